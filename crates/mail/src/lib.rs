@@ -1,0 +1,15 @@
+//! The field's own words: what every other crate speaks in.
+//!
+//! Addresses, queue ids, replies, delivery status codes, points in time, and the reader that makes a
+//! message out of bytes. Everything here is a value: no I/O, no clock, no configuration.
+#![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod address;
+pub mod now;
+pub mod queue_id;
+pub mod reply;
+
+pub use address::Address;
+pub use now::{Mono, Now, Wall};
+pub use queue_id::QueueId;
+pub use reply::{Dsn, Reply};

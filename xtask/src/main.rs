@@ -1,0 +1,2 @@
+//! Checks on the tree itself (`tidy`) and docs generated from the registries (`generate`).
+fn main() {}
