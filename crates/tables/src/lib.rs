@@ -1,1 +1,24 @@
-//! tables
+//! Lookup tables: their source text is parsed, compiled, and asked.
+//!
+//! A [`Catalogue`] collects every table that the configuration names; a [`Snapshot`] holds all of them compiled,
+//! immutable, swapped whole. Indexed types (`hash:` …) are served from their source text, so a saved edit is live
+//! (T1.7) and nobody runs postmap. [`matching`] has the match lists of postconf(5), [`Pattern`] the regular
+//! expressions of regexp_table(5) and pcre_table(5).
+//!
+//! Deliberately not here: reading files (the program gives their contents through [`Sources`]), tables that need a
+//! socket (`tcp:`, `ldap:` …), and the searches that access(5) makes with parts of a key.
+#![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod catalogue;
+pub mod matching;
+pub mod pattern;
+pub mod snapshot;
+pub mod sources;
+pub mod table;
+
+pub use catalogue::{Catalogue, Kind, TableId, TableSpec, Usage};
+pub use matching::{AddressList, DomainList, StringList};
+pub use pattern::Pattern;
+pub use snapshot::Snapshot;
+pub use sources::{Accounts, SourceError, Sources};
+pub use table::{Hit, LookupError, Table};
