@@ -1,1 +1,5 @@
-//! proto
+//! Conversations without sockets: each is a value that takes bytes and points in time, and gives bytes
+//! and things to do. The program drives them.
+#![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod smtp;
