@@ -1,0 +1,247 @@
+//! What a decision must ask, and what it has been told: [`Question`], [`Answer`], [`Facts`].
+//!
+//! A missing answer is a [`Need`]; the driver finds it, [`Facts::learn`]s it, and starts the decision anew. Pure
+//! questions may be asked in any order and ahead of time; an [`Effect`] carries its [`EffectPlace`] and is asked
+//! only when the evaluation really arrives there. No clock and no socket here.
+//!
+//! The invariant: more facts never change a decision that was made with fewer.
+
+use crate::transaction::Stage;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+use tables::{Hit, LookupError, Snapshot, TableId};
+
+/// Types of DNS records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the record type of that name")]
+pub enum RecordKind {
+    A,
+    Aaaa,
+    Mx,
+    Ns,
+    Txt,
+    Soa,
+    Cname,
+    Ptr,
+}
+
+/// One DNS record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Record {
+    /// An IPv4 address.
+    A(Ipv4Addr),
+    /// An IPv6 address.
+    Aaaa(Ipv6Addr),
+    /// A mail exchanger; `host` is empty for "no mail" (RFC 7505).
+    Mx {
+        /// Lower ones first.
+        preference: u16,
+        /// Its name.
+        host: String,
+    },
+    /// A name server.
+    Ns(String),
+    /// A text, its strings joined.
+    Txt(String),
+    /// The name of an address.
+    Ptr(String),
+    /// The name behind an alias.
+    Cname(String),
+    /// The start of a zone.
+    Soa {
+        /// Its primary name server.
+        primary: String,
+        /// Its contact.
+        contact: String,
+    },
+}
+
+/// What a decision may want to know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// The name of an address, as getnameinfo(3) finds it (hosts file or PTR). Answer: `Names`, else why not.
+    HostName(IpAddr),
+    /// The addresses of a name, as getaddrinfo(3) finds them (hosts file or A and AAAA). Answer: `Addresses`.
+    HostAddresses(String),
+    /// Records from the DNS. Answer: `Records` (aliases followed, at least one), else why not.
+    Dns {
+        /// Without a final dot.
+        name: String,
+        /// The type.
+        kind: RecordKind,
+    },
+    /// Whether a DNSBL answers as RFC 5782 wants it. Answer: `Healthy`.
+    ZoneHealth(String),
+    /// A table that needs a socket. Answer: `Value` or `Failed`.
+    Lookup {
+        /// Which.
+        table: TableId,
+        /// The key.
+        key: String,
+    },
+    /// Something with a consequence, asked once for each place. Answer: `Done` or `Action`.
+    Effect {
+        /// Where the evaluation stands.
+        place: EffectPlace,
+        /// What to do.
+        effect: Effect,
+    },
+}
+
+/// Where an evaluation stands when it wants something done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EffectPlace {
+    /// The list.
+    pub stage: Stage,
+    /// The how manieth check this evaluation reached.
+    pub check: u32,
+    /// The transaction's [`recipient_ordinal`](crate::Transaction::recipient_ordinal).
+    pub recipient: u32,
+}
+
+/// What an evaluation may want done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Wait. Answer: `Done`.
+    Sleep(Duration),
+    /// Ask a policy server. Answer: `Action` with the text behind `action=`, or `Failed` when the service can't be
+    /// had, all tries included.
+    PolicyService {
+        /// The index in [`Policy::services`](crate::Policy::services).
+        service: usize,
+        /// `name=value` lines, ready to send, the empty line at the end included.
+        attributes: String,
+    },
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// DNS records, at least one.
+    Records(Vec<Record>),
+    /// The name doesn't exist.
+    NoName,
+    /// The name exists without such records.
+    NoRecords,
+    /// No answer this time; the text is the resolver's reason.
+    Unavailable(String),
+    /// An answer that can't be used (malformed name or data); the text says what.
+    Invalid(String),
+    /// Names of an address.
+    Names(Vec<String>),
+    /// Addresses of a name.
+    Addresses(Vec<IpAddr>),
+    /// Whether a DNSBL is to be believed.
+    Healthy(bool),
+    /// What a table said.
+    Value(Option<String>),
+    /// A table or service could not be asked.
+    Failed(String),
+    /// It has been done.
+    Done,
+    /// A policy server's action.
+    Action(String),
+}
+
+/// The question that must be answered before the decision can go on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Need(pub Question);
+
+/// What has been learnt so far, and the tables as they stand. Cheap to make; one lives as long as a session.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    snapshot: Arc<Snapshot>,
+    answers: HashMap<Question, Answer>,
+}
+
+/// How many answers a session keeps before the old ones go; every decision asks far fewer.
+pub const ANSWERS_MAX: usize = 4096;
+
+impl Facts {
+    /// Nothing is known but the tables.
+    #[must_use]
+    pub fn new(snapshot: Arc<Snapshot>) -> Facts {
+        Facts { snapshot, answers: HashMap::new() }
+    }
+
+    /// The answer to `question`.
+    ///
+    /// # Errors
+    /// When it is not known yet.
+    pub fn ask(&self, question: &Question) -> Result<&Answer, Need> {
+        self.answers.get(question).ok_or_else(|| Need(question.clone()))
+    }
+
+    /// Whether `question` has been answered.
+    #[must_use]
+    pub fn knows(&self, question: &Question) -> bool {
+        self.answers.contains_key(question)
+    }
+
+    /// Adds an answer. The first one stays: a decision in progress must not see two.
+    pub fn learn(&mut self, question: Question, answer: Answer) {
+        self.answers.entry(question).or_insert(answer);
+    }
+
+    /// Drops the answers to effects. To be called when a decision has been made: the next one asks anew, as Postfix
+    /// asks its policy servers and sleeps for each command.
+    pub fn forget_effects(&mut self) {
+        if self.answers.len() > ANSWERS_MAX {
+            self.answers.clear();
+        }
+        self.answers.retain(|question, _| !matches!(question, Question::Effect { .. }));
+    }
+
+    /// Drops every answer (not the tables): for a session that goes on for long.
+    pub fn forget_all(&mut self) {
+        self.answers.clear();
+    }
+
+    /// The tables.
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Takes another snapshot of the tables, between decisions.
+    pub fn replace_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+    }
+
+    /// What the table `id` says about `key`.
+    ///
+    /// # Errors
+    /// When the table needs a socket and has not been asked.
+    pub fn lookup(&self, id: TableId, key: &str) -> Result<Lookup<'_>, Need> {
+        match self.snapshot.table(id).lookup(key) {
+            Ok(None) => Ok(Lookup::Nothing),
+            Ok(Some(hit)) => Ok(Lookup::Found(hit)),
+            Err(LookupError::NeedsDriver { table }) => {
+                let question = Question::Lookup { table: id, key: key.to_owned() };
+                Ok(match self.ask(&question)? {
+                    Answer::Value(None) => Lookup::Nothing,
+                    Answer::Value(Some(value)) => Lookup::Found(Hit {
+                        value: value.as_str().into(),
+                        place: config::Place::nowhere(),
+                    }),
+                    _ => Lookup::Failed(LookupError::Failed { table, key: key.to_owned() }),
+                })
+            }
+            Err(error) => Ok(Lookup::Failed(error)),
+        }
+    }
+}
+
+/// What a table said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup<'f> {
+    /// There is a line for the key.
+    Found(Hit<'f>),
+    /// There is none.
+    Nothing,
+    /// The table couldn't say.
+    Failed(LookupError),
+}
+
