@@ -1,1 +1,15 @@
-//! store
+//! What must survive a crash: the spool of accepted messages.
+//!
+//! An envelope and a note are opaque bytes here; their owner (`queue::Entry`) encodes them. Nothing in this
+//! crate knows SMTP, decides when to deliver, or uses an async runtime: completions are closures.
+//! Files, states, and the argument why no crash loses a message: docs/internals/queue-states.md.
+//! T ids: none of its own; every T-point that accepts mail stands on it.
+
+pub mod disk;
+mod error;
+pub mod simdisk;
+pub mod spool;
+
+pub use disk::{Disk, RealDisk};
+pub use error::SpoolError;
+pub use spool::{Body, Incoming, Message, Report, Settings, Spool, SpoolReader, Usage};
