@@ -1,0 +1,268 @@
+//! What became of one recipient: the delivery agents' lines, and the delays in them.
+//!
+//! `ID: to=<a@b>, orig_to=<c>, relay=virtual, delay=0.12, delays=0.1/0.01/0/0.01, dsn=2.0.0, status=sent
+//! (delivered to maildir)`, the same for virtual, local, smtp, lmtp, pipe, error, discard, and for those of
+//! our own. RFC 3463; T2.22.
+
+use crate::record::{Field, Record, Text};
+use crate::{Severity, scan};
+use std::fmt;
+use std::time::Duration;
+
+/// A delay as the log shows it, already rounded. In microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Delay(u64);
+
+impl Delay {
+    /// Two significant digits and no more than `resolution` (0 to 6) behind the point:
+    /// `delay_logging_resolution_limit`, 2 if nothing else is said.
+    #[must_use]
+    pub fn rounded(delay: Duration, resolution: u32) -> Delay {
+        let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
+        let whole = micros / 1_000_000;
+        // Digits that the part before the point uses up of the two.
+        let used = if whole >= 10 { 2 } else { u32::from(whole > 0) };
+        let leading_zeros = if whole == 0 { leading_zeros(micros) } else { 0 };
+        let digits = (2 - used).saturating_add(leading_zeros).min(resolution).min(6);
+        let unit = 10_u64.pow(6 - digits);
+        Delay(micros.saturating_add(unit / 2) / unit * unit)
+    }
+
+    /// As two significant digits, at most two behind the point: Postfix's default.
+    #[must_use]
+    pub fn new(delay: Duration) -> Delay {
+        Delay::rounded(delay, 2)
+    }
+
+    /// As a duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        Duration::from_micros(self.0)
+    }
+
+    /// Reads `12`, `1.2`, `0.01`, as we would write them.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Delay> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let whole: u64 = scan::number(whole)?;
+        let digits = u32::try_from(fraction.len()).ok().filter(|digits| (1..=6).contains(digits))?;
+        if !fraction.bytes().all(|b| b.is_ascii_digit()) || (fraction.ends_with('0') && text.contains('.')) {
+            return None;
+        }
+        let parts: u64 = fraction.parse().ok()?;
+        let micros = parts.checked_mul(10_u64.pow(6 - digits))?;
+        whole.checked_mul(1_000_000)?.checked_add(micros).map(Delay)
+    }
+}
+
+/// How many zeros stand behind the point before the first other digit.
+fn leading_zeros(micros: u64) -> u32 {
+    let digits = micros.checked_ilog10().map_or(0, |log| log + 1);
+    6_u32.saturating_sub(digits)
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0 / 1_000_000)?;
+        let (mut rest, mut width) = (self.0 % 1_000_000, 6);
+        if rest == 0 {
+            return Ok(());
+        }
+        while rest % 10 == 0 {
+            rest /= 10;
+            width -= 1;
+        }
+        write!(f, ".{rest:0width$}")
+    }
+}
+
+impl Field for Delay {
+    type Owned = Delay;
+    fn into_owned(self) -> Delay {
+        self
+    }
+    fn json(&self, out: &mut String) {
+        out.push_str(&self.to_string());
+    }
+}
+
+/// The four parts of a delay: before the queue manager, in it, connecting, transmitting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays(pub [Delay; 4]);
+
+impl Delays {
+    /// Reads `0.1/0/0.02/0.3`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Delays> {
+        let mut parts = text.split('/').map(Delay::parse);
+        let delays = [parts.next()??, parts.next()??, parts.next()??, parts.next()??];
+        parts.next().is_none().then_some(Delays(delays))
+    }
+}
+
+impl fmt::Display for Delays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [before, queue, connect, transmit] = self.0;
+        write!(f, "{before}/{queue}/{connect}/{transmit}")
+    }
+}
+
+impl Field for Delays {
+    type Owned = Delays;
+    fn into_owned(self) -> Delays {
+        self
+    }
+    fn json(&self, out: &mut String) {
+        let [before, queue, connect, transmit] = self.0;
+        out.push_str(&format!("[{before},{queue},{connect},{transmit}]"));
+    }
+}
+
+words! {
+    /// How it went.
+    Status {
+        /// Delivered, to a mailbox or to the next host.
+        Sent = "sent",
+        /// To be tried again.
+        Deferred = "deferred",
+        /// Returned.
+        Bounced = "bounced",
+        /// `sendmail -bv`, address verification: would be delivered.
+        Deliverable = "deliverable",
+        /// Would not.
+        Undeliverable = "undeliverable",
+        /// An alias expanded for `sendmail -bv`.
+        Expanded = "expanded",
+    }
+}
+
+record! {
+    /// One recipient's delivery, or the try of it.
+    Delivery<'a> {
+        /// The queue id.
+        id: Text<'a>,
+        /// The recipient, in external form, without brackets.
+        to: Text<'a>,
+        /// As it came, where that differs.
+        orig_to: Option<Text<'a>>,
+        /// `virtual`, `local`, `mail.example.org[192.0.2.1]:25`, `none` …
+        relay: Text<'a>,
+        /// The how-manieth delivery over this connection, from the second on.
+        conn_use: Option<u32>,
+        /// Since the message came.
+        delay: Delay,
+        /// Its parts.
+        delays: Option<Delays>,
+        /// `2.0.0`.
+        dsn: Option<Text<'a>>,
+        /// How it went.
+        status: Status,
+        /// What stands in parentheses: `delivered to maildir`.
+        text: Text<'a>,
+    }
+}
+
+impl<'a> Record<'a> for Delivery<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (id, rest) = scan::queue_id(text)?;
+        let (to, rest) = scan::angled(rest.strip_prefix("to=")?)?;
+        let (orig_to, rest) = match rest.strip_prefix(", orig_to=") {
+            Some(rest) => scan::angled(rest).map(|(value, rest)| (Some(value.into()), rest))?,
+            None => (None, rest),
+        };
+        let (relay, rest) = rest.strip_prefix(", relay=")?.split_once(", ")?;
+        let (conn_use, rest) = match rest.strip_prefix("conn_use=") {
+            Some(rest) => rest.split_once(", ").map(|(n, rest)| Some((Some(scan::number(n)?), rest)))??,
+            None => (None, rest),
+        };
+        let (delay, rest) = rest.strip_prefix("delay=")?.split_once(", ")?;
+        let (delays, rest) = match rest.strip_prefix("delays=") {
+            Some(rest) => rest.split_once(", ").map(|(d, rest)| Some((Some(Delays::parse(d)?), rest)))??,
+            None => (None, rest),
+        };
+        let (dsn, rest) = match rest.strip_prefix("dsn=") {
+            Some(rest) => rest.split_once(", ").map(|(dsn, rest)| (Some(dsn.into()), rest))?,
+            None => (None, rest),
+        };
+        let (status, rest) = rest.strip_prefix("status=")?.split_once(' ')?;
+        let text = rest.strip_prefix('(')?.strip_suffix(')')?;
+        Some(Delivery {
+            id: id.into(),
+            to: to.into(),
+            orig_to,
+            relay: relay.into(),
+            conn_use,
+            delay: Delay::parse(delay)?,
+            delays,
+            dsn,
+            status: Status::from_word(status)?,
+            text: text.into(),
+        })
+    }
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{}: to=<{}>", self.id, self.to)?;
+        if let Some(orig_to) = &self.orig_to {
+            write!(out, ", orig_to=<{orig_to}>")?;
+        }
+        write!(out, ", relay={}", self.relay)?;
+        if let Some(conn_use) = self.conn_use {
+            write!(out, ", conn_use={conn_use}")?;
+        }
+        write!(out, ", delay={}", self.delay)?;
+        if let Some(delays) = self.delays {
+            write!(out, ", delays={delays}")?;
+        }
+        if let Some(dsn) = &self.dsn {
+            write!(out, ", dsn={dsn}")?;
+        }
+        write!(out, ", status={} ({})", self.status, self.text)
+    }
+}
+
+record! {
+    /// `connect to mail.example.org[192.0.2.1]:25: Connection refused`: smtp(8) tries another host.
+    ConnectFailed<'a> {
+        /// Host, address and port, or a socket's path.
+        peer: Text<'a>,
+        /// Why.
+        reason: Text<'a>,
+    }
+}
+
+impl<'a> Record<'a> for ConnectFailed<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (peer, reason) = text.strip_prefix("connect to ")?.split_once(": ")?;
+        Some(ConnectFailed { peer: peer.into(), reason: reason.into() })
+    }
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "connect to {}: {}", self.peer, self.reason)
+    }
+}
+
+record! {
+    /// `ID: host mail.example.org[192.0.2.1] said: 450 4.2.0 later (in reply to RCPT TO command)`
+    HostSaid<'a> {
+        /// The queue id.
+        id: Text<'a>,
+        /// Who.
+        host: Peer<'a>,
+        /// What, and to what.
+        text: Text<'a>,
+    }
+}
+
+use crate::smtpd::Peer;
+
+impl<'a> Record<'a> for HostSaid<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (id, rest) = scan::queue_id(text)?;
+        let (host, rest) = Peer::parse_prefix(rest.strip_prefix("host ")?)?;
+        Some(HostSaid { id: id.into(), host, text: rest.strip_prefix(" said: ")?.into() })
+    }
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{}: host {} said: {}", self.id, self.host, self.text)
+    }
+    fn severity(&self) -> Severity {
+        Severity::Info
+    }
+}
