@@ -5,11 +5,12 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod address;
+pub mod host;
 pub mod now;
 pub mod queue_id;
 pub mod reply;
 
-pub use address::Address;
+pub use address::{Address, PathError, PathSyntax};
 pub use now::{Mono, Now, Wall};
 pub use queue_id::QueueId;
 pub use reply::{Dsn, Reply};
