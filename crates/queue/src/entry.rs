@@ -1,0 +1,466 @@
+//! One queued message's envelope: what the spool keeps beside the body, and what each delivery changes.
+//!
+//! An [`Entry`] is written once when the message is accepted; outcomes are [`Note`]s, small and idempotent, so
+//! that a thousand recipients don't cost a thousand whole envelopes. `Entry::load` puts them together. The
+//! encoding is versioned and bounded. No schedule here, no log text. RFC 3461 (NOTIFY, ORCPT, RET, ENVID).
+
+use crate::codec::{DecodeError, Decoder, Encoder};
+use mail::{Address, Dsn, QueueId, Wall};
+
+#[cfg(test)]
+mod tests;
+
+const VERSION: u8 = 1;
+/// NOTIFY=NEVER, and none of the other bits.
+pub const NOTIFY_NEVER: u8 = 1;
+/// NOTIFY=SUCCESS.
+pub const NOTIFY_SUCCESS: u8 = 2;
+/// NOTIFY=FAILURE.
+pub const NOTIFY_FAILURE: u8 = 4;
+/// NOTIFY=DELAY.
+pub const NOTIFY_DELAY: u8 = 8;
+
+/// The envelope of one queued message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name in the log and in Received:.
+    pub id: QueueId,
+    /// When it was accepted.
+    pub arrival: Wall,
+    /// MAIL FROM, after rewriting.
+    pub sender: Address,
+    /// In the order of RCPT TO.
+    pub recipients: Vec<Recipient>,
+    /// RET.
+    pub return_content: Option<ReturnContent>,
+    /// ENVID, as xtext came.
+    pub envelope_id: Option<String>,
+    /// Bytes of the message as it was stored.
+    pub size: u64,
+    /// BODY=.
+    pub body_type: BodyType,
+    /// SMTPUTF8 was asked for.
+    pub smtputf8: bool,
+    /// Where it came from, for log lines and filters.
+    pub client: Client,
+    /// The hold queue: not tried until released.
+    pub hold: bool,
+    /// `content_filter` or FILTER: `transport:nexthop`.
+    pub filter: Option<String>,
+    /// REDIRECT: replaces all recipients at delivery.
+    pub redirect: Option<Address>,
+    /// XVERP's delimiters.
+    pub verp: Option<String>,
+    /// Tries so far.
+    pub tries: u32,
+    /// Not before this. The arrival where it was never tried.
+    pub next_attempt: Wall,
+}
+
+/// One recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// Where it goes, after rewriting and aliases.
+    pub address: Address,
+    /// As the client gave it, for `orig_to=` and X-Original-To.
+    pub original: Address,
+    /// ORCPT, `rfc822;…`.
+    pub orcpt: Option<String>,
+    /// NOTIFY's bits; 0 where it was not given.
+    pub notify: u8,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// Where a recipient stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Never tried.
+    #[default]
+    Pending,
+    /// Tried, to be tried again.
+    Deferred(Reason),
+    /// Done.
+    Delivered,
+    /// Refused for good. Kept, as the sender has not been told yet.
+    Failed(Reason),
+    /// Not delivered within `maximal_queue_lifetime`. Kept likewise; the last reason.
+    Expired(Reason),
+}
+
+impl Status {
+    /// Whether a delivery is still to be tried.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Status::Pending | Status::Deferred(_))
+    }
+
+    /// Whether the sender has still to be told.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Status::Failed(_) | Status::Expired(_))
+    }
+}
+
+/// Why a delivery did not happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// 4.x.x or 5.x.x.
+    pub dsn: Dsn,
+    /// The text in parentheses of the log line.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason.
+    #[must_use]
+    pub fn new(dsn: Dsn, text: impl Into<String>) -> Reason {
+        Reason { dsn, text: text.into() }
+    }
+}
+
+/// RET=.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReturnContent {
+    /// The whole message.
+    Full,
+    /// Its headers.
+    Headers,
+}
+
+/// BODY=.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyType {
+    /// Not given, or 7BIT.
+    #[default]
+    SevenBit,
+    /// 8BITMIME.
+    EightBitMime,
+    /// BINARYMIME.
+    BinaryMime,
+}
+
+/// Who handed the message in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The verified name, or `unknown`.
+    pub name: String,
+    /// The address as text.
+    pub address: String,
+    /// The port, 0 where there is none.
+    pub port: u16,
+    /// HELO or EHLO's argument.
+    pub helo: String,
+    /// SMTP, ESMTP …
+    pub protocol: String,
+    /// `sasl_method`, `sasl_username`, `sasl_sender`.
+    pub sasl: Option<(String, String, String)>,
+}
+
+/// One change to an envelope, kept beside it. Folding a note in twice is the same as once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// What became of some recipients in one attempt.
+    Statuses(Vec<(u32, Status)>),
+    /// The message was deferred: tries so far, and not before when.
+    Deferred {
+        /// Tries so far.
+        tries: u32,
+        /// Not before this.
+        next_attempt: Wall,
+    },
+    /// Put on hold, or released.
+    Hold(bool),
+}
+
+impl Entry {
+    /// A new entry with nothing special about it.
+    #[must_use]
+    pub fn new(id: QueueId, arrival: Wall, sender: Address, recipients: Vec<Recipient>) -> Entry {
+        Entry {
+            id,
+            arrival,
+            sender,
+            recipients,
+            return_content: None,
+            envelope_id: None,
+            size: 0,
+            body_type: BodyType::default(),
+            smtputf8: false,
+            client: Client::default(),
+            hold: false,
+            filter: None,
+            redirect: None,
+            verp: None,
+            tries: 0,
+            next_attempt: arrival,
+        }
+    }
+
+    /// The entry as the spool keeps it: its bytes, and the notes since.
+    ///
+    /// # Errors
+    /// When the envelope can't be read, or a note.
+    pub fn load(envelope: &[u8], notes: &[Vec<u8>]) -> Result<Entry, DecodeError> {
+        let mut entry = Entry::decode(envelope)?;
+        for note in notes {
+            entry.apply(Note::decode(note)?);
+        }
+        Ok(entry)
+    }
+
+    /// Folds a note in. A recipient that isn't there is passed over.
+    pub fn apply(&mut self, note: Note) {
+        match note {
+            Note::Statuses(changes) => {
+                for (index, status) in changes {
+                    let index = usize::try_from(index).unwrap_or(usize::MAX);
+                    if let Some(recipient) = self.recipients.get_mut(index) {
+                        recipient.status = status;
+                    }
+                }
+            }
+            Note::Deferred { tries, next_attempt } => {
+                self.tries = tries;
+                self.next_attempt = next_attempt;
+            }
+            Note::Hold(hold) => self.hold = hold,
+        }
+    }
+
+    /// Whether some recipient is still to be tried.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.recipients.iter().any(|recipient| recipient.status.is_open())
+    }
+
+    /// Whether some recipient failed and the sender has not been told.
+    #[must_use]
+    pub fn has_failure(&self) -> bool {
+        self.recipients.iter().any(|recipient| recipient.status.is_failure())
+    }
+
+    /// The bytes for the spool.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Encoder::default();
+        to.u8(VERSION);
+        to.text(self.id.as_str());
+        to.i64(self.arrival.0);
+        to.text(self.sender.as_str());
+        to.u8(match self.return_content {
+            None => 0,
+            Some(ReturnContent::Full) => 1,
+            Some(ReturnContent::Headers) => 2,
+        });
+        to.optional(self.envelope_id.as_deref());
+        to.u64(self.size);
+        to.u8(match self.body_type {
+            BodyType::SevenBit => 0,
+            BodyType::EightBitMime => 1,
+            BodyType::BinaryMime => 2,
+        });
+        to.u8(u8::from(self.smtputf8));
+        self.client.encode(&mut to);
+        to.u8(u8::from(self.hold));
+        to.optional(self.filter.as_deref());
+        to.optional(self.redirect.as_ref().map(Address::as_str));
+        to.optional(self.verp.as_deref());
+        to.u32(self.tries);
+        to.i64(self.next_attempt.0);
+        to.u32(u32::try_from(self.recipients.len()).unwrap_or(u32::MAX));
+        for recipient in &self.recipients {
+            recipient.encode(&mut to);
+        }
+        to.finish()
+    }
+
+    /// From the spool's bytes.
+    ///
+    /// # Errors
+    /// When they are none of ours, or damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
+        let mut from = Decoder::new(bytes);
+        check_version(&mut from)?;
+        let id = from.text()?.parse().map_err(|_| DecodeError::Value("queue id"))?;
+        let arrival = Wall(from.i64()?);
+        let sender = Address::from_internal(from.text()?);
+        let mut entry = Entry::new(id, arrival, sender, Vec::new());
+        entry.return_content = match from.u8()? {
+            0 => None,
+            1 => Some(ReturnContent::Full),
+            2 => Some(ReturnContent::Headers),
+            _ => return Err(DecodeError::Value("RET")),
+        };
+        entry.envelope_id = from.optional()?;
+        entry.size = from.u64()?;
+        entry.body_type = match from.u8()? {
+            0 => BodyType::SevenBit,
+            1 => BodyType::EightBitMime,
+            2 => BodyType::BinaryMime,
+            _ => return Err(DecodeError::Value("BODY")),
+        };
+        entry.smtputf8 = from.flag("SMTPUTF8")?;
+        entry.client = Client::decode(&mut from)?;
+        entry.hold = from.flag("hold")?;
+        entry.filter = from.optional()?;
+        entry.redirect = from.optional()?.map(Address::from_internal);
+        entry.verp = from.optional()?;
+        entry.tries = from.u32()?;
+        entry.next_attempt = Wall(from.i64()?);
+        for _ in 0..from.count()? {
+            entry.recipients.push(Recipient::decode(&mut from)?);
+        }
+        from.finish()?;
+        Ok(entry)
+    }
+}
+
+impl Recipient {
+    /// A recipient as a client gave it.
+    #[must_use]
+    pub fn new(address: Address) -> Recipient {
+        Recipient { original: address.clone(), address, orcpt: None, notify: 0, status: Status::Pending }
+    }
+
+    fn encode(&self, to: &mut Encoder) {
+        to.text(self.address.as_str());
+        to.optional((self.original != self.address).then_some(self.original.as_str()));
+        to.optional(self.orcpt.as_deref());
+        to.u8(self.notify);
+        self.status.encode(to);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Recipient, DecodeError> {
+        let address = Address::from_internal(from.text()?);
+        let original = from.optional()?.map_or_else(|| address.clone(), Address::from_internal);
+        let (orcpt, notify) = (from.optional()?, from.u8()?);
+        Ok(Recipient { address, original, orcpt, notify, status: Status::decode(from)? })
+    }
+}
+
+impl Client {
+    fn encode(&self, to: &mut Encoder) {
+        for text in [&self.name, &self.address, &self.helo, &self.protocol] {
+            to.text(text);
+        }
+        to.u16(self.port);
+        to.u8(u8::from(self.sasl.is_some()));
+        if let Some((method, username, sender)) = &self.sasl {
+            for text in [method, username, sender] {
+                to.text(text);
+            }
+        }
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Client, DecodeError> {
+        let (name, address, helo, protocol) = (from.text()?, from.text()?, from.text()?, from.text()?);
+        let port = from.u16()?;
+        let sasl = if from.flag("SASL")? { Some((from.text()?, from.text()?, from.text()?)) } else { None };
+        Ok(Client { name, address, port, helo, protocol, sasl })
+    }
+}
+
+impl Status {
+    fn encode(&self, to: &mut Encoder) {
+        let (tag, reason) = match self {
+            Status::Pending => (0, None),
+            Status::Deferred(reason) => (1, Some(reason)),
+            Status::Delivered => (2, None),
+            Status::Failed(reason) => (3, Some(reason)),
+            Status::Expired(reason) => (4, Some(reason)),
+        };
+        to.u8(tag);
+        if let Some(Reason { dsn, text }) = reason {
+            to.u8(dsn.class);
+            to.u16(dsn.subject);
+            to.u16(dsn.detail);
+            to.text(text);
+        }
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Status, DecodeError> {
+        let tag = from.u8()?;
+        let mut reason = || -> Result<Reason, DecodeError> {
+            let dsn = Dsn::new(from.u8()?, from.u16()?, from.u16()?);
+            Ok(Reason { dsn, text: from.text()? })
+        };
+        Ok(match tag {
+            0 => Status::Pending,
+            1 => Status::Deferred(reason()?),
+            2 => Status::Delivered,
+            3 => Status::Failed(reason()?),
+            4 => Status::Expired(reason()?),
+            _ => return Err(DecodeError::Value("status")),
+        })
+    }
+}
+
+impl Note {
+    /// The bytes for the spool.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Encoder::default();
+        to.u8(VERSION);
+        match self {
+            Note::Statuses(changes) => {
+                to.u8(0);
+                to.u32(u32::try_from(changes.len()).unwrap_or(u32::MAX));
+                for (index, status) in changes {
+                    to.u32(*index);
+                    status.encode(&mut to);
+                }
+            }
+            Note::Deferred { tries, next_attempt } => {
+                to.u8(1);
+                to.u32(*tries);
+                to.i64(next_attempt.0);
+            }
+            Note::Hold(hold) => {
+                to.u8(2);
+                to.u8(u8::from(*hold));
+            }
+        }
+        to.finish()
+    }
+
+    /// From the spool's bytes.
+    ///
+    /// # Errors
+    /// When they are none of ours, or damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Note, DecodeError> {
+        let mut from = Decoder::new(bytes);
+        check_version(&mut from)?;
+        let note = match from.u8()? {
+            0 => {
+                let mut changes = Vec::new();
+                for _ in 0..from.count()? {
+                    changes.push((from.u32()?, Status::decode(&mut from)?));
+                }
+                Note::Statuses(changes)
+            }
+            1 => Note::Deferred { tries: from.u32()?, next_attempt: Wall(from.i64()?) },
+            2 => Note::Hold(from.flag("hold")?),
+            _ => return Err(DecodeError::Value("note")),
+        };
+        from.finish()?;
+        Ok(note)
+    }
+}
+
+fn check_version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {
+    match from.u8()? {
+        VERSION => Ok(()),
+        other => Err(DecodeError::Version(other)),
+    }
+}
+
+/// For fuzzing: whatever decodes is the same after encoding and decoding; nothing panics.
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(entry) = Entry::decode(bytes) {
+        assert_eq!(Entry::decode(&entry.encode()), Ok(entry), "an entry survives its encoding");
+    }
+    if let Ok(note) = Note::decode(bytes) {
+        assert_eq!(Note::decode(&note.encode()), Ok(note), "a note survives its encoding");
+    }
+}

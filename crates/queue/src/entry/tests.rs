@@ -1,0 +1,94 @@
+//! An entry survives its encoding; damaged bytes are refused, not believed.
+
+use super::*;
+use proptest::prelude::*;
+
+fn status() -> impl Strategy<Value = Status> {
+    let reason = ("[a-z ]{0,20}", 4u8..6, 0u16..10, 0u16..1000)
+        .prop_map(|(text, class, subject, detail)| Reason::new(Dsn::new(class, subject, detail), text));
+    prop_oneof![
+        Just(Status::Pending),
+        Just(Status::Delivered),
+        reason.clone().prop_map(Status::Deferred),
+        reason.clone().prop_map(Status::Failed),
+        reason.prop_map(Status::Expired),
+    ]
+}
+
+fn recipient() -> impl Strategy<Value = Recipient> {
+    ("\\PC{0,12}", "\\PC{0,12}", proptest::option::of("[ -~]{0,9}"), 0u8..16, status()).prop_map(
+        |(address, original, orcpt, notify, status)| Recipient {
+            address: Address::from_internal(address),
+            original: Address::from_internal(original),
+            orcpt,
+            notify,
+            status,
+        },
+    )
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let parts = (proptest::collection::vec(recipient(), 0..5), any::<(i64, u64, bool, bool, u32)>(), 0u8..3);
+    (parts, "\\PC{0,12}", proptest::option::of("\\PC{0,9}")).prop_map(
+        |((recipients, plain, body), text, maybe)| {
+            let (time, size, smtputf8, hold, tries) = plain;
+            let sender = Address::from_internal(text.clone());
+            let mut entry = Entry::new(QueueId::short(Wall(time), size), Wall(time), sender, recipients);
+            entry.return_content =
+                [None, Some(ReturnContent::Full), Some(ReturnContent::Headers)][usize::from(body)];
+            let types = [BodyType::SevenBit, BodyType::EightBitMime, BodyType::BinaryMime];
+            entry.body_type = types[usize::from(body)];
+            (entry.size, entry.smtputf8, entry.hold, entry.tries) = (size, smtputf8, hold, tries);
+            entry.envelope_id = maybe.clone();
+            entry.filter = maybe.clone();
+            entry.redirect = maybe.clone().map(Address::from_internal);
+            entry.verp.clone_from(&maybe);
+            entry.client.name = text;
+            entry.client.sasl = maybe.map(|user| ("plain".to_owned(), user, String::new()));
+            entry
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn an_entry_survives_its_encoding(entry in entry()) {
+        prop_assert_eq!(Entry::decode(&entry.encode()), Ok(entry));
+    }
+
+    #[test]
+    fn a_note_survives_and_is_idempotent(mut entry in entry(), changes in proptest::collection::vec((0u32..6, status()), 0..4)) {
+        let note = Note::Statuses(changes);
+        prop_assert_eq!(Note::decode(&note.encode()), Ok(note.clone()));
+        entry.apply(note.clone());
+        let once = entry.clone();
+        entry.apply(note);
+        prop_assert_eq!(&entry, &once);
+    }
+
+    #[test]
+    fn a_cut_or_lengthened_entry_is_refused(entry in entry(), cut in 0usize..4096, more in 1usize..4) {
+        let mut bytes = entry.encode();
+        prop_assert!(Entry::decode(&bytes[..cut % bytes.len()]).is_err());
+        bytes.resize(bytes.len() + more, 0);
+        prop_assert!(Entry::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn damaged_bytes_do_no_harm(entry in entry(), changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8)) {
+        let mut bytes = entry.encode();
+        for (at, value) in changes {
+            let at = at % bytes.len();
+            bytes[at] = value;
+        }
+        fuzz(&bytes);
+    }
+}
+
+#[test]
+fn a_huge_count_reserves_nothing() {
+    let mut bytes = vec![VERSION, 0];
+    bytes.extend_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(Note::decode(&bytes), Err(DecodeError::Short));
+    assert_eq!(Note::decode(&[9, 0]), Err(DecodeError::Version(9)));
+}

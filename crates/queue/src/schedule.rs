@@ -1,0 +1,607 @@
+//! Which message is tried when, to where, and what becomes of it: a conversation without I/O.
+//!
+//! `handle` takes what happened, `poll` gives what is to be done, `deadline`/`expire` are the clock's side.
+//! A waiting message is a number and a time here; its envelope is in memory only while it is active, and at
+//! most `active_limit` are. Postfix's rule of waiting (T2.14): as long as the message is old, between
+//! `minimal_backoff_time` and `maximal_backoff_time`, then until the next queue run.
+//! Not here yet: bounces (a failed recipient is kept, held, and never lost), adaptive concurrency, dead
+//! destinations. An outcome is persisted before the message is forgotten, and one that could not be persisted
+//! is remembered, so that nobody is served twice for a full disk.
+
+use crate::entry::{Entry, Note, Reason, Status};
+use mail::{Address, Dsn, QueueId, Wall};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+mod lanes;
+#[cfg(test)]
+mod tests;
+
+use lanes::{Job, Key, Lanes};
+pub use lanes::{Limits, Route};
+
+/// How long to wait before the spool is asked again for what it refused.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// The queue manager's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `minimal_backoff_time`.
+    pub minimal_backoff: Duration,
+    /// `maximal_backoff_time`.
+    pub maximal_backoff: Duration,
+    /// `queue_run_delay`; zero means that a message is tried the moment its time has come.
+    pub queue_run_delay: Duration,
+    /// `maximal_queue_lifetime`.
+    pub maximal_queue_lifetime: Duration,
+    /// `bounce_queue_lifetime`: the same for the null sender.
+    pub bounce_queue_lifetime: Duration,
+    /// `qmgr_message_active_limit`.
+    pub active_limit: usize,
+    /// `default_destination_…_limit`.
+    pub limits: Limits,
+    /// `TRANSPORT_destination_…_limit`, by transport.
+    pub transport_limits: BTreeMap<String, Limits>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let local = Limits { concurrency: 2, recipients: 1, ..Limits::default() };
+        Settings {
+            minimal_backoff: Duration::from_secs(300),
+            maximal_backoff: Duration::from_secs(4000),
+            queue_run_delay: Duration::from_secs(300),
+            maximal_queue_lifetime: Duration::from_secs(5 * 86_400),
+            bounce_queue_lifetime: Duration::from_secs(5 * 86_400),
+            active_limit: 20_000,
+            limits: Limits::default(),
+            transport_limits: BTreeMap::from([("local".to_owned(), local)]),
+        }
+    }
+}
+
+/// What became of one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durably handed over.
+    Delivered,
+    /// To be tried again.
+    Deferred(Reason),
+    /// Refused for good.
+    Failed(Reason),
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A message is in the spool: just committed, or found at start (then with its entry's `next_attempt`).
+    Queued {
+        /// Its number in the spool.
+        number: u64,
+        /// The time of arrival where it was never tried.
+        next_attempt: Wall,
+        /// Whether it was tried before.
+        deferred: bool,
+    },
+    /// The answer to [`Action::Load`]; a route for each recipient, in order.
+    Loaded {
+        /// Its number.
+        number: u64,
+        /// The envelope with its notes.
+        entry: Box<Entry>,
+        /// Where each recipient goes.
+        routes: Vec<Route>,
+    },
+    /// The answer to [`Action::Load`] where routes can't be had now (a table is unavailable).
+    Unroutable {
+        /// Its number.
+        number: u64,
+        /// The envelope with its notes.
+        entry: Box<Entry>,
+        /// What is wrong.
+        reason: Reason,
+    },
+    /// The answer to [`Action::Load`] where the spool can't give the envelope; the message is left alone.
+    Unreadable {
+        /// Its number.
+        number: u64,
+    },
+    /// The answer to [`Action::Start`]. A recipient without an outcome counts as deferred.
+    Finished {
+        /// The attempt's `id`.
+        attempt: u64,
+        /// By index into the entry's recipients.
+        outcomes: Vec<(u32, Outcome)>,
+    },
+    /// [`Action::Persist`] is done and durable.
+    Persisted {
+        /// The message.
+        number: u64,
+    },
+    /// The spool could not do [`Action::Persist`]; it is asked again later.
+    NotPersisted {
+        /// The message.
+        number: u64,
+    },
+    /// The spool could not do [`Action::Remove`].
+    NotRemoved {
+        /// The message.
+        number: u64,
+        /// Its name.
+        id: QueueId,
+    },
+    /// `postqueue -f`: everything deferred is due now.
+    Flush,
+    /// `postsuper -H`, or a message tried by hand: held or waiting, it is due now.
+    Release {
+        /// The message.
+        number: u64,
+    },
+    /// The message was removed by hand.
+    Forget {
+        /// The message.
+        number: u64,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read the envelope, find the routes, answer with `Loaded`, `Unroutable` or `Unreadable`.
+    Load {
+        /// The message.
+        number: u64,
+    },
+    /// To be logged: `from=<…>, size=…, nrcpt=… (queue active)`.
+    Active {
+        /// Its name.
+        id: QueueId,
+        /// The envelope sender.
+        sender: Address,
+        /// Bytes.
+        size: u64,
+        /// All recipients that are still open.
+        recipients: usize,
+    },
+    /// Deliver; answer with `Finished`.
+    Start(Attempt),
+    /// Keep these notes in the spool, in order; answer with `Persisted` or `NotPersisted`. One such action is
+    /// under way for a message at a time, so the answer needs no more than its number.
+    Persist {
+        /// The message.
+        number: u64,
+        /// What to keep.
+        notes: Vec<Note>,
+    },
+    /// All recipients are done: remove it from the spool and log `removed` when that is durable; answer with
+    /// `NotRemoved` where it fails.
+    Remove {
+        /// The message.
+        number: u64,
+        /// Its name.
+        id: QueueId,
+    },
+    /// To be logged: `from=<…>, status=expired, returned to sender`; until there are bounces, it is kept.
+    Expired {
+        /// Its name.
+        id: QueueId,
+        /// The envelope sender.
+        sender: Address,
+    },
+}
+
+/// One delivery to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Names the attempt in [`Event::Finished`].
+    pub id: u64,
+    /// The message.
+    pub number: u64,
+    /// Where to.
+    pub route: Route,
+    /// Indices into the entry's recipients.
+    pub recipients: Vec<u32>,
+}
+
+/// An active message.
+#[derive(Debug)]
+struct Active {
+    entry: Entry,
+    /// Attempts waiting or running.
+    outstanding: usize,
+    /// Outcomes that no note holds yet.
+    unsaved: Vec<(u32, Status)>,
+}
+
+/// Notes on their way into the spool.
+#[derive(Debug, Default)]
+struct Unsaved {
+    notes: Vec<Note>,
+    /// How many of them, from the front, the spool is writing.
+    under_way: usize,
+}
+
+/// The schedule of one spool.
+#[derive(Debug)]
+pub struct Scheduler {
+    settings: Settings,
+    /// Queue runs are at whole multiples of `queue_run_delay` after this.
+    started: Wall,
+    /// Never tried, in order of arrival.
+    incoming: VecDeque<u64>,
+    /// Deferred, by the time before which they are not tried.
+    waiting: BTreeSet<(Wall, u64)>,
+    /// Where in `waiting` a message stands.
+    wake: BTreeMap<u64, Wall>,
+    /// Deferred and due.
+    due: VecDeque<u64>,
+    loading: BTreeSet<u64>,
+    active: BTreeMap<u64, Active>,
+    /// On hold, or with failed recipients only.
+    held: BTreeSet<u64>,
+    running: BTreeMap<u64, (Attempt, Key)>,
+    last_attempt: u64,
+    lanes: Lanes,
+    /// Notes that are not known to be durable; they count when the message is loaded meanwhile.
+    unsaved: BTreeMap<u64, Unsaved>,
+    /// Removals that the spool refused.
+    unremoved: BTreeMap<u64, QueueId>,
+    /// When the spool is asked again for what it refused.
+    retry: Option<Wall>,
+    actions: VecDeque<Action>,
+    /// Whose turn it is when both queues have something.
+    deferred_turn: bool,
+}
+
+impl Scheduler {
+    /// An empty schedule.
+    #[must_use]
+    pub fn new(settings: Settings, now: Wall) -> Scheduler {
+        Scheduler {
+            settings,
+            started: now,
+            incoming: VecDeque::new(),
+            waiting: BTreeSet::new(),
+            wake: BTreeMap::new(),
+            due: VecDeque::new(),
+            loading: BTreeSet::new(),
+            active: BTreeMap::new(),
+            held: BTreeSet::new(),
+            running: BTreeMap::new(),
+            last_attempt: 0,
+            lanes: Lanes::default(),
+            unsaved: BTreeMap::new(),
+            unremoved: BTreeMap::new(),
+            retry: None,
+            actions: VecDeque::new(),
+            deferred_turn: false,
+        }
+    }
+
+    /// Takes new parameters; what waits already keeps its time.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Wall, event: Event) {
+        match event {
+            Event::Queued { number, next_attempt, deferred } => {
+                if deferred {
+                    self.wait(number, next_attempt);
+                } else {
+                    self.incoming.push_back(number);
+                }
+            }
+            Event::Loaded { number, entry, routes } => self.loaded(now, number, *entry, &routes),
+            Event::Unroutable { number, entry, reason } => {
+                if let Some(active) = self.activate(now, number, *entry) {
+                    let all = open_recipients(&active.entry);
+                    settle(active, all.into_iter().map(|index| (index, Outcome::Deferred(reason.clone()))));
+                    self.finish(now, number);
+                }
+            }
+            Event::Unreadable { number } => {
+                self.loading.remove(&number);
+            }
+            Event::Finished { attempt, outcomes } => self.finished(now, attempt, outcomes),
+            Event::Persisted { number } => {
+                if let Some(unsaved) = self.unsaved.get_mut(&number) {
+                    unsaved.notes.drain(..unsaved.under_way.min(unsaved.notes.len()));
+                    unsaved.under_way = 0;
+                    self.persist(number, Vec::new());
+                }
+            }
+            Event::NotPersisted { number } => {
+                if let Some(unsaved) = self.unsaved.get_mut(&number) {
+                    unsaved.under_way = 0;
+                    self.retry_later(now);
+                }
+            }
+            Event::NotRemoved { number, id } => {
+                self.unremoved.insert(number, id);
+                self.retry_later(now);
+            }
+            Event::Flush => {
+                let all: Vec<u64> = std::mem::take(&mut self.waiting).into_iter().map(|(_, n)| n).collect();
+                self.wake.clear();
+                self.due.extend(all);
+            }
+            Event::Release { number } => self.release(number),
+            Event::Forget { number } => self.forget(number),
+        }
+        self.fill();
+    }
+
+    /// What to do next, if anything.
+    pub fn poll(&mut self) -> Option<Action> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        let (key, Job { number, recipients }) = self.lanes.next(&self.settings)?;
+        self.last_attempt += 1;
+        let attempt = Attempt { id: self.last_attempt, number, route: key.route(), recipients };
+        self.running.insert(attempt.id, (attempt.clone(), key));
+        Some(Action::Start(attempt))
+    }
+
+    /// When [`Scheduler::expire`] wants to be called.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Wall> {
+        let first = self.waiting.first().map(|(at, _)| self.queue_run(*at));
+        first.into_iter().chain(self.retry).min()
+    }
+
+    /// Takes in that time has passed.
+    pub fn expire(&mut self, now: Wall) {
+        while let Some(&(at, number)) = self.waiting.first() {
+            if self.queue_run(at) > now {
+                break;
+            }
+            self.waiting.pop_first();
+            self.wake.remove(&number);
+            self.due.push_back(number);
+        }
+        if self.retry.is_some_and(|at| at <= now) {
+            self.retry = None;
+            for (number, id) in std::mem::take(&mut self.unremoved) {
+                self.actions.push_back(Action::Remove { number, id });
+            }
+            let numbers: Vec<u64> = self.unsaved.keys().copied().collect();
+            for number in numbers {
+                self.persist(number, Vec::new());
+            }
+        }
+        self.fill();
+    }
+
+    fn retry_later(&mut self, now: Wall) {
+        self.retry.get_or_insert(now + RETRY);
+    }
+
+    /// Has notes written, behind those that wait already.
+    fn persist(&mut self, number: u64, notes: Vec<Note>) {
+        let unsaved = self.unsaved.entry(number).or_default();
+        unsaved.notes.extend(notes);
+        if unsaved.notes.is_empty() {
+            self.unsaved.remove(&number);
+        } else if unsaved.under_way == 0 {
+            unsaved.under_way = unsaved.notes.len();
+            self.actions.push_back(Action::Persist { number, notes: unsaved.notes.clone() });
+        }
+    }
+
+    /// Messages with their envelope in memory.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.active.len()
+    }
+
+    /// Deferred messages that wait for their time.
+    #[must_use]
+    pub fn deferred(&self) -> usize {
+        self.waiting.len() + self.due.len()
+    }
+
+    /// Messages that are kept but not tried.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The first queue run at or after `at`.
+    fn queue_run(&self, at: Wall) -> Wall {
+        let delay = i64::try_from(self.settings.queue_run_delay.as_micros()).unwrap_or(i64::MAX);
+        let since = at.0.saturating_sub(self.started.0);
+        if delay == 0 || since <= 0 {
+            return at;
+        }
+        let late = since.rem_euclid(delay);
+        if late == 0 { at } else { Wall(at.0.saturating_add(delay - late)) }
+    }
+
+    fn wait(&mut self, number: u64, until: Wall) {
+        self.waiting.insert((until, number));
+        self.wake.insert(number, until);
+    }
+
+    /// Lets messages become active while there is room: one from incoming, one from deferred in turn.
+    fn fill(&mut self) {
+        while self.active.len() + self.loading.len() < self.settings.active_limit.max(1) {
+            let (first, second) = if self.deferred_turn {
+                (&mut self.due, &mut self.incoming)
+            } else {
+                (&mut self.incoming, &mut self.due)
+            };
+            let Some(number) = first.pop_front().or_else(|| second.pop_front()) else { break };
+            self.deferred_turn = !self.deferred_turn;
+            if !self.active.contains_key(&number) && self.loading.insert(number) {
+                self.actions.push_back(Action::Load { number });
+            }
+        }
+    }
+
+    fn release(&mut self, number: u64) {
+        if let Some(at) = self.wake.remove(&number) {
+            self.waiting.remove(&(at, number));
+            self.due.push_back(number);
+        } else if self.held.remove(&number) {
+            self.due.push_back(number);
+        }
+    }
+
+    fn forget(&mut self, number: u64) {
+        if let Some(at) = self.wake.remove(&number) {
+            self.waiting.remove(&(at, number));
+        }
+        self.incoming.retain(|other| *other != number);
+        self.due.retain(|other| *other != number);
+        self.loading.remove(&number);
+        self.held.remove(&number);
+        self.unsaved.remove(&number);
+        self.active.remove(&number);
+        self.lanes.forget(number);
+    }
+
+    /// Makes a loaded message active; `None` if nobody asked for it, or it has nothing to be tried.
+    fn activate(&mut self, now: Wall, number: u64, mut entry: Entry) -> Option<&mut Active> {
+        if !self.loading.remove(&number) {
+            return None;
+        }
+        for note in self.unsaved.get(&number).iter().flat_map(|unsaved| &unsaved.notes) {
+            entry.apply(note.clone());
+        }
+        if entry.hold || (!entry.is_open() && entry.has_failure()) {
+            self.held.insert(number);
+            return None;
+        }
+        if !entry.is_open() {
+            self.unsaved.remove(&number);
+            self.actions.push_back(Action::Remove { number, id: entry.id });
+            return None;
+        }
+        let recipients = open_recipients(&entry).len();
+        let (id, sender, size) = (entry.id.clone(), entry.sender.clone(), entry.size);
+        self.actions.push_back(Action::Active { id, sender, size, recipients });
+        entry.next_attempt = now;
+        let active = Active { entry, outstanding: 0, unsaved: Vec::new() };
+        Some(self.active.entry(number).insert_entry(active).into_mut())
+    }
+
+    fn loaded(&mut self, now: Wall, number: u64, entry: Entry, routes: &[Route]) {
+        let settings = self.settings.clone();
+        let Some(active) = self.activate(now, number, entry) else { return };
+        let (mut unrouted, mut routed) = (Vec::new(), Vec::new());
+        for index in open_recipients(&active.entry) {
+            let at = usize::try_from(index).unwrap_or(usize::MAX);
+            match (routes.get(at), active.entry.recipients.get(at)) {
+                (Some(route), Some(recipient)) => {
+                    routed.push((index, route.clone(), recipient.address.clone()));
+                }
+                _ => unrouted.push((index, Outcome::Deferred(no_outcome("no route was found")))),
+            }
+        }
+        settle(active, unrouted);
+        let added = self.lanes.add(number, routed, &settings);
+        if let Some(active) = self.active.get_mut(&number) {
+            active.outstanding = added;
+        }
+        if added == 0 {
+            self.finish(now, number);
+        }
+    }
+
+    fn finished(&mut self, now: Wall, attempt: u64, outcomes: Vec<(u32, Outcome)>) {
+        let Some((attempt, key)) = self.running.remove(&attempt) else { return };
+        self.lanes.done(&key);
+        let Some(active) = self.active.get_mut(&attempt.number) else { return };
+        let mut by_recipient: BTreeMap<u32, Outcome> = outcomes.into_iter().collect();
+        let complete = attempt.recipients.iter().map(|index| {
+            let missing = || Outcome::Deferred(no_outcome("the delivery agent gave no status"));
+            (*index, by_recipient.remove(index).unwrap_or_else(missing))
+        });
+        settle(active, complete.collect::<Vec<_>>());
+        active.outstanding = active.outstanding.saturating_sub(1);
+        if active.outstanding == 0 {
+            self.finish(now, attempt.number);
+        } else if active.unsaved.iter().any(|(_, status)| !status.is_open()) {
+            // Others are still under way: what is done must not depend on them.
+            let notes = vec![Note::Statuses(std::mem::take(&mut active.unsaved))];
+            self.persist(attempt.number, notes);
+        }
+    }
+
+    /// All attempts of this round are over: remove, hold, or defer.
+    fn finish(&mut self, now: Wall, number: u64) {
+        let Some(mut active) = self.active.remove(&number) else { return };
+        let entry = &mut active.entry;
+        if !entry.is_open() && !entry.has_failure() {
+            // What the spool refused before doesn't matter any more.
+            self.unsaved.remove(&number);
+            self.actions.push_back(Action::Remove { number, id: entry.id.clone() });
+            return;
+        }
+        entry.tries = entry.tries.saturating_add(1);
+        if entry.is_open() && now - entry.arrival >= self.lifetime(&entry.sender) {
+            for index in open_recipients(entry) {
+                let at = usize::try_from(index).unwrap_or(usize::MAX);
+                if let Some(recipient) = entry.recipients.get_mut(at)
+                    && let Status::Deferred(reason) = &recipient.status
+                {
+                    recipient.status = Status::Expired(reason.clone());
+                    active.unsaved.push((index, recipient.status.clone()));
+                }
+            }
+            let (id, sender) = (entry.id.clone(), entry.sender.clone());
+            self.actions.push_back(Action::Expired { id, sender });
+        }
+        entry.next_attempt = now + self.backoff(now - entry.arrival);
+        let mut notes = Vec::new();
+        if !active.unsaved.is_empty() {
+            notes.push(Note::Statuses(active.unsaved));
+        }
+        notes.push(Note::Deferred { tries: entry.tries, next_attempt: entry.next_attempt });
+        let (open, until) = (entry.is_open(), entry.next_attempt);
+        self.persist(number, notes);
+        if open {
+            self.wait(number, until);
+        } else {
+            self.held.insert(number);
+        }
+    }
+
+    /// As long as the message is old, between the two bounds.
+    fn backoff(&self, age: Duration) -> Duration {
+        age.min(self.settings.maximal_backoff).max(self.settings.minimal_backoff)
+    }
+
+    fn lifetime(&self, sender: &Address) -> Duration {
+        let (bounce, other) = (self.settings.bounce_queue_lifetime, self.settings.maximal_queue_lifetime);
+        if sender.is_null() { bounce } else { other }
+    }
+}
+
+fn open_recipients(entry: &Entry) -> Vec<u32> {
+    let open = entry.recipients.iter().zip(0..).filter(|(recipient, _)| recipient.status.is_open());
+    open.map(|(_, index)| index).collect()
+}
+
+/// Writes outcomes into the entry, and down for the next note.
+fn settle(active: &mut Active, outcomes: impl IntoIterator<Item = (u32, Outcome)>) {
+    for (index, outcome) in outcomes {
+        let status = match outcome {
+            Outcome::Delivered => Status::Delivered,
+            Outcome::Deferred(reason) => Status::Deferred(reason),
+            Outcome::Failed(reason) => Status::Failed(reason),
+        };
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        if let Some(recipient) = active.entry.recipients.get_mut(at) {
+            recipient.status = status.clone();
+            active.unsaved.push((index, status));
+        }
+    }
+}
+
+fn no_outcome(text: &str) -> Reason {
+    Reason::new(Dsn::new(4, 3, 0), text)
+}
