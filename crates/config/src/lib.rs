@@ -3,16 +3,24 @@
 //! Text goes in, values with places and diagnostics come out; reading files is the program's business.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod computed;
 pub mod diagnostic;
+mod expand;
 mod host;
+mod level;
+mod logical;
 mod main_cf;
 mod master_cf;
 mod parameters;
 pub mod place;
+pub mod registry;
+mod traced;
+pub mod units;
 
 pub use diagnostic::{Code, Diagnostic, Fix, Severity};
 pub use host::{Compat, Host, Interface};
-pub use main_cf::{MainCf, split_words};
+pub use main_cf::MainCf;
 pub use master_cf::{MasterCf, Override, Role, Service, ServiceKind};
 pub use parameters::Parameters;
 pub use place::{Place, SourceFile, Spanned};
+pub use traced::{Traced, split_words};

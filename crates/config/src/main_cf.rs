@@ -1,17 +1,56 @@
-//! main.cf: `name = value`, the last definition wins.
+//! main.cf: `name = value`, continuation lines, comments; the last definition wins.
+//!
+//! It reads the syntax alone: what a name means and what `$name` stands for is `Parameters`' business.
+//! Diagnostics: K0101 a line without `=`, K0102 no name before `=`, K0103 white space before the first line,
+//! K0104 defined twice, K0105 a control character.
 
-use crate::{Diagnostic, SourceFile, Spanned};
+use crate::logical::{LogicalLine, logical_lines};
+use crate::traced::Traced;
+use crate::{Diagnostic, Place, SourceFile, Spanned};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The definitions of one main.cf, as written.
 #[derive(Clone, Debug, Default)]
-pub struct MainCf {}
+pub struct MainCf {
+    definitions: BTreeMap<String, Definition>,
+    file: Option<Arc<SourceFile>>,
+}
+
+/// One `name = value`.
+#[derive(Clone, Debug)]
+pub(crate) struct Definition {
+    /// Where the name stands.
+    pub(crate) name: Place,
+    /// The value as written, without the white space around it.
+    pub(crate) value: Traced,
+    /// The same with one place.
+    pub(crate) raw: Spanned<String>,
+}
+
+impl Definition {
+    pub(crate) fn new(name: Place, value: Traced) -> Definition {
+        let mut raw = value.spanned();
+        if raw.place.file.is_none() {
+            raw.place = name.clone();
+        }
+        Definition { name, value, raw }
+    }
+}
 
 impl MainCf {
     /// Reads `file`; what can't be read is told and left out.
     #[must_use]
-    pub fn parse(_file: &Arc<SourceFile>) -> (MainCf, Vec<Diagnostic>) {
-        (MainCf::default(), Vec::new())
+    pub fn parse(file: &Arc<SourceFile>) -> (MainCf, Vec<Diagnostic>) {
+        let mut main = MainCf { definitions: BTreeMap::new(), file: Some(Arc::clone(file)) };
+        let (lines, mut diagnostics) = logical_lines(file, 103);
+        for line in lines {
+            match definition(&line) {
+                Ok((name, definition)) => main.add(name, definition, &mut diagnostics),
+                Err(diagnostic) => diagnostics.push(*diagnostic),
+            }
+        }
+        (main, diagnostics)
     }
 
     /// A main.cf with nothing in it.
@@ -21,15 +60,65 @@ impl MainCf {
     }
 
     /// Defines `name` as the command line's `-o name=value` does.
-    pub fn set(&mut self, _name: impl Into<String>, _value: impl Into<String>) {}
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let definition = Definition::new(Place::nowhere(), Traced::nowhere(value));
+        self.definitions.insert(name.into(), definition);
+    }
+
+    /// The file it was read from.
+    #[must_use]
+    pub fn file(&self) -> Option<&Arc<SourceFile>> {
+        self.file.as_ref()
+    }
+
+    pub(crate) fn definitions(&self) -> &BTreeMap<String, Definition> {
+        &self.definitions
+    }
+
+    fn add(&mut self, name: String, definition: Definition, diagnostics: &mut Vec<Diagnostic>) {
+        let place = definition.name.clone();
+        if let Some(earlier) = self.definitions.insert(name.clone(), definition) {
+            let line = earlier.name.line();
+            diagnostics.push(
+                Diagnostic::warning(
+                    104,
+                    place,
+                    format!("{name} overrides its earlier definition in line {line}"),
+                )
+                .help(format!("the last definition wins; delete the one in line {line}")),
+            );
+        }
+    }
 }
 
-/// Splits a list by comma and white space; `{ … }` stays one word, braces included.
-#[must_use]
-pub fn split_words(text: Spanned<String>) -> Vec<Spanned<String>> {
-    text.value
-        .split([',', ' ', '\t', '\r', '\n'])
-        .filter(|w| !w.is_empty())
-        .map(|w| Spanned::new(w.to_owned(), text.place.clone()))
-        .collect()
+fn definition(line: &LogicalLine) -> Result<(String, Definition), Box<Diagnostic>> {
+    let text = line.text.as_str();
+    let Some((before, _)) = text.split_once('=') else {
+        return Err(Box::new(without_equals(line)));
+    };
+    let name = before.trim();
+    let name_start = before.len() - before.trim_start().len();
+    let place = line.text.place(name_start..name_start + name.len());
+    if name.is_empty() {
+        let place = line.text.place(0..text.len());
+        return Err(Box::new(
+            Diagnostic::error(102, place, "there is no parameter name before `=`")
+                .help("write `name = value`"),
+        ));
+    }
+    if name.contains(char::is_whitespace) {
+        return Err(Box::new(
+            Diagnostic::error(101, place, format!("missing `=` after the parameter name: `{name}`"))
+                .help("write `name = value`; a line that goes on with the one above begins with white space"),
+        ));
+    }
+    let value = line.text.slice(before.len() + 1..text.len()).trim();
+    Ok((name.to_owned(), Definition::new(place, value)))
+}
+
+fn without_equals(line: &LogicalLine) -> Diagnostic {
+    let place = line.text.place(0..line.text.as_str().len());
+    let shown: String = line.text.as_str().chars().take(60).collect();
+    Diagnostic::error(101, place, format!("missing `=` after the parameter name: `{}`", shown.trim_end()))
+        .help("write `name = value`; a line that goes on with the one above begins with white space")
 }

@@ -1,0 +1,14 @@
+//! Parameters of our own: `komainu_…`, so that a stock Postfix reads the same file.
+
+use super::{Parameter, flag, list, text};
+
+pub(super) const ROWS: &[Parameter] = &[
+    flag("komainu_auto_reload", "yes").done(),
+    list("komainu_dns_servers", "").done(),
+    flag("komainu_dnsbl_health", "yes").done(),
+    list("komainu_listen", "").done(),
+    text("komainu_log", "syslog").done(),
+    text("komainu_log_format", "postfix").done(),
+    text("komainu_mailbox_root", "").done(),
+    text("komainu_state_directory", "").done(),
+];

@@ -1,0 +1,37 @@
+//! Parameters of the past: no row of `postconf -d`, and still found in old files.
+//!
+//! Rows only, sorted by name; what a row says is told in `registry`.
+
+use super::{Parameter, Unit, flag, list, number, text, time};
+
+pub(super) const ROWS: &[Parameter] = &[
+    list("authorized_verp_clients", "").obsolete("write smtpd_authorized_verp_clients"),
+    flag("enable_errors_to", "").obsolete("removed in Postfix 2.2"),
+    number("extract_recipient_limit", "").obsolete("removed in Postfix 2.1"),
+    text("fallback_relay", "").obsolete("write smtp_fallback_relay"),
+    flag("lmtp_cache_connection", "").since("2.2").obsolete("write lmtp_connection_cache_on_demand"),
+    flag("lmtp_per_record_deadline", "").since("2.9").obsolete("write lmtp_per_request_deadline"),
+    text("postscreen_blacklist_action", "").since("2.8").obsolete("write postscreen_denylist_action"),
+    time("postscreen_dnsbl_ttl", Unit::Hour, "").since("2.8").obsolete("write postscreen_dnsbl_max_ttl"),
+    number("postscreen_dnsbl_whitelist_threshold", "")
+        .since("2.11")
+        .obsolete("write postscreen_dnsbl_allowlist_threshold"),
+    list("postscreen_whitelist_interfaces", "")
+        .since("2.9")
+        .obsolete("write postscreen_allowlist_interfaces"),
+    flag("sender_based_routing", "").obsolete("write sender_dependent_relayhost_maps"),
+    flag("smtp_per_record_deadline", "").since("2.9").obsolete("write smtp_per_request_deadline"),
+    flag("smtp_skip_4xx_greeting", "").since("2.0").obsolete("always on since Postfix 2.1"),
+    text("smtp_tls_cipherlist", "").since("2.2").obsolete("write smtp_tls_mandatory_ciphers"),
+    list("smtpd_client_connection_limit_exceptions", "")
+        .obsolete("write smtpd_client_event_limit_exceptions"),
+    text("smtpd_per_record_deadline", "").since("2.9").obsolete("write smtpd_per_request_deadline"),
+    text("smtpd_sasl_application_name", "").since("2.1").obsolete("write smtpd_sasl_path"),
+    text("smtpd_tls_cipherlist", "").since("2.2").obsolete("write smtpd_tls_mandatory_ciphers"),
+    text("tls_dane_digest_agility", "").since("2.11").obsolete("removed in Postfix 3.6"),
+    flag("tls_dane_trust_anchor_digest_enable", "").since("2.11").obsolete("removed in Postfix 3.6"),
+    text("tlsproxy_client_level", "").since("3.4").obsolete("write tlsproxy_client_security_level"),
+    text("tlsproxy_client_policy", "").since("3.4").obsolete("write tlsproxy_client_policy_maps"),
+    text("tlsproxy_tls_session_cache_timeout", "").since("2.8").obsolete("removed in Postfix 2.11"),
+    list("virtual_maps", "").obsolete("write virtual_alias_maps and virtual_alias_domains"),
+];

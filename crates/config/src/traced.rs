@@ -1,0 +1,229 @@
+//! Text that knows where each of its bytes was written: through continuation lines and through `$name`.
+//!
+//! A piece of the text has a trail: the reference in the outermost value first, then the references inside
+//! what was referred to, and the writing itself last. A word inside one piece is placed where it was written;
+//! a word glued together from several is placed where the gluing was written.
+
+use crate::{Place, SourceFile, Spanned};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A text with the places of its pieces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traced {
+    text: String,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Piece {
+    /// Where in the text it begins; it ends where the next one does.
+    at: usize,
+    /// Outermost reference first, the writing last; never empty.
+    trail: Vec<Place>,
+}
+
+impl Traced {
+    /// `text` that no file holds.
+    #[must_use]
+    pub fn nowhere(text: impl Into<String>) -> Traced {
+        let mut traced = Traced::default();
+        traced.push(&text.into(), vec![Place::nowhere()]);
+        traced
+    }
+
+    /// `text`, which is a value with one place. When the place is that text behind continuation lines and
+    /// comments, the lines are found again, so that each word gets its own place.
+    #[must_use]
+    pub fn from_spanned(text: &Spanned<String>) -> Traced {
+        if let Some(file) = &text.place.file {
+            let again = Traced::join_lines(file, text.place.start..text.place.end);
+            if again.text == text.value {
+                return again;
+            }
+        }
+        let mut traced = Traced::default();
+        traced.push(&text.value, vec![text.place.clone()]);
+        traced
+    }
+
+    /// The lines of `range` in `file` joined as one logical line: without line ends, comments, blank lines.
+    #[must_use]
+    pub fn join_lines(file: &Arc<SourceFile>, range: Range<usize>) -> Traced {
+        let mut traced = Traced::default();
+        let mut at = range.start;
+        let text = file.text.get(range).unwrap_or("");
+        for (index, line) in text.split_inclusive('\n').enumerate() {
+            let bare = line.strip_suffix('\n').unwrap_or(line);
+            let skip = index > 0 && is_skipped(bare);
+            if !skip {
+                traced.push(bare, vec![Place::new(file, at, at + bare.len())]);
+            }
+            at += line.len();
+        }
+        traced
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Appends `text` with its trail.
+    pub(crate) fn push(&mut self, text: &str, trail: Vec<Place>) {
+        if !text.is_empty() {
+            self.pieces.push(Piece { at: self.text.len(), trail });
+            self.text.push_str(text);
+        }
+    }
+
+    /// Appends the stretch `range` of `other`, whose pieces are referred to from `outer`.
+    pub(crate) fn push_range(&mut self, other: &Traced, range: Range<usize>, outer: &[Place]) {
+        for (stretch, trail) in other.stretches(range) {
+            let text = other.text.get(stretch).unwrap_or("");
+            self.push(text, outer.iter().cloned().chain(trail).collect());
+        }
+    }
+
+    /// The stretch `range` alone.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Traced {
+        let mut out = Traced::default();
+        out.push_range(self, range, &[]);
+        out
+    }
+
+    /// Without white space around it.
+    #[must_use]
+    pub fn trim(&self) -> Traced {
+        let start = self.text.len() - self.text.trim_start().len();
+        let end = start + self.text.trim().len();
+        self.slice(start..end)
+    }
+
+    /// The pieces that `range` touches, each cut to it.
+    fn stretches(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, Vec<Place>)> {
+        let ends = self.pieces.iter().skip(1).map(|p| p.at).chain([self.text.len()]);
+        self.pieces.iter().zip(ends).filter_map(move |(piece, piece_end)| {
+            let start = range.start.max(piece.at);
+            let end = range.end.min(piece_end);
+            (start < end).then(|| {
+                let mut trail = piece.trail.clone();
+                if let Some(last) = trail.last_mut() {
+                    *last = cut(last, start - piece.at, end - piece.at, piece_end - piece.at);
+                }
+                (start..end, trail)
+            })
+        })
+    }
+
+    /// The trail of the first byte of `range`, its last place stretched over `range` where it can be.
+    pub(crate) fn trail(&self, range: Range<usize>) -> Vec<Place> {
+        self.stretches(range).next().map_or_else(|| vec![Place::nowhere()], |(_, trail)| trail)
+    }
+
+    /// Where `range` was written.
+    #[must_use]
+    pub fn place(&self, range: Range<usize>) -> Place {
+        let trails: Vec<Vec<Place>> = self.stretches(range).map(|(_, trail)| trail).collect();
+        let Some(first) = trails.first() else { return Place::nowhere() };
+        let shared = (0..first.len())
+            .take_while(|&depth| trails.iter().all(|trail| trail.get(depth) == first.get(depth)))
+            .count();
+        // One piece: its own writing. Several: the level at which they part is where they were glued.
+        let mut depth = shared.min(first.len() - 1);
+        loop {
+            let level: Option<Vec<&Place>> = trails.iter().map(|trail| trail.get(depth)).collect();
+            if let Some(place) = level.and_then(|places| union(&places)) {
+                return place;
+            }
+            match depth.checked_sub(1) {
+                Some(up) => depth = up,
+                None => return Place::nowhere(),
+            }
+        }
+    }
+
+    /// The whole, with one place.
+    #[must_use]
+    pub fn spanned(&self) -> Spanned<String> {
+        Spanned::new(self.text.clone(), self.place(0..self.text.len()))
+    }
+
+    /// The words of a list.
+    #[must_use]
+    pub fn words(&self) -> Vec<Spanned<String>> {
+        word_ranges(&self.text)
+            .into_iter()
+            .map(|range| {
+                let word = self.text.get(range.clone()).unwrap_or("").to_owned();
+                Spanned::new(word, self.place(range))
+            })
+            .collect()
+    }
+}
+
+/// Whether a physical line is a comment or blank, and so no part of a logical line.
+pub(crate) fn is_skipped(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// Bytes `start..end` of a piece `length` long whose writing is `place`.
+fn cut(place: &Place, start: usize, end: usize, length: usize) -> Place {
+    match &place.file {
+        Some(file) if place.end.checked_sub(place.start) == Some(length) => {
+            Place::new(file, place.start + start, place.start + end)
+        }
+        _ => place.clone(),
+    }
+}
+
+/// The stretch from the first to the last of places in one file, in order; `None` when they aren't that.
+fn union(places: &[&Place]) -> Option<Place> {
+    let (first, last) = (places.first()?, places.last()?);
+    let file = first.file.as_ref()?;
+    let in_order = places.windows(2).all(|pair| match pair {
+        [a, b] => a.file == b.file && a.start <= b.start,
+        _ => true,
+    });
+    in_order.then(|| Place::new(file, first.start, last.end.max(first.end)))
+}
+
+/// Where the words of a list stand: split by comma and white space, `{ … }` kept whole.
+fn word_ranges(text: &str) -> Vec<Range<usize>> {
+    let mut words = Vec::new();
+    let mut start = None;
+    let mut depth = 0_u32;
+    for (at, byte) in text.bytes().enumerate() {
+        let separates = depth == 0 && matches!(byte, b',' | b' ' | b'\t' | b'\r' | b'\n');
+        match byte {
+            b'{' => depth = depth.saturating_add(1),
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match (separates, start) {
+            (true, Some(from)) => {
+                words.push(from..at);
+                start = None;
+            }
+            (false, None) => start = Some(at),
+            _ => {}
+        }
+    }
+    words.extend(start.map(|from| from..text.len()));
+    words
+}
+
+/// Splits a list by comma and white space; `{ … }` stays one word, braces included. Each word keeps its place.
+#[must_use]
+pub fn split_words(text: Spanned<String>) -> Vec<Spanned<String>> {
+    Traced::from_spanned(&text).words()
+}
