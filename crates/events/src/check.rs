@@ -2,8 +2,8 @@
 //!
 //! `ID: reject: RCPT from name[address]: 450 4.7.1 <x>: Helo command rejected: Host not found; from=<a@b>
 //! to=<c@d> proto=ESMTP helo=<x>` (T1.11), with `NOQUEUE` before the message has an id. The texts of HELO,
-//! addresses and headers are the peer's: one that imitates the line's end cannot be told from it, so nothing
-//! but the client's address, which stands before them, is safe to act on.
+//! addresses and headers are the peer's. Addresses are quoted and a HELO has `?` for brackets and spaces, so the
+//! end can be told from an imitation of it, but only the client, which stands before all that, is sure.
 
 use crate::record::{Record, Text};
 use crate::scan;
@@ -103,9 +103,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Reads what [`Session::write`] wrote; gives what follows it. helo, as the last, takes all up to the last
-    /// `>` where `tail` is empty, else up to the first `>` before `tail`.
-    pub(crate) fn read(text: &'a str, separator: &str, tail: &str) -> Option<(Session<'a>, &'a str)> {
+    /// Reads what [`Session::write`] wrote; gives what follows it. A HELO has neither brackets nor spaces: the
+    /// server puts `?` for them, so that nobody can make a line's end look like another.
+    pub(crate) fn read(text: &'a str, separator: &str) -> Option<(Session<'a>, &'a str)> {
         let mut session = Session::default();
         let mut rest = text;
         let (value, next) = bracketed(rest, "from=", separator)?;
@@ -124,21 +124,12 @@ impl<'a> Session<'a> {
             }
         }
         if let Some(after) = rest.strip_prefix("helo=<") {
-            let end = if tail.is_empty() { after.rfind('>')? } else { end_before(after, tail)? };
-            let (helo, next) = scan::split_one(after, end)?;
+            let (helo, next) = scan::span(after, |b| matches!(b, b'>' | b'<' | b' '))?;
             session.helo = Some(helo.into());
-            rest = next;
+            rest = next.strip_prefix('>')?;
         }
         (!session.is_empty()).then_some((session, rest))
     }
-}
-
-/// The `>` that ends the line or stands before `tail`, whichever comes first.
-fn end_before(text: &str, tail: &str) -> Option<usize> {
-    let closing = text.match_indices('>').map(|(at, _)| at);
-    closing
-        .into_iter()
-        .find(|at| text.get(at + 1..).is_some_and(|rest| rest.is_empty() || rest.starts_with(tail)))
 }
 
 /// `name<value>` and the separator behind it, if it is there.
@@ -215,7 +206,7 @@ impl<'a> Record<'a> for Verdict<'a> {
 fn before_session(text: &str) -> (&str, Session<'_>) {
     for (at, _) in text.match_indices("; ") {
         let Some((before, rest)) = text.split_at_checked(at) else { continue };
-        let whole = rest.strip_prefix("; ").and_then(|rest| Session::read(rest, " ", ""));
+        let whole = rest.strip_prefix("; ").and_then(|rest| Session::read(rest, " "));
         if let Some((session, "")) = whole {
             return (before, session);
         }
@@ -272,7 +263,7 @@ impl<'a> Record<'a> for ContentCheck<'a> {
             else {
                 continue;
             };
-            let Some((session, tail)) = Session::read(session, " ", ": ") else { continue };
+            let Some((session, tail)) = Session::read(session, " ") else { continue };
             let text = match tail.strip_prefix(": ") {
                 Some(text) => Some(text.into()),
                 None if tail.is_empty() => None,

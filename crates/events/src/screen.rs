@@ -204,7 +204,7 @@ impl<'a> Record<'a> for ScreenReject<'a> {
         let (text, session) = match rest.split_once("; from=<") {
             Some((text, _)) => {
                 let session = rest.get(text.len().checked_add(2)?..)?;
-                let (session, tail) = Session::read(session, ", ", "")?;
+                let (session, tail) = Session::read(session, ", ")?;
                 if !tail.is_empty() {
                     return None;
                 }

@@ -5,7 +5,6 @@
 
 use crate::record::{Record, Text};
 use crate::{Severity, scan};
-use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -126,7 +125,8 @@ impl Counter<'_> {
 
 impl fmt::Display for Counter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.accepted == self.total {
+        // Postfix's spelling of none at all is `0/0`.
+        if self.accepted == self.total && self.total > 0 {
             write!(f, "{}={}", self.name, self.total)
         } else {
             write!(f, "{}={}/{}", self.name, self.accepted, self.total)
@@ -222,16 +222,16 @@ record! {
         id: Text<'a>,
         /// From whom.
         client: Peer<'a>,
-        /// Its queue id at the server before, by XFORWARD.
-        orig_queue_id: Option<Text<'a>>,
-        /// The client of the server before, by XFORWARD.
-        orig_client: Option<Peer<'a>>,
         /// `PLAIN`, `LOGIN` …
         sasl_method: Option<Text<'a>>,
         /// Who logged in.
         sasl_username: Option<Text<'a>>,
         /// AUTH= of MAIL FROM.
         sasl_sender: Option<Text<'a>>,
+        /// Its queue id at the server before, by XFORWARD.
+        orig_queue_id: Option<Text<'a>>,
+        /// The client of the server before, by XFORWARD.
+        orig_client: Option<Peer<'a>>,
     }
 }
 
@@ -241,11 +241,11 @@ impl<'a> Received<'a> {
         Received {
             id: id.into(),
             client,
-            orig_queue_id: None,
-            orig_client: None,
             sasl_method: None,
             sasl_username: None,
             sasl_sender: None,
+            orig_queue_id: None,
+            orig_client: None,
         }
     }
 }
@@ -255,51 +255,38 @@ impl<'a> Record<'a> for Received<'a> {
         let (id, rest) = scan::queue_id(text)?;
         let (client, rest) = Peer::parse_prefix(rest.strip_prefix("client=")?)?;
         let mut received = Received::new(id, client);
-        let mut reached = 0;
-        let mut fields = rest;
-        while let Some(field) = fields.strip_prefix(", ") {
-            let (field, rest) =
-                field.find(", ").and_then(|at| field.split_at_checked(at)).unwrap_or((field, ""));
-            fields = rest;
-            let (name, value) = field.split_once('=')?;
-            let value = Cow::Borrowed(value);
-            let order = match name {
-                "orig_queue_id" => (1, received.orig_queue_id = Some(value)).0,
-                "orig_client" => {
-                    let Cow::Borrowed(value) = value else { return None };
-                    received.orig_client = Some(Peer::parse(value)?);
-                    2
-                }
-                "sasl_method" => (3, received.sasl_method = Some(value)).0,
-                "sasl_username" => (4, received.sasl_username = Some(value)).0,
-                "sasl_sender" => (5, received.sasl_sender = Some(value)).0,
-                _ => return None,
-            };
-            if order <= reached {
-                return None;
-            }
-            reached = order;
+        let rest = field(rest, ", sasl_method=", &mut received.sasl_method);
+        let rest = field(rest, ", sasl_username=", &mut received.sasl_username);
+        let rest = field(rest, ", sasl_sender=", &mut received.sasl_sender);
+        let rest = field(rest, ", orig_queue_id=", &mut received.orig_queue_id);
+        if !rest.is_empty() {
+            received.orig_client = Some(Peer::parse(rest.strip_prefix(", orig_client=")?)?);
         }
-        fields.is_empty().then_some(received)
+        Some(received)
     }
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{}: client={}", self.id, self.client)?;
-        if let Some(id) = &self.orig_queue_id {
-            write!(out, ", orig_queue_id={id}")?;
-        }
-        if let Some(client) = &self.orig_client {
-            write!(out, ", orig_client={client}")?;
-        }
         let texts = [
             ("sasl_method", &self.sasl_method),
             ("sasl_username", &self.sasl_username),
             ("sasl_sender", &self.sasl_sender),
+            ("orig_queue_id", &self.orig_queue_id),
         ];
         for (name, value) in texts.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             write!(out, ", {name}={value}")?;
         }
-        Ok(())
+        self.orig_client.as_ref().map_or(Ok(()), |client| write!(out, ", orig_client={client}"))
     }
+}
+
+/// Reads `name` and its value, up to the next field, where `text` begins with it; gives the rest.
+fn field<'a>(text: &'a str, name: &str, value: &mut Option<Text<'a>>) -> &'a str {
+    const NEXT: [&str; 4] = [", sasl_username=", ", sasl_sender=", ", orig_queue_id=", ", orig_client="];
+    let Some(after) = text.strip_prefix(name) else { return text };
+    let end = NEXT.iter().filter_map(|next| after.find(next)).min().unwrap_or(after.len());
+    let Some((found, rest)) = after.split_at_checked(end) else { return text };
+    *value = Some(found.into());
+    rest
 }
 
 record! {
