@@ -1,0 +1,206 @@
+//! Tables with fixed keys: `hash:`, `btree:`, `texthash:` … and aliases, read from their source text.
+//!
+//! The rules are postmap(1)'s and postalias(1)'s: a key in quotes keeps its white space (and
+//! its quotes: addresses are looked up in their external form), a line without a value is
+//! skipped with a warning (T2.6: `cracker.com` without an action), keys are folded, the first of two equal keys
+//! stays. No file that postmap made is read: a saved source is live (T1.7).
+
+use crate::source::notice::{DUPLICATE, LINE_ODD, LINE_SKIPPED};
+use crate::source::{Line, Notice, Source, is_space};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+
+/// Fixed keys and their values.
+#[derive(Debug, Default)]
+pub(crate) struct Indexed {
+    entries: HashMap<Box<str>, Entry>,
+}
+
+/// One value, and where it stands in the source.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) value: Box<str>,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// Which warnings differ between postmap's database types and `texthash:`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `postmap hash:/file`; the text is the built file's suffix.
+    Database(&'static str),
+    Text,
+}
+
+/// A key as it is stored and asked: case doesn't count.
+pub(crate) fn fold(key: &str) -> String {
+    if key.is_ascii() {
+        return key.to_ascii_lowercase();
+    }
+    // Unicode's full case folding of what lower-casing leaves: ß, ſ, ς and ligatures of s and t.
+    let mut folded = String::with_capacity(key.len());
+    for c in key.chars().flat_map(char::to_lowercase) {
+        match c {
+            'ß' => folded.push_str("ss"),
+            'ſ' => folded.push('s'),
+            'ς' => folded.push('σ'),
+            c => folded.push(c),
+        }
+    }
+    folded
+}
+
+struct Reading<'s> {
+    source: &'s Source,
+    title: String,
+    style: Style,
+    notices: Vec<Notice>,
+    table: Indexed,
+}
+
+impl Indexed {
+    /// Reads `key whitespace value` lines.
+    pub(crate) fn parse_map(source: &Source, style: Style) -> (Indexed, Vec<Notice>) {
+        let (lines, notices) = source.lines();
+        let mut reading = Reading::new(source, style, notices);
+        for line in &lines {
+            reading.map_line(line);
+        }
+        (reading.table, reading.notices)
+    }
+
+    /// Reads `name: value` lines, aliases(5).
+    pub(crate) fn parse_aliases(source: &Source) -> (Indexed, Vec<Notice>) {
+        let (lines, notices) = source.lines();
+        let mut reading = Reading::new(source, Style::Database("db"), notices);
+        for line in &lines {
+            reading.alias_line(line);
+        }
+        (reading.table, reading.notices)
+    }
+
+    /// One that has these pairs; the last of two equal keys stays, as in `inline:`.
+    pub(crate) fn from_pairs(pairs: impl Iterator<Item = (String, String)>) -> Indexed {
+        let entries = pairs
+            .map(|(key, value)| (fold(&key).into(), Entry { value: value.into(), start: 0, end: 0 }))
+            .collect();
+        Indexed { entries }
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Option<&Entry> {
+        if key.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+            return self.entries.get(key);
+        }
+        self.entries.get(fold(key).as_str())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// All pairs in the order of the source.
+    pub(crate) fn pairs(&self) -> Vec<(&str, &str)> {
+        let mut pairs: Vec<_> = self.entries.iter().collect();
+        pairs.sort_by(|a, b| (a.1.start, a.0).cmp(&(b.1.start, b.0)));
+        pairs.into_iter().map(|(key, entry)| (&**key, &*entry.value)).collect()
+    }
+}
+
+impl<'s> Reading<'s> {
+    fn new(source: &'s Source, style: Style, notices: Vec<Notice>) -> Reading<'s> {
+        let title = source.file.path.display().to_string();
+        Reading { source, title, style, notices, table: Indexed::default() }
+    }
+
+    fn notice(&mut self, code: u16, line: &Line<'_>, text: String) {
+        self.notices.push(Notice::line(code, self.source.place(line), &self.title, line.number, text));
+    }
+
+    fn refuses_bytes(&mut self, line: &Line<'_>) -> bool {
+        if line.malformed {
+            let shown = line.text.replace(char::REPLACEMENT_CHARACTER, "?");
+            self.notice(LINE_SKIPPED, line, format!("non-UTF-8 input \"{shown}\" -- ignoring this line"));
+        }
+        line.malformed
+    }
+
+    fn map_line(&mut self, line: &Line<'_>) {
+        if self.refuses_bytes(line) {
+            return;
+        }
+        let Some((token, rest)) = split_key(&line.text) else {
+            let text = format!("unbalanced '\"' in '{}' -- ignoring this line", line.text);
+            return self.notice(LINE_SKIPPED, line, text);
+        };
+        let value = rest.trim_matches(is_space);
+        if value.is_empty() {
+            let ending = if self.style == Style::Text { " -- ignoring this line" } else { "" };
+            return self.notice(LINE_SKIPPED, line, format!("expected format: key whitespace value{ending}"));
+        }
+        if token.ends_with(':') {
+            let text = "record is in \"key: value\" format; is this an alias file?".to_owned();
+            self.notice(LINE_ODD, line, text);
+        }
+        self.insert(line, fold(token), value);
+    }
+
+    fn alias_line(&mut self, line: &Line<'_>) {
+        if self.refuses_bytes(line) {
+            return;
+        }
+        let Some((name, value)) = split_alias(&line.text) else {
+            return self.notice(LINE_SKIPPED, line, "need name:value pair".to_owned());
+        };
+        if name.contains('@') && !line.text.starts_with('"') {
+            return self.notice(LINE_SKIPPED, line, "name must be local".to_owned());
+        }
+        self.insert(line, fold(&name), value);
+    }
+
+    fn insert(&mut self, line: &Line<'_>, key: String, value: &str) {
+        match self.table.entries.entry(key.into()) {
+            Slot::Vacant(slot) => {
+                slot.insert(Entry { value: value.into(), start: line.start, end: line.end });
+            }
+            Slot::Occupied(slot) => {
+                let text = format!("duplicate entry: \"{}\"", slot.key());
+                let place = self.source.place(line);
+                let mut notice = Notice::line(DUPLICATE, place, &self.title, line.number, text);
+                if let Style::Database(suffix) = self.style {
+                    notice.postfix = format!("{}.{suffix}: {}", self.title, notice.text);
+                }
+                self.notices.push(notice);
+            }
+        }
+    }
+}
+
+/// The key as it stands, quotes included, and the rest; `None` where a quote isn't closed.
+fn split_key(text: &str) -> Option<(&str, &str)> {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            c if is_space(c) && !quoted => return text.split_at_checked(at),
+            _ => {}
+        }
+    }
+    (!quoted).then_some((text, ""))
+}
+
+/// The name before the first colon outside quotes, and the value.
+fn split_alias(text: &str) -> Option<(String, &str)> {
+    let (name, rest) = match text.strip_prefix('"') {
+        Some(open) => {
+            let (name, rest) = open.split_once('"')?;
+            (name, rest.trim_start_matches(is_space).strip_prefix(':')?)
+        }
+        None => text.split_once(':')?,
+    };
+    let (name, value) = (name.trim_matches(is_space), rest.trim_matches(is_space));
+    let bare = !text.starts_with('"');
+    (!name.is_empty() && !(bare && name.contains(',')) && !value.is_empty()).then(|| (name.to_owned(), value))
+}
