@@ -51,10 +51,6 @@ words! {
         MilterDiscard = "milter-discard",
         /// A milter holds.
         MilterHold = "milter-hold",
-        /// The filter behind smtpd accepted.
-        ProxyAccept = "proxy-accept",
-        /// The filter behind smtpd refused.
-        ProxyReject = "proxy-reject",
         /// `defer_if_reject` or `defer_if_permit` was noted.
         Trigger = "trigger",
     }
@@ -103,50 +99,50 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// `; from=<a> …` behind a text, or nothing.
+    fn write_behind(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        if self.is_empty() {
+            return Ok(());
+        }
+        out.write_str("; ")?;
+        self.write(out, " ")
+    }
+
     /// Reads what [`Session::write`] wrote; gives what follows it. A HELO has neither brackets nor spaces: the
     /// server puts `?` for them, so that nobody can make a line's end look like another.
     pub(crate) fn read(text: &'a str, separator: &str) -> Option<(Session<'a>, &'a str)> {
         let mut session = Session::default();
         let mut rest = text;
-        let (value, next) = bracketed(rest, "from=", separator)?;
-        (session.from, rest) = (value, next);
-        let (value, next) = bracketed(rest, "to=", separator)?;
-        (session.to, rest) = (value, next);
-        if let Some(after) = rest.strip_prefix("proto=") {
-            let (word, next) = scan::span(after, |b| !b.is_ascii_alphanumeric())?;
-            session.proto = Some(word.into());
-            rest = next;
-            if let Some(next) = rest.strip_prefix(separator) {
-                if !next.starts_with("helo=<") {
-                    return None;
+        for name in ["from=", "to=", "proto=", "helo="] {
+            let at = if session.is_empty() { Some(rest) } else { rest.strip_prefix(separator) };
+            let Some(after) = at.and_then(|at| at.strip_prefix(name)) else { continue };
+            let (value, next) = match name {
+                "proto=" => scan::span(after, |b| !b.is_ascii_alphanumeric())?,
+                "helo=" => {
+                    let after = after.strip_prefix('<')?;
+                    let (value, next) = scan::span(after, |b| matches!(b, b'>' | b'<' | b' '))?;
+                    (value, next.strip_prefix('>')?)
                 }
-                rest = next;
+                _ => scan::angled(after)?,
+            };
+            let value = Some(value.into());
+            match name {
+                "from=" => session.from = value,
+                "to=" => session.to = value,
+                "proto=" => session.proto = value,
+                _ => session.helo = value,
             }
-        }
-        if let Some(after) = rest.strip_prefix("helo=<") {
-            let (helo, next) = scan::span(after, |b| matches!(b, b'>' | b'<' | b' '))?;
-            session.helo = Some(helo.into());
-            rest = next.strip_prefix('>')?;
+            rest = next;
         }
         (!session.is_empty()).then_some((session, rest))
     }
 }
 
-/// `name<value>` and the separator behind it, if it is there.
-fn bracketed<'a>(text: &'a str, name: &str, separator: &str) -> Option<(Option<Text<'a>>, &'a str)> {
-    let Some(after) = text.strip_prefix(name) else { return Some((None, text)) };
-    let (value, rest) = scan::angled(after)?;
-    let next = rest
-        .strip_prefix(separator)
-        .filter(|next| ["to=<", "proto=", "helo=<"].iter().any(|field| next.starts_with(field)));
-    Some((Some(value.into()), next.unwrap_or(rest)))
-}
-
 record! {
     /// `ID: reject: RCPT from name[address]: TEXT; from=<> to=<> proto=ESMTP helo=<>`
     Verdict<'a> {
-        /// The queue id, or `NOQUEUE`; nothing for the lines of `smtpd_proxy_filter`.
-        id: Option<Text<'a>>,
+        /// The queue id, or `NOQUEUE`.
+        id: Text<'a>,
         /// What was done.
         action: Action,
         /// Where the session stood: `CONNECT`, `RCPT`, `END-OF-MESSAGE` …
@@ -174,10 +170,7 @@ impl Verdict<'_> {
 
 impl<'a> Record<'a> for Verdict<'a> {
     fn read(text: &'a str) -> Option<Self> {
-        let (id, rest) = match scan::queue_id(text) {
-            Some((id, rest)) => (Some(id.into()), rest),
-            None => (None, text),
-        };
+        let (id, rest) = scan::queue_id(text)?;
         let (action, rest) = scan::until(rest, ": ")?;
         let action = Action::from_word(action)?;
         let (stage, rest) = scan::until(rest, " from ")?;
@@ -187,18 +180,49 @@ impl<'a> Record<'a> for Verdict<'a> {
         let (client, rest) = Peer::parse_prefix(rest)?;
         let rest = rest.strip_prefix(": ")?;
         let (text, session) = before_session(rest);
-        Some(Verdict { id, action, stage: stage.into(), client, text: text.into(), session })
+        Some(Verdict { id: id.into(), action, stage: stage.into(), client, text: text.into(), session })
     }
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        if let Some(id) = &self.id {
-            write!(out, "{id}: ")?;
-        }
-        write!(out, "{}: {} from {}: {}", self.action, self.stage, self.client, self.text)?;
-        if self.session.is_empty() {
-            return Ok(());
-        }
-        out.write_str("; ")?;
-        self.session.write(out, " ")
+        write!(out, "{}: {}: {} from {}: {}", self.id, self.action, self.stage, self.client, self.text)?;
+        self.session.write_behind(out)
+    }
+}
+
+words! {
+    /// What the filter of `smtpd_proxy_filter` did.
+    ProxyAction {
+        /// Took the message.
+        Accept = "proxy-accept",
+        /// Refused it.
+        Reject = "proxy-reject",
+    }
+}
+
+record! {
+    /// `proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok: queued as X; from=<> to=<> proto=ESMTP helo=<>`
+    ProxyVerdict<'a> {
+        /// What it did.
+        action: ProxyAction,
+        /// `END-OF-MESSAGE`.
+        stage: Text<'a>,
+        /// Its reply.
+        text: Text<'a>,
+        /// What else was known.
+        session: Session<'a>,
+    }
+}
+
+impl<'a> Record<'a> for ProxyVerdict<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (action, rest) = scan::until(text, ": ")?;
+        let action = ProxyAction::from_word(action)?;
+        let (stage, rest) = scan::until(rest, ": ")?;
+        let (text, session) = before_session(rest);
+        Some(ProxyVerdict { action, stage: stage.into(), text: text.into(), session })
+    }
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{}: {}: {}", self.action, self.stage, self.text)?;
+        self.session.write_behind(out)
     }
 }
 
@@ -279,5 +303,34 @@ impl<'a> Record<'a> for ContentCheck<'a> {
         write!(out, "{id}: {action}: {part} {content} from {}; ", self.source)?;
         self.session.write(out, " ")?;
         self.text.as_ref().map_or(Ok(()), |text| write!(out, ": {text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recipient that imitates a line's end, as Postfix 3.7.11 logged it.
+    #[test]
+    fn imitations() {
+        let text = "NOQUEUE: reject: RCPT from good.example[192.0.2.10]: 554 5.7.1 <; from=<q@x> to=<y@x> \
+                    proto=ESMTP helo=<z>@example.com>: Relay access denied; from=<a@example.org> \
+                    to=<\"; from=<q@x> to=<y@x> proto=ESMTP helo=<z>\"@example.com> proto=ESMTP helo=<helo.example>";
+        let verdict = Verdict::read(text).expect("a verdict");
+        assert_eq!(verdict.session.from.as_deref(), Some("a@example.org"));
+        assert_eq!(verdict.session.helo.as_deref(), Some("helo.example"));
+        assert_eq!((verdict.code(), verdict.client.ip()), (Some(554), "192.0.2.10".parse().ok()));
+    }
+
+    #[test]
+    fn contents() {
+        let text = "93D8E9980B1: warning: header Subject: one; from x from localhost[127.0.0.1]; \
+                    from=<a@example.org> to=<b@example.com> proto=ESMTP helo=<c>: seen";
+        let check = ContentCheck::read(text).expect("a check");
+        assert_eq!(
+            (check.content.as_ref(), check.source.as_ref()),
+            ("Subject: one; from x", "localhost[127.0.0.1]")
+        );
+        assert_eq!(check.text.as_deref(), Some("seen"));
     }
 }

@@ -266,3 +266,42 @@ impl<'a> Record<'a> for HostSaid<'a> {
         Severity::Info
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values that Postfix 3.7.11 was seen to write for waits of known length.
+    #[test]
+    fn rounding() {
+        for (micros, resolution, expect) in [
+            (0, 2, "0"),
+            (4_999, 2, "0"),
+            (5_000, 2, "0.01"),
+            (140_400, 2, "0.14"),
+            (100_000, 2, "0.1"),
+            (996_000, 2, "1"),
+            (1_034_000, 2, "1"),
+            (1_080_000, 2, "1.1"),
+            (2_004_000, 2, "2"),
+            (2_590_000, 2, "2.6"),
+            (9_980_000, 2, "10"),
+            (11_650_000, 2, "12"),
+            (123_456_789, 2, "123"),
+            (432_000_400_000, 2, "432000"),
+            (11_960, 4, "0.012"),
+            (740, 4, "0.0007"),
+            (49_300, 4, "0.049"),
+            (3_420_000, 4, "3.4"),
+            (740, 6, "0.00074"),
+            (740, 0, "0"),
+        ] {
+            let delay = Delay::rounded(Duration::from_micros(micros), resolution);
+            assert_eq!(delay.to_string(), expect, "{micros} at {resolution}");
+            assert_eq!(Delay::parse(expect), Some(delay));
+        }
+        for bad in ["", ".1", "1.", "1.0", "01", "1.1234567", "-1", "1e3"] {
+            assert_eq!(Delay::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! [`Event::parse`] asks only those kinds that the program writes, the frequent ones first; a program that is
 //! not known is taken for smtpd's sort. What none knows is [`Event::Other`].
 
-use crate::check::{ContentCheck, Verdict};
+use crate::check::{ContentCheck, ProxyVerdict, Verdict};
 use crate::daemon::{Controlled, Master, Message, Statistics, Terminating};
 use crate::delivery::{ConnectFailed, Delivery, HostSaid};
 use crate::foreign::{DovecotFailed, Greylisted};
@@ -133,6 +133,8 @@ events! {
     Received(Received<'a>) = "received";
     /// A refusal, or another decision.
     Verdict(Verdict<'a>) = "verdict";
+    /// The filter behind the server took or refused a message.
+    ProxyVerdict(ProxyVerdict<'a>) = "proxy_verdict";
     /// A header or body check hit.
     ContentCheck(ContentCheck<'a>) = "content_check";
     /// A client's name does not lead back to its address.
@@ -251,9 +253,10 @@ fn smtpd(text: &str) -> Option<Event<'_>> {
         b'N' => first_of!(text; Verdict, Received),
         b'l' | b't' => first_of!(text; Broken),
         b'i' => first_of!(text; Pipelining),
+        b'p' => first_of!(text; ProxyVerdict),
         _ => first_of!(text; Received, Verdict, TlsEstablished, TlsStarting, TlsFailed),
     }
-    // The letters above also begin other texts: a queue id, `too many errors`, `proxy-accept`.
+    // The letters above also begin other texts: a queue id, `too many errors`.
     .or_else(|| first_of!(text; Received, Verdict, Broken, TlsEstablished, TlsStarting))
 }
 

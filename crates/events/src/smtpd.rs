@@ -108,6 +108,12 @@ pub struct Counter<'a> {
 }
 
 impl Counter<'_> {
+    /// All names in the line's order.
+    pub const ORDER: [&'static str; 16] = [
+        "helo", "ehlo", "xclient", "xforward", "starttls", "auth", "mail", "rcpt", "data", "bdat", "rset",
+        "noop", "vrfy", "etrn", "quit", "unknown",
+    ];
+
     /// `ehlo=1 rcpt=0/2`: those that came, in the order given; the sum, `commands=`, is added.
     #[must_use]
     pub fn render(counters: &[Counter<'_>]) -> String {

@@ -76,10 +76,27 @@ impl Dice {
 
 #[test]
 fn mutations_do_no_harm() {
-    let corpus: Vec<Vec<u8>> =
-        logs().iter().flat_map(|(_, text)| text.lines().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>()).collect();
-    let tokens: &[&[u8]] =
-        &[b"; from=<", b" from ", b": ", b", ", b"<", b">", b"\"", b"[", b"]", b"=", b"00", b"0", b"9", b"\xff", b"\0"];
+    let corpus: Vec<Vec<u8>> = logs()
+        .iter()
+        .flat_map(|(_, text)| text.lines().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>())
+        .collect();
+    let tokens: &[&[u8]] = &[
+        b"; from=<",
+        b" from ",
+        b": ",
+        b", ",
+        b"<",
+        b">",
+        b"\"",
+        b"[",
+        b"]",
+        b"=",
+        b"00",
+        b"0",
+        b"9",
+        b"\xff",
+        b"\0",
+    ];
     let mut dice = Dice(1);
     for round in 0..40_000 {
         let mut line = corpus[dice.roll(corpus.len())].clone();
