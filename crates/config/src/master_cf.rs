@@ -1,21 +1,30 @@
-//! master.cf: one service a line.
+//! master.cf: one service a line, eight columns.
+//!
+//! What a service is read to be; whether it can be started is the program's business. Of two lines with one name
+//! and type the last counts.
+//! Diagnostics: K0201 too few columns, K0202 unknown type, K0203 bad column, K0204 defined twice,
+//! K0205 unknown command, K0206 white space before the first line, K0207 a private inet service,
+//! K0208 a port that nobody knows, K0209 a command out of Komainu's reach; K0210 to K0214 come from `arguments`.
+//! T0.4.
 
-use crate::{Diagnostic, SourceFile, Spanned};
+mod arguments;
+mod endpoint;
+mod role;
+
+pub use endpoint::{Endpoint, Port};
+pub use role::Role;
+
+use crate::logical::logical_lines;
+use crate::traced::Traced;
+use crate::{Diagnostic, Place, SourceFile, Spanned};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The services of one master.cf.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MasterCf {
     /// In the order of the file.
     pub services: Vec<Service>,
-}
-
-impl MasterCf {
-    /// Reads `file`; a line that can't be read is told and left out.
-    #[must_use]
-    pub fn parse(_file: &Arc<SourceFile>) -> (MasterCf, Vec<Diagnostic>) {
-        (MasterCf::default(), Vec::new())
-    }
 }
 
 /// The type column.
@@ -25,6 +34,8 @@ pub enum ServiceKind {
     Inet,
     /// A UNIX-domain socket.
     Unix,
+    /// A UNIX-domain datagram socket.
+    UnixDgram,
     /// A named pipe.
     Fifo,
     /// A UNIX-domain socket over which descriptors are passed.
@@ -46,7 +57,9 @@ pub struct Service {
     pub chroot: Option<bool>,
     /// The wakeup column in seconds; `None` for `-` and 0.
     pub wakeup: Option<u32>,
-    /// The maxproc column; `None` for `-` ($default_process_limit).
+    /// Whether the wakeup column ends in `?`: none before the service is first used.
+    pub wakeup_if_used: bool,
+    /// The maxproc column, 0 for no limit; `None` for `-` ($default_process_limit).
     pub process_limit: Option<u32>,
     /// The command column's first word.
     pub command: Spanned<String>,
@@ -69,45 +82,282 @@ pub struct Override {
     pub value: Spanned<String>,
 }
 
-/// What a command of master.cf means here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// An SMTP server: a listener of ours.
-    Smtpd,
-    /// A listener with postscreen's tests before the SMTP server.
-    Postscreen,
-    /// The QMQP server.
-    Qmqpd,
-    /// The SMTP client (transport `smtp:`, `relay:`).
-    Smtp,
-    /// The LMTP client.
-    Lmtp,
-    /// Delivery to local users.
-    Local,
-    /// Delivery to virtual mailboxes.
-    Virtual,
-    /// Delivery to a command.
-    Pipe,
-    /// A program started for each connection (policy servers).
-    Spawn,
-    /// A transport that throws mail away.
-    Discard,
-    /// A transport that returns mail.
-    Error,
-    /// A transport that defers mail.
-    Retry,
-    /// Done inside the program whether or not the line is there.
-    BuiltIn,
-    /// Known, read, and without effect here.
-    WithoutEffect,
-    /// No command of Postfix.
-    Unknown,
+impl ServiceKind {
+    const ALL: [(&'static str, ServiceKind); 5] = [
+        ("inet", ServiceKind::Inet),
+        ("unix", ServiceKind::Unix),
+        ("unix-dgram", ServiceKind::UnixDgram),
+        ("fifo", ServiceKind::Fifo),
+        ("pass", ServiceKind::Pass),
+    ];
+
+    fn parse(word: &str) -> Option<ServiceKind> {
+        ServiceKind::ALL.into_iter().find_map(|(name, kind)| (name == word).then_some(kind))
+    }
+
+    /// As in master.cf.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            ServiceKind::Inet => "inet",
+            ServiceKind::Unix => "unix",
+            ServiceKind::UnixDgram => "unix-dgram",
+            ServiceKind::Fifo => "fifo",
+            ServiceKind::Pass => "pass",
+        }
+    }
+}
+
+impl MasterCf {
+    /// Reads `file`; a line that can't be read is told and left out.
+    #[must_use]
+    pub fn parse(file: &Arc<SourceFile>) -> (MasterCf, Vec<Diagnostic>) {
+        let (lines, mut diagnostics) = logical_lines(file, 206);
+        let mut master = MasterCf::default();
+        for line in lines {
+            if let Some(service) = Line::new(&line.text, &mut diagnostics).service() {
+                master.add(service, &mut diagnostics);
+            }
+        }
+        (master, diagnostics)
+    }
+
+    fn add(&mut self, service: Service, diagnostics: &mut Vec<Diagnostic>) {
+        let same = |other: &Service| other.kind == service.kind && other.name.value == service.name.value;
+        if let Some(at) = self.services.iter().position(same) {
+            let earlier = self.services.remove(at);
+            let (name, kind) = (&service.name.value, service.kind.name());
+            let line = earlier.name.place.line();
+            diagnostics.push(
+                Diagnostic::warning(
+                    204,
+                    service.name.place.clone(),
+                    format!("the service {name} {kind} is defined in line {line} already"),
+                )
+                .help(format!("the last definition wins; delete the one in line {line}")),
+            );
+        }
+        self.services.push(service);
+    }
 }
 
 impl Service {
+    /// Where an inet service listens.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        (self.kind == ServiceKind::Inet).then(|| Endpoint::parse(&self.name.value)).flatten()
+    }
+
+    /// The command's name without its folder.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        self.command.value.rsplit('/').next().unwrap_or_default()
+    }
+
     /// What the command column means to us.
     #[must_use]
     pub fn role(&self) -> Role {
-        Role::Unknown
+        match Role::of(self.program()) {
+            Role::Error if self.name.value == "retry" => Role::Retry,
+            role => role,
+        }
     }
 }
+
+/// A logical line that is being read.
+struct Line<'a> {
+    text: &'a Traced,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    /// Where reading stands.
+    at: usize,
+}
+
+impl<'a> Line<'a> {
+    fn new(text: &'a Traced, diagnostics: &'a mut Vec<Diagnostic>) -> Line<'a> {
+        Line { text, diagnostics, at: 0 }
+    }
+
+    /// The next word; `None` at the line's end.
+    fn word(&mut self) -> Option<Spanned<String>> {
+        let rest = self.text.as_str().get(self.at..)?;
+        let start = self.at + (rest.len() - rest.trim_start().len());
+        let rest = self.text.as_str().get(start..)?;
+        let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        self.at = start + length;
+        (length > 0).then(|| self.spanned(start..self.at))
+    }
+
+    fn spanned(&self, range: Range<usize>) -> Spanned<String> {
+        let word = self.text.as_str().get(range.clone()).unwrap_or("").to_owned();
+        Spanned::new(word, self.text.place(range))
+    }
+
+    fn whole(&self) -> Place {
+        let text = self.text.as_str();
+        self.text.place(0..text.trim_end().len())
+    }
+
+    fn service(mut self) -> Option<Service> {
+        let mut columns = Vec::with_capacity(8);
+        while columns.len() < 8
+            && let Some(word) = self.word()
+        {
+            columns.push(word);
+        }
+        let columns: [Spanned<String>; 8] = match columns.try_into() {
+            Ok(columns) => columns,
+            Err(columns) => {
+                self.too_few(&columns);
+                return None;
+            }
+        };
+        let [name, kind, private, unprivileged, chroot, wakeup, limit, command] = columns;
+        let kind = self.kind(&kind)?;
+        let private = self.switch("private", &private)?;
+        let unprivileged = self.switch("unpriv", &unprivileged)?;
+        let chroot = self.switch("chroot", &chroot)?;
+        let (wakeup, wakeup_if_used) = self.wakeup(&wakeup)?;
+        let process_limit = self.limit(&limit)?;
+        let mut service = Service {
+            name,
+            kind,
+            private: private.unwrap_or(true),
+            unprivileged: unprivileged.unwrap_or(true),
+            chroot,
+            wakeup,
+            wakeup_if_used,
+            process_limit,
+            command,
+            arguments: Vec::new(),
+            overrides: Vec::new(),
+            verbose: 0,
+            debugger: false,
+        };
+        self.check_listener(&service, private);
+        self.check_command(&service);
+        self.arguments(&mut service);
+        Some(service)
+    }
+
+    fn tell(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn too_few(&mut self, columns: &[Spanned<String>]) {
+        let message = format!("bad field count: {} of 8 columns", columns.len());
+        let diagnostic = Diagnostic::error(201, self.whole(), message).help(
+            "write: service type private unpriv chroot wakeup maxproc command; `-` stands for a default; \
+             a line that goes on with the one above begins with white space",
+        );
+        self.tell(diagnostic);
+    }
+
+    fn kind(&mut self, word: &Spanned<String>) -> Option<ServiceKind> {
+        let kind = ServiceKind::parse(&word.value);
+        if kind.is_none() {
+            let message = format!("invalid type field \"{}\"", word.value);
+            self.tell(
+                Diagnostic::error(202, word.place.clone(), message)
+                    .help("write one of inet, unix, unix-dgram, fifo, pass"),
+            );
+        }
+        kind
+    }
+
+    /// `y`, `n` or `-`; `None` when it is none of them.
+    #[expect(clippy::option_option, reason = "bad column, default, value: three things that `?` sorts")]
+    fn switch(&mut self, column: &str, word: &Spanned<String>) -> Option<Option<bool>> {
+        match word.value.as_str() {
+            "y" => Some(Some(true)),
+            "n" => Some(Some(false)),
+            "-" => Some(None),
+            _ => {
+                self.bad_column(column, word, "write `y`, `n`, or `-` for the default");
+                None
+            }
+        }
+    }
+
+    fn wakeup(&mut self, word: &Spanned<String>) -> Option<(Option<u32>, bool)> {
+        if word.value == "-" {
+            return Some((None, false));
+        }
+        let digits = word.value.strip_suffix('?').unwrap_or(&word.value);
+        match plain_number(digits) {
+            Some(seconds) => Some(((seconds > 0).then_some(seconds), digits != word.value)),
+            None => {
+                self.bad_column("wakeup", word, "write seconds, seconds with `?`, or `-` for none");
+                None
+            }
+        }
+    }
+
+    #[expect(clippy::option_option, reason = "bad column, default, value: three things that `?` sorts")]
+    fn limit(&mut self, word: &Spanned<String>) -> Option<Option<u32>> {
+        if word.value == "-" {
+            return Some(None);
+        }
+        let limit = plain_number(&word.value);
+        if limit.is_none() {
+            self.bad_column("maxproc", word, "write a number, 0 for no limit, or `-` for the default");
+        }
+        limit.map(Some)
+    }
+
+    fn bad_column(&mut self, column: &str, word: &Spanned<String>, help: &str) {
+        let message = format!("invalid {column} field \"{}\"", word.value);
+        self.tell(Diagnostic::error(203, word.place.clone(), message).help(help));
+    }
+
+    fn check_listener(&mut self, service: &Service, private: Option<bool>) {
+        if service.kind != ServiceKind::Inet {
+            return;
+        }
+        if private == Some(true) {
+            self.tell(
+                Diagnostic::warning(207, service.name.place.clone(), "an inet service can't be private")
+                    .help("write `n` in the third column"),
+            );
+        }
+        let name = &service.name.value;
+        let unknown = match service.endpoint().map(|endpoint| endpoint.port) {
+            None => Some(format!("`{name}` is no port and no host:port")),
+            Some(Port::Name(port)) => Some(format!("`{port}` is no port that is known by name here")),
+            Some(Port::Number(_)) => None,
+        };
+        if let Some(message) = unknown {
+            self.tell(
+                Diagnostic::error(208, service.name.place.clone(), message)
+                    .help("write the port's number, as in `127.0.0.1:10025` or `[::1]:10025`"),
+            );
+        }
+    }
+
+    fn check_command(&mut self, service: &Service) {
+        if service.role() != Role::Unknown {
+            return;
+        }
+        let program = service.program();
+        let message = format!("`{program}` is no command of Postfix");
+        let nearest = crate::names::nearest(program, role::COMMANDS.iter().map(|(name, _)| *name));
+        let place = service.command.place.clone();
+        let mut diagnostic = if service.kind == ServiceKind::Inet {
+            Diagnostic::error(205, place.clone(), message)
+        } else {
+            Diagnostic::warning(205, place.clone(), message)
+        };
+        diagnostic = match nearest {
+            Some(name) => diagnostic.help(format!("did you mean `{name}`?")).fix(place, name),
+            None => diagnostic.help("a program of your own is started by `spawn … argv=/path/to/program`"),
+        };
+        self.tell(diagnostic);
+    }
+}
+
+/// Digits only.
+fn plain_number(text: &str) -> Option<u32> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,8 @@ impl Inner {
         if let Default::Computed(computed) = parameter.default {
             return Some(Traced::nowhere(self.computed(computed)));
         }
-        parameter.default_text(self.compat).map(Traced::nowhere)
+        // A name of the past counts as defined and empty: newer defaults refer to it.
+        Some(Traced::nowhere(parameter.default_text(self.compat).unwrap_or_default()))
     }
 
     fn computed(&self, computed: Computed) -> String {
