@@ -91,6 +91,15 @@ pub fn is_hostname(name: &str) -> bool {
     check_hostname(name).is_ok()
 }
 
+/// Whether `name`, maybe with UTF-8 in it, is a host name once it is turned into A-labels (IDNA 2008).
+#[must_use]
+pub fn is_utf8_hostname(name: &str) -> bool {
+    if name.is_ascii() {
+        return is_hostname(name);
+    }
+    idna::domain_to_ascii(name).is_ok_and(|ascii| is_hostname(&ascii))
+}
+
 /// Reads an IPv4 address of four decimal numbers. Leading zeros are read as decimal, and nothing but
 /// `0.0.0.0` starts with 0.
 #[must_use]

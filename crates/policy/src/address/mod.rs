@@ -6,12 +6,24 @@
 //! [`Lookup`] and does nothing else: no alias expansion over the queue, no transport selection beyond classes.
 //! RFC 5321 §4.1.1.3 (source routes), §3.7 (relaying); T1.6, T2.4.
 
+mod domains;
+mod existence;
 mod lookup;
+mod resolve;
+mod rewriting;
+#[cfg(test)]
+mod tests;
 
+pub use existence::{Found, Role};
 pub use lookup::Lookup;
 
 use config::{Diagnostic, Parameters};
-use mail::Address;
+use domains::Domains;
+use existence::RecipientMaps;
+use mail::{Address, Dsn, Reply, address};
+use resolve::Routing;
+use rewriting::Rewriting;
+use std::net::IpAddr;
 use tables::{Catalogue, Sources};
 
 /// What a domain is to this server.
@@ -34,6 +46,8 @@ pub enum Class {
 pub enum Unresolvable {
     /// The domain is no valid host name or literal: `501 5.1.3 Bad recipient address syntax`.
     BadSyntax,
+    /// The domain is good, but only for a client that said `SMTPUTF8`; else as [`Unresolvable::BadSyntax`].
+    NeedsSmtputf8,
 }
 
 /// An address as routing sees it.
@@ -44,7 +58,7 @@ pub struct Resolved {
     /// The complete address, routing through ourselves taken off. Access tables are asked for its
     /// external form, folded to lower case.
     pub recipient: Address,
-    /// Its domain in lower case; the host name for a literal of our own.
+    /// Its domain in lower case; a literal keeps its brackets.
     pub domain: String,
     /// Whether the local part names another destination (`user@elsewhere@here`, `user%elsewhere@here`):
     /// `reject_unauth_destination` doesn't count such an address as ours, unless `allow_untrusted_routing`.
@@ -93,47 +107,119 @@ impl UnknownIn {
     }
 }
 
+impl Existence {
+    /// The refusal where the address doesn't exist; `address` as the client gave it.
+    #[must_use]
+    pub fn refusal(self, role: Role, address: &Address) -> Option<Reply> {
+        let Existence::Unknown { table, code } = self else { return None };
+        let (dsn, what) = match role {
+            Role::Recipient => (Dsn::new(5, 1, 1), "Recipient"),
+            Role::Sender => (Dsn::new(5, 1, 0), "Sender"),
+        };
+        let text = format!("<{}>: {what} address rejected: {}", address.as_str(), table.text());
+        Some(Reply { code, dsn: Some(dsn.in_class_of(code)), text })
+    }
+}
+
+impl Resolved {
+    /// smtpd's answer where the address can't be resolved, given at `MAIL` and `RCPT` before any restriction.
+    #[must_use]
+    pub fn syntax_refusal(&self, role: Role, smtputf8: Utf8Domains) -> Option<Reply> {
+        match (self.error?, smtputf8) {
+            (Unresolvable::NeedsSmtputf8, Utf8Domains::Allowed) => None,
+            _ => Some(match role {
+                Role::Recipient => address::bad_recipient_syntax(),
+                Role::Sender => address::bad_sender_syntax(),
+            }),
+        }
+    }
+}
+
+/// Whether the client may name domains in UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Utf8Domains {
+    /// It said `SMTPUTF8`.
+    Allowed,
+    /// It didn't.
+    Refused,
+}
+
 /// The address classes and rewriting rules of one main.cf; immutable, compiled once.
-#[derive(Clone, Debug)]
-pub struct AddressClasses {}
+#[derive(Clone, Debug, Default)]
+pub struct AddressClasses {
+    domains: Domains,
+    maps: RecipientMaps,
+    rewriting: Rewriting,
+    routing: Routing,
+    delimiter: String,
+    owner_request_special: bool,
+    double_bounce_sender: String,
+}
 
 impl AddressClasses {
     /// Reads the parameters that have to do with addresses.
     #[must_use]
     pub fn compile(
-        _parameters: &Parameters,
-        _catalogue: &mut Catalogue,
-        _sources: &dyn Sources,
+        parameters: &Parameters,
+        catalogue: &mut Catalogue,
+        sources: &dyn Sources,
     ) -> (AddressClasses, Vec<Diagnostic>) {
-        (AddressClasses {}, Vec::new())
+        let (domains, mut diagnostics) = Domains::compile(parameters, catalogue, sources);
+        let (maps, found) = RecipientMaps::compile(parameters, catalogue);
+        diagnostics.extend(found);
+        let classes = AddressClasses {
+            domains,
+            maps,
+            rewriting: Rewriting::compile(parameters),
+            routing: Routing::compile(parameters),
+            delimiter: parameters.text("recipient_delimiter").value,
+            owner_request_special: parameters.flag("owner_request_special"),
+            double_bounce_sender: parameters.text("double_bounce_sender").value,
+        };
+        (classes, diagnostics)
+    }
+
+    /// With the machine's own addresses, whose literals (`user@[192.0.2.1]`) are local while
+    /// `inet_interfaces = all`.
+    #[must_use]
+    pub fn with_own_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> AddressClasses {
+        self.domains.add_own_addresses(addresses);
+        self
     }
 
     /// Completes an address: `user` → `user@myorigin`, `user%domain` → `user@domain` …
     #[must_use]
     pub fn rewrite(&self, address: &Address) -> Address {
-        address.clone()
+        self.rewriting.rewrite(address)
     }
 
-    /// Class and routing of `address` (in internal form, as the client gave it).
+    /// Parts `user+extension` at the first `recipient_delimiter`; the extension keeps its delimiter.
     ///
-    /// # Errors
-    /// What the tables answer with when they can't.
-    pub fn resolve<L: Lookup>(&self, address: &Address, _tables: &L) -> Result<Resolved, L::Stop> {
-        let domain = address.domain().unwrap_or("").to_ascii_lowercase();
-        Ok(Resolved { class: Class::Default, recipient: address.clone(), domain, routed: false, error: None })
+    /// Names of the mail system itself are never parted, nor `owner-list` and `list-request` at a `-` (while
+    /// `owner_request_special = yes`).
+    #[must_use]
+    pub fn split_extension<'a>(&self, local: &'a str) -> Option<(&'a str, &'a str)> {
+        let is = |name: &str| local.eq_ignore_ascii_case(name);
+        if is("mailer-daemon") || is(&self.double_bounce_sender) {
+            return None;
+        }
+        let ends = |part: &str, end: &str| part.to_ascii_lowercase().ends_with(end);
+        let is_list_name = ends(local, "-request") || local.to_ascii_lowercase().starts_with("owner-");
+        if self.owner_request_special && self.delimiter.contains('-') && is_list_name {
+            return None;
+        }
+        let first = local.chars().next().map_or(0, char::len_utf8);
+        let at = local
+            .char_indices()
+            .find(|(at, c)| *at >= first && self.delimiter.contains(*c))
+            .map(|(at, _)| at)?;
+        local.split_at_checked(at)
     }
 
-    /// Whether the mail system has `resolved`, by canonical, alias and recipient maps.
-    ///
-    /// # Errors
-    /// What the tables answer with when they can't.
-    pub fn existence<L: Lookup>(&self, _resolved: &Resolved, _tables: &L) -> Result<Existence, L::Stop> {
-        Ok(Existence::Exists)
-    }
-
-    /// What `reject_unauth_destination` asks: final destination or relay domain, and not routed on.
+    /// What `reject_unauth_destination` asks: final destination or relay domain, and not routed on by the
+    /// sender (unless `allow_untrusted_routing`).
     #[must_use]
     pub fn is_authorized_destination(&self, resolved: &Resolved) -> bool {
-        !resolved.routed && resolved.class != Class::Default
+        (!resolved.routed || self.routing.allow_untrusted) && resolved.class != Class::Default
     }
 }
