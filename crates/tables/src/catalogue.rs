@@ -3,8 +3,13 @@
 //! A [`TableSpec`] is one such word, a [`Catalogue`] all of them, each once, by [`TableId`]. Nothing is opened
 //! here. `proxy:` (and 3.11's `debug:`) are plain prefixes: this program needs no proxymap(8).
 
+use crate::source::braces;
+use crate::source::notice::{BAD_NAME, UNKNOWN_TYPE};
+use crate::sources::{GROUP, PASSWD};
+use crate::table::has_source;
 use config::{Diagnostic, Place, Spanned};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::PathBuf;
 
 /// One table of a [`Catalogue`].
@@ -37,6 +42,52 @@ pub enum Kind {
     Foreign,
 }
 
+impl Kind {
+    fn parse(name: &str) -> Option<Kind> {
+        Some(match name {
+            "hash" => Kind::Hash,
+            "btree" => Kind::Btree,
+            "dbm" => Kind::Dbm,
+            "sdbm" => Kind::Sdbm,
+            "lmdb" => Kind::Lmdb,
+            "cdb" => Kind::Cdb,
+            "texthash" => Kind::Texthash,
+            "cidr" => Kind::Cidr,
+            "regexp" => Kind::Regexp,
+            "pcre" => Kind::Pcre,
+            "inline" => Kind::Inline,
+            "static" => Kind::Static,
+            "unionmap" => Kind::Unionmap,
+            "pipemap" => Kind::Pipemap,
+            "randmap" => Kind::Randmap,
+            "fail" => Kind::Fail,
+            "internal" => Kind::Internal,
+            "unix" => Kind::Unix,
+            "environ" | "ldap" | "memcache" | "mongodb" | "mysql" | "netinfo" | "nis" | "nisplus" | "pgsql"
+            | "socketmap" | "sqlite" | "tcp" => Kind::Foreign,
+            _ => return None,
+        })
+    }
+
+    /// Whether postmap(1) would build a file of this type.
+    #[must_use]
+    pub fn is_indexed(self) -> bool {
+        self.suffix().is_some()
+    }
+
+    /// The suffix of the file that postmap(1) would build.
+    #[must_use]
+    pub fn suffix(self) -> Option<&'static str> {
+        match self {
+            Kind::Hash | Kind::Btree => Some("db"),
+            Kind::Dbm | Kind::Sdbm => Some("pag"),
+            Kind::Lmdb => Some("lmdb"),
+            Kind::Cdb => Some("cdb"),
+            _ => None,
+        }
+    }
+}
+
 /// What the source text looks like, where one table type has two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Usage {
@@ -64,13 +115,163 @@ pub struct TableSpec {
     pub members: Vec<TableSpec>,
 }
 
+/// Unions in pipes in unions … end here.
+const DEPTH_MAX: usize = 16;
+
 impl TableSpec {
     /// Reads one word of the configuration.
     ///
     /// # Errors
     /// When the type is unknown or the name is not of its type's form.
     pub fn parse(word: &Spanned<String>) -> Result<TableSpec, Diagnostic> {
-        Err(Diagnostic::error(301, word.place.clone(), "not yet"))
+        TableSpec::read(&word.value, &word.place, 0)
+    }
+
+    fn read(word: &str, place: &Place, depth: usize) -> Result<TableSpec, Diagnostic> {
+        let bad = |reason: String| Diagnostic::error(BAD_NAME, place.clone(), reason);
+        if depth > DEPTH_MAX {
+            return Err(bad("tables are nested too deeply".to_owned()));
+        }
+        let mut bare = word;
+        while let Some(rest) = bare.strip_prefix("proxy:").or_else(|| bare.strip_prefix("debug:")) {
+            bare = rest;
+        }
+        // Without a type: default_database_type.
+        let (type_name, name) = bare.split_once(':').unwrap_or(("hash", bare));
+        if type_name.is_empty() || name.is_empty() {
+            return Err(bad(format!("open dictionary: expecting \"type:name\" form instead of \"{bare}\"")));
+        }
+        let Some(kind) = Kind::parse(type_name) else {
+            let message = format!("unsupported dictionary type: {type_name}");
+            return Err(Diagnostic::error(UNKNOWN_TYPE, place.clone(), message));
+        };
+        let mut spec = TableSpec {
+            kind,
+            type_name: type_name.to_owned(),
+            name: name.to_owned(),
+            usage: Usage::Map,
+            place: place.clone(),
+            members: Vec::new(),
+        };
+        spec.check_name(depth).map_err(|fault| match fault {
+            Fault::Name(reason) => bad(reason),
+            Fault::Member(diagnostic) => diagnostic,
+        })?;
+        Ok(spec)
+    }
+
+    fn check_name(&mut self, depth: usize) -> Result<(), Fault> {
+        match self.kind {
+            Kind::Inline => self.pairs().map(drop)?,
+            Kind::Static => self.static_text().map(drop)?,
+            Kind::Randmap => self.choices().map(drop)?,
+            Kind::Unix if !matches!(self.name.as_str(), "passwd.byname" | "group.byname") => {
+                return Err(Fault::Name(format!("unknown table: {self}")));
+            }
+            Kind::Unionmap | Kind::Pipemap => {
+                let words = self.braced("type:name...")?;
+                if words.iter().any(|word| !word.contains(':')) {
+                    return Err(Fault::Name(self.bad_syntax("type:name...")));
+                }
+                let members: Result<_, _> =
+                    words.iter().map(|word| TableSpec::read(word, &self.place, depth + 1)).collect();
+                self.members = members.map_err(Fault::Member)?;
+            }
+            Kind::Cidr | Kind::Regexp | Kind::Pcre if self.name.starts_with('{') => {
+                self.inline_rules().map(drop)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn bad_syntax(&self, need: &str) -> String {
+        format!("bad syntax: \"{self}\"; need \"{}:{{{need}}}\"", self.type_name)
+    }
+
+    /// The words between the braces that must enclose the whole name.
+    fn braced(&self, need: &str) -> Result<Vec<&str>, String> {
+        let inner = self.name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let words = braces::split(inner.unwrap_or(""));
+        if words.is_empty() {
+            return Err(self.bad_syntax(need));
+        }
+        Ok(words)
+    }
+
+    /// The pairs of an `inline:` table.
+    pub(crate) fn pairs(&self) -> Result<Vec<(String, String)>, String> {
+        const NEED: &str = "name=value...";
+        let wrong = |what: String| format!("{what}: \"{self}\"; need \"inline:{{{NEED}}}\"");
+        let inner = braces::unwrap(&self.name).map_err(|_| self.bad_syntax(NEED))?;
+        if self.name == "{}" {
+            return Err(self.bad_syntax(NEED));
+        }
+        let mut pairs = Vec::new();
+        for word in braces::split(inner) {
+            let pair =
+                if word.starts_with('{') { braces::unwrap(word).map_err(&wrong)? } else { word };
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(wrong("missing '=' after attribute name".to_owned()));
+            };
+            pairs.push((key.trim().to_owned(), value.trim().to_owned()));
+        }
+        if pairs.is_empty() {
+            return Err(wrong("empty table".to_owned()));
+        }
+        Ok(pairs)
+    }
+
+    /// The value of a `static:` table.
+    pub(crate) fn static_text(&self) -> Result<&str, String> {
+        if self.name.starts_with('{') {
+            return braces::unwrap(&self.name).map_err(|reason| format!("bad static:name syntax: {reason}"));
+        }
+        Ok(&self.name)
+    }
+
+    /// The values of a `randmap:` table.
+    pub(crate) fn choices(&self) -> Result<Vec<String>, String> {
+        Ok(self.braced("value...")?.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The text of a `cidr:`, `regexp:` or `pcre:` table whose rules stand in its name.
+    pub(crate) fn inline_rules(&self) -> Result<String, String> {
+        let wrong = |reason: String| format!("{} map: {reason}", self.type_name);
+        let mut text = String::new();
+        for word in braces::split(braces::unwrap(&self.name).map_err(wrong)?) {
+            text.push_str(braces::unwrap(word).map_err(wrong)?);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    /// The file that the table is read from.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        (has_source(self.kind) && !self.name.starts_with('{')).then(|| PathBuf::from(&self.name))
+    }
+
+    fn key(&self) -> String {
+        format!("{:?} {self}", self.usage)
+    }
+}
+
+enum Fault {
+    Name(String),
+    Member(Diagnostic),
+}
+
+impl From<String> for Fault {
+    fn from(reason: String) -> Fault {
+        Fault::Name(reason)
+    }
+}
+
+impl fmt::Display for TableSpec {
+    /// `type:name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.type_name, self.name)
     }
 }
 
@@ -78,7 +279,9 @@ impl TableSpec {
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     specs: Vec<TableSpec>,
+    members: Vec<Vec<TableId>>,
     ids: HashMap<String, TableId>,
+    aliases: HashSet<String>,
 }
 
 impl Catalogue {
@@ -93,16 +296,44 @@ impl Catalogue {
     /// # Errors
     /// As [`TableSpec::parse`].
     pub fn intern(&mut self, word: &Spanned<String>) -> Result<TableId, Diagnostic> {
-        let _ = &mut self.ids;
-        TableSpec::parse(word).map(|_| TableId(0))
+        Ok(self.add(TableSpec::parse(word)?))
     }
 
-    /// As [`Catalogue::intern`], for `alias_maps`: the source is of the aliases(5) form.
+    /// As [`Catalogue::intern`], for `alias_maps`: the source is of the aliases(5) form. From then on the same
+    /// table is taken so wherever it is named (`local_recipient_maps = … $alias_maps`).
     ///
     /// # Errors
     /// As [`TableSpec::parse`].
     pub fn intern_aliases(&mut self, word: &Spanned<String>) -> Result<TableId, Diagnostic> {
-        self.intern(word)
+        let spec = TableSpec::parse(word)?;
+        self.declare_aliases(&spec);
+        Ok(self.add(spec))
+    }
+
+    fn declare_aliases(&mut self, spec: &TableSpec) {
+        if spec.kind.is_indexed() {
+            self.aliases.insert(spec.to_string());
+        }
+        for member in &spec.members {
+            self.declare_aliases(member);
+        }
+    }
+
+    fn add(&mut self, mut spec: TableSpec) -> TableId {
+        if self.aliases.contains(&spec.to_string()) {
+            spec.usage = Usage::Aliases;
+        }
+        let key = spec.key();
+        if let Some(id) = self.ids.get(&key) {
+            return *id;
+        }
+        // Members come first: a table's members always have smaller ids.
+        let members = spec.members.iter().map(|member| self.add(member.clone())).collect();
+        let id = TableId(u32::try_from(self.specs.len()).unwrap_or(u32::MAX));
+        self.specs.push(spec);
+        self.members.push(members);
+        self.ids.insert(key, id);
+        id
     }
 
     /// All tables, by id.
@@ -111,9 +342,24 @@ impl Catalogue {
         &self.specs
     }
 
+    pub(crate) fn members(&self, index: usize) -> &[TableId] {
+        self.members.get(index).map_or(&[], Vec::as_slice)
+    }
+
     /// The files to watch, each once.
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
-        Vec::new()
+        let mut paths: Vec<PathBuf> = self.specs.iter().flat_map(files).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+}
+
+/// The files that a table is made of.
+pub(crate) fn files(spec: &TableSpec) -> Vec<PathBuf> {
+    match spec.kind {
+        Kind::Unix => vec![PathBuf::from(PASSWD), PathBuf::from(GROUP)],
+        _ => spec.path().into_iter().collect(),
     }
 }

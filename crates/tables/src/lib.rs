@@ -12,13 +12,20 @@
 pub mod catalogue;
 pub mod matching;
 pub mod pattern;
+pub mod cidr;
+mod indexed;
+mod rules;
+pub mod postmap;
 pub mod snapshot;
+pub mod source;
 pub mod sources;
 pub mod table;
+mod template;
 
 pub use catalogue::{Catalogue, Kind, TableId, TableSpec, Usage};
 pub use matching::{AddressList, DomainList, StringList};
 pub use pattern::Pattern;
 pub use snapshot::Snapshot;
+pub use source::Notice;
 pub use sources::{Accounts, SourceError, Sources};
 pub use table::{Hit, LookupError, Table};

@@ -1,11 +1,21 @@
 //! All tables, compiled: immutable, shared, swapped whole.
+//!
+//! A table that can't be read is broken, and its lookups fail; one that was good before stays in force and that is
+//! said (T1.7). A live edit that empties a table, takes more than half of it, or adds lines that have no effect is
+//! held back until a reload: a half-written file is valid and shorter, and blocks would vanish unseen.
 
-use crate::catalogue::{Catalogue, TableId};
-use crate::sources::Sources;
-use crate::table::Table;
-use config::Diagnostic;
-use std::path::PathBuf;
+use crate::catalogue::{Catalogue, Kind, TableId, TableSpec, Usage, files};
+use crate::indexed::{Indexed, Style};
+use crate::rules::Syntax;
+use crate::source::notice::{HELD_BACK, KEPT_LAST_GOOD, NOT_SERVED, UNREADABLE};
+use crate::source::{Notice, Source};
+use crate::sources::{SOURCE_BYTES_MAX, SourceError, Sources};
+use crate::table::{Body, Table, has_source};
+use crate::{cidr, rules};
+use config::{Diagnostic, Place};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Every table of a [`Catalogue`], compiled.
 #[derive(Clone, Debug, Default)]
@@ -13,23 +23,57 @@ pub struct Snapshot {
     tables: Vec<Arc<Table>>,
 }
 
-static UNKNOWN: Table = Table { name: String::new() };
+/// Fewer entries than this may go at once.
+const SHRINK_FROM: usize = 8;
+
+static UNKNOWN: Table = Table {
+    name: String::new(),
+    place: Place::nowhere(),
+    file: None,
+    body: Body::Broken(String::new()),
+    losses: 0,
+};
+
+/// One table as it was just made.
+pub(crate) struct Built {
+    pub(crate) table: Table,
+    pub(crate) notices: Vec<Notice>,
+}
 
 impl Snapshot {
     /// Compiles every table of `catalogue`. One that can't be read is broken: its lookups fail.
     #[must_use]
-    pub fn compile(_catalogue: &Catalogue, _sources: &dyn Sources) -> (Snapshot, Vec<Diagnostic>) {
-        (Snapshot::default(), Vec::new())
+    pub fn compile(catalogue: &Catalogue, sources: &dyn Sources) -> (Snapshot, Vec<Diagnostic>) {
+        Snapshot::compile_after(&Snapshot::default(), catalogue, sources)
     }
 
-    /// As [`Snapshot::compile`] at a reload: a table that is broken now keeps what `previous` had.
+    /// As [`Snapshot::compile`] at a reload: a table that can't be read now keeps what `previous` had.
     #[must_use]
     pub fn compile_after(
-        _previous: &Snapshot,
+        previous: &Snapshot,
         catalogue: &Catalogue,
         sources: &dyn Sources,
     ) -> (Snapshot, Vec<Diagnostic>) {
-        Snapshot::compile(catalogue, sources)
+        let mut snapshot = Snapshot::default();
+        let mut diagnostics = Vec::new();
+        for (index, spec) in catalogue.specs().iter().enumerate() {
+            let built = build(spec, &snapshot.members(catalogue, index), sources);
+            diagnostics.extend(built.notices.iter().map(Notice::diagnostic));
+            let last = previous.tables.iter().find(|last| {
+                built.table.is_broken() && !last.is_broken() && *last.name == spec.to_string()
+            });
+            match last {
+                Some(last) => {
+                    diagnostics.push(kept(spec, &reason(&built.table)));
+                    snapshot.tables.push(Arc::clone(last));
+                }
+                None => {
+                    diagnostics.extend(trouble(spec, &built.table));
+                    snapshot.tables.push(Arc::new(built.table));
+                }
+            }
+        }
+        (snapshot, diagnostics)
     }
 
     /// Compiles anew what stands in the files `changed`, and shares the rest.
@@ -37,15 +81,178 @@ impl Snapshot {
     pub fn recompile(
         &self,
         catalogue: &Catalogue,
-        _changed: &[PathBuf],
+        changed: &[PathBuf],
         sources: &dyn Sources,
     ) -> (Snapshot, Vec<Diagnostic>) {
-        Snapshot::compile(catalogue, sources)
+        let mut snapshot = Snapshot::default();
+        let mut diagnostics = Vec::new();
+        for (index, spec) in catalogue.specs().iter().enumerate() {
+            let members = snapshot.members(catalogue, index);
+            let table = match self.tables.get(index) {
+                Some(last) if !self.touched(catalogue, index, changed, &members) => Arc::clone(last),
+                last => {
+                    let built = build(spec, &members, sources);
+                    diagnostics.extend(built.notices.iter().map(Notice::diagnostic));
+                    match last.and_then(|last| Some((last, refuse(spec, last, &built.table)?))) {
+                        Some((last, refusal)) => {
+                            diagnostics.push(refusal);
+                            Arc::clone(last)
+                        }
+                        None => {
+                            diagnostics.extend(trouble(spec, &built.table));
+                            Arc::new(built.table)
+                        }
+                    }
+                }
+            };
+            snapshot.tables.push(table);
+        }
+        (snapshot, diagnostics)
     }
 
     /// The table `id`. One that was interned after this snapshot was made is broken.
     #[must_use]
     pub fn table(&self, id: TableId) -> &Table {
-        usize::try_from(id.0).ok().and_then(|index| self.tables.get(index)).map_or(&UNKNOWN, |table| table)
+        self.seat(id).map_or(&UNKNOWN, |table| table)
     }
+
+    fn seat(&self, id: TableId) -> Option<&Arc<Table>> {
+        self.tables.get(usize::try_from(id.0).ok()?)
+    }
+
+    fn members(&self, catalogue: &Catalogue, index: usize) -> Vec<Arc<Table>> {
+        catalogue.members(index).iter().filter_map(|id| self.seat(*id).map(Arc::clone)).collect()
+    }
+
+    /// Whether the files of a table, or one of its members, changed.
+    fn touched(&self, catalogue: &Catalogue, index: usize, changed: &[PathBuf], members: &[Arc<Table>]) -> bool {
+        let own = catalogue.specs().get(index).is_some_and(|spec| files(spec).iter().any(|f| changed.contains(f)));
+        let before = self.members(catalogue, index);
+        own || before.len() != members.len()
+            || before.iter().zip(members).any(|(before, now)| !Arc::ptr_eq(before, now))
+    }
+}
+
+fn reason(table: &Table) -> String {
+    match &table.body {
+        Body::Broken(reason) => reason.clone(),
+        _ => String::new(),
+    }
+}
+
+fn kept(spec: &TableSpec, reason: &str) -> Diagnostic {
+    let message = format!("{spec} is unavailable. {reason}");
+    Diagnostic::warning(KEPT_LAST_GOOD, spec.place.clone(), message).help("the last good table stays in force")
+}
+
+/// What a table that is in force says about itself.
+fn trouble(spec: &TableSpec, table: &Table) -> Option<Diagnostic> {
+    match &table.body {
+        Body::Broken(reason) => {
+            let message = format!("{spec} is unavailable. {reason}");
+            Some(Diagnostic::error(UNREADABLE, spec.place.clone(), message).help("every lookup in it fails"))
+        }
+        Body::Foreign => {
+            let message = format!("{spec}: tables of type \"{}\" are not served yet", spec.type_name);
+            Some(Diagnostic::error(NOT_SERVED, spec.place.clone(), message).help("every lookup in it fails"))
+        }
+        _ => None,
+    }
+}
+
+/// Why a live edit isn't taken over.
+fn refuse(spec: &TableSpec, last: &Table, new: &Table) -> Option<Diagnostic> {
+    if last.is_broken() {
+        return None;
+    }
+    if new.is_broken() {
+        return Some(kept(spec, &reason(new)));
+    }
+    if !has_source(spec.kind) {
+        return None;
+    }
+    let (before, now) = (last.entries(), new.entries());
+    if (now == 0 && before > 0) || (before >= SHRINK_FROM && now < before.div_ceil(2)) {
+        let message = format!("{spec} would shrink from {before} to {now} entries: the edit is held back");
+        let diagnostic = Diagnostic::warning(HELD_BACK, spec.place.clone(), message);
+        return Some(diagnostic.help("a reload takes it as it is"));
+    }
+    if new.losses > last.losses {
+        let message = format!("{spec} has lines without effect since the last edit: the last good table stays in force");
+        let diagnostic = Diagnostic::warning(KEPT_LAST_GOOD, spec.place.clone(), message);
+        return Some(diagnostic.help("a reload takes it as it is"));
+    }
+    None
+}
+
+/// Makes one table.
+pub(crate) fn build(spec: &TableSpec, members: &[Arc<Table>], sources: &dyn Sources) -> Built {
+    if has_source(spec.kind) {
+        return match source(spec, sources) {
+            Ok(source) => compile_source(spec, &source),
+            Err(reason) => Built { table: Table::new(spec, Body::Broken(reason)), notices: Vec::new() },
+        };
+    }
+    let body = match spec.kind {
+        Kind::Inline => spec.pairs().map(|pairs| Body::Indexed(Indexed::from_pairs(pairs.into_iter()))),
+        Kind::Static => spec.static_text().map(|text| Body::Static(text.to_owned())),
+        Kind::Randmap => spec.choices().map(|values| Body::Random { values, turn: AtomicU64::new(0) }),
+        Kind::Unionmap => Ok(Body::Union(members.to_vec())),
+        Kind::Pipemap => Ok(Body::Pipe(members.to_vec())),
+        Kind::Fail => Ok(Body::Fail),
+        Kind::Unix => match sources.accounts() {
+            Ok(accounts) if spec.name == "group.byname" => Ok(Body::Groups(accounts)),
+            Ok(accounts) => Ok(Body::Users(accounts)),
+            Err(error) => Err(error.to_string()),
+        },
+        Kind::Foreign => Ok(Body::Foreign),
+        _ => Ok(Body::Indexed(Indexed::default())),
+    };
+    Built { table: Table::new(spec, body.unwrap_or_else(Body::Broken)), notices: Vec::new() }
+}
+
+fn source(spec: &TableSpec, sources: &dyn Sources) -> Result<Source, String> {
+    let path = Path::new(&spec.name);
+    if spec.path().is_none() {
+        return Ok(Source::new(path, spec.inline_rules()?.into_bytes()));
+    }
+    let read = sources.read(path).and_then(|bytes| {
+        if bytes.len() > SOURCE_BYTES_MAX { Err(SourceError::TooLarge(path.to_owned())) } else { Ok(bytes) }
+    });
+    match read {
+        Ok(bytes) => Ok(Source::new(path, bytes)),
+        Err(error) => {
+            let text = error.to_string();
+            let indexed = spec.kind.is_indexed() || spec.kind == Kind::Texthash;
+            Err(if indexed { text.replacen("open ", "open database ", 1) } else { text })
+        }
+    }
+}
+
+fn compile_source(spec: &TableSpec, source: &Source) -> Built {
+    let (body, notices) = match (spec.kind, spec.usage) {
+        (Kind::Cidr, _) => {
+            let (table, notices) = cidr::parse(source, &spec.name);
+            (Body::Cidr(table), notices)
+        }
+        (Kind::Regexp | Kind::Pcre, _) => {
+            let syntax = if spec.kind == Kind::Pcre { Syntax::Perl } else { Syntax::Posix };
+            let (table, notices) = rules::parse(source, &spec.name, syntax);
+            (Body::Rules(table), notices)
+        }
+        (_, Usage::Aliases) => {
+            let (table, notices) = Indexed::parse_aliases(source);
+            (Body::Indexed(table), notices)
+        }
+        (kind, Usage::Map) => {
+            let style = kind.suffix().map_or(Style::Text, Style::Database);
+            let (table, notices) = Indexed::parse_map(source, style);
+            (Body::Indexed(table), notices)
+        }
+    };
+    let losses = notices.iter().filter(|notice| notice.is_loss()).count();
+    let mut table = Table::new(spec, body);
+    table.file = Some(Arc::clone(&source.file));
+    table.losses = losses;
+    Built { table, notices }
 }

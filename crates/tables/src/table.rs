@@ -1,7 +1,19 @@
 //! One compiled table, and what a lookup gives.
+//!
+//! A table answers "this value", "nothing", or that it can't say; the last is never taken for the second.
+//! Indexed types fold the key's case, patterns and networks take it as it is. Only the whole key is asked: the
+//! searches of access(5) with parts of it are the caller's.
 
-use config::Place;
+use crate::catalogue::{Kind, TableSpec};
+use crate::cidr::Cidr;
+use crate::indexed::{Indexed, fold};
+use crate::rules::Rules;
+use crate::sources::Accounts;
+use config::{Place, SourceFile};
 use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +55,69 @@ pub enum LookupError {
 #[derive(Debug)]
 pub struct Table {
     pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) file: Option<Arc<SourceFile>>,
+    pub(crate) body: Body,
+    /// Lines of its source that have no effect.
+    pub(crate) losses: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Broken(String),
+    Foreign,
+    Fail,
+    Indexed(Indexed),
+    Cidr(Cidr),
+    Rules(Rules),
+    Static(String),
+    Random { values: Vec<String>, turn: AtomicU64 },
+    Union(Vec<Arc<Table>>),
+    Pipe(Vec<Arc<Table>>),
+    Users(Arc<dyn Accounts>),
+    Groups(Arc<dyn Accounts>),
 }
 
 impl Table {
+    pub(crate) fn new(spec: &TableSpec, body: Body) -> Table {
+        Table { name: spec.to_string(), place: spec.place.clone(), file: None, body, losses: 0 }
+    }
+
     /// What the table says about `key`.
     ///
     /// # Errors
     /// When it can't say.
-    pub fn lookup<'t>(&'t self, _key: &str) -> Result<Option<Hit<'t>>, LookupError> {
-        Ok(None)
+    pub fn lookup<'t>(&'t self, key: &str) -> Result<Option<Hit<'t>>, LookupError> {
+        let failed = || LookupError::Failed { table: self.name.clone(), key: key.to_owned() };
+        let here = |value: Cow<'t, str>| Some(Hit { value, place: self.place.clone() });
+        Ok(match &self.body {
+            Body::Broken(reason) => {
+                let (table, reason) = (self.name.clone(), reason.clone());
+                return Err(LookupError::Unavailable { table, reason });
+            }
+            Body::Foreign => return Err(LookupError::NeedsDriver { table: self.name.clone() }),
+            Body::Fail => return Err(failed()),
+            Body::Indexed(indexed) => indexed
+                .find(key)
+                .map(|entry| Hit { value: Cow::Borrowed(&*entry.value), place: self.at(entry.start, entry.end) }),
+            Body::Cidr(cidr) => cidr
+                .find(key)
+                .map(|found| Hit { value: Cow::Borrowed(&*found.value), place: self.at(found.start, found.end) }),
+            Body::Rules(rules) => rules
+                .find(key)
+                .map_err(|_| failed())?
+                .map(|found| Hit { place: self.at(found.start, found.end), value: found.value }),
+            Body::Static(value) => here(Cow::Borrowed(value)),
+            Body::Random { values, turn } => draw(values, turn).and_then(|value| here(Cow::Borrowed(value))),
+            Body::Union(members) => union(members, key)?,
+            Body::Pipe(members) => pipe(members, key)?,
+            Body::Users(accounts) => accounts.passwd(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into())),
+            Body::Groups(accounts) => accounts.group(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into())),
+        })
+    }
+
+    fn at(&self, start: usize, end: usize) -> Place {
+        self.file.as_ref().map_or_else(|| self.place.clone(), |file| Place::new(file, start, end))
     }
 
     /// `type:name`, as Postfix's log writes it.
@@ -63,18 +129,80 @@ impl Table {
     /// How many entries or rules it has.
     #[must_use]
     pub fn entries(&self) -> usize {
-        0
+        match &self.body {
+            Body::Indexed(indexed) => indexed.len(),
+            Body::Cidr(cidr) => cidr.len(),
+            Body::Rules(rules) => rules.len(),
+            Body::Random { values, .. } => values.len(),
+            Body::Union(members) | Body::Pipe(members) => members.iter().map(|member| member.entries()).sum(),
+            Body::Static(_) => 1,
+            _ => 0,
+        }
     }
 
-    /// Whether every lookup fails.
+    /// Whether every lookup fails for want of a source.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        false
+        matches!(self.body, Body::Broken(_))
     }
 
     /// Whether two lookups of one key may give two answers (`randmap:`): a caller that asks again must remember.
     #[must_use]
     pub fn is_random(&self) -> bool {
-        false
+        match &self.body {
+            Body::Random { .. } => true,
+            Body::Union(members) | Body::Pipe(members) => members.iter().any(|member| member.is_random()),
+            _ => false,
+        }
     }
+
+    /// All pairs, for `postmap -s`; `None` where the type can't list them.
+    #[must_use]
+    pub fn pairs(&self) -> Option<Vec<(&str, &str)>> {
+        match &self.body {
+            Body::Indexed(indexed) => Some(indexed.pairs()),
+            _ => None,
+        }
+    }
+}
+
+/// A choice among `values`: a counter through a keyed hash, so no two processes draw alike.
+fn draw<'t>(values: &'t [String], turn: &AtomicU64) -> Option<&'t str> {
+    static KEY: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
+    let drawn = KEY.get_or_init(RandomState::new).hash_one(turn.fetch_add(1, Ordering::Relaxed));
+    let index = drawn.checked_rem(u64::try_from(values.len()).ok()?)?;
+    values.get(usize::try_from(index).ok()?).map(String::as_str)
+}
+
+fn union<'t>(members: &'t [Arc<Table>], key: &str) -> Result<Option<Hit<'t>>, LookupError> {
+    let mut union: Option<Hit<'t>> = None;
+    for member in members {
+        let Some(hit) = member.lookup(key)? else { continue };
+        match &mut union {
+            None => union = Some(hit),
+            Some(found) => {
+                let value = found.value.to_mut();
+                value.push(',');
+                value.push_str(&hit.value);
+            }
+        }
+    }
+    Ok(union)
+}
+
+fn pipe<'t>(members: &'t [Arc<Table>], key: &str) -> Result<Option<Hit<'t>>, LookupError> {
+    let mut last: Option<Hit<'t>> = None;
+    for member in members {
+        let asked = last.as_ref().map_or(key, |hit| hit.value.as_ref());
+        match member.lookup(asked)? {
+            Some(hit) => last = Some(hit),
+            None => return Ok(None),
+        }
+    }
+    Ok(last)
+}
+
+/// Whether tables of this kind have a source file whose edits are watched and held back when they look broken.
+pub(crate) fn has_source(kind: Kind) -> bool {
+    kind.is_indexed() || matches!(kind, Kind::Texthash | Kind::Cidr | Kind::Regexp | Kind::Pcre)
 }

@@ -4,7 +4,7 @@
 //! empty lines (postmap(1), access(5)). Bytes that are no UTF-8 are replaced, and the line is known for it.
 
 pub(crate) mod braces;
-pub(crate) mod notice;
+pub mod notice;
 
 use config::{Place, SourceFile};
 use std::borrow::Cow;

@@ -1,0 +1,61 @@
+//! What `postmap` and `komainu table` do with one table, as functions: open, warnings, pairs.
+//!
+//! Deliberately not here: standard input and output, exit codes, the building of files (a source is live).
+
+use crate::catalogue::{TableSpec, Usage};
+use crate::snapshot::build;
+use crate::source::Notice;
+use crate::sources::Sources;
+use crate::table::{Body, Table};
+use config::{Place, Spanned};
+use std::sync::Arc;
+
+/// One table outside any catalogue.
+#[derive(Debug)]
+pub struct Opened {
+    /// The table.
+    pub table: Table,
+    /// What is odd about its source.
+    pub notices: Vec<Notice>,
+}
+
+/// Opens the table `word` (`type:name`, or a name alone) as `postmap -q` and `postmap -s` do.
+///
+/// # Errors
+/// In the words of postmap's `fatal: `.
+pub fn open(word: &str, usage: Usage, sources: &dyn Sources) -> Result<Opened, String> {
+    let word = Spanned::new(word.to_owned(), Place::nowhere());
+    let spec = TableSpec::parse(&word).map_err(|diagnostic| diagnostic.message)?;
+    let opened = assemble(&spec, usage, sources);
+    match &opened.table.body {
+        Body::Broken(reason) => Err(reason.clone()),
+        _ => Ok(opened),
+    }
+}
+
+fn assemble(spec: &TableSpec, usage: Usage, sources: &dyn Sources) -> Opened {
+    let mut notices = Vec::new();
+    let mut members = Vec::new();
+    for member in &spec.members {
+        let opened = assemble(member, usage, sources);
+        notices.extend(opened.notices);
+        members.push(Arc::new(opened.table));
+    }
+    let spec = TableSpec { usage, ..spec.clone() };
+    let built = build(&spec, &members, sources);
+    notices.extend(built.notices);
+    Opened { table: built.table, notices }
+}
+
+impl Opened {
+    /// postmap's lines on standard error, without the program's name: `warning: /path, line 3: …`.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.notices.iter().map(|notice| format!("warning: {}", notice.postfix))
+    }
+}
+
+/// One line of `postmap -s` and `postmap -q -`.
+#[must_use]
+pub fn pair_line(key: &str, value: &str) -> String {
+    format!("{key}\t{value}")
+}
