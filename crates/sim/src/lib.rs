@@ -1,1 +1,16 @@
-//! sim
+//! For tests only: the dialogue runner, with the small Internet that it plays in.
+//!
+//! A dialogue (`tests/dialogues/**/*.smtp`) is a configuration, names, a conversation and its traces in
+//! one file; the runner plays it against Debian's Postfix, which is the judge, and against Komainu.
+
+pub mod backend;
+pub mod client;
+pub mod dialogue;
+pub mod dns;
+pub mod harness;
+pub mod layout;
+pub mod pattern;
+pub mod policyd;
+pub mod run;
+pub mod wire;
+pub mod world;

@@ -1,0 +1,335 @@
+//! Runs one dialogue inside a world and says what differed, or writes down what the server said.
+//!
+//! Order of work: lay out, start, play the acts, judge log, mail and questions, stop.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::backend::{self, Choice, LogLine, Running};
+use crate::client::{self, Audience};
+use crate::dialogue::{Act, Dialogue, Scene};
+use crate::dns::{self, Kind, Zone};
+use crate::layout;
+use crate::pattern;
+use crate::policyd::PolicyServer;
+
+/// How a dialogue ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As written.
+    Passed,
+    /// The file was written anew.
+    Updated,
+    /// Not for this back end.
+    Skipped(String),
+    /// Differences.
+    Failed(Vec<String>),
+}
+
+/// How long log lines and deliveries are waited for.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// How long after everything has ended further lines are waited for.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// What runs dialogues, one after another, in one world.
+pub struct Stage<'a> {
+    /// The world's name server.
+    pub dns: dns::Server,
+    /// Who is judged.
+    pub choice: Choice,
+    /// Whether expectations are written anew.
+    pub update: bool,
+    /// The folder that holds `examples/`.
+    pub root: &'a Path,
+}
+
+/// The state of one run.
+struct Run<'a> {
+    stage: &'a Stage<'a>,
+    dialogue: &'a Dialogue,
+    server: Running,
+    policies: BTreeMap<String, PolicyServer>,
+    faults: Vec<String>,
+    changes: Vec<(Range<usize>, Vec<String>)>,
+    queue_ids: Vec<String>,
+    sessions: usize,
+    log_seen: usize,
+}
+
+impl Stage<'_> {
+    /// Runs the dialogue in the file `path`.
+    #[must_use]
+    pub fn run(&self, path: &Path) -> Outcome {
+        match self.try_run(path) {
+            Ok(outcome) => outcome,
+            Err(fault) => Outcome::Failed(vec![fault]),
+        }
+    }
+
+    fn try_run(&self, path: &Path) -> Result<Outcome, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let dialogue = Dialogue::parse(&text).map_err(|error| error.to_string())?;
+        if let Some(only) = dialogue.only.as_deref().filter(|&only| only != self.choice.name()) {
+            return Ok(Outcome::Skipped(format!("only for {only}")));
+        }
+        layout::lay_out(&dialogue, self.root).map_err(|error| format!("cannot lay out: {error}"))?;
+        let policies = self.scene(&dialogue)?;
+        let server = Running::start(self.choice)?;
+        let mut run = Run {
+            stage: self,
+            dialogue: &dialogue,
+            server,
+            policies,
+            faults: Vec::new(),
+            changes: Vec::new(),
+            queue_ids: Vec::new(),
+            sessions: 0,
+            log_seen: 0,
+        };
+        for act in &dialogue.acts {
+            run.act(act)?;
+        }
+        if !run.faults.is_empty() {
+            let said = run.server.obituary();
+            if !said.trim().is_empty() {
+                run.faults.push(said);
+            }
+            if std::env::var_os("DIALOGUE_LOG").is_some() {
+                run.faults.push(backend::raw_log());
+            }
+            return Ok(Outcome::Failed(run.faults));
+        }
+        if run.changes.is_empty() {
+            return Ok(Outcome::Passed);
+        }
+        let text = dialogue.replaced(std::mem::take(&mut run.changes));
+        std::fs::write(path, text).map_err(|error| error.to_string())?;
+        Ok(Outcome::Updated)
+    }
+
+    fn scene(&self, dialogue: &Dialogue) -> Result<BTreeMap<String, PolicyServer>, String> {
+        let mut policies = BTreeMap::new();
+        let mut names: Vec<&str> = Vec::new();
+        for scene in &dialogue.scene {
+            match scene {
+                Scene::Dns(lines) => names.extend(lines.iter().map(String::as_str)),
+                Scene::Policy { endpoint, lines } => {
+                    let place =
+                        if endpoint.contains('/') { format!("{}/{endpoint}", layout::QUEUE) } else { endpoint.clone() };
+                    let server =
+                        PolicyServer::start(&place, lines).map_err(|error| format!("policy {endpoint}: {error}"))?;
+                    policies.insert(endpoint.clone(), server);
+                }
+                Scene::Table { .. } | Scene::Main(_) | Scene::Master(_) => {}
+            }
+        }
+        let files = std::fs::read_dir(layout::CONFIG).map_err(|error| error.to_string())?;
+        for file in files.flatten() {
+            Running::index(self.choice, &file.file_name().to_string_lossy())?;
+        }
+        self.dns.load(Zone::parse(names).map_err(|error| error.to_string())?);
+        Ok(policies)
+    }
+}
+
+impl Run<'_> {
+    fn act(&mut self, act: &Act) -> Result<(), String> {
+        match act {
+            Act::Smtp(session) => {
+                let audience = Audience { backend: self.stage.choice.name(), update: self.stage.update };
+                let played = client::play(self.dialogue, session, audience);
+                self.faults.extend(played.faults);
+                self.changes.extend(played.changes);
+                self.queue_ids.extend(played.queue_ids);
+                self.sessions += 1;
+            }
+            Act::Save { name, lines } => {
+                let path = Path::new(layout::CONFIG).join(name);
+                std::fs::write(&path, layout::text(lines)).map_err(|error| error.to_string())?;
+                Running::index(self.stage.choice, name)?;
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            Act::Reload(lines) => self.reload(lines)?,
+            Act::Log { programs, range } => self.log(programs, range),
+            Act::Mail { recipient, range } => self.mail(recipient, range.as_ref()),
+            Act::Requests { endpoint, attributes, range } => self.requests(endpoint, attributes, range),
+            Act::Asked(lines) => self.asked(lines),
+        }
+        Ok(())
+    }
+
+    fn reload(&mut self, lines: &[String]) -> Result<(), String> {
+        let main = Path::new(layout::CONFIG).join("main.cf");
+        let before = std::fs::read_to_string(&main).map_err(|error| error.to_string())?;
+        layout::write(&main, &layout::override_main(&layout::text(lines), &before)).map_err(|e| e.to_string())?;
+        self.server.reload()
+    }
+
+    fn differs(&mut self, range: &Range<usize>, actual: Vec<String>) {
+        if self.stage.update {
+            self.changes.push((range.clone(), actual));
+            return;
+        }
+        self.faults.push(format!(
+            "line {}: expected\n      {}\n    got\n      {}",
+            range.start + 1,
+            self.dialogue.range(range).join("\n      "),
+            actual.join("\n      ")
+        ));
+    }
+
+    /// Whether every session has ended in the log and no message is on its way.
+    fn quiet(&self, lines: &[LogLine]) -> bool {
+        let ended = lines.iter().filter(|line| line.text.starts_with("disconnect from")).count();
+        let at_rest = |id: &String| {
+            lines.iter().filter(|line| line.queue_id() == Some(id)).any(|line| {
+                let text = &line.text;
+                text.ends_with(": removed") || text.contains(": hold: ") || text.contains(": discard: ")
+            })
+        };
+        ended >= self.sessions && self.queue_ids.iter().all(at_rest)
+    }
+
+    fn log(&mut self, programs: &[String], range: &Range<usize>) {
+        let expected: Vec<String> = self
+            .dialogue
+            .range(range)
+            .iter()
+            .filter_map(|line| match line.strip_prefix('<') {
+                Some(rest) => rest.strip_prefix(self.stage.choice.name())?.strip_prefix(' ').map(str::to_owned),
+                None => Some(line.clone()),
+            })
+            .collect();
+        let until = Instant::now() + SETTLE;
+        let mut actual;
+        let mut all;
+        let mut quiet_since = None;
+        loop {
+            all = backend::log();
+            let fresh = all.iter().skip(self.log_seen);
+            actual = fresh.filter(|line| wanted(programs, line)).cloned().collect::<Vec<_>>();
+            if same_log(&expected, &actual) {
+                self.log_seen = all.len();
+                return;
+            }
+            match quiet_since {
+                None if self.quiet(&all) => quiet_since = Some(Instant::now()),
+                Some(since) if since.elapsed() > GRACE => break,
+                _ if Instant::now() > until => break,
+                _ => {}
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.log_seen = all.len();
+        let mut ids: Vec<String> = all.iter().filter_map(|line| line.queue_id().map(str::to_owned)).collect();
+        ids.dedup();
+        let lines = actual.iter().map(|line| pattern::normalise(&line.render(), &ids)).collect();
+        self.differs(range, lines);
+    }
+
+    fn mail(&mut self, recipient: &str, range: Option<&Range<usize>>) {
+        let until = Instant::now() + SETTLE;
+        let mut found = layout::delivered(recipient);
+        while found.is_none() && Instant::now() < until && (range.is_some() || !self.quiet(&backend::log())) {
+            std::thread::sleep(Duration::from_millis(10));
+            found = layout::delivered(recipient);
+        }
+        match (range, found) {
+            (None, None) => {}
+            (None, Some(text)) => self.faults.push(format!("mail for {recipient}:\n{text}")),
+            (Some(_), None) => self.faults.push(format!("no mail for {recipient}")),
+            (Some(range), Some(text)) => {
+                let actual: Vec<String> = text.lines().map(str::to_owned).collect();
+                if !pattern::lines_match(self.dialogue.range(range), &actual) {
+                    let lines = actual.iter().map(|line| normal_header(line, &self.queue_ids)).collect();
+                    self.differs(range, lines);
+                }
+            }
+        }
+    }
+
+    fn requests(&mut self, endpoint: &str, attributes: &[String], range: &Range<usize>) {
+        let Some(server) = self.policies.get(endpoint) else {
+            self.faults.push(format!("no policy server {endpoint}"));
+            return;
+        };
+        let show = |request: &Vec<(String, String)>| {
+            let value = |name: &String| {
+                let found = request.iter().find(|(key, _)| key == name);
+                format!("{name}={}", found.map_or("(none)", |(_, value)| value.as_str()))
+            };
+            attributes.iter().map(value).collect::<Vec<_>>().join(" ")
+        };
+        let actual: Vec<String> = server.requests().iter().map(show).collect();
+        let expected = self.dialogue.range(range);
+        let same = expected.len() == actual.len() && expected.iter().zip(&actual).all(|(e, a)| pattern::matches(e, a));
+        if !same {
+            self.differs(range, actual);
+        }
+    }
+
+    fn asked(&mut self, lines: &[String]) {
+        let asked = self.stage.dns.asked();
+        let times = |question: &str| -> Vec<Instant> {
+            let (name, kind) = question.trim().split_once(' ').unwrap_or((question, "A"));
+            let kind = Kind::parse(kind).unwrap_or(Kind::A);
+            asked.iter().filter(|a| a.name == name && a.kind == kind).map(|a| a.at).collect()
+        };
+        for line in lines.iter().filter(|line| !line.is_empty()) {
+            let fault = if let Some(question) = line.strip_prefix("not ") {
+                (!times(question).is_empty()).then(|| "was asked")
+            } else if let Some(questions) = line.strip_prefix("together ") {
+                let first: Option<Vec<Instant>> = questions.split(',').map(|q| times(q).first().copied()).collect();
+                match first {
+                    None => Some("not all were asked"),
+                    Some(times) => {
+                        let (low, high) = (times.iter().min(), times.iter().max());
+                        let apart = low.zip(high).map_or(Duration::ZERO, |(low, high)| *high - *low);
+                        (apart > Duration::from_millis(150)).then_some("were asked one after another")
+                    }
+                }
+            } else {
+                times(line).is_empty().then(|| "was not asked")
+            };
+            self.faults.extend(fault.map(|why| format!("[asked] {line}: {why}")));
+        }
+    }
+}
+
+fn wanted(programs: &[String], line: &LogLine) -> bool {
+    let noise = ["master", "postfix-script", "postlogd", "anvil", "scache", "postmap", "pickup"];
+    programs.iter().any(|p| p == line.program() || (p == "all" && !noise.contains(&line.program())))
+}
+
+/// Whether the lines are the expected ones, program by program: between programs the order is chance.
+fn same_log(expected: &[String], actual: &[LogLine]) -> bool {
+    let mut tags: Vec<&str> = actual.iter().map(|line| line.tag.as_str()).collect();
+    tags.extend(expected.iter().filter_map(|line| line.split_once(": ").map(|(tag, _)| tag)));
+    tags.sort_unstable();
+    tags.dedup();
+    tags.into_iter().all(|tag| {
+        let wanted: Vec<&String> =
+            expected.iter().filter(|line| line.split_once(": ").is_some_and(|(t, _)| t == tag)).collect();
+        let lines: Vec<String> = actual.iter().filter(|line| line.tag == tag).map(LogLine::render).collect();
+        wanted.len() == lines.len() && wanted.iter().zip(&lines).all(|(w, l)| pattern::matches(w, l))
+    })
+}
+
+/// A line of a delivered message with ids and dates made patterns.
+fn normal_header(line: &str, ids: &[String]) -> String {
+    let line = pattern::normalise(line, ids);
+    if let Some((head, _)) = line.split_once("; ").filter(|_| line.starts_with([' ', '\t'])) {
+        return format!("{head}; {{date}}");
+    }
+    if line.starts_with("Date: ") && !line.contains(" 2001 ") {
+        return "Date: {date}".to_owned();
+    }
+    if line.starts_with("Message-Id: <") && line.contains(".{id}@") {
+        let host = line.split_once('@').map_or("", |(_, host)| host);
+        return format!("Message-Id: <{{n}}.{{id}}@{host}");
+    }
+    line
+}
