@@ -1,9 +1,79 @@
 //! `smtpd_reject_footer`: what is put behind refusals, with `\n`, `\c` and `$name`. postconf(5).
+//!
+//! The names are `client_address`, `client_port`, `localtime` and `server_name`; an unknown one is empty.
 
-use mail::Wall;
+use super::Settings;
+use super::seam::Peer;
+use mail::{Reply, Wall};
+use std::fmt::Write as _;
 
 /// `Mmm dd hh:mm:ss` in UTC, for where nobody gave a local clock.
 #[must_use]
-pub fn utc_time(_now: Wall) -> String {
-    String::new()
+pub fn utc_time(now: Wall) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let seconds = now.seconds();
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Civil date from days since 1970, counted in years that begin in March.
+    let shifted = days.saturating_add(719_468);
+    let era_day = shifted.rem_euclid(146_097);
+    let year = (era_day - era_day / 1_460 + era_day / 36_524 - era_day / 146_096) / 365;
+    let year_day = era_day - (365 * year + year / 4 - year / 100);
+    let month = (5 * year_day + 2) / 153;
+    let day = year_day - (153 * month + 2) / 5 + 1;
+    let name = usize::try_from((month + 2) % 12).ok().and_then(|i| MONTHS.get(i)).unwrap_or(&"Jan");
+    format!("{name} {day:2} {:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60)
+}
+
+/// `reply` with the footer that `settings` want behind it, if any.
+pub(super) fn with_footer(settings: &Settings, peer: &Peer, now: Wall, mut reply: Reply) -> Reply {
+    if reply.code < 400 {
+        return reply;
+    }
+    let mapped = settings.reject_footer_map.as_ref().and_then(|map| map(&reply.to_string()));
+    let Some(template) = mapped.as_deref().or(settings.reject_footer.as_deref()) else { return reply };
+    let (glue, template) = match template.strip_prefix("\\c") {
+        Some(rest) => ("", rest),
+        None => ("\n", template),
+    };
+    reply.text.push_str(glue);
+    reply.text.push_str(&expand(&template.replace("\\n", "\n"), settings, peer, now));
+    reply
+}
+
+/// Replaces `$name`, `${name}`, `$(name)` and `$$`.
+fn expand(template: &str, settings: &Settings, peer: &Peer, now: Wall) -> String {
+    let mut text = String::with_capacity(template.len() + 32);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('$') {
+        text.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            text.push('$');
+            rest = after;
+            continue;
+        }
+        let close = match after.chars().next() {
+            Some('{') => Some('}'),
+            Some('(') => Some(')'),
+            _ => None,
+        };
+        let (name, after) = match close {
+            Some(close) => after.get(1..).and_then(|inner| inner.split_once(close)).unwrap_or((after, "")),
+            None => {
+                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+                after.split_at_checked(end).unwrap_or((after, ""))
+            }
+        };
+        // Writing to a string can't fail.
+        let _ = match name {
+            "client_address" => write!(text, "{}", peer.address),
+            "client_port" => write!(text, "{}", peer.port),
+            "localtime" => write!(text, "{}", (settings.local_time)(now)),
+            "server_name" => write!(text, "{}", settings.hostname),
+            _ => Ok(()),
+        };
+        rest = after;
+    }
+    text.push_str(rest);
+    text
 }

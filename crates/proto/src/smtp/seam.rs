@@ -330,18 +330,35 @@ pub enum Note {
         /// The offending text, made printable.
         address: String,
     },
-    /// `disconnect`-worthy or noteworthy bare line end: `bare <LF> received after WHERE from CLIENT`.
-    BareNewline(String),
+    /// `ID: reject: PLACE from CLIENT: bare <LF> received; from=… to=… proto=… helo=…`.
+    BareNewline(&'static str),
     /// A refusal that the conversation made by itself and that Postfix logs as one:
-    /// `ID: reject: COMMAND from CLIENT: REPLY; …`.
+    /// `ID: reject: COMMAND from CLIENT: REPLY; from=… proto=… helo=…`.
     Rejected {
-        /// The command, `MAIL`, `RCPT`, `END-OF-MESSAGE` …
+        /// The command: `MAIL`.
         command: &'static str,
+        /// The sender, where it isn't in the envelope yet.
+        sender: Option<Address>,
+        /// The recipient, where there is one.
+        recipient: Option<Address>,
         /// The reply without footer.
         reply: Reply,
     },
+    /// `warning: CLIENT: request longer than LIMIT: TEXT...`.
+    LongRequest {
+        /// `line_length_limit`.
+        limit: usize,
+        /// Its first 30 characters.
+        text: String,
+    },
+    /// `warning: ID: malformed BDAT command syntax from CLIENT: LINE`.
+    MalformedBdat(String),
+    /// `warning: ID: BDAT request from CLIENT exceeds message size limit`.
+    BdatTooLarge,
+    /// `warning: ID: queue file size limit exceeded`.
+    QueueFileLimit,
     /// `discarding EHLO keywords: NAMES`.
     DiscardedKeywords(String),
-    /// `too many recipients`, `queue file size limit exceeded` and the like: `warning: TEXT`.
+    /// `warning: TEXT`.
     Warning(String),
 }

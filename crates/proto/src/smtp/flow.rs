@@ -1,0 +1,363 @@
+//! How bytes and answers move the conversation on: the reading loop, replies and their delay, time-outs,
+//! the end of the connection.
+//!
+//! Postfix's slowing down of clients that make errors is here (`smtpd_soft_error_limit`,
+//! `smtpd_error_sleep_time`), as is RFC 5321 §4.5.3.2's patience (`smtpd_timeout`).
+
+use super::{Action, Input, Mode, Note, Server, Verdict, Wait, footer, words};
+use mail::{Dsn, Now, Reply};
+use std::time::Duration;
+
+/// The most input that is kept while something is outstanding, before `wants_input` says no.
+pub(super) const PENDING_BYTES_MAX: usize = 16 * 1024;
+
+/// The most output that one call makes before it waits for it to be written.
+const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// What a step works with.
+pub(super) struct Step<'a> {
+    pub(super) now: Now,
+    pub(super) out: &'a mut Vec<u8>,
+}
+
+impl Server {
+    /// Takes one input; replies are appended to `out`.
+    pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Vec<u8>) {
+        let step = &mut Step { now, out };
+        match input {
+            Input::Bytes(bytes) => {
+                if !bytes.is_empty() {
+                    self.extend_time(now, bytes.len());
+                }
+                return self.run(step, bytes);
+            }
+            Input::Decided(verdict) => self.decided(step, verdict),
+            Input::Filtered(line) => self.filtered(step, line),
+            Input::Stored(result) => self.stored(step, result),
+            Input::TlsUp => self.tls_up(),
+            Input::Authenticated(outcome) => self.authenticated(step, outcome),
+            Input::PeerClosed => {
+                self.state.peer_closed = true;
+                if matches!(self.wait, Some(Wait::StartTls | Wait::Auth)) {
+                    self.wait = None;
+                    (self.input, self.taken) = (Vec::new(), 0);
+                }
+            }
+        }
+        self.rearm(now);
+        self.run(step, &[]);
+    }
+
+    /// The deadline may have come.
+    pub fn expire(&mut self, now: Now, out: &mut Vec<u8>) {
+        let step = &mut Step { now, out };
+        if let Some(pause) = self.pause {
+            if now.mono < pause {
+                return;
+            }
+            self.pause = None;
+            step.out.append(&mut self.held);
+            self.held = Vec::new();
+            self.rearm(now);
+        } else if !self.state.yielded && self.reads() && now.mono >= self.until {
+            let place = self.where_().into_owned();
+            self.actions.push_back(Action::Note(Note::Timeout(place)));
+            let text = format!("{} Error: timeout exceeded", self.settings.hostname);
+            self.hang_up(step, Reply::new(421, Dsn::new(4, 4, 2), text));
+            return;
+        }
+        self.run(step, &[]);
+    }
+
+    /// Whether we are waiting for the client, and for nothing else.
+    pub(super) fn reads(&self) -> bool {
+        self.wait.is_none() && self.pause.is_none() && !matches!(self.mode, Mode::Closed)
+    }
+
+    /// Works through what there is.
+    fn run(&mut self, step: &mut Step<'_>, fresh: &[u8]) {
+        self.state.yielded = false;
+        let (mut kept, taken) = (std::mem::take(&mut self.input), std::mem::take(&mut self.taken));
+        let mut rest = fresh;
+        if !kept.is_empty() {
+            kept.extend_from_slice(fresh);
+            rest = kept.get(taken..).unwrap_or_default();
+        }
+        while self.reads() {
+            if step.out.len() > OUTPUT_BYTES_MAX {
+                self.state.yielded = true;
+                break;
+            }
+            if !self.take(step, &mut rest) {
+                break;
+            }
+        }
+        if matches!(self.mode, Mode::Closed) {
+            return;
+        }
+        if self.reads() && !self.state.yielded && self.state.peer_closed {
+            return self.lost();
+        }
+        if matches!(self.wait, Some(Wait::StartTls)) {
+            // What came in the clear must not be taken for protected: RFC 3207 §4.2, CVE-2011-0411.
+            return;
+        }
+        if kept.is_empty() {
+            self.input = rest.to_vec();
+        } else {
+            // A cut line leaves bytes behind `rest` too; what is kept ends where `rest` ends.
+            let start = (rest.as_ptr() as usize).saturating_sub(kept.as_ptr() as usize);
+            let end = start.saturating_add(rest.len());
+            kept.truncate(end);
+            self.taken = start;
+            self.input = kept;
+            self.compact();
+        }
+    }
+
+    /// Lets go of input that was used, in one move for many small uses.
+    fn compact(&mut self) {
+        if self.taken >= self.input.len() {
+            self.input = Vec::new();
+            self.taken = 0;
+        } else if self.taken > self.input.len() / 2 {
+            self.input.drain(..self.taken);
+            self.taken = 0;
+        }
+    }
+
+    /// Input that was read and not yet come to.
+    pub(super) fn pending(&self) -> &[u8] {
+        self.input.get(self.taken..).unwrap_or_default()
+    }
+
+    /// One bite of the input; false where more is needed.
+    fn take(&mut self, step: &mut Step<'_>, rest: &mut &[u8]) -> bool {
+        match &self.mode {
+            Mode::Command => {
+                if self.errors >= self.settings.hard_error_limit {
+                    self.too_many_errors(step);
+                    return true;
+                }
+                self.take_line(step, rest)
+            }
+            Mode::AuthResponse => self.take_line(step, rest),
+            Mode::Data => self.take_data(step, rest),
+            Mode::Bdat { .. } => self.take_chunk(step, rest),
+            Mode::Closed => false,
+        }
+    }
+
+    fn too_many_errors(&mut self, step: &mut Step<'_>) {
+        self.actions.push_back(Action::Note(Note::TooManyErrors(self.place.to_owned())));
+        let text = format!("{} Error: too many errors", self.settings.hostname);
+        self.hang_up(step, Reply::new(421, Dsn::new(4, 7, 0), text));
+    }
+
+    /// One line; over-long ones are cut, as Postfix cuts them (`line_length_limit`).
+    fn take_line(&mut self, step: &mut Step<'_>, rest: &mut &[u8]) -> bool {
+        let limit = match (&self.mode, &self.settings.auth) {
+            (Mode::AuthResponse, Some(auth)) => auth.response_limit.max(self.settings.line_length_limit),
+            _ => self.settings.line_length_limit,
+        };
+        let Some(end) = rest.iter().position(|&b| b == b'\n') else {
+            if rest.len() > limit {
+                self.state.skipped = rest.last().copied();
+                *rest = rest.get(..=limit).unwrap_or(rest);
+            }
+            return false;
+        };
+        let (line, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        let after = after.get(1..).unwrap_or_default();
+        *rest = after;
+        let bare_newline = match self.state.skipped.take() {
+            Some(last) if line.len() == limit.saturating_add(1) => last != b'\r',
+            _ => !line.ends_with(b"\r"),
+        };
+        let cut = line.len() > limit;
+        let text = if cut { line.get(..limit).unwrap_or(line) } else { line.strip_suffix(b"\r").unwrap_or(line) };
+        if cut && matches!(self.mode, Mode::Command) {
+            let shown: String = String::from_utf8_lossy(text).chars().take(30).collect();
+            self.warn(Note::LongRequest { limit, text: words::printable(&shown).into_owned() });
+        }
+        if matches!(self.mode, Mode::AuthResponse) {
+            self.auth_response(step, text, cut);
+        } else {
+            self.command_line(step, text, bare_newline, after);
+        }
+        true
+    }
+
+    /// Content of DATA.
+    fn take_data(&mut self, step: &mut Step<'_>, rest: &mut &[u8]) -> bool {
+        let Some(content) = self.transaction.as_mut().and_then(|t| t.content.as_mut()) else {
+            self.mode = Mode::Command;
+            return true;
+        };
+        let fed = content.data(rest);
+        self.actions.extend(content.take_ready().map(Action::Chunk));
+        match fed {
+            super::content::Fed::More => {
+                *rest = &[];
+                false
+            }
+            super::content::Fed::End(used) => {
+                *rest = rest.get(used..).unwrap_or_default();
+                self.end_of_data(step);
+                true
+            }
+        }
+    }
+
+    /// The driver's answer to a decision.
+    fn decided(&mut self, step: &mut Step<'_>, verdict: Verdict) {
+        let Some(wait) = self.wait.take() else { return };
+        let (reply, disconnect) = match verdict {
+            Verdict::Permit => return self.permitted(step, wait, None),
+            Verdict::PermitWith(reply) => return self.permitted(step, wait, Some(reply)),
+            Verdict::Reject(reply) => {
+                let disconnect = matches!(reply.code, 421 | 521);
+                (reply, disconnect)
+            }
+            Verdict::Disconnect(reply) => (reply, true),
+        };
+        match wait {
+            Wait::Connect if !disconnect => {
+                self.state.denied = true;
+                return self.reply(step, reply);
+            }
+            Wait::Connect | Wait::Filter(_) => {}
+            Wait::Commit | Wait::StartTls | Wait::Auth => {
+                self.wait = Some(wait);
+                return;
+            }
+            Wait::Bdat { left, last } if !disconnect => return self.refuse_chunk(step, left, last, reply),
+            Wait::EndOfData => {
+                self.forget();
+                self.done(false);
+            }
+            _ => self.done(false),
+        }
+        if disconnect { self.hang_up(step, reply) } else { self.reply(step, reply) }
+    }
+
+    /// The command goes on.
+    fn permitted(&mut self, step: &mut Step<'_>, wait: Wait, reply: Option<Reply>) {
+        match wait {
+            Wait::Connect => self.greet(step),
+            Wait::Helo(name, extended) => self.greeted(step, name, extended),
+            Wait::Mail(request) => self.mail_permitted(step, *request, reply),
+            Wait::Rcpt(recipient) => self.rcpt_permitted(step, *recipient, reply),
+            Wait::Data => self.data_permitted(step),
+            Wait::Bdat { left, last } => self.chunk_permitted(left, last),
+            Wait::EndOfData => {
+                self.wait = Some(Wait::Commit);
+                self.actions.push_back(Action::Commit);
+            }
+            Wait::Etrn => {
+                self.done(true);
+                self.reply(step, reply.unwrap_or_else(|| Reply::plain(250, "Queuing started")));
+            }
+            Wait::Vrfy(address) => {
+                self.done(true);
+                let reply = reply.unwrap_or_else(|| Reply::new(252, Dsn::new(2, 0, 0), address));
+                self.reply(step, reply);
+            }
+            other => self.wait = Some(other),
+        }
+    }
+
+    /// Sends one reply, now or, to a client that has made too many errors, later.
+    pub(super) fn reply(&mut self, step: &mut Step<'_>, mut reply: Reply) {
+        if self.settings.soft_bounce && reply.code / 100 == 5 {
+            reply.code -= 100;
+            reply.dsn = reply.dsn.map(|dsn| dsn.in_class_of(reply.code));
+        }
+        let reply = footer::with_footer(&self.settings, &self.peer, step.now.wall, reply);
+        self.send(step, |out| reply.write_to(out));
+    }
+
+    /// Sends what `write` writes, or holds it back.
+    pub(super) fn send(&mut self, step: &mut Step<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        let sleep = self.settings.error_sleep_time;
+        if self.pause.is_none() && self.errors >= self.settings.soft_error_limit && sleep > Duration::ZERO {
+            self.pause = Some(step.now.mono + sleep);
+        }
+        write(if self.pause.is_some() { &mut self.held } else { &mut *step.out });
+        self.rearm(step.now);
+    }
+
+    /// Says a last word and closes.
+    pub(super) fn hang_up(&mut self, step: &mut Step<'_>, reply: Reply) {
+        self.reply(step, reply);
+        self.close();
+    }
+
+    /// The client went away.
+    fn lost(&mut self) {
+        let place = self.where_().into_owned();
+        self.actions.push_back(Action::Note(Note::LostConnection(place)));
+        self.close();
+    }
+
+    /// The end, with what was begun forgotten.
+    pub(super) fn close(&mut self) {
+        self.forget();
+        self.mode = Mode::Closed;
+        self.wait = None;
+        self.input = Vec::new();
+        self.taken = 0;
+        self.actions.push_back(Action::Close);
+    }
+
+    /// Drops the message that was begun.
+    pub(super) fn forget(&mut self) {
+        if self.transaction.take().is_some() {
+            self.actions.push_back(Action::Abort);
+        }
+        self.forwarded = None;
+    }
+
+    /// The current command is through.
+    pub(super) fn done(&mut self, good: bool) {
+        self.counters.count(self.current, good);
+        if !good {
+            self.errors = self.errors.saturating_add(1);
+        }
+    }
+
+    /// The current command was wrong.
+    pub(super) fn fail(&mut self, step: &mut Step<'_>, reply: Reply) {
+        self.done(false);
+        self.reply(step, reply);
+    }
+
+    /// The current command is done with this reply.
+    pub(super) fn succeed(&mut self, step: &mut Step<'_>, reply: Reply) {
+        self.done(true);
+        self.reply(step, reply);
+    }
+
+    /// For the log.
+    pub(super) fn warn(&mut self, note: Note) {
+        self.actions.push_back(Action::Note(note));
+    }
+
+    /// The client's time begins anew.
+    fn rearm(&mut self, now: Now) {
+        self.until = now.mono + self.settings.timeout;
+    }
+
+    /// The client sent something: without `smtpd_per_request_deadline` its time begins anew; with it, content
+    /// earns time by `smtpd_min_data_rate`.
+    fn extend_time(&mut self, now: Now, bytes: usize) {
+        let whole = now.mono + self.settings.timeout;
+        if !self.settings.per_request_deadline {
+            self.until = whole;
+        } else if matches!(self.mode, Mode::Data | Mode::Bdat { .. }) {
+            let rate = self.settings.min_data_rate.max(1);
+            let earned = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000_000) / rate;
+            self.until = (self.until + Duration::from_nanos(earned)).min(whole);
+        }
+    }
+}
