@@ -5,7 +5,8 @@
 //! our own. RFC 3463; T2.22.
 
 use crate::record::{Field, Record, Text};
-use crate::{Severity, scan};
+use crate::scan;
+use crate::smtpd::Peer;
 use std::fmt;
 use std::time::Duration;
 
@@ -153,6 +154,8 @@ record! {
         delay: Delay,
         /// Its parts.
         delays: Option<Delays>,
+        /// How TLS went, since Postfix 3.11 (`smtp_log_tls_feature_status`): `may`, `dane/requiretls`.
+        tls: Option<Text<'a>>,
         /// `2.0.0`.
         dsn: Option<Text<'a>>,
         /// How it went.
@@ -180,6 +183,10 @@ impl<'a> Record<'a> for Delivery<'a> {
             Some(rest) => rest.split_once(", ").map(|(d, rest)| Some((Some(Delays::parse(d)?), rest)))??,
             None => (None, rest),
         };
+        let (tls, rest) = match rest.strip_prefix("tls=") {
+            Some(rest) => rest.split_once(", ").map(|(tls, rest)| (Some(tls.into()), rest))?,
+            None => (None, rest),
+        };
         let (dsn, rest) = match rest.strip_prefix("dsn=") {
             Some(rest) => rest.split_once(", ").map(|(dsn, rest)| (Some(dsn.into()), rest))?,
             None => (None, rest),
@@ -194,6 +201,7 @@ impl<'a> Record<'a> for Delivery<'a> {
             conn_use,
             delay: Delay::parse(delay)?,
             delays,
+            tls,
             dsn,
             status: Status::from_word(status)?,
             text: text.into(),
@@ -211,6 +219,9 @@ impl<'a> Record<'a> for Delivery<'a> {
         write!(out, ", delay={}", self.delay)?;
         if let Some(delays) = self.delays {
             write!(out, ", delays={delays}")?;
+        }
+        if let Some(tls) = &self.tls {
+            write!(out, ", tls={tls}")?;
         }
         if let Some(dsn) = &self.dsn {
             write!(out, ", dsn={dsn}")?;
@@ -251,8 +262,6 @@ record! {
     }
 }
 
-use crate::smtpd::Peer;
-
 impl<'a> Record<'a> for HostSaid<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let (id, rest) = scan::queue_id(text)?;
@@ -261,9 +270,6 @@ impl<'a> Record<'a> for HostSaid<'a> {
     }
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{}: host {} said: {}", self.id, self.host, self.text)
-    }
-    fn severity(&self) -> Severity {
-        Severity::Info
     }
 }
 

@@ -208,6 +208,9 @@ impl fmt::Display for Event<'_> {
     }
 }
 
+/// Postfix cuts its texts at 2,000 bytes. What is much longer is no event, and isn't searched for one.
+const TEXT_MAX: usize = 8192;
+
 /// Tries one kind after the other.
 macro_rules! first_of {
     ($text:expr; $($type:ident),*) => {
@@ -220,6 +223,9 @@ impl<'a> Event<'a> {
     /// `postgrey`.
     #[must_use]
     pub fn parse(program: &str, text: &'a str) -> Event<'a> {
+        if text.len() > TEXT_MAX {
+            return Event::Other(text.into());
+        }
         let service = program.rsplit('/').next().unwrap_or(program);
         let known = match service {
             "smtpd" => smtpd(text),

@@ -132,6 +132,14 @@ impl fmt::Display for BanLine<'_> {
     }
 }
 
+/// What every line must pass: it panics on none, and what is read is written back. For fuzzing; true where it
+/// holds.
+#[must_use]
+pub fn fuzz(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    BanLine::parse(&text).is_none_or(|line| line.to_string() == text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

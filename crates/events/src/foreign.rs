@@ -4,7 +4,7 @@
 //! log file has another envelope: [`crate::fail2ban`]. T0.1, T2.17.
 
 use crate::record::{Record, Text};
-use crate::{Severity, scan};
+use crate::scan;
 use std::fmt;
 
 record! {
@@ -137,8 +137,5 @@ impl<'a> Record<'a> for DovecotFailed<'a> {
             write!(out, "method={method}, ")?;
         }
         write!(out, "rip={}{}", self.rip, self.more)
-    }
-    fn severity(&self) -> Severity {
-        Severity::Info
     }
 }

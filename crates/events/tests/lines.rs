@@ -4,6 +4,8 @@
 //! RFC 5737 and names of RFC 2606; each file's kinds are counted, so that a reader that suddenly takes
 //! everything for `other` is seen. T1.11, T2.17, T2.22.
 
+#![expect(clippy::expect_used, reason = "a test's own files and dice")]
+
 use events::line::fuzz;
 use events::{Event, Line};
 use std::collections::BTreeMap;
@@ -115,6 +117,10 @@ fn mutations_do_no_harm() {
                 _ => line.insert(at, u8::try_from(dice.roll(256)).expect("a byte")),
             }
         }
-        assert!(fuzz(&line), "round {round}: {}", String::from_utf8_lossy(&line));
+        assert!(
+            fuzz(&line) && events::fail2ban::fuzz(&line),
+            "round {round}: {}",
+            String::from_utf8_lossy(&line)
+        );
     }
 }

@@ -199,11 +199,17 @@ fn queue() -> impl Strategy<Value = Event<'static>> {
         (
             (id(), address(), of(address()), relay),
             (of(2_u32..9), delay(), of([delay(), delay(), delay(), delay()].prop_map(Delays))),
-            (of(text("[245]\\.[0-9]\\.[0-9]")), select(Status::ALL), text("[ -~é]{0,60}")),
+            (
+                of(text("may(:none)?|dane/!requiretls:none")),
+                of(text("[245]\\.[0-9]\\.[0-9]")),
+                select(Status::ALL),
+                text("[ -~é]{0,60}")
+            ),
         )
             .prop_map(
-                |((id, to, orig_to, relay), (conn_use, delay, delays), (dsn, status, text))| {
-                    Delivery { id, to, orig_to, relay, conn_use, delay, delays, dsn, status, text }.into()
+                |((id, to, orig_to, relay), (conn_use, delay, delays), (tls, dsn, status, text))| {
+                    Delivery { id, to, orig_to, relay, conn_use, delay, delays, tls, dsn, status, text }
+                        .into()
                 }
             ),
     ]
