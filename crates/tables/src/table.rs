@@ -156,6 +156,17 @@ impl Table {
         }
     }
 
+    /// Whether its keys are fixed texts, so that parts of a key (parent domains, networks) are worth asking. Patterns
+    /// and networks see the whole key.
+    #[must_use]
+    pub fn has_fixed_keys(&self) -> bool {
+        match &self.body {
+            Body::Cidr(_) | Body::Rules(_) => false,
+            Body::Union(members) | Body::Pipe(members) => members.iter().all(|member| member.has_fixed_keys()),
+            _ => true,
+        }
+    }
+
     /// All pairs, for `postmap -s`; `None` where the type can't list them.
     #[must_use]
     pub fn pairs(&self) -> Option<Vec<(&str, &str)>> {
