@@ -97,11 +97,11 @@ record! {
         seconds: u32,
         /// As whom; the last of the attempts.
         user: Text<'a>,
-        /// The fields behind `rip=`: from where, to where, TLS, session.
+        /// From which address.
         rip: Text<'a>,
-        /// What stands between user and rip: `method=PLAIN`.
+        /// `PLAIN`, `LOGIN` …
         method: Option<Text<'a>>,
-        /// What stands behind the address, with the comma.
+        /// What stands behind the address, with the comma: `, lip=192.0.2.25, TLS, session=<x>`.
         more: Text<'a>,
     }
 }

@@ -91,7 +91,8 @@ record! {
     Disconnect<'a> {
         /// Who.
         client: Peer<'a>,
-        /// How often which command was tried: [`Counter::render`], [`Disconnect::counters`].
+        /// How often which command was tried: [`Counter::render`], [`Disconnect::counters`]. Behind that Postfix
+        /// 3.9 and later may say ` notes=bare_lf`.
         commands: Text<'a>,
     }
 }
