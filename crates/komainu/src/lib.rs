@@ -1,1 +1,14 @@
-//! komainu
+//! The program: all effects, and the command line.
+//!
+//! The pure crates say what is to be done; here are the sockets, clocks, files and processes that do it.
+
+pub mod cli;
+pub mod clock;
+pub mod configuration;
+pub mod deliver;
+pub mod facts;
+pub mod live;
+pub mod log;
+pub mod privileged;
+pub mod serve;
+pub mod session;

@@ -1,0 +1,112 @@
+//! The command line: `komainu SUBCOMMAND`, or an old name that a link gives the program.
+//!
+//! Exit codes: 0 well, 1 the answer is no (a key that isn't there, a configuration with errors), 64 wrong
+//! usage, 75 try again later, 78 the configuration is not usable (sysexits.h). Old names keep theirs.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where people are spoken to")]
+
+mod legacy;
+mod links;
+mod render;
+mod serve;
+mod table;
+
+use crate::privileged;
+use clap::{Parser, Subcommand, ValueEnum};
+use config::Compat;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The usage was wrong.
+pub(crate) const EX_USAGE: u8 = 64;
+/// Something of the system's failed; a later try may do better.
+pub(crate) const EX_TEMPFAIL: u8 = 75;
+/// The configuration is not usable.
+pub(crate) const EX_CONFIG: u8 = 78;
+
+/// A mail server's whole guard as one program: Postfix's restriction lists, read from its own files.
+///
+/// Called under an old name (see `komainu links`), it behaves as that program: postmap, postfix.
+#[derive(Parser)]
+#[command(name = "komainu", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive mail under main.cf's restriction lists, and deliver it.
+    Serve(serve::Arguments),
+    /// Look keys up in lookup tables, and check their sources.
+    Table(table::Arguments),
+    /// Make links by which the program is called under its old names (postmap, postfix).
+    Links(links::Arguments),
+}
+
+/// Whose defaults and behaviour are in force.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum CompatArgument {
+    /// Postfix 3.7, as in Debian 12.
+    #[value(name = "3.7")]
+    V3_7,
+    /// Postfix 3.11.
+    #[default]
+    #[value(name = "3.11")]
+    V3_11,
+}
+
+impl From<CompatArgument> for Compat {
+    fn from(argument: CompatArgument) -> Compat {
+        match argument {
+            CompatArgument::V3_7 => Compat::V3_7,
+            CompatArgument::V3_11 => Compat::V3_11,
+        }
+    }
+}
+
+/// Runs the program by the name and arguments that it was called with.
+#[must_use]
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let name = arguments.first().map(PathBuf::from);
+    let name = name.as_deref().and_then(|path| path.file_name()).and_then(|name| name.to_str());
+    match name {
+        Some("postmap") => return legacy::postmap::main(arguments),
+        Some("postfix") => return legacy::postfix::main(arguments),
+        _ => {}
+    }
+    if arguments.get(1).is_some_and(|word| word == privileged::SUBCOMMAND) {
+        return helper(&arguments);
+    }
+    match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => match parsed.command {
+            Command::Serve(arguments) => serve::run(arguments),
+            Command::Table(arguments) => table::run(arguments),
+            Command::Links(arguments) => links::run(&arguments),
+        },
+        Err(error) => {
+            let shown = error.print();
+            drop(shown);
+            if error.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS }
+        }
+    }
+}
+
+/// `komainu __privileged-helper DIR COMPAT`, started by the server itself.
+fn helper(arguments: &[OsString]) -> ExitCode {
+    let (Some(directory), compat) = (arguments.get(2), arguments.get(3)) else { return ExitCode::from(EX_USAGE) };
+    let compat = if compat.is_some_and(|compat| compat == "3.7") { Compat::V3_7 } else { Compat::V3_11 };
+    match privileged::run(&PathBuf::from(directory), compat) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("komainu: {error}");
+            ExitCode::from(EX_TEMPFAIL)
+        }
+    }
+}
+
+/// Where the configuration is when nobody says: /etc/komainu, then /etc/postfix.
+pub(crate) fn default_config() -> Option<PathBuf> {
+    ["/etc/komainu", "/etc/postfix"].into_iter().map(PathBuf::from).find(|path| path.join("main.cf").exists())
+}

@@ -1,0 +1,33 @@
+//! The one place that asks what time it is.
+//!
+//! Each driver calls [`now`] once per wake-up and hands the value down.
+
+use mail::{Mono, Now, Wall};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Both clocks, read together.
+#[must_use]
+pub fn now() -> Now {
+    let mono = Mono(u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX),
+    };
+    Now { mono, wall: Wall(wall) }
+}
+
+/// The instant that `mono` stands for, for timers.
+#[must_use]
+pub fn instant(mono: Mono) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(*START + std::time::Duration::from_nanos(mono.0))
+}
+
+/// Seconds east of UTC at `wall`, by the machine's time zone.
+#[must_use]
+pub fn utc_offset_s(wall: Wall) -> i32 {
+    static ZONE: LazyLock<jiff::tz::TimeZone> = LazyLock::new(jiff::tz::TimeZone::system);
+    jiff::Timestamp::from_second(wall.seconds()).map_or(0, |stamp| ZONE.to_offset(stamp).seconds())
+}

@@ -1,0 +1,313 @@
+//! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
+
+use super::Later;
+use crate::clock;
+use config::{Diagnostic, Parameters, Service};
+use mail::Wall;
+use policy::Policy;
+use proto::smtp::{BareNewline, Keywords, Settings};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use tables::matching::AddressList;
+use tables::{Catalogue, Sources, TableId};
+
+/// One SMTP server.
+pub struct Listener {
+    /// The service's name in master.cf: `smtp`, `127.0.0.1:2525`.
+    pub name: String,
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// main.cf with this service's `-o`.
+    pub parameters: Parameters,
+    /// The restriction lists.
+    pub policy: Arc<Policy>,
+    /// The conversation's settings.
+    pub settings: Arc<Settings>,
+    /// The same under stress: `${stress?…}` is on.
+    pub stressed: Arc<Settings>,
+    /// Who may do more than others.
+    pub lists: Arc<Lists>,
+    /// What is done to a message while it is received.
+    pub receiving: Arc<Receiving>,
+    /// `postfix/smtpd`, or with `syslog_name` as the administrator set it.
+    pub program: Arc<str>,
+    /// Sessions served at once; beyond, new clients wait in the kernel's queue.
+    pub process_limit: u32,
+}
+
+/// The lists and tables that the session itself asks, apart from restrictions.
+pub struct Lists {
+    /// `smtpd_authorized_xclient_hosts`
+    pub xclient: AddressList,
+    /// `smtpd_authorized_xforward_hosts`
+    pub xforward: AddressList,
+    /// `smtpd_authorized_verp_clients`
+    pub verp: AddressList,
+    /// `smtpd_forbid_bare_newline_exclusions`
+    pub bare_newline: AddressList,
+    /// `local_header_rewrite_clients`, as far as it names networks.
+    pub local: AddressList,
+    /// `smtpd_discard_ehlo_keyword_address_maps`
+    pub discard_ehlo_keyword_maps: Vec<TableId>,
+    /// `smtpd_reject_footer_maps`
+    pub reject_footer_maps: Vec<TableId>,
+    /// `smtpd_command_filter`
+    pub command_filter: Option<TableId>,
+    /// The tables in `smtpd_forbidden_commands`.
+    pub forbidden_commands: Vec<TableId>,
+}
+
+/// main.cf's values for the reception of a message, read once.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one yes/no parameter of main.cf")]
+pub struct Receiving {
+    /// `myhostname`
+    pub hostname: String,
+    /// `mail_name`
+    pub mail_name: String,
+    /// `enable_long_queue_ids`
+    pub long_queue_ids: bool,
+    /// `queue_minfree`
+    pub minfree_bytes: u64,
+    /// `message_size_limit`
+    pub size_bytes_max: u64,
+    /// `hopcount_limit`
+    pub hopcount_limit: u32,
+    /// `always_add_missing_headers`
+    pub always_add_missing_headers: bool,
+    /// `smtpd_client_port_logging`
+    pub port_logging: bool,
+    /// `smtpd_peername_lookup`
+    pub peername_lookup: bool,
+    /// `syslog_name`
+    pub syslog_name: String,
+}
+
+impl Receiving {
+    fn read(p: &Parameters) -> Receiving {
+        let number = |name: &str| u64::try_from(p.number(name)).unwrap_or(0);
+        Receiving {
+            hostname: p.text("myhostname").value,
+            mail_name: p.text("mail_name").value,
+            long_queue_ids: p.flag("enable_long_queue_ids"),
+            minfree_bytes: number("queue_minfree"),
+            size_bytes_max: number("message_size_limit"),
+            hopcount_limit: u32::try_from(p.number("hopcount_limit")).unwrap_or(50),
+            always_add_missing_headers: p.flag("always_add_missing_headers"),
+            port_logging: p.flag("smtpd_client_port_logging"),
+            peername_lookup: p.flag("smtpd_peername_lookup"),
+            syslog_name: p.text("syslog_name").value,
+        }
+    }
+}
+
+impl Listener {
+    /// Compiles a `smtpd` or `postscreen` line.
+    #[must_use]
+    pub fn compile(
+        service: &Service,
+        main: &Parameters,
+        (catalogue, later): (&mut Catalogue, &Later),
+        sources: &dyn Sources,
+    ) -> (Option<Listener>, Vec<Diagnostic>) {
+        let (parameters, mut found) = main.with_overrides(&service.overrides);
+        let addresses = match addresses(&service.name.value, &parameters, sources) {
+            Ok(addresses) => addresses,
+            Err(message) => {
+                found.push(Diagnostic::error(210, service.name.place.clone(), message));
+                return (None, found);
+            }
+        };
+        let (policy, more) = Policy::compile(&parameters, catalogue, sources);
+        found.extend(more);
+        let (lists, more) = Lists::compile(&parameters, catalogue, sources);
+        found.extend(more);
+        let stress = parameters.with_stress(true);
+        let stressed = settings(&stress, &lists, later);
+        let settings = settings(&parameters, &lists, later);
+        let receiving = Arc::new(Receiving::read(&parameters));
+        let program = format!("{}/smtpd", parameters.text("syslog_name").value);
+        let process_limit = service.process_limit.unwrap_or(0);
+        let listener = Listener {
+            name: service.name.value.clone(),
+            addresses,
+            policy: Arc::new(policy),
+            settings: Arc::new(settings),
+            stressed: Arc::new(stressed),
+            lists: Arc::new(lists),
+            receiving,
+            program: program.into(),
+            parameters,
+            process_limit,
+        };
+        (Some(listener), found)
+    }
+}
+
+impl Lists {
+    fn compile(p: &Parameters, catalogue: &mut Catalogue, sources: &dyn Sources) -> (Lists, Vec<Diagnostic>) {
+        let mut found = Vec::new();
+        let mut list = |name: &str, catalogue: &mut Catalogue| {
+            let words: Vec<_> = p.list(name).into_iter().filter(|word| !word.value.starts_with("permit_")).collect();
+            let (list, more) = AddressList::compile(&words, catalogue, sources, false);
+            found.extend(more);
+            list
+        };
+        let xclient = list("smtpd_authorized_xclient_hosts", catalogue);
+        let xforward = list("smtpd_authorized_xforward_hosts", catalogue);
+        let verp = list("smtpd_authorized_verp_clients", catalogue);
+        let bare_newline = list("smtpd_forbid_bare_newline_exclusions", catalogue);
+        let local = list("mynetworks", catalogue);
+        let mut tables = |name: &str| -> Vec<TableId> {
+            let mut ids = Vec::new();
+            for word in p.list(name).into_iter().filter(|word| word.value.contains(':')) {
+                match catalogue.intern(&word) {
+                    Ok(id) => ids.push(id),
+                    Err(diagnostic) => found.push(diagnostic),
+                }
+            }
+            ids
+        };
+        let discard_ehlo_keyword_maps = tables("smtpd_discard_ehlo_keyword_address_maps");
+        let reject_footer_maps = tables("smtpd_reject_footer_maps");
+        let command_filter = tables("smtpd_command_filter").first().copied();
+        let forbidden_commands = tables("smtpd_forbidden_commands");
+        let lists = Lists { xclient, xforward, verp, bare_newline, local, discard_ehlo_keyword_maps, reject_footer_maps, command_filter, forbidden_commands };
+        (lists, found)
+    }
+}
+
+/// The set of EHLO keywords in `words`; names that are none are Postfix's to warn about.
+#[must_use]
+pub fn keywords(words: &str) -> Keywords {
+    words.split([',', ' ', '\t', '\n']).filter_map(Keywords::named).fold(Keywords::NONE, Keywords::with)
+}
+
+/// main.cf's values as the conversation takes them.
+fn settings(p: &Parameters, lists: &Lists, later: &Later) -> Settings {
+    let count = |name: &str| usize::try_from(p.number(name)).unwrap_or(0);
+    let limit = |name: &str| u32::try_from(p.number(name)).unwrap_or(u32::MAX);
+    let words = |name: &str| p.list(name).into_iter().map(|word| word.value).collect::<Vec<String>>();
+    let footer = p.text("smtpd_reject_footer").value;
+    Settings {
+        hostname: p.text("myhostname").value,
+        banner: p.text("smtpd_banner").value,
+        helo_required: p.flag("smtpd_helo_required"),
+        disable_vrfy: p.flag("disable_vrfy_command"),
+        discard_ehlo_keywords: keywords(&p.text("smtpd_discard_ehlo_keywords").value),
+        command_filter: lists.command_filter.is_some(),
+        forbidden_commands: words("smtpd_forbidden_commands").into_iter().filter(|word| !word.contains(':')).collect(),
+        forbidden_command_test: later.any(&lists.forbidden_commands),
+        noop_commands: words("smtpd_noop_commands"),
+        reject_footer: (!footer.is_empty()).then_some(footer),
+        reject_footer_map: later.first(&lists.reject_footer_maps),
+        local_time,
+        soft_bounce: p.flag("soft_bounce"),
+        line_length_limit: count("line_length_limit"),
+        recipient_limit: count("smtpd_recipient_limit"),
+        recipient_overshoot_limit: count("smtpd_recipient_overshoot_limit"),
+        message_size_limit: u64::try_from(p.number("message_size_limit")).unwrap_or(0),
+        timeout: p.duration("smtpd_timeout"),
+        starttls_timeout: p.duration("smtpd_starttls_timeout"),
+        per_request_deadline: p.flag("smtpd_per_request_deadline"),
+        min_data_rate: u64::try_from(p.number("smtpd_min_data_rate")).unwrap_or(0),
+        soft_error_limit: limit("smtpd_soft_error_limit"),
+        hard_error_limit: limit("smtpd_hard_error_limit"),
+        error_sleep_time: p.duration("smtpd_error_sleep_time"),
+        junk_command_limit: limit("smtpd_junk_command_limit"),
+        strict_rfc821_envelopes: p.flag("strict_rfc821_envelopes"),
+        smtputf8_enable: p.flag("smtputf8_enable"),
+        strict_smtputf8: p.flag("strict_smtputf8"),
+        resolve_dequoted_address: p.flag("resolve_dequoted_address"),
+        delay_reject: p.flag("smtpd_delay_reject"),
+        delay_open_until_valid_rcpt: p.flag("smtpd_delay_open_until_valid_rcpt"),
+        forbid_bare_newline: bare_newline(p),
+        forbid_unauth_pipelining: p.flag("smtpd_forbid_unauth_pipelining"),
+        allow_min_user: p.flag("allow_min_user"),
+        verp_delimiter_filter: p.text("verp_delimiter_filter").value,
+        default_verp_delimiters: p.text("default_verp_delimiters").value,
+        ..Settings::default()
+    }
+}
+
+fn bare_newline(p: &Parameters) -> BareNewline {
+    match p.text("smtpd_forbid_bare_newline").value.to_ascii_lowercase().as_str() {
+        "no" => BareNewline::Allow,
+        "note" => BareNewline::Note,
+        "reject" => {
+            let code = u16::try_from(p.number("smtpd_forbid_bare_newline_reject_code")).unwrap_or(550);
+            BareNewline::Reject(code)
+        }
+        _ => BareNewline::Normalize,
+    }
+}
+
+/// `$localtime` of a reject footer.
+fn local_time(at: Wall) -> String {
+    let offset = clock::utc_offset_s(at);
+    events::Stamp::syslog(at, i16::try_from(offset / 60).unwrap_or(0)).to_string()
+}
+
+/// The addresses of a service name: `smtp`, `host:port`, `[::1]:port`, under `inet_interfaces`.
+fn addresses(name: &str, p: &Parameters, sources: &dyn Sources) -> Result<Vec<SocketAddr>, String> {
+    let (host, port_name) = match name.rsplit_once(':') {
+        Some((host, port)) => (Some(host.trim_start_matches('[').trim_end_matches(']')), port),
+        None => (None, name),
+    };
+    let port = port(port_name, sources).ok_or_else(|| format!("unknown port name \"{port_name}\""))?;
+    let protocols = p.text("inet_protocols").value.to_ascii_lowercase();
+    let wanted = |address: &IpAddr| {
+        protocols.contains("all") || protocols.contains(if address.is_ipv4() { "ipv4" } else { "ipv6" })
+    };
+    let hosts: Vec<IpAddr> = match host {
+        Some(host) => named_host(host)?,
+        None => interfaces(&p.text("inet_interfaces").value)?,
+    };
+    Ok(hosts.into_iter().filter(wanted).map(|address| SocketAddr::new(address, port)).collect())
+}
+
+fn named_host(host: &str) -> Result<Vec<IpAddr>, String> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
+    let resolved = std::net::ToSocketAddrs::to_socket_addrs(&(host, 0));
+    let resolved = resolved.map_err(|error| format!("host \"{host}\": {error}"))?;
+    Ok(resolved.map(|address| address.ip()).collect())
+}
+
+fn interfaces(setting: &str) -> Result<Vec<IpAddr>, String> {
+    let mut addresses = Vec::new();
+    for word in setting.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()) {
+        match word.to_ascii_lowercase().as_str() {
+            "all" => return Ok(vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]),
+            "loopback-only" => addresses.extend([IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]),
+            name => addresses.extend(named_host(name.trim_start_matches('[').trim_end_matches(']'))?),
+        }
+    }
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// A port by number or name; names that mail uses are known without /etc/services.
+fn port(name: &str, sources: &dyn Sources) -> Option<u16> {
+    if let Ok(number) = name.parse() {
+        return Some(number);
+    }
+    match name {
+        "smtp" => return Some(25),
+        "smtps" | "submissions" => return Some(465),
+        "submission" => return Some(587),
+        _ => {}
+    }
+    let services = sources.read(std::path::Path::new("/etc/services")).ok()?;
+    let services = String::from_utf8_lossy(&services).into_owned();
+    services.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let (first, number) = (words.next()?, words.next()?);
+        let number = number.strip_suffix("/tcp")?.parse().ok()?;
+        (first == name || words.any(|alias| alias == name)).then_some(number)
+    })
+}

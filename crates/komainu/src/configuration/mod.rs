@@ -1,0 +1,184 @@
+//! The configuration as the program uses it: files read, defaults filled in, everything compiled.
+//!
+//! [`Configuration::load`] reads main.cf and master.cf and everything that they name but the tables'
+//! contents, and never stops at the first mistake; whether the outcome may be served is for the caller to
+//! say, by the diagnostics. T0.5: any service on any port, each with its own overrides.
+
+mod built_in;
+mod later;
+mod listener;
+mod sources;
+
+pub use built_in::{BuiltIn, state_directory};
+pub use later::Later;
+pub use listener::{Listener, Lists, Receiving, keywords};
+pub use sources::{DirectSources, HelperSources, read_direct};
+
+use config::{Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity, SourceFile};
+use policy::address::AddressClasses;
+use sources::Recorder;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tables::{Catalogue, Sources};
+
+/// Everything that main.cf and master.cf say, ready to be served.
+pub struct Configuration {
+    /// Where it was read from; `None` for the built-in one.
+    pub directory: Option<PathBuf>,
+    /// main.cf's values.
+    pub parameters: Parameters,
+    /// master.cf's services.
+    pub master: MasterCf,
+    /// Every table that is named anywhere.
+    pub catalogue: Catalogue,
+    /// The SMTP servers among the services.
+    pub listeners: Vec<Listener>,
+    /// Address classes by main.cf, for delivery.
+    pub classes: Arc<AddressClasses>,
+    /// The tables, once they are compiled: what the conversation's own look-ups wait for.
+    pub later: Later,
+    files: Vec<PathBuf>,
+}
+
+/// main.cf and master.cf as they were read.
+struct Texts {
+    main: Arc<SourceFile>,
+    master: Arc<SourceFile>,
+}
+
+impl Configuration {
+    /// Loads what stands in `directory`.
+    #[must_use]
+    pub fn load(directory: &Path, compat: Compat, sources: &dyn Sources) -> (Configuration, Vec<Diagnostic>) {
+        let recorder = Recorder::new(sources);
+        let mut found = Vec::new();
+        let main = read_source(&recorder, &directory.join("main.cf"), &mut found);
+        let master = read_source(&recorder, &directory.join("master.cf"), &mut found);
+        let texts = Texts { main, master };
+        let (configuration, diagnostics) = compile(Some(directory), &texts, compat, &recorder);
+        found.extend(diagnostics);
+        (configuration, found)
+    }
+
+    /// The configuration of a server that was given none.
+    #[must_use]
+    pub fn built_in(built_in: &BuiltIn, compat: Compat, sources: &dyn Sources) -> (Configuration, Vec<Diagnostic>) {
+        let file = |name: &str, text: String| Arc::new(SourceFile { path: PathBuf::from(format!("(built in)/{name}")), text });
+        let texts = Texts { main: file("main.cf", built_in.main_cf()), master: file("master.cf", built_in.master_cf()) };
+        compile(None, &texts, compat, &Recorder::new(sources))
+    }
+
+    /// Every file that was read or will be, for the helper's grants and for watching.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.files.clone();
+        files.extend(self.catalogue.paths());
+        files.sort();
+        files.dedup();
+        files
+    }
+
+    /// The addresses of all listeners.
+    #[must_use]
+    pub fn listen_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().flat_map(|listener| listener.addresses.iter().copied()).collect()
+    }
+}
+
+/// Whether any of the findings keeps a configuration from being served.
+#[must_use]
+pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+fn read_source(sources: &dyn Sources, path: &Path, found: &mut Vec<Diagnostic>) -> Arc<SourceFile> {
+    let text = match sources.read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            let diagnostic = Diagnostic::error(100, Place::nowhere(), error.to_string());
+            found.push(diagnostic.help("give the folder that holds main.cf and master.cf with --config"));
+            String::new()
+        }
+    };
+    Arc::new(SourceFile { path: path.to_owned(), text })
+}
+
+fn compile(
+    directory: Option<&Path>,
+    texts: &Texts,
+    compat: Compat,
+    sources: &Recorder<'_>,
+) -> (Configuration, Vec<Diagnostic>) {
+    let (mut main, mut found) = MainCf::parse(&texts.main);
+    let (master, more) = MasterCf::parse(&texts.master);
+    found.extend(more);
+    let host = host();
+    if let Some(directory) = directory {
+        main.set("config_directory", &directory.display().to_string());
+    }
+    let (mut parameters, mut more) = Parameters::new(&main, &host, compat);
+    if let Some(origin) = origin_from_file(&parameters, sources) {
+        main.set("myorigin", &origin);
+        (parameters, more) = Parameters::new(&main, &host, compat);
+    }
+    found.extend(more);
+    let mut catalogue = Catalogue::new();
+    let (classes, more) = AddressClasses::compile(&parameters, &mut catalogue, sources);
+    found.extend(more);
+    let later = Later::default();
+    let mut listeners = Vec::new();
+    for service in &master.services {
+        let served = matches!(service.role(), Role::Smtpd | Role::Postscreen);
+        if served && service.kind == ServiceKind::Inet {
+            let (listener, more) = Listener::compile(service, &parameters, (&mut catalogue, &later), sources);
+            found.extend(more);
+            listeners.extend(listener);
+        }
+    }
+    let classes = Arc::new(classes);
+    let directory = directory.map(Path::to_owned);
+    dedup(&mut found);
+    (Configuration { directory, parameters, master, catalogue, listeners, classes, later, files: sources.paths() }, found)
+}
+
+/// Several listeners find the same fault in main.cf; once is enough.
+fn dedup(found: &mut Vec<Diagnostic>) {
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(found.len());
+    for diagnostic in found.drain(..) {
+        if !kept.contains(&diagnostic) {
+            kept.push(diagnostic);
+        }
+    }
+    *found = kept;
+}
+
+/// Debian: `myorigin = /etc/mailname` names a file whose first line is the value.
+fn origin_from_file(parameters: &Parameters, sources: &dyn Sources) -> Option<String> {
+    let origin = parameters.text("myorigin").value;
+    if !origin.starts_with('/') {
+        return None;
+    }
+    let bytes = sources.read(Path::new(&origin)).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
+}
+
+/// The machine's name and addresses.
+#[must_use]
+pub fn host() -> Host {
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut addresses: Vec<Interface> = if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|interface| match interface.addr {
+            if_addrs::IfAddr::V4(v4) => Interface { address: IpAddr::V4(v4.ip), prefix: v4.prefixlen },
+            if_addrs::IfAddr::V6(v6) => Interface { address: IpAddr::V6(v6.ip), prefix: v6.prefixlen },
+        })
+        .collect();
+    if addresses.is_empty() {
+        addresses.push(Interface { address: IpAddr::V4(Ipv4Addr::LOCALHOST), prefix: 8 });
+        addresses.push(Interface { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 });
+    }
+    Host { hostname, addresses }
+}

@@ -1,0 +1,163 @@
+//! The delivery agents: what is done for one recipient, and what it comes to.
+//!
+//! Each delivery runs on a blocking thread. Where the mailbox belongs to somebody else and the server has
+//! given root's rights up, the privileged helper does the writing.
+
+use super::maildir;
+use super::target::{Maildir, Targets};
+use crate::clock;
+use crate::privileged::{Answer, Helper, MaildirRequest, Request};
+use mail::{Address, Dsn};
+use queue::{Entry, Outcome, Reason, Recipient};
+use rustix::fd::AsFd;
+use rustix::fs::{MemfdFlags, Mode, OFlags};
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::PathBuf;
+use store::{Body, Spool};
+use tables::Snapshot;
+
+/// A body up to this size goes to the helper through memory, a larger one through an unnamed file.
+const MEMORY_BYTES_MAX: u64 = 256 * 1024;
+
+/// What all deliveries need.
+pub struct Agents {
+    /// The mail.
+    pub spool: Spool,
+    /// Who writes into other people's mailboxes; `None` where the server has its own rights only.
+    pub helper: Option<Helper>,
+    /// `myhostname`, for file names in Maildirs.
+    pub host: String,
+    /// Where unnamed files may be made: the state folder.
+    pub scratch: PathBuf,
+}
+
+/// How one recipient's delivery ended, with the words for the log.
+pub struct Delivered {
+    /// For the scheduler.
+    pub outcome: Outcome,
+    /// `virtual`, `local`, `none`.
+    pub relay: &'static str,
+    /// `delivered to maildir`.
+    pub text: String,
+    /// `2.0.0`.
+    pub dsn: String,
+}
+
+impl Delivered {
+    fn sent(relay: &'static str, text: &str) -> Delivered {
+        Delivered { outcome: Outcome::Delivered, relay, text: text.to_owned(), dsn: "2.0.0".to_owned() }
+    }
+
+    /// Not delivered, for now or for good as its class says.
+    #[must_use]
+    pub fn not(relay: &'static str, reason: Reason) -> Delivered {
+        let (text, dsn) = (reason.text.clone(), reason.dsn.to_string());
+        let outcome = if reason.dsn.class == 5 { Outcome::Failed(reason) } else { Outcome::Deferred(reason) };
+        Delivered { outcome, relay, text, dsn }
+    }
+}
+
+impl Agents {
+    /// Delivers message `number` to one recipient over `transport`. Blocks.
+    #[must_use]
+    pub fn deliver(
+        &self,
+        (number, entry): (u64, &Entry),
+        recipient: &Recipient,
+        (transport, nexthop): (&str, &str),
+        (targets, snapshot): (&Targets, &Snapshot),
+    ) -> Delivered {
+        let address = &recipient.address;
+        let (relay, target) = match transport {
+            "virtual" => ("virtual", targets.virtual_mailbox(address, snapshot)),
+            "local" => {
+                let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+                ("local", targets.local_mailbox(address, snapshot, &passwd))
+            }
+            "discard" => {
+                let text = if nexthop.is_empty() || Some(nexthop) == address.domain() { "silently" } else { nexthop };
+                return Delivered::sent("none", text);
+            }
+            "error" => {
+                let text = if nexthop.is_empty() { "mail system configuration error" } else { nexthop };
+                return Delivered::not("none", Reason::new(Dsn::new(5, 0, 0), text));
+            }
+            other => {
+                let text = format!("mail transport \"{other}\" is not served yet");
+                return Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), text));
+            }
+        };
+        match target.and_then(|target| self.into_maildir((number, entry), recipient, &target)) {
+            Ok(()) => Delivered::sent(relay, "delivered to maildir"),
+            Err(reason) => Delivered::not(relay, reason),
+        }
+    }
+
+    fn into_maildir(&self, (number, entry): (u64, &Entry), recipient: &Recipient, target: &Maildir) -> Result<(), Reason> {
+        let head = head(&entry.sender, recipient);
+        if target.limit > 0 && entry.size > target.limit {
+            return Err(Reason::new(Dsn::new(5, 2, 2), "message is larger than the mailbox limit"));
+        }
+        let mut body = self.spool.body(number).map_err(|error| temporary(&error.to_string()))?;
+        match (target.owner, &self.helper) {
+            (Some((uid, gid)), Some(helper)) => {
+                let (content, length) = self.content(&mut body, entry.size).map_err(|error| temporary(&error.to_string()))?;
+                let request = Request::Maildir(MaildirRequest {
+                    uid,
+                    gid,
+                    path: target.path.display().to_string(),
+                    head,
+                    offset: 0,
+                    length,
+                    limit: target.limit,
+                });
+                match helper.ask(&request, Some(content.as_fd())).0 {
+                    Answer::Done => Ok(()),
+                    Answer::Temporary(text) => Err(reason(&text, Dsn::new(4, 3, 0))),
+                    Answer::Permanent(text) => Err(reason(&text, Dsn::new(5, 3, 0))),
+                }
+            }
+            _ => {
+                let delivered = maildir::deliver(&target.path, &head, &mut body, &self.host, clock::now().wall);
+                delivered.map(drop).map_err(|error| reason(&format!("{} {error}", error.dsn()), Dsn::new(4, 3, 0)))
+            }
+        }
+    }
+
+    /// The body in a descriptor that can be passed on.
+    fn content(&self, body: &mut Body, size: u64) -> io::Result<(File, u64)> {
+        let mut file: File = if size <= MEMORY_BYTES_MAX {
+            rustix::fs::memfd_create("mail", MemfdFlags::CLOEXEC)?.into()
+        } else {
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            rustix::fs::open(&self.scratch, flags, Mode::RUSR | Mode::WUSR)?.into()
+        };
+        let length = io::copy(body, &mut file)?;
+        file.rewind()?;
+        Ok((file, length))
+    }
+}
+
+/// The lines that delivery puts on top, as virtual(8) and local(8) do.
+fn head(sender: &Address, recipient: &Recipient) -> Vec<u8> {
+    format!(
+        "Return-Path: <{}>\nX-Original-To: {}\nDelivered-To: {}\n",
+        sender.to_external(),
+        recipient.original.to_external(),
+        recipient.address.to_external()
+    )
+    .into_bytes()
+}
+
+fn temporary(text: &str) -> Reason {
+    Reason::new(Dsn::new(4, 3, 0), text)
+}
+
+/// A reason whose text may begin with its own DSN.
+fn reason(text: &str, otherwise: Dsn) -> Reason {
+    match Dsn::parse_prefix(text) {
+        Some((dsn, rest)) => Reason::new(dsn, rest.trim_start()),
+        None => Reason::new(otherwise, text),
+    }
+}

@@ -1,0 +1,333 @@
+//! The queue's driver: does what `queue::Scheduler` says, and logs it as qmgr and the agents would.
+//!
+//! One task owns the scheduler. A message that has just been accepted hands its envelope over in memory;
+//! all others are read from the spool when their turn comes.
+
+use super::agent::{Agents, Delivered};
+use super::target::Targets;
+use crate::clock;
+use crate::live::Live;
+use crate::log::Log;
+use events::delivery::{Delay, Delays, Delivery, Status};
+use events::queue::{Expired, Queued, Removed};
+use mail::{QueueId, Wall};
+use policy::address::AddressClasses;
+use queue::{Action, Attempt, Entry, Event, Note, Outcome, Reason, Route, Scheduler, Settings};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What the manager is told.
+enum Message {
+    Scheduler(Event),
+    New { number: u64, entry: Box<Entry> },
+    Loaded { number: u64, entry: Option<Box<Entry>> },
+    Removed { id: QueueId },
+}
+
+/// How others reach the manager.
+#[derive(Clone)]
+pub struct QueueHandle {
+    messages: UnboundedSender<Message>,
+}
+
+impl QueueHandle {
+    /// A message is durable in the spool.
+    pub fn accepted(&self, number: u64, entry: Entry) {
+        // The manager ends with the process; what is in the spool is found at the next start.
+        let _ = self.messages.send(Message::New { number, entry: Box::new(entry) });
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.messages.send(Message::Scheduler(event));
+    }
+}
+
+/// What of the configuration delivery needs; replaced as a whole by a reload.
+pub struct Routing {
+    /// Address classes.
+    pub classes: Arc<AddressClasses>,
+    /// Mailboxes.
+    pub targets: Arc<Targets>,
+    /// Tables.
+    pub live: Arc<Live>,
+    /// The scheduler's parameters.
+    pub settings: Settings,
+    /// `postfix`, before `/qmgr`.
+    pub syslog_name: String,
+}
+
+/// The driver.
+pub struct Manager {
+    scheduler: Scheduler,
+    handle: QueueHandle,
+    messages: UnboundedReceiver<Message>,
+    /// Envelopes of messages that were just accepted, until the scheduler wants them.
+    fresh: HashMap<u64, Box<Entry>>,
+    /// Envelopes of active messages, and when they became active.
+    active: HashMap<u64, (Arc<Entry>, Wall)>,
+    agents: Arc<Agents>,
+    routing: Arc<RwLock<Arc<Routing>>>,
+    log: Log,
+}
+
+/// Envelopes kept in memory before they are active; beyond, they are read from the spool.
+const FRESH_MAX: usize = 2_000;
+
+impl Manager {
+    /// A manager for the messages that the spool holds already, and those to come.
+    #[must_use]
+    pub fn new(agents: Agents, routing: Arc<RwLock<Arc<Routing>>>, log: Log) -> (Manager, QueueHandle) {
+        let (sender, messages) = unbounded_channel();
+        let handle = QueueHandle { messages: sender };
+        let settings = routing.read().unwrap_or_else(PoisonError::into_inner).settings.clone();
+        let scheduler = Scheduler::new(settings, clock::now().wall);
+        let manager = Manager {
+            scheduler,
+            handle: handle.clone(),
+            messages,
+            fresh: HashMap::new(),
+            active: HashMap::new(),
+            agents: Arc::new(agents),
+            routing,
+            log,
+        };
+        (manager, handle)
+    }
+
+    /// Takes in what the spool holds from before.
+    pub fn recover(&mut self) {
+        let now = clock::now().wall;
+        for number in self.agents.spool.numbers() {
+            let loaded = self.agents.spool.read(number).ok();
+            let entry = loaded.and_then(|message| Entry::load(&message.envelope, &message.notes).ok());
+            let (next_attempt, deferred) = entry.map_or((now, false), |entry| (entry.next_attempt, entry.tries > 0));
+            self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred });
+        }
+    }
+
+    /// Runs until the process ends.
+    pub async fn run(mut self) {
+        loop {
+            while let Some(action) = self.scheduler.poll() {
+                self.act(action);
+            }
+            let now = clock::now().wall;
+            let wait = self.scheduler.deadline().map_or(Duration::from_secs(3600), |at| at - now);
+            tokio::select! {
+                message = self.messages.recv() => {
+                    let Some(message) = message else { return };
+                    self.take(message);
+                    // Whatever has come meanwhile is taken in before the next action.
+                    while let Ok(message) = self.messages.try_recv() {
+                        self.take(message);
+                    }
+                }
+                () = tokio::time::sleep(wait) => self.scheduler.expire(clock::now().wall),
+            }
+        }
+    }
+
+    fn routing(&self) -> Arc<Routing> {
+        Arc::clone(&self.routing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn program(&self, daemon: &str) -> String {
+        format!("{}/{daemon}", self.routing().syslog_name)
+    }
+
+    fn take(&mut self, message: Message) {
+        let now = clock::now().wall;
+        match message {
+            Message::New { number, entry } => {
+                let next_attempt = entry.next_attempt;
+                if self.fresh.len() < FRESH_MAX {
+                    self.fresh.insert(number, entry);
+                }
+                self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred: false });
+            }
+            Message::Loaded { number, entry: Some(entry) } => self.loaded(now, number, entry),
+            Message::Loaded { number, entry: None } => self.scheduler.handle(now, Event::Unreadable { number }),
+            Message::Removed { id } => {
+                self.log.write(&self.program("qmgr"), Removed { id: id.as_str().into() });
+            }
+            Message::Scheduler(event) => self.scheduler.handle(now, event),
+        }
+        // Active messages that the scheduler is done with are dropped by `Remove` and `Persist`.
+    }
+
+    fn loaded(&mut self, now: Wall, number: u64, entry: Box<Entry>) {
+        let routing = self.routing();
+        let snapshot = routing.live.snapshot();
+        let routes: Result<Vec<Route>, Reason> = entry
+            .recipients
+            .iter()
+            .map(|recipient| routing.targets.route(&recipient.address, &routing.classes, &snapshot))
+            .collect();
+        match routes {
+            Ok(routes) => {
+                self.active.insert(number, (Arc::new((*entry).clone()), now));
+                self.scheduler.handle(now, Event::Loaded { number, entry, routes });
+            }
+            Err(reason) => self.scheduler.handle(now, Event::Unroutable { number, entry, reason }),
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Load { number } => self.load(number),
+            Action::Active { id, sender, size, recipients } => {
+                let from = sender.to_external();
+                let nrcpt = recipients as u64;
+                let line = Queued { id: id.as_str().into(), from: from.into(), size, nrcpt, queue: "active".into() };
+                self.log.write(&self.program("qmgr"), line);
+            }
+            Action::Start(attempt) => self.start(attempt),
+            Action::Persist { number, notes } => self.persist(number, &notes),
+            Action::Remove { number, id } => {
+                self.active.remove(&number);
+                let handle = self.handle.clone();
+                self.agents.spool.remove(number, move |removed| match removed {
+                    Ok(()) | Err(store::SpoolError::NotFound(_)) => {
+                        let _ = handle.messages.send(Message::Removed { id });
+                    }
+                    Err(_) => handle.tell(Event::NotRemoved { number, id }),
+                });
+            }
+            Action::Expired { id, sender } => {
+                let from = sender.to_external();
+                let line = Expired { id: id.as_str().into(), from: from.into(), status: EXPIRED.into() };
+                self.log.write(&self.program("qmgr"), line);
+            }
+        }
+    }
+
+    fn load(&mut self, number: u64) {
+        if let Some(entry) = self.fresh.remove(&number) {
+            self.loaded(clock::now().wall, number, entry);
+            return;
+        }
+        let (agents, handle) = (Arc::clone(&self.agents), self.handle.clone());
+        tokio::task::spawn_blocking(move || {
+            let loaded = agents.spool.read(number).ok();
+            let entry = loaded.and_then(|message| Entry::load(&message.envelope, &message.notes).ok());
+            let _ = handle.messages.send(Message::Loaded { number, entry: entry.map(Box::new) });
+        });
+    }
+
+    fn persist(&mut self, number: u64, notes: &[Note]) {
+        self.active.remove(&number);
+        let Some((last, first)) = notes.split_last() else {
+            self.scheduler.handle(clock::now().wall, Event::Persisted { number });
+            return;
+        };
+        // Notes of one message become durable in their order, so the last one's answer stands for all
+        // unless an earlier one failed; that one is then written again, which changes nothing.
+        let failed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        for note in first {
+            let failed = Arc::clone(&failed);
+            self.agents.spool.note(number, note.encode(), move |written| {
+                failed.fetch_or(written.is_err(), std::sync::atomic::Ordering::Relaxed);
+            });
+        }
+        let handle = self.handle.clone();
+        self.agents.spool.note(number, last.encode(), move |written| {
+            let failed = written.is_err() || failed.load(std::sync::atomic::Ordering::Relaxed);
+            handle.tell(if failed { Event::NotPersisted { number } } else { Event::Persisted { number } });
+        });
+    }
+
+    fn start(&mut self, attempt: Attempt) {
+        let Some((entry, activated)) = self.active.get(&attempt.number).cloned() else {
+            self.handle.tell(Event::Finished { attempt: attempt.id, outcomes: Vec::new() });
+            return;
+        };
+        let work = Work {
+            attempt,
+            entry,
+            activated,
+            started: clock::now().wall,
+            agents: Arc::clone(&self.agents),
+            routing: self.routing(),
+            log: self.log.clone(),
+        };
+        let handle = self.handle.clone();
+        if work.attempt.route.transport == "discard" {
+            // Nothing blocks there.
+            let (attempt, outcomes) = work.run();
+            handle.tell(Event::Finished { attempt, outcomes });
+            return;
+        }
+        tokio::task::spawn_blocking(move || {
+            let (attempt, outcomes) = work.run();
+            handle.tell(Event::Finished { attempt, outcomes });
+        });
+    }
+}
+
+/// What qmgr says of a message that was in the queue for too long. Nothing is returned before there are
+/// bounces; the message is kept.
+const EXPIRED: &str = "expired";
+
+/// One attempt on its thread.
+struct Work {
+    attempt: Attempt,
+    entry: Arc<Entry>,
+    activated: Wall,
+    started: Wall,
+    agents: Arc<Agents>,
+    routing: Arc<Routing>,
+    log: Log,
+}
+
+impl Work {
+    fn run(self) -> (u64, Vec<(u32, Outcome)>) {
+        let snapshot = self.routing.live.snapshot();
+        let route = &self.attempt.route;
+        let mut outcomes = Vec::with_capacity(self.attempt.recipients.len());
+        for index in &self.attempt.recipients {
+            let Some(recipient) = usize::try_from(*index).ok().and_then(|at| self.entry.recipients.get(at)) else { continue };
+            let delivered = self.agents.deliver(
+                (self.attempt.number, &self.entry),
+                recipient,
+                (&route.transport, &route.nexthop),
+                (&self.routing.targets, &snapshot),
+            );
+            self.say(recipient, &delivered);
+            outcomes.push((*index, delivered.outcome));
+        }
+        (self.attempt.id, outcomes)
+    }
+
+    fn say(&self, recipient: &queue::Recipient, delivered: &Delivered) {
+        let now = clock::now().wall;
+        let delays = [
+            self.activated - self.entry.arrival,
+            self.started - self.activated,
+            Duration::ZERO,
+            now - self.started,
+        ];
+        let status = match delivered.outcome {
+            Outcome::Delivered => Status::Sent,
+            Outcome::Deferred(_) => Status::Deferred,
+            Outcome::Failed(_) => Status::Bounced,
+        };
+        let (to, original) = (recipient.address.to_external(), recipient.original.to_external());
+        let line = Delivery {
+            id: self.entry.id.as_str().into(),
+            orig_to: (to != original).then(|| original.as_str().into()),
+            to: to.as_str().into(),
+            relay: delivered.relay.into(),
+            conn_use: None,
+            delay: Delay::new(now - self.entry.arrival),
+            delays: Some(Delays(delays.map(Delay::new))),
+            dsn: Some(delivered.dsn.as_str().into()),
+            tls: None,
+            status,
+            text: delivered.text.as_str().into(),
+        };
+        let agent = if delivered.relay == "none" { self.attempt.route.transport.as_str() } else { delivered.relay };
+        self.log.write(&format!("{}/{agent}", self.routing.syslog_name), line);
+    }
+}

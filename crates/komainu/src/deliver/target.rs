@@ -1,0 +1,189 @@
+//! Where a recipient's mail goes: transport, Maildir, and as whom.
+//!
+//! `virtual` (virtual(8)): virtual_mailbox_base + virtual_mailbox_maps' value, uid and gid by their maps.
+//! `local`: below `komainu_mailbox_root` where that is set, else the home_mailbox of the user in
+//! /etc/passwd. Only Maildirs here: a path that doesn't end in `/` would be an mbox file.
+
+use config::Parameters;
+use mail::{Address, Dsn};
+use policy::address::{AddressClasses, Class, Lookup};
+use queue::{Reason, Route};
+use std::path::{Component, Path, PathBuf};
+use tables::{Catalogue, Snapshot, TableId};
+
+/// A Maildir and its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maildir {
+    /// The folder.
+    pub path: PathBuf,
+    /// The owner; `None` for the server's own account.
+    pub owner: Option<(u32, u32)>,
+    /// `virtual_mailbox_limit` or `mailbox_size_limit`, in bytes; 0 for none.
+    pub limit: u64,
+}
+
+/// What the agents need of main.cf, read once.
+#[derive(Debug)]
+pub struct Targets {
+    virtual_base: PathBuf,
+    virtual_maps: Vec<TableId>,
+    uid_maps: Vec<TableId>,
+    gid_maps: Vec<TableId>,
+    uid_min: u32,
+    virtual_limit: u64,
+    mailbox_limit: u64,
+    mailbox_root: Option<PathBuf>,
+    home_mailbox: String,
+    spool_directory: String,
+    delimiters: String,
+    transports: [(Class, String); 5],
+}
+
+impl Targets {
+    /// Reads the parameters; tables are added to `catalogue`.
+    #[must_use]
+    pub fn compile(p: &Parameters, catalogue: &mut Catalogue) -> Targets {
+        let mut tables = |name: &str| -> Vec<TableId> {
+            // What is wrong with them was said when the address classes were compiled.
+            p.list(name).iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+        };
+        let text = |name: &str| p.text(name).value;
+        let size = |name: &str| u64::try_from(p.number(name)).unwrap_or(0);
+        let root = text("komainu_mailbox_root");
+        Targets {
+            virtual_base: text("virtual_mailbox_base").into(),
+            virtual_maps: tables("virtual_mailbox_maps"),
+            uid_maps: tables("virtual_uid_maps"),
+            gid_maps: tables("virtual_gid_maps"),
+            uid_min: u32::try_from(p.number("virtual_minimum_uid")).unwrap_or(100),
+            virtual_limit: size("virtual_mailbox_limit"),
+            mailbox_limit: size("mailbox_size_limit"),
+            mailbox_root: (!root.is_empty()).then(|| root.into()),
+            home_mailbox: text("home_mailbox"),
+            spool_directory: text("mail_spool_directory"),
+            delimiters: text("recipient_delimiter"),
+            transports: [
+                (Class::Local, text("local_transport")),
+                (Class::VirtualAlias, "error".to_owned()),
+                (Class::VirtualMailbox, text("virtual_transport")),
+                (Class::Relay, text("relay_transport")),
+                (Class::Default, text("default_transport")),
+            ],
+        }
+    }
+
+    /// The route of an address.
+    ///
+    /// # Errors
+    /// When a table can't say.
+    pub fn route(&self, address: &Address, classes: &AddressClasses, snapshot: &Snapshot) -> Result<Route, Reason> {
+        let resolved = classes.resolve(address, snapshot).map_err(|error| lookup_failed(&error))?;
+        let transport = self.transports.iter().find(|(class, _)| *class == resolved.class);
+        let transport = transport.map_or("error", |(_, transport)| transport.as_str());
+        let (name, nexthop) = transport.split_once(':').unwrap_or((transport, ""));
+        let nexthop = if nexthop.is_empty() { resolved.domain } else { nexthop.to_owned() };
+        Ok(Route { transport: name.to_owned(), nexthop })
+    }
+
+    /// The Maildir of a virtual mailbox.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn virtual_mailbox(&self, address: &Address, snapshot: &Snapshot) -> Result<Maildir, Reason> {
+        let value = self.first(&self.virtual_maps, &self.keys(address), snapshot)?;
+        let Some(value) = value else {
+            let text = format!("unknown user: \"{}\"", address.as_str().to_ascii_lowercase());
+            return Err(Reason::new(Dsn::new(5, 1, 1), text));
+        };
+        let path = self.virtual_base.join(value.trim_start_matches('/'));
+        if !value.ends_with('/') {
+            return Err(unsupported(&format!("mailbox {} is no Maildir (its path must end in /)", path.display())));
+        }
+        if !is_tame(Path::new(&value)) {
+            return Err(unsupported(&format!("mailbox {value} leads out of virtual_mailbox_base")));
+        }
+        let uid = self.id(&self.uid_maps, address, snapshot, "uid")?;
+        let gid = self.id(&self.gid_maps, address, snapshot, "gid")?;
+        if uid < self.uid_min {
+            return Err(unsupported(&format!("recipient {}: uid {uid} is below virtual_minimum_uid", address.as_str())));
+        }
+        Ok(Maildir { path, owner: Some((uid, gid)), limit: self.virtual_limit })
+    }
+
+    /// The Maildir of a local recipient.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn local_mailbox(&self, address: &Address, snapshot: &Snapshot, passwd: &str) -> Result<Maildir, Reason> {
+        let local = address.local().to_ascii_lowercase();
+        let user = local.split(|c| self.delimiters.contains(c)).next().filter(|user| !user.is_empty()).unwrap_or(&local);
+        let limit = self.mailbox_limit;
+        let unknown = || Reason::new(Dsn::new(5, 1, 1), format!("unknown user: \"{user}\""));
+        if user.contains('/') || user.starts_with('.') {
+            return Err(unknown());
+        }
+        if let Some(root) = &self.mailbox_root {
+            return Ok(Maildir { path: root.join(user), owner: None, limit });
+        }
+        let _ = snapshot;
+        let line = passwd.lines().find(|line| line.split(':').next() == Some(user)).ok_or_else(unknown)?;
+        let mut fields = line.split(':').skip(2);
+        let mut id = || fields.next().and_then(|field| field.parse::<u32>().ok());
+        let (Some(uid), Some(gid)) = (id(), id()) else { return Err(unknown()) };
+        let home = fields.nth(1).unwrap_or("/");
+        if uid < self.uid_min {
+            return Err(unsupported(&format!("user {user} has uid {uid}, below virtual_minimum_uid; give it an alias")));
+        }
+        let path = if self.home_mailbox.ends_with('/') {
+            Path::new(home).join(&self.home_mailbox)
+        } else if self.spool_directory.ends_with('/') {
+            Path::new(&self.spool_directory).join(user)
+        } else {
+            Path::new(home).join("Maildir")
+        };
+        Ok(Maildir { path, owner: Some((uid, gid)), limit })
+    }
+
+    fn id(&self, maps: &[TableId], address: &Address, snapshot: &Snapshot, what: &str) -> Result<u32, Reason> {
+        let value = self.first(maps, &self.keys(address), snapshot)?;
+        let value = value.ok_or_else(|| unsupported(&format!("recipient {}: {what} not found", address.as_str())))?;
+        value.trim().parse().map_err(|_| unsupported(&format!("recipient {}: bad {what} {value}", address.as_str())))
+    }
+
+    /// virtual(8): the whole address, without its extension, then `@domain`.
+    fn keys(&self, address: &Address) -> Vec<String> {
+        let local = address.local().to_ascii_lowercase();
+        let domain = address.domain().unwrap_or_default().to_ascii_lowercase();
+        let mut keys = vec![format!("{local}@{domain}")];
+        let base = local.split(|c| self.delimiters.contains(c)).next().unwrap_or_default();
+        if !base.is_empty() && base.len() < local.len() {
+            keys.push(format!("{base}@{domain}"));
+        }
+        keys.push(format!("@{domain}"));
+        keys
+    }
+
+    fn first(&self, maps: &[TableId], keys: &[String], snapshot: &Snapshot) -> Result<Option<String>, Reason> {
+        for key in keys {
+            for map in maps {
+                if let Some(value) = Lookup::lookup(snapshot, *map, key).map_err(|error| lookup_failed(&error))? {
+                    return Ok(Some(value));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a path stays below the folder it is joined to.
+fn is_tame(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::RootDir | Component::CurDir))
+}
+
+fn lookup_failed(error: &tables::LookupError) -> Reason {
+    Reason::new(Dsn::new(4, 3, 0), format!("mail system configuration error: {error}"))
+}
+
+fn unsupported(text: &str) -> Reason {
+    Reason::new(Dsn::new(4, 3, 5), text)
+}

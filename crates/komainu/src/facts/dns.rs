@@ -1,0 +1,238 @@
+//! The caching resolver: resolv.conf's servers, or `komainu_dns_servers = address[:port] …`.
+//!
+//! Names are asked as they are, never with a search domain. "No such name" and "no such records" are
+//! told apart from "no answer", which is what 450 against 550 hangs on. The cache is bounded.
+
+use super::hosts::Hosts;
+use super::{AnswerFuture, Names};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
+};
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use policy::{Answer, Question, Record, RecordKind};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Entries in the cache: some 10 MB when full.
+const CACHE_ENTRIES: u64 = 16_384;
+/// Questions under way at once to one server.
+const ACTIVE_REQUESTS_MAX: usize = 2_048;
+
+/// Why there is no resolver.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolverError {
+    /// A word of `komainu_dns_servers` is no address.
+    #[error("komainu_dns_servers: \"{0}\" is no address[:port]")]
+    Server(String),
+    /// /etc/resolv.conf is unusable.
+    #[error("/etc/resolv.conf: {0}")]
+    ResolvConf(#[source] NetError),
+    /// The resolver couldn't be set up.
+    #[error("resolver: {0}")]
+    Build(#[source] NetError),
+}
+
+/// Asks name servers, remembers what they said.
+pub struct Resolver {
+    resolver: TokioResolver,
+    hosts: Arc<Hosts>,
+}
+
+impl Resolver {
+    /// A resolver that asks `servers`, or where there are none, those of /etc/resolv.conf.
+    ///
+    /// # Errors
+    /// [`ResolverError`].
+    pub fn new(servers: &[String], hosts: Hosts) -> Result<Resolver, ResolverError> {
+        let (config, mut options) = if servers.is_empty() {
+            hickory_resolver::system_conf::read_system_conf().map_err(ResolverError::ResolvConf)?
+        } else {
+            let servers = servers.iter().map(|word| name_server(word)).collect::<Result<Vec<_>, _>>()?;
+            (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
+        };
+        options.use_hosts_file = ResolveHosts::Never;
+        options.cache_size = CACHE_ENTRIES;
+        options.max_active_requests = ACTIVE_REQUESTS_MAX;
+        options.num_concurrent_reqs = 1;
+        options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options;
+        let resolver = builder.build().map_err(ResolverError::Build)?;
+        Ok(Resolver { resolver, hosts: Arc::new(hosts) })
+    }
+
+    async fn records(&self, name: &str, kind: RecordKind) -> Answer {
+        let Ok(mut name) = Name::from_ascii(name) else {
+            return Answer::Invalid(format!("\"{name}\" is no domain name"));
+        };
+        name.set_fqdn(true);
+        let lookup = match self.resolver.lookup(name, record_type(kind)).await {
+            Ok(lookup) => lookup,
+            Err(error) => return no_records(&error),
+        };
+        let records: Vec<Record> = lookup
+            .answers()
+            .iter()
+            .filter(|record| record.record_type() == record_type(kind))
+            .filter_map(|record| convert(&record.data))
+            .collect();
+        if records.is_empty() { Answer::NoRecords } else { Answer::Records(records) }
+    }
+
+    async fn host_name(&self, address: IpAddr) -> Answer {
+        if let Some(name) = self.hosts.name(address) {
+            return Answer::Names(vec![name.to_owned()]);
+        }
+        match self.records(&reverse_name(address), RecordKind::Ptr).await {
+            Answer::Records(records) => {
+                let names = records.into_iter().filter_map(|record| match record {
+                    Record::Ptr(name) => Some(name),
+                    _ => None,
+                });
+                Answer::Names(names.collect())
+            }
+            other => other,
+        }
+    }
+
+    async fn host_addresses(&self, name: &str) -> Answer {
+        if let Some(addresses) = self.hosts.addresses(name) {
+            return Answer::Addresses(addresses.to_vec());
+        }
+        let (v4, v6) = tokio::join!(self.records(name, RecordKind::A), self.records(name, RecordKind::Aaaa));
+        let mut addresses = Vec::new();
+        for answer in [&v4, &v6] {
+            if let Answer::Records(records) = answer {
+                addresses.extend(records.iter().filter_map(|record| match record {
+                    Record::A(address) => Some(IpAddr::V4(*address)),
+                    Record::Aaaa(address) => Some(IpAddr::V6(*address)),
+                    _ => None,
+                }));
+            }
+        }
+        if !addresses.is_empty() {
+            return Answer::Addresses(addresses);
+        }
+        match (v4, v6) {
+            (unavailable @ Answer::Unavailable(_), _) | (_, unavailable @ Answer::Unavailable(_)) => unavailable,
+            (v4, _) => v4,
+        }
+    }
+}
+
+impl Names for Resolver {
+    fn ask<'a>(&'a self, question: &'a Question) -> AnswerFuture<'a> {
+        Box::pin(async move {
+            match question {
+                Question::HostName(address) => self.host_name(*address).await,
+                Question::HostAddresses(name) => self.host_addresses(name).await,
+                Question::Dns { name, kind } => self.records(name, *kind).await,
+                _ => Answer::Failed("not a question about names".to_owned()),
+            }
+        })
+    }
+}
+
+/// `192.0.2.5` → `5.2.0.192.in-addr.arpa`, RFC 1035 §3.5; IPv6 by RFC 3596 §2.5.
+#[must_use]
+pub fn reverse_name(address: IpAddr) -> String {
+    let mut name = String::new();
+    match address {
+        IpAddr::V4(v4) => {
+            for octet in v4.octets().iter().rev() {
+                name.push_str(&format!("{octet}."));
+            }
+            name.push_str("in-addr.arpa");
+        }
+        IpAddr::V6(v6) => {
+            for octet in v6.octets().iter().rev() {
+                name.push_str(&format!("{:x}.{:x}.", octet & 15, octet >> 4));
+            }
+            name.push_str("ip6.arpa");
+        }
+    }
+    name
+}
+
+fn name_server(word: &str) -> Result<NameServerConfig, ResolverError> {
+    let bad = || ResolverError::Server(word.to_owned());
+    let address = match word.parse::<SocketAddr>() {
+        Ok(address) => address,
+        Err(_) => SocketAddr::new(word.trim_matches(['[', ']']).parse().map_err(|_| bad())?, 53),
+    };
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].into_iter().map(|mut connection| {
+        connection.port = address.port();
+        connection
+    });
+    Ok(NameServerConfig::new(address.ip(), true, connections.collect()))
+}
+
+const fn record_type(kind: RecordKind) -> RecordType {
+    match kind {
+        RecordKind::A => RecordType::A,
+        RecordKind::Aaaa => RecordType::AAAA,
+        RecordKind::Mx => RecordType::MX,
+        RecordKind::Ns => RecordType::NS,
+        RecordKind::Txt => RecordType::TXT,
+        RecordKind::Soa => RecordType::SOA,
+        RecordKind::Cname => RecordType::CNAME,
+        RecordKind::Ptr => RecordType::PTR,
+    }
+}
+
+fn text(name: &Name) -> String {
+    let text = name.to_string();
+    text.strip_suffix('.').map_or_else(|| text.clone(), str::to_owned)
+}
+
+fn convert(data: &RData) -> Option<Record> {
+    Some(match data {
+        RData::A(address) => Record::A(address.0),
+        RData::AAAA(address) => Record::Aaaa(address.0),
+        RData::MX(mx) => Record::Mx { preference: mx.preference, host: text(&mx.exchange) },
+        RData::NS(name) => Record::Ns(text(&name.0)),
+        RData::CNAME(name) => Record::Cname(text(&name.0)),
+        RData::PTR(name) => Record::Ptr(text(&name.0)),
+        RData::TXT(txt) => {
+            let joined: Vec<u8> = txt.txt_data.iter().flat_map(|part| part.iter().copied()).collect();
+            Record::Txt(String::from_utf8_lossy(&joined).into_owned())
+        }
+        RData::SOA(soa) => Record::Soa { primary: text(&soa.mname), contact: text(&soa.rname) },
+        _ => return None,
+    })
+}
+
+fn no_records(error: &NetError) -> Answer {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => Answer::NoName,
+            ResponseCode::NoError => Answer::NoRecords,
+            code => Answer::Unavailable(code.to_string()),
+        },
+        other => Answer::Unavailable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reverse_names() {
+        assert_eq!(reverse_name("192.0.2.5".parse().unwrap()), "5.2.0.192.in-addr.arpa");
+        let v6 = reverse_name("2001:db8::1".parse().unwrap());
+        assert!(v6.starts_with("1.0.0.0.") && v6.ends_with("8.b.d.0.1.0.0.2.ip6.arpa"), "{v6}");
+    }
+
+    #[test]
+    fn servers_by_address_and_port() {
+        for good in ["127.0.0.1", "127.0.0.1:5353", "[::1]:53", "::1", "[::1]"] {
+            assert!(name_server(good).is_ok(), "{good}");
+        }
+        assert!(name_server("ns.example").is_err());
+    }
+}

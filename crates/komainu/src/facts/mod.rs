@@ -1,0 +1,53 @@
+//! Answers to the questions that decisions ask: names and DNS, DNSBL health, policy services, waiting.
+//!
+//! `policy` never waits; whoever drives a decision asks [`Answers::answer`] for what is missing. T1.4.
+
+pub mod dns;
+pub mod hosts;
+pub mod policy_client;
+pub mod zone_health;
+
+use policy::{Answer, Effect, PolicyService, Question};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// An answer on its way.
+pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// Whoever knows names and DNS: the network's resolver, or a test's table.
+pub trait Names: Send + Sync {
+    /// Answers `HostName`, `HostAddresses` and `Dns`.
+    fn ask<'a>(&'a self, question: &'a Question) -> AnswerFuture<'a>;
+}
+
+/// Everything that answers questions, shared by all sessions.
+pub struct Answers {
+    /// Names and DNS.
+    pub names: Arc<dyn Names>,
+    /// Which DNSBLs are to be believed.
+    pub health: zone_health::ZoneHealth,
+    /// Connections to policy servers.
+    pub policy_servers: policy_client::PolicyServers,
+}
+
+impl Answers {
+    /// Answers `question`; `services` are those of the policy that asks.
+    pub async fn answer(&self, question: &Question, services: &[PolicyService]) -> Answer {
+        match question {
+            Question::HostName(_) | Question::HostAddresses(_) | Question::Dns { .. } => self.names.ask(question).await,
+            Question::ZoneHealth(zone) => Answer::Healthy(self.health.is_healthy(zone)),
+            Question::Lookup { table, .. } => Answer::Failed(format!("table {} is not served yet", table.0)),
+            Question::Effect { effect: Effect::Sleep(duration), .. } => {
+                tokio::time::sleep(*duration).await;
+                Answer::Done
+            }
+            Question::Effect { effect: Effect::PolicyService { service, attributes }, .. } => {
+                match services.get(*service) {
+                    Some(service) => self.policy_servers.ask(service, attributes).await,
+                    None => Answer::Failed("no such policy service".to_owned()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Where events go: syslog, journald, standard output, or a file.
+//!
+//! One thread writes; whoever has something to say hands a finished line over and goes on. A file is
+//! opened anew on SIGHUP and when it was renamed or removed (logrotate), so no line lands in the rotated
+//! one for long. Lines are never dropped: a full channel makes the speaker wait.
+
+mod sink;
+
+use crate::clock;
+use events::{Event, Line, Stamp};
+use sink::Sink;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+
+/// Lines that may wait to be written.
+const LINES_WAITING_MAX: usize = 16_384;
+
+/// Where lines are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The syslog socket /dev/log, facility mail.
+    Syslog,
+    /// The journal's own socket.
+    Journald,
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As Postfix's.
+    #[default]
+    Postfix,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Destination {
+    /// Reads `komainu_log`; an absolute path is a file.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Destination> {
+        match text {
+            "syslog" | "" => Some(Destination::Syslog),
+            "journald" => Some(Destination::Journald),
+            "stdout" => Some(Destination::Stdout),
+            path if path.starts_with('/') => Some(Destination::File(PathBuf::from(path))),
+            _ => None,
+        }
+    }
+}
+
+impl Format {
+    /// Reads `komainu_log_format`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Format> {
+        match text {
+            "postfix" | "" => Some(Format::Postfix),
+            "json" => Some(Format::Json),
+            _ => None,
+        }
+    }
+}
+
+/// One line, ready to be written.
+struct Ready {
+    severity: events::Severity,
+    text: String,
+}
+
+enum Order {
+    Write(Ready),
+    Reopen,
+    Flush(SyncSender<()>),
+}
+
+/// The log, as everybody who writes to it has it. Cheap to clone.
+#[derive(Clone)]
+pub struct Log {
+    orders: SyncSender<Order>,
+    shape: Arc<Shape>,
+}
+
+struct Shape {
+    host: String,
+    pid: u32,
+    format: Format,
+    syslog: bool,
+}
+
+impl Log {
+    /// Starts the writing thread.
+    ///
+    /// # Errors
+    /// When the destination can't be opened or the thread not be made.
+    pub fn start(destination: &Destination, format: Format, host: &str) -> std::io::Result<Log> {
+        let sink = Sink::open(destination)?;
+        let (orders, queue) = mpsc::sync_channel(LINES_WAITING_MAX);
+        let host = host.split('.').next().unwrap_or(host).to_owned();
+        let syslog = matches!(destination, Destination::Syslog | Destination::Journald);
+        let shape = Arc::new(Shape { host, pid: std::process::id(), format, syslog });
+        std::thread::Builder::new().name("log".into()).spawn(move || write_all(sink, &queue))?;
+        Ok(Log { orders, shape })
+    }
+
+    /// Writes `event` as said by `program`: `postfix/smtpd`.
+    pub fn write<'a>(&self, program: &str, event: impl Into<Event<'a>>) {
+        let event = event.into();
+        let severity = event.severity();
+        let text = self.shape.render(program, event);
+        // The thread ends with the process only.
+        let _ = self.orders.send(Order::Write(Ready { severity, text }));
+    }
+
+    /// Opens the file anew.
+    pub fn reopen(&self) {
+        let _ = self.orders.send(Order::Reopen);
+    }
+
+    /// Waits until everything said so far is written.
+    pub fn flush(&self) {
+        let (done, waiting) = mpsc::sync_channel(1);
+        if self.orders.send(Order::Flush(done)).is_ok() {
+            let _ = waiting.recv();
+        }
+    }
+}
+
+impl Shape {
+    fn render(&self, program: &str, event: Event<'_>) -> String {
+        let wall = clock::now().wall;
+        let minutes = i16::try_from(clock::utc_offset_s(wall) / 60).unwrap_or(0);
+        let pid = Some(self.pid);
+        match self.format {
+            Format::Json => {
+                let time = Stamp::rfc3339(wall, minutes);
+                Line { time, host: (&*self.host).into(), program: program.into(), pid, event }.json()
+            }
+            Format::Postfix if self.syslog => format!("{program}[{}]: {event}", self.pid),
+            Format::Postfix => {
+                let time = Stamp::syslog(wall, minutes);
+                Line { time, host: (&*self.host).into(), program: program.into(), pid, event }.to_string()
+            }
+        }
+    }
+}
+
+fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>) {
+    while let Ok(first) = queue.recv() {
+        let mut next = Some(first);
+        // Whatever waits is written before the buffer is flushed once.
+        while let Some(order) = next {
+            match order {
+                Order::Write(line) => sink.write(line.severity, &line.text),
+                Order::Reopen => sink.reopen(),
+                Order::Flush(done) => {
+                    sink.flush();
+                    let _ = done.send(());
+                }
+            }
+            next = queue.try_recv().ok();
+        }
+        sink.flush();
+    }
+}

@@ -1,0 +1,176 @@
+//! The helper's side: takes requests, checks each against the configuration, does it, answers.
+//!
+//! Deliveries run on a fixed set of threads. Each takes on the owner's rights for one delivery (effective
+//! ids and no supplementary groups, on Linux a property of the thread) and takes root's back afterwards;
+//! the mail itself is copied, never looked at.
+
+use super::wire::{self, Answer, MaildirRequest, Request};
+use crate::clock;
+use crate::configuration::{self, Configuration};
+use crate::deliver::maildir;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Gid, Uid};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+/// How many deliveries run side by side: enough for the file system to merge their flushes.
+const DELIVERY_THREADS: usize = 12;
+/// How many deliveries may wait; beyond, the server is told to come again.
+const DELIVERIES_WAITING_MAX: usize = 1024;
+
+/// Why the helper ended.
+#[derive(Debug, thiserror::Error)]
+pub enum HelperError {
+    /// The socket from the server is unusable.
+    #[error("privileged helper: socket: {0}")]
+    Socket(#[source] io::Error),
+    /// A thread couldn't be made.
+    #[error("privileged helper: thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// What the configuration lets the server ask for.
+struct Grants {
+    paths: BTreeSet<PathBuf>,
+    listeners: BTreeSet<SocketAddr>,
+    uid_min: u32,
+    host: String,
+}
+
+impl Grants {
+    fn read(config: &Path, compat: config::Compat) -> Grants {
+        let (configuration, _) = Configuration::load(config, compat, &configuration::DirectSources);
+        Grants {
+            paths: configuration.files().into_iter().collect(),
+            listeners: configuration.listen_addresses().into_iter().collect(),
+            uid_min: u32::try_from(configuration.parameters.number("virtual_minimum_uid")).unwrap_or(100).max(1),
+            host: configuration.parameters.text("myhostname").value,
+        }
+    }
+}
+
+struct Job {
+    id: u64,
+    request: MaildirRequest,
+    content: OwnedFd,
+}
+
+/// Serves requests on standard input until the server has gone.
+///
+/// # Errors
+/// [`HelperError`].
+pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
+    let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
+    let mut grants = Arc::new(Grants::read(config, compat));
+    let (jobs, queue) = mpsc::sync_channel::<(Job, Arc<Grants>)>(DELIVERIES_WAITING_MAX);
+    let queue = Arc::new(Mutex::new(queue));
+    for number in 0..DELIVERY_THREADS {
+        let (socket, queue) = (Arc::clone(&socket), Arc::clone(&queue));
+        let name = format!("deliver-{number}");
+        let work = move || {
+            loop {
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok((job, grants)) = next else { return };
+                let answer = deliver(&job, &grants);
+                // When the server has gone there is nobody to tell; the main loop ends by itself.
+                let _ = wire::send(socket.as_fd(), &answer.encode(job.id), None);
+            }
+        };
+        std::thread::Builder::new().name(name).spawn(work).map_err(HelperError::Thread)?;
+    }
+    while let Some((packet, descriptor)) = wire::receive(socket.as_fd()).map_err(HelperError::Socket)? {
+        let Ok((id, request)) = Request::decode(&packet) else { continue };
+        let (answer, opened) = match (request, descriptor) {
+            (Request::Open(path), _) => answer_with(open(Path::new(&path), &grants)),
+            (Request::Listen(address), _) => answer_with(listen(&address, &grants)),
+            (Request::Reload, _) => {
+                grants = Arc::new(Grants::read(config, compat));
+                (Answer::Done, None)
+            }
+            (Request::Maildir(request), Some(content)) => {
+                match jobs.try_send((Job { id, request, content }, Arc::clone(&grants))) {
+                    Ok(()) => continue,
+                    Err(_) => (Answer::Temporary("4.3.0 too many deliveries under way".into()), None),
+                }
+            }
+            (Request::Maildir(_), None) => (Answer::Temporary("4.3.0 no content came along".into()), None),
+        };
+        let sent = wire::send(socket.as_fd(), &answer.encode(id), opened.as_ref().map(AsFd::as_fd));
+        sent.map_err(HelperError::Socket)?;
+    }
+    Ok(())
+}
+
+fn answer_with(outcome: io::Result<OwnedFd>) -> (Answer, Option<OwnedFd>) {
+    match outcome {
+        Ok(descriptor) => (Answer::Done, Some(descriptor)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (Answer::Permanent("missing".into()), None),
+        Err(error) => (Answer::Temporary(error.to_string()), None),
+    }
+}
+
+/// Opens `path` for reading where the configuration names it.
+fn open(path: &Path, grants: &Grants) -> io::Result<OwnedFd> {
+    if !grants.paths.contains(path) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the configuration doesn't name this file"));
+    }
+    Ok(File::open(path)?.into())
+}
+
+fn listen(address: &str, grants: &Grants) -> io::Result<OwnedFd> {
+    let address: SocketAddr = address.parse().map_err(io::Error::other)?;
+    if !grants.listeners.contains(&address) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "master.cf doesn't name this address"));
+    }
+    Ok(TcpListener::bind(address)?.into())
+}
+
+fn deliver(job: &Job, grants: &Grants) -> Answer {
+    let request = &job.request;
+    if request.uid < grants.uid_min || request.gid == 0 {
+        return Answer::Temporary(format!("4.3.5 no delivery as uid {} gid {}", request.uid, request.gid));
+    }
+    if let Err(error) = become_user(request.uid, request.gid) {
+        return Answer::Temporary(format!("4.3.0 become uid {}: {error}", request.uid));
+    }
+    let answer = match copy(job, &grants.host) {
+        Ok(_) => Answer::Done,
+        Err(error) if error.is_temporary() => Answer::Temporary(format!("{} {error}", error.dsn())),
+        Err(error) => Answer::Permanent(format!("{} {error}", error.dsn())),
+    };
+    if let Err(error) = become_root() {
+        // A thread that can't take its rights back must not serve another owner.
+        return Answer::Temporary(format!("4.3.0 become root: {error}"));
+    }
+    answer
+}
+
+fn copy(job: &Job, host: &str) -> Result<PathBuf, maildir::MaildirError> {
+    let request = &job.request;
+    let path = Path::new(&request.path);
+    if request.limit > 0 && request.length > request.limit {
+        return Err(maildir::MaildirError::TooLarge { limit: request.limit });
+    }
+    let failed = |source| maildir::MaildirError::Write { path: path.to_owned(), source };
+    let mut content = File::from(job.content.try_clone().map_err(failed)?);
+    content.seek(SeekFrom::Start(request.offset)).map_err(failed)?;
+    let mut content = content.take(request.length);
+    maildir::deliver(path, &request.head, &mut content, host, clock::now().wall)
+}
+
+fn become_user(uid: u32, gid: u32) -> io::Result<()> {
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::from_raw(gid), Gid::ROOT)?;
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::from_raw(uid), Uid::ROOT)?;
+    Ok(())
+}
+
+fn become_root() -> io::Result<()> {
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The privileged helper: a second process that keeps root's rights after the server gave them up.
+//!
+//! The server drops root for good; what still needs it (files of mode 600, low ports after a reload,
+//! delivery as a user) is asked for over a socket pair. The helper reads the configuration by itself, so
+//! it opens and binds only what the administrator named there, and never sees a byte from the network but
+//! the mail that it copies into a mailbox. T1.14 (tables of mode 600).
+
+mod helper;
+pub mod rights;
+mod wire;
+
+pub use helper::{HelperError, run};
+pub use wire::{Answer, MaildirRequest, Request};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+/// The subcommand under which the helper is started; not for people.
+pub const SUBCOMMAND: &str = "__privileged-helper";
+
+/// What came back for one request.
+pub type Outcome = (Answer, Option<OwnedFd>);
+
+type Callback = Box<dyn FnOnce(Outcome) + Send>;
+
+/// The server's end. Cheap to clone; requests from many threads are under way at once.
+#[derive(Clone)]
+pub struct Helper {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    socket: OwnedFd,
+    waiting: Mutex<HashMap<u64, Callback>>,
+    next: AtomicU64,
+    child: Mutex<Child>,
+}
+
+impl Helper {
+    /// Starts the helper for the configuration in `config`; called while the process is still root and
+    /// has one thread.
+    ///
+    /// # Errors
+    /// When the socket pair or the process can't be made.
+    pub fn start(config: &Path, compat: &str) -> io::Result<Helper> {
+        let (ours, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let child = Command::new("/proc/self/exe")
+            .arg(SUBCOMMAND)
+            .arg(config)
+            .arg(compat)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()?;
+        let inner = Arc::new(Inner {
+            socket: ours,
+            waiting: Mutex::default(),
+            next: AtomicU64::new(1),
+            child: Mutex::new(child),
+        });
+        Ok(Helper { inner })
+    }
+
+    /// Starts the thread that takes answers; called after the rights are dropped.
+    ///
+    /// # Errors
+    /// When the thread can't be made.
+    pub fn listen(&self) -> io::Result<()> {
+        let inner = Arc::clone(&self.inner);
+        std::thread::Builder::new().name("helper-answers".into()).spawn(move || inner.take_answers())?;
+        Ok(())
+    }
+
+    /// Sends a request; `done` is called with the outcome, on another thread.
+    pub fn request(&self, request: &Request, descriptor: Option<BorrowedFd<'_>>, done: Callback) {
+        let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        self.inner.lock().insert(id, done);
+        if let Err(error) = wire::send(self.inner.socket.as_fd(), &request.encode(id), descriptor) {
+            let lost = self.inner.lock().remove(&id);
+            if let Some(done) = lost {
+                done((Answer::Temporary(format!("4.3.0 privileged helper: {error}")), None));
+            }
+        }
+    }
+
+    /// Sends a request and waits. For start-up, reload and blocking threads.
+    #[must_use]
+    pub fn ask(&self, request: &Request, descriptor: Option<BorrowedFd<'_>>) -> Outcome {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.request(
+            request,
+            descriptor,
+            Box::new(move |outcome| {
+                // A receiver that is gone has lost interest.
+                let _ = sender.send(outcome);
+            }),
+        );
+        receiver.recv().unwrap_or_else(|_| (Answer::Temporary("4.3.0 privileged helper has ended".into()), None))
+    }
+
+    /// Whether the helper still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let mut child = self.inner.child.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(child.try_wait(), Ok(None))
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Callback>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_answers(&self) {
+        while let Ok(Some((packet, descriptor))) = wire::receive(self.socket.as_fd()) {
+            if let Ok((id, answer)) = Answer::decode(&packet) {
+                let waiting = self.lock().remove(&id);
+                if let Some(done) = waiting {
+                    done((answer, descriptor));
+                }
+            }
+        }
+        let orphans: Vec<Callback> = self.lock().drain().map(|(_, done)| done).collect();
+        for done in orphans {
+            done((Answer::Temporary("4.3.0 privileged helper has ended".into()), None));
+        }
+    }
+}

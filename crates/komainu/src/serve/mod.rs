@@ -1,0 +1,210 @@
+//! `komainu serve`: everything put together, in the order that safety wants.
+//!
+//! Configuration is read and compiled first; as root the ports are bound and the helper started, then the
+//! rights go, and only then is there a runtime, a spool and a client. A configuration with an error is
+//! never served.
+
+mod listen;
+pub mod pid;
+mod reload;
+mod start;
+mod watch;
+mod zones;
+
+pub use listen::Sockets;
+pub(crate) use start::state_folder;
+pub use start::{Options, ServeError, prepare};
+
+use crate::configuration::{Configuration, Listener};
+use crate::deliver::manager::Routing;
+use crate::deliver::target::Targets;
+use crate::deliver::{Manager, agent::Agents};
+use crate::facts::hosts::Hosts;
+use crate::facts::policy_client::PolicyServers;
+use crate::facts::zone_health::ZoneHealth;
+use crate::facts::{Answers, dns::Resolver};
+use crate::live::Live;
+use crate::log::Log;
+use crate::privileged::Helper;
+use crate::session::{Service, Shared};
+use config::Parameters;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use store::{RealDisk, Spool};
+use tables::Sources;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A server that is ready to run: rights dropped, ports bound.
+pub struct Ready {
+    /// What to serve.
+    pub configuration: Configuration,
+    /// How it was asked for, to load it again.
+    pub options: Options,
+    /// The bound ports.
+    pub sockets: Sockets,
+    /// The privileged helper, where the server was started by root.
+    pub helper: Option<Helper>,
+    /// The state folder.
+    pub state: PathBuf,
+    /// Where events go.
+    pub log: Log,
+    /// Held while the server runs.
+    pub pid: pid::PidFile,
+}
+
+/// What a loaded configuration becomes: what sessions and deliveries need.
+pub(crate) struct Generation {
+    pub(crate) services: Vec<Service>,
+    pub(crate) routing: Arc<Routing>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) found: Vec<config::Diagnostic>,
+    pub(crate) zones: Vec<policy::Zone>,
+    pub(crate) dnsbl_health: bool,
+    pub(crate) auto_reload: bool,
+}
+
+impl Generation {
+    /// Compiles the tables and puts the parts together.
+    pub(crate) fn new(mut configuration: Configuration, sources: &dyn Sources) -> Generation {
+        let files = configuration.files();
+        let p = configuration.parameters.clone();
+        let targets = Targets::compile(&p, &mut configuration.catalogue);
+        let (live, found) = Live::compile(configuration.catalogue, sources);
+        let live = Arc::new(live);
+        configuration.later.fill(&live);
+        let mut zones: Vec<policy::Zone> = Vec::new();
+        let services: Vec<Service> = configuration
+            .listeners
+            .into_iter()
+            .map(|listener: Listener| {
+                for zone in listener.policy.dnsbl_zones() {
+                    if !zones.iter().any(|known| known.domain == zone.domain) {
+                        zones.push(zone.clone());
+                    }
+                }
+                Service { listener: Arc::new(listener), live: Arc::clone(&live) }
+            })
+            .collect();
+        let routing = Routing {
+            classes: configuration.classes,
+            targets: Arc::new(targets),
+            live: Arc::clone(&live),
+            settings: queue_settings(&p),
+            syslog_name: p.text("syslog_name").value,
+        };
+        Generation {
+            services,
+            routing: Arc::new(routing),
+            live,
+            files,
+            found,
+            zones,
+            dnsbl_health: p.flag("komainu_dnsbl_health"),
+            auto_reload: p.flag("komainu_auto_reload"),
+        }
+    }
+}
+
+fn queue_settings(p: &Parameters) -> queue::Settings {
+    let mut settings = queue::Settings {
+        minimal_backoff: p.duration("minimal_backoff_time"),
+        maximal_backoff: p.duration("maximal_backoff_time"),
+        queue_run_delay: p.duration("queue_run_delay"),
+        maximal_queue_lifetime: p.duration("maximal_queue_lifetime"),
+        bounce_queue_lifetime: p.duration("bounce_queue_lifetime"),
+        active_limit: usize::try_from(p.number("qmgr_message_active_limit")).unwrap_or(20_000),
+        ..queue::Settings::default()
+    };
+    // Nothing waits for another server there, so only the machine sets a limit.
+    let unlimited = queue::schedule::Limits { concurrency: 0, recipients: 50, processes: 0 };
+    settings.transport_limits.insert("discard".to_owned(), unlimited);
+    settings
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// When the spool or the resolver can't be had.
+pub fn run(ready: Ready) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(128)
+        .build()
+        .map_err(ServeError::Runtime)?;
+    runtime.block_on(serve(ready))
+}
+
+async fn serve(ready: Ready) -> Result<(), ServeError> {
+    let Ready { configuration, options, sockets, helper, state, log, pid } = ready;
+    let p = configuration.parameters.clone();
+    let sources = reload::sources(&helper);
+    if let Some(helper) = &helper {
+        helper.listen().map_err(ServeError::Runtime)?;
+    }
+    let generation = Generation::new(configuration, &sources);
+    let spool = open_spool(&p, &state, &log)?;
+    let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
+    let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
+    let names = Arc::new(Resolver::new(&servers, hosts).map_err(ServeError::Resolver)?);
+    let queue_directory = PathBuf::from(p.text("queue_directory").value);
+    let answers = Arc::new(Answers {
+        names,
+        health: ZoneHealth::default(),
+        policy_servers: PolicyServers::new(queue_directory),
+    });
+    let host = p.text("myhostname").value;
+    let agents = Agents { spool: spool.clone(), helper: helper.clone(), host, scratch: state.clone() };
+    let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
+    let (mut manager, queue) = Manager::new(agents, Arc::clone(&routing), log.clone());
+    manager.recover();
+    tokio::spawn(manager.run());
+    let shared = Arc::new(Shared { answers, spool: spool.clone(), log: log.clone(), queue });
+    let mut house = reload::House::new(options, shared, routing, helper, sockets);
+    house.open(generation);
+    house.announce(&p);
+    wait(&mut house).await;
+    house.close().await;
+    log.flush();
+    drop(pid);
+    tokio::task::spawn_blocking(move || spool.close()).await.map_err(|error| ServeError::Runtime(error.into()))?;
+    Ok(())
+}
+
+/// Reacts to signals and changed files until the server is to stop.
+async fn wait(house: &mut reload::House) {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
+    else {
+        return;
+    };
+    let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
+    let mut beat = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3600)));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hangup.recv() => house.reload().await,
+            changed = house.changed() => house.files_changed(changed).await,
+            _ = beat.tick() => {
+                if watchdog.is_some() {
+                    let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                }
+            }
+        }
+    }
+}
+
+fn open_spool(p: &Parameters, state: &std::path::Path, log: &Log) -> Result<Spool, ServeError> {
+    let path = state.join("queue");
+    let disk = RealDisk::new(&path).map_err(|source| ServeError::State { path: path.clone(), source })?;
+    let settings = store::spool::Settings {
+        minfree_bytes: u64::try_from(p.number("queue_minfree")).unwrap_or(0),
+        ..store::spool::Settings::default()
+    };
+    let (spool, report) = Spool::open(Arc::new(disk), settings).map_err(|source| ServeError::Spool { path, source })?;
+    for damage in &report.damage {
+        log.write("komainu/queue", events::daemon::Message::warning(damage.as_str()));
+    }
+    Ok(spool)
+}

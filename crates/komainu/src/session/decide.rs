@@ -1,0 +1,327 @@
+//! From the conversation's requests to the policy's decisions, answering what the policy must know.
+//!
+//! `policy::Policy::decide` is started anew after each answer; nothing else in the program evaluates a
+//! restriction list. Everything that can be asked as soon as a client connects is asked at once, in the
+//! background, so that later decisions wait for the slowest answer and not for their sum (T1.4).
+
+use super::{Session, flush};
+use crate::clock;
+use mail::{Dsn, Reply};
+use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question};
+use proto::smtp::{Envelope, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
+use std::sync::Arc;
+use tokio::io::AsyncWrite;
+use tokio::task::JoinSet;
+
+/// Questions asked ahead, and their answers as they come in.
+pub(super) struct Prefetch {
+    asked: Vec<Question>,
+    answers: JoinSet<(Question, Answer)>,
+}
+
+/// More questions than any decision asks: a policy that needs more is one that asks without end.
+const QUESTIONS_MAX: u32 = 10_000;
+
+impl Session {
+    /// Decides on a request and does what the decision says apart from the reply.
+    pub(super) async fn decide<S: AsyncWrite + Unpin>(
+        &mut self,
+        request: Request,
+        stream: &mut S,
+        out: &mut Vec<u8>,
+    ) -> Verdict {
+        let now = self.service.live.snapshot();
+        self.facts.replace_snapshot(now);
+        let request = self.describe(request);
+        if matches!(request.policy, policy::Request::Connect) {
+            self.meet().await;
+        }
+        if let Err(reply) = self.before(&request) {
+            return Verdict::Reject(reply);
+        }
+        let decision = self.evaluate(request.policy, stream, out).await;
+        let command = request.command;
+        self.log_decision(command, &decision);
+        self.tx.carried = decision.carried;
+        self.effects.extend(decision.effects);
+        match decision.verdict {
+            policy::Verdict::Permit => self.permitted(request),
+            policy::Verdict::Reject(reply) => Verdict::Reject(reply),
+            policy::Verdict::Disconnect(reply) => Verdict::Disconnect(reply),
+        }
+    }
+
+    async fn evaluate<S: AsyncWrite + Unpin>(
+        &mut self,
+        request: policy::Request,
+        stream: &mut S,
+        out: &mut Vec<u8>,
+    ) -> Decision {
+        let listener = Arc::clone(&self.service.listener);
+        for _ in 0..QUESTIONS_MAX {
+            match listener.policy.decide(request, &self.tx, &self.facts, clock::now().wall) {
+                Ok(decision) => {
+                    self.facts.forget_effects();
+                    return decision;
+                }
+                Err(Need(question)) => {
+                    // Replies to earlier commands must not wait for this one's answer.
+                    let _ = flush(stream, out).await;
+                    self.learn(question).await;
+                }
+            }
+        }
+        self.facts.forget_effects();
+        let reply = Reply::new(451, Dsn::new(4, 3, 5), "Server configuration error");
+        Decision {
+            verdict: policy::Verdict::Reject(reply),
+            notes: Vec::new(),
+            effects: Vec::new(),
+            path: Vec::new(),
+            carried: self.tx.carried.clone(),
+        }
+    }
+
+    /// Finds one answer, in what was asked ahead or now.
+    async fn learn(&mut self, question: Question) {
+        if let Some(prefetch) = &mut self.prefetch
+            && prefetch.asked.contains(&question)
+        {
+            while let Some(Ok((asked, answer))) = prefetch.answers.join_next().await {
+                let found = asked == question;
+                self.facts.learn(asked, answer);
+                if found {
+                    return;
+                }
+            }
+            if self.facts.knows(&question) {
+                return;
+            }
+        }
+        let answer = self.shared.answers.answer(&question, self.service.listener.policy.services()).await;
+        self.facts.learn(question, answer);
+    }
+
+    /// A client has connected: asks what can be asked, finds its names, and logs it.
+    async fn meet(&mut self) {
+        let address = self.tx.client.address;
+        let listener = Arc::clone(&self.service.listener);
+        let snapshot = Arc::clone(self.facts.snapshot());
+        let ours = listener.lists.local.contains_address(&snapshot, address).unwrap_or(false);
+        let mut prefetch = Prefetch { asked: Vec::new(), answers: JoinSet::new() };
+        if !ours {
+            for question in listener.policy.questions_at_connect(address) {
+                let answers = Arc::clone(&self.shared.answers);
+                prefetch.asked.push(question.clone());
+                prefetch.answers.spawn(async move {
+                    let answer = answers.answer(&question, &[]).await;
+                    (question, answer)
+                });
+            }
+        }
+        self.prefetch = Some(prefetch);
+        let lookup = listener.receiving.peername_lookup;
+        let names = loop {
+            match policy::client_names(address, lookup, &self.facts) {
+                Ok(names) => break names,
+                Err(Need(question)) => self.learn(question).await,
+            }
+        };
+        if let Some(warning) = &names.warning {
+            self.warn(warning);
+        }
+        let client = &mut self.tx.client;
+        client.name = names.name;
+        client.name_status = names.name_status;
+        client.reverse_name = names.reverse_name;
+        client.reverse_name_status = names.reverse_name_status;
+        self.introduce();
+        self.log_connect();
+    }
+
+    /// Tells the conversation who the client is and what it may do.
+    fn introduce(&mut self) {
+        let client = &self.tx.client;
+        let lists = &self.service.listener.lists;
+        let snapshot = self.facts.snapshot();
+        let listed = |list: &tables::matching::AddressList| {
+            list.contains(snapshot, &client.name, client.address).unwrap_or(false)
+        };
+        let rights = Rights {
+            xclient: listed(&lists.xclient),
+            xforward: listed(&lists.xforward),
+            verp: listed(&lists.verp),
+            bare_newline: listed(&lists.bare_newline),
+        };
+        let mut peer = Peer::new(client.address, client.port);
+        peer.name.clone_from(&client.name);
+        peer.rights = rights;
+        let keywords = lists.discard_ehlo_keyword_maps.iter().find_map(|id| {
+            let address = client.address.to_string();
+            snapshot.table(*id).lookup(&address).ok().flatten().map(|hit| crate::configuration::keywords(&hit.value))
+        });
+        peer.discard_ehlo_keywords = keywords;
+        self.server.identify(peer);
+    }
+
+    /// XCLIENT: the client is somebody else from now on (XCLIENT_README).
+    pub(super) fn assume(&mut self, identity: Identity) {
+        let client = &mut self.tx.client;
+        if let Some(address) = identity.address.flatten() {
+            client.address = address;
+        }
+        if let Some(port) = identity.port {
+            client.port = port.unwrap_or(0);
+        }
+        if let Some(address) = identity.server_address.flatten() {
+            client.server_address = address;
+        }
+        if let Some(port) = identity.server_port.flatten() {
+            client.server_port = port;
+        }
+        if let Some(name) = identity.name {
+            (client.name, client.name_status) = forwarded(name);
+            // Without REVERSE_NAME, the verified name stands for both.
+            client.reverse_name.clone_from(&client.name);
+            client.reverse_name_status = client.name_status;
+        }
+        if let Some(name) = identity.reverse_name {
+            (client.reverse_name, client.reverse_name_status) = forwarded(name);
+        }
+        self.facts.forget_all();
+        self.prefetch = None;
+        self.introduce();
+    }
+
+    /// Puts the request into the transaction.
+    fn describe(&mut self, request: Request) -> Described {
+        let tx = &mut self.tx;
+        tx.protocol = self.server.protocol();
+        tx.pipelining_violation = self.server.pipelining_violation();
+        tx.recipient = None;
+        match request {
+            Request::Connect => Described::plain(policy::Request::Connect, "CONNECT"),
+            Request::Helo { name, extended } => {
+                (tx.helo, tx.ehlo) = (Some(name), extended);
+                tx.protocol = if extended { "ESMTP" } else { "SMTP" };
+                Described::plain(policy::Request::Helo, if extended { "EHLO" } else { "HELO" })
+            }
+            Request::Mail(mail) => {
+                self.instances = self.instances.wrapping_add(1);
+                tx.instance = format!("{}.{}", self.instance_base, self.instances);
+                tx.sender = Some(mail.sender.clone());
+                tx.declared_size = mail.size;
+                tx.smtputf8 = mail.smtputf8;
+                (tx.recipient_count, tx.recipient_ordinal, tx.queue_id, tx.message_size) = (0, 0, None, None);
+                Described { mail: Some(mail), ..Described::plain(policy::Request::Mail, "MAIL") }
+            }
+            Request::Rcpt(recipient) => {
+                tx.recipient_ordinal = tx.recipient_ordinal.saturating_add(1);
+                tx.recipient = Some(recipient.address.clone());
+                Described { recipient: Some(recipient), ..Described::plain(policy::Request::Rcpt, "RCPT") }
+            }
+            Request::Data => {
+                tx.recipient = self.server.envelope().and_then(only_recipient);
+                Described::plain(policy::Request::Data, "DATA")
+            }
+            Request::EndOfData { size } => {
+                tx.recipient = self.server.envelope().and_then(only_recipient);
+                tx.message_size = Some(size);
+                Described::plain(policy::Request::EndOfData, "END-OF-MESSAGE")
+            }
+            Request::Etrn(domain) => {
+                tx.etrn_domain = Some(domain);
+                Described::plain(policy::Request::Etrn, "ETRN")
+            }
+            Request::Vrfy { address } => {
+                tx.recipient = Some(address);
+                Described::plain(policy::Request::Vrfy, "VRFY")
+            }
+        }
+    }
+
+    /// What is refused whatever the policy says: mail that there is no room for (T1.13).
+    fn before(&self, request: &Described) -> Result<(), Reply> {
+        let Some(mail) = &request.mail else { return Ok(()) };
+        let free = self.shared.spool.free_bytes().unwrap_or(u64::MAX);
+        let wanted = self.service.listener.receiving.minfree_bytes.max(mail.size);
+        if free < wanted {
+            return Err(Reply::new(452, Dsn::new(4, 3, 1), "Insufficient system storage"));
+        }
+        Ok(())
+    }
+
+    /// The policy has nothing against it.
+    fn permitted(&mut self, request: Described) -> Verdict {
+        if let Some(recipient) = request.recipient {
+            return self.accept_recipient(*recipient);
+        }
+        match request.policy {
+            policy::Request::Mail if !self.server_delays_open() => match self.begin() {
+                Ok(()) => Verdict::Permit,
+                Err(reply) => Verdict::Reject(reply),
+            },
+            policy::Request::Etrn => Verdict::PermitWith(self.etrn()),
+            _ => Verdict::Permit,
+        }
+    }
+
+    fn accept_recipient(&mut self, _recipient: Recipient) -> Verdict {
+        if let Err(reply) = self.begin() {
+            return Verdict::Reject(reply);
+        }
+        self.tx.recipient_count = self.tx.recipient_count.saturating_add(1);
+        Verdict::Permit
+    }
+
+    fn server_delays_open(&self) -> bool {
+        self.service.listener.settings.delay_open_until_valid_rcpt
+    }
+
+    /// ETRN is answered as by a Postfix whose `fast_flush_domains` doesn't hold the domain; the queue's own
+    /// flush comes with SMTP delivery.
+    fn etrn(&self) -> Reply {
+        let domain = self.tx.etrn_domain.as_deref().unwrap_or_default();
+        Reply::new(459, Dsn::new(4, 7, 0), format!("<{domain}>: service unavailable"))
+    }
+
+    /// `smtpd_command_filter`.
+    pub(super) fn filter(&self, line: &str) -> Option<String> {
+        let table = self.service.listener.lists.command_filter?;
+        self.facts.snapshot().table(table).lookup(line).ok().flatten().map(|hit| hit.value.into_owned())
+    }
+
+    /// The last of the effects of a kind counts; the message is over.
+    pub(super) fn take_effects(&mut self) -> Vec<MailEffect> {
+        std::mem::take(&mut self.effects)
+    }
+}
+
+/// A request as both sides name it.
+struct Described {
+    policy: policy::Request,
+    command: &'static str,
+    mail: Option<Box<MailRequest>>,
+    recipient: Option<Box<Recipient>>,
+}
+
+impl Described {
+    const fn plain(policy: policy::Request, command: &'static str) -> Described {
+        Described { policy, command, mail: None, recipient: None }
+    }
+}
+
+fn only_recipient(envelope: &Envelope) -> Option<mail::Address> {
+    match envelope.recipients.as_slice() {
+        [one] => Some(one.address.clone()),
+        _ => None,
+    }
+}
+
+fn forwarded(name: ForwardedName) -> (String, NameStatus) {
+    match name {
+        ForwardedName::Known(name) => (name, NameStatus::Ok),
+        ForwardedName::Unavailable => (policy::UNKNOWN.to_owned(), NameStatus::Unknown),
+        ForwardedName::TemporarilyUnavailable => (policy::UNKNOWN.to_owned(), NameStatus::Temporary),
+    }
+}

@@ -1,0 +1,224 @@
+//! One SMTP connection, driven: bytes to the conversation, its questions to the policy, its mail to the spool.
+//!
+//! The only place where a session waits. What is waited for is one of: bytes from the client, a deadline of
+//! the conversation, the answer to a policy's question, the flush of a commit. While waiting for the client
+//! a session holds no buffer and no thread: bytes are read into a buffer of the thread that polls (T2.2).
+//! A session keeps the policy it began with (T0.6).
+
+mod cleanup;
+mod decide;
+mod message;
+mod notes;
+
+use crate::clock;
+use crate::configuration::Listener;
+use crate::facts::Answers;
+use crate::live::Live;
+use crate::log::Log;
+use crate::deliver::QueueHandle;
+use decide::Prefetch;
+use message::Reception;
+use policy::{Client, Facts, MailEffect, Transaction};
+use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Server};
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use store::Spool;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 32 * 1024;
+/// A reply buffer larger than this is given back when it is empty.
+const OUT_BYTES_KEPT: usize = 512;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+/// What all sessions of a server share.
+pub struct Shared {
+    /// Answers to the policies' questions.
+    pub answers: Arc<Answers>,
+    /// Where accepted mail goes.
+    pub spool: Spool,
+    /// Where events go.
+    pub log: Log,
+    /// Who is told of new mail.
+    pub queue: QueueHandle,
+}
+
+/// One listener's configuration, as a session keeps it.
+#[derive(Clone)]
+pub struct Service {
+    /// Policy and settings.
+    pub listener: Arc<Listener>,
+    /// The tables, always the newest.
+    pub live: Arc<Live>,
+}
+
+/// One connection's state.
+struct Session {
+    shared: Arc<Shared>,
+    service: Service,
+    server: Server,
+    tx: Transaction,
+    facts: Facts,
+    prefetch: Option<Prefetch>,
+    effects: Vec<MailEffect>,
+    reception: Option<Box<Reception>>,
+    instance_base: String,
+    instances: u32,
+}
+
+/// How a wait for the client ended.
+enum Woken {
+    Input,
+    Deadline,
+    Broken,
+}
+
+/// Serves one connection until it ends. `stressed` picks the settings for a full house.
+pub async fn serve<S>(mut stream: S, from: SocketAddr, to: SocketAddr, service: Service, shared: Arc<Shared>, stressed: bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut session = Box::new(Session::new(from, to, service, shared, stressed));
+    session.run(&mut stream).await;
+    session.farewell();
+}
+
+impl Session {
+    fn new(from: SocketAddr, to: SocketAddr, service: Service, shared: Arc<Shared>, stressed: bool) -> Session {
+        let address = canonical(from.ip());
+        let client = Client::unnamed(address, from.port(), canonical(to.ip()), to.port());
+        let listener = &service.listener;
+        let settings = if stressed { &listener.stressed } else { &listener.settings };
+        let now = clock::now();
+        let server = Server::new(Arc::clone(settings), Peer::new(address, from.port()), now);
+        let mut tx = Transaction::new(client);
+        tx.stress = stressed;
+        let facts = Facts::new(service.live.snapshot());
+        let instance_base = format!("{:x}.{:x}.{:x}", std::process::id(), now.wall.seconds(), now.wall.micros());
+        Session {
+            shared,
+            service,
+            server,
+            tx,
+            facts,
+            prefetch: None,
+            effects: Vec::new(),
+            reception: None,
+            instance_base,
+            instances: 0,
+        }
+    }
+
+    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) {
+        let mut out = Vec::new();
+        loop {
+            while let Some(action) = self.server.poll() {
+                if !self.act(action, stream, &mut out).await {
+                    let _ = flush(stream, &mut out).await;
+                    let _ = stream.shutdown().await;
+                    return;
+                }
+            }
+            if flush(stream, &mut out).await.is_err() {
+                self.server.handle(clock::now(), Input::PeerClosed, &mut out);
+                out.clear();
+                continue;
+            }
+            match self.wait(stream, &mut out).await {
+                Woken::Input => {}
+                Woken::Deadline => self.server.expire(clock::now(), &mut out),
+                Woken::Broken => self.server.handle(clock::now(), Input::PeerClosed, &mut out),
+            }
+        }
+    }
+
+    /// Waits for bytes and hands them over, or for the deadline.
+    async fn wait<S: AsyncRead + Unpin>(&mut self, stream: &mut S, out: &mut Vec<u8>) -> Woken {
+        let deadline = self.server.deadline().map(clock::instant);
+        let wants_input = self.server.wants_input();
+        let server = &mut self.server;
+        let reading = std::future::poll_fn(|cx| {
+            if !wants_input {
+                return Poll::Pending;
+            }
+            READ_BUFFER.with_borrow_mut(|buffer| {
+                let mut buffer = ReadBuf::new(buffer);
+                match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                        server.handle(clock::now(), Input::Bytes(buffer.filled()), out);
+                        Poll::Ready(Woken::Input)
+                    }
+                    Poll::Ready(_) => Poll::Ready(Woken::Broken),
+                }
+            })
+        });
+        match deadline {
+            None => reading.await,
+            Some(deadline) => {
+                tokio::select! {
+                    biased;
+                    woken = reading => woken,
+                    () = tokio::time::sleep_until(deadline) => Woken::Deadline,
+                }
+            }
+        }
+    }
+
+    /// Does one action; false ends the session.
+    async fn act<S: AsyncWrite + Unpin>(&mut self, action: Action, stream: &mut S, out: &mut Vec<u8>) -> bool {
+        match action {
+            Action::Decide(request) => {
+                let verdict = self.decide(request, stream, out).await;
+                self.server.handle(clock::now(), Input::Decided(verdict), out);
+            }
+            Action::Filter(line) => {
+                let filtered = self.filter(&line);
+                self.server.handle(clock::now(), Input::Filtered(filtered), out);
+            }
+            Action::Chunk(chunk) => {
+                self.receive(&chunk);
+                self.server.recycle(chunk);
+            }
+            Action::Commit => {
+                let stored = self.commit().await;
+                self.server.handle(clock::now(), Input::Stored(stored), out);
+            }
+            Action::Abort => self.abort(),
+            Action::Identity(identity) => self.assume(*identity),
+            Action::Note(note) => self.note(note),
+            Action::StartTls | Action::Authenticate(AuthStep::Cancelled) => {}
+            Action::Authenticate(_) => {
+                // Offered by no listener yet; a client that tries all the same is told so.
+                let reply = mail::Reply::new(454, mail::Dsn::new(4, 7, 0), "Temporary authentication failure");
+                self.server.handle(clock::now(), Input::Authenticated(AuthOutcome::Failure(reply)), out);
+            }
+            Action::Close => return false,
+        }
+        true
+    }
+}
+
+/// Writes what there is, and gives a large buffer back.
+async fn flush<S: AsyncWrite + Unpin>(stream: &mut S, out: &mut Vec<u8>) -> std::io::Result<()> {
+    if !out.is_empty() {
+        let written = stream.write_all(out).await;
+        out.clear();
+        if out.capacity() > OUT_BYTES_KEPT {
+            *out = Vec::new();
+        }
+        written?;
+    }
+    Ok(())
+}
+
+/// IPv4-mapped IPv6 addresses as IPv4.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}

@@ -1,0 +1,154 @@
+//! What a session says in the log, as Postfix's smtpd would (T1.11).
+
+use super::Session;
+use events::check::{Action, Session as Known, Verdict};
+use events::daemon::Message;
+use events::smtpd::{
+    Broken, Cause, Connect, Disconnect, IllegalAddress, NonSmtp, Peer, Pipelining, Received,
+};
+use events::queue::{IdKind, MessageId};
+use mail::{Address, QueueId};
+use policy::{Decision, NoteAction};
+use proto::smtp::Note;
+
+impl Session {
+    /// `name[address]`, with the port where the administrator wants it.
+    pub(super) fn peer(&self) -> Peer<'_> {
+        let client = &self.tx.client;
+        let peer = Peer::new(client.name.as_str(), client.address.to_string());
+        if self.service.listener.receiving.port_logging {
+            peer.with_port(client.port)
+        } else {
+            peer
+        }
+    }
+
+    fn program(&self) -> &str {
+        &self.service.listener.program
+    }
+
+    pub(super) fn log_connect(&self) {
+        self.shared.log.write(self.program(), Connect { client: self.peer() });
+    }
+
+    /// The session is over.
+    pub(super) fn farewell(&self) {
+        let commands = self.server.counters().to_string();
+        self.shared.log.write(self.program(), Disconnect { client: self.peer(), commands: commands.into() });
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        self.shared.log.write(self.program(), Message::warning(text));
+    }
+
+    pub(super) fn log_received(&self, id: &str) {
+        let mut received = Received::new(id, self.peer());
+        if let Some(sasl) = &self.tx.sasl {
+            received.sasl_method = Some(sasl.method.as_str().into());
+            received.sasl_username = Some(sasl.username.as_str().into());
+        }
+        self.shared.log.write(self.program(), received);
+    }
+
+    /// One line for each of the decision's notes.
+    pub(super) fn log_decision(&self, command: &str, decision: &Decision) {
+        for note in &decision.notes {
+            match note.action {
+                NoteAction::Warning => self.warn(&note.text),
+                NoteAction::Notice => self.shared.log.write(self.program(), events::Event::Other(note.text.as_str().into())),
+                action => self.log_verdict(action.word(), command, &note.text),
+            }
+        }
+    }
+
+    pub(super) fn log_verdict(&self, action: &str, command: &str, text: &str) {
+        let known = self.known(self.tx.sender.as_ref(), self.tx.recipient.as_ref());
+        self.log_with(action, command, text, known);
+    }
+
+    /// The end of a line about a request: what was known of the transaction.
+    fn known(&self, sender: Option<&Address>, recipient: Option<&Address>) -> Known<'_> {
+        let tx = &self.tx;
+        Known {
+            from: sender.or(tx.sender.as_ref()).map(|sender| sender.to_external().into()),
+            to: recipient.map(|recipient| recipient.to_external().into()),
+            proto: (!tx.protocol.is_empty()).then_some(tx.protocol.into()),
+            helo: tx.helo.as_deref().map(Into::into),
+        }
+    }
+
+    /// The queue id, or `NOQUEUE`.
+    fn id(&self) -> &str {
+        self.tx.queue_id.as_ref().map_or(Verdict::NO_QUEUE, |id| id.as_str())
+    }
+
+    fn log_with(&self, action: &str, command: &str, text: &str, session: Known<'_>) {
+        let Some(action) = Action::from_word(action) else { return };
+        let id = self.id();
+        let verdict = Verdict {
+            id: id.into(),
+            action,
+            stage: command.into(),
+            client: self.peer(),
+            text: text.into(),
+            session,
+        };
+        self.shared.log.write(self.program(), verdict);
+    }
+
+    /// cleanup's first line about a message.
+    pub(super) fn log_message_id(&self, id: &QueueId, value: &str) {
+        let line = MessageId { id: id.as_str().into(), kind: IdKind::Message, value: value.into() };
+        let program = format!("{}/cleanup", self.service.listener.receiving.syslog_name);
+        self.shared.log.write(&program, line);
+    }
+
+    /// What the conversation noticed by itself.
+    pub(super) fn note(&self, note: Note) {
+        let log = &self.shared.log;
+        let client = self.peer();
+        let broken = |cause, after: String| Broken { cause, after: after.into(), client: self.peer() };
+        match note {
+            Note::LostConnection(after) => log.write(self.program(), broken(Cause::Lost, after)),
+            Note::Timeout(after) => log.write(self.program(), broken(Cause::Timeout, after)),
+            Note::TooManyErrors(after) => log.write(self.program(), broken(Cause::TooManyErrors, after)),
+            Note::Pipelining { command, text } => {
+                log.write(self.program(), Pipelining { after: command.into(), client, input: text.into() });
+            }
+            Note::NonSmtpCommand(text) => {
+                log.write(self.program(), NonSmtp { client, input: text.into() });
+            }
+            Note::IllegalAddress { command, address } => {
+                let note = IllegalAddress { client, command: command.into(), address: address.into() };
+                log.write(self.program(), note);
+            }
+            Note::BareNewline(after) => {
+                let text = format!("bare <LF> received after {after} from {client}");
+                log.write(self.program(), events::Event::Other(text.into()));
+            }
+            Note::Rejected { command, sender, recipient, reply } => {
+                let known = self.known(sender.as_ref(), recipient.as_ref());
+                self.log_with("reject", command, &reply.to_string(), known);
+            }
+            Note::LongRequest { limit, text } => {
+                log.write(self.program(), Message::warning(format!("{client}: request longer than {limit}: {text}...")));
+            }
+            Note::DiscardedKeywords(names) => {
+                let text = format!("discarding EHLO keywords: {names}");
+                log.write(self.program(), events::Event::Other(text.into()));
+            }
+            Note::MalformedBdat(text) => {
+                let text = format!("{}: malformed BDAT command syntax from {client}: {text}", self.id());
+                log.write(self.program(), Message::warning(text));
+            }
+            Note::BdatTooLarge => {
+                log.write(self.program(), Message::warning(format!("{}: BDAT request from {client} exceeds message size limit", self.id())));
+            }
+            Note::QueueFileLimit => {
+                let id = self.id();
+                log.write(self.program(), Message::warning(format!("{id}: queue file size limit exceeded")));
+            }
+            Note::Warning(text) => log.write(self.program(), Message::warning(text)),
+        }
+    }
+}
