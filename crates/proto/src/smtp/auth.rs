@@ -106,11 +106,10 @@ impl Server {
                 self.login = Some(username.into());
                 self.succeed(step, Reply::new(235, Dsn::new(2, 7, 0), "Authentication successful"));
             }
-            AuthOutcome::Failure(reply) if matches!(reply.code, 421 | 521) => {
-                self.done(false);
-                self.hang_up(step, reply);
+            AuthOutcome::Failure(reply) => {
+                let disconnect = matches!(reply.code, 421 | 521);
+                self.refuse(step, reply, disconnect);
             }
-            AuthOutcome::Failure(reply) => self.fail(step, reply),
         }
     }
 }

@@ -12,13 +12,11 @@ use mail::{Dsn, Reply};
 impl Server {
     pub(super) fn bdat_command(&mut self, step: &mut Step<'_>, text: &str, args: &str) {
         if !self.offers(Keywords::CHUNKING) {
-            self.done(false);
-            return self.hang_up(step, Reply::new(521, Dsn::new(5, 5, 1), "Error: command not implemented"));
+            return self.refuse(step, Reply::new(521, Dsn::new(5, 5, 1), "Error: command not implemented"), true);
         }
         let Some((left, last)) = count(args) else {
             self.warn(Note::MalformedBdat(words::printable(text).chars().take(100).collect()));
-            self.done(false);
-            return self.hang_up(step, Reply::new(521, Dsn::new(5, 5, 4), "Syntax: BDAT count [LAST]"));
+            return self.refuse(step, Reply::new(521, Dsn::new(5, 5, 4), "Syntax: BDAT count [LAST]"), true);
         };
         let chunks = self.transaction.as_ref().map(|t| t.chunks);
         if chunks == Some(Chunks::Failed) {
@@ -122,8 +120,7 @@ impl Server {
             self.forget();
         }
         let reply = self.bare_newline_reply(code);
-        self.done(false);
-        if matches!(code, 421 | 521) { self.hang_up(step, reply) } else { self.reply(step, reply) }
+        self.refuse(step, reply, matches!(code, 421 | 521));
         true
     }
 }

@@ -47,8 +47,7 @@ impl Server {
         let text = match std::str::from_utf8(line) {
             Ok(text) => text.trim_start_matches(words::is_space).to_owned(),
             Err(_) if self.settings.smtputf8_enable => {
-                self.errors = self.errors.saturating_add(1);
-                return self.reply(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: bad UTF-8 syntax"));
+                return self.fail_uncounted(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: bad UTF-8 syntax"));
             }
             Err(_) => String::from_utf8_lossy(line).trim_start_matches(words::is_space).to_owned(),
         };
@@ -82,12 +81,11 @@ impl Server {
     fn execute(&mut self, step: &mut Step<'_>, text: &str, more: &[u8]) {
         let (verb, args) = words::verb(text);
         if verb.is_empty() {
-            self.errors = self.errors.saturating_add(1);
-            return self.reply(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: bad syntax"));
+            return self.fail_uncounted(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: bad syntax"));
         }
         if self.settings.noop_commands.iter().any(|name| name.eq_ignore_ascii_case(verb)) {
-            self.junk_command();
-            return self.reply(step, ok());
+            self.reply(step, ok());
+            return self.junk_command();
         }
         let known = COMMANDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(verb));
         let (place, command) = known.copied().unwrap_or(("UNKNOWN", Command::Unknown));
@@ -103,11 +101,7 @@ impl Server {
             return self.fail(step, reply);
         }
         if !more.is_empty() && self.must_be_last(command) && self.talked_early(place, words::escaped(more)) {
-            self.done(false);
-            return self.hang_up(step, synchronization());
-        }
-        if matches!(command, Command::Rset | Command::Noop | Command::Vrfy | Command::Etrn) {
-            self.junk_command();
+            return self.refuse(step, synchronization(), true);
         }
         self.carry_out(step, text, args);
     }
@@ -145,9 +139,8 @@ impl Server {
         if forbidden {
             let shown: String = words::printable(text).chars().take(100).collect();
             self.warn(Note::NonSmtpCommand(shown));
-            self.done(false);
             let bye = Reply::new(221, Dsn::new(2, 7, 0), "Error: I can break rules, too. Goodbye.");
-            return self.hang_up(step, bye);
+            return self.refuse(step, bye, true);
         }
         self.fail(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: command not recognized"));
     }
@@ -180,14 +173,6 @@ impl Server {
             Command::Quit | Command::StartTls | Command::Auth => false,
             _ => last || !self.state.extended,
         }
-    }
-
-    /// `smtpd_junk_command_limit`.
-    fn junk_command(&mut self) {
-        if self.junk > self.settings.junk_command_limit {
-            self.errors = self.errors.saturating_add(1);
-        }
-        self.junk = self.junk.saturating_add(1);
     }
 
     fn rset_command(&mut self, step: &mut Step<'_>, args: &str) {

@@ -4,7 +4,7 @@
 //! Postfix's slowing down of clients that make errors is here (`smtpd_soft_error_limit`,
 //! `smtpd_error_sleep_time`), as is RFC 5321 §4.5.3.2's patience (`smtpd_timeout`).
 
-use super::{Action, Input, Mode, Note, Server, Verdict, Wait, footer, words};
+use super::{Action, Command, Input, Mode, Note, Server, Verdict, Wait, footer, words};
 use mail::{Dsn, Now, Reply};
 use std::time::Duration;
 
@@ -102,14 +102,13 @@ impl Server {
             // What came in the clear must not be taken for protected: RFC 3207 §4.2, CVE-2011-0411.
             return;
         }
+        // Of an over-long line nothing is kept but its beginning.
+        let cut = std::mem::take(&mut self.state.cut).unwrap_or(usize::MAX);
         if kept.is_empty() {
-            self.input = rest.to_vec();
+            self.input = rest.get(..cut).unwrap_or(rest).to_vec();
         } else {
-            // A cut line leaves bytes behind `rest` too; what is kept ends where `rest` ends.
-            let start = (rest.as_ptr() as usize).saturating_sub(kept.as_ptr() as usize);
-            let end = start.saturating_add(rest.len());
-            kept.truncate(end);
-            self.taken = start;
+            self.taken = kept.len().saturating_sub(rest.len());
+            kept.truncate(self.taken.saturating_add(cut));
             self.input = kept;
             self.compact();
         }
@@ -163,7 +162,7 @@ impl Server {
         let Some(end) = rest.iter().position(|&b| b == b'\n') else {
             if rest.len() > limit {
                 self.state.skipped = rest.last().copied();
-                *rest = rest.get(..=limit).unwrap_or(rest);
+                self.state.cut = Some(limit.saturating_add(1));
             }
             return false;
         };
@@ -234,9 +233,9 @@ impl Server {
             Wait::Bdat { left, last } if !disconnect => return self.refuse_chunk(step, left, last, reply),
             Wait::EndOfData => {
                 self.forget();
-                self.done(false);
+                return self.refuse(step, reply, disconnect);
             }
-            _ => self.done(false),
+            _ => return self.refuse(step, reply, disconnect),
         }
         if disconnect { self.hang_up(step, reply) } else { self.reply(step, reply) }
     }
@@ -255,13 +254,10 @@ impl Server {
                 self.actions.push_back(Action::Commit);
             }
             Wait::Etrn => {
-                self.done(true);
-                self.reply(step, reply.unwrap_or_else(|| Reply::plain(250, "Queuing started")));
+                self.succeed(step, reply.unwrap_or_else(|| Reply::plain(250, "Queuing started")));
             }
             Wait::Vrfy(address) => {
-                self.done(true);
-                let reply = reply.unwrap_or_else(|| Reply::new(252, Dsn::new(2, 0, 0), address));
-                self.reply(step, reply);
+                self.succeed(step, reply.unwrap_or_else(|| Reply::new(252, Dsn::new(2, 0, 0), address)));
             }
             other => self.wait = Some(other),
         }
@@ -324,18 +320,43 @@ impl Server {
         if !good {
             self.errors = self.errors.saturating_add(1);
         }
+        if matches!(self.current, Command::Rset | Command::Noop | Command::Vrfy | Command::Etrn) {
+            self.junk_command();
+        }
     }
 
-    /// The current command was wrong.
+    /// `smtpd_junk_command_limit`.
+    pub(super) fn junk_command(&mut self) {
+        if self.junk > self.settings.junk_command_limit {
+            self.errors = self.errors.saturating_add(1);
+        }
+        self.junk = self.junk.saturating_add(1);
+    }
+
+    /// The current command was wrong. The reply goes first: it isn't delayed by the error that it tells of.
     pub(super) fn fail(&mut self, step: &mut Step<'_>, reply: Reply) {
-        self.done(false);
         self.reply(step, reply);
+        self.done(false);
+    }
+
+    /// The current command was refused, perhaps for good.
+    pub(super) fn refuse(&mut self, step: &mut Step<'_>, reply: Reply, disconnect: bool) {
+        self.fail(step, reply);
+        if disconnect {
+            self.close();
+        }
+    }
+
+    /// Wrong, and not a command.
+    pub(super) fn fail_uncounted(&mut self, step: &mut Step<'_>, reply: Reply) {
+        self.reply(step, reply);
+        self.errors = self.errors.saturating_add(1);
     }
 
     /// The current command is done with this reply.
     pub(super) fn succeed(&mut self, step: &mut Step<'_>, reply: Reply) {
-        self.done(true);
         self.reply(step, reply);
+        self.done(true);
     }
 
     /// For the log.

@@ -12,6 +12,7 @@ mod chunking;
 mod commands;
 mod content;
 mod counters;
+mod drive;
 mod flow;
 pub mod footer;
 mod greeting;
@@ -24,6 +25,7 @@ mod words;
 mod xclient;
 
 pub use counters::{Command, Counters};
+pub use drive::fuzz;
 pub use seam::{
     Action, AuthOutcome, AuthStep, Body, Envelope, Forwarded, ForwardedName, Identity, Input, MailRequest, Note,
     Notify, Peer, Recipient, Request, Ret, Rights, Verdict,
@@ -79,6 +81,8 @@ struct Flags {
     early_talk: bool,
     /// The last byte that was dropped from an over-long line.
     skipped: Option<u8>,
+    /// Where an over-long line is to be cut.
+    cut: Option<usize>,
     /// A whole line in reject mode ended in a bare newline at least once.
     bare_newline: bool,
     /// The connect decision was a refusal: only QUIT works.
@@ -202,6 +206,12 @@ impl Server {
         if let Some(content) = self.transaction.as_mut().and_then(|t| t.content.as_mut()) {
             content.recycle(buffer);
         }
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
     /// Who is at the other end.

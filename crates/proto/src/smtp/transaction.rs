@@ -177,8 +177,8 @@ impl Server {
         }
         transaction.overshoot = transaction.overshoot.saturating_add(1);
         let forgiven = transaction.overshoot <= self.settings.recipient_overshoot_limit;
-        self.done(forgiven);
         self.reply(step, Reply::new(452, Dsn::new(4, 5, 3), "Error: too many recipients"));
+        self.done(forgiven);
         true
     }
 
@@ -300,8 +300,8 @@ impl Server {
     /// The message is refused as a whole, by ourselves.
     fn refuse_content(&mut self, step: &mut Step<'_>, reply: Reply) {
         self.forget();
-        self.done(false);
-        if matches!(reply.code, 421 | 521) { self.hang_up(step, reply) } else { self.reply(step, reply) }
+        let disconnect = matches!(reply.code, 421 | 521);
+        self.refuse(step, reply, disconnect);
     }
 
     /// The driver has made it durable, or not.
@@ -322,8 +322,8 @@ impl Server {
                 self.succeed(step, Reply::new(250, Dsn::new(2, 0, 0), text));
             }
             Err(reply) => {
-                self.done(false);
-                if matches!(reply.code, 421 | 521) { self.hang_up(step, reply) } else { self.reply(step, reply) }
+                let disconnect = matches!(reply.code, 421 | 521);
+                self.refuse(step, reply, disconnect);
             }
         }
     }

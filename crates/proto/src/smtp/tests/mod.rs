@@ -1,1 +1,6 @@
-//! tests
+//! Tests of the conversation: against Postfix's own answers, by dialogue, by property, by fuzzing.
+
+mod content;
+mod dialogues;
+mod properties;
+mod replay;
