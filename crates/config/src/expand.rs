@@ -17,12 +17,17 @@ const MAX_DEPTH: usize = 100;
 /// A longer result is refused.
 const MAX_LENGTH: usize = 1 << 20;
 /// More references in one value are refused.
-const MAX_REFERENCES: usize = 10_000;
+const MAX_REFERENCES: usize = 2_000;
 
 /// Where the values of names come from.
 pub(crate) trait Scope {
     /// The value of `name` as written, or `None` when nobody defines it.
     fn value(&self, name: &str) -> Option<Cow<'_, Traced>>;
+
+    /// Whether the value of `name` stands as it is, `$` and all.
+    fn is_raw(&self, _name: &str) -> bool {
+        false
+    }
 
     /// The parameter whose value the text is.
     fn begins_in(&self) -> Option<&str> {
@@ -370,7 +375,12 @@ impl Run<'_> {
             let message = format!("{name} refers to itself: {}", path.join(" → "));
             return Err(source.stop(111, whole, message, "give one of them a value without a reference"));
         }
-        let outer = source.trail(whole);
+        let outer = source.trail(whole.clone());
+        if self.scope.is_raw(name) {
+            self.count(source, whole.start..whole.start.saturating_add(value.as_str().len()))?;
+            out.push_range(&value, 0..value.as_str().len(), &outer);
+            return Ok(());
+        }
         self.names.push(name.to_owned());
         let length = value.as_str().len();
         let outcome = self.range(Source { text: &value, outer: &outer }, 0..length, out);

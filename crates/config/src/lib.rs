@@ -6,6 +6,7 @@
 mod computed;
 pub mod diagnostic;
 mod expand;
+pub mod fuzz;
 mod host;
 mod level;
 mod logical;

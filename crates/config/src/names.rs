@@ -111,32 +111,36 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
     }
     candidates
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= limit)
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter_map(|candidate| Some((distance(word, candidate, limit)?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters to add, delete, change or swap with their neighbours to come from `a` to `b`.
-fn distance(a: &str, b: &str) -> usize {
+/// How many letters to add, delete, change or swap with their neighbours to come from `a` to `b`; `None` when
+/// more than `limit`.
+fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
+    const FAR: usize = usize::MAX / 2;
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
-        let mut next = vec![i + 1];
+        let mut next = Vec::with_capacity(row.len());
+        next.push(i + 1);
         for (j, y) in b.iter().enumerate() {
-            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);
+            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(FAR);
             let change = cell(&row, j) + usize::from(x != y);
             let mut best = change.min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1);
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
-            if swapped {
+            if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
                 best = best.min(cell(&before, j - 1) + 1);
             }
             next.push(best);
         }
+        if next.iter().chain(&row).all(|cell| *cell > limit) {
+            return None;
+        }
         before = std::mem::replace(&mut row, next);
     }
-    row.last().copied().unwrap_or(0)
+    row.last().copied().filter(|distance| *distance <= limit)
 }
 
 #[cfg(test)]

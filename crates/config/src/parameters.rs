@@ -38,6 +38,10 @@ impl Scope for Inner {
         }
         self.default(name).map(Cow::Owned)
     }
+
+    fn is_raw(&self, name: &str) -> bool {
+        kind(name) == Kind::Raw
+    }
 }
 
 impl Inner {
@@ -86,7 +90,9 @@ impl Inner {
     }
 
     fn replaced(&self, name: &str, value: &Traced) -> (Traced, Vec<Diagnostic>) {
-        if kind(name) == Kind::Raw {
+        // `postscreen_reject_footer = $smtpd_reject_footer` is the one reference in raw values.
+        let reference = value.as_str().strip_prefix('$').and_then(registry::find);
+        if kind(name) == Kind::Raw && reference.is_none() {
             return (value.clone(), Vec::new());
         }
         // Its own name is open while its value is read, so that a cycle is seen at once.
@@ -138,6 +144,10 @@ struct Within<'a> {
 impl Scope for Within<'_> {
     fn value(&self, name: &str) -> Option<Cow<'_, Traced>> {
         self.scope.value(name)
+    }
+
+    fn is_raw(&self, name: &str) -> bool {
+        self.scope.is_raw(name)
     }
 
     fn begins_in(&self) -> Option<&str> {

@@ -110,8 +110,12 @@ impl Traced {
 
     /// The pieces that `range` touches, each cut to it.
     fn stretches(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, Vec<Place>)> {
-        let ends = self.pieces.iter().skip(1).map(|p| p.at).chain([self.text.len()]);
-        self.pieces.iter().zip(ends).filter_map(move |(piece, piece_end)| {
+        // The last piece that begins at or before the range; a list has thousands of pieces and of words.
+        let first = self.pieces.partition_point(|piece| piece.at <= range.start).saturating_sub(1);
+        let pieces = self.pieces.get(first..).unwrap_or_default();
+        let ends = pieces.iter().skip(1).map(|p| p.at).chain([self.text.len()]);
+        let touched = pieces.iter().zip(ends).take_while(move |(piece, _)| piece.at < range.end);
+        touched.filter_map(move |(piece, piece_end)| {
             let start = range.start.max(piece.at);
             let end = range.end.min(piece_end);
             (start < end).then(|| {

@@ -55,7 +55,7 @@ pub fn derived(name: &str) -> Option<Derived<'_>> {
         let service = name.strip_suffix(suffix)?;
         let exception = match (service, *suffix) {
             ("local", "_destination_concurrency_limit") => Some("2"),
-            ("local" | "virtual", "_destination_recipient_limit") => Some("1"),
+            ("local", "_destination_recipient_limit") => Some("1"),
             _ => None,
         };
         let default = exception.unwrap_or(default);

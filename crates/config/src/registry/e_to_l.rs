@@ -127,7 +127,7 @@ pub(super) const ROWS: &[Parameter] = &[
     flag("lmtp_sasl_auth_soft_bounce", "yes").since("2.5"),
     text("lmtp_sasl_mechanism_filter", "").since("2.3"),
     list("lmtp_sasl_password_maps", ""),
-    text("lmtp_sasl_password_result_delimiter", ":"),
+    text("lmtp_sasl_password_result_delimiter", ":").since("3.9"),
     text("lmtp_sasl_path", "").since("2.3"),
     list("lmtp_sasl_security_options", "noplaintext, noanonymous"),
     list("lmtp_sasl_tls_security_options", "$lmtp_sasl_security_options").since("2.3"),

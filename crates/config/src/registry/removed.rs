@@ -31,7 +31,9 @@ pub(super) const ROWS: &[Parameter] = &[
     text("tls_dane_digest_agility", "").since("2.11").obsolete("removed in Postfix 3.6"),
     flag("tls_dane_trust_anchor_digest_enable", "").since("2.11").obsolete("removed in Postfix 3.6"),
     text("tlsproxy_client_level", "").since("3.4").obsolete("write tlsproxy_client_security_level"),
-    text("tlsproxy_client_policy", "").since("3.4").obsolete("write tlsproxy_client_policy_maps"),
-    text("tlsproxy_tls_session_cache_timeout", "").since("2.8").obsolete("removed in Postfix 2.11"),
+    list("tlsproxy_client_policy", "").since("3.4").obsolete("write tlsproxy_client_policy_maps"),
+    time("tlsproxy_tls_session_cache_timeout", Unit::Second, "")
+        .since("2.8")
+        .obsolete("removed in Postfix 2.11"),
     list("virtual_maps", "").obsolete("write virtual_alias_maps and virtual_alias_domains"),
 ];
