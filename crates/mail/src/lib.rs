@@ -9,6 +9,7 @@ pub mod host;
 pub mod now;
 pub mod queue_id;
 pub mod reply;
+pub mod time;
 
 pub use address::{Address, PathError, PathSyntax};
 pub use now::{Mono, Now, Wall};
