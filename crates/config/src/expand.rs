@@ -6,7 +6,7 @@
 //! K0114 operands that can't be compared, K0115 no such function.
 
 use crate::level::Level;
-use crate::traced::Traced;
+use crate::traced::{Link, Traced, Trail};
 use crate::{Diagnostic, Place};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -41,7 +41,7 @@ pub(crate) fn expand(text: &Traced, scope: &dyn Scope) -> (Traced, Vec<Diagnosti
     let mut run = Run { scope, found: Vec::new(), names, references: 0, depth: 0, written: 0 };
     let mut out = Traced::default();
     let whole = 0..text.as_str().len();
-    if let Err(Stop(diagnostic)) = run.range(Source { text, outer: &[] }, whole, &mut out) {
+    if let Err(Stop(diagnostic)) = run.range(Source { text, outer: &None }, whole, &mut out) {
         run.found.push(*diagnostic);
     }
     (out, run.found)
@@ -64,7 +64,7 @@ type Outcome<T> = Result<T, Stop>;
 #[derive(Clone, Copy)]
 struct Source<'a> {
     text: &'a Traced,
-    outer: &'a [Place],
+    outer: &'a Trail,
 }
 
 struct Run<'a> {
@@ -84,8 +84,11 @@ impl Source<'_> {
         self.text.as_str().get(range).unwrap_or("")
     }
 
-    fn trail(&self, range: Range<usize>) -> Vec<Place> {
-        self.outer.iter().cloned().chain(self.text.trail(range)).collect()
+    /// What leads to a value that is referred to in `range`.
+    fn link(&self, range: Range<usize>) -> Trail {
+        let (place, inner) = self.text.first_stretch(range);
+        debug_assert!(inner.is_none(), "values are read as written");
+        Link::to(place, self.outer)
     }
 
     /// Where an administrator would look: the writing, or the innermost reference to it that stands in a file.
@@ -94,7 +97,7 @@ impl Source<'_> {
         if written.file.is_some() {
             return written;
         }
-        self.outer.iter().rev().find(|place| place.file.is_some()).cloned().unwrap_or(written)
+        Link::places(self.outer).find(|place| place.file.is_some()).cloned().unwrap_or(written)
     }
 
     fn stop(&self, code: u16, range: Range<usize>, message: String, help: &str) -> Stop {
@@ -142,7 +145,7 @@ impl Run<'_> {
         let body = start + 1;
         match source.str(body..range.end).bytes().next() {
             Some(b'$') => {
-                out.push("$", source.trail(start..start + 2));
+                out.push("$", source.text.place(start..start + 2), source.outer.clone());
                 Ok(start + 2)
             }
             Some(open @ (b'{' | b'(')) => {
@@ -248,8 +251,8 @@ impl Run<'_> {
         let mut value = Traced::default();
         self.range(source, argument, &mut value)?;
         let value = value.trim();
-        let trail = value.trail(0..value.as_str().len());
-        out.push(&mail_domain_to_ascii(value.as_str()), trail);
+        let (place, outer) = value.first_stretch(0..value.as_str().len());
+        out.push(&mail_domain_to_ascii(value.as_str()), place, outer);
         Ok(())
     }
 
@@ -290,7 +293,7 @@ impl Run<'_> {
         let Choice { whole, rest, holds, relation } = choice;
         let Some(sign) = source.str(rest.clone()).bytes().next() else {
             if relation && holds {
-                out.push("true", source.trail(whole));
+                out.push("true", source.text.place(whole), source.outer.clone());
             }
             return Ok(());
         };
@@ -375,7 +378,7 @@ impl Run<'_> {
             let message = format!("{name} refers to itself: {}", path.join(" → "));
             return Err(source.stop(111, whole, message, "give one of them a value without a reference"));
         }
-        let outer = source.trail(whole.clone());
+        let outer = source.link(whole.clone());
         if self.scope.is_raw(name) {
             self.count(source, whole.start..whole.start.saturating_add(value.as_str().len()))?;
             out.push_range(&value, 0..value.as_str().len(), &outer);

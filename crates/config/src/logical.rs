@@ -27,10 +27,10 @@ pub(crate) fn logical_lines(file: &Arc<SourceFile>, code: u16) -> (Vec<LogicalLi
         let place = Place::new(file, start, start + bare.len());
         if !bare.starts_with(char::is_whitespace) {
             let mut text = Traced::default();
-            text.push(bare, vec![place]);
+            text.push(bare, place, None);
             lines.push(LogicalLine { text });
         } else if let Some(open) = lines.last_mut() {
-            open.text.push(bare, vec![place]);
+            open.text.push(bare, place, None);
         } else {
             diagnostics.push(
                 Diagnostic::warning(code, place, "the first line begins with white space and is ignored")

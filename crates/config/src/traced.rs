@@ -19,8 +19,38 @@ pub struct Traced {
 struct Piece {
     /// Where in the text it begins; it ends where the next one does.
     at: usize,
-    /// Outermost reference first, the writing last; never empty.
-    trail: Vec<Place>,
+    /// Where it was written.
+    place: Place,
+    /// The references that led there.
+    outer: Trail,
+}
+
+/// The references that led to a text, innermost first.
+pub(crate) type Trail = Option<Arc<Link>>;
+
+/// One reference, and those that led to it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) place: Place,
+    pub(crate) outer: Trail,
+}
+
+impl Link {
+    /// `place`, to which `outer` led.
+    pub(crate) fn to(place: Place, outer: &Trail) -> Trail {
+        Some(Arc::new(Link { place, outer: outer.clone() }))
+    }
+
+    /// The places of `trail`, innermost first.
+    pub(crate) fn places(trail: &Trail) -> impl Iterator<Item = &Place> {
+        std::iter::successors(trail.as_deref(), |link| link.outer.as_deref()).map(|link| &link.place)
+    }
+
+    /// `inner`, to which `outer` led.
+    fn chain(outer: &Trail, inner: &Trail) -> Trail {
+        let places: Vec<&Place> = Link::places(inner).collect();
+        places.into_iter().rev().fold(outer.clone(), |outer, place| Link::to(place.clone(), &outer))
+    }
 }
 
 impl Traced {
@@ -28,7 +58,7 @@ impl Traced {
     #[must_use]
     pub fn nowhere(text: impl Into<String>) -> Traced {
         let mut traced = Traced::default();
-        traced.push(&text.into(), vec![Place::nowhere()]);
+        traced.push(&text.into(), Place::nowhere(), None);
         traced
     }
 
@@ -43,7 +73,7 @@ impl Traced {
             }
         }
         let mut traced = Traced::default();
-        traced.push(&text.value, vec![text.place.clone()]);
+        traced.push(&text.value, text.place.clone(), None);
         traced
     }
 
@@ -57,7 +87,7 @@ impl Traced {
             let bare = line.strip_suffix('\n').unwrap_or(line);
             let skip = index > 0 && is_skipped(bare);
             if !skip {
-                traced.push(bare, vec![Place::new(file, at, at + bare.len())]);
+                traced.push(bare, Place::new(file, at, at + bare.len()), None);
             }
             at += line.len();
         }
@@ -76,19 +106,19 @@ impl Traced {
         self.text.is_empty()
     }
 
-    /// Appends `text` with its trail.
-    pub(crate) fn push(&mut self, text: &str, trail: Vec<Place>) {
+    /// Appends `text`, which was written at `place`, to which `outer` led.
+    pub(crate) fn push(&mut self, text: &str, place: Place, outer: Trail) {
         if !text.is_empty() {
-            self.pieces.push(Piece { at: self.text.len(), trail });
+            self.pieces.push(Piece { at: self.text.len(), place, outer });
             self.text.push_str(text);
         }
     }
 
-    /// Appends the stretch `range` of `other`, whose pieces are referred to from `outer`.
-    pub(crate) fn push_range(&mut self, other: &Traced, range: Range<usize>, outer: &[Place]) {
-        for (stretch, trail) in other.stretches(range) {
+    /// Appends the stretch `range` of `other`, to which `outer` led.
+    pub(crate) fn push_range(&mut self, other: &Traced, range: Range<usize>, outer: &Trail) {
+        for (stretch, place, inner) in other.stretches(range) {
             let text = other.text.get(stretch).unwrap_or("");
-            self.push(text, outer.iter().cloned().chain(trail).collect());
+            self.push(text, place, Link::chain(outer, inner));
         }
     }
 
@@ -96,7 +126,7 @@ impl Traced {
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Traced {
         let mut out = Traced::default();
-        out.push_range(self, range, &[]);
+        out.push_range(self, range, &None);
         out
     }
 
@@ -108,8 +138,8 @@ impl Traced {
         self.slice(start..end)
     }
 
-    /// The pieces that `range` touches, each cut to it.
-    fn stretches(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, Vec<Place>)> {
+    /// The pieces that `range` touches, each cut to it: where in the text, where written, what led there.
+    fn stretches(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, Place, &Trail)> {
         // The last piece that begins at or before the range; a list has thousands of pieces and of words.
         let first = self.pieces.partition_point(|piece| piece.at <= range.start).saturating_sub(1);
         let pieces = self.pieces.get(first..).unwrap_or_default();
@@ -119,40 +149,43 @@ impl Traced {
             let start = range.start.max(piece.at);
             let end = range.end.min(piece_end);
             (start < end).then(|| {
-                let mut trail = piece.trail.clone();
-                if let Some(last) = trail.last_mut() {
-                    *last = cut(last, start - piece.at, end - piece.at, piece_end - piece.at);
-                }
-                (start..end, trail)
+                let place = cut(&piece.place, start - piece.at, end - piece.at, piece_end - piece.at);
+                (start..end, place, &piece.outer)
             })
         })
     }
 
-    /// The trail of the first byte of `range`, its last place stretched over `range` where it can be.
-    pub(crate) fn trail(&self, range: Range<usize>) -> Vec<Place> {
-        self.stretches(range).next().map_or_else(|| vec![Place::nowhere()], |(_, trail)| trail)
+    /// Where the first byte of `range` was written, with what follows it there, and what led there.
+    pub(crate) fn first_stretch(&self, range: Range<usize>) -> (Place, Trail) {
+        let first = self.stretches(range).next();
+        first.map_or_else(|| (Place::nowhere(), None), |(_, place, outer)| (place, outer.clone()))
     }
 
     /// Where `range` was written.
     #[must_use]
     pub fn place(&self, range: Range<usize>) -> Place {
-        let trails: Vec<Vec<Place>> = self.stretches(range).map(|(_, trail)| trail).collect();
+        let trails: Vec<Vec<Place>> = self
+            .stretches(range)
+            .map(|(_, place, outer)| {
+                let mut trail: Vec<Place> = Link::places(outer).cloned().collect();
+                trail.reverse();
+                trail.push(place);
+                trail
+            })
+            .collect();
         let Some(first) = trails.first() else { return Place::nowhere() };
         let shared = (0..first.len())
             .take_while(|&depth| trails.iter().all(|trail| trail.get(depth) == first.get(depth)))
             .count();
         // One piece: its own writing. Several: the level at which they part is where they were glued.
-        let mut depth = shared.min(first.len() - 1);
-        loop {
-            let level: Option<Vec<&Place>> = trails.iter().map(|trail| trail.get(depth)).collect();
-            if let Some(place) = level.and_then(|places| union(&places)) {
-                return place;
-            }
-            match depth.checked_sub(1) {
-                Some(up) => depth = up,
-                None => return Place::nowhere(),
-            }
-        }
+        let deepest = shared.min(first.len().saturating_sub(1));
+        (0..=deepest)
+            .rev()
+            .find_map(|depth| {
+                let level: Option<Vec<&Place>> = trails.iter().map(|trail| trail.get(depth)).collect();
+                union(&level?)
+            })
+            .unwrap_or_else(Place::nowhere)
     }
 
     /// The whole, with one place.

@@ -128,12 +128,8 @@ fn compare(text: &str, host: &Host, dir: &Path) {
     let (ours, _) = Parameters::new(&main, host, Compat::V3_7);
     let mut wrong = Vec::new();
     for (name, value) in &rows {
-        let machine =
-            matches!(name.as_str(), "process_id" | "process_name" | "mail_version" | "milter_macro_v")
-                || name == "mail_release_date"
-                || (!text.contains("inet_interfaces")
-                    && !text.contains("mynetworks =")
-                    && uses_networks(name));
+        let machine = NOT_OF_THE_FILE.contains(&name.as_str())
+            || (!text.contains("inet_interfaces") && !text.contains("mynetworks =") && uses_networks(name));
         let found = squashed(&ours.text(name).value);
         if !machine && found != *value {
             wrong.push(format!("{name}: postconf `{value}`, ours `{found}`"));
