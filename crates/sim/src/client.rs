@@ -33,7 +33,7 @@ pub struct Audience<'a> {
 }
 
 /// The server said nothing for this long: it never will.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A connection to a server, with the bytes not yet taken as lines.
 struct Line {

@@ -14,6 +14,7 @@ ip addr add 198.51.100.25/24 dev lo
 ip -6 addr add 2001:db8::25/64 dev lo nodad
 ip route add local 0.0.0.0/0 dev lo
 ip -6 route add local ::/0 dev lo
+echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind
 hostname mx.example.com
 mount -t tmpfs tmpfs /mnt
 cp -a /etc /mnt/etc
