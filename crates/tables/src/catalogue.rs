@@ -3,8 +3,8 @@
 //! A [`TableSpec`] is one such word, a [`Catalogue`] all of them, each once, by [`TableId`]. Nothing is opened
 //! here. `proxy:` (and 3.11's `debug:`) are plain prefixes: this program needs no proxymap(8).
 
-use crate::source::braces;
 use crate::source::notice::{BAD_NAME, UNKNOWN_TYPE};
+use crate::source::{braces, is_space};
 use crate::sources::{GROUP, PASSWD};
 use crate::table::has_source;
 use config::{Diagnostic, Place, Spanned};
@@ -63,8 +63,8 @@ impl Kind {
             "fail" => Kind::Fail,
             "internal" => Kind::Internal,
             "unix" => Kind::Unix,
-            "environ" | "ldap" | "memcache" | "mongodb" | "mysql" | "netinfo" | "nis" | "nisplus" | "pgsql"
-            | "socketmap" | "sqlite" | "tcp" => Kind::Foreign,
+            "environ" | "ldap" | "memcache" | "mongodb" | "mysql" | "netinfo" | "nis" | "nisplus"
+            | "pgsql" | "socketmap" | "sqlite" | "tcp" => Kind::Foreign,
             _ => return None,
         })
     }
@@ -209,11 +209,13 @@ impl TableSpec {
         }
         let mut pairs = Vec::new();
         for word in braces::split(inner) {
-            let pair =
-                if word.starts_with('{') { braces::unwrap(word).map_err(&wrong)? } else { word };
+            let pair = if word.starts_with('{') { braces::unwrap(word).map_err(&wrong)? } else { word };
             let Some((key, value)) = pair.split_once('=') else {
                 return Err(wrong("missing '=' after attribute name".to_owned()));
             };
+            if key.trim().contains(is_space) {
+                return Err(wrong("missing '=' after attribute name".to_owned()));
+            }
             pairs.push((key.trim().to_owned(), value.trim().to_owned()));
         }
         if pairs.is_empty() {

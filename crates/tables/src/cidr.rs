@@ -82,6 +82,11 @@ impl Network {
         Ok(Network { address, prefix })
     }
 
+    /// As a rule sees it: an address of the other family satisfies neither a pattern nor its negation.
+    fn holds(&self, address: IpAddr, negated: bool) -> bool {
+        self.address.is_ipv4() == address.is_ipv4() && self.contains(address) != negated
+    }
+
     /// Whether `address` is in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -169,9 +174,9 @@ impl Cidr {
             at += 1;
             let result = match step {
                 Step::Stretch(index) => index.first(address),
-                Step::Except(network, result) => (!network.contains(address)).then_some(*result),
+                Step::Except(network, result) => network.holds(address, true).then_some(*result),
                 Step::If { network, negated, behind } => {
-                    if network.contains(address) == *negated {
+                    if !network.holds(address, *negated) {
                         at = *behind;
                     }
                     None
@@ -199,7 +204,8 @@ struct Reading<'s> {
 pub(crate) fn parse(source: &Source, name: &str) -> (Cidr, Vec<Notice>) {
     let (lines, notices) = source.lines();
     let title = format!("cidr map {name}");
-    let mut reading = Reading { source, title, table: Cidr::default(), open: Vec::new(), landing: 0, notices };
+    let mut reading =
+        Reading { source, title, table: Cidr::default(), open: Vec::new(), landing: 0, notices };
     for line in &lines {
         if let Err(reason) = reading.line(line) {
             reading.skip(line, format!("{reason}: skipping this rule"));
@@ -227,8 +233,9 @@ impl<'s> Reading<'s> {
     }
 
     fn line(&mut self, line: &'s Line<'s>) -> Result<(), String> {
-        let text = &*line.text;
-        let (word, rest) = text.split_at_checked(text.find(is_space).unwrap_or(text.len())).unwrap_or((text, ""));
+        let text = line.trimmed();
+        let (word, rest) =
+            text.split_at_checked(text.find(is_space).unwrap_or(text.len())).unwrap_or((text, ""));
         let rest = rest.trim_start_matches(is_space);
         if word.eq_ignore_ascii_case("if") {
             let (negated, pattern) = negation(rest);

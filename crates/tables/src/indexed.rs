@@ -6,7 +6,7 @@
 //! stays. No file that postmap made is read: a saved source is live (T1.7).
 
 use crate::source::notice::{DUPLICATE, LINE_ODD, LINE_SKIPPED};
-use crate::source::{Line, Notice, Source, is_space};
+use crate::source::{Line, Notice, Source, is_space, printable};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
@@ -118,7 +118,7 @@ impl<'s> Reading<'s> {
 
     fn refuses_bytes(&mut self, line: &Line<'_>) -> bool {
         if line.malformed {
-            let shown = line.text.replace(char::REPLACEMENT_CHARACTER, "?");
+            let shown = printable(&line.text);
             self.notice(LINE_SKIPPED, line, format!("non-UTF-8 input \"{shown}\" -- ignoring this line"));
         }
         line.malformed
@@ -129,7 +129,7 @@ impl<'s> Reading<'s> {
             return;
         }
         let Some((token, rest)) = split_key(&line.text) else {
-            let text = format!("unbalanced '\"' in '{}' -- ignoring this line", line.text);
+            let text = format!("unbalanced '\"' in '{}' -- ignoring this line", printable(&line.text));
             return self.notice(LINE_SKIPPED, line, text);
         };
         let value = rest.trim_matches(is_space);
@@ -141,7 +141,7 @@ impl<'s> Reading<'s> {
             let text = "record is in \"key: value\" format; is this an alias file?".to_owned();
             self.notice(LINE_ODD, line, text);
         }
-        self.insert(line, fold(token), value);
+        self.insert(line, token, value);
     }
 
     fn alias_line(&mut self, line: &Line<'_>) {
@@ -154,16 +154,17 @@ impl<'s> Reading<'s> {
         if name.contains('@') && !line.text.starts_with('"') {
             return self.notice(LINE_SKIPPED, line, "name must be local".to_owned());
         }
-        self.insert(line, fold(&name), value);
+        self.insert(line, &name, value);
     }
 
-    fn insert(&mut self, line: &Line<'_>, key: String, value: &str) {
-        match self.table.entries.entry(key.into()) {
+    fn insert(&mut self, line: &Line<'_>, key: &str, value: &str) {
+        match self.table.entries.entry(fold(key).into()) {
             Slot::Vacant(slot) => {
                 slot.insert(Entry { value: value.into(), start: line.start, end: line.end });
             }
             Slot::Occupied(slot) => {
-                let text = format!("duplicate entry: \"{}\"", slot.key());
+                let shown = if self.style == Style::Text { key } else { slot.key() };
+                let text = format!("duplicate entry: \"{shown}\"");
                 let place = self.source.place(line);
                 let mut notice = Notice::line(DUPLICATE, place, &self.title, line.number, text);
                 if let Style::Database(suffix) = self.style {

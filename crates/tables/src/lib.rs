@@ -10,12 +10,13 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod catalogue;
+pub mod cidr;
+pub mod fuzz;
+mod indexed;
 pub mod matching;
 pub mod pattern;
-pub mod cidr;
-mod indexed;
-mod rules;
 pub mod postmap;
+mod rules;
 pub mod snapshot;
 pub mod source;
 pub mod sources;

@@ -12,8 +12,8 @@ use crate::catalogue::{Catalogue, TableId};
 use crate::cidr::Network;
 use crate::indexed::fold;
 use crate::snapshot::Snapshot;
-use crate::source::notice::{BAD_PATTERN, UNREADABLE};
 use crate::source::is_space;
+use crate::source::notice::{BAD_PATTERN, UNREADABLE};
 use crate::sources::Sources;
 use crate::table::LookupError;
 use config::{Diagnostic, Place, SourceFile, Spanned};
@@ -57,7 +57,10 @@ enum Test {
     Names(HashSet<String>),
     Network(Network),
     Table(TableId),
-    Broken { word: String, reason: String },
+    Broken {
+        word: String,
+        reason: String,
+    },
 }
 
 /// What words of a list may be.
@@ -76,7 +79,8 @@ impl DomainList {
         sources: &dyn Sources,
         parent_matches_subdomains: bool,
     ) -> (DomainList, Vec<Diagnostic>) {
-        let (list, diagnostics) = Reading::new(catalogue, sources, Form::Texts).list(words, parent_matches_subdomains);
+        let (list, diagnostics) =
+            Reading::new(catalogue, sources, Form::Texts).list(words, parent_matches_subdomains);
         (DomainList(list), diagnostics)
     }
 
@@ -103,7 +107,8 @@ impl AddressList {
         sources: &dyn Sources,
         parent_matches_subdomains: bool,
     ) -> (AddressList, Vec<Diagnostic>) {
-        let (list, diagnostics) = Reading::new(catalogue, sources, Form::Hosts).list(words, parent_matches_subdomains);
+        let (list, diagnostics) =
+            Reading::new(catalogue, sources, Form::Hosts).list(words, parent_matches_subdomains);
         (AddressList(list), diagnostics)
     }
 
@@ -194,7 +199,12 @@ impl List {
         names.contains(domain) || parents(domain, self.parents).any(|parent| names.contains(parent))
     }
 
-    fn table_holds_domain(&self, snapshot: &Snapshot, id: TableId, domain: &str) -> Result<bool, LookupError> {
+    fn table_holds_domain(
+        &self,
+        snapshot: &Snapshot,
+        id: TableId,
+        domain: &str,
+    ) -> Result<bool, LookupError> {
         let table = snapshot.table(id);
         if table.lookup(domain)?.is_some() {
             return Ok(true);
@@ -215,7 +225,11 @@ impl List {
 /// `b.c` and `c` of `a.b.c`; as `.b.c` and `.c` where parents don't match subdomains.
 pub(crate) fn parents(domain: &str, bare: bool) -> impl Iterator<Item = &str> {
     let skipped = usize::from(bare);
-    domain.char_indices().skip(1).filter(|(_, c)| *c == '.').filter_map(move |(at, _)| domain.get(at + skipped..))
+    domain
+        .char_indices()
+        .skip(1)
+        .filter(|(_, c)| *c == '.')
+        .filter_map(move |(at, _)| domain.get(at + skipped..))
 }
 
 struct Reading<'r> {
@@ -256,7 +270,9 @@ impl<'r> Reading<'r> {
         if pattern.starts_with('/') {
             return self.include(pattern, place, negated, depth);
         }
-        if self.form == Form::Hosts && (pattern.starts_with('[') || pattern.contains('/') && !pattern.contains(':')) {
+        if self.form == Form::Hosts
+            && (pattern.starts_with('[') || pattern.contains('/') && !pattern.contains(':'))
+        {
             return match Network::parse(pattern) {
                 Ok(network) => self.items.push(Item { negated, test: Test::Network(network) }),
                 Err(error) => self.broken(word, place, error.to_string()),

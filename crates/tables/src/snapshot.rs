@@ -59,9 +59,10 @@ impl Snapshot {
         for (index, spec) in catalogue.specs().iter().enumerate() {
             let built = build(spec, &snapshot.members(catalogue, index), sources);
             diagnostics.extend(built.notices.iter().map(Notice::diagnostic));
-            let last = previous.tables.iter().find(|last| {
-                built.table.is_broken() && !last.is_broken() && *last.name == spec.to_string()
-            });
+            let last = previous
+                .tables
+                .iter()
+                .find(|last| built.table.is_broken() && !last.is_broken() && *last.name == spec.to_string());
             match last {
                 Some(last) => {
                     diagnostics.push(kept(spec, &reason(&built.table)));
@@ -125,8 +126,15 @@ impl Snapshot {
     }
 
     /// Whether the files of a table, or one of its members, changed.
-    fn touched(&self, catalogue: &Catalogue, index: usize, changed: &[PathBuf], members: &[Arc<Table>]) -> bool {
-        let own = catalogue.specs().get(index).is_some_and(|spec| files(spec).iter().any(|f| changed.contains(f)));
+    fn touched(
+        &self,
+        catalogue: &Catalogue,
+        index: usize,
+        changed: &[PathBuf],
+        members: &[Arc<Table>],
+    ) -> bool {
+        let own =
+            catalogue.specs().get(index).is_some_and(|spec| files(spec).iter().any(|f| changed.contains(f)));
         let before = self.members(catalogue, index);
         own || before.len() != members.len()
             || before.iter().zip(members).any(|(before, now)| !Arc::ptr_eq(before, now))
@@ -142,7 +150,8 @@ fn reason(table: &Table) -> String {
 
 fn kept(spec: &TableSpec, reason: &str) -> Diagnostic {
     let message = format!("{spec} is unavailable. {reason}");
-    Diagnostic::warning(KEPT_LAST_GOOD, spec.place.clone(), message).help("the last good table stays in force")
+    Diagnostic::warning(KEPT_LAST_GOOD, spec.place.clone(), message)
+        .help("the last good table stays in force")
 }
 
 /// What a table that is in force says about itself.
@@ -178,7 +187,9 @@ fn refuse(spec: &TableSpec, last: &Table, new: &Table) -> Option<Diagnostic> {
         return Some(diagnostic.help("a reload takes it as it is"));
     }
     if new.losses > last.losses {
-        let message = format!("{spec} has lines without effect since the last edit: the last good table stays in force");
+        let message = format!(
+            "{spec} has lines without effect since the last edit: the last good table stays in force"
+        );
         let diagnostic = Diagnostic::warning(KEPT_LAST_GOOD, spec.place.clone(), message);
         return Some(diagnostic.help("a reload takes it as it is"));
     }

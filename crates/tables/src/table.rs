@@ -97,12 +97,14 @@ impl Table {
             }
             Body::Foreign => return Err(LookupError::NeedsDriver { table: self.name.clone() }),
             Body::Fail => return Err(failed()),
-            Body::Indexed(indexed) => indexed
-                .find(key)
-                .map(|entry| Hit { value: Cow::Borrowed(&*entry.value), place: self.at(entry.start, entry.end) }),
-            Body::Cidr(cidr) => cidr
-                .find(key)
-                .map(|found| Hit { value: Cow::Borrowed(&*found.value), place: self.at(found.start, found.end) }),
+            Body::Indexed(indexed) => indexed.find(key).map(|entry| Hit {
+                value: Cow::Borrowed(&*entry.value),
+                place: self.at(entry.start, entry.end),
+            }),
+            Body::Cidr(cidr) => cidr.find(key).map(|found| Hit {
+                value: Cow::Borrowed(&*found.value),
+                place: self.at(found.start, found.end),
+            }),
             Body::Rules(rules) => rules
                 .find(key)
                 .map_err(|_| failed())?
@@ -111,8 +113,12 @@ impl Table {
             Body::Random { values, turn } => draw(values, turn).and_then(|value| here(Cow::Borrowed(value))),
             Body::Union(members) => union(members, key)?,
             Body::Pipe(members) => pipe(members, key)?,
-            Body::Users(accounts) => accounts.passwd(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into())),
-            Body::Groups(accounts) => accounts.group(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into())),
+            Body::Users(accounts) => {
+                accounts.passwd(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into()))
+            }
+            Body::Groups(accounts) => {
+                accounts.group(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into()))
+            }
         })
     }
 
@@ -162,7 +168,9 @@ impl Table {
     pub fn has_fixed_keys(&self) -> bool {
         match &self.body {
             Body::Cidr(_) | Body::Rules(_) => false,
-            Body::Union(members) | Body::Pipe(members) => members.iter().all(|member| member.has_fixed_keys()),
+            Body::Union(members) | Body::Pipe(members) => {
+                members.iter().all(|member| member.has_fixed_keys())
+            }
             _ => true,
         }
     }

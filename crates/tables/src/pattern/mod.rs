@@ -163,7 +163,9 @@ impl Pattern {
                 .size_limit(COMPILED_BYTES_MAX)
                 .nest_limit(250)
                 .build();
-            Engine::Regular(built.map_err(|error| PatternError { reason: regular_reason(&error), offset: None })?)
+            Engine::Regular(
+                built.map_err(|error| PatternError { reason: regular_reason(&error), offset: None })?,
+            )
         };
         let inner = Inner { engine, longest, translated: from.text, groups: from.groups };
         Ok(Pattern { inner: Arc::new(inner) })
@@ -244,7 +246,9 @@ fn regular_reason(error: &regex::Error) -> String {
 
 /// Writes `c` so that it stands for itself in both engines.
 fn push_literal(out: &mut String, c: char) {
-    if c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '"' | '\'' | ',' | ':' | ';' | '@' | '=' | '%' | '/') {
+    if c.is_ascii_alphanumeric()
+        || matches!(c, ' ' | '_' | '"' | '\'' | ',' | ':' | ';' | '@' | '=' | '%' | '/')
+    {
         out.push(c);
     } else if c.is_ascii_graphic() {
         out.push('\\');
@@ -263,6 +267,41 @@ fn push_byte(out: &mut String, byte: u32) {
     use std::fmt::Write as _;
     // Writing to a String can't fail.
     let _ = write!(out, "\\x{:02X}", byte & 0xff);
+}
+
+/// How often the innermost atom may be repeated by intervals within intervals: engines unroll them.
+#[derive(Debug, Default)]
+struct Repetition {
+    /// For each open group the largest repetition in it so far.
+    outer: Vec<u64>,
+    largest: u64,
+    last: u64,
+}
+
+impl Repetition {
+    const MAX: u64 = 1_000_000;
+
+    fn atom(&mut self) {
+        self.last = 1;
+        self.largest = self.largest.max(1);
+    }
+
+    fn open(&mut self) {
+        self.outer.push(self.largest);
+        self.largest = 1;
+    }
+
+    fn close(&mut self) {
+        self.last = self.largest;
+        self.largest = self.largest.max(self.outer.pop().unwrap_or(1));
+    }
+
+    /// Repeats what was read last; false when that is too much.
+    fn repeat(&mut self, times: u32) -> bool {
+        self.last = self.last.max(1).saturating_mul(u64::from(times.max(1)));
+        self.largest = self.largest.max(self.last);
+        self.last <= Repetition::MAX
+    }
 }
 
 /// A set of bytes, written as a class.

@@ -4,7 +4,7 @@
 //! only a backtracking engine can do is noticed on the way. Deliberately not here: branch reset `(?|…)`, verbs
 //! `(*…)`, callouts. `$` and `\Z` mean the very end: keys don't end in a newline.
 
-use super::{ByteClass, DEPTH_MAX, PatternError, PerlFlags, Translated, push_literal};
+use super::{ByteClass, DEPTH_MAX, PatternError, PerlFlags, Repetition, Translated, push_literal};
 
 struct Reader<'p> {
     text: &'p str,
@@ -17,13 +17,23 @@ struct Reader<'p> {
     /// Whether a quantifier may follow.
     repeatable: bool,
     fancy: bool,
+    size: Repetition,
 }
 
 pub(super) fn translate(text: &str, flags: PerlFlags) -> Result<Translated, PatternError> {
     let mut out = String::from(if flags.ignore_case { "(?i)" } else { "" });
     out.push_str(if flags.anchored { "\\A(?:" } else { "" });
-    let mut reader =
-        Reader { text, at: 0, flags, out, outer: Vec::new(), groups: 0, repeatable: false, fancy: false };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        flags,
+        out,
+        outer: Vec::new(),
+        groups: 0,
+        repeatable: false,
+        fancy: false,
+        size: Repetition::default(),
+    };
     while let Some(c) = reader.next() {
         reader.item(c)?;
     }
@@ -70,11 +80,13 @@ impl Reader<'_> {
     }
 
     fn atom(&mut self, text: &str) {
+        self.size.atom();
         self.out.push_str(text);
         self.repeatable = true;
     }
 
     fn literal(&mut self, c: char) {
+        self.size.atom();
         push_literal(&mut self.out, c);
         self.repeatable = true;
     }
@@ -92,7 +104,9 @@ impl Reader<'_> {
             ')' => {
                 let Some(flags) = self.outer.pop() else { return self.fail("unmatched closing parenthesis") };
                 self.flags = flags;
-                self.atom(")");
+                self.out.push(')');
+                self.repeatable = true;
+                self.size.close();
             }
             '|' => self.assertion("|"),
             '.' if self.flags.dot_all => self.atom("[\\x00-\\xFF]"),
@@ -100,13 +114,11 @@ impl Reader<'_> {
             '^' => self.assertion(if self.flags.multi_line { "(?m:^)" } else { "\\A" }),
             '$' => self.assertion(if self.flags.multi_line { "(?m:$)" } else { "\\z" }),
             '*' | '+' | '?' => self.repeat(&c.to_string())?,
-            '{' => match self.interval() {
+            '{' => match self.interval()? {
                 Some(interval) => self.repeat(&interval)?,
                 None => self.literal('{'),
             },
-            '#' if self.flags.extended => {
-                while self.next().is_some_and(|c| c != '\n') {}
-            }
+            '#' if self.flags.extended => while self.next().is_some_and(|c| c != '\n') {},
             c if self.flags.extended && c.is_ascii_whitespace() => {}
             c => self.literal(c),
         }
@@ -114,22 +126,34 @@ impl Reader<'_> {
     }
 
     /// `{n}`, `{n,}`, `{n,m}`; anything else behind a brace is text.
-    fn interval(&mut self) -> Option<String> {
-        let (inner, _) = self.rest().split_once('}')?;
+    fn interval(&mut self) -> Result<Option<String>, PatternError> {
+        let Some((inner, _)) = self.rest().split_once('}') else { return Ok(None) };
         let (low, high) = inner.split_once(',').unwrap_or((inner, inner));
         let digits = |text: &str| text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit());
         if low.is_empty() || !digits(low) || !digits(high) {
-            return None;
+            return Ok(None);
         }
+        let (least, most) = (low.parse().unwrap_or(u32::MAX), high.parse().unwrap_or(u32::MAX));
+        let bounded = !high.is_empty();
         let interval = format!("{{{inner}}}");
         self.at += inner.len() + 1;
-        Some(interval)
+        if least > u32::from(u16::MAX) || bounded && most > u32::from(u16::MAX) {
+            return self.fail("number too big in {} quantifier");
+        }
+        if least > most {
+            return self.fail("numbers out of order in {} quantifier");
+        }
+        Ok(Some(interval))
     }
 
     fn repeat(&mut self, quantifier: &str) -> Result<(), PatternError> {
         if !self.repeatable {
             self.at = self.at.saturating_sub(quantifier.len());
             return self.fail("quantifier does not follow a repeatable item");
+        }
+        let times = quantifier.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).max();
+        if !self.size.repeat(times.unwrap_or(1)) {
+            return self.fail("regular expression is too large");
         }
         self.out.push_str(quantifier);
         let lazy = self.take("?");
@@ -149,6 +173,7 @@ impl Reader<'_> {
             return self.fail("parentheses are too deeply nested");
         }
         self.outer.push(self.flags);
+        self.size.open();
         self.assertion(text);
         Ok(())
     }
@@ -266,6 +291,7 @@ impl Reader<'_> {
             'p' | 'P' | 'X' | 'C' => return self.fail("this version has no support for \\P, \\p, and \\X"),
             '1'..='9' => self.numbered_reference(c),
             _ => {
+                self.size.atom();
                 let mut class = ByteClass::new();
                 if insert_class(&mut class, c) {
                     class.push_to(&mut self.out);
@@ -420,8 +446,8 @@ impl Reader<'_> {
         if negated {
             class.negate();
         }
+        self.atom("");
         class.push_to(&mut self.out);
-        self.repeatable = true;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! GNU's `\w \W \s \S \b \B \< \>`, back-references, quantifiers behind quantifiers. Errors have `regerror`'s
 //! words, for Postfix prints them. Deliberately not here: collating elements of more than one character.
 
-use super::{ByteClass, DEPTH_MAX, PatternError, PosixFlags, Translated, push_literal};
+use super::{ByteClass, DEPTH_MAX, PatternError, PosixFlags, Repetition, Translated, push_literal};
 
 struct Reader<'p> {
     text: &'p str,
@@ -18,13 +18,25 @@ struct Reader<'p> {
     fancy: bool,
     /// The length of `out` behind the last quantifier.
     quantified: usize,
+    size: Repetition,
 }
 
 pub(super) fn translate(text: &str, flags: PosixFlags) -> Result<Translated, PatternError> {
     let mut out = String::from(if flags.ignore_case { "(?i)" } else { "" });
     out.push_str(if flags.multi_line { "(?m)" } else { "" });
     let (open, closed) = (Vec::new(), vec![true]);
-    let mut reader = Reader { text, at: 0, flags, out, atom: None, open, closed, fancy: false, quantified: 0 };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        flags,
+        out,
+        atom: None,
+        open,
+        closed,
+        fancy: false,
+        quantified: 0,
+        size: Repetition::default(),
+    };
     while let Some(c) = reader.next() {
         reader.item(c)?;
     }
@@ -62,11 +74,13 @@ impl Reader<'_> {
     }
 
     fn atom(&mut self, text: &str) {
+        self.size.atom();
         self.atom = Some(self.out.len());
         self.out.push_str(text);
     }
 
     fn literal(&mut self, c: char) {
+        self.size.atom();
         self.atom = Some(self.out.len());
         push_literal(&mut self.out, c);
     }
@@ -128,6 +142,7 @@ impl Reader<'_> {
                     return self.fail("Regular expression too big");
                 }
                 self.open.push((self.out.len(), self.closed.len()));
+                self.size.open();
                 self.closed.push(false);
                 self.out.push('(');
                 self.atom = None;
@@ -160,6 +175,7 @@ impl Reader<'_> {
             *closed = true;
         }
         self.out.push(')');
+        self.size.close();
         self.atom = Some(start);
         Ok(())
     }
@@ -197,7 +213,7 @@ impl Reader<'_> {
         if low.is_empty() && high.is_empty() || least > most {
             return self.fail("Invalid content of \\{\\}");
         }
-        if most > 0x7fff {
+        if most > 0x7fff || !self.size.repeat(most) {
             return self.fail("Regular expression too big");
         }
         let upper = if high.is_empty() { String::new() } else { most.to_string() };
@@ -259,7 +275,8 @@ impl Reader<'_> {
                 continue;
             }
             let Some(low) = self.member()? else { return self.fail(UNMATCHED) };
-            let range = self.rest().starts_with('-') && !self.rest().starts_with("-]") && self.rest().len() > 1;
+            let range =
+                self.rest().starts_with('-') && !self.rest().starts_with("-]") && self.rest().len() > 1;
             if !range {
                 class.insert_char(low);
                 continue;
@@ -283,7 +300,7 @@ impl Reader<'_> {
                 class.remove(b'\n');
             }
         }
-        self.atom = Some(self.out.len());
+        self.atom("");
         class.push_to(&mut self.out);
         Ok(())
     }

@@ -4,9 +4,7 @@ use super::{Pattern, PerlFlags, PosixFlags};
 
 fn spans(pattern: &Pattern, text: &str) -> Vec<Option<String>> {
     let groups = pattern.find_groups(text.as_bytes()).expect("within limits").expect("a match");
-    (1..=pattern.group_count())
-        .map(|n| groups.span(n).map(|(from, to)| text[from..to].to_owned()))
-        .collect()
+    (1..=pattern.group_count()).map(|n| groups.span(n).map(|(from, to)| text[from..to].to_owned())).collect()
 }
 
 #[test]
@@ -138,7 +136,11 @@ fn perl_errors() {
         ("[a", "missing terminating ] for character class"),
         ("a\\", "\\ at end of pattern"),
     ] {
-        assert_eq!(Pattern::perl(pattern, PerlFlags::default()).expect_err(pattern).reason, reason, "{pattern}");
+        assert_eq!(
+            Pattern::perl(pattern, PerlFlags::default()).expect_err(pattern).reason,
+            reason,
+            "{pattern}"
+        );
     }
 }
 
@@ -146,5 +148,8 @@ fn perl_errors() {
 fn a_pattern_that_runs_away_is_stopped() {
     let pattern = Pattern::perl("^(?=(a+)+$)x", PerlFlags::default()).expect("compiles");
     let text = format!("{}b", "a".repeat(40));
-    assert!(pattern.is_match(text.as_bytes()).is_ok_and(|found| !found) || pattern.is_match(text.as_bytes()).is_err());
+    assert!(
+        pattern.is_match(text.as_bytes()).is_ok_and(|found| !found)
+            || pattern.is_match(text.as_bytes()).is_err()
+    );
 }

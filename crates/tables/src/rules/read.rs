@@ -63,7 +63,7 @@ impl<'s> Reading<'s> {
     }
 
     fn line(&mut self, line: &'s Line<'s>) {
-        let text = &*line.text;
+        let text = line.trimmed();
         if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             return self.rule(line, text);
         }
@@ -90,7 +90,12 @@ impl<'s> Reading<'s> {
                     Fault::Placed(text) => self.skip(line, text),
                     Fault::Bare(text) => {
                         let place = self.source.place(line);
-                        self.notices.push(Notice { code: LINE_SKIPPED, place, text: text.clone(), postfix: text });
+                        self.notices.push(Notice {
+                            code: LINE_SKIPPED,
+                            place,
+                            text: text.clone(),
+                            postfix: text,
+                        });
                     }
                 }
             }
@@ -154,23 +159,31 @@ impl<'s> Reading<'s> {
         let behind = body.get(end + delimiter.len_utf8()..).unwrap_or("");
         let length = behind.find(is_space).unwrap_or(behind.len());
         let (flags, rest) = behind.split_at_checked(length)?;
+        let flags = match self.syntax {
+            Syntax::Posix => posix_flags(flags).map(Flags::Posix),
+            Syntax::Perl => perl_flags(flags).map(Flags::Perl),
+        };
+        let flags = match flags {
+            Ok(flags) => flags,
+            Err(flag) => {
+                self.skip(line, format!("unknown regexp option \"{flag}\": skipping this rule"));
+                return None;
+            }
+        };
         Some(Head { negated, pattern: body.get(..end).unwrap_or(""), flags, rest })
     }
 
     fn compile(&mut self, line: &Line<'_>, head: &Head<'_>) -> Option<Pattern> {
-        let compiled = match self.syntax {
-            Syntax::Posix => posix_flags(head.flags).map(|flags| Pattern::posix(head.pattern, flags)),
-            Syntax::Perl => perl_flags(head.flags).map(|flags| Pattern::perl(head.pattern, flags)),
+        let compiled = match head.flags {
+            Flags::Posix(flags) => Pattern::posix(head.pattern, flags),
+            Flags::Perl(flags) => Pattern::perl(head.pattern, flags),
         };
         match compiled {
-            Err(flag) => self.skip(line, format!("unknown regexp option \"{flag}\": skipping this rule")),
-            Ok(Ok(pattern)) => return Some(pattern),
-            Ok(Err(PatternError { reason, offset })) => match (self.syntax, offset) {
-                (Syntax::Posix, _) | (Syntax::Perl, None) => self.skip(line, reason),
-                (Syntax::Perl, Some(at)) => {
-                    self.skip(line, format!("error in regex at offset {at}: {reason}"));
-                }
-            },
+            Ok(pattern) => return Some(pattern),
+            Err(PatternError { reason, offset: Some(at) }) if self.syntax == Syntax::Perl => {
+                self.skip(line, format!("error in regex at offset {at}: {reason}"));
+            }
+            Err(PatternError { reason, .. }) => self.skip(line, reason),
         }
         None
     }
@@ -180,8 +193,14 @@ impl<'s> Reading<'s> {
 struct Head<'t> {
     negated: bool,
     pattern: &'t str,
-    flags: &'t str,
+    flags: Flags,
     rest: &'t str,
+}
+
+#[derive(Clone, Copy)]
+enum Flags {
+    Posix(PosixFlags),
+    Perl(PerlFlags),
 }
 
 /// What follows the word `word`, in either case, where no letter or digit continues it.

@@ -50,10 +50,10 @@ impl Source {
         Place::new(&self.file, line.start, line.end)
     }
 
-    /// The logical lines, and a notice for each physical line that continues nothing.
+    /// The logical lines, and a notice for each that starts with white space.
     pub(crate) fn lines(&self) -> (Vec<Line<'_>>, Vec<Notice>) {
         let mut lines: Vec<Line<'_>> = Vec::new();
-        let mut notices = Vec::new();
+        let mut stray: Option<Line<'_>> = None;
         let mut start = 0;
         for (index, raw) in self.file.text.split_inclusive('\n').enumerate() {
             let from = start;
@@ -64,25 +64,37 @@ impl Source {
                 continue;
             }
             let end = from + raw.len();
+            let malformed = self.lossy && raw.contains(char::REPLACEMENT_CHARACTER);
+            let line = Line { number: index + 1, start: from, end, text: Cow::Borrowed(raw), malformed };
             if trimmed.len() == raw.len() {
-                let malformed = self.lossy && raw.contains(char::REPLACEMENT_CHARACTER);
-                lines.push(Line { number: index + 1, start: from, end, text: Cow::Borrowed(raw), malformed });
-            } else if let Some(line) = lines.last_mut() {
-                line.text.to_mut().push_str(raw);
-                line.end = end;
-                line.malformed |= self.lossy && raw.contains(char::REPLACEMENT_CHARACTER);
-            } else {
-                let place = Place::new(&self.file, from, end);
-                notices.push(Notice::stray_continuation(place, &self.file.path, raw));
+                lines.push(line);
+                continue;
+            }
+            match lines.last_mut().or(stray.as_mut()) {
+                Some(line) => {
+                    line.text.to_mut().push_str(raw);
+                    line.end = end;
+                    line.malformed |= malformed;
+                }
+                None => stray = Some(line),
             }
         }
-        for line in &mut lines {
-            let kept = line.text.trim_end_matches(is_space).len();
-            match &mut line.text {
-                Cow::Borrowed(text) => *text = text.get(..kept).unwrap_or(text),
-                Cow::Owned(text) => text.truncate(kept),
-            }
-        }
-        (lines, notices)
+        let notice =
+            |line: Line<'_>| Notice::stray_continuation(self.place(&line), &self.file.path, &line.text);
+        (lines, stray.map(notice).into_iter().collect())
     }
+}
+
+impl Line<'_> {
+    /// The text without white space at its end.
+    pub(crate) fn trimmed(&self) -> &str {
+        self.text.trim_end_matches(is_space)
+    }
+}
+
+/// `text` as Postfix logs it: a question mark for what doesn't print.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_control() || c == char::REPLACEMENT_CHARACTER { '?' } else { c })
+        .collect()
 }

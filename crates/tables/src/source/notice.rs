@@ -2,6 +2,7 @@
 //!
 //! The codes K03xx of this crate stand here.
 
+use super::printable;
 use config::{Diagnostic, Place};
 use std::path::Path;
 
@@ -47,7 +48,12 @@ impl Notice {
     }
 
     pub(crate) fn stray_continuation(place: Place, path: &Path, raw: &str) -> Notice {
-        let text = format!("logical line must not start with whitespace: \"{raw}\"");
+        const SHOWN_BYTES_MAX: usize = 30;
+        let shown = match raw.as_bytes().get(..SHOWN_BYTES_MAX) {
+            Some(head) if raw.len() > SHOWN_BYTES_MAX => format!("{}...", String::from_utf8_lossy(head)),
+            _ => raw.to_owned(),
+        };
+        let text = format!("logical line must not start with whitespace: \"{}\"", printable(&shown));
         let postfix = format!("{}: {text}", path.display());
         Notice { code: LINE_SKIPPED, place, text, postfix }
     }
