@@ -5,7 +5,9 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod address;
+pub mod header;
 pub mod host;
+pub mod message;
 pub mod now;
 pub mod queue_id;
 pub mod reply;

@@ -173,7 +173,8 @@ mod tests {
         for day in 0..80_000 {
             let now = Civil::at(Wall::from_seconds(day * DAY_S), 0);
             let next_day = now.day == last.day + 1 && now.month == last.month;
-            let next_month = now.day == 1 && (now.month == last.month + 1 || (now.month == 1 && last.month == 12));
+            let next_month =
+                now.day == 1 && (now.month == last.month + 1 || (now.month == 1 && last.month == 12));
             assert!(next_day || next_month, "{last:?} {now:?}");
             assert_eq!(now.weekday, (last.weekday + 1) % 7);
             last = now;

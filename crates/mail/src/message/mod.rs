@@ -1,0 +1,351 @@
+//! What becomes of a message's header on its way in: Postfix's cleanup(8), for mail from the network.
+//!
+//! Chunks go in (lines end with LF), chunks come out; never more than one header is held, and of that no more
+//! than `header_size_limit`. Hops are counted, `message_drop_headers` dropped, missing headers added where the
+//! client is one of `local_header_rewrite_clients`, and a blank line stands before text that is no header.
+//! Addresses in headers are not rewritten here, MIME structure is not looked at, nothing is looked up in
+//! header_checks. RFC 5322 §3.6, RFC 5321 §6.3 (loop detection); T1.13.
+
+mod received;
+#[cfg(test)]
+mod tests;
+
+pub use received::{Received, Security, delivery_headers};
+
+use crate::header::{Header, is_continuation};
+use crate::time::{self, Zone};
+use crate::{Address, Dsn, QueueId, Reply, Wall};
+
+/// cleanup's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanupSettings {
+    /// `header_size_limit`.
+    pub header_bytes_max: usize,
+    /// `hopcount_limit`.
+    pub hops_max: usize,
+    /// `message_drop_headers`, and `Resent-Bcc` with `Bcc`.
+    pub dropped: Vec<String>,
+    /// `cleanup_replace_stray_cr_lf`.
+    pub stray_cr: StrayCr,
+}
+
+/// What is done to a CR that ends no line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StrayCr {
+    /// It becomes a blank, in header and body (SMTP smuggling).
+    Replace,
+    /// It becomes a blank in headers only.
+    KeepInBody,
+}
+
+impl Default for CleanupSettings {
+    /// Postfix's defaults.
+    fn default() -> CleanupSettings {
+        let dropped = ["bcc", "content-length", "resent-bcc", "return-path"];
+        CleanupSettings {
+            header_bytes_max: 102_400,
+            hops_max: 50,
+            dropped: dropped.map(str::to_owned).to_vec(),
+            stray_cr: StrayCr::Replace,
+        }
+    }
+}
+
+/// The headers that are added where the message has none: `Message-Id:`, `Date:`, `From:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingHeaders {
+    message_id: String,
+    date: String,
+    from: String,
+}
+
+impl MissingHeaders {
+    /// For a client of `local_header_rewrite_clients`, or with `always_add_missing_headers`.
+    #[must_use]
+    pub fn new(id: &QueueId, wall: Wall, zone: &Zone, hostname: &str, sender: &Address) -> MissingHeaders {
+        let from = if sender.is_null() { "MAILER-DAEMON".to_owned() } else { sender.to_external() };
+        MissingHeaders {
+            message_id: format!("<{}.{id}@{hostname}>", time::compact(wall)),
+            date: time::rfc5322(wall, zone),
+            from,
+        }
+    }
+}
+
+/// What is known once the message has passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The id as cleanup logs it, the added one too: `message-id=<…>`.
+    pub message_id: Option<String>,
+    /// The same of a resent message: `resent-message-id=<…>`.
+    pub resent_message_id: Option<String>,
+    /// `Received:` headers, those not counted that were written before the first chunk.
+    pub received: usize,
+    /// It has been through too many hosts: to be refused with [`too_many_hops`].
+    pub too_many_hops: bool,
+}
+
+/// cleanup's answer to a mail loop.
+#[must_use]
+pub fn too_many_hops() -> Reply {
+    Reply { code: 554, dsn: Some(Dsn::new(5, 4, 0)), text: "Error: too many hops".to_owned() }
+}
+
+/// Which headers the message had.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    message_id: bool,
+    date: bool,
+    from: bool,
+    resent: bool,
+    resent_message_id: bool,
+    resent_date: bool,
+    resent_from: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing has come yet.
+    Start,
+    /// Between header lines.
+    Header,
+    /// Behind the header.
+    Body,
+}
+
+/// One message on its way.
+#[derive(Clone, Debug)]
+pub struct Cleanup {
+    settings: std::sync::Arc<CleanupSettings>,
+    missing: Option<MissingHeaders>,
+    state: State,
+    /// The physical line that has begun, at most `header_bytes_max` of it.
+    line: Vec<u8>,
+    /// The logical header so far, without its last line end.
+    header: Vec<u8>,
+    /// The header was cut: its further lines are dropped.
+    cut: bool,
+    seen: Seen,
+    summary: Summary,
+}
+
+impl Cleanup {
+    /// Begins a message. The caller has written what comes first (`PREPEND`ed headers, `Received:`).
+    #[must_use]
+    pub fn new(settings: std::sync::Arc<CleanupSettings>, missing: Option<MissingHeaders>) -> Cleanup {
+        Cleanup {
+            settings,
+            missing,
+            state: State::Start,
+            line: Vec::new(),
+            header: Vec::new(),
+            cut: false,
+            seen: Seen::default(),
+            summary: Summary::default(),
+        }
+    }
+
+    /// Takes a chunk, which may begin and end anywhere; appends to `out` what is ready.
+    pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        let mut rest = chunk;
+        while self.state != State::Body {
+            let Some(at) = rest.iter().position(|&b| b == b'\n') else {
+                self.begin_line(rest, out);
+                return;
+            };
+            let (line, behind) = rest.split_at(at);
+            self.begin_line(line, out);
+            rest = behind;
+            if self.state != State::Body {
+                rest = rest.get(1..).unwrap_or_default();
+                self.end_line(out);
+            }
+        }
+        self.body(rest, out);
+    }
+
+    /// The message has ended.
+    #[must_use]
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Summary {
+        if self.state != State::Body {
+            if !self.line.is_empty() {
+                self.end_line(out);
+            }
+            if self.state != State::Body {
+                self.end_header(out);
+            }
+        }
+        self.summary.too_many_hops = self.summary.received.saturating_add(1) >= self.settings.hops_max;
+        self.summary
+    }
+
+    /// Takes more of a header line.
+    fn begin_line(&mut self, part: &[u8], out: &mut Vec<u8>) {
+        let room = self.settings.header_bytes_max.saturating_sub(self.line.len());
+        let (fits, beyond) = part.split_at(room.min(part.len()));
+        self.line.extend_from_slice(fits);
+        if !beyond.is_empty() && !self.may_cut() {
+            // Too long for a header's name: this is text already.
+            self.start_body(out);
+            self.body(beyond, out);
+        }
+    }
+
+    /// Whether the begun line belongs to the header, so that what is too much of it is dropped.
+    fn may_cut(&self) -> bool {
+        (is_continuation(&self.line) && !self.header.is_empty())
+            || (self.state == State::Start && is_mailbox_line(&self.line))
+            || Header::parse(&self.line).is_some()
+    }
+
+    /// A header line is complete.
+    fn end_line(&mut self, out: &mut Vec<u8>) {
+        let is_first = self.state == State::Start;
+        self.state = State::Header;
+        let line = std::mem::take(&mut self.line);
+        if is_continuation(&line) && !self.header.is_empty() {
+            self.continue_header(&line);
+            return;
+        }
+        self.end_logical(out);
+        if line.is_empty() {
+            self.end_header(out);
+            self.state = State::Body;
+            out.push(b'\n');
+        } else if Header::parse(&line).is_some() {
+            self.header = line;
+        } else if is_first && is_mailbox_line(&line) {
+            out.extend_from_slice(b"X-Mailbox-Line: ");
+            push_line(&line, out);
+        } else {
+            self.line = line;
+            self.start_body(out);
+            self.body(b"\n", out);
+        }
+    }
+
+    fn continue_header(&mut self, line: &[u8]) {
+        let length = self.header.len().saturating_add(line.len()).saturating_add(1);
+        self.cut |= length > self.settings.header_bytes_max;
+        if !self.cut {
+            self.header.push(b'\n');
+            self.header.extend_from_slice(line);
+        }
+    }
+
+    /// Text comes where a header should be: ends the header, puts a blank line between, writes the begun line.
+    fn start_body(&mut self, out: &mut Vec<u8>) {
+        self.end_logical(out);
+        self.end_header(out);
+        self.state = State::Body;
+        out.push(b'\n');
+        let line = std::mem::take(&mut self.line);
+        self.body(&line, out);
+    }
+
+    fn body(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self.settings.stray_cr {
+            StrayCr::Replace => out.extend(bytes.iter().map(|&b| if b == b'\r' { b' ' } else { b })),
+            StrayCr::KeepInBody => out.extend_from_slice(bytes),
+        }
+    }
+
+    /// The logical header is complete.
+    fn end_logical(&mut self, out: &mut Vec<u8>) {
+        let text = std::mem::take(&mut self.header);
+        self.cut = false;
+        // What stands behind a NUL is cut off.
+        let text = text.split(|&b| b == 0).next().unwrap_or_default();
+        let Some(header) = Header::parse(text) else { return };
+        if self.settings.dropped.iter().any(|name| header.is(name)) {
+            return;
+        }
+        self.note(&header);
+        out.extend_from_slice(header.name.as_bytes());
+        out.push(b':');
+        push_line(header.value, out);
+    }
+
+    fn note(&mut self, header: &Header<'_>) {
+        let name = header.name.to_ascii_lowercase();
+        let seen = &mut self.seen;
+        seen.resent |= name.starts_with("resent-");
+        match name.as_str() {
+            "received" => self.summary.received = self.summary.received.saturating_add(1),
+            "date" => seen.date = true,
+            "from" => seen.from = true,
+            "message-id" => {
+                seen.message_id = true;
+                note_id(&mut self.summary.message_id, header);
+            }
+            "resent-date" => seen.resent_date = true,
+            "resent-from" => seen.resent_from = true,
+            "resent-message-id" => {
+                seen.resent_message_id = true;
+                note_id(&mut self.summary.resent_message_id, header);
+            }
+            _ => {}
+        }
+    }
+
+    /// All headers have come: adds those that are missing.
+    fn end_header(&mut self, out: &mut Vec<u8>) {
+        self.end_logical(out);
+        let Some(missing) = self.missing.take() else { return };
+        let seen = &self.seen;
+        let (prefix, had) = if seen.resent {
+            ("Resent-", [seen.resent_message_id, seen.resent_date, seen.resent_from])
+        } else {
+            ("", [seen.message_id, seen.date, seen.from])
+        };
+        let added = [("Message-Id", &missing.message_id), ("Date", &missing.date), ("From", &missing.from)];
+        for ((name, value), had) in added.into_iter().zip(had) {
+            if !had {
+                out.extend_from_slice(format!("{prefix}{name}: {value}\n").as_bytes());
+            }
+        }
+        let [had_id, ..] = had;
+        if !had_id {
+            let id =
+                if seen.resent { &mut self.summary.resent_message_id } else { &mut self.summary.message_id };
+            *id = Some(missing.message_id);
+        }
+    }
+}
+
+/// The first id that isn't empty counts.
+fn note_id(id: &mut Option<String>, header: &Header<'_>) {
+    let value = header.unfolded();
+    if id.is_none() && !value.is_empty() {
+        *id = Some(value);
+    }
+}
+
+/// `From joe Mon Jan 1 …`, what a mailbox file has before a message.
+fn is_mailbox_line(line: &[u8]) -> bool {
+    line.strip_prefix(b">").unwrap_or(line).starts_with(b"From ")
+}
+
+/// Writes header text and its line end, stray CRs as blanks.
+fn push_line(text: &[u8], out: &mut Vec<u8>) {
+    out.extend(text.iter().map(|&b| if b == b'\r' { b' ' } else { b }));
+    out.push(b'\n');
+}
+
+/// For fuzzers: however a message is cut into chunks, the same comes out.
+///
+/// # Panics
+/// Where it doesn't.
+pub fn fuzz_cleanup(message: &[u8], chunk: usize) {
+    let settings =
+        std::sync::Arc::new(CleanupSettings { header_bytes_max: 64, ..CleanupSettings::default() });
+    let run = |size: usize| {
+        let (mut cleanup, mut out) = (Cleanup::new(std::sync::Arc::clone(&settings), None), Vec::new());
+        for part in message.chunks(size.max(1)) {
+            cleanup.feed(part, &mut out);
+        }
+        let summary = cleanup.finish(&mut out);
+        (out, summary)
+    };
+    assert_eq!(run(message.len()), run(chunk), "chunks of {chunk} bytes");
+}
