@@ -89,3 +89,46 @@ fn class_bits(address: Ipv4Addr) -> u8 {
         _ => 32,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        #[track_caller]
+        fn check(style: &str, interfaces: &[&str], protocols: &[&str], expect: &str) {
+            let addresses =
+                [("127.0.0.1", 8), ("192.0.2.2", 25), ("::1", 128), ("fd00::2", 64), ("10.1.2.3", 16)];
+            let addresses = addresses
+                .map(|(address, prefix)| Interface { address: address.parse().expect("an address"), prefix });
+            let host = Host { hostname: "vm".to_owned(), addresses: addresses.to_vec() };
+            let owned = |words: &[&str]| -> Vec<String> { words.iter().map(|&w| w.to_owned()).collect() };
+            let (interfaces, protocols) = (owned(interfaces), owned(protocols));
+            let networks =
+                Networks { host: &host, style, interfaces: &interfaces, protocols: &protocols }.text();
+            assert_eq!(networks, expect, "{style}");
+        }
+        check("host", &["all"], &["ipv4"], "127.0.0.1/32 192.0.2.2/32 10.1.2.3/32");
+        check("subnet", &["all"], &["all"], "127.0.0.0/8 192.0.2.0/25 10.1.0.0/16 [::1]/128 [fd00::]/64");
+        check(
+            "class",
+            &["all"],
+            &["ipv4", "ipv6"],
+            "127.0.0.0/8 192.0.2.0/24 10.0.0.0/8 [::1]/128 [fd00::]/64",
+        );
+        check("subnet", &["loopback-only"], &["all"], "127.0.0.0/8 [::1]/128");
+        check("host", &["[::1]", "192.0.2.2"], &["all"], "192.0.2.2/32 [::1]/128");
+        check("subnet", &["all"], &["ipv6"], "[::1]/128 [fd00::]/64");
+    }
+
+    #[test]
+    fn names() {
+        let host = |name: &str| Host { hostname: name.to_owned(), addresses: Vec::new() };
+        assert_eq!(my_hostname(&host("vm"), None), "vm.localdomain");
+        assert_eq!(my_hostname(&host("vm"), Some("example.org")), "vm.example.org");
+        assert_eq!(my_hostname(&host("vm.example.com"), Some("example.org")), "vm.example.com");
+        assert_eq!(my_domain("a.b.c"), "b.c");
+        assert_eq!(my_domain("a"), "localdomain");
+    }
+}

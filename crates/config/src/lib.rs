@@ -26,4 +26,4 @@ pub use master_cf::{Endpoint, MasterCf, Override, Port, Role, Service, ServiceKi
 pub use names::check_names;
 pub use parameters::Parameters;
 pub use place::{Place, SourceFile, Spanned};
-pub use traced::{Traced, split_words};
+pub use traced::{Traced, split_words, unbraced};

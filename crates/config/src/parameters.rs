@@ -296,7 +296,10 @@ fn check(inner: &Inner, name: &str, diagnostics: &mut Vec<Diagnostic>) {
             );
             (108, "a time", help)
         }
-        _ => return,
+        _ => match of_few(name, text) {
+            Some((wanted, help)) => (109, wanted, help.to_owned()),
+            None => return,
+        },
     };
     let (code, wanted, help) = help;
     let default = inner.default(name).map(|text| inner.replaced(name, &text).0).unwrap_or_default();
@@ -307,6 +310,22 @@ fn check(inner: &Inner, name: &str, diagnostics: &mut Vec<Diagnostic>) {
         Diagnostic::error(code, place, format!("bad value of {name}: `{text}` is not {wanted}"))
             .help(format!("{help}; the default `{}` is in force", default.as_str())),
     );
+}
+
+/// What a text should have been, where only a few texts are right.
+fn of_few(name: &str, text: &str) -> Option<(&'static str, &'static str)> {
+    let mut words = text.split([',', ' ', '\t']).filter(|word| !word.is_empty());
+    match name {
+        "compatibility_level" => Level::parse(text)
+            .is_none()
+            .then_some(("a compatibility level", "write a level such as 2 or 3.6")),
+        "mynetworks_style" => (!matches!(text, "class" | "subnet" | "host"))
+            .then_some(("a style of networks", "write `host`, `subnet` or `class`")),
+        "inet_protocols" => (words.clone().next().is_none()
+            || !words.all(|w| matches!(w, "all" | "ipv4" | "ipv6")))
+        .then_some(("a list of protocols", "write `all`, `ipv4` or `ipv6`")),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -264,3 +264,14 @@ fn word_ranges(text: &str) -> Vec<Range<usize>> {
 pub fn split_words(text: Spanned<String>) -> Vec<Spanned<String>> {
     Traced::from_spanned(&text).words()
 }
+
+/// What stands inside the braces of `{ … }`, without the white space around it; `None` when `word` isn't braced.
+#[must_use]
+pub fn unbraced(word: &Spanned<String>) -> Option<Spanned<String>> {
+    let inner = word.value.strip_prefix('{')?.strip_suffix('}')?;
+    let mut inside = Traced::from_spanned(word).slice(1..1 + inner.len()).trim().spanned();
+    if inside.value.is_empty() {
+        inside.place = word.place.clone();
+    }
+    Some(inside)
+}

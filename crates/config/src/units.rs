@@ -82,3 +82,24 @@ impl Unit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        #[track_caller]
+        fn check(text: &str, unit: Unit, expect: Option<u64>) {
+            assert_eq!(parse_time(text, unit), expect.map(Duration::from_secs), "{text}");
+        }
+        check("300s", Unit::Day, Some(300));
+        check("5", Unit::Day, Some(5 * 86_400));
+        check("2H", Unit::Second, Some(7200));
+        check("1w", Unit::Second, Some(604_800));
+        check("0", Unit::Hour, Some(0));
+        for bad in ["", "s", "1.5h", "-1", "5 m", "5mm", "1h30m", "99999999999999999999", "99999d"] {
+            check(bad, Unit::Second, None);
+        }
+    }
+}

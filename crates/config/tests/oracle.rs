@@ -2,6 +2,8 @@
 //!
 //! Skipped with a printed reason where no postconf 3.7 is installed; with `CI` set that is a failure.
 
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test may fail, and says why it skips")]
+
 use config::{Compat, Host, Interface, MainCf, Parameters, SourceFile, registry};
 use std::collections::BTreeMap;
 use std::path::Path;

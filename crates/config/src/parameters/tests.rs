@@ -94,6 +94,110 @@ fn faults() {
     check("biff = maybe\n", &["main.cf:1:8: error[K0106]: bad value of biff"]);
     check("message_size_limit = 10M\n", &["main.cf:1:22: error[K0107]: bad value of message_size_limit"]);
     check("smtpd_timeout = 5 minutes\n", &["main.cf:1:17: error[K0108]: bad value of smtpd_timeout"]);
+    check("compatibility_level = x\n", &["main.cf:1:23: error[K0109]: bad value of compatibility_level"]);
+    check("mynetworks_style = lan\n", &["main.cf:1:20: error[K0109]: bad value of mynetworks_style"]);
+    check("inet_protocols = ipv5\n", &["main.cf:1:18: error[K0109]: bad value of inet_protocols"]);
+    check("v = ${{a} =~ {b} ? {c}}\n", &["main.cf:1:11: error[K0110]: \"==\" or"]);
+    check("v = ${{99999999999999999999} < {1} ? {c}}\n", &["main.cf:1:8: error[K0114]"]);
+    check("v = $nope x\n", &["main.cf:1:5: warning[K0113]: undefined parameter: nope"]);
+    check("v = ${lower{x}}\n", &["main.cf:1:12: error[K0115]"]);
+    check("v = a$\n", &["main.cf:1:6: error[K0110]: empty macro name"]);
+    check("a = 1\na = 2\n", &["main.cf:2:1: warning[K0104]: a overrides its earlier definition in line 1"]);
+    check("= b\n", &["main.cf:1:1: error[K0102]"]);
+    check("a b = c\n", &["main.cf:1:1: error[K0101]: missing `=` after the parameter name: `a b`"]);
     check("nonsense\n", &["main.cf:1:1: error[K0101]: missing `=`"]);
     check(" a = b\n", &["main.cf:1:1: warning[K0103]"]);
+}
+
+/// A value that can't be read leaves its default in force.
+#[test]
+fn types() {
+    let p = read(
+        "biff = maybe\nmessage_size_limit = 10M\nsmtpd_timeout = 5 min\nsoft_bounce = YES\nqueue_minfree = 7\n",
+    );
+    assert!(p.flag("biff") && p.flag("soft_bounce") && !p.flag("smtpd_helo_required") && !p.flag("nobody"));
+    assert_eq!((p.number("message_size_limit"), p.number("queue_minfree")), (10_240_000, 7));
+    assert_eq!(p.duration("smtpd_timeout"), Duration::from_secs(300));
+    assert_eq!(p.number("relay_destination_recipient_limit"), 50);
+    let p = read(
+        "address_verify_cache_cleanup_interval = 2\nmaximal_queue_lifetime = 3\nanvil_rate_time_unit = 3m\n",
+    );
+    assert_eq!(p.duration("address_verify_cache_cleanup_interval"), Duration::from_secs(7200));
+    assert_eq!(p.duration("maximal_queue_lifetime"), Duration::from_secs(3 * 86_400));
+    assert_eq!(p.duration("anvil_rate_time_unit"), Duration::from_secs(180));
+}
+
+#[test]
+fn stress() {
+    let p = read("");
+    assert_eq!(p.with_stress(true).duration("smtpd_timeout"), Duration::from_secs(10));
+    assert_eq!(p.with_stress(true).number("smtpd_hard_error_limit"), 1);
+    assert_eq!(p.with_stress(true).with_stress(false).number("smtpd_hard_error_limit"), 20);
+}
+
+/// An override holds for its listener alone, and its words keep their places.
+#[test]
+fn overrides() {
+    let p = read("mua = permit_sasl_authenticated, reject\nsmtpd_banner = main\n");
+    let text = "587 inet n - n - - smtpd\n  -o { smtpd_client_restrictions = a $mua } -o smtpd_timeout=x -o smtpd_banner=\n";
+    let (master, _) = crate::MasterCf::parse(&file(text));
+    let (own, diagnostics) = p.with_overrides(&master.services[0].overrides);
+    let found: Vec<u16> = diagnostics.iter().map(|d| d.code.0).collect();
+    assert_eq!(found, [108]);
+    let words = own.list("smtpd_client_restrictions");
+    let words: Vec<String> =
+        words.iter().map(|w| format!("{} {}:{}", w.value, w.place.line(), w.place.column())).collect();
+    assert_eq!(words, ["a 2:36", "permit_sasl_authenticated 1:7", "reject 1:34"]);
+    assert_eq!((own.text("smtpd_banner").value.as_str(), own.is_set("smtpd_banner")), ("", true));
+    assert_eq!(p.list("smtpd_client_restrictions"), []);
+    assert_eq!(p.text("smtpd_banner").value, "main");
+}
+
+#[test]
+fn words_of_one_place() {
+    let p = read("v = {a,\n# no\n b = c}, d\n  e\n");
+    let raw = p.raw("v").expect("v is defined");
+    let words = crate::split_words(raw);
+    let found: Vec<String> =
+        words.iter().map(|w| format!("{} {}:{}", w.value, w.place.line(), w.place.column())).collect();
+    assert_eq!(found, ["{a, b = c} 1:5", "d 3:10", "e 4:3"]);
+    // The braces off, the inside splits again with places.
+    let inner = crate::unbraced(&words[0]).expect("braces");
+    assert_eq!((inner.value.as_str(), inner.place.to_string()), ("a, b = c", "main.cf:1:6".to_owned()));
+    assert_eq!(crate::unbraced(&words[1]), None);
+    let places: Vec<String> = crate::split_words(inner).iter().map(|w| w.place.to_string()).collect();
+    assert_eq!(places, ["main.cf:1:6", "main.cf:3:2", "main.cf:3:4", "main.cf:3:6"]);
+}
+
+/// Defaults that depend on compatibility_level and on whose defaults are in force.
+#[test]
+fn levels() {
+    #[track_caller]
+    fn check(level: &str, name: &str, expect: &str) {
+        assert_eq!(
+            read(&format!("compatibility_level = {level}\n")).text(name).value,
+            expect,
+            "{name} at {level}"
+        );
+    }
+    check("0", "relay_domains", "vm.localdomain, localhost.localdomain, localhost");
+    check("2", "relay_domains", "");
+    check("0", "append_dot_mydomain", "yes");
+    check("1", "append_dot_mydomain", "no");
+    check("1", "mynetworks_style", "subnet");
+    check("0", "smtpd_relay_restrictions", "");
+    check(
+        "3.6",
+        "smtpd_relay_restrictions",
+        "permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination",
+    );
+    check("3.5", "respectful_logging", "no");
+    check("3.10", "smtp_tls_security_level", "");
+    check("3.11", "smtp_tls_security_level", "may");
+    let p = read("compatibility_level = 3.6\n");
+    assert!(p.compatibility_level_at_least("3.6") && p.compatibility_level_at_least("2"));
+    assert!(!p.compatibility_level_at_least("3.10"));
+    let old = Parameters::new(&MainCf::empty(), &Host::default(), Compat::V3_7).0;
+    assert_eq!(old.text("smtpd_forbid_bare_newline").value, "no");
+    assert_eq!(read("").text("smtpd_forbid_bare_newline").value, "normalize");
 }
