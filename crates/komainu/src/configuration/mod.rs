@@ -79,6 +79,12 @@ impl Configuration {
         files
     }
 
+    /// The `spawn` services of master.cf that have a UNIX-domain socket.
+    pub fn spawn_services(&self) -> impl Iterator<Item = &config::Service> {
+        let services = self.master.services.iter();
+        services.filter(|service| service.role() == Role::Spawn && service.kind == ServiceKind::Unix)
+    }
+
     /// The addresses of all listeners.
     #[must_use]
     pub fn listen_addresses(&self) -> Vec<SocketAddr> {

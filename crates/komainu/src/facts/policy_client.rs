@@ -5,6 +5,7 @@
 //! the service's try limit. T2.11, T2.15.
 
 use policy::{Answer, Endpoint, PolicyService};
+use rustix::fd::OwnedFd;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -30,17 +31,21 @@ struct Connection {
     requests: u32,
 }
 
+/// Starts the program behind a socket of master.cf's `spawn` services; `None` where there is none of that path.
+pub type Spawn = Box<dyn Fn(&str) -> Option<io::Result<OwnedFd>> + Send + Sync>;
+
 /// All connections to policy servers.
 pub struct PolicyServers {
     queue_directory: PathBuf,
+    spawn: Spawn,
     idle: Mutex<HashMap<String, Vec<Connection>>>,
 }
 
 impl PolicyServers {
     /// `unix:` paths are relative to `queue_directory`.
     #[must_use]
-    pub fn new(queue_directory: PathBuf) -> PolicyServers {
-        PolicyServers { queue_directory, idle: Mutex::default() }
+    pub fn new(queue_directory: PathBuf, spawn: Spawn) -> PolicyServers {
+        PolicyServers { queue_directory, spawn, idle: Mutex::default() }
     }
 
     /// Sends one request; the answer is the server's action, or why there is none.
@@ -101,7 +106,14 @@ impl PolicyServers {
                 stream.set_nodelay(true)?;
                 Stream::Inet(stream)
             }
-            Endpoint::Unix(path) => Stream::Unix(UnixStream::connect(self.queue_directory.join(path)).await?),
+            Endpoint::Unix(path) => match (self.spawn)(path) {
+                Some(started) => {
+                    let socket = std::os::unix::net::UnixStream::from(started?);
+                    socket.set_nonblocking(true)?;
+                    Stream::Unix(UnixStream::from_std(socket)?)
+                }
+                None => Stream::Unix(UnixStream::connect(self.queue_directory.join(path)).await?),
+            },
         };
         let now = Instant::now();
         Ok(Connection { stream, opened: now, idle_since: now, requests: 0 })
@@ -199,7 +211,7 @@ mod tests {
                 }
             }
         });
-        let servers = PolicyServers::new(PathBuf::from("/nonexistent"));
+        let servers = PolicyServers::new(PathBuf::from("/nonexistent"), Box::new(|_| None));
         for _ in 0..4 {
             let answer = servers.ask(&service, "request=smtpd_access_policy\n\n").await;
             assert_eq!(answer, Answer::Action("DUNNO x".into()));
@@ -209,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there() {
-        let servers = PolicyServers::new(PathBuf::from("/nonexistent"));
+        let servers = PolicyServers::new(PathBuf::from("/nonexistent"), Box::new(|_| None));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = service(listener.local_addr().unwrap().port());
         drop(listener);

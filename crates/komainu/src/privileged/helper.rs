@@ -4,6 +4,7 @@
 //! ids and no supplementary groups, on Linux a property of the thread) and takes root's back afterwards;
 //! the mail itself is copied, never looked at.
 
+use super::spawn;
 use super::wire::{self, Answer, MaildirRequest, Request};
 use crate::clock;
 use crate::configuration::{self, Configuration};
@@ -37,6 +38,7 @@ pub enum HelperError {
 struct Grants {
     paths: BTreeSet<PathBuf>,
     listeners: BTreeSet<SocketAddr>,
+    spawned: Vec<config::Service>,
     uid_min: u32,
     host: String,
 }
@@ -47,6 +49,7 @@ impl Grants {
         Grants {
             paths: configuration.files().into_iter().collect(),
             listeners: configuration.listen_addresses().into_iter().collect(),
+            spawned: configuration.spawn_services().cloned().collect(),
             uid_min: u32::try_from(configuration.parameters.number("virtual_minimum_uid")).unwrap_or(100).max(1),
             host: configuration.parameters.text("myhostname").value,
         }
@@ -87,6 +90,7 @@ pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
         let (answer, opened) = match (request, descriptor) {
             (Request::Open(path), _) => answer_with(open(Path::new(&path), &grants)),
             (Request::Listen(address), _) => answer_with(listen(&address, &grants)),
+            (Request::Spawn(path), _) => answer_with(spawn(&path, &grants)),
             (Request::Reload, _) => {
                 grants = Arc::new(Grants::read(config, compat));
                 (Answer::Done, None)
@@ -127,6 +131,12 @@ fn listen(address: &str, grants: &Grants) -> io::Result<OwnedFd> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "master.cf doesn't name this address"));
     }
     Ok(TcpListener::bind(address)?.into())
+}
+
+fn spawn(path: &str, grants: &Grants) -> io::Result<OwnedFd> {
+    let service = grants.spawned.iter().find(|service| spawn::socket_path(service) == path);
+    let service = service.ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no spawn service of this name"))?;
+    spawn::start(service, &std::fs::read_to_string("/etc/passwd")?)
 }
 
 fn deliver(job: &Job, grants: &Grants) -> Answer {

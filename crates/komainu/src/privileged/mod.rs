@@ -7,6 +7,7 @@
 
 mod helper;
 pub mod rights;
+pub mod spawn;
 mod wire;
 
 pub use helper::{HelperError, run};

@@ -20,16 +20,16 @@ use crate::deliver::manager::Routing;
 use crate::deliver::target::Targets;
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::hosts::Hosts;
-use crate::facts::policy_client::PolicyServers;
+use crate::facts::policy_client::{PolicyServers, Spawn};
 use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, dns::Resolver};
 use crate::live::Live;
 use crate::log::Log;
-use crate::privileged::Helper;
+use crate::privileged::{Answer, Helper, Request, spawn};
 use crate::session::{Service, Shared};
 use config::Parameters;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use store::{RealDisk, Spool};
 use tables::Sources;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,6 +59,7 @@ pub(crate) struct Generation {
     pub(crate) live: Arc<Live>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) found: Vec<config::Diagnostic>,
+    pub(crate) spawned: Vec<config::Service>,
     pub(crate) zones: Vec<policy::Zone>,
     pub(crate) dnsbl_health: bool,
     pub(crate) auto_reload: bool,
@@ -68,6 +69,7 @@ impl Generation {
     /// Compiles the tables and puts the parts together.
     pub(crate) fn new(mut configuration: Configuration, sources: &dyn Sources) -> Generation {
         let files = configuration.files();
+        let spawned = configuration.spawn_services().cloned().collect();
         let p = configuration.parameters.clone();
         let targets = Targets::compile(&p, &mut configuration.catalogue);
         let (live, found) = Live::compile(configuration.catalogue, sources);
@@ -99,11 +101,30 @@ impl Generation {
             live,
             files,
             found,
+            spawned,
             zones,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
         }
     }
+}
+
+/// The `spawn` services of the configuration in force.
+pub(crate) type Spawned = Arc<RwLock<Vec<config::Service>>>;
+
+/// Starts policy servers by master.cf's `spawn` lines: by the helper, or with our own rights.
+fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
+    let (spawned, helper) = (Arc::clone(spawned), helper.clone());
+    Box::new(move |path| {
+        let services = spawned.read().unwrap_or_else(PoisonError::into_inner);
+        let service = services.iter().find(|service| spawn::socket_path(service) == path)?;
+        let Some(helper) = &helper else { return Some(spawn::start(service, "")) };
+        Some(match tokio::task::block_in_place(|| helper.ask(&Request::Spawn(path.to_owned()), None)) {
+            (Answer::Done, Some(descriptor)) => Ok(descriptor),
+            (Answer::Temporary(text) | Answer::Permanent(text), _) => Err(std::io::Error::other(text)),
+            (Answer::Done, None) => Err(std::io::Error::other("the helper gave no socket")),
+        })
+    })
 }
 
 fn queue_settings(p: &Parameters) -> queue::Settings {
@@ -143,6 +164,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
         helper.listen().map_err(ServeError::Runtime)?;
     }
     let generation = Generation::new(configuration, &sources);
+    let spawned = Spawned::default();
     let spool = open_spool(&p, &state, &log)?;
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
     let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
@@ -151,7 +173,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let answers = Arc::new(Answers {
         names,
         health: ZoneHealth::default(),
-        policy_servers: PolicyServers::new(queue_directory),
+        policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper)),
     });
     let host = p.text("myhostname").value;
     let agents = Agents { spool: spool.clone(), helper: helper.clone(), host, scratch: state.clone() };
@@ -160,7 +182,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     manager.recover();
     tokio::spawn(manager.run());
     let shared = Arc::new(Shared { answers, spool: spool.clone(), log: log.clone(), queue });
-    let mut house = reload::House::new(options, shared, routing, helper, sockets);
+    let mut house = reload::House::new(options, shared, routing, (helper, spawned), sockets);
     house.open(generation);
     house.announce(&p);
     wait(&mut house).await;

@@ -5,7 +5,7 @@
 
 use super::listen::{self, Sockets};
 use super::start::{self, Options};
-use super::{Generation, watch, zones};
+use super::{Generation, Spawned, watch, zones};
 use crate::configuration::{HelperSources, has_errors};
 use crate::deliver::manager::Routing;
 use crate::privileged::{Helper, Request};
@@ -36,6 +36,7 @@ pub(super) struct House {
     shared: Arc<Shared>,
     routing: Arc<RwLock<Arc<Routing>>>,
     helper: Option<Helper>,
+    spawned: Spawned,
     sockets: Sockets,
     guests: listen::House,
     open: BTreeMap<SocketAddr, Open>,
@@ -54,7 +55,7 @@ impl House {
         options: Options,
         shared: Arc<Shared>,
         routing: Arc<RwLock<Arc<Routing>>>,
-        helper: Option<Helper>,
+        (helper, spawned): (Option<Helper>, Spawned),
         sockets: Sockets,
     ) -> House {
         House {
@@ -62,6 +63,7 @@ impl House {
             shared,
             routing,
             helper,
+            spawned,
             sockets,
             guests: listen::House::default(),
             open: BTreeMap::new(),
@@ -75,6 +77,7 @@ impl House {
     pub(super) fn open(&mut self, generation: Generation) {
         self.say_all(&generation.found);
         *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
+        self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
         let mut wanted: BTreeMap<SocketAddr, Service> = BTreeMap::new();
         for service in &generation.services {
             for address in &service.listener.addresses {

@@ -119,7 +119,7 @@ impl Session {
             recipient.address = self.rewritten(&recipient.original);
         }
         let (sender, done) = tokio::sync::oneshot::channel();
-        self.shared.spool.commit(incoming, &entry.encode(), move |stored| {
+        self.shared.spool.commit(incoming, entry.encode(), move |stored| {
             // A session that is gone lost its client; the message stays.
             let _ = sender.send(stored);
         });
