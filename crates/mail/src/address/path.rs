@@ -310,7 +310,7 @@ pub fn fuzz_path(bytes: &[u8]) {
         return;
     };
     // A domain is never quoted, so only what could be one comes back the same.
-    let domain_is_plain = address.domain().is_none_or(|domain| crate::host::is_hostname(domain));
+    let domain_is_plain = address.domain().is_none_or(crate::host::is_hostname);
     if domain_is_plain && !address.as_str().contains(['\t', '\r', '\n']) {
         let again =
             Address::parse_path(format!("<{}>", address.to_external()).as_bytes(), PathSyntax::Rfc822);

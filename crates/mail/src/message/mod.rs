@@ -10,7 +10,7 @@ mod received;
 #[cfg(test)]
 mod tests;
 
-pub use received::{Received, Security, delivery_headers};
+pub use received::{Protocol, Received, Security, delivery_headers};
 
 use crate::header::{Header, is_continuation};
 use crate::time::{self, Zone};
@@ -28,6 +28,9 @@ pub struct CleanupSettings {
     /// `cleanup_replace_stray_cr_lf`.
     pub stray_cr: StrayCr,
 }
+
+/// The pieces in which Postfix reads a very long line (`line_length_limit`).
+const RECORD_BYTES: usize = 2_048;
 
 /// What is done to a CR that ends no line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +126,7 @@ pub struct Cleanup {
     line: Vec<u8>,
     /// The logical header so far, without its last line end.
     header: Vec<u8>,
-    /// The header was cut: its further lines are dropped.
+    /// The logical header was too long: its further lines are dropped.
     cut: bool,
     seen: Seen,
     summary: Summary,
@@ -204,7 +207,7 @@ impl Cleanup {
         self.state = State::Header;
         let line = std::mem::take(&mut self.line);
         if is_continuation(&line) && !self.header.is_empty() {
-            self.continue_header(&line);
+            self.continue_header(until_nul(&line));
             return;
         }
         self.end_logical(out);
@@ -213,7 +216,7 @@ impl Cleanup {
             self.state = State::Body;
             out.push(b'\n');
         } else if Header::parse(&line).is_some() {
-            self.header = line;
+            self.header = until_nul(&line).to_vec();
         } else if is_first && is_mailbox_line(&line) {
             out.extend_from_slice(b"X-Mailbox-Line: ");
             push_line(&line, out);
@@ -224,12 +227,13 @@ impl Cleanup {
         }
     }
 
+    /// A line that has no room is dropped with all that follow it, a very long one is cut.
     fn continue_header(&mut self, line: &[u8]) {
-        let length = self.header.len().saturating_add(line.len()).saturating_add(1);
-        self.cut |= length > self.settings.header_bytes_max;
+        let room = self.settings.header_bytes_max.saturating_sub(self.header.len()).saturating_sub(1);
+        self.cut |= line.len().min(RECORD_BYTES) > room;
         if !self.cut {
             self.header.push(b'\n');
-            self.header.extend_from_slice(line);
+            self.header.extend(line.iter().take(room));
         }
     }
 
@@ -254,9 +258,7 @@ impl Cleanup {
     fn end_logical(&mut self, out: &mut Vec<u8>) {
         let text = std::mem::take(&mut self.header);
         self.cut = false;
-        // What stands behind a NUL is cut off.
-        let text = text.split(|&b| b == 0).next().unwrap_or_default();
-        let Some(header) = Header::parse(text) else { return };
+        let Some(header) = Header::parse(&text) else { return };
         if self.settings.dropped.iter().any(|name| header.is(name)) {
             return;
         }
@@ -311,6 +313,11 @@ impl Cleanup {
             *id = Some(missing.message_id);
         }
     }
+}
+
+/// What stands behind a NUL in a header line is cut off.
+fn until_nul(line: &[u8]) -> &[u8] {
+    line.split(|&b| b == 0).next().unwrap_or_default()
 }
 
 /// The first id that isn't empty counts.

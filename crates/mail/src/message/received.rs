@@ -5,6 +5,7 @@
 
 use crate::time::{self, Zone};
 use crate::{Address, QueueId, Wall, host};
+use std::fmt;
 use std::net::IpAddr;
 
 /// What smtpd knows of the connection and the transaction when it writes `Received:`.
@@ -24,12 +25,37 @@ pub struct Received<'a> {
     pub hostname: &'a str,
     /// `mail_name`.
     pub mail_name: &'a str,
-    /// `SMTP`, `ESMTP`, `ESMTPS` … ([`Received::protocol`]).
-    pub protocol: &'a str,
+    /// What stands behind `with`.
+    pub protocol: Protocol,
     /// The message's queue id.
     pub id: &'a QueueId,
     /// The one recipient; `None` where there are several.
     pub recipient: Option<&'a Address>,
+}
+
+/// The protocol as `with` names it (RFC 3848, RFC 6531): `ESMTPSA`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protocol {
+    /// The client said EHLO.
+    pub esmtp: bool,
+    /// The session is encrypted.
+    pub tls: bool,
+    /// The client logged in.
+    pub login: bool,
+    /// `MAIL` had `SMTPUTF8`.
+    pub smtputf8: bool,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol { esmtp: false, .. } => return f.write_str("SMTP"),
+            Protocol { smtputf8: true, .. } => "UTF8SMTP",
+            Protocol { .. } => "ESMTP",
+        })?;
+        f.write_str(if self.tls { "S" } else { "" })?;
+        f.write_str(if self.login { "A" } else { "" })
+    }
 }
 
 /// The lines that encryption and authentication add, each without line end, as they stand in parentheses.
@@ -44,16 +70,6 @@ pub struct Security<'a> {
 }
 
 impl Received<'_> {
-    /// The word behind `with` (RFC 3848, RFC 6531): `ESMTP` with an `S` for TLS and an `A` for AUTH.
-    #[must_use]
-    pub fn protocol(is_esmtp: bool, has_tls: bool, has_login: bool, smtputf8: bool) -> String {
-        if !is_esmtp {
-            return "SMTP".to_owned();
-        }
-        let base = if smtputf8 { "UTF8SMTP" } else { "ESMTP" };
-        format!("{base}{}{}", if has_tls { "S" } else { "" }, if has_login { "A" } else { "" })
-    }
-
     /// The whole header with its line ends.
     #[must_use]
     pub fn header(&self, wall: Wall, zone: &Zone) -> String {

@@ -59,6 +59,7 @@ fn mended_headers() {
     check("From x@y Mon\nSubject: x\n\nb\n", "X-Mailbox-Line: From x@y Mon\nSubject: x\n\nb\n");
     check(">From x@y Mon\nSubject: x\n\nb\n", "X-Mailbox-Line: >From x@y Mon\nSubject: x\n\nb\n");
     check("Subject: a\0b\n\nb\0c\n", "Subject: a\n\nb\0c\n");
+    check("A: x\0y\n z\0\nB: c\n\nb\n", "A: x\n z\nB: c\n\nb\n");
     check("A: x\ry\nB:\n\nb\n", "A: x y\nB:\n\nb\n");
     check(
         "Return-Path: <a@b>\nBcc: c@d,\n\te@f\ncontent-length: 5\nResent-Bcc: x\nTo: z\n\nb\n",
@@ -137,6 +138,10 @@ fn header_size_limit() {
     let (out, _) = clean(&format!("Subject: {}XYZ\nTo: z\n\nb\n", "a".repeat(102_390)), None, 999);
     assert_eq!(out.lines().next().map(str::len), Some(102_400));
     assert!(out.ends_with("X\nTo: z\n\nb\n"));
+    let (out, _) = clean(&format!("A: x\n {}zzzzzzzzzz\n w\nB: c\n\nb\n", "y".repeat(102_390)), None, 999);
+    assert!(out.ends_with("yzzzz\nB: c\n\nb\n"));
+    let long = format!("S: x\n {}\n {}\n short\nTo: z\n\nb\n", "y".repeat(102_000), "b".repeat(900));
+    assert!(clean(&long, None, 999).0.ends_with("yy\nTo: z\n\nb\n"));
     let long = format!("Su{}\nTo: z\n\nb\n", "a".repeat(110_000));
     assert_eq!(clean(&long, None, 999).0, format!("\n{long}"));
 }
@@ -189,7 +194,7 @@ fn received_headers() {
         security: Security::default(),
         hostname: "mx.our.example",
         mail_name: "Postfix",
-        protocol: "ESMTP",
+        protocol: Protocol { esmtp: true, ..Protocol::default() },
         id: &id,
         recipient: Some(&recipient),
     };
@@ -202,7 +207,7 @@ fn received_headers() {
          \tfor <u@vmbox.example>; Sun, 22 Nov 2026 02:45:35 +0000 (UTC)\n",
     );
     check(
-        Received { recipient: None, helo: Some("a(b)c"), protocol: "SMTP", ..plain.clone() },
+        Received { recipient: None, helo: Some("a(b)c"), protocol: Protocol::default(), ..plain.clone() },
         "Received: from a?b?c (c.example [192.0.2.7])\n\tby mx.our.example (Postfix) with SMTP id 556BE9900B1;\n\
          \tSun, 22 Nov 2026 02:45:35 +0000 (UTC)\n",
     );
