@@ -2,4 +2,5 @@
 //! and things to do. The program drives them.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod policy;
 pub mod smtp;

@@ -99,7 +99,7 @@ impl Server {
                 }
                 self.end_of_data(step);
             }
-            None => self.reply(step, Reply::new(250, Dsn::new(2, 0, 0), format!("Ok: {size} bytes"))),
+            None => self.succeed(step, Reply::new(250, Dsn::new(2, 0, 0), format!("Ok: {size} bytes"))),
         }
         true
     }
@@ -115,8 +115,9 @@ impl Server {
         }
         (transaction.chunks, transaction.content) = (Chunks::Failed, None);
         self.state.bare_newline = true;
-        self.warn(Note::BareNewline("BDAT content"));
+        self.warn(Note::BareNewline(if last { "END-OF-MESSAGE" } else { "BDAT content" }));
         if last {
+            self.place = "END-OF-MESSAGE";
             self.forget();
         }
         let reply = self.bare_newline_reply(code);

@@ -237,7 +237,7 @@ impl Server {
                 && (self.settings.allow_min_user || !address.as_str().starts_with('-'))
                 && !address.as_str().contains('\u{FFFD}')
         });
-        if address.is_none() {
+        if address.is_none() && words::is_balanced(text) {
             self.warn(Note::IllegalAddress { command, address: words::printable(text).into_owned() });
         }
         address

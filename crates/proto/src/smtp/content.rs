@@ -36,6 +36,8 @@ pub(super) struct Content {
     size: u64,
     /// The same, of whole lines.
     line_bytes: u64,
+    /// BDAT's bytes.
+    received: u64,
     /// Whether a line ended in a bare `<LF>`.
     bare_newline: bool,
     too_large: bool,
@@ -63,6 +65,7 @@ impl Content {
             after_crlf: true,
             size: 0,
             line_bytes: 0,
+            received: 0,
             bare_newline: false,
             too_large: false,
             chunk: Vec::new(),
@@ -79,6 +82,11 @@ impl Content {
     /// Content bytes in whole lines, as log lines count them.
     pub(super) fn line_bytes(&self) -> u64 {
         self.line_bytes
+    }
+
+    /// Bytes that came by BDAT.
+    pub(super) fn received(&self) -> u64 {
+        self.received
     }
 
     /// Whether `message_size_limit` was passed; content is thrown away from then on.
@@ -144,6 +152,7 @@ impl Content {
 
     /// BDAT's bytes: no dots, no end mark.
     pub(super) fn binary(&mut self, bytes: &[u8]) {
+        self.received = self.received.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.line == Line::Start {

@@ -76,7 +76,8 @@ impl fmt::Display for Counters {
         let (good, all) = self.total();
         for (name, good, all) in self.rows().chain([("commands", good, all)]) {
             write!(f, "{name}={good}")?;
-            if good != all {
+            // Postfix: a count of nothing is shown as 0/0.
+            if good != all || all == 0 {
                 write!(f, "/{all}")?;
             }
             if name != "commands" {

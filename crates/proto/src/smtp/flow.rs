@@ -62,6 +62,7 @@ impl Server {
         } else if !self.state.yielded && self.reads() && now.mono >= self.until {
             let place = self.where_().into_owned();
             self.actions.push_back(Action::Note(Note::Timeout(place)));
+            self.cut_short();
             let text = format!("{} Error: timeout exceeded", self.settings.hostname);
             self.hang_up(step, Reply::new(421, Dsn::new(4, 4, 2), text));
             return;
@@ -291,9 +292,20 @@ impl Server {
 
     /// The client went away.
     fn lost(&mut self) {
-        let place = self.where_().into_owned();
-        self.actions.push_back(Action::Note(Note::LostConnection(place)));
+        // After the end of a message a client may leave without a word, and many do.
+        if self.place != "END-OF-MESSAGE" {
+            let place = self.where_().into_owned();
+            self.warn(Note::LostConnection(place));
+        }
+        self.cut_short();
         self.close();
+    }
+
+    /// Content that will never be whole counts as a command that failed.
+    fn cut_short(&mut self) {
+        if matches!(self.mode, Mode::Data | Mode::Bdat { .. } | Mode::AuthResponse) {
+            self.done(false);
+        }
     }
 
     /// The end, with what was begun forgotten.

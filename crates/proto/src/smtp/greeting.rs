@@ -49,8 +49,10 @@ impl Server {
             return self.reply(step, Reply::plain(250, hostname));
         }
         let discarded = self.discarded();
-        if discarded != Keywords::NONE && !discarded.has(Keywords::SILENT) {
-            let names: Vec<String> = discarded.names().map(str::to_ascii_uppercase).collect();
+        // Postfix 3.7 says nothing either where ENHANCEDSTATUSCODES is among them.
+        let silent = discarded.has(Keywords::SILENT) || discarded.has(Keywords::ENHANCEDSTATUSCODES);
+        if discarded != Keywords::NONE && !silent {
+            let names: Vec<&str> = discarded.names().collect();
             self.warn(Note::DiscardedKeywords(names.join(" ")));
         }
         let lines = self.keyword_lines();

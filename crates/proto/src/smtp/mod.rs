@@ -261,9 +261,8 @@ impl Server {
     pub fn where_(&self) -> Cow<'static, str> {
         let content = self.transaction.as_ref().and_then(|t| t.content.as_ref());
         match content {
-            Some(content) if matches!(self.place, "DATA" | "BDAT") => {
-                Cow::Owned(format!("{} ({} bytes)", self.place, content.line_bytes()))
-            }
+            Some(content) if self.place == "DATA" => Cow::Owned(format!("DATA ({} bytes)", content.line_bytes())),
+            Some(content) if self.place == "BDAT" => Cow::Owned(format!("BDAT ({} bytes)", content.received())),
             _ => Cow::Borrowed(self.place),
         }
     }

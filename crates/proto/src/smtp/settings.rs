@@ -59,22 +59,23 @@ pub struct AuthSettings {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Keywords(u16);
 
-/// The keywords with their bits; names in Postfix's spelling.
-const KEYWORDS: [(&str, Keywords); 14] = [
-    ("8bitmime", Keywords::EIGHTBITMIME),
-    ("auth", Keywords::AUTH),
-    ("chunking", Keywords::CHUNKING),
-    ("dsn", Keywords::DSN),
-    ("enhancedstatuscodes", Keywords::ENHANCEDSTATUSCODES),
-    ("etrn", Keywords::ETRN),
-    ("pipelining", Keywords::PIPELINING),
-    ("silent-discard", Keywords::SILENT),
-    ("size", Keywords::SIZE),
-    ("smtputf8", Keywords::SMTPUTF8),
-    ("starttls", Keywords::STARTTLS),
-    ("verp", Keywords::XVERP),
-    ("vrfy", Keywords::VRFY),
-    ("xclient", Keywords::XCLIENT),
+/// The keywords with their bits, in the order in which Postfix logs them.
+const KEYWORDS: [(&str, Keywords); 15] = [
+    ("8BITMIME", Keywords::EIGHTBITMIME),
+    ("AUTH", Keywords::AUTH),
+    ("ETRN", Keywords::ETRN),
+    ("PIPELINING", Keywords::PIPELINING),
+    ("SIZE", Keywords::SIZE),
+    ("VERP", Keywords::XVERP),
+    ("VRFY", Keywords::VRFY),
+    ("XCLIENT", Keywords::XCLIENT),
+    ("XFORWARD", Keywords::XFORWARD),
+    ("STARTTLS", Keywords::STARTTLS),
+    ("ENHANCEDSTATUSCODES", Keywords::ENHANCEDSTATUSCODES),
+    ("DSN", Keywords::DSN),
+    ("SMTPUTF8", Keywords::SMTPUTF8),
+    ("CHUNKING", Keywords::CHUNKING),
+    ("SILENT-DISCARD", Keywords::SILENT),
 ];
 
 #[expect(missing_docs, reason = "each is the keyword of its name")]
@@ -102,9 +103,6 @@ impl Keywords {
     /// The keyword of that name in `smtpd_discard_ehlo_keywords`, in any letter case.
     #[must_use]
     pub fn named(name: &str) -> Option<Keywords> {
-        if name.eq_ignore_ascii_case("xforward") {
-            return Some(Keywords::XFORWARD);
-        }
         KEYWORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, bit)| bit)
     }
 
@@ -120,13 +118,12 @@ impl Keywords {
         self.0 & other.0 == other.0
     }
 
-    /// The names of the members, as Postfix logs discarded keywords: upper case, without `silent-discard`.
+    /// The names of the members, as Postfix logs them (the odd one included).
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         KEYWORDS
             .into_iter()
-            .chain([("xforward", Keywords::XFORWARD)])
             .filter(move |&(_, bit)| bit != Keywords::SILENT && self.has(bit))
-            .map(|(name, _)| name)
+            .map(|(name, bit)| if bit == Keywords::SMTPUTF8 { "EHLO_MASK_SMTPUTF8" } else { name })
     }
 }
 

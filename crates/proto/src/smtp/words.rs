@@ -30,6 +30,26 @@ pub(super) fn next_word(text: &str) -> Option<(&str, &str)> {
     Some((word, rest.trim_start_matches(is_space)))
 }
 
+/// Whether every quote and bracket that opens is closed. Where one isn't, Postfix refuses without a word in
+/// the log.
+pub(super) fn is_balanced(text: &str) -> bool {
+    let (mut quoted, mut bracketed, mut escaped) = (false, false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => {
+                escaped = false;
+                continue;
+            }
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            '<' if !quoted => bracketed = true,
+            '>' if !quoted => bracketed = false,
+            _ => {}
+        }
+    }
+    !quoted && !bracketed
+}
+
 /// White space in a command.
 pub(super) fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n' | '\x0b' | '\x0c')
@@ -78,8 +98,9 @@ pub(super) fn is_header_label(word: &str) -> bool {
 
 /// `text` with what can't be shown as `?`.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if text.chars().any(char::is_control) {
-        Cow::Owned(text.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
+    let unprintable = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+    if text.chars().any(unprintable) {
+        Cow::Owned(text.chars().map(|c| if unprintable(c) { '?' } else { c }).collect())
     } else {
         Cow::Borrowed(text)
     }

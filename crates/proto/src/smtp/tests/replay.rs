@@ -1,7 +1,8 @@
-//! Replays what clients sent to a real Postfix 3.7.11 and compares every reply line and stored body.
+//! Replays what clients sent to a real Postfix 3.7.11 and compares every reply line, stored body, and what was logged
+//! with the counters of the `disconnect` line.
 
 use crate::smtp::drive::{Drive, local_peer};
-use crate::smtp::{BareNewline, Keywords, Peer, Request, Settings, TlsLevel, Verdict};
+use crate::smtp::{BareNewline, Keywords, Note, Peer, Request, Settings, TlsLevel, Verdict};
 use mail::{Dsn, Reply};
 use std::sync::Arc;
 use std::time::Duration;
@@ -259,10 +260,41 @@ fn play(section: &Section<'_>) -> Option<(Vec<String>, Vec<String>)> {
                 let stored = unescape(text);
                 seen.push(if body == stored { format!("@ {text:?}") } else { format!("@ {body:?}") });
             }
+            "%" => expected.push(format!("% {text}")),
             _ => {}
         }
     }
+    if expected.iter().any(|line| line.starts_with("% ")) {
+        drive.hang_up();
+        drive.settle();
+        seen.extend(drive.notes.iter().map(|note| format!("% {}", logged(note))));
+        seen.push(format!("% disconnect {}", drive.server.counters()));
+    }
     Some((expected, seen))
+}
+
+/// A note as the record has it.
+fn logged(note: &Note) -> String {
+    match note {
+        Note::LostConnection(place) => format!("lost connection after {place} from CLIENT"),
+        Note::Timeout(place) => format!("timeout after {place} from CLIENT"),
+        Note::TooManyErrors(place) => format!("too many errors after {place} from CLIENT"),
+        Note::Pipelining { command, text } => {
+            format!("improper command pipelining after {command} from CLIENT: {text}")
+        }
+        Note::NonSmtpCommand(text) => format!("warning: non-SMTP command from CLIENT: {text}"),
+        Note::IllegalAddress { command, address } => {
+            format!("warning: Illegal address syntax from CLIENT in {command} command: {address}")
+        }
+        Note::BareNewline(place) => format!("reject {place}"),
+        Note::Rejected { command, .. } => format!("reject {command}"),
+        Note::LongRequest { limit, text } => format!("warning: CLIENT: request longer than {limit}: {text}..."),
+        Note::MalformedBdat(line) => format!("warning: ID: malformed BDAT command syntax from CLIENT: {line}"),
+        Note::BdatTooLarge => "warning: ID: BDAT request from CLIENT exceeds message size limit".to_owned(),
+        Note::QueueFileLimit => "warning: ID: queue file size limit exceeded".to_owned(),
+        Note::DiscardedKeywords(names) => format!("discarding EHLO keywords: {names}"),
+        Note::Warning(text) => format!("warning: {text}"),
+    }
 }
 
 /// Where we mean to differ, the record says why.
