@@ -71,10 +71,10 @@ fn master_cf() {
 fn bombs() {
     let doubling: String = (0..64).map(|i| format!("p{i} = $p{0}$p{0}\n", i + 1)).collect();
     config::fuzz::main_cf(format!("{doubling}p64 = 0123456789\n").as_bytes());
-    let deep = format!("v = {}{}\n", "${a?{".repeat(20_000), "}}".repeat(20_000));
+    let deep = format!("v = {}{}\n", "${a?{".repeat(2_000), "}}".repeat(2_000));
     config::fuzz::main_cf(format!("a = 1\n{deep}").as_bytes());
-    config::fuzz::main_cf(format!("a = {}\n", "$(".repeat(50_000)).as_bytes());
-    config::fuzz::main_cf(format!("a = {}\n", "$b ".repeat(20_000)).as_bytes());
+    config::fuzz::main_cf(format!("a = {}\n", "$(".repeat(5_000)).as_bytes());
+    config::fuzz::main_cf(format!("a = {}\n", "$b ".repeat(5_000)).as_bytes());
     config::fuzz::master_cf(format!("x inet n - n - - smtpd {}\n", "-o {".repeat(20_000)).as_bytes());
     config::fuzz::master_cf("x inet n - n - - smtpd\n".repeat(300).as_bytes());
 }

@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Parameter] = &[
         "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}",
     )
     .since("2.3"),
-    number("milter_protocol", "6").since("2.3"),
+    text("milter_protocol", "6").since("2.3"),
     list("milter_rcpt_macros", "i {rcpt_addr} {rcpt_host} {rcpt_mailer}").since("2.3"),
     list("milter_unknown_command_macros", "").since("2.3"),
     number("mime_boundary_length_limit", "2048").since("2.0"),
