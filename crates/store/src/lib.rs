@@ -5,11 +5,24 @@
 //! Files, states, and the argument why no crash loses a message: docs/internals/queue-states.md.
 //! T ids: none of its own; every T-point that accepts mail stands on it.
 
+mod committer;
+mod compact;
 pub mod disk;
 mod error;
+mod incoming;
+mod index;
+mod log;
+mod read;
+mod record;
+mod recover;
+mod scan;
 pub mod simdisk;
 pub mod spool;
 
 pub use disk::{Disk, RealDisk};
 pub use error::SpoolError;
-pub use spool::{Body, Incoming, Message, Report, Settings, Spool, SpoolReader, Usage};
+pub use incoming::Incoming;
+pub use read::{Body, Message};
+pub use record::fuzz as fuzz_records;
+pub use recover::Report;
+pub use spool::{Settings, Spool, SpoolReader, Step, SteppedSpool, Usage};

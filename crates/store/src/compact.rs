@@ -1,0 +1,134 @@
+//! Compaction: the oldest segment's live messages are written again at the head, so that the log stays
+//! under twice what lives in it and no deferred message pins a segment.
+//!
+//! A step is bounded, so that commits wait little. A message that can't be read is set aside in `corrupt/`
+//! and removed, or it would stop the log from ever going round. A disk that gives an error instead of bytes
+//! is believed to get better: nothing is dropped for that.
+
+use crate::error::SpoolError;
+use crate::log::{Log, Op, OpBody, OpKind};
+use crate::read::{Contents, Part, body_path, lock};
+use crate::record::{Kind, encode_meta};
+
+/// How urgent compaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    None,
+    /// When there is time.
+    Soon,
+    /// Before anything else is appended.
+    Now,
+}
+
+impl Log {
+    /// Whether the log is too large for what lives in it.
+    pub(crate) fn need(&self) -> Need {
+        let segment = self.segment_bytes as u64;
+        let size = segment * (self.sealed.len() as u64 + u64::from(self.active.is_some()));
+        let live = lock(&self.library.index).live_bytes();
+        if self.sealed.is_empty() {
+            Need::None
+        } else if size > 2 * live + 6 * segment {
+            Need::Now
+        } else if size > live + live / 2 + 3 * segment {
+            Need::Soon
+        } else {
+            Need::None
+        }
+    }
+
+    /// One step of housekeeping, moving about `budget` bytes; whether anything was done.
+    pub(crate) fn maintain(&mut self, budget: usize, set_aside: &mut Vec<String>) -> bool {
+        if self.release_freed() {
+            return true;
+        }
+        if self.need() == Need::None {
+            return false;
+        }
+        let Some(oldest) = self.sealed.front().map(|sealed| sealed.sequence) else { return false };
+        let (ops, progress) = self.gather(oldest, budget, set_aside);
+        if ops.is_empty() {
+            let before = self.sealed.len();
+            self.free_oldest();
+            return progress && self.sealed.len() < before;
+        }
+        let moved = self.commit(&ops).iter().any(Result::is_ok);
+        self.free_oldest();
+        moved
+    }
+
+    /// What can't wait: done before anything else is appended.
+    pub(crate) fn urgent_maintenance(&mut self, set_aside: &mut Vec<String>) {
+        while self.need() == Need::Now && self.maintain(1 << 20, set_aside) {}
+    }
+
+    /// What is to be moved out of a segment; whether anything there could be dealt with.
+    fn gather(&mut self, segment: u64, budget: usize, set_aside: &mut Vec<String>) -> (Vec<Op>, bool) {
+        let (mut ops, mut bytes, mut at) = (Vec::new(), 0, 0);
+        while bytes < budget {
+            let next = lock(&self.library.index).message_from(segment, at);
+            let Some((place, number)) = next else { break };
+            at = place.saturating_add(1);
+            match self.library.contents(number, Part::All) {
+                Ok(contents) => {
+                    let op = again(number, contents);
+                    bytes += op.total();
+                    ops.push(op);
+                }
+                Err(SpoolError::Corrupt(_)) => match self.put_aside(number) {
+                    Ok(line) => {
+                        set_aside.push(line);
+                        ops.push(Op::new(number, OpKind::Remove, Vec::new()));
+                    }
+                    Err(_) => return (Vec::new(), false),
+                },
+                Err(_) => return (Vec::new(), false),
+            }
+        }
+        (ops, true)
+    }
+
+    /// Copies a damaged message to `corrupt/`, durably.
+    fn put_aside(&self, number: u64) -> Result<String, SpoolError> {
+        let (place, segment, large) = {
+            let index = lock(&self.library.index);
+            let entry = index.messages.get(&number).ok_or(SpoolError::NotFound(number))?;
+            let segment = index.segments.get(&entry.message.segment).cloned();
+            (entry.message, segment, entry.file_bytes.is_some())
+        };
+        let mut bytes = vec![0; usize::try_from(place.bytes).unwrap_or(0)];
+        if let Some(segment) = segment {
+            let count = segment.file.read_at(&mut bytes, u64::from(place.at));
+            bytes.truncate(count.map_err(|error| SpoolError::io("read", "log", error))?);
+        }
+        let disk = &self.library.disk;
+        let path = format!("corrupt/{number:X}-{}-{}", place.segment, place.at);
+        write_aside(disk.as_ref(), &path, &bytes)?;
+        if large {
+            let _ = disk.rename(&body_path(number), &format!("corrupt/{number:X}-body"));
+        }
+        disk.sync_directory("corrupt").map_err(|error| SpoolError::io("flush", "corrupt", error))?;
+        Ok(format!("message {number:X} is damaged and was moved to {path}"))
+    }
+}
+
+/// Writes a file in `corrupt/`; one that is there from an interrupted attempt is replaced.
+pub(crate) fn write_aside(disk: &dyn crate::Disk, path: &str, bytes: &[u8]) -> Result<(), SpoolError> {
+    let _ = disk.remove(path);
+    let file = disk.create(path).map_err(|error| SpoolError::io("create", path, error))?;
+    let written = file.write_at(bytes, 0).and_then(|()| file.sync());
+    written.map_err(|error| SpoolError::io("write", path, error))
+}
+
+/// The same message once more.
+fn again(number: u64, contents: Contents) -> Op {
+    let Contents { header, envelope, notes, body } = contents;
+    let crc = header.body_crc;
+    let body = match header.kind {
+        Kind::LargeMessage => OpBody::File { size: header.extra, crc },
+        _ => OpBody::Inline { bytes: body, crc },
+    };
+    let count = u32::try_from(notes.len()).unwrap_or(u32::MAX);
+    Op::new(number, OpKind::Move(body, count), encode_meta(&envelope, &notes))
+}
+

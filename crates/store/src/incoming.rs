@@ -1,0 +1,147 @@
+//! A message under reception: memory up to `inline_bytes`, then a file of its own.
+//!
+//! The file's content and name are flushed when it is committed, not before; dropped without a commit, it is
+//! deleted. Memory held is bounded by `inline_bytes` whatever the client sends.
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::{SpoolError, is_no_room};
+use crate::read::body_path;
+use std::sync::Arc;
+
+/// How much is gathered before a write to the body file.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// A message under reception. Dropped without `commit`, it leaves nothing.
+pub struct Incoming {
+    disk: Arc<dyn Disk>,
+    number: u64,
+    inline_bytes: usize,
+    buffer: Vec<u8>,
+    hasher: crc32fast::Hasher,
+    size: u64,
+    file: Option<Arc<dyn DiskFile>>,
+    failed: Option<SpoolError>,
+    /// Whether the file is the spool's now.
+    handed_over: bool,
+}
+
+/// A finished body.
+pub(crate) enum Stored {
+    Inline { bytes: Vec<u8>, crc: u32 },
+    File { file: Arc<dyn DiskFile>, size: u64, crc: u32 },
+}
+
+impl Incoming {
+    pub(crate) fn new(disk: Arc<dyn Disk>, number: u64, inline_bytes: u32) -> Incoming {
+        Incoming {
+            disk,
+            number,
+            inline_bytes: usize::try_from(inline_bytes).unwrap_or(usize::MAX),
+            buffer: Vec::new(),
+            hasher: crc32fast::Hasher::new(),
+            size: 0,
+            file: None,
+            failed: None,
+            handed_over: false,
+        }
+    }
+
+    /// The message's number: unique, known at once, for the queue id.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Bytes written.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends to the body. A large body is written to its file from here (not flushed), which may block for
+    /// as long as the page cache takes.
+    ///
+    /// # Errors
+    /// When the file can't be made or written, `Full` for lack of room. The message can't be committed then.
+    pub fn write(&mut self, data: &[u8]) -> Result<(), SpoolError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.hasher.update(data);
+        self.size += data.len() as u64;
+        let done = self.append(data);
+        if let Err(error) = &done {
+            self.failed = Some(error.clone());
+        }
+        done
+    }
+
+    fn append(&mut self, data: &[u8]) -> Result<(), SpoolError> {
+        if self.file.is_none() {
+            if self.buffer.len() + data.len() <= self.inline_bytes {
+                self.buffer.extend_from_slice(data);
+                return Ok(());
+            }
+            let path = body_path(self.number);
+            let file = self.disk.create(&path).map_err(|error| SpoolError::io("create", &path, error))?;
+            self.file = Some(file);
+        }
+        if self.buffer.len() + data.len() >= WRITE_BYTES.min(self.inline_bytes.max(1)) {
+            self.spill()?;
+            if data.len() >= WRITE_BYTES {
+                return self.write_through(data, self.size - data.len() as u64);
+            }
+        }
+        self.buffer.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn spill(&mut self) -> Result<(), SpoolError> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let at = self.file_end();
+        self.write_through(&buffer, at)?;
+        self.buffer = buffer;
+        self.buffer.clear();
+        self.buffer.shrink_to(WRITE_BYTES);
+        Ok(())
+    }
+
+    fn file_end(&self) -> u64 {
+        self.file.as_ref().and_then(|file| file.size().ok()).unwrap_or(0)
+    }
+
+    fn write_through(&self, data: &[u8], at: u64) -> Result<(), SpoolError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.write_at(data, at).map_err(|error| body_error(self.number, error))
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<Stored, SpoolError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let crc = self.hasher.clone().finalize();
+        let Some(file) = self.file.clone() else {
+            return Ok(Stored::Inline { bytes: std::mem::take(&mut self.buffer), crc });
+        };
+        self.spill()?;
+        Ok(Stored::File { file, size: self.size, crc })
+    }
+
+    /// From now on the spool deletes the body file.
+    pub(crate) fn hand_over(&mut self) {
+        self.handed_over = true;
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if self.file.take().is_some() && !self.handed_over {
+            // Recovery deletes what stays.
+            let _ = self.disk.remove(&body_path(self.number));
+        }
+    }
+}
+
+pub(crate) fn body_error(number: u64, error: std::io::Error) -> SpoolError {
+    if is_no_room(&error) { SpoolError::Full } else { SpoolError::Body { number, source: Arc::new(error) } }
+}

@@ -1,0 +1,494 @@
+//! The log's writer: batches, rotation, slots. One thread owns it.
+//!
+//! The order of steps here is the argument of docs/internals/queue-states.md: a record is folded into the
+//! index after its flush succeeded, a failed flush is never asked for again, a freed slot is reused only when
+//! a durable header says that it is free. No threads and no clock here, so that every step can be simulated.
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::{SpoolError, is_no_room};
+use crate::incoming::body_error;
+use crate::index::{Index, Place, Segment};
+use crate::read::{Library, body_path, lock};
+use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, UNIT, round_up};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Spare slots that new messages leave for updates, removals and moves.
+const RESERVE: usize = 2;
+/// Spare slots that are kept; more are deleted.
+const SPARES_MAX: usize = 4;
+/// A batch is closed at this size; a larger record is a batch of its own.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// One record to be written.
+pub(crate) struct Op {
+    pub(crate) number: u64,
+    pub(crate) kind: OpKind,
+    pub(crate) meta: Vec<u8>,
+    pub(crate) meta_crc: u32,
+}
+
+/// What it is for.
+pub(crate) enum OpKind {
+    /// A new message.
+    Insert(OpBody),
+    /// A message written again by compaction, with this many notes.
+    Move(OpBody, u32),
+    Envelope,
+    Note,
+    Remove,
+}
+
+pub(crate) enum OpBody {
+    Inline { bytes: Vec<u8>, crc: u32 },
+    File { size: u64, crc: u32 },
+}
+
+impl Op {
+    pub(crate) fn new(number: u64, kind: OpKind, meta: Vec<u8>) -> Op {
+        let meta_crc = crc32fast::hash(&meta);
+        Op { number, kind, meta, meta_crc }
+    }
+
+    fn body(&self) -> Option<&OpBody> {
+        match &self.kind {
+            OpKind::Insert(body) | OpKind::Move(body, _) => Some(body),
+            _ => None,
+        }
+    }
+
+    fn inline(&self) -> &[u8] {
+        match self.body() {
+            Some(OpBody::Inline { bytes, .. }) => bytes,
+            _ => &[],
+        }
+    }
+
+    /// The record's length in the log.
+    pub(crate) fn total(&self) -> usize {
+        round_up(UNIT + self.meta.len() + self.inline().len(), UNIT)
+    }
+
+    /// How many spare slots must be left over by this.
+    fn reserve(&self) -> usize {
+        match self.kind {
+            OpKind::Insert(_) => RESERVE,
+            OpKind::Move(..) => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// One file of the log.
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    pub(crate) file: Arc<dyn DiskFile>,
+}
+
+/// A segment that is no longer written.
+pub(crate) struct Sealed {
+    pub(crate) sequence: u64,
+    pub(crate) slot: Slot,
+    pub(crate) poisoned: bool,
+}
+
+pub(crate) struct Active {
+    pub(crate) sequence: u64,
+    pub(crate) nonce: u64,
+    pub(crate) slot: Slot,
+    /// Where the next batch goes.
+    pub(crate) at: usize,
+    /// Not durable yet: what its header releases.
+    pub(crate) fresh: Option<Fresh>,
+}
+
+pub(crate) struct Fresh {
+    pub(crate) header: SegmentHeader,
+    pub(crate) releases: Vec<Sealed>,
+}
+
+/// The log's writer.
+pub(crate) struct Log {
+    pub(crate) library: Library,
+    pub(crate) segment_bytes: usize,
+    pub(crate) numbers: Arc<AtomicU64>,
+    pub(crate) active: Option<Active>,
+    /// Oldest first.
+    pub(crate) sealed: VecDeque<Sealed>,
+    /// Without live records; not to be touched before a newer header is durable.
+    pub(crate) freed: Vec<Sealed>,
+    pub(crate) spares: Vec<Slot>,
+    pub(crate) next_slot: u64,
+    pub(crate) last_sequence: u64,
+    pub(crate) next_batch: u64,
+    /// Failed flushes since the last one that succeeded.
+    pub(crate) failures: u32,
+    /// Body files of messages whose batch failed, deleted once that batch is void for good.
+    pub(crate) void_bodies: Vec<u64>,
+    pub(crate) buffer: Vec<u8>,
+}
+
+/// Records gathered for one flush.
+#[derive(Default)]
+struct Part {
+    /// Index of the operation, its record, where in the buffer, and how many notes it holds.
+    records: Vec<(usize, RecordHeader, usize, u32)>,
+}
+
+impl Log {
+    fn disk(&self) -> &Arc<dyn Disk> {
+        &self.library.disk
+    }
+
+    fn index(&self) -> std::sync::MutexGuard<'_, Index> {
+        lock(&self.library.index)
+    }
+
+    /// The largest record.
+    pub(crate) fn record_bytes_max(segment_bytes: usize) -> usize {
+        segment_bytes / 4
+    }
+
+    /// Writes all, with as few flushes as fit; gives each its result.
+    pub(crate) fn commit(&mut self, ops: &[Op]) -> Vec<Result<(), SpoolError>> {
+        let mut results: Vec<Result<(), SpoolError>> = Vec::with_capacity(ops.len());
+        let mut notes: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut new: BTreeSet<u64> = BTreeSet::new();
+        let mut part = Part::default();
+        self.buffer.clear();
+        for (i, op) in ops.iter().enumerate() {
+            let checked = self.check(op, &new);
+            let room = checked.and_then(|()| {
+                if self.buffer.len() >= BATCH_BYTES || !self.fits(op) {
+                    self.flush_part(&mut part, &mut results, ops);
+                    notes.clear(); // the index knows better now
+                }
+                if self.fits(op) { Ok(()) } else { self.rotate(op.reserve()) }
+            });
+            results.push(room.clone());
+            if room.is_ok() {
+                if op.body().is_some() {
+                    new.insert(op.number);
+                }
+                let ordinal = self.ordinal(op, &mut notes);
+                self.append(i, op, ordinal, &mut part);
+            } else {
+                self.forget_body(op, false);
+            }
+        }
+        self.flush_part(&mut part, &mut results, ops);
+        results
+    }
+
+    fn check(&self, op: &Op, new: &BTreeSet<u64>) -> Result<(), SpoolError> {
+        let limit = Log::record_bytes_max(self.segment_bytes);
+        let too_large = |size: usize| {
+            Err(SpoolError::TooLarge { size: size as u64, limit: limit as u64 })
+        };
+        if op.total() > limit && !matches!(op.kind, OpKind::Move(..)) {
+            return too_large(op.total());
+        }
+        if matches!(op.kind, OpKind::Insert(_)) {
+            return Ok(());
+        }
+        let index = self.index();
+        let Some(entry) = index.messages.get(&op.number) else {
+            return if new.contains(&op.number) { Ok(()) } else { Err(SpoolError::NotFound(op.number)) };
+        };
+        // Notes are written together with the body when the message is moved.
+        let grown = usize::try_from(entry.meta_bytes).unwrap_or(usize::MAX).saturating_add(op.total());
+        if matches!(op.kind, OpKind::Note) && grown > limit { too_large(grown) } else { Ok(()) }
+    }
+
+    fn fits(&self, op: &Op) -> bool {
+        let batch = round_up(self.buffer.len() + op.total(), BLOCK);
+        self.active.as_ref().is_some_and(|active| active.at + batch <= self.segment_bytes)
+    }
+
+    /// The ordinal of a note; other records set where the next one starts.
+    fn ordinal(&self, op: &Op, notes: &mut BTreeMap<u64, u32>) -> u32 {
+        match &op.kind {
+            OpKind::Note => {
+                let known = || self.index().messages.get(&op.number).map_or(0, crate::index::Entry::next_note);
+                let next = notes.entry(op.number).or_insert_with(known);
+                *next += 1;
+                *next - 1
+            }
+            OpKind::Envelope => {
+                notes.insert(op.number, 0);
+                0
+            }
+            OpKind::Insert(_) | OpKind::Move(..) | OpKind::Remove => 0,
+        }
+    }
+
+    fn append(&mut self, i: usize, op: &Op, ordinal: u32, part: &mut Part) {
+        let Some(active) = &self.active else { return };
+        let (kind, body_crc, extra, notes) = match &op.kind {
+            OpKind::Insert(OpBody::Inline { crc, .. }) => (Kind::Message, *crc, 0, 0),
+            OpKind::Insert(OpBody::File { size, crc }) => (Kind::LargeMessage, *crc, *size, 0),
+            OpKind::Move(OpBody::Inline { crc, .. }, notes) => (Kind::Message, *crc, 0, *notes),
+            OpKind::Move(OpBody::File { size, crc }, notes) => (Kind::LargeMessage, *crc, *size, *notes),
+            OpKind::Envelope => (Kind::Envelope, 0, 0, 0),
+            OpKind::Note => (Kind::Note, 0, u64::from(ordinal), 0),
+            OpKind::Remove => (Kind::Remove, 0, 0, 0),
+        };
+        let header = RecordHeader {
+            kind,
+            nonce: active.nonce,
+            batch: self.next_batch,
+            batch_at: u32::try_from(active.at).unwrap_or(u32::MAX),
+            number: op.number,
+            meta_bytes: u32::try_from(op.meta.len()).unwrap_or(u32::MAX),
+            meta_crc: op.meta_crc,
+            body_bytes: u32::try_from(op.inline().len()).unwrap_or(u32::MAX),
+            body_crc,
+            extra,
+        };
+        let start = self.buffer.len();
+        part.records.push((i, header, start, notes));
+        self.buffer.extend_from_slice(&header.encode());
+        self.buffer.extend_from_slice(&op.meta);
+        self.buffer.extend_from_slice(op.inline());
+        self.buffer.resize(start + op.total(), 0);
+    }
+
+    /// Writes and flushes what was gathered, then folds it into the index.
+    fn flush_part(&mut self, part: &mut Part, results: &mut [Result<(), SpoolError>], ops: &[Op]) {
+        let Part { records } = std::mem::take(part);
+        if records.is_empty() {
+            return;
+        }
+        let (segment, at) = self.active.as_ref().map_or((0, 0), |active| (active.sequence, active.at));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(round_up(buffer.len(), BLOCK), 0);
+        let written = self.write_batch(&buffer);
+        buffer.clear();
+        self.buffer = buffer;
+        if let Err(error) = written {
+            for (i, ..) in records {
+                if let (Some(result), Some(op)) = (results.get_mut(i), ops.get(i)) {
+                    *result = Err(error.clone());
+                    self.forget_body(op, true);
+                }
+            }
+            return;
+        }
+        let mut bodies = Vec::new();
+        let mut index = self.index();
+        for (_, header, start, notes) in records {
+            let place = Place {
+                segment,
+                at: u32::try_from(at + start).unwrap_or(u32::MAX),
+                bytes: u32::try_from(header.total()).unwrap_or(u32::MAX),
+            };
+            bodies.extend(index.apply(&header, place, notes));
+        }
+        drop(index);
+        for number in bodies {
+            let _ = self.disk().remove(&body_path(number)); // recovery deletes what stays
+        }
+    }
+
+    /// The body file of a message that is not going to be queued.
+    fn forget_body(&mut self, op: &Op, perhaps_on_disk: bool) {
+        if !matches!(op.kind, OpKind::Insert(OpBody::File { .. })) {
+            return;
+        }
+        if perhaps_on_disk {
+            self.void_bodies.push(op.number);
+        } else {
+            let _ = self.disk().remove(&body_path(op.number));
+        }
+    }
+
+    /// One flush: a new segment's header, and a batch (or none).
+    fn write_batch(&mut self, batch: &[u8]) -> Result<(), SpoolError> {
+        let Some(active) = self.active.as_mut() else { return Err(SpoolError::ReadOnly) };
+        let written = (|| {
+            if let Some(fresh) = &active.fresh {
+                active.slot.file.write_at(&fresh.header.encode(), 0)?;
+            }
+            if !batch.is_empty() {
+                active.slot.file.write_at(batch, active.at as u64)?;
+            }
+            active.slot.file.sync()
+        })();
+        if let Err(error) = written {
+            self.poison();
+            return Err(SpoolError::Write(Arc::new(error)));
+        }
+        active.at += batch.len();
+        let fresh = active.fresh.take();
+        self.next_batch += u64::from(!batch.is_empty());
+        self.failures = 0;
+        if let Some(fresh) = fresh {
+            self.release(fresh.releases);
+        }
+        Ok(())
+    }
+
+    /// A write or flush failed: nothing more is written to this segment, and what failed is void.
+    fn poison(&mut self) {
+        self.failures += 1;
+        let Some(active) = self.active.take() else { return };
+        let Active { sequence, slot, fresh, .. } = active;
+        let sealed = Sealed { sequence, slot, poisoned: true };
+        match fresh {
+            // Nothing in it was ever acknowledged; its successor won't name it.
+            Some(fresh) => {
+                self.freed.extend(fresh.releases);
+                self.freed.push(sealed);
+            }
+            None => self.sealed.push_back(sealed),
+        }
+    }
+
+    /// A durable header says that these segments are of the past.
+    pub(crate) fn release(&mut self, releases: Vec<Sealed>) {
+        for number in std::mem::take(&mut self.void_bodies) {
+            let _ = self.disk().remove(&body_path(number));
+        }
+        for Sealed { sequence, slot, poisoned } in releases {
+            self.index().drop_segment(sequence);
+            if poisoned || self.spares.len() >= SPARES_MAX {
+                let _ = self.disk().remove(&format!("log/{}", slot.name));
+            } else {
+                self.spares.push(slot);
+            }
+        }
+    }
+
+    /// Starts a new segment in another slot. Its header goes out with its first batch.
+    pub(crate) fn rotate(&mut self, reserve: usize) -> Result<(), SpoolError> {
+        if self.failures >= 2 {
+            return Err(SpoolError::ReadOnly);
+        }
+        let slot = self.take_slot(reserve)?;
+        if let Some(Active { sequence, slot, fresh, .. }) = self.active.take() {
+            let sealed = Sealed { sequence, slot, poisoned: false };
+            match fresh {
+                Some(fresh) => {
+                    self.freed.extend(fresh.releases);
+                    self.freed.push(sealed);
+                }
+                None => self.sealed.push_back(sealed),
+            }
+        }
+        self.begin_segment(slot);
+        Ok(())
+    }
+
+    pub(crate) fn begin_segment(&mut self, slot: Slot) {
+        self.free_oldest();
+        let previous = self.sealed.back().map_or(0, |sealed| sealed.sequence);
+        self.last_sequence += 1;
+        let header = SegmentHeader {
+            nonce: self.disk().random(),
+            sequence: self.last_sequence,
+            oldest: self.sealed.front().map_or(self.last_sequence, |sealed| sealed.sequence),
+            previous,
+            first_batch: self.next_batch,
+            next_number: self.numbers.load(Ordering::Relaxed),
+        };
+        let segment = Segment { file: Arc::clone(&slot.file), nonce: header.nonce };
+        self.index().segments.insert(header.sequence, segment);
+        let fresh = Some(Fresh { header, releases: std::mem::take(&mut self.freed) });
+        let (sequence, nonce) = (header.sequence, header.nonce);
+        self.active = Some(Active { sequence, nonce, slot, at: START, fresh });
+    }
+
+    /// Sets the oldest segments free as far as nothing lives in them.
+    pub(crate) fn free_oldest(&mut self) {
+        while let Some(sealed) = self.sealed.front() {
+            if self.index().live_in(sealed.sequence) > 0 {
+                break;
+            }
+            self.freed.extend(self.sealed.pop_front());
+        }
+    }
+
+    /// Releases freed segments by a header of their own, where they are many.
+    pub(crate) fn release_freed(&mut self) -> bool {
+        self.free_oldest();
+        // While another segment's header is still to be written, the next batch releases.
+        if self.freed.len() < 3 || self.active.as_ref().is_some_and(|active| active.fresh.is_some()) {
+            return false;
+        }
+        self.rotate(0).is_ok() && self.write_batch(&[]).is_ok()
+    }
+
+    fn take_slot(&mut self, reserve: usize) -> Result<Slot, SpoolError> {
+        while self.spares.len() <= reserve {
+            match self.create_slot() {
+                Ok(slot) => self.spares.push(slot),
+                Err(SpoolError::Full) if reserve > 0 => return Err(SpoolError::Full),
+                Err(error) => return self.spares.pop().ok_or(error),
+            }
+        }
+        self.spares.pop().ok_or(SpoolError::Full)
+    }
+
+    /// Makes spares up to the reserve, as far as there is room.
+    pub(crate) fn ensure_reserve(&mut self) {
+        while self.spares.len() < RESERVE {
+            let Ok(slot) = self.create_slot() else { break };
+            self.spares.push(slot);
+        }
+    }
+
+    /// A new slot, filled with zeros so that later writes neither need room nor change metadata.
+    pub(crate) fn create_slot(&mut self) -> Result<Slot, SpoolError> {
+        // Asked first, as filling the disk to its last byte would take others' room for a moment.
+        if self.disk().free_bytes().is_ok_and(|free| free < self.segment_bytes as u64) {
+            return Err(SpoolError::Full);
+        }
+        let name = format!("slot-{:06}", self.next_slot);
+        self.next_slot += 1;
+        let path = format!("log/{name}");
+        let disk = Arc::clone(self.disk());
+        let made = (|| {
+            let file = disk.create(&path)?;
+            let zeros = vec![0; self.segment_bytes.min(1 << 20)];
+            let mut at = 0;
+            while at < self.segment_bytes {
+                let piece = zeros.get(..zeros.len().min(self.segment_bytes - at)).unwrap_or(&zeros);
+                file.write_at(piece, at as u64)?;
+                at += piece.len();
+            }
+            file.sync()?;
+            disk.sync_directory("log")?;
+            Ok(file)
+        })();
+        match made {
+            Ok(file) => Ok(Slot { name, file }),
+            Err(error) => {
+                let _ = disk.remove(&path);
+                Err(SpoolError::io("create", &path, error))
+            }
+        }
+    }
+
+    /// Flushes the bodies of large messages and their names, before their records are written.
+    pub(crate) fn settle_bodies(
+        disk: &dyn Disk,
+        bodies: &[(u64, Arc<dyn DiskFile>)],
+    ) -> Vec<Result<(), SpoolError>> {
+        let flush = |(number, file): &(u64, Arc<dyn DiskFile>)| {
+            file.sync().map_err(|error| body_error(*number, error))
+        };
+        let mut results: Vec<Result<(), SpoolError>> = bodies.iter().map(flush).collect();
+        if !bodies.is_empty()
+            && let Err(error) = disk.sync_directory("body")
+        {
+            let full = is_no_room(&error);
+            let error = Arc::new(error);
+            for (result, (number, _)) in results.iter_mut().zip(bodies) {
+                let source = Arc::clone(&error);
+                *result = Err(if full { SpoolError::Full } else { SpoolError::Body { number: *number, source } });
+            }
+        }
+        results
+    }
+}

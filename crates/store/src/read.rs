@@ -1,0 +1,233 @@
+//! Reading queued messages, by the server and by a reader beside it.
+//!
+//! Reads go by the index to the file without holding its lock; nonce, number and checksums tell when the
+//! record moved meanwhile, and then the index is asked again. Nothing is cached, nothing is written.
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::SpoolError;
+use crate::index::{Entry, Index, Place, Segment};
+use crate::record::{Kind, RecordHeader, UNIT, decode_meta};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A queued message's envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its number.
+    pub number: u64,
+    /// The envelope of `commit`, or of the last `replace`.
+    pub envelope: Vec<u8>,
+    /// The notes since then, in order.
+    pub notes: Vec<Vec<u8>>,
+    /// The body's length in bytes.
+    pub body_bytes: u64,
+}
+
+/// A body being read: `read` until it gives 0. The checksum is known at the end only: an error of kind
+/// `InvalidData` there means that what was read before must not be delivered.
+pub struct Body {
+    source: Source,
+    size: u64,
+}
+
+enum Source {
+    Inline(io::Cursor<Vec<u8>>),
+    File { file: Arc<dyn DiskFile>, at: u64, hasher: crc32fast::Hasher, crc: u32 },
+}
+
+impl Body {
+    /// The length in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl io::Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (file, at, hasher, crc) = match &mut self.source {
+            Source::Inline(bytes) => return bytes.read(buffer),
+            Source::File { file, at, hasher, crc } => (file, at, hasher, *crc),
+        };
+        let left = usize::try_from(self.size.saturating_sub(*at)).unwrap_or(usize::MAX);
+        let wanted = left.min(buffer.len());
+        let Some(buffer) = buffer.get_mut(..wanted).filter(|buffer| !buffer.is_empty()) else {
+            return if left == 0 && hasher.clone().finalize() != crc { Err(damaged()) } else { Ok(0) };
+        };
+        let count = file.read_at(buffer, *at)?;
+        if count == 0 {
+            return Err(damaged());
+        }
+        hasher.update(buffer.get(..count).unwrap_or_default());
+        *at += count as u64;
+        // Told with the last bytes already, for a caller that counts them and doesn't ask for the end.
+        if *at == self.size && hasher.clone().finalize() != crc { Err(damaged()) } else { Ok(count) }
+    }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the message body doesn't match its checksum")
+}
+
+/// The path of a body file.
+pub(crate) fn body_path(number: u64) -> String {
+    format!("body/{number:X}")
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What reads a spool: its disk and index.
+#[derive(Clone)]
+pub(crate) struct Library {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) index: Arc<Mutex<Index>>,
+}
+
+/// How much of a message is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Envelope,
+    All,
+}
+
+/// A message as its records have it.
+pub(crate) struct Contents {
+    pub(crate) header: RecordHeader,
+    pub(crate) envelope: Vec<u8>,
+    pub(crate) notes: Vec<Vec<u8>>,
+    /// The inline body, where it was asked for.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Library {
+    pub(crate) fn message(&self, number: u64) -> Result<Message, SpoolError> {
+        let contents = self.contents(number, Part::Envelope)?;
+        let Contents { header, envelope, notes, .. } = contents;
+        let inline = header.kind == Kind::Message;
+        let body_bytes = if inline { u64::from(header.body_bytes) } else { header.extra };
+        Ok(Message { number, envelope, notes, body_bytes })
+    }
+
+    pub(crate) fn body(&self, number: u64) -> Result<Body, SpoolError> {
+        let Contents { header, body, .. } = self.contents(number, Part::All)?;
+        if header.kind == Kind::Message {
+            let size = u64::from(header.body_bytes);
+            return Ok(Body { source: Source::Inline(io::Cursor::new(body)), size });
+        }
+        let path = body_path(number);
+        let file = match self.disk.open(&path, Access::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let queued = lock(&self.index).messages.contains_key(&number);
+                return Err(if queued { SpoolError::Corrupt(number) } else { SpoolError::NotFound(number) });
+            }
+            Err(error) => return Err(SpoolError::io("open", &path, error)),
+        };
+        let hasher = crc32fast::Hasher::new();
+        Ok(Body { source: Source::File { file, at: 0, hasher, crc: header.body_crc }, size: header.extra })
+    }
+
+    /// Reads a message's records. Where they don't fit the index, it may have moved: look again.
+    pub(crate) fn contents(&self, number: u64, part: Part) -> Result<Contents, SpoolError> {
+        let mut former: Option<Entry> = None;
+        loop {
+            let (entry, segments) = {
+                let index = lock(&self.index);
+                let entry = index.messages.get(&number).ok_or(SpoolError::NotFound(number))?.clone();
+                let mut segments = index.segments.clone();
+                segments.retain(|sequence, _| entry_uses(&entry, *sequence));
+                (entry, segments)
+            };
+            if former.as_ref() == Some(&entry) {
+                return Err(SpoolError::Corrupt(number));
+            }
+            let read = |place: Place, part: Part| {
+                let segment = segments.get(&place.segment)?;
+                Some(read_record(segment, place, number, part))
+            };
+            match assemble(&entry, part, read) {
+                Some(Ok(contents)) => return Ok(contents),
+                Some(Err(error)) => return Err(SpoolError::io("read", "log", error)),
+                None => former = Some(entry),
+            }
+        }
+    }
+}
+
+fn entry_uses(entry: &Entry, segment: u64) -> bool {
+    entry.message.segment == segment
+        || entry.envelope.is_some_and(|place| place.segment == segment)
+        || entry.notes.iter().any(|place| place.segment == segment)
+}
+
+type Record = (RecordHeader, Vec<u8>);
+
+/// `None` where something doesn't fit.
+fn assemble(
+    entry: &Entry,
+    part: Part,
+    read: impl Fn(Place, Part) -> Option<io::Result<Option<Record>>>,
+) -> Option<io::Result<Contents>> {
+    let fetch = |place: Place, part: Part| -> Option<io::Result<Record>> {
+        match read(place, part)? {
+            Ok(record) => record.map(Ok),
+            Err(error) => Some(Err(error)),
+        }
+    };
+    let (header, record) = match fetch(entry.message, part)? {
+        Ok(found) => found,
+        Err(error) => return Some(Err(error)),
+    };
+    if !matches!(header.kind, Kind::Message | Kind::LargeMessage) {
+        return None;
+    }
+    let (mut envelope, mut notes) = decode_meta(header.meta(&record)?)?;
+    let body = if part == Part::All { header.body(&record)?.to_vec() } else { Vec::new() };
+    if let Some(place) = entry.envelope {
+        let (header, record) = match fetch(place, Part::All)? {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        envelope = header.meta(&record).filter(|_| header.kind == Kind::Envelope)?.to_vec();
+        notes.clear();
+    }
+    for place in &entry.notes {
+        let (header, record) = match fetch(*place, Part::All)? {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        notes.push(header.meta(&record).filter(|_| header.kind == Kind::Note)?.to_vec());
+    }
+    Some(Ok(Contents { header, envelope, notes, body }))
+}
+
+/// Reads one record; `Ok(None)` where it isn't the one that is looked for.
+fn read_record(segment: &Segment, place: Place, number: u64, part: Part) -> io::Result<Option<Record>> {
+    let size = usize::try_from(place.bytes).unwrap_or(0);
+    let at = u64::from(place.at);
+    let mut first = size;
+    if part == Part::Envelope {
+        // The header says how far the envelope goes; most go no further than this.
+        first = size.min(2048);
+    }
+    let mut record = vec![0; first];
+    if segment.file.read_at(&mut record, at)? < first {
+        return Ok(None);
+    }
+    let Some(header) = RecordHeader::decode(&record, segment.nonce) else { return Ok(None) };
+    if header.number != number || header.total() != size {
+        return Ok(None);
+    }
+    let wanted = UNIT + usize::try_from(header.meta_bytes).unwrap_or(0);
+    if part == Part::Envelope && wanted > first {
+        record.resize(wanted.min(size), 0);
+        let rest = record.get_mut(first..).unwrap_or_default();
+        let length = rest.len();
+        if segment.file.read_at(rest, at + first as u64)? < length {
+            return Ok(None);
+        }
+    }
+    Ok(Some((header, record)))
+}

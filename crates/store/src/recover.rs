@@ -1,0 +1,398 @@
+//! Opening a spool: finding the segments that count, folding them, setting damage aside, and making the
+//! last, perhaps unflushed batch durable before anything is based on it.
+//!
+//! Memory: one segment and the index. Steps as numbered in docs/internals/queue-states.md, "Recovery".
+
+use crate::compact::write_aside;
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::SpoolError;
+use crate::index::{Index, Place, Segment};
+use crate::log::{Fresh, Log, Sealed, Slot};
+use crate::read::{Library, body_path, lock};
+use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, decode_meta, round_up};
+use crate::scan::{Found, Scan, scan};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// The first message number: as many digits as an inode has, so that queue ids look as log tools expect.
+const FIRST_NUMBER: u64 = 0x10_0000;
+
+/// What recovery found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Messages queued.
+    pub messages: u64,
+    /// Segments read.
+    pub segments: u64,
+    /// Bytes of a torn, never acknowledged tail that were dropped.
+    pub torn_bytes: u64,
+    /// Unfinished body files that were deleted.
+    pub orphans: u64,
+    /// One line each about what was damaged and where it was put. Empty on a sound spool.
+    pub damage: Vec<String>,
+    /// Numbers of messages known to be damaged.
+    pub corrupt: Vec<u64>,
+}
+
+/// A slot with what its header says.
+struct Headed {
+    slot: Slot,
+    header: SegmentHeader,
+    capacity: usize,
+}
+
+/// What was read off the disk.
+pub(crate) struct Recovered {
+    pub(crate) library: Library,
+    pub(crate) report: Report,
+    /// Oldest first.
+    segments: VecDeque<Sealed>,
+    unused: Vec<(Slot, usize)>,
+    /// Slots without a legible header; suspicious where a segment is missing.
+    illegible: Vec<String>,
+    next_slot: u64,
+    last_sequence: u64,
+    /// The newest segment's last batch: its number, and its whole records.
+    last_batch: u64,
+    again: Vec<(RecordHeader, Vec<u8>)>,
+    next_number: u64,
+    /// Damaged segments, to be copied.
+    rotten: Vec<u64>,
+    orphans: Vec<u64>,
+}
+
+/// Makes the directories, and takes the lock.
+pub(crate) fn prepare(disk: &dyn Disk) -> Result<Box<dyn std::any::Any + Send + Sync>, SpoolError> {
+    for directory in ["log", "body", "corrupt"] {
+        disk.make_directory(directory).map_err(|error| SpoolError::io("make", directory, error))?;
+    }
+    let lock = disk.lock("lock").map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => SpoolError::InUse,
+        _ => SpoolError::io("lock", "lock", error),
+    })?;
+    disk.sync_directory("").map_err(|error| SpoolError::io("flush", "spool directory", error))?;
+    Ok(lock)
+}
+
+/// Reads a spool; changes nothing.
+pub(crate) fn read_spool(disk: Arc<dyn Disk>, access: Access) -> Result<Recovered, SpoolError> {
+    let library = Library { disk, index: Arc::new(Mutex::new(Index::default())) };
+    let mut recovered = Recovered {
+        library,
+        report: Report::default(),
+        segments: VecDeque::new(),
+        unused: Vec::new(),
+        illegible: Vec::new(),
+        next_slot: 1,
+        last_sequence: 0,
+        last_batch: 1,
+        again: Vec::new(),
+        next_number: FIRST_NUMBER,
+        rotten: Vec::new(),
+        orphans: Vec::new(),
+    };
+    let headed = recovered.read_headers(access)?;
+    let chain = recovered.chain(headed);
+    recovered.fold(chain)?;
+    recovered.check_bodies()?;
+    let Recovered { library, report, .. } = &mut recovered;
+    report.messages = lock(&library.index).messages.len() as u64;
+    Ok(recovered)
+}
+
+impl Recovered {
+    fn disk(&self) -> &Arc<dyn Disk> {
+        &self.library.disk
+    }
+
+    fn read_headers(&mut self, access: Access) -> Result<BTreeMap<u64, Headed>, SpoolError> {
+        let mut headed = BTreeMap::new();
+        let names = self.disk().list("log").map_err(|error| SpoolError::io("list", "log", error))?;
+        for name in names {
+            let number: Option<u64> = name.strip_prefix("slot-").and_then(|number| number.parse().ok());
+            let Some(number) = number else { continue };
+            self.next_slot = self.next_slot.max(number.saturating_add(1));
+            let path = format!("log/{name}");
+            let io = |error| SpoolError::io("read", &path, error);
+            let file = self.disk().open(&path, access).map_err(io)?;
+            let capacity = usize::try_from(file.size().map_err(io)?).unwrap_or(usize::MAX);
+            let mut bytes = vec![0; START];
+            let count = file.read_at(&mut bytes, 0).map_err(io)?;
+            bytes.truncate(count);
+            let slot = Slot { name, file };
+            match SegmentHeader::decode(&bytes) {
+                Some(header) => {
+                    headed.insert(header.sequence, Headed { slot, header, capacity });
+                }
+                None => {
+                    if bytes.iter().any(|byte| *byte != 0) {
+                        self.illegible.push(slot.name.clone());
+                    }
+                    self.unused.push((slot, capacity));
+                }
+            }
+        }
+        Ok(headed)
+    }
+
+    /// The segments that count, oldest first: from the newest backwards, as each names the one before.
+    fn chain(&mut self, mut headed: BTreeMap<u64, Headed>) -> Vec<Headed> {
+        let Some(newest) = headed.last_key_value().map(|(_, newest)| newest.header) else {
+            return Vec::new();
+        };
+        self.last_sequence = newest.sequence;
+        let mut chain = Vec::new();
+        let mut next = newest.sequence;
+        while next >= newest.oldest && next > 0 {
+            let Some(segment) = headed.remove(&next) else {
+                self.report.damage.push(format!("segment {next} of the log is missing or illegible"));
+                // Go on with the next older one that is there.
+                let Some(older) = headed.range(newest.oldest..next).next_back() else { break };
+                next = *older.0;
+                continue;
+            };
+            next = segment.header.previous.min(segment.header.sequence.saturating_sub(1));
+            chain.push(segment);
+        }
+        chain.reverse();
+        self.unused.extend(headed.into_values().map(|segment| (segment.slot, segment.capacity)));
+        chain
+    }
+
+    fn fold(&mut self, chain: Vec<Headed>) -> Result<(), SpoolError> {
+        let ends: Vec<Option<u64>> =
+            chain.iter().skip(1).map(|next| Some(next.header.first_batch)).chain([None]).collect();
+        for (segment, end) in chain.into_iter().zip(ends) {
+            let Headed { slot, header, capacity } = segment;
+            let mut bytes = vec![0; capacity];
+            let path = format!("log/{}", slot.name);
+            let count = slot.file.read_at(&mut bytes, 0).map_err(|error| SpoolError::io("read", &path, error))?;
+            bytes.truncate(count);
+            let found = scan(&bytes, header.nonce, header.first_batch, end);
+            self.next_number = self.next_number.max(header.next_number);
+            let here = Segment { file: Arc::clone(&slot.file), nonce: header.nonce };
+            lock(&self.library.index).segments.insert(header.sequence, here);
+            self.fold_records(header.sequence, &bytes, &found);
+            self.note_damage(header.sequence, &found);
+            if end.is_none() {
+                self.last_batch = found.last_batch.unwrap_or(header.first_batch);
+                self.keep_last_batch(&bytes, &found);
+            }
+            self.report.segments += 1;
+            self.segments.push_back(Sealed { sequence: header.sequence, slot, poisoned: false });
+        }
+        Ok(())
+    }
+
+    fn fold_records(&mut self, segment: u64, bytes: &[u8], found: &Scan) {
+        let mut index = lock(&self.library.index);
+        for Found { at, header, whole } in &found.records {
+            self.next_number = self.next_number.max(header.number.saturating_add(1));
+            if !whole {
+                continue;
+            }
+            let place = Place {
+                segment,
+                at: u32::try_from(*at).unwrap_or(u32::MAX),
+                bytes: u32::try_from(header.total()).unwrap_or(u32::MAX),
+            };
+            index.apply(header, place, note_count(header, bytes.get(*at..).unwrap_or_default()));
+        }
+    }
+
+    fn note_damage(&mut self, segment: u64, found: &Scan) {
+        self.report.torn_bytes += found.torn_bytes as u64;
+        self.report.corrupt.extend(&found.corrupt);
+        for (from, to) in &found.rotten {
+            let line = format!("segment {segment} of the log is damaged from byte {from} to {to}");
+            self.report.damage.push(line);
+        }
+        for number in &found.corrupt {
+            self.report.damage.push(format!("a record of message {number:X} is damaged"));
+        }
+        if !found.rotten.is_empty() {
+            self.rotten.push(segment);
+        }
+    }
+
+    fn keep_last_batch(&mut self, bytes: &[u8], found: &Scan) {
+        let last = found.records.iter().filter(|record| record.whole && record.header.batch == self.last_batch);
+        for Found { at, header, .. } in last {
+            let record = bytes.get(*at..*at + header.total()).unwrap_or_default();
+            self.again.push((*header, record.to_vec()));
+        }
+    }
+
+    /// Which body files are missing or of no use.
+    fn check_bodies(&mut self) -> Result<(), SpoolError> {
+        let names = self.disk().list("body").map_err(|error| SpoolError::io("list", "body", error))?;
+        let mut there: Vec<u64> =
+            names.iter().filter_map(|name| u64::from_str_radix(name, 16).ok()).collect();
+        there.sort_unstable();
+        let wanted: Vec<(u64, u64)> = {
+            let index = lock(&self.library.index);
+            let large = index.messages.iter().filter_map(|(number, entry)| Some((*number, entry.file_bytes?)));
+            large.collect()
+        };
+        for (number, size) in &wanted {
+            let found = match there.binary_search(number) {
+                Ok(_) => self.disk().open(&body_path(*number), Access::Read).and_then(|file| file.size()).ok(),
+                Err(_) => None,
+            };
+            if found != Some(*size) {
+                let state = found.map_or("missing".to_owned(), |found| format!("{found} bytes long"));
+                self.report.damage.push(format!("the body of message {number:X} ({size} bytes) is {state}"));
+                self.report.corrupt.push(*number);
+            }
+        }
+        self.orphans =
+            there.into_iter().filter(|number| wanted.binary_search_by_key(number, |(n, _)| *n).is_err()).collect();
+        Ok(())
+    }
+
+    /// Steps 3 to 5: from here on things are changed.
+    pub(crate) fn into_log(mut self, segment_bytes: usize) -> Result<(Log, Report), SpoolError> {
+        self.set_damage_aside()?;
+        let Recovered { library, report, segments, unused, again, .. } = self;
+        let mut log = Log {
+            library,
+            segment_bytes,
+            numbers: Arc::new(AtomicU64::new(self.next_number)),
+            active: None,
+            sealed: segments,
+            freed: Vec::new(),
+            spares: Vec::new(),
+            next_slot: self.next_slot,
+            last_sequence: self.last_sequence,
+            next_batch: self.last_batch,
+            failures: 0,
+            void_bodies: Vec::new(),
+            buffer: Vec::new(),
+        };
+        for (slot, capacity) in unused {
+            if capacity == segment_bytes {
+                log.spares.push(slot);
+            } else {
+                let path = format!("log/{}", slot.name);
+                log.library.disk.remove(&path).map_err(|error| SpoolError::io("remove", &path, error))?;
+            }
+        }
+        log.begin_again(again)?;
+        let mut set_aside = Vec::new();
+        while log.maintain(1 << 20, &mut set_aside) {}
+        log.ensure_reserve();
+        Ok((log, report))
+    }
+
+    fn set_damage_aside(&mut self) -> Result<(), SpoolError> {
+        let disk = Arc::clone(self.disk());
+        for sequence in std::mem::take(&mut self.rotten) {
+            let Some(sealed) = self.segments.iter().find(|sealed| sealed.sequence == sequence) else { continue };
+            let path = format!("corrupt/segment-{sequence}");
+            write_aside(disk.as_ref(), &path, &whole_file(&sealed.slot)?)?;
+            self.report.damage.push(format!("segment {sequence} was copied to {path}"));
+        }
+        let damaged = !self.report.damage.is_empty();
+        if damaged {
+            for name in std::mem::take(&mut self.illegible) {
+                self.unused.retain(|(slot, _)| slot.name != name);
+                let to = format!("corrupt/{name}");
+                disk.rename(&format!("log/{name}"), &to).map_err(|error| SpoolError::io("move", &to, error))?;
+                self.report.damage.push(format!("log/{name} is illegible and was moved to {to}"));
+            }
+        }
+        for number in std::mem::take(&mut self.orphans) {
+            let path = body_path(number);
+            let done = if damaged {
+                let to = format!("corrupt/{number:X}-body");
+                self.report.damage.push(format!("{path} belongs to no message and was moved to {to}"));
+                disk.rename(&path, &to)
+            } else {
+                self.report.orphans += 1;
+                disk.remove(&path)
+            };
+            done.map_err(|error| SpoolError::io("clear", &path, error))?;
+        }
+        if damaged {
+            disk.sync_directory("corrupt").map_err(|error| SpoolError::io("flush", "corrupt", error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Log {
+    /// A new segment that begins with the former one's last batch, durable when this returns: first the
+    /// records, then the header that makes the former ones void.
+    fn begin_again(&mut self, again: Vec<(RecordHeader, Vec<u8>)>) -> Result<(), SpoolError> {
+        let slot = match self.spares.pop() {
+            Some(slot) => slot,
+            None => self.create_slot()?,
+        };
+        if let Some(newest) = self.sealed.back() {
+            // Its header says which slots are spare; it must be durable before one of them is written.
+            newest.slot.file.sync().map_err(|error| SpoolError::io("flush", "log", error))?;
+        }
+        self.begin_segment(slot);
+        let Some(mut active) = self.active.take() else { return Err(SpoolError::ReadOnly) };
+        let mut batch = Vec::new();
+        let mut records = Vec::new();
+        for (mut header, record) in again {
+            let notes = note_count(&header, &record);
+            (header.nonce, header.batch) = (active.nonce, self.next_batch);
+            header.batch_at = u32::try_from(START).unwrap_or(u32::MAX);
+            let place = Place {
+                segment: active.sequence,
+                at: u32::try_from(START + batch.len()).unwrap_or(u32::MAX),
+                bytes: u32::try_from(header.total()).unwrap_or(u32::MAX),
+            };
+            batch.extend_from_slice(&header.encode());
+            batch.extend_from_slice(record.get(crate::record::UNIT..).unwrap_or_default());
+            records.push((header, place, notes));
+        }
+        batch.resize(round_up(batch.len(), BLOCK), 0);
+        let file: &Arc<dyn DiskFile> = &active.slot.file;
+        let Some(Fresh { header, releases }) = active.fresh.take() else { return Err(SpoolError::ReadOnly) };
+        let written = (|| {
+            if !batch.is_empty() {
+                file.write_at(&batch, START as u64)?;
+                file.sync()?;
+            }
+            file.write_at(&header.encode(), 0)?;
+            file.sync()
+        })();
+        written.map_err(|error| SpoolError::io("write", "log", error))?;
+        let mut index = lock(&self.library.index);
+        for (header, place, notes) in &records {
+            index.apply(header, *place, *notes);
+        }
+        drop(index);
+        self.next_batch += u64::from(!records.is_empty());
+        active.at = START + batch.len();
+        self.active = Some(active);
+        self.release(releases);
+        Ok(())
+    }
+}
+
+/// Takes a number.
+pub(crate) fn next_number(numbers: &AtomicU64) -> u64 {
+    numbers.fetch_add(1, Ordering::Relaxed)
+}
+
+/// How many notes a message record holds.
+fn note_count(header: &RecordHeader, record: &[u8]) -> u32 {
+    if !matches!(header.kind, Kind::Message | Kind::LargeMessage) {
+        return 0;
+    }
+    let parts = header.meta(record).and_then(decode_meta);
+    parts.map_or(0, |(_, notes)| u32::try_from(notes.len()).unwrap_or(u32::MAX))
+}
+
+fn whole_file(slot: &Slot) -> Result<Vec<u8>, SpoolError> {
+    let io = |error| SpoolError::io("read", &slot.name, error);
+    let mut bytes = vec![0; usize::try_from(slot.file.size().map_err(io)?).unwrap_or(0)];
+    let count = slot.file.read_at(&mut bytes, 0).map_err(io)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}

@@ -1,0 +1,135 @@
+//! Finding the records in a segment's bytes, and what is wrong with them.
+//!
+//! It judges, it doesn't repair: a damaged stretch is either in the last batch of the newest segment (torn:
+//! nothing vouched for it) or elsewhere (rot). See docs/internals/queue-states.md, "Recovery".
+
+use crate::record::{BLOCK, RecordHeader, START, UNIT, round_up};
+
+/// A record whose header is sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) at: usize,
+    pub(crate) header: RecordHeader,
+    /// Whether envelope and body are whole too.
+    pub(crate) whole: bool,
+}
+
+/// What a segment holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scan {
+    /// In order. Void batches are left out.
+    pub(crate) records: Vec<Found>,
+    /// The number of the last batch that counts.
+    pub(crate) last_batch: Option<u64>,
+    /// Damaged bytes in the last batch of the newest segment.
+    pub(crate) torn_bytes: usize,
+    /// Damaged or missing stretches elsewhere.
+    pub(crate) rotten: Vec<(usize, usize)>,
+    /// Messages whose records are damaged and not torn.
+    pub(crate) corrupt: Vec<u64>,
+}
+
+/// Reads a segment whose first batch is number `first`. `end` is its successor's `first_batch`; `None` for the
+/// newest one.
+pub(crate) fn scan(bytes: &[u8], nonce: u64, first: u64, end: Option<u64>) -> Scan {
+    let records = find(bytes, nonce, end);
+    let last_batch = records.iter().map(|found| found.header.batch).max();
+    let torn = if end.is_none() { last_batch } else { None };
+    let mut scan = Scan { last_batch, ..Scan::default() };
+    let mut previous: Option<Found> = None;
+    for found in records {
+        for (stretch, batch) in gaps(bytes, previous, &found) {
+            scan.damaged(stretch, torn == Some(batch));
+        }
+        if !found.whole {
+            let is_torn = torn == Some(found.header.batch);
+            scan.damaged((found.at, found.at + found.header.total()), is_torn);
+            if !is_torn {
+                scan.corrupt.push(found.header.number);
+            }
+        }
+        previous = Some(found);
+        scan.records.push(found);
+    }
+    let tail = previous.map_or(START, |found| found.at + found.header.total());
+    match end {
+        // Batches that were acknowledged, or records of the last one, are missing at the end.
+        Some(end) => {
+            let next = scan.last_batch.map_or(first, |batch| batch.saturating_add(1));
+            if next < end || !is_padding(bytes, tail) {
+                scan.rotten.push((tail, bytes.len()));
+            }
+        }
+        None if !is_padding(bytes, tail) => scan.torn_bytes += round_up(tail, BLOCK) - tail,
+        None => {}
+    }
+    scan
+}
+
+impl Scan {
+    fn damaged(&mut self, stretch: (usize, usize), torn: bool) {
+        if torn {
+            self.torn_bytes += stretch.1 - stretch.0;
+        } else {
+            self.rotten.push(stretch);
+        }
+    }
+}
+
+fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> Vec<Found> {
+    let (mut at, mut records) = (START, Vec::new());
+    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= UNIT) {
+        let Some(header) = RecordHeader::decode(rest, nonce) else {
+            at += UNIT;
+            continue;
+        };
+        let Some(record) = rest.get(..header.total()) else {
+            at += UNIT;
+            continue;
+        };
+        if end.is_some_and(|end| header.batch >= end) {
+            at += header.total();
+            continue;
+        }
+        let whole = header.meta(record).is_some() && header.body(record).is_some();
+        records.push(Found { at, header, whole });
+        at += header.total();
+    }
+    records
+}
+
+/// The stretches before `found` that should hold records and don't, each with the batch it belongs to.
+fn gaps(bytes: &[u8], previous: Option<Found>, found: &Found) -> Vec<((usize, usize), u64)> {
+    let batch_at = usize::try_from(found.header.batch_at).unwrap_or(found.at).min(found.at);
+    let batch = found.header.batch;
+    let Some(before) = previous else {
+        let mut gaps = Vec::new();
+        if batch_at > START {
+            gaps.push(((START, batch_at), batch.saturating_sub(1)));
+        }
+        if batch_at < found.at {
+            gaps.push(((batch_at, found.at), batch));
+        }
+        return gaps;
+    };
+    let end = before.at + before.header.total();
+    if before.header.batch == batch {
+        return if end < found.at { vec![((end, found.at), batch)] } else { Vec::new() };
+    }
+    let mut gaps = Vec::new();
+    if !is_padding(bytes, end) || round_up(end, BLOCK) < batch_at {
+        gaps.push(((end, batch_at), before.header.batch));
+    }
+    if batch_at < found.at {
+        gaps.push(((batch_at, found.at), batch));
+    }
+    gaps
+}
+
+/// Whether nothing but zeros stands from `at` to the end of its block.
+fn is_padding(bytes: &[u8], at: usize) -> bool {
+    if at.is_multiple_of(BLOCK) {
+        return true;
+    }
+    bytes.get(at..round_up(at, BLOCK).min(bytes.len())).is_none_or(|rest| rest.iter().all(|byte| *byte == 0))
+}
