@@ -3,6 +3,8 @@
 //! A [`TableSpec`] is one such word, a [`Catalogue`] all of them, each once, by [`TableId`]. Nothing is opened
 //! here. `proxy:` (and 3.11's `debug:`) are plain prefixes: this program needs no proxymap(8).
 
+#![expect(clippy::result_large_err, reason = "read at start and reload only; the diagnostic is the point")]
+
 use crate::source::notice::{BAD_NAME, UNKNOWN_TYPE};
 use crate::source::{braces, is_space};
 use crate::sources::{GROUP, PASSWD};

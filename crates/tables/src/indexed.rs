@@ -203,5 +203,6 @@ fn split_alias(text: &str) -> Option<(String, &str)> {
     };
     let (name, value) = (name.trim_matches(is_space), rest.trim_matches(is_space));
     let bare = !text.starts_with('"');
-    (!name.is_empty() && !(bare && name.contains(',')) && !value.is_empty()).then(|| (name.to_owned(), value))
+    let refused = name.is_empty() || value.is_empty() || bare && name.contains(',');
+    (!refused).then(|| (name.to_owned(), value))
 }

@@ -8,7 +8,7 @@
 mod perl;
 mod posix;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Steps a backtracking pattern may take on one text before it is given up.
 const BACKTRACK_LIMIT: usize = 200_000;
@@ -28,8 +28,8 @@ pub struct Pattern {
 #[derive(Debug)]
 struct Inner {
     engine: Engine,
-    /// For POSIX patterns: the same with leftmost-longest semantics, asked only for parts of the match.
-    longest: Option<fancy_regex::Regex>,
+    /// For POSIX patterns: the same with leftmost-longest semantics, made and asked only for parts of the match.
+    longest: Option<OnceLock<Option<fancy_regex::Regex>>>,
     translated: String,
     groups: usize,
 }
@@ -42,7 +42,6 @@ enum Engine {
 
 /// How a POSIX pattern is read, with the defaults of regexp_table(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "regexp_table(5) has three independent flags")]
 pub struct PosixFlags {
     /// `i`: case doesn't count.
     pub ignore_case: bool,
@@ -54,7 +53,6 @@ pub struct PosixFlags {
 
 /// How a Perl pattern is read, with the defaults of pcre_table(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "pcre_table(5) has these independent flags")]
 pub struct PerlFlags {
     /// `i`: case doesn't count.
     pub ignore_case: bool,
@@ -141,7 +139,7 @@ impl Pattern {
     pub fn posix(text: &str, flags: PosixFlags) -> Result<Pattern, PatternError> {
         within_bounds(text)?;
         let translated = posix::translate(text, flags)?;
-        let longest = (translated.groups > 0).then(|| fancy(&translated.text, true).ok()).flatten();
+        let longest = (translated.groups > 0).then(OnceLock::new);
         Pattern::build(translated, longest)
     }
 
@@ -154,7 +152,10 @@ impl Pattern {
         Pattern::build(perl::translate(text, flags)?, None)
     }
 
-    fn build(from: Translated, longest: Option<fancy_regex::Regex>) -> Result<Pattern, PatternError> {
+    fn build(
+        from: Translated,
+        longest: Option<OnceLock<Option<fancy_regex::Regex>>>,
+    ) -> Result<Pattern, PatternError> {
         let engine = if from.fancy {
             Engine::Fancy(fancy(&from.text, false)?)
         } else {
@@ -188,7 +189,10 @@ impl Pattern {
     /// When a backtracking pattern took too many steps.
     pub fn find_groups(&self, text: &[u8]) -> Result<Option<Groups>, MatchLimitExceeded> {
         // Of all ways to match, POSIX wants the longest; if that takes too long, any will do.
-        if let Some(Ok(found)) = self.inner.longest.as_ref().map(|regex| regex.captures(text)) {
+        let longest = self.inner.longest.as_ref();
+        let longest =
+            longest.and_then(|seat| seat.get_or_init(|| fancy(&self.inner.translated, true).ok()).as_ref());
+        if let Some(Ok(found)) = longest.map(|regex| regex.captures(text)) {
             return Ok(found.map(|captures| fancy_groups(&captures)));
         }
         match &self.inner.engine {

@@ -4,7 +4,9 @@ use super::{Pattern, PerlFlags, PosixFlags};
 
 fn spans(pattern: &Pattern, text: &str) -> Vec<Option<String>> {
     let groups = pattern.find_groups(text.as_bytes()).expect("within limits").expect("a match");
-    (1..=pattern.group_count()).map(|n| groups.span(n).map(|(from, to)| text[from..to].to_owned())).collect()
+    (1..=pattern.group_count())
+        .map(|n| groups.span(n).map(|(from, to)| text.get(from..to).expect("whole characters").to_owned()))
+        .collect()
 }
 
 #[test]
