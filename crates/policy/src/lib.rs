@@ -9,59 +9,82 @@
 //! program). `reject_unverified_*` and sender login maps are refused at compile time for now.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod access;
+pub mod address;
+mod check;
+mod checks;
+mod compile;
 pub mod decision;
+mod delegate;
+mod dns;
+mod dnsbl;
+mod eval;
 pub mod facts;
+mod names;
+mod parse;
+pub mod peer;
 pub mod service;
+mod settings;
+mod stages;
+mod template;
 pub mod transaction;
 
 pub use decision::{Decision, MailEffect, Note, NoteAction, Outcome, Step, TableLine, Verdict};
 pub use facts::{Answer, Effect, EffectPlace, Facts, Lookup, Need, Question, Record, RecordKind};
+pub use peer::{ClientNames, client_names};
 pub use service::{Endpoint, PolicyService, Zone, ZoneKind};
 pub use transaction::{
     Carried, Client, ClientCertificate, NameStatus, Request, Sasl, Stage, Tls, Transaction, UNKNOWN,
 };
 
+use check::Entry;
 use config::{Diagnostic, Parameters};
+use dnsbl::ListZone;
 use mail::Wall;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
-use tables::{Catalogue, Sources};
+use std::sync::Arc;
+use tables::{Catalogue, Sources, TableId};
 
 /// The restriction lists of one service, compiled; immutable.
 #[derive(Debug)]
 pub struct Policy {
-    services: Vec<PolicyService>,
-    zones: Vec<Zone>,
+    pub(crate) settings: settings::Settings,
+    pub(crate) addresses: address::AddressClasses,
+    pub(crate) lists: BTreeMap<Stage, Vec<Entry>>,
+    pub(crate) classes: Vec<Vec<Entry>>,
+    pub(crate) class_names: HashMap<String, usize>,
+    pub(crate) services: Vec<PolicyService>,
+    pub(crate) zones: Vec<Zone>,
+    pub(crate) maps_rbl: Vec<Arc<ListZone>>,
+    pub(crate) table_names: HashMap<TableId, String>,
+    pub(crate) patterns: HashSet<TableId>,
+    pub(crate) allow_untrusted_routing: bool,
 }
 
 impl Policy {
     /// Compiles the lists and everything they name.
     #[must_use]
     pub fn compile(
-        _parameters: &Parameters,
-        _catalogue: &mut Catalogue,
-        _sources: &dyn Sources,
+        parameters: &Parameters,
+        catalogue: &mut Catalogue,
+        sources: &dyn Sources,
     ) -> (Policy, Vec<Diagnostic>) {
-        (Policy { services: Vec::new(), zones: Vec::new() }, Vec::new())
+        compile::compile(parameters, catalogue, sources)
     }
 
-    /// Decides on one SMTP command.
+    /// Decides on one SMTP command. `now` is for checks that know the time of day; none of Postfix's do.
     ///
     /// # Errors
-    /// When a question must be answered first.
+    /// When a question must be answered first: learn its answer and decide anew.
     pub fn decide(
         &self,
-        _request: Request,
+        request: Request,
         tx: &Transaction,
-        _facts: &Facts,
+        facts: &Facts,
         _now: Wall,
     ) -> Result<Decision, Need> {
-        Ok(Decision {
-            verdict: Verdict::Permit,
-            notes: Vec::new(),
-            effects: Vec::new(),
-            path: Vec::new(),
-            carried: tx.carried.clone(),
-        })
+        stages::decide(self, request, tx, facts)
     }
 
     /// The policy servers in use, by the index in [`Effect::PolicyService`].
@@ -70,11 +93,29 @@ impl Policy {
         &self.services
     }
 
+    /// The address classes that this policy was compiled with.
+    #[must_use]
+    pub const fn addresses(&self) -> &address::AddressClasses {
+        &self.addresses
+    }
+
     /// Every pure question that can be asked as soon as a client has connected: its names, and all DNSBLs of all
     /// lists. Asked together, the wait is the slowest answer's, not the sum.
     #[must_use]
     pub fn questions_at_connect(&self, client: IpAddr) -> Vec<Question> {
-        vec![Question::HostName(client)]
+        let mut questions = vec![Question::HostName(client)];
+        let reversed = dnsbl::reversed(client);
+        for zone in &self.zones {
+            let health = Question::ZoneHealth(zone.domain.clone());
+            if self.settings.dnsbl_health && !questions.contains(&health) {
+                questions.push(health);
+            }
+            if zone.kind == ZoneKind::Address {
+                let name = format!("{reversed}.{}", zone.domain).to_ascii_lowercase();
+                questions.push(Question::Dns { name, kind: RecordKind::A });
+            }
+        }
+        questions
     }
 
     /// The zones to probe.
@@ -82,35 +123,4 @@ impl Policy {
     pub fn dnsbl_zones(&self) -> &[Zone] {
         &self.zones
     }
-}
-
-/// What the client's address leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientNames {
-    /// The verified name, or `unknown`.
-    pub name: String,
-    /// How it came about.
-    pub name_status: NameStatus,
-    /// The name of the address, or `unknown`.
-    pub reverse_name: String,
-    /// How it came about.
-    pub reverse_name_status: NameStatus,
-    /// What Postfix warns about, for the log: `hostname x does not resolve to address y`.
-    pub warning: Option<String>,
-}
-
-/// The client's names (`smtpd_peername_lookup` = `lookup_enabled`).
-///
-/// # Errors
-/// When a question must be answered first.
-pub fn client_names(address: IpAddr, lookup_enabled: bool, facts: &Facts) -> Result<ClientNames, Need> {
-    let _ = lookup_enabled;
-    facts.ask(&Question::HostName(address))?;
-    Ok(ClientNames {
-        name: UNKNOWN.to_owned(),
-        name_status: NameStatus::Unknown,
-        reverse_name: UNKNOWN.to_owned(),
-        reverse_name_status: NameStatus::Unknown,
-        warning: None,
-    })
 }

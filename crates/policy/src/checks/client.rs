@@ -1,0 +1,92 @@
+//! Restrictions on the client's address, names, log-in and certificate. T1.4, T2.5, T2.8.
+
+use crate::eval::{Evaluation, Gravity, Status};
+use crate::facts::{Lookup, Need};
+use crate::transaction::NameStatus;
+use mail::{Dsn, Reply};
+
+impl Evaluation<'_> {
+    pub(crate) fn mynetworks(&mut self) -> Status {
+        let client = &self.tx.client;
+        let listed = self.policy.settings.mynetworks.contains(self.facts.snapshot(), &client.name, client.address);
+        match listed {
+            Ok(true) => {
+                let about = self.client();
+                self.permit("permit_mynetworks", &about, "")
+            }
+            Ok(false) => Status::Dunno,
+            Err(error) => {
+                self.warning(error.to_string());
+                let about = self.client();
+                let reply = about.reply(451, Dsn::new(4, 3, 5), "Server configuration error");
+                self.refuse(reply, Gravity::Fault)
+            }
+        }
+    }
+
+    pub(crate) fn inet_interfaces(&mut self) -> Status {
+        let client = self.tx.client.address;
+        let settings = &self.policy.settings;
+        let own = settings.interfaces.contains(&client) || settings.proxies.contains(&client);
+        // inet_interfaces = all, loopback-only: a client that has one of our addresses has the one it called.
+        let same = client == self.tx.client.server_address;
+        if !own && !same {
+            return Status::Dunno;
+        }
+        let about = self.client();
+        self.permit("permit_inet_interfaces", &about, "")
+    }
+
+    pub(crate) fn sasl_authenticated(&mut self) -> Status {
+        if self.tx.sasl.is_none() {
+            return Status::Dunno;
+        }
+        let about = self.client();
+        self.permit("permit_sasl_authenticated", &about, "")
+    }
+
+    pub(crate) fn tls_all_clientcerts(&mut self) -> Status {
+        let trusted = self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref()).is_some_and(|c| c.trusted);
+        if !trusted {
+            return Status::Dunno;
+        }
+        let about = self.client();
+        self.permit("permit_tls_all_clientcerts", &about, "")
+    }
+
+    pub(crate) fn tls_clientcerts(&mut self) -> Result<Status, Need> {
+        let Some(certificate) = self.tx.tls.as_ref().and_then(|tls| tls.certificate.clone()) else {
+            return Ok(Status::Dunno);
+        };
+        let policy = self.policy;
+        for &table in &policy.settings.relay_clientcerts {
+            for key in [&certificate.fingerprint, &certificate.public_key_fingerprint] {
+                if !key.is_empty() && matches!(self.facts.lookup(table, key)?, Lookup::Found(_)) {
+                    let about = self.client();
+                    return Ok(self.permit("permit_tls_clientcerts", &about, ""));
+                }
+            }
+        }
+        Ok(Status::Dunno)
+    }
+
+    pub(crate) fn unknown_client(&mut self, code: u16) -> Status {
+        let client = &self.tx.client;
+        if client.name_status == NameStatus::Ok {
+            return Status::Dunno;
+        }
+        let code = if client.name_status == NameStatus::Temporary { 450 } else { code };
+        let text = format!("Client host rejected: cannot find your hostname, [{}]", client.address);
+        self.refuse(Reply::new(code, Dsn::new(4, 7, 25), text), Gravity::Policy)
+    }
+
+    pub(crate) fn unknown_reverse_client(&mut self, code: u16) -> Status {
+        let client = &self.tx.client;
+        if client.reverse_name_status == NameStatus::Ok {
+            return Status::Dunno;
+        }
+        let code = if client.reverse_name_status == NameStatus::Temporary { 450 } else { code };
+        let text = format!("Client host rejected: cannot find your reverse hostname, [{}]", client.address);
+        self.refuse(Reply::new(code, Dsn::new(4, 7, 1), text), Gravity::Policy)
+    }
+}

@@ -1,0 +1,169 @@
+//! Which lists an SMTP command evaluates, and what one leaves for the next (T2.4).
+//!
+//! With `smtpd_delay_reject` client, helo and sender lists wait for RCPT (VRFY) or ETRN. A deferral that waits for a
+//! permission is carried from list to list and falls due at RCPT, ETRN, DATA and END-OF-MESSAGE.
+
+use crate::Policy;
+use crate::address::{Role, Utf8Domains};
+use crate::check::Subject;
+use crate::decision::{Decision, Verdict};
+use crate::eval::{Evaluation, Gravity, Status};
+use crate::facts::{Facts, Need};
+use crate::transaction::{Carried, Request, Stage, Transaction};
+
+/// Decides; see [`Policy::decide`].
+pub(crate) fn decide(
+    policy: &Policy,
+    request: Request,
+    tx: &Transaction,
+    facts: &Facts,
+) -> Result<Decision, Need> {
+    let mut carried = tx.carried.clone();
+    let mut e = Evaluation::new(policy, tx, facts, request);
+    let delay = policy.settings.delay_reject;
+    if let Some(refusal) = e.bad_address()? {
+        let verdict = Verdict::Reject(refusal);
+        return Ok(Decision { verdict, notes: e.notes, effects: e.effects, path: e.path, carried });
+    }
+    let status = match request {
+        Request::Connect | Request::Helo | Request::Mail if delay => Status::Dunno,
+        Request::Connect => e.client_stage(&mut carried)?,
+        Request::Helo => e.helo_stage(&mut carried)?,
+        Request::Mail => e.sender_stage(&mut carried)?,
+        Request::Rcpt | Request::Vrfy => {
+            let status = if delay { e.delayed(&mut carried, true)? } else { Status::Dunno };
+            if status == Status::Reject { status } else { e.recipient_stage(&carried)? }
+        }
+        Request::Etrn => {
+            let status = if delay { e.delayed(&mut carried, false)? } else { Status::Dunno };
+            if status == Status::Reject { status } else { e.last_stage(Stage::Etrn, carried.helo.clone())? }
+        }
+        Request::Data => e.last_stage(Stage::Data, None)?,
+        Request::EndOfData => e.last_stage(Stage::EndOfData, None)?,
+    };
+    let verdict = match (status, e.refusal.take()) {
+        (Status::Reject, Some(reply)) if matches!(reply.code, 421 | 521) => Verdict::Disconnect(reply),
+        (Status::Reject, Some(reply)) => Verdict::Reject(reply),
+        _ => Verdict::Permit,
+    };
+    Ok(Decision { verdict, notes: e.notes, effects: e.effects, path: e.path, carried })
+}
+
+impl Evaluation<'_> {
+    /// An address that can't be resolved is refused before any list, and whatever the lists say.
+    fn bad_address(&mut self) -> Result<Option<mail::Reply>, Need> {
+        let (address, role) = match self.request {
+            Request::Mail => (&self.tx.sender, Role::Sender),
+            Request::Rcpt => (&self.tx.recipient, Role::Recipient),
+            _ => return Ok(None),
+        };
+        let Some(address) = address.clone().filter(|address| !address.is_null()) else { return Ok(None) };
+        // A table that can't answer is met again, and answered, by the lists.
+        let kept = self.notes.len();
+        let Ok(resolved) = self.resolve(&address)? else {
+            self.notes.truncate(kept);
+            return Ok(None);
+        };
+        let utf8 = if self.tx.smtputf8 { Utf8Domains::Allowed } else { Utf8Domains::Refused };
+        let refusal = resolved.syntax_refusal(role, utf8);
+        if refusal.is_some() {
+            let (client, command) = (self.client().name, self.request.state(false));
+            self.warning(format!("Illegal address syntax from {client} in {command} command: <{}>", address.as_str()));
+        }
+        Ok(refusal)
+    }
+
+    fn list(&mut self, stage: Stage) -> Result<Status, Need> {
+        self.stage = stage;
+        let policy = self.policy;
+        let list = policy.lists.get(&stage).map_or(&[][..], Vec::as_slice);
+        if list.is_empty() {
+            return Ok(Status::Dunno);
+        }
+        let subject = match stage {
+            Stage::Client => Subject::Client,
+            Stage::Helo => Subject::Helo,
+            Stage::Sender => Subject::Sender,
+            Stage::Relay | Stage::Recipient => Subject::Recipient,
+            Stage::Data => Subject::Data,
+            Stage::EndOfData => Subject::EndOfData,
+            Stage::Etrn => Subject::Etrn,
+        };
+        let about = self.about(subject);
+        self.run(list, &about)
+    }
+
+    fn delayed(&mut self, carried: &mut Carried, with_sender: bool) -> Result<Status, Need> {
+        if self.client_stage(carried)? == Status::Reject || self.helo_stage(carried)? == Status::Reject {
+            return Ok(Status::Reject);
+        }
+        if with_sender { self.sender_stage(carried) } else { Ok(Status::Dunno) }
+    }
+
+    fn client_stage(&mut self, carried: &mut Carried) -> Result<Status, Need> {
+        self.begin(Stage::Client, None);
+        let status = self.list(Stage::Client)?;
+        *carried = Carried {
+            client: self.defer_if_permit.clone(),
+            helo: self.defer_if_permit.clone(),
+            sender: self.defer_if_permit.clone(),
+        };
+        Ok(status)
+    }
+
+    fn helo_stage(&mut self, carried: &mut Carried) -> Result<Status, Need> {
+        if self.tx.helo.is_none() {
+            return Ok(Status::Dunno);
+        }
+        self.begin(Stage::Helo, carried.client.clone());
+        let status = self.list(Stage::Helo)?;
+        carried.helo.clone_from(&self.defer_if_permit);
+        carried.sender.clone_from(&self.defer_if_permit);
+        Ok(status)
+    }
+
+    fn sender_stage(&mut self, carried: &mut Carried) -> Result<Status, Need> {
+        if self.tx.sender.is_none() {
+            return Ok(Status::Dunno);
+        }
+        self.begin(Stage::Sender, carried.helo.clone());
+        let mut status = self.list(Stage::Sender)?;
+        let open = status != Status::Reject && !self.sender_listed && !self.discard;
+        if open && self.policy.settings.unlisted_sender {
+            status = self.unlisted_sender()?;
+        }
+        carried.sender.clone_from(&self.defer_if_permit);
+        Ok(status)
+    }
+
+    fn recipient_stage(&mut self, carried: &Carried) -> Result<Status, Need> {
+        let mut order = [Stage::Relay, Stage::Recipient];
+        if !self.policy.settings.relay_first {
+            order.reverse();
+        }
+        self.begin(Stage::Recipient, carried.sender.clone());
+        for stage in order {
+            if self.list(stage)? == Status::Reject {
+                return Ok(Status::Reject);
+            }
+        }
+        let open = !self.recipient_listed && !self.discard;
+        if open && self.policy.settings.unlisted_recipient && self.unlisted_recipient()? == Status::Reject {
+            return Ok(Status::Reject);
+        }
+        Ok(self.fall_due())
+    }
+
+    fn last_stage(&mut self, stage: Stage, deferral: Option<mail::Reply>) -> Result<Status, Need> {
+        self.begin(stage, deferral);
+        if self.list(stage)? == Status::Reject { Ok(Status::Reject) } else { Ok(self.fall_due()) }
+    }
+
+    /// What waited for a permission is due.
+    fn fall_due(&mut self) -> Status {
+        match self.defer_if_permit.take() {
+            Some(reply) => self.refuse(reply, Gravity::Policy),
+            None => Status::Permit,
+        }
+    }
+}
