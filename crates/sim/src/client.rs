@@ -128,6 +128,9 @@ pub fn play(dialogue: &Dialogue, session: &Session, audience: Audience<'_>) -> P
             Step::Expect(range) => {
                 expect(dialogue, range, audience, (&mut line, &mut played));
                 took = sent.elapsed();
+                if took >= PATIENCE && !line.closed {
+                    break;
+                }
             }
             Step::HalfClose => drop(line.stream.shutdown(Shutdown::Write)),
             Step::Close => {

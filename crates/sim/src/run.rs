@@ -267,7 +267,8 @@ impl Run<'_> {
         let expected = self.dialogue.range(range);
         let same = expected.len() == actual.len() && expected.iter().zip(&actual).all(|(e, a)| pattern::matches(e, a));
         if !same {
-            self.differs(range, actual);
+            let ids: Vec<String> = backend::log().iter().filter_map(|l| l.queue_id().map(str::to_owned)).collect();
+            self.differs(range, actual.iter().map(|line| pattern::normalise(line, &ids)).collect());
         }
     }
 

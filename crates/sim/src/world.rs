@@ -24,7 +24,7 @@ mkdir -p /etc/postfix /var/log /var/spool /var/lib /var/mail /var/home /var/tmp
 chmod 1777 /var/tmp
 ln -s /run /var/run
 rm -f /etc/resolv.conf
-printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >/etc/resolv.conf
+printf 'nameserver 127.0.0.1\nsearch .\noptions timeout:1 attempts:1\n' >/etc/resolv.conf
 printf '127.0.0.1 localhost\n::1 localhost\n' >/etc/hosts
 printf 'hosts: files dns\npasswd: files\ngroup: files\nservices: files\nprotocols: files\n' >/etc/nsswitch.conf
 uid=2000
