@@ -6,6 +6,7 @@ use mail::{Mono, Now, Wall};
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+static ZONE: LazyLock<jiff::tz::TimeZone> = LazyLock::new(jiff::tz::TimeZone::system);
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Both clocks, read together.
@@ -25,9 +26,17 @@ pub fn instant(mono: Mono) -> tokio::time::Instant {
     tokio::time::Instant::from_std(*START + std::time::Duration::from_nanos(mono.0))
 }
 
+/// The machine's time zone at `wall`.
+#[must_use]
+pub fn zone(wall: Wall) -> mail::time::Zone {
+    let offset_s = utc_offset_s(wall);
+    let name = jiff::Timestamp::from_second(wall.seconds())
+        .map_or_else(|_| String::new(), |stamp| ZONE.to_offset_info(stamp).abbreviation().to_owned());
+    mail::time::Zone { offset_s, name }
+}
+
 /// Seconds east of UTC at `wall`, by the machine's time zone.
 #[must_use]
 pub fn utc_offset_s(wall: Wall) -> i32 {
-    static ZONE: LazyLock<jiff::tz::TimeZone> = LazyLock::new(jiff::tz::TimeZone::system);
     jiff::Timestamp::from_second(wall.seconds()).map_or(0, |stamp| ZONE.to_offset(stamp).seconds())
 }

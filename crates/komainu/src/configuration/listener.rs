@@ -4,6 +4,7 @@ use super::Later;
 use crate::clock;
 use config::{Diagnostic, Parameters, Service};
 use mail::Wall;
+use mail::message::{CleanupSettings, StrayCr};
 use policy::Policy;
 use proto::smtp::{BareNewline, Keywords, Settings};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -45,8 +46,10 @@ pub struct Lists {
     pub verp: AddressList,
     /// `smtpd_forbid_bare_newline_exclusions`
     pub bare_newline: AddressList,
-    /// `local_header_rewrite_clients`, as far as it names networks.
+    /// `mynetworks`
     pub local: AddressList,
+    /// `local_header_rewrite_clients`
+    pub rewrite: RewriteClients,
     /// `smtpd_discard_ehlo_keyword_address_maps`
     pub discard_ehlo_keyword_maps: Vec<TableId>,
     /// `smtpd_reject_footer_maps`
@@ -55,6 +58,30 @@ pub struct Lists {
     pub command_filter: Option<TableId>,
     /// The tables in `smtpd_forbidden_commands`.
     pub forbidden_commands: Vec<TableId>,
+}
+
+/// `local_header_rewrite_clients`: the words of it that a session can be.
+#[derive(Clone, Debug, Default)]
+pub struct RewriteClients {
+    /// `permit_inet_interfaces`: our own addresses.
+    pub interfaces: Vec<IpAddr>,
+    /// `permit_mynetworks`
+    pub networks: bool,
+    /// `permit_sasl_authenticated`
+    pub sasl: bool,
+}
+
+impl RewriteClients {
+    fn read(p: &Parameters) -> RewriteClients {
+        let words = p.list("local_header_rewrite_clients");
+        let has = |name: &str| words.iter().any(|word| word.value == name);
+        let ours = || super::host().addresses.into_iter().map(|interface| interface.address).collect();
+        RewriteClients {
+            interfaces: if has("permit_inet_interfaces") { ours() } else { Vec::new() },
+            networks: has("permit_mynetworks"),
+            sasl: has("permit_sasl_authenticated"),
+        }
+    }
 }
 
 /// main.cf's values for the reception of a message, read once.
@@ -71,8 +98,6 @@ pub struct Receiving {
     pub minfree_bytes: u64,
     /// `message_size_limit`
     pub size_bytes_max: u64,
-    /// `hopcount_limit`
-    pub hopcount_limit: u32,
     /// `always_add_missing_headers`
     pub always_add_missing_headers: bool,
     /// `smtpd_client_port_logging`
@@ -81,6 +106,8 @@ pub struct Receiving {
     pub peername_lookup: bool,
     /// `syslog_name`
     pub syslog_name: String,
+    /// Header limits, hops, dropped headers.
+    pub cleanup: Arc<CleanupSettings>,
 }
 
 impl Receiving {
@@ -92,11 +119,11 @@ impl Receiving {
             long_queue_ids: p.flag("enable_long_queue_ids"),
             minfree_bytes: number("queue_minfree"),
             size_bytes_max: number("message_size_limit"),
-            hopcount_limit: u32::try_from(p.number("hopcount_limit")).unwrap_or(50),
             always_add_missing_headers: p.flag("always_add_missing_headers"),
             port_logging: p.flag("smtpd_client_port_logging"),
             peername_lookup: p.flag("smtpd_peername_lookup"),
             syslog_name: p.text("syslog_name").value,
+            cleanup: Arc::new(cleanup(p)),
         }
     }
 }
@@ -172,8 +199,24 @@ impl Lists {
         let reject_footer_maps = tables("smtpd_reject_footer_maps");
         let command_filter = tables("smtpd_command_filter").first().copied();
         let forbidden_commands = tables("smtpd_forbidden_commands");
-        let lists = Lists { xclient, xforward, verp, bare_newline, local, discard_ehlo_keyword_maps, reject_footer_maps, command_filter, forbidden_commands };
+        let lists = Lists { xclient, xforward, verp, bare_newline, local, rewrite: RewriteClients::read(p), discard_ehlo_keyword_maps, reject_footer_maps, command_filter, forbidden_commands };
         (lists, found)
+    }
+}
+
+fn cleanup(p: &Parameters) -> CleanupSettings {
+    let size = |name: &str| usize::try_from(p.number(name)).unwrap_or(0);
+    let mut dropped: Vec<String> =
+        p.list("message_drop_headers").into_iter().map(|word| word.value.to_ascii_lowercase()).collect();
+    if dropped.iter().any(|name| name == "bcc") {
+        dropped.push("resent-bcc".to_owned());
+    }
+    let stray = p.flag("cleanup_replace_stray_cr_lf");
+    CleanupSettings {
+        header_bytes_max: size("header_size_limit"),
+        hops_max: size("hopcount_limit"),
+        dropped,
+        stray_cr: if stray { StrayCr::Replace } else { StrayCr::KeepInBody },
     }
 }
 

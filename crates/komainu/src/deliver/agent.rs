@@ -88,14 +88,14 @@ impl Agents {
                 return Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), text));
             }
         };
-        match target.and_then(|target| self.into_maildir((number, entry), recipient, &target)) {
+        match target.and_then(|target| self.into_maildir((number, entry), recipient, (&target, targets))) {
             Ok(()) => Delivered::sent(relay, "delivered to maildir"),
             Err(reason) => Delivered::not(relay, reason),
         }
     }
 
-    fn into_maildir(&self, (number, entry): (u64, &Entry), recipient: &Recipient, target: &Maildir) -> Result<(), Reason> {
-        let head = head(&entry.sender, recipient);
+    fn into_maildir(&self, (number, entry): (u64, &Entry), recipient: &Recipient, (target, targets): (&Maildir, &Targets)) -> Result<(), Reason> {
+        let head = head(&entry.sender, recipient, targets);
         if target.limit > 0 && entry.size > target.limit {
             return Err(Reason::new(Dsn::new(5, 2, 2), "message is larger than the mailbox limit"));
         }
@@ -140,13 +140,9 @@ impl Agents {
 }
 
 /// The lines that delivery puts on top, as virtual(8) and local(8) do.
-fn head(sender: &Address, recipient: &Recipient) -> Vec<u8> {
-    format!(
-        "Return-Path: <{}>\nX-Original-To: {}\nDelivered-To: {}\n",
-        sender.to_external(),
-        recipient.original.to_external(),
-        recipient.address.to_external()
-    )
+fn head(sender: &Address, recipient: &Recipient, targets: &Targets) -> Vec<u8> {
+    let original = targets.keeps_original().then_some(&recipient.original);
+    mail::message::delivery_headers(sender, original, &recipient.address)
     .into_bytes()
 }
 

@@ -36,6 +36,7 @@ pub struct Targets {
     home_mailbox: String,
     spool_directory: String,
     delimiters: String,
+    original_recipient: bool,
     transports: [(Class, String); 5],
 }
 
@@ -62,6 +63,7 @@ impl Targets {
             home_mailbox: text("home_mailbox"),
             spool_directory: text("mail_spool_directory"),
             delimiters: text("recipient_delimiter"),
+            original_recipient: p.flag("enable_original_recipient"),
             transports: [
                 (Class::Local, text("local_transport")),
                 (Class::VirtualAlias, "error".to_owned()),
@@ -70,6 +72,12 @@ impl Targets {
                 (Class::Default, text("default_transport")),
             ],
         }
+    }
+
+    /// `enable_original_recipient`: whether `X-Original-To:` is written.
+    #[must_use]
+    pub const fn keeps_original(&self) -> bool {
+        self.original_recipient
     }
 
     /// The route of an address.

@@ -85,7 +85,7 @@ impl Generation {
                         zones.push(zone.clone());
                     }
                 }
-                Service { listener: Arc::new(listener), live: Arc::clone(&live) }
+                Service { listener: Arc::new(listener), live: Arc::clone(&live), classes: Arc::clone(&configuration.classes) }
             })
             .collect();
         let routing = Routing {

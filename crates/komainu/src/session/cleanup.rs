@@ -1,38 +1,60 @@
-//! Stop-gap until `mail::message` is there.
+//! What the server itself puts on a message while it is received, and how addresses are completed.
 
 use super::Session;
 use crate::clock;
-use mail::{Address, Reply};
-
-pub(super) struct Cleanup {}
-
-#[derive(Default)]
-pub(super) struct Summary {
-    pub(super) message_id: String,
-    pub(super) refused: Option<Reply>,
-}
-
-impl Cleanup {
-    pub(super) fn new(_settings: ()) -> Cleanup {
-        Cleanup {}
-    }
-    pub(super) fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(chunk);
-    }
-    pub(super) fn finish(self, _out: &mut Vec<u8>) -> Summary {
-        Summary::default()
-    }
-}
+use mail::message::{Cleanup, MissingHeaders, Protocol, Received, Security};
+use mail::{Address, QueueId, Wall};
+use std::sync::Arc;
 
 impl Session {
-    pub(super) fn cleanup_settings(&self) {}
-
-    pub(super) fn received_header(&self) -> String {
-        let _ = clock::now();
-        format!("Received: from {}\n", self.tx.helo.as_deref().unwrap_or("x"))
+    /// A message's header cleanup: missing headers are added for our own clients only.
+    pub(super) fn cleanup(&self, id: &QueueId, began: Wall) -> Cleanup {
+        let receiving = &self.service.listener.receiving;
+        let sender = self.tx.sender.clone().unwrap_or_default();
+        let missing = (receiving.always_add_missing_headers || self.is_rewrite_client()).then(|| {
+            let zone = clock::zone(began);
+            MissingHeaders::new(id, began, &zone, &receiving.hostname, &self.rewritten(&sender))
+        });
+        Cleanup::new(Arc::clone(&receiving.cleanup), missing)
     }
 
+    /// `local_header_rewrite_clients`: whose mail is completed as our own.
+    fn is_rewrite_client(&self) -> bool {
+        let address = self.tx.client.address;
+        let rewrite = &self.service.listener.lists.rewrite;
+        rewrite.interfaces.contains(&address)
+            || (rewrite.sasl && self.tx.sasl.is_some())
+            || (rewrite.networks
+                && self.service.listener.lists.local.contains_address(self.facts.snapshot(), address).unwrap_or(false))
+    }
+
+    /// RFC 5321 §4.4.
+    pub(super) fn received_header(&self, id: &QueueId, began: Wall) -> String {
+        let (tx, receiving) = (&self.tx, &self.service.listener.receiving);
+        let envelope = self.server.envelope();
+        let recipient = match envelope.map(|envelope| envelope.recipients.as_slice()) {
+            Some([one]) => Some(&one.address),
+            _ => None,
+        };
+        let protocol =
+            Protocol { esmtp: tx.ehlo, tls: tx.tls.is_some(), login: tx.sasl.is_some(), smtputf8: tx.smtputf8 };
+        let received = Received {
+            helo: tx.helo.as_deref(),
+            name: &tx.client.name,
+            address: tx.client.address,
+            port: receiving.port_logging.then_some(tx.client.port),
+            security: Security::default(),
+            hostname: &receiving.hostname,
+            mail_name: &receiving.mail_name,
+            protocol,
+            id,
+            recipient,
+        };
+        received.header(began, &clock::zone(began))
+    }
+
+    /// An address as the queue keeps it: `user` is `user@myorigin`.
     pub(super) fn rewritten(&self, address: &Address) -> Address {
-        address.clone()
+        if address.is_null() { Address::null() } else { self.service.classes.rewrite(address) }
     }
 }

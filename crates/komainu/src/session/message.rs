@@ -5,7 +5,7 @@
 
 use super::Session;
 use crate::clock;
-use super::cleanup::{Cleanup};
+use mail::message::{Cleanup, Summary, too_many_hops};
 use mail::{Address, Dsn, QueueId, Reply, Wall};
 use policy::MailEffect;
 use proto::smtp::{Body, MailRequest, Notify, Ret};
@@ -60,7 +60,9 @@ impl Session {
 
     /// The headers that come before the client's own: PREPEND's, then our `Received:`.
     fn open_content(&mut self) {
-        let received = self.received_header();
+        let Some((id, began)) = self.reception.as_deref().map(|reception| (reception.id.clone(), reception.began)) else { return };
+        let received = self.received_header(&id, began);
+        let cleanup = self.cleanup(&id, began);
         let prepended: Vec<String> = self
             .effects
             .iter()
@@ -69,7 +71,6 @@ impl Session {
                 _ => None,
             })
             .collect();
-        let settings = self.cleanup_settings();
         let Some(reception) = self.reception.as_deref_mut() else { return };
         if reception.content.is_some() {
             return;
@@ -80,13 +81,9 @@ impl Session {
             head.push(b'\n');
         }
         head.extend_from_slice(received.as_bytes());
-        reception.content = Some(Cleanup::new(settings));
-        let mut out = Vec::with_capacity(head.len());
-        if let Some(content) = &mut reception.content {
-            content.feed(&head, &mut out);
-        }
-        // A failure comes again with the first piece of content.
-        let _ = reception.write(&out);
+        reception.content = Some(cleanup);
+        // A failure comes again with the next piece.
+        let _ = reception.write(&head);
     }
 
     /// Everything is there and permitted: durable, then acknowledged.
@@ -101,11 +98,11 @@ impl Session {
             return Err(reply);
         }
         let mut out = Vec::new();
-        let summary = content.map(|content| content.finish(&mut out)).unwrap_or_default();
+        let summary: Summary = content.map(|content| content.finish(&mut out)).unwrap_or_default();
         incoming.write(&out).map_err(|error| self.refusal(&error))?;
-        self.log_message_id(&id, &summary.message_id);
-        if let Some(reply) = summary.refused {
-            return Err(reply);
+        self.log_message_id(&id, &summary);
+        if summary.too_many_hops {
+            return Err(too_many_hops());
         }
         let recipients = envelope.recipients.iter().map(recipient).collect();
         let mut entry = Entry::new(id.clone(), began, self.rewritten(&envelope.mail.sender), recipients);

@@ -18,6 +18,7 @@ use crate::log::Log;
 use crate::deliver::QueueHandle;
 use decide::Prefetch;
 use message::Reception;
+use policy::address::AddressClasses;
 use policy::{Client, Facts, MailEffect, Transaction};
 use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Server};
 use std::cell::RefCell;
@@ -56,6 +57,8 @@ pub struct Service {
     pub listener: Arc<Listener>,
     /// The tables, always the newest.
     pub live: Arc<Live>,
+    /// Whose address is whose.
+    pub classes: Arc<AddressClasses>,
 }
 
 /// One connection's state.

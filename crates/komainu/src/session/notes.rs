@@ -7,6 +7,7 @@ use events::smtpd::{
     Broken, Cause, Connect, Disconnect, IllegalAddress, NonSmtp, Peer, Pipelining, Received,
 };
 use events::queue::{IdKind, MessageId};
+use mail::message::Summary;
 use mail::{Address, QueueId};
 use policy::{Decision, NoteAction};
 use proto::smtp::Note;
@@ -97,10 +98,15 @@ impl Session {
     }
 
     /// cleanup's first line about a message.
-    pub(super) fn log_message_id(&self, id: &QueueId, value: &str) {
-        let line = MessageId { id: id.as_str().into(), kind: IdKind::Message, value: value.into() };
+    pub(super) fn log_message_id(&self, id: &QueueId, summary: &Summary) {
         let program = format!("{}/cleanup", self.service.listener.receiving.syslog_name);
+        let message_id = summary.message_id.as_deref().unwrap_or("<>");
+        let line = MessageId { id: id.as_str().into(), kind: IdKind::Message, value: message_id.into() };
         self.shared.log.write(&program, line);
+        if let Some(resent) = &summary.resent_message_id {
+            let line = MessageId { id: id.as_str().into(), kind: IdKind::Resent, value: resent.into() };
+            self.shared.log.write(&program, line);
+        }
     }
 
     /// What the conversation noticed by itself.
