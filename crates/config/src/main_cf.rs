@@ -45,6 +45,7 @@ impl MainCf {
         let mut main = MainCf { definitions: BTreeMap::new(), file: Some(Arc::clone(file)) };
         let (lines, mut diagnostics) = logical_lines(file, 103);
         for line in lines {
+            diagnostics.extend(control_character(&line));
             match definition(&line) {
                 Ok((name, definition)) => main.add(name, definition, &mut diagnostics),
                 Err(diagnostic) => diagnostics.push(*diagnostic),
@@ -114,6 +115,17 @@ fn definition(line: &LogicalLine) -> Result<(String, Definition), Box<Diagnostic
     }
     let value = line.text.slice(before.len() + 1..text.len()).trim();
     Ok((name.to_owned(), Definition::new(place, value)))
+}
+
+/// A character that no editor shows: Postfix ends a value at a NUL, and takes others as they are.
+fn control_character(line: &LogicalLine) -> Option<Diagnostic> {
+    let text = line.text.as_str();
+    let unseen = |c: char| c.is_control() && !matches!(c, '\t' | '\r') || c == '\u{feff}';
+    let (at, c) = text.char_indices().find(|(_, c)| unseen(*c))?;
+    let place = line.text.place(at..at + c.len_utf8());
+    let message =
+        format!("the character U+{:04X} can't be seen and is part of the name or value", u32::from(c));
+    Some(Diagnostic::warning(105, place.clone(), message).help("delete it").fix(place, ""))
 }
 
 fn without_equals(line: &LogicalLine) -> Diagnostic {

@@ -4,7 +4,7 @@
 //! and type the last counts.
 //! Diagnostics: K0201 too few columns, K0202 unknown type, K0203 bad column, K0204 defined twice,
 //! K0205 unknown command, K0206 white space before the first line, K0207 a private inet service,
-//! K0208 a port that nobody knows, K0209 a command out of Komainu's reach; K0210 to K0214 come from `arguments`.
+//! K0208 a port that nobody knows; K0210 to K0214 come from `arguments`.
 //! T0.4.
 
 mod arguments;
@@ -146,6 +146,12 @@ impl Service {
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
         (self.kind == ServiceKind::Inet).then(|| Endpoint::parse(&self.name.value)).flatten()
+    }
+
+    /// Whether Postfix would run it chrooted: the column, or its default under this compatibility_level.
+    #[must_use]
+    pub fn chrooted(&self, parameters: &crate::Parameters) -> bool {
+        self.chroot.unwrap_or_else(|| !parameters.compatibility_level_at_least("1"))
     }
 
     /// The command's name without its folder.

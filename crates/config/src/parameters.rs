@@ -202,6 +202,12 @@ impl Parameters {
         Parameters { inner: Arc::new(Inner { stress: on, ..Inner::clone(&self.inner) }) }
     }
 
+    /// The machine that this configuration was read for.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.inner.host
+    }
+
     /// Whose defaults are in force.
     #[must_use]
     pub fn compat(&self) -> Compat {

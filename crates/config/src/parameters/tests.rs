@@ -105,6 +105,8 @@ fn faults() {
     check("a = 1\na = 2\n", &["main.cf:2:1: warning[K0104]: a overrides its earlier definition in line 1"]);
     check("= b\n", &["main.cf:1:1: error[K0102]"]);
     check("a b = c\n", &["main.cf:1:1: error[K0101]: missing `=` after the parameter name: `a b`"]);
+    check("a = b\0c\n", &["main.cf:1:6: warning[K0105]: the character U+0000"]);
+    check("\u{feff}a = b\n", &["main.cf:1:1: warning[K0105]: the character U+FEFF"]);
     check("nonsense\n", &["main.cf:1:1: error[K0101]: missing `=`"]);
     check(" a = b\n", &["main.cf:1:1: warning[K0103]"]);
 }
