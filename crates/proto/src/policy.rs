@@ -69,7 +69,9 @@ impl Attributes {
         match <[(String, String); 1]>::try_from(self.0) {
             Ok([(name, action)]) if name == "action" => Ok(action),
             Ok([(name, _)]) => Err(ReadError::Reply(name)),
-            Err(all) => Err(ReadError::Reply(all.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", "))),
+            Err(all) => {
+                Err(ReadError::Reply(all.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")))
+            }
         }
     }
 }

@@ -48,15 +48,12 @@ impl Server {
 
     pub(super) fn auth_command(&mut self, step: &mut Step<'_>, args: &str) {
         let dsn = Dsn::new(5, 5, 1);
-        if self.settings.auth.is_none() {
+        // Also where `smtpd_tls_auth_only` wants TLS first.
+        if self.auth_mechanisms().is_none() {
             return self.fail(step, Reply::new(503, dsn, "Error: authentication not enabled"));
         }
         if self.transaction.is_some() {
             return self.fail(step, Reply::new(503, dsn, "Error: MAIL transaction in progress"));
-        }
-        if self.auth_mechanisms().is_none() {
-            let text = "Encryption required for requested authentication mechanism";
-            return self.fail(step, Reply::new(538, Dsn::new(5, 7, 11), text));
         }
         if self.login.is_some() {
             return self.fail(step, Reply::new(503, dsn, "Error: already authenticated"));
@@ -73,22 +70,19 @@ impl Server {
     /// The client's line in a SASL exchange.
     pub(super) fn auth_response(&mut self, step: &mut Step<'_>, line: &[u8], cut: bool) {
         self.mode = Mode::Command;
-        match std::str::from_utf8(line) {
-            Ok("*") => {
-                self.actions.push_back(Action::Authenticate(AuthStep::Cancelled));
-                self.fail(step, Reply::new(501, Dsn::new(5, 7, 0), "Authentication aborted"));
-            }
-            Ok(text) if !cut && !text.contains('\0') => {
-                self.wait = Some(Wait::Auth);
-                self.actions.push_back(Action::Authenticate(AuthStep::Response(text.to_owned())));
-            }
-            _ => {
-                self.actions.push_back(Action::Authenticate(AuthStep::Cancelled));
-                let text = if cut { "Authentication response too long" } else { "Invalid base64 data" };
-                let dsn = Dsn::new(5, 5, if cut { 6 } else { 2 });
-                self.fail(step, Reply::new(if cut { 500 } else { 501 }, dsn, text));
-            }
+        if line == b"*" || cut {
+            self.actions.push_back(Action::Authenticate(AuthStep::Cancelled));
+            let reply = if cut {
+                Reply::new(500, Dsn::new(5, 5, 6), "SASL response limit exceeded")
+            } else {
+                Reply::new(501, Dsn::new(5, 7, 0), "Authentication aborted")
+            };
+            return self.fail(step, reply);
         }
+        // What isn't text isn't base64 either; saying so is the mechanism's business.
+        self.wait = Some(Wait::Auth);
+        let text = String::from_utf8_lossy(line).into_owned();
+        self.actions.push_back(Action::Authenticate(AuthStep::Response(text)));
     }
 
     /// What became of a step.

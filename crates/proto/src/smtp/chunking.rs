@@ -3,16 +3,20 @@
 //! A refused chunk's bytes are read and thrown away before the refusal goes out, or they would be taken for
 //! commands. A count that can't be read leaves no way to go on: 521, as in Postfix.
 
+use super::content::Content;
 use super::flow::Step;
 use super::transaction::Chunks;
-use super::content::Content;
 use super::{Action, BareNewline, Keywords, Mode, Note, Request, Server, Wait, words};
 use mail::{Dsn, Reply};
 
 impl Server {
     pub(super) fn bdat_command(&mut self, step: &mut Step<'_>, text: &str, args: &str) {
         if !self.offers(Keywords::CHUNKING) {
-            return self.refuse(step, Reply::new(521, Dsn::new(5, 5, 1), "Error: command not implemented"), true);
+            return self.refuse(
+                step,
+                Reply::new(521, Dsn::new(5, 5, 1), "Error: command not implemented"),
+                true,
+            );
         }
         let Some((left, last)) = count(args) else {
             self.warn(Note::MalformedBdat(words::printable(text).chars().take(100).collect()));

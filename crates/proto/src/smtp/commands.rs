@@ -8,7 +8,7 @@ use super::{Action, BareNewline, Command, Line, Note, Request, Server, TlsLevel,
 use mail::{Address, Dsn, PathSyntax, Reply};
 
 /// The commands by name.
-const COMMANDS: [(&str, Command); 15] = [
+const COMMANDS: [(&str, Command); 16] = [
     ("HELO", Command::Helo),
     ("EHLO", Command::Ehlo),
     ("XCLIENT", Command::Xclient),
@@ -23,6 +23,7 @@ const COMMANDS: [(&str, Command); 15] = [
     ("NOOP", Command::Noop),
     ("VRFY", Command::Vrfy),
     ("ETRN", Command::Etrn),
+    ("HELP", Command::Help),
     ("QUIT", Command::Quit),
 ];
 
@@ -34,7 +35,10 @@ pub(super) fn ok() -> Reply {
 impl Server {
     /// A line as it came, without its end. `more` is what the client has sent behind it.
     pub(super) fn command_line(&mut self, step: &mut Step<'_>, line: &[u8], bare_newline: bool, more: &[u8]) {
-        if bare_newline && self.settings.forbid_bare_newline != BareNewline::Allow && !self.peer.rights.bare_newline {
+        if bare_newline
+            && self.settings.forbid_bare_newline != BareNewline::Allow
+            && !self.peer.rights.bare_newline
+        {
             self.state.bare_newline = true;
             if let BareNewline::Reject(code) = self.settings.forbid_bare_newline {
                 self.warn(Note::BareNewline(self.place));
@@ -47,7 +51,8 @@ impl Server {
         let text = match std::str::from_utf8(line) {
             Ok(text) => text.trim_start_matches(words::is_space).to_owned(),
             Err(_) if self.settings.smtputf8_enable => {
-                return self.fail_uncounted(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: bad UTF-8 syntax"));
+                return self
+                    .fail_uncounted(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: bad UTF-8 syntax"));
             }
             Err(_) => String::from_utf8_lossy(line).trim_start_matches(words::is_space).to_owned(),
         };
@@ -87,7 +92,10 @@ impl Server {
             self.reply(step, ok());
             return self.junk_command();
         }
-        let known = COMMANDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(verb));
+        let help = self.settings.help;
+        let known = COMMANDS
+            .iter()
+            .find(|(name, command)| name.eq_ignore_ascii_case(verb) && (help || *command != Command::Help));
         let (place, command) = known.copied().unwrap_or(("UNKNOWN", Command::Unknown));
         (self.place, self.current) = (place, command);
         if self.state.denied && command != Command::Quit {
@@ -126,7 +134,11 @@ impl Server {
                 self.done(true);
                 self.hang_up(step, Reply::new(221, Dsn::new(2, 0, 0), "Bye"));
             }
-            Command::Help | Command::Unknown => {}
+            Command::Help => {
+                let text = "See https://www.postfix.org/";
+                self.succeed(step, Reply::new(214, Dsn::new(2, 0, 0), text));
+            }
+            Command::Unknown => {}
         }
     }
 
@@ -157,7 +169,14 @@ impl Server {
         }
         let open = matches!(
             command,
-            Command::Helo | Command::Ehlo | Command::StartTls | Command::Noop | Command::Quit | Command::Unknown
+            Command::Helo
+                | Command::Ehlo
+                | Command::Xclient
+                | Command::StartTls
+                | Command::Noop
+                | Command::Help
+                | Command::Quit
+                | Command::Unknown
         );
         let locked = self.settings.tls == TlsLevel::Encrypt && !self.state.tls && !open;
         locked.then(|| Reply::new(530, Dsn::new(5, 7, 0), "Must issue a STARTTLS command first"))
@@ -165,10 +184,8 @@ impl Server {
 
     /// RFC 2920 §3.1: after these, and always without EHLO, a client must wait for the reply.
     fn must_be_last(&self, command: Command) -> bool {
-        let last = matches!(
-            command,
-            Command::Helo | Command::Ehlo | Command::Data | Command::Noop | Command::Vrfy
-        );
+        let last =
+            matches!(command, Command::Helo | Command::Ehlo | Command::Data | Command::Noop | Command::Vrfy);
         match command {
             Command::Quit | Command::StartTls | Command::Auth => false,
             _ => last || !self.state.extended,
@@ -188,16 +205,15 @@ impl Server {
         if self.settings.disable_vrfy {
             return self.fail(step, Reply::new(502, Dsn::new(5, 5, 1), "VRFY command is disabled"));
         }
-        if args.is_empty() {
-            let utf8 = if self.settings.smtputf8_enable { " [SMTPUTF8]" } else { "" };
-            return self.fail(step, Reply::new(501, Dsn::new(5, 5, 4), format!("Syntax: VRFY address{utf8}")));
-        }
         let (mut text, mut declared) = (args, false);
-        if let Some((before, last)) = args.rsplit_once(words::is_space)
-            && self.settings.smtputf8_enable
-            && last.eq_ignore_ascii_case("SMTPUTF8")
-        {
+        let (before, last) = args.rsplit_once(words::is_space).unwrap_or(("", args));
+        if self.settings.smtputf8_enable && last.eq_ignore_ascii_case("SMTPUTF8") {
             (text, declared) = (before.trim_end_matches(words::is_space), true);
+        }
+        if text.is_empty() {
+            let utf8 = if self.settings.smtputf8_enable { " [SMTPUTF8]" } else { "" };
+            return self
+                .fail(step, Reply::new(501, Dsn::new(5, 5, 4), format!("Syntax: VRFY address{utf8}")));
         }
         let Some(address) = self.path(text, "VRFY") else {
             return self.fail(step, mail::address::bad_recipient_syntax());
@@ -245,8 +261,11 @@ impl Server {
 
     /// `strict_smtputf8`.
     pub(super) fn undeclared(&self, address: &Address, declared: bool) -> Option<Reply> {
-        let undeclared =
-            self.settings.smtputf8_enable && self.settings.strict_smtputf8 && !declared && !address.as_str().is_ascii();
-        undeclared.then(|| Reply::new(553, Dsn::new(5, 6, 7), "Must declare SMTPUTF8 to send unicode address"))
+        let undeclared = self.settings.smtputf8_enable
+            && self.settings.strict_smtputf8
+            && !declared
+            && !address.as_str().is_ascii();
+        undeclared
+            .then(|| Reply::new(553, Dsn::new(5, 6, 7), "Must declare SMTPUTF8 to send unicode address"))
     }
 }

@@ -33,8 +33,8 @@ const KINDS: usize = 17;
 
 /// The names on the log line.
 const NAMES: [&str; KINDS] = [
-    "helo", "ehlo", "xclient", "xforward", "starttls", "auth", "mail", "rcpt", "data", "bdat", "rset", "noop",
-    "vrfy", "etrn", "help", "quit", "unknown",
+    "helo", "ehlo", "xclient", "xforward", "starttls", "auth", "mail", "rcpt", "data", "bdat", "rset",
+    "noop", "vrfy", "etrn", "help", "quit", "unknown",
 ];
 
 /// Good and all commands of each kind.
@@ -61,13 +61,19 @@ impl Counters {
 
     /// Each kind that came, as (name, good, all).
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, u32, u32)> {
-        NAMES.iter().zip(&self.kinds).filter(|(_, [_, all])| *all > 0).map(|(&name, &[good, all])| (name, good, all))
+        NAMES
+            .iter()
+            .zip(&self.kinds)
+            .filter(|(_, [_, all])| *all > 0)
+            .map(|(&name, &[good, all])| (name, good, all))
     }
 
     /// All commands: good, all.
     #[must_use]
     pub fn total(&self) -> (u32, u32) {
-        self.kinds.iter().fold((0, 0), |(good, all), kind| (good.saturating_add(kind[0]), all.saturating_add(kind[1])))
+        self.kinds
+            .iter()
+            .fold((0, 0), |(good, all), kind| (good.saturating_add(kind[0]), all.saturating_add(kind[1])))
     }
 }
 

@@ -4,8 +4,8 @@
 //! reply lines, bounded buffers.
 
 use super::{
-    Action, AuthOutcome, AuthSettings, AuthStep, BareNewline, Input, Keywords, Note, Peer, Request, Server, Settings,
-    TlsLevel, Verdict,
+    Action, AuthOutcome, AuthSettings, AuthStep, BareNewline, Input, Keywords, Note, Peer, Request, Server,
+    Settings, TlsLevel, Verdict,
 };
 use mail::{Dsn, Mono, Now, Reply, Wall};
 use std::net::{IpAddr, Ipv4Addr};
@@ -135,7 +135,11 @@ impl Drive {
             }
             Action::Authenticate(AuthStep::Response(_)) => {
                 let text = "Error: authentication failed";
-                return Some(Input::Authenticated(AuthOutcome::Failure(Reply::new(535, Dsn::new(5, 7, 8), text))));
+                return Some(Input::Authenticated(AuthOutcome::Failure(Reply::new(
+                    535,
+                    Dsn::new(5, 7, 8),
+                    text,
+                ))));
             }
             Action::Chunk(chunk) => {
                 assert!(chunk.len() <= super::content::CHUNK_BYTES_MAX, "chunks are bounded");

@@ -40,6 +40,7 @@ impl Server {
                 self.state.peer_closed = true;
                 if matches!(self.wait, Some(Wait::StartTls | Wait::Auth)) {
                     self.wait = None;
+                    self.done(false);
                     (self.input, self.taken) = (Vec::new(), 0);
                 }
             }
@@ -175,8 +176,9 @@ impl Server {
             _ => !line.ends_with(b"\r"),
         };
         let cut = line.len() > limit;
-        let text = if cut { line.get(..limit).unwrap_or(line) } else { line.strip_suffix(b"\r").unwrap_or(line) };
-        if cut && matches!(self.mode, Mode::Command) {
+        let text =
+            if cut { line.get(..limit).unwrap_or(line) } else { line.strip_suffix(b"\r").unwrap_or(line) };
+        if cut {
             let shown: String = String::from_utf8_lossy(text).chars().take(30).collect();
             self.warn(Note::LongRequest { limit, text: words::printable(&shown).into_owned() });
         }
@@ -270,6 +272,10 @@ impl Server {
             reply.code -= 100;
             reply.dsn = reply.dsn.map(|dsn| dsn.in_class_of(reply.code));
         }
+        if let Some((before, after)) = footer::filtered(&self.settings, &reply) {
+            self.warn(Note::RejectFilter { before, after: after.to_string() });
+            reply = after;
+        }
         let reply = footer::with_footer(&self.settings, &self.peer, step.now.wall, reply);
         self.send(step, |out| reply.write_to(out));
     }
@@ -282,6 +288,16 @@ impl Server {
         }
         write(if self.pause.is_some() { &mut self.held } else { &mut *step.out });
         self.rearm(step.now);
+    }
+
+    /// Ends the session from outside: shutdown, a bug at the session's edge.
+    pub fn disconnect(&mut self, reply: &Reply, out: &mut Vec<u8>) {
+        if !matches!(self.mode, Mode::Closed) {
+            out.append(&mut std::mem::take(&mut self.held));
+            self.pause = None;
+            reply.write_to(out);
+            self.close();
+        }
     }
 
     /// Says a last word and closes.

@@ -1,10 +1,11 @@
-//! `smtpd_reject_footer`: what is put behind refusals, with `\n`, `\c` and `$name`. postconf(5).
+//! What is made of refusals on their way out: `smtpd_reject_filter_maps`, then `smtpd_reject_footer` with
+//! `\n`, `\c` and `$name`. postconf(5).
 //!
 //! The names are `client_address`, `client_port`, `localtime` and `server_name`; an unknown one is empty.
 
 use super::Settings;
 use super::seam::Peer;
-use mail::{Reply, Wall};
+use mail::{Dsn, Reply, Wall};
 use std::fmt::Write as _;
 
 /// `Mmm dd hh:mm:ss` in UTC, for where nobody gave a local clock.
@@ -39,6 +40,21 @@ pub(super) fn with_footer(settings: &Settings, peer: &Peer, now: Wall, mut reply
     reply.text.push_str(glue);
     reply.text.push_str(&expand(&template.replace("\\n", "\n"), settings, peer, now));
     reply
+}
+
+/// What `smtpd_reject_filter_maps` makes of a refusal: the text before, the reply after. A refusal stays one.
+pub(super) fn filtered(settings: &Settings, reply: &Reply) -> Option<(String, Reply)> {
+    let map = settings.reject_filter_map.as_ref().filter(|_| reply.code >= 400)?;
+    let before = reply.to_string();
+    let after = map(&before)?;
+    let (code, rest) = after.split_at_checked(3)?;
+    let code = code.parse().ok().filter(|code| (400..600).contains(code))?;
+    let rest = rest.strip_prefix(' ')?;
+    let (dsn, text) = match Dsn::parse_prefix(rest) {
+        Some((dsn, text)) => (Some(dsn.in_class_of(code)), text.trim_start()),
+        None => (None, rest),
+    };
+    Some((before, Reply { code, dsn, text: text.to_owned() }))
 }
 
 /// Replaces `$name`, `${name}`, `$(name)` and `$$`.

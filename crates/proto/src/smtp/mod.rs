@@ -27,8 +27,8 @@ mod xclient;
 pub use counters::{Command, Counters};
 pub use drive::fuzz;
 pub use seam::{
-    Action, AuthOutcome, AuthStep, Body, Envelope, Forwarded, ForwardedName, Identity, Input, MailRequest, Note,
-    Notify, Peer, Recipient, Request, Ret, Rights, Verdict,
+    Action, AuthOutcome, AuthStep, Body, Envelope, Forwarded, ForwardedName, Identity, Input, MailRequest,
+    Note, Notify, Peer, Recipient, Request, Ret, Rights, Verdict,
 };
 pub use settings::{AuthSettings, BareNewline, Keywords, Settings, TextMap, TextTest, TlsLevel};
 
@@ -122,7 +122,12 @@ enum Mode {
     /// DATA's lines.
     Data,
     /// BDAT's bytes; with a reply they are skipped, and it is sent behind them.
-    Bdat { left: u64, size: u64, last: bool, refusal: Option<Box<mail::Reply>> },
+    Bdat {
+        left: u64,
+        size: u64,
+        last: bool,
+        refusal: Option<Box<mail::Reply>>,
+    },
     /// The answer to a SASL challenge.
     AuthResponse,
     Closed,
@@ -155,6 +160,13 @@ impl Server {
             junk: 0,
             state: Flags::default(),
         }
+    }
+
+    /// For a listener on which TLS is up before the greeting (`smtpd_tls_wrappermode`).
+    #[must_use]
+    pub fn over_tls(mut self) -> Server {
+        self.state.tls = true;
+        self
     }
 
     /// The next thing to do. Call until `None` after each `handle` and `expire`.
@@ -261,8 +273,12 @@ impl Server {
     pub fn where_(&self) -> Cow<'static, str> {
         let content = self.transaction.as_ref().and_then(|t| t.content.as_ref());
         match content {
-            Some(content) if self.place == "DATA" => Cow::Owned(format!("DATA ({} bytes)", content.line_bytes())),
-            Some(content) if self.place == "BDAT" => Cow::Owned(format!("BDAT ({} bytes)", content.received())),
+            Some(content) if self.place == "DATA" => {
+                Cow::Owned(format!("DATA ({} bytes)", content.line_bytes()))
+            }
+            Some(content) if self.place == "BDAT" => {
+                Cow::Owned(format!("BDAT ({} bytes)", content.received()))
+            }
             _ => Cow::Borrowed(self.place),
         }
     }

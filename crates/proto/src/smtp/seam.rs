@@ -285,7 +285,8 @@ pub enum AuthStep {
     },
     /// The client's answer to a challenge: base64 text. (`*` never comes here.)
     Response(String),
-    /// The client gave up with `*`, or said something too long: forget the exchange. Doesn't wait.
+    /// The client gave up with `*`, or said something too long, and has been told: forget the exchange.
+    /// Doesn't wait.
     Cancelled,
 }
 
@@ -359,6 +360,13 @@ pub enum Note {
     QueueFileLimit,
     /// `discarding EHLO keywords: NAMES`.
     DiscardedKeywords(String),
+    /// `ID: reject filter in: BEFORE`, then `ID: reject filter out: AFTER`.
+    RejectFilter {
+        /// The reply as it was.
+        before: String,
+        /// The reply as it was sent.
+        after: String,
+    },
     /// `warning: TEXT`.
     Warning(String),
 }

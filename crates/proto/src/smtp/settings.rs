@@ -159,6 +159,10 @@ pub struct Settings {
     pub reject_footer: Option<String>,
     /// `smtpd_reject_footer_maps`: the reply's text without line end → footer.
     pub reject_footer_map: Option<TextMap>,
+    /// `smtpd_reject_filter_maps`: the reply's text → the reply to send instead.
+    pub reject_filter_map: Option<TextMap>,
+    /// Whether HELP is known, as from Postfix 3.9.
+    pub help: bool,
     /// Wall time as `$localtime` in a footer shows it, `Mmm dd hh:mm:ss`.
     pub local_time: fn(Wall) -> String,
     /// `soft_bounce`.
@@ -231,6 +235,8 @@ impl Default for Settings {
             noop_commands: Vec::new(),
             reject_footer: None,
             reject_footer_map: None,
+            reject_filter_map: None,
+            help: true,
             local_time: super::footer::utc_time,
             soft_bounce: false,
             line_length_limit: 2048,

@@ -6,8 +6,8 @@
 use super::content::Content;
 use super::flow::Step;
 use super::{
-    Action, BareNewline, Body, Command, Envelope, Keywords, MailRequest, Mode, Note, Notify, Recipient, Request, Ret,
-    Server, Wait, words,
+    Action, BareNewline, Body, Command, Envelope, Keywords, MailRequest, Mode, Note, Notify, Recipient,
+    Request, Ret, Server, Wait, words,
 };
 use mail::{Dsn, Reply};
 
@@ -86,11 +86,14 @@ impl Server {
     }
 
     fn mail_option(&self, request: &mut MailRequest, option: &str) -> Result<(), Refusal> {
-        let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+        let (name, value) =
+            option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
         match (name.to_ascii_uppercase().as_str(), value) {
             ("SIZE", Some(value)) => request.size = size(value)?,
             ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => request.body = Body::SevenBit,
-            ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => request.body = Body::EightBitMime,
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => {
+                request.body = Body::EightBitMime
+            }
             ("SMTPUTF8", None) if self.settings.smtputf8_enable && self.offers(Keywords::SMTPUTF8) => {
                 request.smtputf8 = true;
             }
@@ -118,7 +121,9 @@ impl Server {
             ("XVERP", value) if self.peer.rights.verp && self.offers(Keywords::XVERP) => {
                 let filter = &self.settings.verp_delimiter_filter;
                 let delimiters = value.unwrap_or(&self.settings.default_verp_delimiters);
-                if delimiters.chars().count() != 2 || (value.is_some() && !delimiters.chars().all(|c| filter.contains(c))) {
+                if delimiters.chars().count() != 2
+                    || (value.is_some() && !delimiters.chars().all(|c| filter.contains(c)))
+                {
                     return Err(syntax(format!("Error: XVERP needs two characters from {filter}")));
                 }
                 request.verp = Some(delimiters.to_owned());
@@ -183,7 +188,8 @@ impl Server {
     }
 
     fn rcpt_option(&mut self, recipient: &mut Recipient, option: &str) -> Result<(), Refusal> {
-        let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+        let (name, value) =
+            option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
         match (name.to_ascii_uppercase().as_str(), value) {
             ("NOTIFY" | "ORCPT", Some(_)) if !self.offers(Keywords::DSN) => return Err(dsn_disabled()),
             ("NOTIFY", Some(value)) => {
@@ -213,7 +219,9 @@ impl Server {
                 "DELAY" => notify.delay = true,
                 _ => {
                     let (word, value) = (words::printable(word), words::printable(value));
-                    self.warn(Note::Warning(format!("unknown DSN NOTIFY command value \"{word}\" in \"{value}\"")));
+                    self.warn(Note::Warning(format!(
+                        "unknown DSN NOTIFY command value \"{word}\" in \"{value}\""
+                    )));
                     return None;
                 }
             }
@@ -281,7 +289,10 @@ impl Server {
         let (size, too_large, bare_newline) = (content.size(), content.too_large(), content.bare_newline());
         let rest = content.take_rest();
         self.place = "END-OF-MESSAGE";
-        if bare_newline && self.settings.forbid_bare_newline != BareNewline::Allow && !self.peer.rights.bare_newline {
+        if bare_newline
+            && self.settings.forbid_bare_newline != BareNewline::Allow
+            && !self.peer.rights.bare_newline
+        {
             self.state.bare_newline = true;
             if let BareNewline::Reject(code) = self.settings.forbid_bare_newline {
                 self.warn(Note::BareNewline("END-OF-MESSAGE"));
@@ -290,7 +301,8 @@ impl Server {
         }
         if too_large {
             self.warn(Note::QueueFileLimit);
-            return self.refuse_content(step, Reply::new(552, Dsn::new(5, 3, 4), "Error: message file too big"));
+            return self
+                .refuse_content(step, Reply::new(552, Dsn::new(5, 3, 4), "Error: message file too big"));
         }
         self.actions.extend(rest.map(Action::Chunk));
         self.wait = Some(Wait::EndOfData);

@@ -93,7 +93,8 @@ pub(super) fn decode_xtext(text: &str) -> Option<String> {
 
 /// Whether Postfix takes this word for a message header's label (`Subject:`).
 pub(super) fn is_header_label(word: &str) -> bool {
-    word.split_once(':').is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()))
+    word.split_once(':')
+        .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()))
 }
 
 /// `text` with what can't be shown as `?`.
@@ -148,9 +149,14 @@ mod tests {
 
     #[test]
     fn xtext() {
-        for (text, expect) in
-            [("a", Some("a")), ("a+40b", Some("a@b")), ("a+zz", None), ("a+4", None), ("+C3+B6", Some("ö")), ("+FF", None)]
-        {
+        for (text, expect) in [
+            ("a", Some("a")),
+            ("a+40b", Some("a@b")),
+            ("a+zz", None),
+            ("a+4", None),
+            ("+C3+B6", Some("ö")),
+            ("+FF", None),
+        ] {
             assert_eq!(decode_xtext(text).as_deref(), expect, "{text}");
         }
     }

@@ -24,7 +24,8 @@ impl Server {
         }
         let mut identity = Identity::default();
         for word in args.split(words::is_space).filter(|word| !word.is_empty()) {
-            if let Err(reply) = attribute(word).and_then(|(name, value)| identify(&mut identity, name, value)) {
+            if let Err(reply) = attribute(word).and_then(|(name, value)| identify(&mut identity, name, value))
+            {
                 return self.fail(step, reply);
             }
         }
@@ -46,7 +47,8 @@ impl Server {
         }
         let mut forwarded = self.forwarded.as_deref().cloned().unwrap_or_default();
         for word in args.split(words::is_space).filter(|word| !word.is_empty()) {
-            if let Err(reply) = attribute(word).and_then(|(name, value)| forward(&mut forwarded, name, value)) {
+            if let Err(reply) = attribute(word).and_then(|(name, value)| forward(&mut forwarded, name, value))
+            {
                 return self.fail(step, reply);
             }
         }

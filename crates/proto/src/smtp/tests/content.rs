@@ -37,7 +37,20 @@ fn check(mode: BareNewline, wire: &str, expect: Option<(&str, &str)>) {
 /// Every shape in which one server's end of data was another's content. Only `<CR><LF>.<CR><LF>` ends it.
 #[test]
 fn smuggling() {
-    let ends = ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\n.\r", "\r.\r\n", "\r.\n", "\0\r\n.\0\r\n", "\r\n.\r\r\n", "\r\n\0.\r\n", "\r\r\n.\n"];
+    let ends = [
+        "\n.\n",
+        "\n.\r\n",
+        "\r\n.\n",
+        "\r.\r",
+        "\r\n.\r",
+        "\n.\r",
+        "\r.\r\n",
+        "\r.\n",
+        "\0\r\n.\0\r\n",
+        "\r\n.\r\r\n",
+        "\r\n\0.\r\n",
+        "\r\r\n.\n",
+    ];
     for mode in [Normalize, Reject(550)] {
         for end in ends {
             let wire = format!("a{end}MAIL FROM:<smuggled@example>\r\n.\r\nQUIT\r\n");
@@ -78,7 +91,9 @@ fn chunks_are_bounded_and_buffers_come_back() {
 
 #[test]
 fn size_limit() {
-    for (limit, wire, too_large) in [(5, "abc\r\n.\r\n", false), (4, "abc\r\n.\r\n", true), (0, "abc\r\n.\r\n", false)] {
+    for (limit, wire, too_large) in
+        [(5, "abc\r\n.\r\n", false), (4, "abc\r\n.\r\n", true), (0, "abc\r\n.\r\n", false)]
+    {
         let mut content = Content::new(Normalize, limit);
         assert_eq!(content.data(wire.as_bytes()), Fed::End(wire.len()));
         assert_eq!(content.too_large(), too_large, "{limit}");

@@ -30,7 +30,12 @@ const BANNER: &str = "220 localhost ESMTP Postfix";
 #[test]
 fn t1_2_vrfy_disabled() {
     let settings = Settings { disable_vrfy: true, ..Settings::default() };
-    let expect = [BANNER, "250 CHUNKING", "502 5.5.1 VRFY command is disabled", "500 5.5.2 Error: command not recognized"];
+    let expect = [
+        BANNER,
+        "250 CHUNKING",
+        "502 5.5.1 VRFY command is disabled",
+        "500 5.5.2 Error: command not recognized",
+    ];
     let drive = check(settings, "EHLO x\nVRFY a\nEXPN a\n", &expect);
     assert!(!String::from_utf8(drive.out).unwrap().contains("VRFY\r"));
 }
@@ -57,7 +62,8 @@ fn a_message_goes_through_in_order() {
             "221 2.0.0 Bye",
         ],
     );
-    let kinds: Vec<&str> = drive.actions.iter().map(|a| a.split([' ', '(', ')', '{']).nth(1).unwrap_or(a)).collect();
+    let kinds: Vec<&str> =
+        drive.actions.iter().map(|a| a.split([' ', '(', ')', '{']).nth(1).unwrap_or(a)).collect();
     assert_eq!(kinds, ["Connect", "Helo", "Mail", "Rcpt", "Data", "EndOfData", "Commit", "Close"]);
     assert_eq!(drive.messages, [b"hello\n"]);
     assert_eq!(drive.server.counters().to_string(), "helo=1 mail=1 rcpt=1 data=1 quit=1 commands=5");
@@ -90,7 +96,11 @@ fn starttls_forgets_what_was_said_in_the_clear() {
     drive.feed(b"EHLO x\r\n");
     assert!(String::from_utf8_lossy(&drive.out).contains("250-STARTTLS\r\n"));
     drive.feed(b"MAIL FROM:<a@b>\r\nSTARTTLS\r\nRSET\r\nQUIT\r\n");
-    assert!(drive.out.ends_with(b"220 2.0.0 Ready to start TLS\r\n"), "{}", String::from_utf8_lossy(&drive.out));
+    assert!(
+        drive.out.ends_with(b"220 2.0.0 Ready to start TLS\r\n"),
+        "{}",
+        String::from_utf8_lossy(&drive.out)
+    );
     assert!(drive.server.tls() && drive.server.helo().is_none() && drive.server.envelope().is_none());
     drive.out.clear();
     drive.feed(b"EHLO x\r\n");
@@ -111,7 +121,10 @@ fn auth_s_seat() {
     let mut drive = Drive::new(settings, local_peer(), permit);
     drive.feed(b"EHLO x\r\n");
     let out = String::from_utf8_lossy(&drive.out).into_owned();
-    assert!(out.contains("250-ETRN\r\n250-AUTH PLAIN LOGIN\r\n250-AUTH=PLAIN LOGIN\r\n250-ENHANCED"), "{out}");
+    assert!(
+        out.contains("250-ETRN\r\n250-AUTH PLAIN LOGIN\r\n250-AUTH=PLAIN LOGIN\r\n250-ENHANCED"),
+        "{out}"
+    );
     for (sent, expect) in [
         ("AUTH\r\n", "501 5.5.4 Syntax: AUTH mechanism\r\n"),
         ("AUTH LOGIN\r\n", "334 \r\n"),
@@ -155,14 +168,26 @@ fn input_waits_for_decisions() {
     assert!(matches!(server.poll(), Some(Action::Decide(Request::Rcpt(_)))));
     server.handle(now, Input::Decided(Verdict::Permit), &mut out);
     let text = String::from_utf8(out).unwrap();
-    assert!(text.starts_with("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Ok\r\n") && text.len() > 16_000, "{} {text:.100}", text.len());
+    assert!(
+        text.starts_with("250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Ok\r\n") && text.len() > 16_000,
+        "{} {text:.100}",
+        text.len()
+    );
     let rest: Vec<Action> = std::iter::from_fn(|| server.poll()).collect();
-    assert!(rest.ends_with(&[Action::Note(Note::LostConnection("NOOP".to_owned())), Action::Abort, Action::Close]), "{rest:?}");
+    assert!(
+        rest.ends_with(&[
+            Action::Note(Note::LostConnection("NOOP".to_owned())),
+            Action::Abort,
+            Action::Close
+        ]),
+        "{rest:?}"
+    );
 }
 
 #[test]
 fn deadlines() {
-    let settings = Settings { per_request_deadline: true, timeout: Duration::from_secs(10), ..Settings::default() };
+    let settings =
+        Settings { per_request_deadline: true, timeout: Duration::from_secs(10), ..Settings::default() };
     let mut drive = Drive::new(settings.clone(), local_peer(), permit);
     // A trickle doesn't help under a per-request deadline …
     for _ in 0..9 {
@@ -236,11 +261,69 @@ fn discarded_keywords_are_logged_as_postfix_does() {
         ("enhancedstatuscodes", None),
         ("dsn silent-discard", None),
     ] {
-        let keywords = words.split(' ').map(|word| Keywords::named(word).unwrap()).fold(Keywords::NONE, Keywords::with);
+        let keywords =
+            words.split(' ').map(|word| Keywords::named(word).unwrap()).fold(Keywords::NONE, Keywords::with);
         let settings = Settings { discard_ehlo_keywords: keywords, ..Settings::default() };
         let mut drive = Drive::new(settings, local_peer(), permit);
         drive.feed(b"EHLO x\r\n");
-        let expect: Vec<Note> = logged.map(|names| Note::DiscardedKeywords(names.to_owned())).into_iter().collect();
+        let expect: Vec<Note> =
+            logged.map(|names| Note::DiscardedKeywords(names.to_owned())).into_iter().collect();
         assert_eq!(drive.notes, expect, "{words}");
     }
+}
+
+#[test]
+fn footers_and_filters() {
+    let template =
+        "\\c. Ask ${client_address}:$(client_port) at $localtime on $server_name$nobody for $$5\\nor not";
+    let settings = Settings {
+        reject_footer: Some(template.to_owned()),
+        reject_footer_map: Some(Arc::new(|text| text.contains("RSET").then(|| "mapped".to_owned()))),
+        reject_filter_map: Some(Arc::new(|text| {
+            text.strip_prefix("503 5.5.1 ").map(|rest| format!("450 4.5.0 {rest}?"))
+        })),
+        ..Settings::default()
+    };
+    let expect = [
+        BANNER,
+        "250 localhost",
+        "500-5.5.2 Error: command not recognized. Ask 127.0.0.1:40164 at Nov 14 22:13:20 on localhost for $5",
+        "500 5.5.2 or not",
+        "501-5.5.4 Syntax: RSET",
+        "501 5.5.4 mapped",
+        "450-4.5.0 Error: need MAIL command?. Ask 127.0.0.1:40164 at Nov 14 22:13:20 on localhost for $5",
+        "450 4.5.0 or not",
+    ];
+    let drive = check(settings, "HELO x\nFOO\nRSET x\nRCPT TO:<a@b>\n", &expect);
+    let (before, after) = ("503 5.5.1 Error: need MAIL command", "450 4.5.0 Error: need MAIL command?");
+    assert_eq!(drive.notes, [Note::RejectFilter { before: before.to_owned(), after: after.to_owned() }]);
+}
+
+#[test]
+fn ended_from_outside() {
+    let settings = Settings { soft_error_limit: 1, ..Settings::default() };
+    let mut drive = Drive::new(settings, local_peer(), permit);
+    drive.feed(b"FOO\r\n");
+    drive.feed(b"FOO\r\n");
+    let reply = Reply::new(421, Dsn::new(4, 3, 2), "Service shutting down");
+    drive.server.disconnect(&reply, &mut drive.out);
+    let expect = "500 5.5.2 Error: command not recognized\r\n421 4.3.2 Service shutting down\r\n";
+    assert!(drive.out.ends_with(expect.as_bytes()));
+    assert_eq!(drive.server.poll(), Some(Action::Close));
+}
+
+#[test]
+fn a_failed_handshake_is_a_lost_connection() {
+    let now = Now { mono: Mono(0), wall: Wall(0) };
+    let settings = Settings { tls: TlsLevel::May, ..Settings::default() };
+    let mut server = Server::new(Arc::new(settings), local_peer(), now);
+    let mut out = Vec::new();
+    server.handle(now, Input::Decided(Verdict::Permit), &mut out);
+    server.handle(now, Input::Bytes(b"STARTTLS\r\n"), &mut out);
+    assert!(!server.wants_input(), "what comes now is for TLS");
+    server.handle(now, Input::PeerClosed, &mut out);
+    let actions: Vec<Action> = std::iter::from_fn(|| server.poll()).skip(1).collect();
+    let lost = Action::Note(Note::LostConnection("STARTTLS".to_owned()));
+    assert_eq!(actions, [Action::StartTls, lost, Action::Close]);
+    assert_eq!(server.counters().to_string(), "starttls=0/1 commands=0/1");
 }
