@@ -39,6 +39,7 @@ impl Log {
 
     /// One step of housekeeping, moving about `budget` bytes; whether anything was done.
     pub(crate) fn maintain(&mut self, budget: usize, set_aside: &mut Vec<String>) -> bool {
+        set_aside.append(&mut self.set_aside);
         if self.release_freed() {
             return true;
         }
@@ -60,6 +61,36 @@ impl Log {
     /// What can't wait: done before anything else is appended.
     pub(crate) fn urgent_maintenance(&mut self, set_aside: &mut Vec<String>) {
         while self.need() == Need::Now && self.maintain(1 << 20, set_aside) {}
+    }
+
+    /// On a full disk, for updates and removals: goes round the log once at most, until there are more spare
+    /// slots than `reserve`. Whether to look again. New messages wait until removals have made room; moves
+    /// have no reserve to leave and never come here.
+    pub(crate) fn relieve(&mut self, reserve: usize) -> bool {
+        if reserve != 1 {
+            return false;
+        }
+        let mut set_aside = Vec::new();
+        for _ in 0..self.sealed.len() {
+            self.free_oldest();
+            if self.freed.len() > 1 && !self.release_now() {
+                break;
+            }
+            let Some(oldest) = self.sealed.front().map(|sealed| sealed.sequence) else { break };
+            if self.spares.len() > reserve {
+                break;
+            }
+            let (ops, _) = self.gather(oldest, self.segment_bytes, &mut set_aside);
+            if self.commit(&ops).iter().any(Result::is_err) {
+                break;
+            }
+        }
+        self.free_oldest();
+        if !self.freed.is_empty() && self.spares.len() <= reserve {
+            self.release_now();
+        }
+        self.set_aside.append(&mut set_aside);
+        true
     }
 
     /// What is to be moved out of a segment; whether anything there could be dealt with.
@@ -131,4 +162,3 @@ fn again(number: u64, contents: Contents) -> Op {
     let count = u32::try_from(notes.len()).unwrap_or(u32::MAX);
     Op::new(number, OpKind::Move(body, count), encode_meta(&envelope, &notes))
 }
-

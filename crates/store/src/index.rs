@@ -139,11 +139,6 @@ impl Index {
         Some(entry)
     }
 
-    /// Forgets a message that can't be read; nothing is written.
-    pub(crate) fn drop_message(&mut self, number: u64) {
-        self.take(number);
-    }
-
     /// Live bytes of one segment.
     pub(crate) fn live_in(&self, segment: u64) -> u64 {
         self.live.get(&segment).copied().unwrap_or(0)

@@ -127,6 +127,8 @@ pub(crate) struct Log {
     /// Body files of messages whose batch failed, deleted once that batch is void for good.
     pub(crate) void_bodies: Vec<u64>,
     pub(crate) buffer: Vec<u8>,
+    /// What compaction on a full disk set aside.
+    pub(crate) set_aside: Vec<String>,
 }
 
 /// Records gathered for one flush.
@@ -164,7 +166,7 @@ impl Log {
                     self.flush_part(&mut part, &mut results, ops);
                     notes.clear(); // the index knows better now
                 }
-                if self.fits(op) { Ok(()) } else { self.rotate(op.reserve()) }
+                if self.fits(op) { Ok(()) } else { self.make_room(op) }
             });
             results.push(room.clone());
             if room.is_ok() {
@@ -181,11 +183,23 @@ impl Log {
         results
     }
 
+    /// Room for an operation in a new segment; on a full disk, by tidying up.
+    fn make_room(&mut self, op: &Op) -> Result<(), SpoolError> {
+        match self.rotate(op.reserve()) {
+            Err(SpoolError::Full) if self.relieve(op.reserve()) => {
+                if self.fits(op) {
+                    Ok(())
+                } else {
+                    self.rotate(op.reserve())
+                }
+            }
+            other => other,
+        }
+    }
+
     fn check(&self, op: &Op, new: &BTreeSet<u64>) -> Result<(), SpoolError> {
         let limit = Log::record_bytes_max(self.segment_bytes);
-        let too_large = |size: usize| {
-            Err(SpoolError::TooLarge { size: size as u64, limit: limit as u64 })
-        };
+        let too_large = |size: usize| Err(SpoolError::TooLarge { size: size as u64, limit: limit as u64 });
         if op.total() > limit && !matches!(op.kind, OpKind::Move(..)) {
             return too_large(op.total());
         }
@@ -210,7 +224,8 @@ impl Log {
     fn ordinal(&self, op: &Op, notes: &mut BTreeMap<u64, u32>) -> u32 {
         match &op.kind {
             OpKind::Note => {
-                let known = || self.index().messages.get(&op.number).map_or(0, crate::index::Entry::next_note);
+                let known =
+                    || self.index().messages.get(&op.number).map_or(0, crate::index::Entry::next_note);
                 let next = notes.entry(op.number).or_insert_with(known);
                 *next += 1;
                 *next - 1
@@ -416,6 +431,10 @@ impl Log {
         if self.freed.len() < 3 || self.active.as_ref().is_some_and(|active| active.fresh.is_some()) {
             return false;
         }
+        self.release_now()
+    }
+
+    pub(crate) fn release_now(&mut self) -> bool {
         self.rotate(0).is_ok() && self.write_batch(&[]).is_ok()
     }
 
@@ -486,7 +505,8 @@ impl Log {
             let error = Arc::new(error);
             for (result, (number, _)) in results.iter_mut().zip(bodies) {
                 let source = Arc::clone(&error);
-                *result = Err(if full { SpoolError::Full } else { SpoolError::Body { number: *number, source } });
+                *result =
+                    Err(if full { SpoolError::Full } else { SpoolError::Body { number: *number, source } });
             }
         }
         results

@@ -167,7 +167,8 @@ impl Recovered {
             let Headed { slot, header, capacity } = segment;
             let mut bytes = vec![0; capacity];
             let path = format!("log/{}", slot.name);
-            let count = slot.file.read_at(&mut bytes, 0).map_err(|error| SpoolError::io("read", &path, error))?;
+            let count =
+                slot.file.read_at(&mut bytes, 0).map_err(|error| SpoolError::io("read", &path, error))?;
             bytes.truncate(count);
             let found = scan(&bytes, header.nonce, header.first_batch, end);
             self.next_number = self.next_number.max(header.next_number);
@@ -217,7 +218,8 @@ impl Recovered {
     }
 
     fn keep_last_batch(&mut self, bytes: &[u8], found: &Scan) {
-        let last = found.records.iter().filter(|record| record.whole && record.header.batch == self.last_batch);
+        let last =
+            found.records.iter().filter(|record| record.whole && record.header.batch == self.last_batch);
         for Found { at, header, .. } in last {
             let record = bytes.get(*at..*at + header.total()).unwrap_or_default();
             self.again.push((*header, record.to_vec()));
@@ -232,12 +234,15 @@ impl Recovered {
         there.sort_unstable();
         let wanted: Vec<(u64, u64)> = {
             let index = lock(&self.library.index);
-            let large = index.messages.iter().filter_map(|(number, entry)| Some((*number, entry.file_bytes?)));
+            let large =
+                index.messages.iter().filter_map(|(number, entry)| Some((*number, entry.file_bytes?)));
             large.collect()
         };
         for (number, size) in &wanted {
             let found = match there.binary_search(number) {
-                Ok(_) => self.disk().open(&body_path(*number), Access::Read).and_then(|file| file.size()).ok(),
+                Ok(_) => {
+                    self.disk().open(&body_path(*number), Access::Read).and_then(|file| file.size()).ok()
+                }
                 Err(_) => None,
             };
             if found != Some(*size) {
@@ -246,8 +251,10 @@ impl Recovered {
                 self.report.corrupt.push(*number);
             }
         }
-        self.orphans =
-            there.into_iter().filter(|number| wanted.binary_search_by_key(number, |(n, _)| *n).is_err()).collect();
+        self.orphans = there
+            .into_iter()
+            .filter(|number| wanted.binary_search_by_key(number, |(n, _)| *n).is_err())
+            .collect();
         Ok(())
     }
 
@@ -269,6 +276,7 @@ impl Recovered {
             failures: 0,
             void_bodies: Vec::new(),
             buffer: Vec::new(),
+            set_aside: Vec::new(),
         };
         for (slot, capacity) in unused {
             if capacity == segment_bytes {
@@ -288,7 +296,9 @@ impl Recovered {
     fn set_damage_aside(&mut self) -> Result<(), SpoolError> {
         let disk = Arc::clone(self.disk());
         for sequence in std::mem::take(&mut self.rotten) {
-            let Some(sealed) = self.segments.iter().find(|sealed| sealed.sequence == sequence) else { continue };
+            let Some(sealed) = self.segments.iter().find(|sealed| sealed.sequence == sequence) else {
+                continue;
+            };
             let path = format!("corrupt/segment-{sequence}");
             write_aside(disk.as_ref(), &path, &whole_file(&sealed.slot)?)?;
             self.report.damage.push(format!("segment {sequence} was copied to {path}"));
@@ -298,7 +308,8 @@ impl Recovered {
             for name in std::mem::take(&mut self.illegible) {
                 self.unused.retain(|(slot, _)| slot.name != name);
                 let to = format!("corrupt/{name}");
-                disk.rename(&format!("log/{name}"), &to).map_err(|error| SpoolError::io("move", &to, error))?;
+                disk.rename(&format!("log/{name}"), &to)
+                    .map_err(|error| SpoolError::io("move", &to, error))?;
                 self.report.damage.push(format!("log/{name} is illegible and was moved to {to}"));
             }
         }

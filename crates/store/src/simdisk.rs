@@ -339,7 +339,8 @@ impl DiskFile for SimFile {
         // The machine may stop, or the disk run full, in the middle of a write.
         let mut kept = data;
         if alive.is_err() {
-            kept = kept.get(..usize::try_from(dice.below(data.len() as u64)).unwrap_or(0)).unwrap_or_default();
+            kept =
+                kept.get(..usize::try_from(dice.below(data.len() as u64)).unwrap_or(0)).unwrap_or_default();
         }
         let room = inode.seen.len().saturating_add(usize::try_from(free).unwrap_or(usize::MAX));
         let fits = kept.len().min(room.saturating_sub(at));

@@ -68,7 +68,8 @@ impl Spool {
     /// `InUse` where another process has it; `Full` where not even one segment can be made; I/O errors.
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<(Spool, Report), SpoolError> {
         let held = prepare(disk.as_ref())?;
-        let segment_bytes = usize::try_from(settings.segment_bytes.max(16 << 10)).unwrap_or(usize::MAX) & !4095;
+        let segment_bytes =
+            usize::try_from(settings.segment_bytes.max(16 << 10)).unwrap_or(usize::MAX) & !4095;
         let (log, report) = read_spool(disk, Access::Write)?.into_log(segment_bytes)?;
         let library = log.library.clone();
         let numbers = Arc::clone(&log.numbers);
@@ -125,7 +126,12 @@ impl Spool {
     /// Adds a note to the envelope (one recipient done, say). Notes must bear being seen twice. Where they
     /// have become many, fold them in with [`Spool::replace`]: `TooLarge` comes at the latest when they and
     /// the envelope reach the size of a record.
-    pub fn note(&self, number: u64, note: Vec<u8>, done: impl FnOnce(Result<(), SpoolError>) + Send + 'static) {
+    pub fn note(
+        &self,
+        number: u64,
+        note: Vec<u8>,
+        done: impl FnOnce(Result<(), SpoolError>) + Send + 'static,
+    ) {
         self.change(Op::new(number, OpKind::Note, note), done);
     }
 

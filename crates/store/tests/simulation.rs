@@ -75,7 +75,11 @@ impl World {
 
     fn crash(&mut self) {
         self.spool = None;
-        if self.dice.one_in(3) { self.disk.restart_process() } else { self.disk.lose_power() }
+        if self.dice.one_in(3) {
+            self.disk.restart_process()
+        } else {
+            self.disk.lose_power()
+        }
         // Recovery is interrupted, too.
         if self.dice.one_in(4) {
             let steps = self.dice.below(30);
@@ -122,8 +126,12 @@ impl World {
     }
 
     fn some_message(&mut self) -> Option<u64> {
-        let certain: Vec<u64> =
-            self.messages.iter().filter(|(_, possible)| possible.len() == 1).map(|(number, _)| *number).collect();
+        let certain: Vec<u64> = self
+            .messages
+            .iter()
+            .filter(|(_, possible)| possible.len() == 1)
+            .map(|(number, _)| *number)
+            .collect();
         let at = self.dice.below(certain.len() as u64) as usize;
         certain.get(at).copied()
     }
@@ -178,6 +186,7 @@ impl World {
                 Err(_) => possible.push(shape),
             }
         }
+        self.messages.retain(|_, possible| *possible != [None]);
     }
 
     fn insert(&mut self) -> Option<(u64, Shape, Step)> {
@@ -303,11 +312,9 @@ fn disk_used_is_bounded() {
             }
         }
         world.check_running();
-        while !world.messages.values().all(|possible| *possible == [None]) {
-            world.messages.retain(|_, possible| *possible != [None]);
+        while !world.messages.is_empty() {
             world.batch(false);
         }
-        world.messages.clear();
         world.check_size();
         world.crash();
         world.open();
@@ -341,7 +348,8 @@ fn service_resumes_after_a_full_disk() {
             world.check_running();
             // Everything can still be noted and removed.
             for number in world.messages.keys().copied().collect::<Vec<_>>() {
-                let results = world.spool().step(vec![Step::Note(number, b"tried".to_vec()), Step::Remove(number)]);
+                let results =
+                    world.spool().step(vec![Step::Note(number, b"tried".to_vec()), Step::Remove(number)]);
                 assert!(results.iter().all(Result::is_ok), "seed {seed}: {results:?}");
                 if world.dice.one_in(3) {
                     world.spool().idle();
