@@ -242,7 +242,8 @@ impl Run<'_> {
             (None, Some(text)) => self.faults.push(format!("mail for {recipient}:\n{text}")),
             (Some(_), None) => self.faults.push(format!("no mail for {recipient}")),
             (Some(range), Some(text)) => {
-                let actual: Vec<String> = text.lines().map(str::to_owned).collect();
+                let text = text.strip_suffix('\n').unwrap_or(&text);
+                let actual: Vec<String> = text.split('\n').map(visible).collect();
                 if !pattern::lines_match(self.dialogue.range(range), &actual) {
                     let lines = actual.iter().map(|line| normal_header(line, &self.queue_ids)).collect();
                     self.differs(range, lines);
@@ -317,6 +318,20 @@ fn same_log(expected: &[String], actual: &[LogLine]) -> bool {
         let lines: Vec<String> = actual.iter().filter(|line| line.tag == tag).map(LogLine::render).collect();
         wanted.len() == lines.len() && wanted.iter().zip(&lines).all(|(w, l)| pattern::matches(w, l))
     })
+}
+
+/// A line of a message with its control characters spelt out, as a dialogue's `>` lines spell them.
+fn visible(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars() {
+        match c {
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push('\t'),
+            c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// A line of a delivered message with ids and dates made patterns.
