@@ -54,11 +54,7 @@ impl Wall {
     /// The microseconds beyond [`Wall::seconds`], 0 to 999,999.
     #[must_use]
     pub const fn micros(self) -> u32 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "rem_euclid is in 0..1_000_000"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "rem_euclid is in 0..1_000_000")]
         let micros = self.0.rem_euclid(1_000_000) as u32;
         micros
     }

@@ -54,7 +54,7 @@ pub fn bad_recipient_syntax() -> Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
     Word(String),
-    /// `.`, `@` or `:`, which join words.
+    /// `.`, `@`, `:`, `%` or `!`, which join words.
     Joint(char),
     Open,
     Close,
@@ -116,7 +116,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, PathError> {
             '"' => Token::Word(quoted(&mut rest)?),
             '[' => Token::Word(literal(&mut rest)),
             '(' => comment(&mut rest),
-            '<' | '>' | ',' | ';' | '.' | '@' | ':' => {
+            '<' | '>' | ',' | ';' | '.' | '@' | ':' | '%' | '!' => {
                 rest.next();
                 match first {
                     '<' => Token::Open,
@@ -184,7 +184,7 @@ fn comment(rest: &mut Chars<'_>) -> Token {
 fn atom(rest: &mut Chars<'_>) -> String {
     let mut word = String::new();
     while let Some(&c) = rest.peek() {
-        if is_space(c) || matches!(c, '"' | '[' | '(' | '<' | '>' | ',' | ';' | '.' | '@' | ':') {
+        if is_space(c) || matches!(c, '"' | '[' | '(' | '<' | '>' | ',' | ';' | '.' | '@' | ':' | '%' | '!') {
             break;
         }
         rest.next();

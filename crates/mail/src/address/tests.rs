@@ -214,6 +214,14 @@ const TOLERANT: &[(&str, Option<&str>)] = &[
     ("<a[@b.example>", None),
     ("<a[@b.example]>", None),
     (r#"<"[">"#, Some("[")),
+    ("<a % b@c.example>", Some("a%b@c.example")),
+    (r#"<a%"b c"@c.example>"#, Some("a%b c@c.example")),
+    (r#"<a!"b c"@c.example>"#, Some("a!b c@c.example")),
+    ("<x%[192.0.2.9]@our.example>", Some("x%[192.0.2.9]@our.example")),
+    ("<[192.0.2.9]!x>", Some("[192.0.2.9]!x")),
+    ("<a / b@c.example>", None),
+    (r#"<a/"b"@c.example>"#, None),
+    ("<a=b[c]@d.example>", None),
 ];
 
 /// Paths that `strict_rfc821_envelopes` refuses on top.

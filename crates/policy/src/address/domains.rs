@@ -40,21 +40,9 @@ impl Domains {
             virtual_alias: list("virtual_alias_domains"),
             virtual_mailbox: list("virtual_mailbox_domains"),
             relay: list("relay_domains"),
-            own_addresses: Self::listed_addresses(parameters),
+            own_addresses: own_addresses(parameters),
         };
         (domains, diagnostics)
-    }
-
-    /// The addresses that `inet_interfaces` and `proxy_interfaces` spell out; those of `all` come from the machine.
-    fn listed_addresses(parameters: &Parameters) -> Vec<IpAddr> {
-        let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        let words = parameters.list("inet_interfaces").into_iter().chain(parameters.list("proxy_interfaces"));
-        addresses.extend(words.filter_map(|word| host::parse_address(word.value.trim_matches(['[', ']']))));
-        addresses
-    }
-
-    pub(super) fn add_own_addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
-        self.own_addresses.extend(addresses);
     }
 
     /// Whether `domain` (lower case) is ours: listed, or the literal of an own address.
@@ -80,4 +68,20 @@ impl Domains {
             Ok(Class::Default)
         }
     }
+}
+
+/// The addresses whose literals are local: those of `inet_interfaces` and `proxy_interfaces`.
+fn own_addresses(parameters: &Parameters) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    let words = parameters.list("inet_interfaces").into_iter().chain(parameters.list("proxy_interfaces"));
+    for word in words.map(|word| word.value.to_lowercase()) {
+        match word.as_str() {
+            "all" => addresses.extend(parameters.host().addresses.iter().map(|interface| interface.address)),
+            "loopback-only" | "localhost" => {}
+            literal => addresses.extend(host::parse_address(literal.trim_matches(['[', ']']))),
+        }
+    }
+    // Loopback is ours also where the machine's list lacks it.
+    addresses.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+    addresses
 }

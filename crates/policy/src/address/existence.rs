@@ -15,7 +15,6 @@ pub(super) struct RecipientMaps {
     /// `recipient_canonical_maps`, `canonical_maps`, `virtual_alias_maps`: a line in any of them is enough.
     rewriting: Vec<TableId>,
     sender_rewriting: Vec<TableId>,
-    pub(super) virtual_alias: Vec<TableId>,
     local: ClassMaps,
     virtual_mailbox: ClassMaps,
     relay: ClassMaps,
@@ -42,7 +41,6 @@ impl RecipientMaps {
         let recipient_maps = RecipientMaps {
             rewriting: with(maps("recipient_canonical_maps")),
             sender_rewriting: with(maps("sender_canonical_maps")),
-            virtual_alias: virtual_alias.clone(),
             local: ClassMaps {
                 tables: maps("local_recipient_maps"),
                 code: code("unknown_local_recipient_reject_code"),

@@ -2,10 +2,11 @@
 //!
 //! Completes an address as trivial-rewrite does (`append_at_myorigin`, `%`, `!` …), strips the routing that
 //! names this host, and says which class its domain belongs to (ADDRESS_CLASS_README) and whether the
-//! recipient exists. Also where the delivery agents find their targets. It asks tables through
-//! [`Lookup`] and does nothing else: no alias expansion over the queue, no transport selection beyond classes.
+//! recipient exists, and expands virtual aliases. It asks tables through
+//! [`Lookup`] and does nothing else: `transport_maps` are not asked, so a transport never changes a class here.
 //! RFC 5321 §4.1.1.3 (source routes), §3.7 (relaying); T1.6, T2.4.
 
+mod aliases;
 mod domains;
 mod existence;
 mod lookup;
@@ -14,16 +15,17 @@ mod rewriting;
 #[cfg(test)]
 mod tests;
 
+pub use aliases::Expansion;
 pub use existence::{Found, Role};
 pub use lookup::Lookup;
 
+use aliases::Aliases;
 use config::{Diagnostic, Parameters};
 use domains::Domains;
 use existence::RecipientMaps;
 use mail::{Address, Dsn, Reply, address};
 use resolve::Routing;
 use rewriting::Rewriting;
-use std::net::IpAddr;
 use tables::{Catalogue, Sources};
 
 /// What a domain is to this server.
@@ -149,6 +151,7 @@ pub enum Utf8Domains {
 pub struct AddressClasses {
     domains: Domains,
     maps: RecipientMaps,
+    aliases: Aliases,
     rewriting: Rewriting,
     routing: Routing,
     delimiter: String,
@@ -167,9 +170,12 @@ impl AddressClasses {
         let (domains, mut diagnostics) = Domains::compile(parameters, catalogue, sources);
         let (maps, found) = RecipientMaps::compile(parameters, catalogue);
         diagnostics.extend(found);
+        // What is wrong with its tables was said by the recipient maps.
+        let (aliases, _) = Aliases::compile(parameters, catalogue);
         let classes = AddressClasses {
             domains,
             maps,
+            aliases,
             rewriting: Rewriting::compile(parameters),
             routing: Routing::compile(parameters),
             delimiter: parameters.text("recipient_delimiter").value,
@@ -177,14 +183,6 @@ impl AddressClasses {
             double_bounce_sender: parameters.text("double_bounce_sender").value,
         };
         (classes, diagnostics)
-    }
-
-    /// With the machine's own addresses, whose literals (`user@[192.0.2.1]`) are local while
-    /// `inet_interfaces = all`.
-    #[must_use]
-    pub fn with_own_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> AddressClasses {
-        self.domains.add_own_addresses(addresses);
-        self
     }
 
     /// Completes an address: `user` → `user@myorigin`, `user%domain` → `user@domain` …

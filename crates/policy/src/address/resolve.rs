@@ -43,11 +43,7 @@ impl AddressClasses {
     /// # Errors
     /// What the tables answer with when they can't.
     pub fn resolve<L: Lookup>(&self, address: &Address, tables: &L) -> Result<Resolved, L::Stop> {
-        let mut current = if address.is_null() {
-            self.rewrite(&Address::from_internal(self.routing.empty_recipient.as_str()))
-        } else {
-            self.rewrite(address)
-        };
+        let mut current = self.completed(address);
         let mut is_ours = false;
         for _ in 0..HOPS_MAX {
             current = self.with_literal(current);
@@ -56,13 +52,22 @@ impl AddressClasses {
             if !is_ours || !self.is_routing(current.local()) {
                 break;
             }
-            current = self.rewrite(&Address::from_internal(current.local()));
+            current = self.completed(&Address::from_internal(current.local()));
         }
         let mut resolved = if is_ours { self.ours(current) } else { self.foreign(current, tables)? };
         if resolved.recipient.local().starts_with('-') && !self.routing.allow_min_user {
             resolved.error = Some(Unresolvable::BadSyntax);
         }
         Ok(resolved)
+    }
+
+    /// The complete address; for nobody, `empty_address_recipient`.
+    fn completed(&self, address: &Address) -> Address {
+        let complete = self.rewrite(address);
+        if !complete.is_null() {
+            return complete;
+        }
+        self.rewrite(&Address::from_internal(self.routing.empty_recipient.as_str()))
     }
 
     /// Whether a local part names another destination.
