@@ -94,7 +94,7 @@ impl Log {
     }
 
     /// What is to be moved out of a segment; whether anything there could be dealt with.
-    fn gather(&mut self, segment: u64, budget: usize, set_aside: &mut Vec<String>) -> (Vec<Op>, bool) {
+    fn gather(&self, segment: u64, budget: usize, set_aside: &mut Vec<String>) -> (Vec<Op>, bool) {
         let (mut ops, mut bytes, mut at) = (Vec::new(), 0, 0);
         while bytes < budget {
             let next = lock(&self.library.index).message_from(segment, at);

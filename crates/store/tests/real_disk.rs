@@ -1,4 +1,10 @@
 //! The spool on a real file system: threads, the lock, permissions, a reader beside the writer, and `kill -9`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    reason = "a test's own helpers may panic"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
