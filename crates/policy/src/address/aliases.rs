@@ -39,7 +39,7 @@ pub enum Expansion {
     /// These, each once, in the order in which they were found; an address without alias is itself.
     Recipients(Vec<Address>),
     /// Deeper than `virtual_alias_recursion_limit` or more than `virtual_alias_expansion_limit`: a loop, most
-    /// likely. Postfix answers `451 4.3.0` at the end of the message.
+    /// likely. The message is to be refused for now.
     Unbounded,
 }
 
