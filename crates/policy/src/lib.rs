@@ -124,3 +124,6 @@ impl Policy {
         &self.zones
     }
 }
+
+#[cfg(test)]
+mod tests;
