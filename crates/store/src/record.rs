@@ -255,7 +255,7 @@ mod tests {
         let bytes = segment.encode();
         assert_eq!(bytes.len(), START);
         assert_eq!(SegmentHeader::decode(&bytes), Some(segment));
-        let mut half = bytes.clone();
+        let mut half = bytes;
         half[20] ^= 1;
         assert_eq!(SegmentHeader::decode(&half), Some(segment), "the copy serves");
         half[BLOCK + 20] ^= 1;
