@@ -49,22 +49,44 @@ pub(crate) enum Check {
     Plain(Plain),
     Sleep(Duration),
     PolicyService(usize),
-    Access { subject: Subject, table: TableId },
-    HostAccess { subject: Subject, hosts: HostsOf, table: TableId },
-    Certificate { table: TableId, order: Vec<CertificateKey> },
-    SaslAccess { table: TableId },
+    Access {
+        subject: Subject,
+        table: TableId,
+    },
+    HostAccess {
+        subject: Subject,
+        hosts: HostsOf,
+        table: TableId,
+    },
+    Certificate {
+        table: TableId,
+        order: Vec<CertificateKey>,
+    },
+    SaslAccess {
+        table: TableId,
+    },
     /// reject_rbl_client, reject_rhsbl_*
-    Blocklist { subject: Subject, zone: Arc<ListZone> },
+    Blocklist {
+        subject: Subject,
+        zone: Arc<ListZone>,
+    },
     /// permit_dnswl_client, permit_rhswl_client
-    Allowlist { subject: Subject, zone: Arc<ListZone> },
+    Allowlist {
+        subject: Subject,
+        zone: Arc<ListZone>,
+    },
     /// reject_maps_rbl
     MapsRbl(Vec<Arc<ListZone>>),
     /// A restriction class.
     Class(usize),
     /// Can't be used; `warnings` are Postfix's words for the log.
-    Broken { warnings: Vec<String> },
+    Broken {
+        warnings: Vec<String>,
+    },
     /// Has no effect beyond the warning.
-    Ignored { warning: String },
+    Ignored {
+        warning: String,
+    },
 }
 
 /// Restrictions without an argument.

@@ -60,12 +60,13 @@ impl Namespace for Compiler<'_> {
     }
 
     fn service(&mut self, word: &Spanned<String>) -> Result<usize, String> {
-        let service = crate::delegate::service(word, self.parameters, &mut self.said).inspect_err(|warning| {
-            self.said.push(
-                Diagnostic::error(409, word.place.clone(), warning.clone())
-                    .help("write inet:host:port or unix:path; Postfix ends with a fatal error"),
-            );
-        })?;
+        let service =
+            crate::delegate::service(word, self.parameters, &mut self.said).inspect_err(|warning| {
+                self.said.push(
+                    Diagnostic::error(409, word.place.clone(), warning.clone())
+                        .help("write inet:host:port or unix:path; Postfix ends with a fatal error"),
+                );
+            })?;
         let same = |other: &PolicyService| {
             PolicyService { place: Place::nowhere(), ..other.clone() }
                 == PolicyService { place: Place::nowhere(), ..service.clone() }
@@ -227,7 +228,9 @@ fn judge(list: &[Entry], compiler: &mut Compiler<'_>) {
                 format!("restriction `{}' after `{}' is ignored", entry.name, end.name),
             ));
         }
-        if matches!(entry.check, Check::Plain(Plain::Permit | Plain::Reject | Plain::Defer)) && after.is_none() {
+        if matches!(entry.check, Check::Plain(Plain::Permit | Plain::Reject | Plain::Defer))
+            && after.is_none()
+        {
             after = Some(entry);
         }
     }
@@ -268,14 +271,15 @@ fn check_relay(
     bodies: &[Vec<Entry>],
     compiler: &mut Compiler<'_>,
 ) {
-    let refuses = [Stage::Relay, Stage::Recipient].iter().any(|stage| {
-        lists.get(stage).is_some_and(|list| refuses_relay(list, bodies, 0))
-    });
+    let refuses = [Stage::Relay, Stage::Recipient]
+        .iter()
+        .any(|stage| lists.get(stage).is_some_and(|list| refuses_relay(list, bodies, 0)));
     if refuses {
         return;
     }
     let place = parameters.text("smtpd_relay_restrictions").place;
-    let place = if place.file.is_some() { place } else { parameters.text("smtpd_recipient_restrictions").place };
+    let place =
+        if place.file.is_some() { place } else { parameters.text("smtpd_recipient_restrictions").place };
     compiler.said.push(
         Diagnostic::error(
             414,
@@ -299,10 +303,12 @@ fn refuses_relay(list: &[Entry], bodies: &[Vec<Entry>], depth: u8) -> bool {
             }
             Check::Plain(plain) if parse::refuses_relay(*plain) && !warn => return true,
             Check::Plain(Plain::Permit) => return false,
-            Check::Class(class) if depth < 20 && !warn => {
-                if bodies.get(*class).is_some_and(|body| refuses_relay(body, bodies, depth + 1)) {
-                    return true;
-                }
+            Check::Class(class)
+                if depth < 20
+                    && !warn
+                    && bodies.get(*class).is_some_and(|body| refuses_relay(body, bodies, depth + 1)) =>
+            {
+                return true;
             }
             _ => {}
         }

@@ -30,9 +30,13 @@ fn endpoint(word: &Spanned<String>) -> Result<(Endpoint, Option<Diagnostic>), St
     match transport {
         "inet" => Ok((inet(address)?, None)),
         "tcp" => {
-            let said = Diagnostic::error(407, word.place.clone(), format!("{text}: a policy server has no transport tcp"))
-                .help(format!("Postfix ends with a fatal error; read as inet:{address}"))
-                .fix(word.place.clone(), word.place.text().replacen("tcp:", "inet:", 1));
+            let said = Diagnostic::error(
+                407,
+                word.place.clone(),
+                format!("{text}: a policy server has no transport tcp"),
+            )
+            .help(format!("Postfix ends with a fatal error; read as inet:{address}"))
+            .fix(word.place.clone(), word.place.text().replacen("tcp:", "inet:", 1));
             Ok((inet(address)?, Some(said)))
         }
         "unix" | "local" if !address.is_empty() => Ok((Endpoint::Unix(address.to_owned()), None)),
@@ -46,7 +50,11 @@ pub(crate) fn service(
     p: &Parameters,
     said: &mut Vec<Diagnostic>,
 ) -> Result<PolicyService, String> {
-    let words = if word.value.starts_with('{') { config::split_words(strip_braces(word)) } else { vec![word.clone()] };
+    let words = if word.value.starts_with('{') {
+        config::split_words(strip_braces(word))
+    } else {
+        vec![word.clone()]
+    };
     let Some(first) = words.first() else {
         return Err("restriction check_policy_service must be followed by transport:server".to_owned());
     };
@@ -76,8 +84,12 @@ fn apply(service: &mut PolicyService, setting: &Spanned<String>, said: &mut Vec<
     let inner = strip_braces(setting);
     let Some((name, value)) = inner.value.split_once('=') else {
         said.push(
-            Diagnostic::error(408, setting.place.clone(), format!("{} is no setting of a policy server", inner.value))
-                .help("write name=value; Postfix ends with a fatal error"),
+            Diagnostic::error(
+                408,
+                setting.place.clone(),
+                format!("{} is no setting of a policy server", inner.value),
+            )
+            .help("write name=value; Postfix ends with a fatal error"),
         );
         return;
     };
@@ -103,8 +115,12 @@ fn apply(service: &mut PolicyService, setting: &Spanned<String>, said: &mut Vec<
     };
     if taken.is_none() {
         said.push(
-            Diagnostic::error(408, setting.place.clone(), format!("{name}={value} is no setting of a policy server"))
-                .help("Postfix ends with a fatal error"),
+            Diagnostic::error(
+                408,
+                setting.place.clone(),
+                format!("{name}={value} is no setting of a policy server"),
+            )
+            .help("Postfix ends with a fatal error"),
         );
     }
 }
@@ -161,7 +177,8 @@ pub(crate) fn attributes(
     let late = matches!(request, Request::Data | Request::EndOfData);
     let at_recipient = matches!(request, Request::Rcpt | Request::Vrfy) || (late && tx.recipient_count == 1);
     let recipient = tx.recipient.as_ref().filter(|_| at_recipient);
-    let external = |address: Option<&mail::Address>| address.map(mail::Address::to_external).unwrap_or_default();
+    let external =
+        |address: Option<&mail::Address>| address.map(mail::Address::to_external).unwrap_or_default();
     a.add("request", "smtpd_access_policy");
     a.add("protocol_state", request.state(tx.ehlo));
     a.add("protocol_name", if tx.protocol.is_empty() { "SMTP" } else { tx.protocol });
@@ -210,9 +227,14 @@ mod tests {
     fn endpoints() {
         let check = |text: &str, expect: Result<Endpoint, &str>| {
             let word = Spanned::new(text.to_owned(), config::Place::nowhere());
-            assert_eq!(endpoint(&word).map(|(endpoint, _)| endpoint), expect.map_err(str::to_owned), "{text}");
+            assert_eq!(
+                endpoint(&word).map(|(endpoint, _)| endpoint),
+                expect.map_err(str::to_owned),
+                "{text}"
+            );
         };
-        let inet = |host: &str, port: &str| Ok(Endpoint::Inet { host: host.to_owned(), port: port.to_owned() });
+        let inet =
+            |host: &str, port: &str| Ok(Endpoint::Inet { host: host.to_owned(), port: port.to_owned() });
         check("inet:127.0.0.1:10023", inet("127.0.0.1", "10023"));
         check("inet:[::1]:10023", inet("::1", "10023"));
         check("inet:10023", inet("localhost", "10023"));

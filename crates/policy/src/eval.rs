@@ -288,7 +288,8 @@ impl<'a> Evaluation<'a> {
 
     /// Permits; `action` may be among the actions that are logged.
     pub(crate) fn permit(&mut self, action: &str, about: &About, from: &str) -> Status {
-        let logged = self.policy.settings.log_permits.contains(self.facts.snapshot(), action).unwrap_or(false);
+        let logged =
+            self.policy.settings.log_permits.contains(self.facts.snapshot(), action).unwrap_or(false);
         if logged {
             let words = about.subject.words();
             let text = format!("action={action} for {words}={} {from}", about.name);
@@ -323,7 +324,8 @@ impl<'a> Evaluation<'a> {
 
     /// About the recipient.
     pub(crate) fn recipient(&self) -> About {
-        let name = self.tx.recipient.as_ref().map(|recipient| recipient.as_str().to_owned()).unwrap_or_default();
+        let name =
+            self.tx.recipient.as_ref().map(|recipient| recipient.as_str().to_owned()).unwrap_or_default();
         About { subject: Subject::Recipient, name, default: Some(Subject::Recipient) }
     }
 

@@ -222,10 +222,9 @@ impl Facts {
                 let question = Question::Lookup { table: id, key: key.to_owned() };
                 Ok(match self.ask(&question)? {
                     Answer::Value(None) => Lookup::Nothing,
-                    Answer::Value(Some(value)) => Lookup::Found(Hit {
-                        value: value.as_str().into(),
-                        place: config::Place::nowhere(),
-                    }),
+                    Answer::Value(Some(value)) => {
+                        Lookup::Found(Hit { value: value.as_str().into(), place: config::Place::nowhere() })
+                    }
                     _ => Lookup::Failed(LookupError::Failed { table, key: key.to_owned() }),
                 })
             }
@@ -244,4 +243,3 @@ pub enum Lookup<'f> {
     /// The table couldn't say.
     Failed(LookupError),
 }
-

@@ -134,7 +134,8 @@ pub(crate) const DEPRECATED: &[(&str, &str)] = &[
 
 /// The form of `name`, and today's name for it.
 pub(crate) fn find(name: &str) -> Option<(&'static str, Form)> {
-    let today = LEGACY.iter().find(|(old, _)| old.eq_ignore_ascii_case(name)).map_or(name, |(_, today)| today);
+    let today =
+        LEGACY.iter().find(|(old, _)| old.eq_ignore_ascii_case(name)).map_or(name, |(_, today)| today);
     ROWS.iter().find(|(row, _)| row.eq_ignore_ascii_case(today)).map(|&(row, form)| (row, form))
 }
 
@@ -170,7 +171,8 @@ fn distance(a: &str, b: &str) -> usize {
         row.push(i + 1);
         for (j, &y) in b.iter().enumerate() {
             let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
-            let mut best = (cell(&last, j) + usize::from(x != y)).min(cell(&last, j + 1) + 1).min(cell(&row, j) + 1);
+            let mut best =
+                (cell(&last, j) + usize::from(x != y)).min(cell(&last, j + 1) + 1).min(cell(&row, j) + 1);
             let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(&y) && b.get(j - 1) == Some(&x);
             if swapped {
                 best = best.min(cell(&before, j - 1) + 1);

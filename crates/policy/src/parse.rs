@@ -95,8 +95,14 @@ impl Parser<'_> {
                 word.value
             );
             self.names.say(
-                Diagnostic::error(403, word.place.clone(), format!("a bare table, {}, means nothing here", word.value))
-                    .help("Postfix answers 451 4.3.5 to everyone; write check_sender_access or its like before it"),
+                Diagnostic::error(
+                    403,
+                    word.place.clone(),
+                    format!("a bare table, {}, means nothing here", word.value),
+                )
+                .help(
+                    "Postfix answers 451 4.3.5 to everyone; write check_sender_access or its like before it",
+                ),
             );
             return Check::Broken { warnings: vec![warning] };
         };
@@ -173,8 +179,12 @@ impl Parser<'_> {
             Ok(seconds) => Check::Sleep(Duration::from_secs(u64::from(seconds))),
             Err(_) => {
                 self.names.say(
-                    Diagnostic::error(402, argument.place.clone(), format!("{} is no number of seconds", argument.value))
-                        .help("Postfix answers 451 4.3.5 to everyone who gets here"),
+                    Diagnostic::error(
+                        402,
+                        argument.place.clone(),
+                        format!("{} is no number of seconds", argument.value),
+                    )
+                    .help("Postfix answers 451 4.3.5 to everyone who gets here"),
                 );
                 broken(format!("restriction {name} must be followed by number"))
             }
@@ -183,14 +193,17 @@ impl Parser<'_> {
 
     fn table_check(&mut self, name: &str, form: Form, argument: &Spanned<String>) -> Check {
         if !argument.value.contains(':') || names::find(&argument.value).is_some() {
-            let warning = format!("restriction {name}: bad argument \"{}\": need maptype:mapname", argument.value);
+            let warning =
+                format!("restriction {name}: bad argument \"{}\": need maptype:mapname", argument.value);
             self.names.say(
                 Diagnostic::error(
                     402,
                     argument.place.clone(),
                     format!("{name} wants a table, and {} is none", argument.value),
                 )
-                .help("write type:name, as in hash:/etc/postfix/access; Postfix answers 451 4.3.5 to everyone"),
+                .help(
+                    "write type:name, as in hash:/etc/postfix/access; Postfix answers 451 4.3.5 to everyone",
+                ),
             );
             return broken(warning);
         }

@@ -59,7 +59,9 @@ pub fn client_names(address: IpAddr, lookup_enabled: bool, facts: &Facts) -> Res
         Answer::Addresses(addresses) if addresses.contains(&address) => (NameStatus::Ok, None),
         Answer::Addresses(_) => (NameStatus::Forged, Some(doubt)),
         Answer::NoName => (NameStatus::Unknown, Some(format!("{doubt}: Name or service not known"))),
-        Answer::NoRecords => (NameStatus::Unknown, Some(format!("{doubt}: No address associated with hostname"))),
+        Answer::NoRecords => {
+            (NameStatus::Unknown, Some(format!("{doubt}: No address associated with hostname")))
+        }
         _ => (NameStatus::Temporary, Some(format!("{doubt}: Temporary failure in name resolution"))),
     };
     let name = if name_status == NameStatus::Ok { reverse.clone() } else { UNKNOWN.to_owned() };

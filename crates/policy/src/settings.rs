@@ -191,7 +191,8 @@ impl Settings {
         // Said once, by the address classes, which own these parameters.
         drop(more);
         let parents_too = parents("relay_domains");
-        let (relay_domains, more) = DomainList::compile(&p.list("relay_domains"), catalogue, sources, parents_too);
+        let (relay_domains, more) =
+            DomainList::compile(&p.list("relay_domains"), catalogue, sources, parents_too);
         drop(more);
         Settings {
             codes: Codes::read(p),
@@ -229,5 +230,4 @@ impl Settings {
 }
 
 /// `default_rbl_reply`'s default.
-const RBL_TEMPLATE: &str =
-    "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}";
+const RBL_TEMPLATE: &str = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}";

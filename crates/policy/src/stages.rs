@@ -68,7 +68,10 @@ impl Evaluation<'_> {
         let refusal = resolved.syntax_refusal(role, utf8);
         if refusal.is_some() {
             let (client, command) = (self.client().name, self.request.state(false));
-            self.warning(format!("Illegal address syntax from {client} in {command} command: <{}>", address.as_str()));
+            self.warning(format!(
+                "Illegal address syntax from {client} in {command} command: <{}>",
+                address.as_str()
+            ));
         }
         Ok(refusal)
     }

@@ -26,9 +26,14 @@ pub(crate) fn expand(template: &str, allowed: &str, value: &dyn Fn(&str) -> Opti
             Some('{') => bracketed(behind, ('{', '}'), &mut out, allowed, value),
             Some('(') => bracketed(behind, ('(', ')'), &mut out, allowed, value),
             _ => {
-                let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
+                let end =
+                    behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
                 let (name, more) = behind.split_at_checked(end).unwrap_or((behind, ""));
-                if name.is_empty() { out.text.push('$') } else { plain(name, &mut out, allowed, value) }
+                if name.is_empty() {
+                    out.text.push('$')
+                } else {
+                    plain(name, &mut out, allowed, value)
+                }
                 more
             }
         };
@@ -127,7 +132,11 @@ mod tests {
             _ => None,
         };
         let check = |template: &str, expect: &str| {
-            assert_eq!(expand(template, "abcdefghijklmnopqrstuvwxyz 0123456789.", &value).text, expect, "{template}");
+            assert_eq!(
+                expand(template, "abcdefghijklmnopqrstuvwxyz 0123456789.", &value).text,
+                expect,
+                "{template}"
+            );
         };
         check("$rbl_code x [$rbl_what] $(rbl_what) ${rbl_what}", "554 x [192.0.2.2] 192.0.2.2 192.0.2.2");
         check("a${rbl_reason?; $rbl_reason}", "a; see _x_");

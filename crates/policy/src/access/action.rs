@@ -96,22 +96,14 @@ impl Evaluation<'_> {
             upper @ ("HOLD" | "DISCARD" | "FILTER" | "REDIRECT" | "BCC" | "PREPEND") => {
                 Ok(self.change_mail(upper, text, &Origin { table, key }, about))
             }
-            digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                self.number(digits, text, table, value, about)
-            }
+            digits if digits.bytes().all(|b| b.is_ascii_digit()) => self.number(value, table, about),
             _ => self.restrictions(value, table, about),
         }
     }
 
     /// `550 text` refuses, `12345` (of address-based relay authorisation) permits.
-    fn number(
-        &mut self,
-        digits: &str,
-        text: &str,
-        table: &str,
-        value: &str,
-        about: &About,
-    ) -> Result<Status, Need> {
+    fn number(&mut self, value: &str, table: &str, about: &About) -> Result<Status, Need> {
+        let (digits, text) = split(value);
         if text.is_empty() {
             return Ok(self.permit(digits, about, &format!("from {table}")));
         }
@@ -169,12 +161,14 @@ impl Evaluation<'_> {
             return Status::Dunno;
         }
         let entry = format!("access table {table} entry \"{key}\"");
-        let header = text.split_once(':').is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())
-        });
+        let header = text
+            .split_once(':')
+            .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
         match action {
             "FILTER" if text.is_empty() => self.warning(format!("{entry} has FILTER entry without value")),
-            "FILTER" if !text.contains(':') => self.warning(format!("{entry} requires transport:destination")),
+            "FILTER" if !text.contains(':') => {
+                self.warning(format!("{entry} requires transport:destination"))
+            }
             "REDIRECT" | "BCC" if !text.contains('@') => {
                 self.warning(format!("{entry} requires user@domain target"));
             }

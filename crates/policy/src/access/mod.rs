@@ -17,7 +17,10 @@ use tables::{LookupError, TableId};
 
 /// What a search ended with.
 pub(crate) enum Search {
-    Found { key: String, value: String },
+    Found {
+        key: String,
+        value: String,
+    },
     Nothing,
     /// Refused already.
     Failed(Status),
@@ -34,12 +37,7 @@ impl Evaluation<'_> {
     }
 
     /// Tries `keys` in turn.
-    pub(crate) fn search(
-        &mut self,
-        table: TableId,
-        keys: &[String],
-        about: &About,
-    ) -> Result<Search, Need> {
+    pub(crate) fn search(&mut self, table: TableId, keys: &[String], about: &About) -> Result<Search, Need> {
         let facts = self.facts;
         for key in keys {
             match facts.lookup(table, key)? {
@@ -54,7 +52,9 @@ impl Evaluation<'_> {
                     });
                     return Ok(Search::Found { key: key.clone(), value });
                 }
-                Lookup::Failed(error) => return Ok(Search::Failed(self.table_fault(table, key, &error, about))),
+                Lookup::Failed(error) => {
+                    return Ok(Search::Failed(self.table_fault(table, key, &error, about)));
+                }
             }
         }
         Ok(Search::Nothing)
@@ -181,7 +181,12 @@ impl Evaluation<'_> {
         self.keys_access(table, &keys, about)
     }
 
-    pub(crate) fn domain_access(&mut self, table: TableId, domain: &str, about: &About) -> Result<Status, Need> {
+    pub(crate) fn domain_access(
+        &mut self,
+        table: TableId,
+        domain: &str,
+        about: &About,
+    ) -> Result<Status, Need> {
         let keys = self.domain_keys(table, domain);
         self.keys_access(table, &keys, about)
     }

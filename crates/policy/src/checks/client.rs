@@ -8,7 +8,8 @@ use mail::{Dsn, Reply};
 impl Evaluation<'_> {
     pub(crate) fn mynetworks(&mut self) -> Status {
         let client = &self.tx.client;
-        let listed = self.policy.settings.mynetworks.contains(self.facts.snapshot(), &client.name, client.address);
+        let listed =
+            self.policy.settings.mynetworks.contains(self.facts.snapshot(), &client.name, client.address);
         match listed {
             Ok(true) => {
                 let about = self.client();
@@ -46,7 +47,8 @@ impl Evaluation<'_> {
     }
 
     pub(crate) fn tls_all_clientcerts(&mut self) -> Status {
-        let trusted = self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref()).is_some_and(|c| c.trusted);
+        let trusted =
+            self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref()).is_some_and(|c| c.trusted);
         if !trusted {
             return Status::Dunno;
         }

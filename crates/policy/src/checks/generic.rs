@@ -23,14 +23,18 @@ impl Evaluation<'_> {
             Plain::WarnIfReject | Plain::Nothing | Plain::PermitNakedIpAddress => Ok(Status::Dunno),
             Plain::RejectUnauthPipelining => Ok(self.unauth_pipelining(about)),
             Plain::RejectPlaintextSession => Ok(self.plaintext_session(codes.plaintext)),
-            Plain::RejectMultiRecipientBounce => Ok(self.multi_recipient_bounce(codes.multi_recipient_bounce, about)),
+            Plain::RejectMultiRecipientBounce => {
+                Ok(self.multi_recipient_bounce(codes.multi_recipient_bounce, about))
+            }
             Plain::PermitMynetworks => Ok(self.mynetworks()),
             Plain::PermitInetInterfaces => Ok(self.inet_interfaces()),
             Plain::PermitSaslAuthenticated => Ok(self.sasl_authenticated()),
             Plain::PermitTlsClientcerts => self.tls_clientcerts(),
             Plain::PermitTlsAllClientcerts => Ok(self.tls_all_clientcerts()),
             Plain::RejectUnknownClientHostname => Ok(self.unknown_client(codes.unknown_client)),
-            Plain::RejectUnknownReverseClientHostname => Ok(self.unknown_reverse_client(codes.unknown_client)),
+            Plain::RejectUnknownReverseClientHostname => {
+                Ok(self.unknown_reverse_client(codes.unknown_client))
+            }
             Plain::RejectInvalidHeloHostname => Ok(self.invalid_helo(codes.invalid_hostname)),
             Plain::RejectNonFqdnHeloHostname => Ok(self.non_fqdn_helo(codes.non_fqdn)),
             Plain::RejectUnknownHeloHostname => self.unknown_helo(codes.unknown_hostname),

@@ -107,9 +107,11 @@ impl Evaluation<'_> {
             return Ok(vec![name.to_owned()]);
         }
         Ok(match self.dns(name, RecordKind::Mx)? {
-            Found::Records(records) => {
-                exchangers(&records).into_iter().map(|(_, host)| host).filter(|host| !host.is_empty()).collect()
-            }
+            Found::Records(records) => exchangers(&records)
+                .into_iter()
+                .map(|(_, host)| host)
+                .filter(|host| !host.is_empty())
+                .collect(),
             Found::NoName | Found::NoRecords => vec![name.to_owned()],
             other => {
                 self.warning(format!("Unable to look up MX host for {name}: {}", other.reason()));

@@ -15,7 +15,9 @@ use mail::{Dsn, Reply, host};
 
 /// What a list said.
 enum Listing {
-    Listed { reason: String },
+    Listed {
+        reason: String,
+    },
     Unlisted,
     /// No answer.
     Unavailable,
@@ -74,7 +76,9 @@ impl Evaluation<'_> {
         };
         if !ipv4(&records).any(|answer| zone.lists(answer, health)) {
             if health && let Some(error) = ipv4(&records).find(|&answer| is_error(answer)) {
-                self.warning(format!("{name}: the list refuses to answer: {error} is an error code, not a listing"));
+                self.warning(format!(
+                    "{name}: the list refuses to answer: {error} is an error code, not a listing"
+                ));
             }
             return Ok(Listing::Unlisted);
         }
@@ -98,7 +102,12 @@ impl Evaluation<'_> {
         }
     }
 
-    pub(crate) fn allowlist(&mut self, entry: &Entry, subject: Subject, zone: &ListZone) -> Result<Status, Need> {
+    pub(crate) fn allowlist(
+        &mut self,
+        entry: &Entry,
+        subject: Subject,
+        zone: &ListZone,
+    ) -> Result<Status, Need> {
         // Never a way round reject_unauth_destination.
         if let Some(recipient) = self.tx.recipient.clone() {
             match self.resolve(&recipient)? {

@@ -1,7 +1,7 @@
 //! Restrictions on sender and recipient: complete domains, domains that exist, recipients that exist. T2.10.
 
-use crate::address::{Class, Existence, UnknownIn};
 use crate::access::{Stop, Tables};
+use crate::address::{Class, Existence, UnknownIn};
 use crate::dns::{Found, exchangers};
 use crate::eval::{About, Evaluation, Status};
 use crate::facts::Need;
@@ -31,7 +31,9 @@ impl Evaluation<'_> {
     pub(crate) fn non_fqdn_recipient(&mut self, code: u16) -> Status {
         match self.tx.recipient.clone() {
             // RFC 5321 §4.5.1: every server takes mail for postmaster, without a domain too.
-            Some(recipient) if !recipient.is_null() && !recipient.as_str().eq_ignore_ascii_case("postmaster") => {
+            Some(recipient)
+                if !recipient.is_null() && !recipient.as_str().eq_ignore_ascii_case("postmaster") =>
+            {
                 let about = self.recipient();
                 self.non_fqdn(&recipient, code, &about)
             }
@@ -50,7 +52,9 @@ impl Evaluation<'_> {
         let about = self.sender();
         let null = (550, Dsn::new(5, 7, 27));
         match self.tx.sender.clone() {
-            Some(sender) if !sender.is_null() => self.unknown_domain(&sender, &about, Dsn::new(4, 1, 8), null),
+            Some(sender) if !sender.is_null() => {
+                self.unknown_domain(&sender, &about, Dsn::new(4, 1, 8), null)
+            }
             _ => Ok(Status::Dunno),
         }
     }

@@ -10,7 +10,10 @@ use mail::{Dsn, Reply};
 /// Whether mail for the recipient is ours to take.
 enum Destination {
     Authorized,
-    Foreign { domain: String, routed: bool },
+    Foreign {
+        domain: String,
+        routed: bool,
+    },
     /// No recipient here.
     None,
     /// Refused already: a table could not say.
@@ -21,7 +24,9 @@ impl Evaluation<'_> {
     fn destination(&mut self) -> Result<Destination, Need> {
         let Some(recipient) = self.tx.recipient.clone() else { return Ok(Destination::None) };
         Ok(match self.resolve(&recipient)? {
-            Ok(resolved) if self.policy.addresses.is_authorized_destination(&resolved) => Destination::Authorized,
+            Ok(resolved) if self.policy.addresses.is_authorized_destination(&resolved) => {
+                Destination::Authorized
+            }
             Ok(resolved) => Destination::Foreign { domain: resolved.domain, routed: resolved.routed },
             Err(()) => {
                 let about = self.recipient();
@@ -63,7 +68,9 @@ impl Evaluation<'_> {
             Destination::Authorized => self.permit("check_relay_domains", &about, ""),
             Destination::None => Status::Dunno,
             Destination::Failed(status) => status,
-            Destination::Foreign { .. } => self.reject(code, Dsn::new(4, 7, 1), &about, "Relay access denied"),
+            Destination::Foreign { .. } => {
+                self.reject(code, Dsn::new(4, 7, 1), &about, "Relay access denied")
+            }
         })
     }
 

@@ -126,7 +126,9 @@ fn clients() {
 fn status_codes_are_mended() {
     let check = |list: &str, details: &[(u16, &str)]| {
         for (detail, expect) in details {
-            let main = format!("smtpd_recipient_restrictions = check_{list}_access static:{{REJECT 5.1.{detail} txt}}");
+            let main = format!(
+                "smtpd_recipient_restrictions = check_{list}_access static:{{REJECT 5.1.{detail} txt}}"
+            );
             let scene = Scene::new(&main, World::default());
             let decision = scene.rcpt("192.0.2.2", "h", "s@t.example", "u@example.com");
             let dsn = decision.verdict.reply().and_then(|reply| reply.dsn).unwrap().to_string();
@@ -134,28 +136,59 @@ fn status_codes_are_mended() {
         }
     };
     check("client", &[(0, "5.0.0"), (1, "5.0.0"), (7, "5.0.0"), (10, "5.0.0")]);
-    check("sender", &[(0, "5.1.0"), (1, "5.1.7"), (2, "5.1.8"), (3, "5.1.7"), (5, "5.1.0"), (6, "5.1.7"), (7, "5.1.7"),
-        (9, "5.1.0")]);
-    check("recipient", &[(0, "5.1.0"), (6, "5.1.6"), (7, "5.1.3"), (8, "5.1.2"), (9, "5.1.0"), (10, "5.1.0")]);
+    check(
+        "sender",
+        &[
+            (0, "5.1.0"),
+            (1, "5.1.7"),
+            (2, "5.1.8"),
+            (3, "5.1.7"),
+            (5, "5.1.0"),
+            (6, "5.1.7"),
+            (7, "5.1.7"),
+            (9, "5.1.0"),
+        ],
+    );
+    check(
+        "recipient",
+        &[(0, "5.1.0"), (6, "5.1.6"), (7, "5.1.3"), (8, "5.1.2"), (9, "5.1.0"), (10, "5.1.0")],
+    );
 }
 
 #[test]
 fn actions_on_mail() {
     let check = |action: &str, effect: Option<MailEffect>, notes: &[&str]| {
         let main = format!("smtpd_recipient_restrictions = check_client_access static:{{{action}}}");
-        let decision = Scene::new(&main, World::default()).rcpt("192.0.2.2", "h", "s@t.example", "u@example.com");
+        let decision =
+            Scene::new(&main, World::default()).rcpt("192.0.2.2", "h", "s@t.example", "u@example.com");
         assert_eq!(decision.effects.first(), effect.as_ref(), "{action}");
         assert_eq!(noted(&decision), notes, "{action}");
     };
     let host = "<unknown[192.0.2.2]>: Client host";
     let text = |text: &str| text.to_owned();
-    check("DISCARD", Some(MailEffect::Discard(text(""))), &[&format!("discard: {host} triggers DISCARD action")]);
+    check(
+        "DISCARD",
+        Some(MailEffect::Discard(text(""))),
+        &[&format!("discard: {host} triggers DISCARD action")],
+    );
     check("HOLD look", Some(MailEffect::Hold(text("look"))), &[&format!("hold: {host} look")]);
-    check("FILTER a:b", Some(MailEffect::Filter(text("a:b"))), &[&format!("filter: {host} triggers FILTER a:b")]);
-    check("REDIRECT a@b", Some(MailEffect::Redirect(text("a@b"))), &[&format!("redirect: {host} triggers REDIRECT a@b")]);
+    check(
+        "FILTER a:b",
+        Some(MailEffect::Filter(text("a:b"))),
+        &[&format!("filter: {host} triggers FILTER a:b")],
+    );
+    check(
+        "REDIRECT a@b",
+        Some(MailEffect::Redirect(text("a@b"))),
+        &[&format!("redirect: {host} triggers REDIRECT a@b")],
+    );
     check("BCC a@b", Some(MailEffect::Bcc(text("a@b"))), &[&format!("bcc: {host} triggers BCC a@b")]);
     check("PREPEND X-Foo: bar", Some(MailEffect::Prepend(text("X-Foo: bar"))), &[]);
-    check("PREPEND foo", None, &["warning: access table static:{PREPEND foo} entry \"unknown\" requires header: text"]);
+    check(
+        "PREPEND foo",
+        None,
+        &["warning: access table static:{PREPEND foo} entry \"unknown\" requires header: text"],
+    );
     check("WARN hey you", None, &["warn: hey you"]);
     check("INFO hey you", None, &["info: hey you"]);
 }
@@ -164,7 +197,8 @@ fn actions_on_mail() {
 fn discard_permits_and_hold_does_not() {
     let check = |action: &str, expect: &str| {
         let main = format!("smtpd_recipient_restrictions = check_client_access static:{{{action}}}, reject");
-        let decision = Scene::new(&main, World::default()).rcpt("192.0.2.2", "h", "s@t.example", "u@example.com");
+        let decision =
+            Scene::new(&main, World::default()).rcpt("192.0.2.2", "h", "s@t.example", "u@example.com");
         assert_eq!(told(&decision), expect, "{action}");
     };
     let denied = "554 5.7.1 <u@example.com>: Recipient address rejected: Access denied";
@@ -181,16 +215,24 @@ fn discard_permits_and_hold_does_not() {
 /// Tables that can't be read, and where OK is forbidden.
 #[test]
 fn faults() {
-    let check = |list: &str, expect: &str| {
-        let decision = Scene::new(&format!("smtpd_recipient_restrictions = {list}"), World::default())
-            .rcpt("192.0.2.2", "h", "s@t.example", "u@example.com");
-        assert_eq!(told(&decision), expect, "{list}");
-    };
-    check("hash:/nonexist", "451 4.3.5 <u@example.com>: Recipient address rejected: Server configuration error");
-    check("check_client_access hash:/nonexist",
-        "451 4.3.5 <unknown[192.0.2.2]>: Client host rejected: Server configuration error");
-    check("warn_if_reject check_client_access hash:/nonexist",
-        "451 4.3.5 <unknown[192.0.2.2]>: Client host rejected: Server configuration error");
+    let check =
+        |list: &str, expect: &str| {
+            let decision = Scene::new(&format!("smtpd_recipient_restrictions = {list}"), World::default())
+                .rcpt("192.0.2.2", "h", "s@t.example", "u@example.com");
+            assert_eq!(told(&decision), expect, "{list}");
+        };
+    check(
+        "hash:/nonexist",
+        "451 4.3.5 <u@example.com>: Recipient address rejected: Server configuration error",
+    );
+    check(
+        "check_client_access hash:/nonexist",
+        "451 4.3.5 <unknown[192.0.2.2]>: Client host rejected: Server configuration error",
+    );
+    check(
+        "warn_if_reject check_client_access hash:/nonexist",
+        "451 4.3.5 <unknown[192.0.2.2]>: Client host rejected: Server configuration error",
+    );
     check("check_reverse_client_hostname_access static:OK, reject", "451 4.3.5 Server configuration error");
     check("check_client_access static:OK, reject", "ok");
 }
@@ -198,19 +240,34 @@ fn faults() {
 #[test]
 fn permits_are_logged_on_request() {
     let check = |list: &str, client: &str, expect: &[&str]| {
-        let main = format!("smtpd_recipient_restrictions = {list}\nsmtpd_relay_restrictions =\n\
-            smtpd_log_access_permit_actions = static:all");
+        let main = format!(
+            "smtpd_recipient_restrictions = {list}\nsmtpd_relay_restrictions =\n\
+            smtpd_log_access_permit_actions = static:all"
+        );
         let decision = Scene::new(&main, World::default()).rcpt(client, "h", "s@t.example", "u@example.com");
         assert_eq!(noted(&decision), expect, "{list}");
     };
     check("permit", "192.0.2.2", &["permit: action=permit for Recipient address=u@example.com "]);
-    check("permit_mynetworks", "127.0.0.1", &["permit: action=permit_mynetworks for Client host=unknown[127.0.0.1] "]);
-    check("check_client_access static:OK", "192.0.2.2",
-        &["permit: action=OK for Client host=unknown[192.0.2.2] from static:OK"]);
-    check("check_client_access static:permit", "192.0.2.2",
-        &["permit: action=permit for Client host=unknown[192.0.2.2] "]);
-    check("permit_auth_destination", "192.0.2.2",
-        &["permit: action=permit_auth_destination for Recipient address=u@example.com "]);
+    check(
+        "permit_mynetworks",
+        "127.0.0.1",
+        &["permit: action=permit_mynetworks for Client host=unknown[127.0.0.1] "],
+    );
+    check(
+        "check_client_access static:OK",
+        "192.0.2.2",
+        &["permit: action=OK for Client host=unknown[192.0.2.2] from static:OK"],
+    );
+    check(
+        "check_client_access static:permit",
+        "192.0.2.2",
+        &["permit: action=permit for Client host=unknown[192.0.2.2] "],
+    );
+    check(
+        "permit_auth_destination",
+        "192.0.2.2",
+        &["permit: action=permit_auth_destination for Recipient address=u@example.com "],
+    );
 }
 
 #[test]
@@ -232,18 +289,31 @@ fn hosts_behind_names() {
         ("sender", "<s@mxdom.example>: Sender address"),
         ("recipient", "<a@mxdom.example>: Recipient address"),
     ];
-    let cases = [("a", "a", "a-hit"), ("mx", "a", "mx-hit"), ("mx", "n", "mxname"), ("ns", "a", "ns-hit"),
-        ("ns", "n", "nsname")];
+    let cases = [
+        ("a", "a", "a-hit"),
+        ("mx", "a", "mx-hit"),
+        ("mx", "n", "mxname"),
+        ("ns", "a", "ns-hit"),
+        ("ns", "n", "nsname"),
+    ];
     for (word, words) in who {
         for (hosts, table, text) in cases {
             let main = format!("smtpd_recipient_restrictions = check_{word}_{hosts}_access hash:/t/{table}");
-            let decision = Scene::new(&main, world()).rcpt("192.0.2.50", "mxdom.example", "s@mxdom.example",
-                "a@mxdom.example");
+            let decision = Scene::new(&main, world()).rcpt(
+                "192.0.2.50",
+                "mxdom.example",
+                "s@mxdom.example",
+                "a@mxdom.example",
+            );
             assert_eq!(told(&decision), format!("554 5.7.1 {words} rejected: {text}"), "{main}");
         }
         let main = format!("smtpd_recipient_restrictions = check_{word}_a_access hash:/t/ok");
-        let decision =
-            Scene::new(&main, world()).rcpt("192.0.2.50", "mxdom.example", "s@mxdom.example", "a@mxdom.example");
+        let decision = Scene::new(&main, world()).rcpt(
+            "192.0.2.50",
+            "mxdom.example",
+            "s@mxdom.example",
+            "a@mxdom.example",
+        );
         assert_eq!(told(&decision), "451 4.3.5 Server configuration error", "{main}");
     }
     let check = |helo: &str, hosts: &str, expect: &str| {
@@ -259,8 +329,14 @@ fn hosts_behind_names() {
     check("tempx.example", "a", "");
     check("tempx.example", "mx", "Unable to look up MX host for tempx.example: Host not found, try again");
     check("tempx.example", "ns", "Unable to look up NS host for tempx.example: Host not found, try again");
-    check("mxbad.example", "mx",
-        "Unable to look up MX host gone.example for Helo command mxbad.example: Name or service not known");
-    check("mxtemp.example", "mx",
-        "Unable to look up MX host tempx.example for Helo command mxtemp.example: Temporary failure in name resolution");
+    check(
+        "mxbad.example",
+        "mx",
+        "Unable to look up MX host gone.example for Helo command mxbad.example: Name or service not known",
+    );
+    check(
+        "mxtemp.example",
+        "mx",
+        "Unable to look up MX host tempx.example for Helo command mxtemp.example: Temporary failure in name resolution",
+    );
 }

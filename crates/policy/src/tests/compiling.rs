@@ -42,7 +42,8 @@ fn remarks_inside_a_list() {
 fn repairs() {
     let check = |list: &str, expect: &str| {
         let scene = Scene::new(&format!("smtpd_recipient_restrictions = {list}"), World::default());
-        let fixes: Vec<_> = scene.said.iter().filter_map(|d| d.fix.clone()).map(|fix| fix.replacement).collect();
+        let fixes: Vec<_> =
+            scene.said.iter().filter_map(|d| d.fix.clone()).map(|fix| fix.replacement).collect();
         assert_eq!(fixes, [expect], "{list}");
     };
     check("reject_unauth_destinaton", "reject_unauth_destination");

@@ -40,23 +40,41 @@ fn blocklists() {
     check("reject_rbl_client bl2.example=127.0.0.[9]", "", second);
     // T1.6
     check("reject_maps_rbl", "maps_rbl_domains = nope.example, bl.example", listed);
-    check("reject_rbl_client bl.example", "maps_rbl_reject_code = 450",
-        "450 4.7.1 Service unavailable; Client host [192.0.2.2] blocked using bl.example; listed by us, see http://x");
-    check("reject_rbl_client bl.example", "rbl_reply_maps = hash:/t/rr",
+    check(
+        "reject_rbl_client bl.example",
+        "maps_rbl_reject_code = 450",
+        "450 4.7.1 Service unavailable; Client host [192.0.2.2] blocked using bl.example; listed by us, see http://x",
+    );
+    check(
+        "reject_rbl_client bl.example",
+        "rbl_reply_maps = hash:/t/rr",
         "554 5.7.1 Client host 192.0.2.2 at bl.example for unknown[192.0.2.2] / unknown unknown mxdom.example \
-         <s@mxdom.example> s mxdom.example u@example.com u example.com R=listed by us, see http://xnone");
+         <s@mxdom.example> s mxdom.example u@example.com u example.com R=listed by us, see http://xnone",
+    );
     check("reject_rbl_client bl2.example=127.0.0.4", "rbl_reply_maps = hash:/t/rr", "550 5.7.9 four");
     check("reject_rbl_client bl.example", "rbl_reply_maps = hash:/t/short", "450 4.7.1 Service unavailable");
-    check("reject_rbl_client bl.example", "default_rbl_reply = $rbl_code 5.1.1 x $rbl_what [$rbl_reason] \
+    check(
+        "reject_rbl_client bl.example",
+        "default_rbl_reply = $rbl_code 5.1.1 x $rbl_what [$rbl_reason] \
         ${rbl_reason?{a}:{b}} ${nope?{a}:{b}} $(rbl_what)",
-        "554 5.0.0 x 192.0.2.2 [listed by us, see http://x] a b 192.0.2.2");
-    check("reject_rbl_client bl.example", "default_rbl_reply = $rbl_code x $rbl_reason ${rbl_reason?{a}:{b}} \
+        "554 5.0.0 x 192.0.2.2 [listed by us, see http://x] a b 192.0.2.2",
+    );
+    check(
+        "reject_rbl_client bl.example",
+        "default_rbl_reply = $rbl_code x $rbl_reason ${rbl_reason?{a}:{b}} \
         ${rbl_text?{a}:{b}} $(rbl_what)\nsmtpd_expansion_filter = abcdefghij0123456789.",
-        "554 5.7.1 x _i__ed_b_______ee_h_______ a b 192.0.2.2");
-    check("reject_rhsbl_helo rh.example", "",
-        "554 5.7.1 Service unavailable; Helo command [mxdom.example] blocked using rh.example");
-    check("reject_rhsbl_sender rh.example", "",
-        "554 5.7.1 Service unavailable; Sender address [s@mxdom.example] blocked using rh.example");
+        "554 5.7.1 x _i__ed_b_______ee_h_______ a b 192.0.2.2",
+    );
+    check(
+        "reject_rhsbl_helo rh.example",
+        "",
+        "554 5.7.1 Service unavailable; Helo command [mxdom.example] blocked using rh.example",
+    );
+    check(
+        "reject_rhsbl_sender rh.example",
+        "",
+        "554 5.7.1 Service unavailable; Sender address [s@mxdom.example] blocked using rh.example",
+    );
     check("permit_dnswl_client bl.example, reject", "", "ok");
 }
 
@@ -65,23 +83,35 @@ fn names_on_lists() {
     let check = |client: &str, list: &str, expect: &str| {
         assert_eq!(told(&decide(client, list, "")), expect, "{list} {client}");
     };
-    check("192.0.2.50", "reject_rhsbl_client rh.example",
-        "554 5.7.1 Service unavailable; Client host [mxdom.example] blocked using rh.example");
+    check(
+        "192.0.2.50",
+        "reject_rhsbl_client rh.example",
+        "554 5.7.1 Service unavailable; Client host [mxdom.example] blocked using rh.example",
+    );
     check("192.0.2.10", "reject_rhsbl_client rh.example", "ok");
-    check("192.0.2.10", "reject_rhsbl_reverse_client rh.example",
-        "554 5.7.1 Service unavailable; Unverified Client host [mxdom.example] blocked using rh.example");
+    check(
+        "192.0.2.10",
+        "reject_rhsbl_reverse_client rh.example",
+        "554 5.7.1 Service unavailable; Unverified Client host [mxdom.example] blocked using rh.example",
+    );
     check("192.0.2.50", "permit_rhswl_client rh.example, reject", "ok");
     check("192.0.2.3", "reject_rbl_client bl.example", "ok");
-    check("192.0.2.3", "permit_dnswl_client bl.example, reject",
-        "450 4.7.1 <192.0.2.3>: Client host rejected: Service unavailable");
+    check(
+        "192.0.2.3",
+        "permit_dnswl_client bl.example, reject",
+        "450 4.7.1 <192.0.2.3>: Client host rejected: Service unavailable",
+    );
 }
 
 #[test]
 fn unreachable_list_is_a_warning() {
-    assert_eq!(noted(&decide("192.0.2.3", "reject_rbl_client bl.example", "")), [
-        "warning: 3.2.0.192.bl.example: RBL lookup error: Host or domain name not found. Name service error for \
+    assert_eq!(
+        noted(&decide("192.0.2.3", "reject_rbl_client bl.example", "")),
+        [
+            "warning: 3.2.0.192.bl.example: RBL lookup error: Host or domain name not found. Name service error for \
          name=3.2.0.192.bl.example type=A: Host not found, try again"
-    ]);
+        ]
+    );
 }
 
 /// An error of the list is no listing, unless Postfix's behaviour is asked for.
@@ -91,7 +121,10 @@ fn a_blocked_resolver_refuses_nobody() {
     let decision = decide("192.0.2.2", "reject_rbl_client err.example", "");
     assert_eq!(told(&decision), "ok");
     assert!(noted(&decision).iter().any(|note| note.contains("127.255.255.254")), "{decision:?}");
-    assert_eq!(told(&decide("192.0.2.2", "reject_rbl_client err.example", "komainu_dnsbl_health = no")), stock);
+    assert_eq!(
+        told(&decide("192.0.2.2", "reject_rbl_client err.example", "komainu_dnsbl_health = no")),
+        stock
+    );
 }
 
 /// T1.4: a list that lists the world, or is dead, is not asked.
@@ -129,12 +162,17 @@ fn everything_is_asked_at_connect() {
 fn policy_server_actions() {
     let check = |action: Option<&str>, list: &str, expect: &str| {
         let world = World::default().policy_server(action);
-        let decision = Scene::new(&format!("smtpd_recipient_restrictions = {list}"), world)
-            .rcpt("192.0.2.2", "h", "s@example.com", "u@example.com");
+        let decision = Scene::new(&format!("smtpd_recipient_restrictions = {list}"), world).rcpt(
+            "192.0.2.2",
+            "h",
+            "s@example.com",
+            "u@example.com",
+        );
         assert_eq!(told(&decision), expect, "{list} {action:?}");
     };
     let one = "check_policy_service inet:127.0.0.1:999";
-    let rejected = |code: &str, text: &str| format!("{code} <u@example.com>: Recipient address rejected: {text}");
+    let rejected =
+        |code: &str, text: &str| format!("{code} <u@example.com>: Recipient address rejected: {text}");
     check(Some("dunno"), one, "ok");
     check(Some("reject hi"), one, &rejected("554 5.7.1", "hi"));
     check(Some("550 5.1.1 x"), one, &rejected("550 5.1.1", "x"));
@@ -145,8 +183,11 @@ fn policy_server_actions() {
     check(None, one, &rejected("451 4.3.5", "Server configuration problem"));
     check(None, &format!("warn_if_reject {one}"), "ok");
     check(None, "check_policy_service { inet:127.0.0.1:999, timeout=10s, default_action=DUNNO }", "ok");
-    check(None, "check_policy_service { inet:127.0.0.1:999, { default_action = 451 4.3.5 See you } }",
-        &rejected("451 4.3.5", "See you"));
+    check(
+        None,
+        "check_policy_service { inet:127.0.0.1:999, { default_action = 451 4.3.5 See you } }",
+        &rejected("451 4.3.5", "See you"),
+    );
     // T2.15: with tcp: Postfix doesn't start.
     check(Some("reject hi"), "check_policy_service tcp:127.0.0.1:10023", &rejected("554 5.7.1", "hi"));
 }
@@ -154,7 +195,8 @@ fn policy_server_actions() {
 /// The request, byte for byte, as Postfix 3.7 sent it.
 #[test]
 fn policy_request() {
-    let main = "smtpd_recipient_restrictions = check_policy_service { inet:127.0.0.1:999, policy_context=foo }";
+    let main =
+        "smtpd_recipient_restrictions = check_policy_service { inet:127.0.0.1:999, policy_context=foo }";
     let scene = Scene::with_compat(main, World::default().policy_server(Some("dunno")), config::Compat::V3_7);
     let mut tx = at_rcpt(scene.client("192.0.2.2"), "h", "s@example.com", "a b@example.com");
     tx.declared_size = 123;

@@ -70,17 +70,23 @@ impl World {
             RecordKind::Aaaa => Record::Aaaa(data.parse().unwrap()),
             RecordKind::Mx => {
                 let (preference, host) = data.split_once(' ').unwrap();
-                Record::Mx { preference: preference.parse().unwrap(), host: host.trim_end_matches('.').to_owned() }
+                Record::Mx {
+                    preference: preference.parse().unwrap(),
+                    host: host.trim_end_matches('.').to_owned(),
+                }
             }
             RecordKind::Ns => Record::Ns(data.to_owned()),
             RecordKind::Txt => Record::Txt(data.to_owned()),
             _ => Record::Ptr(data.to_owned()),
         };
-        let records: Vec<_> = here.iter().filter(|(_, t, _)| *t == type_name).map(|(.., data)| record(data)).collect();
+        let records: Vec<_> =
+            here.iter().filter(|(_, t, _)| *t == type_name).map(|(.., data)| record(data)).collect();
         let below = format!(".{name}");
         match records.is_empty() {
             false => Answer::Records(records),
-            true if here.is_empty() && !self.dns.iter().any(|(owner, ..)| owner.ends_with(&below)) => Answer::NoName,
+            true if here.is_empty() && !self.dns.iter().any(|(owner, ..)| owner.ends_with(&below)) => {
+                Answer::NoName
+            }
             true => Answer::NoRecords,
         }
     }
@@ -93,7 +99,10 @@ impl World {
                 let suffix = if address.is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" };
                 match self.records(&format!("{}.{suffix}", dnsbl::reversed(*address)), RecordKind::Ptr) {
                     Answer::Records(records) => Answer::Names(
-                        records.into_iter().filter_map(|r| if let Record::Ptr(n) = r { Some(n) } else { None }).collect(),
+                        records
+                            .into_iter()
+                            .filter_map(|r| if let Record::Ptr(n) = r { Some(n) } else { None })
+                            .collect(),
                     ),
                     other => other,
                 }

@@ -4,12 +4,31 @@ use super::*;
 use proptest::prelude::*;
 
 const NAMES: &[&str] = &[
-    "permit_mynetworks", "reject_unknown_client_hostname", "reject_unknown_helo_hostname", "reject_unknown_sender_domain",
-    "reject_unknown_recipient_domain", "reject_rbl_client bl.example", "reject_rhsbl_sender rh.example",
-    "permit_dnswl_client bl.example", "check_helo_mx_access static:{REJECT mx}", "check_sender_ns_access static:DUNNO",
-    "check_policy_service inet:1", "warn_if_reject", "defer_if_reject", "defer_if_permit", "reject", "permit", "sleep 1",
-    "reject_unauth_destination", "check_client_access static:{DEFER_IF_PERMIT x}", "cls", "nonsense", "//",
-    "check_client_access", "permit_mx_backup", "reject_unlisted_sender",
+    "permit_mynetworks",
+    "reject_unknown_client_hostname",
+    "reject_unknown_helo_hostname",
+    "reject_unknown_sender_domain",
+    "reject_unknown_recipient_domain",
+    "reject_rbl_client bl.example",
+    "reject_rhsbl_sender rh.example",
+    "permit_dnswl_client bl.example",
+    "check_helo_mx_access static:{REJECT mx}",
+    "check_sender_ns_access static:DUNNO",
+    "check_policy_service inet:1",
+    "warn_if_reject",
+    "defer_if_reject",
+    "defer_if_permit",
+    "reject",
+    "permit",
+    "sleep 1",
+    "reject_unauth_destination",
+    "check_client_access static:{DEFER_IF_PERMIT x}",
+    "cls",
+    "nonsense",
+    "//",
+    "check_client_access",
+    "permit_mx_backup",
+    "reject_unlisted_sender",
 ];
 
 fn scene(picks: &[usize]) -> Scene {
