@@ -53,6 +53,8 @@ pub(crate) enum Check {
         subject: Subject,
         table: TableId,
     },
+    /// A bare table: the look-up of the list that it is reached from.
+    BareTable(TableId),
     HostAccess {
         subject: Subject,
         hosts: HostsOf,

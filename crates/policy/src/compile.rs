@@ -143,8 +143,7 @@ pub(crate) fn compile(
         table_names: HashMap::new(),
         refused: HashSet::new(),
     };
-    // A bare table in a class means what it means in the list that names the class; recipient is what Postfix's
-    // examples have.
+    // What a bare table in a class means is known where the class is used.
     let bodies: Vec<Vec<Entry>> = names
         .iter()
         .map(|name| parse::entries(&parameters.list(&name.value), Some(Subject::Recipient), &mut compiler))

@@ -191,6 +191,19 @@ impl<'a> Evaluation<'a> {
             }
             Check::PolicyService(service) => self.policy_service(*service, about),
             Check::Access { subject, table } => self.access(entry, *subject, *table, about),
+            Check::BareTable(table) => match about.default {
+                Some(subject) => self.access(entry, subject, *table, about),
+                None => {
+                    self.warning(format!(
+                        "specify one of (check_client_access, check_reverse_client_hostname_access, \
+                         check_helo_access, check_sender_access, check_recipient_access, check_etrn_access) before {} \
+                         restriction \"{}\"",
+                        about.subject.words(),
+                        entry.text
+                    ));
+                    Ok(self.server_error())
+                }
+            },
             Check::HostAccess { subject, hosts, table } => self.host_access(entry, *subject, *hosts, *table),
             Check::Certificate { table, order } => self.certificate_access(*table, order, about),
             Check::SaslAccess { table } => self.sasl_access(*table, about),

@@ -88,12 +88,7 @@ impl Parser<'_> {
     }
 
     fn bare_table(&mut self, word: &Spanned<String>) -> Check {
-        let Some(subject) = self.default else {
-            let warning = format!(
-                "specify one of (check_client_access, check_reverse_client_hostname_access, check_helo_access, \
-                 check_sender_access, check_recipient_access, check_etrn_access) before restriction \"{}\"",
-                word.value
-            );
+        if self.default.is_none() {
             self.names.say(
                 Diagnostic::error(
                     403,
@@ -104,12 +99,8 @@ impl Parser<'_> {
                     "Postfix answers 451 4.3.5 to everyone; write check_sender_access or its like before it",
                 ),
             );
-            return Check::Broken { warnings: vec![warning] };
-        };
-        match self.names.table(word) {
-            Some(table) => Check::Access { subject, table },
-            None => table_refused(&word.value),
         }
+        self.names.table(word).map_or_else(|| table_refused(&word.value), Check::BareTable)
     }
 
     /// The word behind a name, if it isn't obviously the next restriction.

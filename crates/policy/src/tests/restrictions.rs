@@ -498,3 +498,17 @@ fn deferrals_are_carried() {
         "450 4.7.1 <unknown[192.0.2.2]>: Client host rejected: foo"
     );
 }
+
+/// A bare table in a class means what it means in the list that names the class.
+#[test]
+fn bare_tables_in_classes() {
+    let check = |list: &str, expect: &str| {
+        let main =
+            format!("smtpd_{list}_restrictions = cls\nsmtpd_restriction_classes = cls\ncls = static:REJECT");
+        let scene = Scene::new(&main, World::default());
+        assert_eq!(told(&scene.rcpt("192.0.2.2", "h", "s@t.example", "u@example.com")), expect, "{list}");
+    };
+    check("helo", "554 5.7.1 <h>: Helo command rejected: Access denied");
+    check("sender", "554 5.7.1 <s@t.example>: Sender address rejected: Access denied");
+    check("recipient", "554 5.7.1 <u@example.com>: Recipient address rejected: Access denied");
+}
