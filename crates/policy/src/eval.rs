@@ -28,8 +28,6 @@ pub(crate) struct About {
     pub(crate) subject: Subject,
     /// What stands in `<…>`.
     pub(crate) name: String,
-    /// The lookup that a bare table means.
-    pub(crate) default: Option<Subject>,
 }
 
 /// Whether a refusal can be turned into a warning.
@@ -191,7 +189,7 @@ impl<'a> Evaluation<'a> {
             }
             Check::PolicyService(service) => self.policy_service(*service, about),
             Check::Access { subject, table } => self.access(entry, *subject, *table, about),
-            Check::BareTable(table) => match about.default {
+            Check::BareTable(table) => match self.bare_subject() {
                 Some(subject) => self.access(entry, subject, *table, about),
                 None => {
                     self.warning(format!(
@@ -234,6 +232,18 @@ impl<'a> Evaluation<'a> {
                 self.outcome = Some(Outcome::Skipped(warning.clone()));
                 Ok(Status::Dunno)
             }
+        }
+    }
+
+    /// The lookup that a bare table means in this list.
+    pub(crate) const fn bare_subject(&self) -> Option<Subject> {
+        match self.stage {
+            Stage::Client => Some(Subject::Client),
+            Stage::Helo => Some(Subject::Helo),
+            Stage::Sender => Some(Subject::Sender),
+            Stage::Relay | Stage::Recipient => Some(Subject::Recipient),
+            Stage::Etrn => Some(Subject::Etrn),
+            Stage::Data | Stage::EndOfData => None,
         }
     }
 
@@ -320,49 +330,47 @@ impl<'a> Evaluation<'a> {
     pub(crate) fn client(&self) -> About {
         let client = &self.tx.client;
         let name = format!("{}[{}]", client.name, client.address);
-        About { subject: Subject::Client, name, default: Some(Subject::Client) }
+        About { subject: Subject::Client, name }
     }
 
     /// About the name in HELO.
     pub(crate) fn helo(&self) -> About {
         let name = self.tx.helo.clone().unwrap_or_default();
-        About { subject: Subject::Helo, name, default: Some(Subject::Helo) }
+        About { subject: Subject::Helo, name }
     }
 
     /// About the sender.
     pub(crate) fn sender(&self) -> About {
         let name = self.tx.sender.as_ref().map(|sender| sender.as_str().to_owned()).unwrap_or_default();
-        About { subject: Subject::Sender, name, default: Some(Subject::Sender) }
+        About { subject: Subject::Sender, name }
     }
 
     /// About the recipient.
     pub(crate) fn recipient(&self) -> About {
         let name =
             self.tx.recipient.as_ref().map(|recipient| recipient.as_str().to_owned()).unwrap_or_default();
-        About { subject: Subject::Recipient, name, default: Some(Subject::Recipient) }
+        About { subject: Subject::Recipient, name }
     }
 
     /// About whatever `subject` is.
     pub(crate) fn about(&self, subject: Subject) -> About {
         match subject {
             Subject::Client => self.client(),
-            Subject::ReverseClient => {
-                About { subject, name: self.tx.client.reverse_name.clone(), default: Some(Subject::Client) }
-            }
+            Subject::ReverseClient => About { subject, name: self.tx.client.reverse_name.clone() },
             Subject::Helo => self.helo(),
             Subject::Sender => self.sender(),
             Subject::Recipient => self.recipient(),
             Subject::Etrn => {
                 let name = self.tx.etrn_domain.clone().unwrap_or_default();
-                About { subject, name, default: Some(Subject::Etrn) }
+                About { subject, name }
             }
-            Subject::Data => About { subject, name: "DATA".to_owned(), default: None },
-            Subject::EndOfData => About { subject, name: "END-OF-MESSAGE".to_owned(), default: None },
+            Subject::Data => About { subject, name: "DATA".to_owned() },
+            Subject::EndOfData => About { subject, name: "END-OF-MESSAGE".to_owned() },
             Subject::Sasl => {
                 let name = self.tx.sasl.as_ref().map(|sasl| sasl.username.clone()).unwrap_or_default();
-                About { subject, name, default: None }
+                About { subject, name }
             }
-            Subject::Certificate => About { subject, name: String::new(), default: None },
+            Subject::Certificate => About { subject, name: String::new() },
         }
     }
 }

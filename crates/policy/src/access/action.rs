@@ -132,7 +132,7 @@ impl Evaluation<'_> {
         }
         let words = config::split_words(Spanned::new(value.to_owned(), Place::nowhere()));
         let mut names = crate::compile::RunTime { policy: self.policy };
-        let list = crate::parse::entries(&words, about.default, &mut names);
+        let list = crate::parse::entries(&words, self.bare_subject(), &mut names);
         self.nested(&list, about)
     }
 

@@ -236,7 +236,7 @@ impl Evaluation<'_> {
             if text.is_empty() {
                 continue;
             }
-            let about = About { subject: Subject::Certificate, name: text.clone(), default: None };
+            let about = About { subject: Subject::Certificate, name: text.clone() };
             let status = self.keys_access(table, std::slice::from_ref(text), &about)?;
             if status != Status::Dunno {
                 return Ok(status);

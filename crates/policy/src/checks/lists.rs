@@ -126,7 +126,7 @@ impl Evaluation<'_> {
                 self.permit(&entry.name.to_ascii_lowercase(), &about, "")
             }
             Listing::Unavailable => {
-                let about = About { subject, name: what, default: None };
+                let about = About { subject, name: what };
                 self.defer_if_reject(about.reply(450, Dsn::new(4, 7, 1), "Service unavailable"))
             }
             Listing::Unlisted | Listing::Skipped => Status::Dunno,
@@ -158,7 +158,7 @@ impl Evaluation<'_> {
         let (digits, rest) = text.split_once([' ', '\t']).unwrap_or((text.as_str(), ""));
         let reply = match digits.parse::<u16>() {
             Ok(code) if digits.len() == 3 && (400..600).contains(&code) => {
-                let about = About { subject, name: what.to_owned(), default: None };
+                let about = About { subject, name: what.to_owned() };
                 let (dsn, text) = self.dsn_and_text(rest.trim_start(), Dsn::new(4, 7, 1), &about);
                 Reply::new(code, dsn, text)
             }

@@ -510,5 +510,25 @@ fn bare_tables_in_classes() {
     };
     check("helo", "554 5.7.1 <h>: Helo command rejected: Access denied");
     check("sender", "554 5.7.1 <s@t.example>: Sender address rejected: Access denied");
+    let main = "smtpd_helo_restrictions = check_client_access static:cls\nsmtpd_restriction_classes = cls\n\
+                cls = static:REJECT";
+    let nested = Scene::new(main, World::default()).rcpt("192.0.2.2", "h", "s@t.example", "u@example.com");
+    assert_eq!(told(&nested), "554 5.7.1 <h>: Helo command rejected: Access denied");
     check("recipient", "554 5.7.1 <u@example.com>: Recipient address rejected: Access denied");
+}
+
+/// T2.3
+#[test]
+fn early_commands() {
+    let scene = Scene::new("smtpd_data_restrictions = reject_unauth_pipelining", World::default());
+    let check = |violation: bool, unread: bool, expect: &str| {
+        let mut tx = at_rcpt(scene.client("192.0.2.2"), "h", "", "u@example.com");
+        tx.pipelining_violation = violation;
+        tx.unread_input = unread;
+        assert_eq!(told(&scene.decide(Request::Data, &tx, &mut scene.facts())), expect);
+    };
+    let refused = "503 5.5.0 <DATA>: Data command rejected: Improper use of SMTP command pipelining";
+    check(false, false, "ok");
+    check(true, false, refused);
+    check(false, true, refused);
 }
