@@ -340,6 +340,9 @@ fn normal_header(line: &str, ids: &[String]) -> String {
     if let Some((head, _)) = line.split_once("; ").filter(|_| line.starts_with([' ', '\t'])) {
         return format!("{head}; {{date}}");
     }
+    if line.starts_with('\t') && line.ends_with(')') && line.contains(" +0000 (") {
+        return "\t{date}".to_owned();
+    }
     if line.starts_with("Date: ") && !line.contains(" 2001 ") {
         return "Date: {date}".to_owned();
     }
