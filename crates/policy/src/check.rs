@@ -125,8 +125,6 @@ pub(crate) enum Plain {
     CheckRelayDomains,
     RejectUnauthDestination,
     DeferUnauthDestination,
-    /// Nothing: a restriction that has no effect here (yet).
-    Nothing,
 }
 
 /// One member of a list.

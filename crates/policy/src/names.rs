@@ -45,7 +45,6 @@ pub(crate) const ROWS: &[(&str, Form)] = &[
     ("defer_if_permit", Form::Plain(P::DeferIfPermit)),
     ("defer_if_reject", Form::Plain(P::DeferIfReject)),
     ("warn_if_reject", Form::Plain(P::WarnIfReject)),
-    ("dunno", Form::Plain(P::Nothing)),
     ("sleep", Form::Sleep),
     ("check_policy_service", Form::Service),
     ("reject_unauth_pipelining", Form::Plain(P::RejectUnauthPipelining)),
@@ -128,7 +127,6 @@ pub(crate) const LEGACY: &[(&str, &str)] = &[
 pub(crate) const DEPRECATED: &[(&str, &str)] = &[
     ("reject_maps_rbl", "reject_rbl_client domain-name"),
     ("check_relay_domains", "reject_unauth_destination"),
-    ("permit_mx_backup", "relay_domains"),
     ("permit_naked_ip_address", "permit_mynetworks or permit_sasl_authenticated"),
 ];
 
