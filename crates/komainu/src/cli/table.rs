@@ -69,7 +69,9 @@ fn open(word: &str) -> Result<(TableSpec, Opened), (Diagnostic, u8)> {
     }
     match postmap::open(word, Usage::Map, &DirectSources) {
         Ok(opened) => Ok((spec, opened)),
-        Err(reason) => Err((Diagnostic::error(UNREADABLE, Place::nowhere(), format!("{spec}: {reason}")), EX_TEMPFAIL)),
+        Err(reason) => {
+            Err((Diagnostic::error(UNREADABLE, Place::nowhere(), format!("{spec}: {reason}")), EX_TEMPFAIL))
+        }
     }
 }
 
@@ -104,7 +106,8 @@ fn lookup(word: &str, keys: &[String], format: Format) -> ExitCode {
 }
 
 fn answer(key: &str, hit: Option<Hit<'_>>, format: Format) {
-    let place = hit.as_ref().and_then(|hit| Some((hit.place.path()?.display().to_string(), hit.place.line())));
+    let place =
+        hit.as_ref().and_then(|hit| Some((hit.place.path()?.display().to_string(), hit.place.line())));
     match (format, hit) {
         (Format::Text, Some(hit)) => {
             let place = place.map_or_else(|| hit.place.to_string(), |(file, line)| format!("{file}:{line}"));
@@ -113,7 +116,10 @@ fn answer(key: &str, hit: Option<Hit<'_>>, format: Format) {
         (Format::Text, None) => eprintln!("komainu: {key}: not found"),
         (Format::Json, Some(hit)) => {
             let (file, line) = place.unzip();
-            println!("{}", json!({ "key": key, "found": true, "value": hit.value, "file": file, "line": line }));
+            println!(
+                "{}",
+                json!({ "key": key, "found": true, "value": hit.value, "file": file, "line": line })
+            );
         }
         (Format::Json, None) => println!("{}", json!({ "key": key, "found": false })),
     }
@@ -137,6 +143,7 @@ fn check(word: &str) -> ExitCode {
     let plural = if entries == 1 { "y" } else { "ies" };
     let summary = render::summary(&found);
     println!("{spec}: {entries} entr{plural}{}{summary}", if summary.is_empty() { "" } else { ", " });
-    let lost = opened.notices.iter().any(Notice::is_loss) || found.iter().any(|one| one.severity == Severity::Error);
+    let lost =
+        opened.notices.iter().any(Notice::is_loss) || found.iter().any(|one| one.severity == Severity::Error);
     if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

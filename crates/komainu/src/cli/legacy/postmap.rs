@@ -63,7 +63,8 @@ fn with_type(word: &str, default_type: &str) -> String {
 }
 
 fn refuse_delete(key: &str, words: &[String]) -> Fatal {
-    let names: Vec<&str> = words.iter().map(|word| word.split_once(':').map_or(word.as_str(), |(_, name)| name)).collect();
+    let names: Vec<&str> =
+        words.iter().map(|word| word.split_once(':').map_or(word.as_str(), |(_, name)| name)).collect();
     let what = if key == "-" { "the lines".to_owned() } else { format!("the line of \"{key}\"") };
     Fatal(format!("-d: tables are served from their text; delete {what} in {}", names.join(", ")))
 }
@@ -88,7 +89,8 @@ fn default_type(directory: Option<PathBuf>) -> Result<String, Fatal> {
 /// The value of a table under `-F`: the contents of the files that it names, a newline between two.
 fn contents(value: &str) -> Result<Vec<u8>, String> {
     let mut all = Vec::new();
-    for (index, name) in value.split([',', ' ', '\t', '\r', '\n']).filter(|name| !name.is_empty()).enumerate() {
+    for (index, name) in value.split([',', ' ', '\t', '\r', '\n']).filter(|name| !name.is_empty()).enumerate()
+    {
         if index > 0 {
             all.push(b'\n');
         }

@@ -27,14 +27,17 @@ fn one(word: &str, options: &Options) -> Result<(), Fatal> {
     let spanned = Spanned::new(word.to_owned(), Place::nowhere());
     let spec = TableSpec::parse(&spanned).map_err(|diagnostic| Fatal(diagnostic.message))?;
     if spec.type_name != type_name || !spec.kind.is_indexed() {
-        return Err(Fatal(format!("unsupported dictionary type: {type_name} does not support bulk-mode creation.")));
+        return Err(Fatal(format!(
+            "unsupported dictionary type: {type_name} does not support bulk-mode creation."
+        )));
     }
     if options.has('i') {
         return incremental(&spec);
     }
     let opened = postmap::open(word, Usage::Map, &DirectSources).map_err(Fatal)?;
     let kept = opened.notices.iter().filter(|notice| notice.code != DUPLICATE || !options.has('w'));
-    let mut warnings: Vec<(usize, String)> = kept.map(|notice| (notice.place.line(), notice.postfix.clone())).collect();
+    let mut warnings: Vec<(usize, String)> =
+        kept.map(|notice| (notice.place.line(), notice.postfix.clone())).collect();
     if options.has('F') {
         warnings.extend(missing_contents(&opened, name));
         warnings.sort_by_key(|(line, _)| *line);
@@ -43,7 +46,9 @@ fn one(word: &str, options: &Options) -> Result<(), Fatal> {
     if io::stderr().is_terminal() {
         let entries = opened.table.entries();
         let plural = if entries == 1 { "y" } else { "ies" };
-        eprintln!("postmap: {name} is live as it is ({entries} entr{plural}): tables are served from their text");
+        eprintln!(
+            "postmap: {name} is live as it is ({entries} entr{plural}): tables are served from their text"
+        );
     }
     Ok(())
 }
@@ -62,7 +67,8 @@ fn incremental(spec: &TableSpec) -> Result<(), Fatal> {
     let mut bytes = Vec::new();
     let mut input = io::stdin().lock().take(SOURCE_BYTES_MAX as u64);
     input.read_to_end(&mut bytes).map_err(|error| Fatal(format!("read stdin: {error}")))?;
-    let opened = postmap::open(&format!("{}:stdin", spec.type_name), Usage::Map, &Stdin(bytes)).map_err(Fatal)?;
+    let opened =
+        postmap::open(&format!("{}:stdin", spec.type_name), Usage::Map, &Stdin(bytes)).map_err(Fatal)?;
     opened.notices.iter().for_each(|notice| warn(&notice.postfix));
     if opened.table.entries() == 0 {
         return Ok(());

@@ -29,8 +29,16 @@ enum State {
 #[derive(Debug)]
 enum Content {
     Plain,
-    Multipart(Vec<u8>),
+    Multipart(Boundary),
     Message,
+}
+
+/// What parts the parts of a multipart.
+#[derive(Debug)]
+struct Boundary {
+    text: Vec<u8>,
+    /// `multipart/digest`: parts are messages unless they say otherwise.
+    digest: bool,
 }
 
 /// Reads a message line by line.
@@ -40,13 +48,15 @@ pub(super) struct Reader {
     state: State,
     content: Content,
     pending: Option<Vec<u8>>,
-    boundaries: Vec<Vec<u8>>,
+    /// Still in the head of the message itself.
+    primary: bool,
+    boundaries: Vec<Boundary>,
 }
 
 impl Reader {
     pub(super) fn new(parts: Parts) -> Reader {
         let (state, content) = (State::Header, Content::Plain);
-        Reader { parts, state, content, pending: None, boundaries: Vec::new() }
+        Reader { parts, state, content, pending: None, primary: true, boundaries: Vec::new() }
     }
 
     /// Takes one line without its line end; gives the keys that are complete with it.
@@ -62,9 +72,14 @@ impl Reader {
                 return Vec::new();
             }
             self.end_of_header(&mut keys);
-            if Header::parse(line).is_some() {
-                self.pending = Some(line.to_vec());
+            if let Some(header) = Header::parse(line) {
+                // As Postfix: no blanks before the colon.
+                self.pending = Some([header.name.as_bytes(), b":", header.value].concat());
                 return self.wanted(keys);
+            }
+            if std::mem::take(&mut self.primary) && !line.is_empty() {
+                // As Postfix: the blank line that is missing.
+                keys.push(Key::Body(Vec::new()));
             }
             self.state = match std::mem::replace(&mut self.content, Content::Plain) {
                 Content::Message if line.is_empty() => State::Header,
@@ -97,13 +112,15 @@ impl Reader {
     /// Whether the line parts one part from the next.
     fn boundary(&mut self, line: &[u8], keys: &mut Vec<Key>) -> bool {
         let Some(marked) = line.strip_prefix(b"--") else { return false };
-        let level = self.boundaries.iter().rposition(|boundary| marked.starts_with(boundary));
-        let Some((level, boundary)) = level.and_then(|level| Some((level, self.boundaries.get(level)?))) else {
+        let level = self.boundaries.iter().rposition(|boundary| marked.starts_with(&boundary.text));
+        let Some((level, boundary)) = level.and_then(|level| Some((level, self.boundaries.get(level)?)))
+        else {
             return false;
         };
-        let closes = marked.get(boundary.len()..).is_some_and(|rest| rest.starts_with(b"--"));
+        let closes = marked.get(boundary.text.len()..).is_some_and(|rest| rest.starts_with(b"--"));
+        let digest = boundary.digest;
         self.end_of_header(keys);
-        self.content = Content::Plain;
+        self.content = if digest { Content::Message } else { Content::Plain };
         self.boundaries.truncate(if closes { level } else { level + 1 });
         self.state = if closes { State::Body } else { State::Header };
         keys.push(Key::Body(line.to_vec()));
@@ -137,9 +154,13 @@ fn content(value: &[u8]) -> Content {
         let named = name.trim_ascii().eq_ignore_ascii_case(b"boundary");
         named.then(|| value.get(1..).unwrap_or_default().trim_ascii())
     });
-    let boundary = boundary.map(|text| text.strip_prefix(b"\"").map_or(text, |text| text.strip_suffix(b"\"").unwrap_or(text)));
+    let boundary = boundary
+        .map(|text| text.strip_prefix(b"\"").map_or(text, |text| text.strip_suffix(b"\"").unwrap_or(text)));
     match boundary {
-        Some(text) if !text.is_empty() => Content::Multipart(text.iter().copied().take(BOUNDARY_BYTES_MAX).collect()),
+        Some(text) if !text.is_empty() => {
+            let text = text.iter().copied().take(BOUNDARY_BYTES_MAX).collect();
+            Content::Multipart(Boundary { text, digest: kind == b"multipart/digest" })
+        }
         _ => Content::Plain,
     }
 }
@@ -183,24 +204,39 @@ mod tests {
 
     #[test]
     fn headers_and_lines() {
-        let check = |parts: &str, message: &str, expect: &str| assert_eq!(keys(parts, message), expect, "{message:?}");
-        check("h", "A: 1\n 2\nB : 3\n\nC: 4\n", "h A: 1| 2\nh B : 3");
+        let check = |parts: &str, message: &str, expect: &str| {
+            assert_eq!(keys(parts, message), expect, "{message:?}")
+        };
+        check("h", "A: 1\n 2\nB : 3\n\nC: 4\n", "h A: 1| 2\nh B: 3");
         check("b", "A: 1\n 2\n\nC: 4\n", "b \nb C: 4");
-        check("hb", "From x\nA: 1\n", "b From x\nb A: 1");
-        check("hb", " x\nA: 1", "b  x\nb A: 1");
+        check("hb", "From x\nA: 1\n", "b \nb From x\nb A: 1");
+        check("hb", " x\nA: 1", "b \nb  x\nb A: 1");
         check("hb", "A: 1", "h A: 1");
         let part = "Content-Type: multipart/x (c;boundary=no); boundary=\"a b\"\n\n--a b\nX: 1\n\nY: 2\n--a b--\nZ: 3\n";
         check("hm", part, "h Content-Type: multipart/x (c;boundary=no); boundary=\"a b\"\nh X: 1");
         check("bm", part, "b \nb --a b\nb \nb Y: 2\nb --a b--\nb Z: 3");
-        check("hm", "Content-Type: message/rfc822\n\nX: 1\n\nY: 2\n", "h Content-Type: message/rfc822\nh X: 1");
+        check(
+            "hm",
+            "Content-Type: message/rfc822\n\nX: 1\n\nY: 2\n",
+            "h Content-Type: message/rfc822\nh X: 1",
+        );
         check("h", "Content-Type: message/rfc822\n\nX: 1\n", "h Content-Type: message/rfc822");
     }
 
     #[test]
     fn any_bytes() {
         // A seeded walk over the pieces that steer the reader.
-        let pieces: [&[u8]; 9] =
-            [b"--", b"a", b"Content-Type: multipart/a; boundary=a", b"\n", b" ", b"(", b"\"", b"\\", b"\xff:"];
+        let pieces: [&[u8]; 9] = [
+            b"--",
+            b"a",
+            b"Content-Type: multipart/a; boundary=a",
+            b"\n",
+            b" ",
+            b"(",
+            b"\"",
+            b"\\",
+            b"\xff:",
+        ];
         let mut seed = 7_u32;
         for _ in 0..500 {
             let mut message = Vec::new();
@@ -214,8 +250,14 @@ mod tests {
                 out.extend(reader.line(line));
             }
             out.extend(reader.finish());
-            let back: Vec<Vec<u8>> = out.into_iter().map(|(Key::Header(text) | Key::Body(text))| text).collect();
-            assert_eq!(back.join(&b'\n'), message, "every line is in one key");
+            let back: Vec<u8> = out
+                .into_iter()
+                .flat_map(|(Key::Header(text) | Key::Body(text))| [text, vec![b'\n']].concat())
+                .collect();
+            let full = |text: &[u8]| -> Vec<Vec<u8>> {
+                text.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+            };
+            assert_eq!(full(&back), full(&message), "every line is in one key, in order");
         }
     }
 }

@@ -53,7 +53,7 @@ impl Options {
         if options.parts.any() && options.query.as_deref() != Some("-") {
             return Err(Fatal("specify -b -h or -m only with \"-q -\"".to_owned()));
         }
-        if options.tables.is_empty() && options.query.is_none() && options.delete.is_none() {
+        if options.tables.is_empty() && !options.list {
             return Err(Fatal(USAGE.to_owned()));
         }
         Ok(options)
@@ -81,7 +81,9 @@ impl Options {
                     return Err(Fatal("specify only one of -s or -q or -d".to_owned()));
                 }
                 's' => self.list = true,
-                'f' | 'F' | 'i' | 'n' | 'N' | 'o' | 'p' | 'r' | 'u' | 'U' | 'v' | 'w' => self.flags.push(letter),
+                'f' | 'F' | 'i' | 'n' | 'N' | 'o' | 'p' | 'r' | 'u' | 'U' | 'v' | 'w' => {
+                    self.flags.push(letter)
+                }
                 other => {
                     eprintln!("postmap: invalid option -- '{other}'");
                     return Err(Fatal(USAGE.to_owned()));
@@ -120,7 +122,9 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Options, Fatal> {
-        Options::parse(std::iter::once("postmap").chain(line.split_whitespace()).map(OsString::from).collect())
+        Options::parse(
+            std::iter::once("postmap").chain(line.split_whitespace()).map(OsString::from).collect(),
+        )
     }
 
     #[test]
@@ -144,7 +148,7 @@ mod tests {
         check("", "usage: ");
         check("-z", "usage: ");
         check("-q", "usage: ");
-        check("-s", "usage: ");
+        check("-q key", "usage: ");
         check("-s -q a b", "specify only one of -s -q or -d");
         check("-q a -s b", "specify only one of -s or -q or -d");
         check("-q a -d b c", "specify only one of -s -q or -d");

@@ -77,10 +77,14 @@ fn each(keys: Vec<Key>, answer: &mut impl FnMut(&[u8]) -> Result<(), Fatal>) -> 
 
 /// `-s`: of several tables the first.
 pub(super) fn list(words: &[String], options: &Options) -> Result<bool, Fatal> {
-    let Some(word) = words.first() else { return Ok(true) };
+    let Some(word) = words.first() else { return Ok(false) };
     let asked = Asked::open(word, options)?;
     let Some(pairs) = asked.opened.table.pairs() else {
-        let why = if asked.spec.kind == Kind::Fail { "error: Application error" } else { "operation is not supported" };
+        let why = if asked.spec.kind == Kind::Fail {
+            "error: Application error"
+        } else {
+            "operation is not supported"
+        };
         return Err(Fatal(format!("table {word}: sequence {why}")));
     };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -154,7 +158,10 @@ impl<'o> Asked<'o> {
             Ok(text) => text.to_owned(),
             Err(_) if self.options.checks_utf8() => {
                 let shown: String = String::from_utf8_lossy(key).chars().map(printable).collect();
-                warn(&format!("{}: non-UTF-8 key \"{shown}\": malformed UTF-8 or invalid codepoint", self.word));
+                warn(&format!(
+                    "{}: non-UTF-8 key \"{shown}\": malformed UTF-8 or invalid codepoint",
+                    self.word
+                ));
                 return Ok(None);
             }
             Err(_) => String::from_utf8_lossy(key).into_owned(),

@@ -1,0 +1,9 @@
+//! The command line, from outside: the program is started and what it prints and returns is looked at.
+//!
+//! Debian's programs are the judges where they are installed; without them the comparison says so and passes, and
+//! fails where `CI` is in the environment.
+
+mod names;
+mod postmap;
+mod program;
+mod table;
