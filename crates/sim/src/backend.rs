@@ -147,7 +147,9 @@ impl Drop for Running {
 /// The log as it stands.
 #[must_use]
 pub fn raw_log() -> String {
-    std::fs::read(Path::new(layout::LOG)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    std::fs::read(Path::new(layout::LOG))
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
 }
 
 /// A log line without time, host and process number.
@@ -176,7 +178,8 @@ impl LogLine {
     #[must_use]
     pub fn queue_id(&self) -> Option<&str> {
         let (id, _) = self.text.split_once(": ")?;
-        let short = id.len() >= 6 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
+        let short =
+            id.len() >= 6 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
         let long = id.len() >= 12 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         (short || long).then_some(id)
     }

@@ -141,7 +141,8 @@ impl Dialogue {
     pub fn parse(text: &str) -> Result<Dialogue, BadDialogue> {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let mut dialogue = Dialogue { lines, only: None, config: None, scene: Vec::new(), acts: Vec::new() };
-        let heads: Vec<usize> = (0..dialogue.lines.len()).filter(|&at| dialogue.line(at).starts_with('[')).collect();
+        let heads: Vec<usize> =
+            (0..dialogue.lines.len()).filter(|&at| dialogue.line(at).starts_with('[')).collect();
         let first = heads.first().copied().unwrap_or(dialogue.lines.len());
         for at in 0..first {
             let line = dialogue.line(at);
@@ -190,7 +191,9 @@ impl Dialogue {
                 self.scene.push(Scene::Table { name: (*name).to_owned(), mode, lines });
             }
             ["dns"] => self.scene.push(Scene::Dns(lines)),
-            ["policy", endpoint] => self.scene.push(Scene::Policy { endpoint: (*endpoint).to_owned(), lines }),
+            ["policy", endpoint] => {
+                self.scene.push(Scene::Policy { endpoint: (*endpoint).to_owned(), lines })
+            }
             ["smtp", client, rest @ ..] => {
                 let session = self.session(head, client, rest, body)?;
                 self.acts.push(Act::Smtp(session));

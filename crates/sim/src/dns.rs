@@ -226,7 +226,9 @@ impl Zone {
         for _ in 0..8 {
             let here: Vec<&Entry> = self.entries.iter().filter(|entry| entry.name == name).collect();
             let special = here.iter().find_map(|entry| match entry.outcome {
-                Outcome::Special(special) if entry.kind.is_none_or(|k| k == kind) => Some((special, entry.delay)),
+                Outcome::Special(special) if entry.kind.is_none_or(|k| k == kind) => {
+                    Some((special, entry.delay))
+                }
                 _ => None,
             });
             if let Some((special, wait)) = special {
@@ -380,7 +382,9 @@ impl Server {
     fn serve_udp(&self, socket: &UdpSocket) {
         let mut packet = [0; 1500];
         while let Ok((length, peer)) = socket.recv_from(&mut packet) {
-            let Some((query, answer)) = packet.get(..length).and_then(|bytes| self.answer(bytes)) else { continue };
+            let Some((query, answer)) = packet.get(..length).and_then(|bytes| self.answer(bytes)) else {
+                continue;
+            };
             let delay = answer.delay;
             let Some(reply) = wire::reply(&query, &answer, 512) else { continue };
             if delay.is_zero() {
@@ -466,7 +470,8 @@ mod tests {
         let address: SocketAddr = "127.0.0.1:15353".parse().unwrap();
         let server = Server::start(address).unwrap();
         server.load(zone());
-        let question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x00\x00\x01\x00\x01";
+        let question =
+            b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x00\x00\x01\x00\x01";
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.send_to(question, address).unwrap();
         let mut packet = [0; 600];
@@ -474,7 +479,7 @@ mod tests {
         assert_eq!(&packet[..2], b"\x12\x34");
         assert_eq!(&packet[6..8], &[0, 2]);
         let mut tcp = TcpStream::connect(address).unwrap();
-        tcp.write_all(&(question.len() as u16).to_be_bytes()).unwrap();
+        tcp.write_all(&u16::try_from(question.len()).unwrap().to_be_bytes()).unwrap();
         tcp.write_all(question).unwrap();
         let mut reply = vec![0; length + 2];
         tcp.read_exact(&mut reply).unwrap();

@@ -43,9 +43,9 @@ const CLASSES: [(&str, Class); 4] = [
 pub fn lines_match(expected: &[String], actual: &[String]) -> bool {
     match expected.split_first() {
         None => actual.is_empty(),
-        Some((gap, rest)) if gap == "…" => (0..=actual.len()).any(|skip| {
-            actual.get(skip..).is_some_and(|tail| lines_match(rest, tail))
-        }),
+        Some((gap, rest)) if gap == "…" => {
+            (0..=actual.len()).any(|skip| actual.get(skip..).is_some_and(|tail| lines_match(rest, tail)))
+        }
         Some((line, rest)) => {
             actual.split_first().is_some_and(|(text, tail)| matches(line, text) && lines_match(rest, tail))
         }
@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn patterns() {
-        let check = |pattern: &str, text: &str, expect: bool| assert_eq!(matches(pattern, text), expect, "{pattern}");
+        let check =
+            |pattern: &str, text: &str, expect: bool| assert_eq!(matches(pattern, text), expect, "{pattern}");
         check("220 …", "220 mx ESMTP", true);
         check("250 2.0.0 Ok: queued as {id}", "250 2.0.0 Ok: queued as 4Fx9", true);
         check("250 2.0.0 Ok: queued as {id}", "250 2.0.0 Ok: queued as ", false);
@@ -107,6 +108,9 @@ mod tests {
     #[test]
     fn normal_form() {
         let ids = ["AB12".to_owned()];
-        assert_eq!(normalise("AB12: to=<a>, delay=0.1, delays=0/0/0/0, dsn=", &ids), "{id}: to=<a>, delay={time}, delays={time}, dsn=");
+        assert_eq!(
+            normalise("AB12: to=<a>, delay=0.1, delays=0/0/0/0, dsn=", &ids),
+            "{id}: to=<a>, delay={time}, delays={time}, dsn="
+        );
     }
 }

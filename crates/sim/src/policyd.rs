@@ -40,7 +40,8 @@ impl<T: Read + Write + Send> Peer for T {}
 impl PolicyServer {
     /// Listens at `endpoint`: `address:port`, or a socket's path.
     pub fn start(endpoint: &str, lines: &[String]) -> std::io::Result<PolicyServer> {
-        let rules = lines.iter().filter(|line| !line.trim().is_empty()).map(|line| parse_rule(line)).collect();
+        let rules =
+            lines.iter().filter(|line| !line.trim().is_empty()).map(|line| parse_rule(line)).collect();
         let shared = Arc::new(Shared { rules, seen: Mutex::default(), stop: AtomicBool::new(false) });
         let accept: Box<dyn Fn() -> std::io::Result<Box<dyn Peer>> + Send> = if endpoint.contains('/') {
             let _ = std::fs::remove_file(endpoint);

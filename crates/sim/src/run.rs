@@ -117,10 +117,13 @@ impl Stage<'_> {
             match scene {
                 Scene::Dns(lines) => names.extend(lines.iter().map(String::as_str)),
                 Scene::Policy { endpoint, lines } => {
-                    let place =
-                        if endpoint.contains('/') { format!("{}/{endpoint}", layout::QUEUE) } else { endpoint.clone() };
-                    let server =
-                        PolicyServer::start(&place, lines).map_err(|error| format!("policy {endpoint}: {error}"))?;
+                    let place = if endpoint.contains('/') {
+                        format!("{}/{endpoint}", layout::QUEUE)
+                    } else {
+                        endpoint.clone()
+                    };
+                    let server = PolicyServer::start(&place, lines)
+                        .map_err(|error| format!("policy {endpoint}: {error}"))?;
                     policies.insert(endpoint.clone(), server);
                 }
                 Scene::Table { .. } | Scene::Main(_) | Scene::Master(_) => {}
@@ -130,6 +133,8 @@ impl Stage<'_> {
         for file in files.flatten() {
             Running::index(self.choice, &file.file_name().to_string_lossy())?;
         }
+        // An index that a `[save]` writes within the same second must look newer.
+        layout::backdate_indexes().map_err(|error| error.to_string())?;
         self.dns.load(Zone::parse(names).map_err(|error| error.to_string())?);
         Ok(policies)
     }
@@ -161,10 +166,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn reload(&mut self, lines: &[String]) -> Result<(), String> {
+    fn reload(&self, lines: &[String]) -> Result<(), String> {
         let main = Path::new(layout::CONFIG).join("main.cf");
         let before = std::fs::read_to_string(&main).map_err(|error| error.to_string())?;
-        layout::write(&main, &layout::override_main(&layout::text(lines), &before)).map_err(|e| e.to_string())?;
+        layout::write(&main, &layout::override_main(&layout::text(lines), &before))
+            .map_err(|e| e.to_string())?;
         self.server.reload()
     }
 
@@ -199,7 +205,9 @@ impl Run<'_> {
             .range(range)
             .iter()
             .filter_map(|line| match line.strip_prefix('<') {
-                Some(rest) => rest.strip_prefix(self.stage.choice.name())?.strip_prefix(' ').map(str::to_owned),
+                Some(rest) => {
+                    rest.strip_prefix(self.stage.choice.name())?.strip_prefix(' ').map(str::to_owned)
+                }
                 None => Some(line.clone()),
             })
             .collect();
@@ -266,9 +274,11 @@ impl Run<'_> {
         };
         let actual: Vec<String> = server.requests().iter().map(show).collect();
         let expected = self.dialogue.range(range);
-        let same = expected.len() == actual.len() && expected.iter().zip(&actual).all(|(e, a)| pattern::matches(e, a));
+        let same = expected.len() == actual.len()
+            && expected.iter().zip(&actual).all(|(e, a)| pattern::matches(e, a));
         if !same {
-            let ids: Vec<String> = backend::log().iter().filter_map(|l| l.queue_id().map(str::to_owned)).collect();
+            let ids: Vec<String> =
+                backend::log().iter().filter_map(|l| l.queue_id().map(str::to_owned)).collect();
             self.differs(range, actual.iter().map(|line| pattern::normalise(line, &ids)).collect());
         }
     }
@@ -282,9 +292,10 @@ impl Run<'_> {
         };
         for line in lines.iter().filter(|line| !line.is_empty()) {
             let fault = if let Some(question) = line.strip_prefix("not ") {
-                (!times(question).is_empty()).then(|| "was asked")
+                (!times(question).is_empty()).then_some("was asked")
             } else if let Some(questions) = line.strip_prefix("together ") {
-                let first: Option<Vec<Instant>> = questions.split(',').map(|q| times(q).first().copied()).collect();
+                let first: Option<Vec<Instant>> =
+                    questions.split(',').map(|q| times(q).first().copied()).collect();
                 match first {
                     None => Some("not all were asked"),
                     Some(times) => {
@@ -294,7 +305,7 @@ impl Run<'_> {
                     }
                 }
             } else {
-                times(line).is_empty().then(|| "was not asked")
+                times(line).is_empty().then_some("was not asked")
             };
             self.faults.extend(fault.map(|why| format!("[asked] {line}: {why}")));
         }

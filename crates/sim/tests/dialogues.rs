@@ -1,6 +1,8 @@
 //! All dialogues of tests/dialogues. `ORACLE=postfix` asks Debian's Postfix instead of Komainu, and
 //! `UPDATE=1` writes down what it says. Words on the command line choose files by their path.
 
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a harness of its own: this is the test")]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,9 +26,13 @@ fn main() -> ExitCode {
     }
     let folder = harness::root().join("tests/dialogues");
     let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
-    let chosen = |path: &PathBuf| words.is_empty() || words.iter().any(|w| path.to_string_lossy().contains(w.as_str()));
+    let chosen = |path: &PathBuf| {
+        words.is_empty() || words.iter().any(|w| path.to_string_lossy().contains(w.as_str()))
+    };
     let files: Vec<PathBuf> = harness::files(&folder).into_iter().filter(chosen).collect();
-    let choice = std::env::var("ORACLE").ok().map_or(Choice::Komainu, |name| Choice::parse(&name).expect("a back end"));
+    let choice = std::env::var("ORACLE")
+        .ok()
+        .map_or(Choice::Komainu, |name| Choice::parse(&name).expect("a back end"));
     let update = std::env::var_os("UPDATE").is_some();
     if let Some(why) = world::missing().or_else(|| choice.program().err()) {
         println!("dialogues: {} didn't run: {why}", choice.name());
