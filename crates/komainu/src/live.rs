@@ -22,6 +22,14 @@ impl Live {
         (Live { catalogue, current: RwLock::new(Arc::new(snapshot)) }, found)
     }
 
+    /// Compiles every table of `catalogue` after a reload: what was good before stays good where its source is
+    /// broken now.
+    #[must_use]
+    pub fn compile_after(&self, catalogue: Catalogue, sources: &dyn Sources) -> (Live, Vec<Diagnostic>) {
+        let (snapshot, found) = Snapshot::compile_after(&self.snapshot(), &catalogue, sources);
+        (Live { catalogue, current: RwLock::new(Arc::new(snapshot)) }, found)
+    }
+
     /// The tables.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {

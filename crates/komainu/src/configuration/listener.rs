@@ -2,7 +2,7 @@
 
 use super::Later;
 use crate::clock;
-use config::{Diagnostic, Parameters, Service};
+use config::{Diagnostic, Override, Parameters, Service, Spanned};
 use mail::Wall;
 use mail::message::{CleanupSettings, StrayCr};
 use policy::Policy;
@@ -54,6 +54,8 @@ pub struct Lists {
     pub discard_ehlo_keyword_maps: Vec<TableId>,
     /// `smtpd_reject_footer_maps`
     pub reject_footer_maps: Vec<TableId>,
+    /// `smtpd_reject_filter_maps`
+    pub reject_filter_maps: Vec<TableId>,
     /// `smtpd_command_filter`
     pub command_filter: Option<TableId>,
     /// The tables in `smtpd_forbidden_commands`.
@@ -137,7 +139,11 @@ impl Listener {
         (catalogue, later): (&mut Catalogue, &Later),
         sources: &dyn Sources,
     ) -> (Option<Listener>, Vec<Diagnostic>) {
-        let (parameters, mut found) = main.with_overrides(&service.overrides);
+        let word = |text: &str| Spanned::new(text.to_owned(), service.name.place.clone());
+        let named = |name: &str, value: &str| Override { name: word(name), value: word(value) };
+        let mut overrides = vec![named("process_name", "smtpd"), named("service_name", &service.name.value)];
+        overrides.extend(service.overrides.iter().cloned());
+        let (parameters, mut found) = main.with_overrides(&overrides);
         let addresses = match addresses(&service.name.value, &parameters, sources) {
             Ok(addresses) => addresses,
             Err(message) => {
@@ -197,9 +203,10 @@ impl Lists {
         };
         let discard_ehlo_keyword_maps = tables("smtpd_discard_ehlo_keyword_address_maps");
         let reject_footer_maps = tables("smtpd_reject_footer_maps");
+        let reject_filter_maps = tables("smtpd_reject_filter_maps");
         let command_filter = tables("smtpd_command_filter").first().copied();
         let forbidden_commands = tables("smtpd_forbidden_commands");
-        let lists = Lists { xclient, xforward, verp, bare_newline, local, rewrite: RewriteClients::read(p), discard_ehlo_keyword_maps, reject_footer_maps, command_filter, forbidden_commands };
+        let lists = Lists { xclient, xforward, verp, bare_newline, local, rewrite: RewriteClients::read(p), discard_ehlo_keyword_maps, reject_footer_maps, reject_filter_maps, command_filter, forbidden_commands };
         (lists, found)
     }
 }
@@ -243,6 +250,8 @@ fn settings(p: &Parameters, lists: &Lists, later: &Later) -> Settings {
         forbidden_command_test: later.any(&lists.forbidden_commands),
         noop_commands: words("smtpd_noop_commands"),
         reject_footer: (!footer.is_empty()).then_some(footer),
+        help: p.compat() != config::Compat::V3_7,
+        reject_filter_map: later.first(&lists.reject_filter_maps),
         reject_footer_map: later.first(&lists.reject_footer_maps),
         local_time,
         soft_bounce: p.flag("soft_bounce"),

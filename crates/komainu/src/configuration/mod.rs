@@ -129,6 +129,7 @@ fn compile(
         (parameters, more) = Parameters::new(&main, &host, compat);
     }
     found.extend(more);
+    found.extend(config::check_names(&main, &master));
     let mut catalogue = Catalogue::new();
     let (classes, more) = AddressClasses::compile(&parameters, &mut catalogue, sources);
     found.extend(more);

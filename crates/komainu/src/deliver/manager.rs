@@ -74,6 +74,8 @@ pub struct Manager {
 
 /// Envelopes kept in memory before they are active; beyond, they are read from the spool.
 const FRESH_MAX: usize = 2_000;
+/// Notes beside an envelope before they are folded into it.
+const NOTES_MAX: usize = 8;
 
 impl Manager {
     /// A manager for the messages that the spool holds already, and those to come.
@@ -211,7 +213,12 @@ impl Manager {
         let (agents, handle) = (Arc::clone(&self.agents), self.handle.clone());
         tokio::task::spawn_blocking(move || {
             let loaded = agents.spool.read(number).ok();
+            let notes = loaded.as_ref().map_or(0, |message| message.notes.len());
             let entry = loaded.and_then(|message| Entry::load(&message.envelope, &message.notes).ok());
+            if let Some(entry) = entry.as_ref().filter(|_| notes >= NOTES_MAX) {
+                // Where it fails, the notes are still there.
+                agents.spool.replace(number, entry.encode(), drop);
+            }
             let _ = handle.messages.send(Message::Loaded { number, entry: entry.map(Box::new) });
         });
     }

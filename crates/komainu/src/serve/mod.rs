@@ -67,12 +67,15 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// Compiles the tables and puts the parts together.
-    pub(crate) fn new(mut configuration: Configuration, sources: &dyn Sources) -> Generation {
+    pub(crate) fn new(mut configuration: Configuration, before: Option<&Live>, sources: &dyn Sources) -> Generation {
         let files = configuration.files();
         let spawned = configuration.spawn_services().cloned().collect();
         let p = configuration.parameters.clone();
         let targets = Targets::compile(&p, &mut configuration.catalogue);
-        let (live, found) = Live::compile(configuration.catalogue, sources);
+        let (live, found) = match before {
+            Some(before) => before.compile_after(configuration.catalogue, sources),
+            None => Live::compile(configuration.catalogue, sources),
+        };
         let live = Arc::new(live);
         configuration.later.fill(&live);
         let mut zones: Vec<policy::Zone> = Vec::new();
@@ -163,7 +166,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     if let Some(helper) = &helper {
         helper.listen().map_err(ServeError::Runtime)?;
     }
-    let generation = Generation::new(configuration, &sources);
+    let generation = Generation::new(configuration, None, &sources);
     let spawned = Spawned::default();
     let spool = open_spool(&p, &state, &log)?;
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();

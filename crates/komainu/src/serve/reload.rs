@@ -145,9 +145,10 @@ impl House {
             drop(asked);
         }
         let (options, sources) = (self.options.clone(), sources(&self.helper));
+        let before = self.generation.as_ref().map(|generation| Arc::clone(&generation.live));
         let loading = tokio::task::spawn_blocking(move || {
             let (configuration, found) = start::load(&options, &sources);
-            if has_errors(&found) { Err(found) } else { Ok((Generation::new(configuration, &sources), found)) }
+            if has_errors(&found) { Err(found) } else { Ok((Generation::new(configuration, before.as_deref(), &sources), found)) }
         });
         match loading.await {
             Ok(Ok((generation, found))) => {

@@ -286,9 +286,15 @@ impl Session {
     }
 
     /// `smtpd_command_filter`.
-    pub(super) fn filter(&self, line: &str) -> Option<String> {
-        let table = self.service.listener.lists.command_filter?;
-        self.facts.snapshot().table(table).lookup(line).ok().flatten().map(|hit| hit.value.into_owned())
+    pub(super) fn filter(&self, line: &str) -> Result<Option<String>, Reply> {
+        let Some(table) = self.service.listener.lists.command_filter else { return Ok(None) };
+        let found = self.facts.snapshot().table(table).lookup(line);
+        let found = found.map(|hit| hit.map(|hit| hit.value.into_owned()));
+        found.map_err(|error| {
+            self.warn(&error.to_string());
+            let host = &self.service.listener.receiving.hostname;
+            Reply::new(421, Dsn::new(4, 3, 0), format!("{host} Server local data error"))
+        })
     }
 
     /// The last of the effects of a kind counts; the message is over.

@@ -8,6 +8,7 @@ use crate::clock;
 use mail::message::{Cleanup, Summary, too_many_hops};
 use mail::{Address, Dsn, QueueId, Reply, Wall};
 use policy::MailEffect;
+use policy::address::Expansion;
 use proto::smtp::{Body, MailRequest, Notify, Ret};
 use queue::{BodyType, Client, Entry, Recipient, ReturnContent};
 use store::{Incoming, SpoolError};
@@ -112,9 +113,7 @@ impl Session {
             // DISCARD: acknowledged and thrown away.
             return Ok(id.as_str().to_owned());
         }
-        for recipient in &mut entry.recipients {
-            recipient.address = self.rewritten(&recipient.original);
-        }
+        entry.recipients = self.expanded(&entry.recipients)?;
         let (sender, done) = tokio::sync::oneshot::channel();
         self.shared.spool.commit(incoming, entry.encode(), move |stored| {
             // A session that is gone lost its client; the message stays.
@@ -128,6 +127,33 @@ impl Session {
             Ok(Err(error)) => Err(self.refusal(&error)),
             Err(_) => Err(self.refusal(&SpoolError::Closed)),
         }
+    }
+
+    /// The recipients that the client's stand for: complete, virtual aliases expanded, each address once.
+    fn expanded(&self, asked: &[Recipient]) -> Result<Vec<Recipient>, Reply> {
+        let busy = || Reply::new(451, Dsn::new(4, 3, 0), "Error: queue file write error");
+        let mut recipients: Vec<Recipient> = Vec::with_capacity(asked.len());
+        for recipient in asked {
+            let complete = self.rewritten(&recipient.original);
+            let expansion = self.service.classes.expand_aliases(&complete, &**self.facts.snapshot());
+            let addresses = match expansion {
+                Ok(Expansion::Recipients(addresses)) => addresses,
+                Ok(Expansion::Unbounded) => {
+                    self.warn(&format!("unreasonable virtual_alias_maps map expansion size for {complete}"));
+                    return Err(busy());
+                }
+                Err(error) => {
+                    self.warn(&error.to_string());
+                    return Err(busy());
+                }
+            };
+            for address in addresses {
+                if !recipients.iter().any(|known| known.address == address) {
+                    recipients.push(Recipient { address, ..recipient.clone() });
+                }
+            }
+        }
+        Ok(recipients)
     }
 
     /// The message is given up.

@@ -20,7 +20,7 @@ use decide::Prefetch;
 use message::Reception;
 use policy::address::AddressClasses;
 use policy::{Client, Facts, MailEffect, Transaction};
-use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Server};
+use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Server, Verdict};
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -182,8 +182,10 @@ impl Session {
                 self.server.handle(clock::now(), Input::Decided(verdict), out);
             }
             Action::Filter(line) => {
-                let filtered = self.filter(&line);
-                self.server.handle(clock::now(), Input::Filtered(filtered), out);
+                match self.filter(&line) {
+                    Ok(filtered) => self.server.handle(clock::now(), Input::Filtered(filtered), out),
+                    Err(reply) => self.server.handle(clock::now(), Input::Decided(Verdict::Disconnect(reply)), out),
+                }
             }
             Action::Chunk(chunk) => {
                 self.receive(&chunk);

@@ -128,10 +128,7 @@ impl Session {
                 let note = IllegalAddress { client, command: command.into(), address: address.into() };
                 log.write(self.program(), note);
             }
-            Note::BareNewline(after) => {
-                let text = format!("bare <LF> received after {after} from {client}");
-                log.write(self.program(), events::Event::Other(text.into()));
-            }
+            Note::BareNewline(place) => self.log_verdict("reject", place, "bare <LF> received"),
             Note::Rejected { command, sender, recipient, reply } => {
                 let known = self.known(sender.as_ref(), recipient.as_ref());
                 self.log_with("reject", command, &reply.to_string(), known);
@@ -153,6 +150,12 @@ impl Session {
             Note::QueueFileLimit => {
                 let id = self.id();
                 log.write(self.program(), Message::warning(format!("{id}: queue file size limit exceeded")));
+            }
+            Note::RejectFilter { before, after } => {
+                for (direction, text) in [("in", before), ("out", after)] {
+                    let text = format!("{}: reject filter {direction}: {text}", self.id());
+                    log.write(self.program(), events::Event::Other(text.into()));
+                }
             }
             Note::Warning(text) => log.write(self.program(), Message::warning(text)),
         }
