@@ -83,6 +83,7 @@ impl Running {
             }
             Choice::Komainu => {
                 command.args(["serve", "--compat", "3.7", "--config", layout::CONFIG]);
+                command.args(["--state", layout::STATE]);
             }
         }
         let noise = std::fs::File::create("/var/log/stderr").map_err(|error| error.to_string())?;

@@ -15,6 +15,8 @@ use crate::world;
 pub const CONFIG: &str = "/etc/postfix";
 /// Where the queue stands.
 pub const QUEUE: &str = "/var/spool/postfix";
+/// Where Komainu keeps its state.
+pub const STATE: &str = "/var/lib/komainu";
 /// Where the server logs.
 pub const LOG: &str = "/var/log/mail.log";
 
@@ -196,6 +198,7 @@ fn folders() -> std::io::Result<()> {
     let state = Path::new("/var/lib/postfix");
     empty(state)?;
     chown(state, owner, None)?;
+    let _ = fs::remove_dir_all(STATE);
     empty(Path::new("/var/mail"))?;
     chown("/var/mail", Some(5000), Some(5000))?;
     for (user, uid) in world::USERS {
