@@ -150,12 +150,14 @@ impl Run<'_> {
                 self.changes.extend(played.changes);
                 self.queue_ids.extend(played.queue_ids);
                 self.sessions += 1;
+                self.await_farewell();
             }
             Act::Save { name, lines } => {
                 let path = Path::new(layout::CONFIG).join(name);
                 std::fs::write(&path, layout::text(lines)).map_err(|error| error.to_string())?;
                 Running::index(self.stage.choice, name)?;
-                std::thread::sleep(Duration::from_millis(300));
+                // Komainu waits for a quiet moment before it takes a saved file for whole.
+                std::thread::sleep(Duration::from_millis(1200));
             }
             Act::Reload(lines) => self.reload(lines)?,
             Act::Log { programs, range } => self.log(programs, range),
@@ -164,6 +166,15 @@ impl Run<'_> {
             Act::Asked(lines) => self.asked(lines),
         }
         Ok(())
+    }
+
+    /// Waits until the session's last line is logged, so that the next client's lines come behind it.
+    fn await_farewell(&self) {
+        let until = Instant::now() + Duration::from_secs(1);
+        let ended = || backend::log().iter().filter(|line| line.text.starts_with("disconnect from")).count();
+        while ended() < self.sessions && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     fn reload(&self, lines: &[String]) -> Result<(), String> {
