@@ -128,11 +128,12 @@ pub(super) fn load(options: &Options, sources: &dyn tables::Sources) -> (Configu
     }
 }
 
-/// `--state`, else `komainu_state_directory` where somebody set it or root asks, else the user's own folder.
+/// `--state`, else `komainu_state_directory` where it is set, else root's or the user's own folder.
 pub(crate) fn state_folder(options: &Options, p: &Parameters) -> PathBuf {
+    let named = p.text("komainu_state_directory").value;
     match &options.state {
         Some(state) => state.clone(),
-        None if p.is_set("komainu_state_directory") || rights::is_root() => p.text("komainu_state_directory").value.into(),
+        None if !named.is_empty() => named.into(),
         None => state_directory(),
     }
 }
