@@ -76,7 +76,6 @@ impl File {
             || path.contains("/tests/")
             || path.ends_with("/tests.rs")
             || path.starts_with("docs/guide/")
-            || path.starts_with("examples/")
     }
 
     /// The part of a source that tests.
@@ -87,7 +86,7 @@ impl File {
         if !self.path.ends_with(".rs") {
             return "";
         }
-        self.text.find("#[cfg(test)]").and_then(|at| self.text.get(at..)).unwrap_or("")
+        self.text.get(self.end_of_program()..).unwrap_or("")
     }
 
     /// The part of a source that runs in the program.
@@ -95,8 +94,18 @@ impl File {
         if self.is_test() {
             return "";
         }
-        let end = self.text.find("#[cfg(test)]\nmod").unwrap_or(self.text.len());
-        self.text.get(..end).unwrap_or("")
+        self.text.get(..self.end_of_program()).unwrap_or("")
+    }
+
+    /// Where the tests of a source begin: `#[cfg(test)] mod tests { …`.
+    fn end_of_program(&self) -> usize {
+        let starts = self.text.match_indices("#[cfg(test)]\nmod ").map(|(at, _)| at);
+        let mut inline = starts.filter(|at| {
+            self.text
+                .get(*at..)
+                .is_some_and(|text| text.lines().nth(1).is_some_and(|line| line.ends_with('{')))
+        });
+        inline.next().unwrap_or(self.text.len())
     }
 
     /// The crate that it belongs to.

@@ -16,7 +16,8 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
         }
         // A fuzz target's first line is an attribute of the whole program.
         let first = file.text.lines().find(|line| !line.is_empty() && !line.starts_with("#!["));
-        if !first.is_some_and(|line| line.starts_with("//!")) {
+        // `tests.rs` has its module's purpose.
+        if !first.is_some_and(|line| line.starts_with("//!")) && !file.path.ends_with("/tests.rs") {
             faults.push(format!("{}: doesn't open with `//!` and its purpose", file.path));
         }
         let waits = file.crate_name().is_none_or(|name| matches!(name, "komainu" | "sim"));
