@@ -12,6 +12,7 @@ use crate::read::{Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, decode_meta, round_up};
 use crate::scan::{Found, Scan, scan};
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -68,10 +69,13 @@ pub(crate) fn prepare(disk: &dyn Disk) -> Result<Box<dyn std::any::Any + Send + 
         disk.make_directory(directory).map_err(|error| SpoolError::io("make", directory, error))?;
     }
     let lock = disk.lock("lock").map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => SpoolError::InUse,
+        io::ErrorKind::WouldBlock => SpoolError::InUse,
         _ => SpoolError::io("lock", "lock", error),
     })?;
-    disk.sync_directory("").map_err(|error| SpoolError::io("flush", "spool directory", error))?;
+    // A name may be there only because the process was killed and the machine was not.
+    for directory in ["", "log", "body"] {
+        disk.sync_directory(directory).map_err(|error| SpoolError::io("flush", directory, error))?;
+    }
     Ok(lock)
 }
 
@@ -342,7 +346,7 @@ impl Log {
         };
         if let Some(newest) = self.sealed.back() {
             // Its header says which slots are spare; it must be durable before one of them is written.
-            newest.slot.file.sync().map_err(|error| SpoolError::io("flush", "log", error))?;
+            settle_header(&newest.slot).map_err(|error| SpoolError::io("flush", "log", error))?;
         }
         self.begin_segment(slot);
         let Some(mut active) = self.active.take() else { return Err(SpoolError::ReadOnly) };
@@ -384,6 +388,19 @@ impl Log {
         self.release(releases);
         Ok(())
     }
+}
+
+/// Makes a header durable that perhaps only the page cache has. Its flush may have failed before the process
+/// was killed; then a mere flush would say yes and do nothing. So it is written again: one copy, as a torn
+/// write must not spoil both.
+fn settle_header(slot: &Slot) -> io::Result<()> {
+    let mut bytes = vec![0; START];
+    let count = slot.file.read_at(&mut bytes, 0)?;
+    bytes.truncate(count);
+    if let Some(copy) = SegmentHeader::decode(&bytes).map(|header| header.encode()) {
+        slot.file.write_at(copy.get(..BLOCK).unwrap_or_default(), 0)?;
+    }
+    slot.file.sync()
 }
 
 /// Takes a number.

@@ -1,9 +1,10 @@
 //! A disk that does the worst that a disk may do: for tests, in this crate and in `sim`.
 //!
-//! Unflushed writes are lost or kept sector by sector, a sector may be torn; names that were not flushed come
-//! and go; it runs full; a flush can fail, and then, as on Linux, the bytes look written until the machine
-//! stops. Everything hangs on one seed. It doesn't reorder flushed writes and doesn't rot by itself
-//! ([`SimDisk::damage`] does that on request).
+//! Of each unflushed sector any version written since the last flush may be kept, or none, or a mixture, and
+//! its 4 kB block may be spoilt; names that were not flushed come and go; it runs full; reads fail; a flush can
+//! fail, and then, as on Linux, the bytes look written, or not, until the machine stops. Everything hangs on
+//! one seed. Flushed blocks that aren't written don't change: it doesn't rot by itself ([`SimDisk::damage`]
+//! does that on request).
 
 use crate::disk::{Access, Disk, DiskFile};
 use std::any::Any;
@@ -13,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECTOR: usize = 512;
+/// What a disk writes at once, and may spoil at once.
+const BLOCK: usize = 4096;
 
 /// Splitmix64: enough randomness for a disk.
 #[derive(Clone, Debug)]
@@ -51,8 +54,8 @@ struct Inode {
     seen: Vec<u8>,
     /// What survives.
     durable: Vec<u8>,
-    /// Unflushed writes: where and how long.
-    pending: Vec<(usize, usize)>,
+    /// Unflushed sectors: what was written there since the last flush, in order.
+    dirty: BTreeMap<usize, Vec<Vec<u8>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +80,8 @@ struct State {
     stopped: bool,
     /// Flushes until one fails, and how many fail then.
     failing: Option<(u64, u64)>,
+    /// The same for reads.
+    failing_reads: Option<(u64, u64)>,
     steps: u64,
 }
 
@@ -103,6 +108,7 @@ impl SimDisk {
             steps_left: None,
             stopped: false,
             failing: None,
+            failing_reads: None,
             steps: 0,
         };
         SimDisk { state: Arc::new(Mutex::new(state)), locked: Arc::default() }
@@ -134,6 +140,11 @@ impl SimDisk {
         self.state().failing = Some((flushes, count));
     }
 
+    /// After `reads` more reads, `count` reads fail.
+    pub fn fail_reads(&self, reads: u64, count: u64) {
+        self.state().failing_reads = Some((reads, count));
+    }
+
     /// Changes the size of the disk.
     pub fn resize(&self, capacity: u64) {
         self.state().capacity = capacity;
@@ -147,9 +158,7 @@ impl SimDisk {
 
     /// The process was killed: the page cache lives on.
     pub fn restart_process(&self) {
-        let mut state = self.state();
-        (state.steps_left, state.stopped, state.failing) = (None, false, None);
-        drop(state);
+        self.state().start();
         self.unlock();
     }
 
@@ -157,7 +166,7 @@ impl SimDisk {
     pub fn lose_power(&self) {
         let mut state = self.state();
         state.lose_power();
-        (state.steps_left, state.stopped, state.failing) = (None, false, None);
+        state.start();
         drop(state);
         self.unlock();
     }
@@ -215,20 +224,17 @@ impl State {
 
     /// Whether this flush is one of those that fail.
     fn flush_fails(&mut self) -> bool {
-        match &mut self.failing {
-            Some((0, count)) => {
-                *count -= 1;
-                if *count == 0 {
-                    self.failing = None;
-                }
-                true
-            }
-            Some((before, _)) => {
-                *before -= 1;
-                false
-            }
-            None => false,
-        }
+        is_due(&mut self.failing)
+    }
+
+    /// An error where the machine has stopped or this read is one of those that fail.
+    fn readable(&mut self) -> io::Result<()> {
+        self.alive()?;
+        if is_due(&mut self.failing_reads) { Err(io::Error::other("read failed")) } else { Ok(()) }
+    }
+
+    fn start(&mut self) {
+        (self.steps_left, self.stopped, self.failing, self.failing_reads) = (None, false, None, None);
     }
 
     fn lose_power(&mut self) {
@@ -251,36 +257,95 @@ impl State {
     }
 }
 
-impl Inode {
-    /// Lets each unflushed sector be kept, lost or torn.
-    fn lose(&mut self, dice: &mut Dice) {
-        for (at, length) in std::mem::take(&mut self.pending) {
-            let end = at + length;
-            let mut from = at;
-            while from < end {
-                let to = end.min((from / SECTOR + 1) * SECTOR);
-                let kept = match dice.below(5) {
-                    0 | 1 => 0,
-                    2 | 3 => to - from,
-                    _ => usize::try_from(dice.below((to - from) as u64)).unwrap_or(0),
-                };
-                // A later write to the same place may be what is seen: that is a torn sector, too.
-                self.keep(from, from + kept);
-                from = to;
+/// Counts down to the operations that fail.
+fn is_due(failing: &mut Option<(u64, u64)>) -> bool {
+    match failing {
+        Some((0, count)) => {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                *failing = None;
             }
+            true
+        }
+        Some((before, _)) => {
+            *before -= 1;
+            false
+        }
+        None => false,
+    }
+}
+
+/// The bytes of one sector, as far as the file goes.
+fn sector(bytes: &[u8], number: usize) -> &[u8] {
+    let rest = bytes.get(number * SECTOR..).unwrap_or_default();
+    rest.get(..SECTOR).unwrap_or(rest)
+}
+
+/// Puts bytes into a file.
+fn put(bytes: &mut Vec<u8>, at: usize, data: &[u8]) {
+    let end = at + data.len();
+    if bytes.len() < end {
+        bytes.resize(end, 0);
+    }
+    if let Some(target) = bytes.get_mut(at..end) {
+        target.copy_from_slice(data);
+    }
+}
+
+impl Inode {
+    fn write(&mut self, at: usize, data: &[u8]) {
+        put(&mut self.seen, at, data);
+        for number in at / SECTOR..(at + data.len()).div_ceil(SECTOR) {
+            let version = sector(&self.seen, number).to_vec();
+            self.dirty.entry(number).or_default().push(version);
         }
     }
 
-    fn keep(&mut self, from: usize, to: usize) {
-        let to = to.min(self.seen.len());
-        if from >= to {
-            return;
+    /// A flush that succeeded.
+    fn settle(&mut self) {
+        for number in std::mem::take(&mut self.dirty).into_keys() {
+            put(&mut self.durable, number * SECTOR, sector(&self.seen, number));
         }
-        if self.durable.len() < to {
-            self.durable.resize(to, 0);
+    }
+
+    /// Lets each unflushed sector become any of its versions, and each block that was being written be spoilt.
+    fn lose(&mut self, dice: &mut Dice) {
+        let dirty = std::mem::take(&mut self.dirty);
+        let blocks: BTreeSet<usize> = dirty.keys().map(|number| number * SECTOR / BLOCK).collect();
+        for (number, versions) in dirty {
+            let at = number * SECTOR;
+            let old = sector(&self.durable, number).to_vec();
+            let all = versions.len() as u64 + 1;
+            // The last version and the old one are the likely ones.
+            let chosen = match dice.below(4) {
+                0 => 0,
+                1 => all - 1,
+                _ => dice.below(all),
+            };
+            let version = |chosen: u64| {
+                let later = chosen.checked_sub(1).and_then(|later| usize::try_from(later).ok());
+                later.map_or(Some(&old), |later| versions.get(later)).unwrap_or(&old)
+            };
+            let mut kept = version(chosen).clone();
+            if dice.one_in(5) {
+                // Torn: the head is another version's.
+                let other = version(dice.below(all));
+                let cut = usize::try_from(dice.below(other.len() as u64)).unwrap_or(0);
+                put(&mut kept, 0, other.get(..cut).unwrap_or_default());
+            }
+            put(&mut self.durable, at, &kept);
         }
-        if let (Some(target), Some(source)) = (self.durable.get_mut(from..to), self.seen.get(from..to)) {
-            target.copy_from_slice(source);
+        for block in blocks {
+            if dice.one_in(40) {
+                let (from, length) = (dice.below(BLOCK as u64), dice.below(64));
+                let from = block * BLOCK + usize::try_from(from).unwrap_or(0);
+                for byte in self.durable.iter_mut().take((block + 1) * BLOCK).skip(from) {
+                    *byte ^= 0xA5;
+                    if dice.below(length + 1) == 0 {
+                        break;
+                    }
+                }
+            }
         }
     }
 }
@@ -317,8 +382,8 @@ struct SimFile {
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.state();
-        state.alive()?;
+        let mut state = self.disk.state();
+        state.readable()?;
         let bytes = state.inodes.get(&self.inode).map(|inode| inode.seen.as_slice()).unwrap_or_default();
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let rest = bytes.get(from..).unwrap_or_default();
@@ -345,23 +410,16 @@ impl DiskFile for SimFile {
         let room = inode.seen.len().saturating_add(usize::try_from(free).unwrap_or(usize::MAX));
         let fits = kept.len().min(room.saturating_sub(at));
         let written = kept.get(..fits).unwrap_or_default();
-        let end = at + written.len();
         if !written.is_empty() {
-            if inode.seen.len() < end {
-                inode.seen.resize(end, 0);
-            }
-            if let Some(target) = inode.seen.get_mut(at..end) {
-                target.copy_from_slice(written);
-            }
-            inode.pending.push((at, written.len()));
+            inode.write(at, written);
         }
         alive?;
         if fits < data.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn size(&self) -> io::Result<u64> {
-        let state = self.disk.state();
-        state.alive()?;
+        let mut state = self.disk.state();
+        state.readable()?;
         Ok(state.inodes.get(&self.inode).map_or(0, |inode| inode.seen.len() as u64))
     }
 
@@ -372,13 +430,20 @@ impl DiskFile for SimFile {
         let State { dice, inodes, .. } = &mut *state;
         let Some(inode) = inodes.get_mut(&self.inode) else { return alive };
         if fails {
-            // Part of it may have got through; and the kernel forgets that the rest is dirty.
+            // Part of it may have got through; and the kernel forgets that the rest is dirty, and may forget
+            // what it said.
+            let written: Vec<usize> = inode.dirty.keys().copied().collect();
             inode.lose(dice);
             alive?;
+            let Inode { seen, durable, .. } = inode;
+            for number in written {
+                if dice.one_in(8) {
+                    put(seen, number * SECTOR, sector(durable, number));
+                }
+            }
             return Err(io::Error::other("flush failed"));
         }
-        inode.pending.clear();
-        inode.durable.clone_from(&inode.seen);
+        inode.settle();
         Ok(())
     }
 }
@@ -419,8 +484,8 @@ impl Disk for SimDisk {
     }
 
     fn open(&self, path: &str, _access: Access) -> io::Result<Arc<dyn DiskFile>> {
-        let state = self.state();
-        state.alive()?;
+        let mut state = self.state();
+        state.readable()?;
         let inode = state.names.get(path).copied().ok_or(io::ErrorKind::NotFound)?;
         drop(state);
         Ok(self.file(inode))
@@ -441,8 +506,8 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
-        let state = self.state();
-        state.alive()?;
+        let mut state = self.state();
+        state.readable()?;
         let inside = state.names.keys().filter(|path| directory_of(path) == directory);
         Ok(inside.map(|path| path.rsplit('/').next().unwrap_or(path).to_owned()).collect())
     }
@@ -460,12 +525,22 @@ impl Disk for SimDisk {
         if state.flush_fails() {
             return Err(io::Error::other("flush failed"));
         }
-        // All changes up to the last one that touches this directory: a journal commits in order.
-        let touches = |change: &Change| change.paths().iter().any(|path| directory_of(path) == directory);
-        let Some(last) = state.changes.iter().rposition(touches) else { return Ok(()) };
-        let later = state.changes.split_off(last + 1);
-        let earlier = std::mem::replace(&mut state.changes, later);
-        for change in earlier {
+        // Only what concerns this directory, or what such a change rests on.
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        let mut later = Vec::new();
+        let mut now = Vec::new();
+        for change in std::mem::take(&mut state.changes).into_iter().rev() {
+            let paths = change.paths();
+            if paths.iter().any(|path| directory_of(path) == directory || wanted.contains(*path)) {
+                wanted.extend(paths.into_iter().map(str::to_owned));
+                now.push(change);
+            } else {
+                later.push(change);
+            }
+        }
+        later.reverse();
+        state.changes = later;
+        for change in now.into_iter().rev() {
             change.apply(&mut state.durable_names);
         }
         Ok(())
