@@ -59,31 +59,39 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+/// Why a table can't be asked, and the exit code for it.
+struct Refused {
+    found: Box<Diagnostic>,
+    code: u8,
+}
+
 /// Opens the table, or says why not.
-fn open(word: &str) -> Result<(TableSpec, Opened), (Diagnostic, u8)> {
+fn open(word: &str) -> Result<(TableSpec, Opened), Refused> {
+    let refused = |found: Diagnostic, code: u8| Refused { found: Box::new(found), code };
     let spanned = Spanned::new(word.to_owned(), Place::nowhere());
-    let spec = TableSpec::parse(&spanned).map_err(|found| (found, EX_USAGE))?;
+    let spec = TableSpec::parse(&spanned).map_err(|found| refused(found, EX_USAGE))?;
     if spec.kind == Kind::Foreign {
         let message = format!("{spec}: tables of type \"{}\" are not served yet", spec.type_name);
-        return Err((Diagnostic::error(NOT_SERVED, Place::nowhere(), message), EX_TEMPFAIL));
+        return Err(refused(Diagnostic::error(NOT_SERVED, Place::nowhere(), message), EX_TEMPFAIL));
     }
     match postmap::open(word, Usage::Map, &DirectSources) {
         Ok(opened) => Ok((spec, opened)),
-        Err(reason) => {
-            Err((Diagnostic::error(UNREADABLE, Place::nowhere(), format!("{spec}: {reason}")), EX_TEMPFAIL))
-        }
+        Err(reason) => Err(refused(
+            Diagnostic::error(UNREADABLE, Place::nowhere(), format!("{spec}: {reason}")),
+            EX_TEMPFAIL,
+        )),
     }
 }
 
-fn refused((diagnostic, code): (Diagnostic, u8)) -> ExitCode {
-    eprint!("{}", render::render(&[diagnostic]));
-    ExitCode::from(code)
+fn refuse(refused: Refused) -> ExitCode {
+    eprint!("{}", render::render(&[*refused.found]));
+    ExitCode::from(refused.code)
 }
 
 fn lookup(word: &str, keys: &[String], format: Format) -> ExitCode {
     let (_, opened) = match open(word) {
         Ok(opened) => opened,
-        Err(fault) => return refused(fault),
+        Err(fault) => return refuse(fault),
     };
     let (mut all_found, mut failed) = (true, false);
     for key in keys {
@@ -135,7 +143,7 @@ fn complain(key: &str, error: &LookupError, format: Format) {
 fn check(word: &str) -> ExitCode {
     let (spec, opened) = match open(word) {
         Ok(opened) => opened,
-        Err(fault) => return refused(fault),
+        Err(fault) => return refuse(fault),
     };
     let found: Vec<Diagnostic> = opened.notices.iter().map(Notice::diagnostic).collect();
     print!("{}", render::render(&found));
