@@ -9,7 +9,7 @@ use policy::Policy;
 use proto::smtp::{BareNewline, Keywords, Settings};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use tables::matching::AddressList;
+use tables::matching::{AddressList, DomainList};
 use tables::{Catalogue, Sources, TableId};
 
 /// One SMTP server.
@@ -48,6 +48,8 @@ pub struct Lists {
     pub bare_newline: AddressList,
     /// `mynetworks`
     pub local: AddressList,
+    /// `fast_flush_domains`
+    pub fast_flush: DomainList,
     /// `local_header_rewrite_clients`
     pub rewrite: RewriteClients,
     /// `smtpd_discard_ehlo_keyword_address_maps`
@@ -191,6 +193,9 @@ impl Lists {
         let verp = list("smtpd_authorized_verp_clients", catalogue);
         let bare_newline = list("smtpd_forbid_bare_newline_exclusions", catalogue);
         let local = list("mynetworks", catalogue);
+        let parents = p.list("parent_domain_matches_subdomains").iter().any(|word| word.value == "fast_flush_domains");
+        let (fast_flush, more) = DomainList::compile(&p.list("fast_flush_domains"), catalogue, sources, parents);
+        found.extend(more);
         let mut tables = |name: &str| -> Vec<TableId> {
             let mut ids = Vec::new();
             for word in p.list(name).into_iter().filter(|word| word.value.contains(':')) {
@@ -206,7 +211,7 @@ impl Lists {
         let reject_filter_maps = tables("smtpd_reject_filter_maps");
         let command_filter = tables("smtpd_command_filter").first().copied();
         let forbidden_commands = tables("smtpd_forbidden_commands");
-        let lists = Lists { xclient, xforward, verp, bare_newline, local, rewrite: RewriteClients::read(p), discard_ehlo_keyword_maps, reject_footer_maps, reject_filter_maps, command_filter, forbidden_commands };
+        let lists = Lists { xclient, xforward, verp, bare_newline, local, fast_flush, rewrite: RewriteClients::read(p), discard_ehlo_keyword_maps, reject_footer_maps, reject_filter_maps, command_filter, forbidden_commands };
         (lists, found)
     }
 }

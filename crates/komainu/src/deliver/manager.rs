@@ -162,6 +162,14 @@ impl Manager {
     fn loaded(&mut self, now: Wall, number: u64, entry: Box<Entry>) {
         let routing = self.routing();
         let snapshot = routing.live.snapshot();
+        if let Some(filter) = &entry.filter {
+            let (transport, nexthop) = filter.split_once(':').unwrap_or((filter, ""));
+            let route = Route { transport: transport.to_owned(), nexthop: nexthop.to_owned() };
+            let routes = vec![route; entry.recipients.len()];
+            self.active.insert(number, (Arc::new((*entry).clone()), now));
+            self.scheduler.handle(now, Event::Loaded { number, entry, routes });
+            return;
+        }
         let routes: Result<Vec<Route>, Reason> = entry
             .recipients
             .iter()

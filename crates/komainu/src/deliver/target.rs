@@ -38,6 +38,7 @@ pub struct Targets {
     delimiters: String,
     original_recipient: bool,
     transports: [(Class, String); 5],
+    transport_maps: Vec<TableId>,
 }
 
 impl Targets {
@@ -64,6 +65,7 @@ impl Targets {
             spool_directory: text("mail_spool_directory"),
             delimiters: text("recipient_delimiter"),
             original_recipient: p.flag("enable_original_recipient"),
+            transport_maps: tables("transport_maps"),
             transports: [
                 (Class::Local, text("local_transport")),
                 (Class::VirtualAlias, "error".to_owned()),
@@ -86,8 +88,12 @@ impl Targets {
     /// When a table can't say.
     pub fn route(&self, address: &Address, classes: &AddressClasses, snapshot: &Snapshot) -> Result<Route, Reason> {
         let resolved = classes.resolve(address, snapshot).map_err(|error| lookup_failed(&error))?;
-        let transport = self.transports.iter().find(|(class, _)| *class == resolved.class);
-        let transport = transport.map_or("error", |(_, transport)| transport.as_str());
+        let by_class = self.transports.iter().find(|(class, _)| *class == resolved.class);
+        let by_class = by_class.map_or("error", |(_, transport)| transport.as_str());
+        let mapped = self.first(&self.transport_maps, &transport_keys(&resolved), snapshot)?;
+        // transport(5): `:nexthop` and an empty value keep the transport that the class has.
+        let mapped = mapped.filter(|value| !value.is_empty() && !value.starts_with(':'));
+        let transport = mapped.as_deref().unwrap_or(by_class);
         let (name, nexthop) = transport.split_once(':').unwrap_or((transport, ""));
         let nexthop = if nexthop.is_empty() { resolved.domain } else { nexthop.to_owned() };
         Ok(Route { transport: name.to_owned(), nexthop })
@@ -181,6 +187,18 @@ impl Targets {
         }
         Ok(None)
     }
+}
+
+/// transport(5): the address, its domain, the domain's parents with a dot in front, `*`.
+fn transport_keys(resolved: &policy::address::Resolved) -> Vec<String> {
+    let mut keys = vec![resolved.recipient.as_str().to_lowercase(), resolved.domain.clone()];
+    let mut rest = resolved.domain.as_str();
+    while let Some((_, parent)) = rest.split_once('.') {
+        keys.push(format!(".{parent}"));
+        rest = parent;
+    }
+    keys.push("*".to_owned());
+    keys
 }
 
 /// Whether a path stays below the folder it is joined to.

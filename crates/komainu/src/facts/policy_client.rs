@@ -34,18 +34,22 @@ struct Connection {
 /// Starts the program behind a socket of master.cf's `spawn` services; `None` where there is none of that path.
 pub type Spawn = Box<dyn Fn(&str) -> Option<io::Result<OwnedFd>> + Send + Sync>;
 
+/// Says a warning in the log.
+pub type Warn = Box<dyn Fn(&str) + Send + Sync>;
+
 /// All connections to policy servers.
 pub struct PolicyServers {
     queue_directory: PathBuf,
     spawn: Spawn,
+    warn: Warn,
     idle: Mutex<HashMap<String, Vec<Connection>>>,
 }
 
 impl PolicyServers {
     /// `unix:` paths are relative to `queue_directory`.
     #[must_use]
-    pub fn new(queue_directory: PathBuf, spawn: Spawn) -> PolicyServers {
-        PolicyServers { queue_directory, spawn, idle: Mutex::default() }
+    pub fn new(queue_directory: PathBuf, spawn: Spawn, warn: Warn) -> PolicyServers {
+        PolicyServers { queue_directory, spawn, warn, idle: Mutex::default() }
     }
 
     /// Sends one request; the answer is the server's action, or why there is none.
@@ -57,7 +61,16 @@ impl PolicyServers {
             }
             match self.exchange(service, attributes).await {
                 Ok(action) => return Answer::Action(action),
-                Err(error) => reason = format!("problem talking to server {}: {}", service.name, describe(&error)),
+                Err(error) => {
+                    // Postfix leaves `inet:` out, and keeps `unix:`'s path only.
+                    let name = service.name.split_once(':').map_or(service.name.as_str(), |(_, name)| name);
+                    let why = describe(&error);
+                    if is_unreachable(&error) {
+                        (self.warn)(&format!("connect to {name}: {why}"));
+                    }
+                    reason = format!("problem talking to server {name}: {why}");
+                    (self.warn)(&reason);
+                }
             }
         }
         Answer::Failed(reason)
@@ -161,6 +174,11 @@ fn action(reply: &[u8]) -> io::Result<String> {
     found.map(|action| action.trim().to_owned()).ok_or_else(|| io::Error::other("the reply has no action attribute"))
 }
 
+/// Whether there was no connection at all.
+fn is_unreachable(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+}
+
 /// The system's words, as Postfix logs them.
 fn describe(error: &io::Error) -> String {
     match error.kind() {
@@ -211,7 +229,7 @@ mod tests {
                 }
             }
         });
-        let servers = PolicyServers::new(PathBuf::from("/nonexistent"), Box::new(|_| None));
+        let servers = PolicyServers::new(PathBuf::from("/nonexistent"), Box::new(|_| None), Box::new(|_| ()));
         for _ in 0..4 {
             let answer = servers.ask(&service, "request=smtpd_access_policy\n\n").await;
             assert_eq!(answer, Answer::Action("DUNNO x".into()));
@@ -221,7 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there() {
-        let servers = PolicyServers::new(PathBuf::from("/nonexistent"), Box::new(|_| None));
+        let servers = PolicyServers::new(PathBuf::from("/nonexistent"), Box::new(|_| None), Box::new(|_| ()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = service(listener.local_addr().unwrap().port());
         drop(listener);

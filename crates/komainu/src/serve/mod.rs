@@ -20,7 +20,7 @@ use crate::deliver::manager::Routing;
 use crate::deliver::target::Targets;
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::hosts::Hosts;
-use crate::facts::policy_client::{PolicyServers, Spawn};
+use crate::facts::policy_client::{PolicyServers, Spawn, Warn};
 use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, dns::Resolver};
 use crate::live::Live;
@@ -72,6 +72,7 @@ impl Generation {
         let spawned = configuration.spawn_services().cloned().collect();
         let p = configuration.parameters.clone();
         let targets = Targets::compile(&p, &mut configuration.catalogue);
+        let targets = Arc::new(targets);
         let (live, found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
             None => Live::compile(configuration.catalogue, sources),
@@ -88,12 +89,12 @@ impl Generation {
                         zones.push(zone.clone());
                     }
                 }
-                Service { listener: Arc::new(listener), live: Arc::clone(&live), classes: Arc::clone(&configuration.classes) }
+                Service { listener: Arc::new(listener), live: Arc::clone(&live), targets: Arc::clone(&targets), classes: Arc::clone(&configuration.classes) }
             })
             .collect();
         let routing = Routing {
             classes: configuration.classes,
-            targets: Arc::new(targets),
+            targets,
             live: Arc::clone(&live),
             settings: queue_settings(&p),
             syslog_name: p.text("syslog_name").value,
@@ -114,6 +115,12 @@ impl Generation {
 
 /// The `spawn` services of the configuration in force.
 pub(crate) type Spawned = Arc<RwLock<Vec<config::Service>>>;
+
+/// Says what is wrong with a policy server, as smtpd would.
+fn warner(p: &Parameters, log: &Log) -> Warn {
+    let (program, log) = (format!("{}/smtpd", p.text("syslog_name").value), log.clone());
+    Box::new(move |text| log.write(&program, events::daemon::Message::warning(text)))
+}
 
 /// Starts policy servers by master.cf's `spawn` lines: by the helper, or with our own rights.
 fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
@@ -176,7 +183,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let answers = Arc::new(Answers {
         names,
         health: ZoneHealth::default(),
-        policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper)),
+        policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper), warner(&p, &log)),
     });
     let host = p.text("myhostname").value;
     let agents = Agents { spool: spool.clone(), helper: helper.clone(), host, scratch: state.clone() };

@@ -33,7 +33,7 @@ impl Session {
         let now = self.service.live.snapshot();
         self.facts.replace_snapshot(now);
         let request = self.describe(request);
-        if matches!(request.policy, policy::Request::Connect) {
+        if matches!(request.policy, policy::Request::Connect) && !self.assumed {
             self.meet().await;
         }
         if let Err(reply) = self.before(&request) {
@@ -190,6 +190,7 @@ impl Session {
         }
         self.facts.forget_all();
         self.prefetch = None;
+        self.assumed = true;
         self.introduce();
     }
 
@@ -199,11 +200,11 @@ impl Session {
         tx.protocol = self.server.protocol();
         tx.pipelining_violation = self.server.pipelining_violation();
         tx.recipient = None;
+        tx.etrn_domain = None;
         match request {
             Request::Connect => Described::plain(policy::Request::Connect, "CONNECT"),
             Request::Helo { name, extended } => {
                 (tx.helo, tx.ehlo) = (Some(name), extended);
-                tx.protocol = if extended { "ESMTP" } else { "SMTP" };
                 Described::plain(policy::Request::Helo, if extended { "EHLO" } else { "HELO" })
             }
             Request::Mail(mail) => {
@@ -222,7 +223,8 @@ impl Session {
             }
             Request::Data => {
                 tx.recipient = self.server.envelope().and_then(only_recipient);
-                Described::plain(policy::Request::Data, "DATA")
+                let chunked = self.server.place() == "BDAT";
+                Described::plain(policy::Request::Data, if chunked { "BDAT" } else { "DATA" })
             }
             Request::EndOfData { size } => {
                 tx.recipient = self.server.envelope().and_then(only_recipient);
@@ -254,19 +256,23 @@ impl Session {
     /// The policy has nothing against it.
     fn permitted(&mut self, request: Described) -> Verdict {
         if let Some(recipient) = request.recipient {
-            return self.accept_recipient(*recipient);
+            return self.accept_recipient(&recipient);
         }
         match request.policy {
             policy::Request::Mail if !self.server_delays_open() => match self.begin() {
                 Ok(()) => Verdict::Permit,
                 Err(reply) => Verdict::Reject(reply),
             },
-            policy::Request::Etrn => Verdict::PermitWith(self.etrn()),
+            policy::Request::Etrn => self.etrn(),
             _ => Verdict::Permit,
         }
     }
 
-    fn accept_recipient(&mut self, _recipient: Recipient) -> Verdict {
+    fn accept_recipient(&mut self, recipient: &Recipient) -> Verdict {
+        if let Some(reply) = self.unroutable(recipient) {
+            self.log_verdict("reject", "RCPT", &reply.to_string());
+            return Verdict::Reject(reply);
+        }
         if let Err(reply) = self.begin() {
             return Verdict::Reject(reply);
         }
@@ -274,15 +280,40 @@ impl Session {
         Verdict::Permit
     }
 
+    /// A recipient whose transport is `error:` is refused at once, one whose is `retry:` deferred.
+    fn unroutable(&self, recipient: &Recipient) -> Option<Reply> {
+        let address = self.rewritten(&recipient.address);
+        let snapshot = self.facts.snapshot();
+        let route = self.service.targets.route(&address, &self.service.classes, snapshot).ok()?;
+        let (code, dsn) = match route.transport.as_str() {
+            "error" => (550, Dsn::new(5, 0, 0)),
+            "retry" => (450, Dsn::new(4, 0, 0)),
+            _ => return None,
+        };
+        // The default for a virtual alias domain is our own way of saying that it isn't delivered to.
+        let nexthop = Some(route.nexthop).filter(|nexthop| Some(nexthop.as_str()) != address.domain())?;
+        let (dsn, text) = match Dsn::parse_prefix(&nexthop) {
+            Some((named, text)) => (named.in_class_of(code), text.trim_start().to_owned()),
+            None => (dsn, nexthop),
+        };
+        let rejected = format!("<{}>: Recipient address rejected: {text}", recipient.address.as_str());
+        Some(Reply::new(code, dsn, rejected))
+    }
+
     fn server_delays_open(&self) -> bool {
         self.service.listener.settings.delay_open_until_valid_rcpt
     }
 
-    /// ETRN is answered as by a Postfix whose `fast_flush_domains` doesn't hold the domain; the queue's own
-    /// flush comes with SMTP delivery.
-    fn etrn(&self) -> Reply {
+    /// `fast_flush_domains`. What is queued for such a domain goes by the queue's own schedule: there is no
+    /// SMTP delivery yet that could be asked to hurry.
+    fn etrn(&self) -> Verdict {
         let domain = self.tx.etrn_domain.as_deref().unwrap_or_default();
-        Reply::new(459, Dsn::new(4, 7, 0), format!("<{domain}>: service unavailable"))
+        let lists = &self.service.listener.lists;
+        if lists.fast_flush.contains(self.facts.snapshot(), domain).unwrap_or(false) {
+            return Verdict::PermitWith(Reply::plain(250, "Queuing started"));
+        }
+        self.warn(&format!("reject: ETRN {domain}... from {}", self.peer()));
+        Verdict::Reject(Reply::plain(459, format!("<{domain}>: service unavailable")))
     }
 
     /// `smtpd_command_filter`.

@@ -134,7 +134,7 @@ impl Session {
         let busy = || Reply::new(451, Dsn::new(4, 3, 0), "Error: queue file write error");
         let mut recipients: Vec<Recipient> = Vec::with_capacity(asked.len());
         for recipient in asked {
-            let complete = self.rewritten(&recipient.original);
+            let complete = self.rewritten(&recipient.address);
             let expansion = self.service.classes.expand_aliases(&complete, &**self.facts.snapshot());
             let addresses = match expansion {
                 Ok(Expansion::Recipients(addresses)) => addresses,
@@ -244,8 +244,9 @@ fn apply(entry: &mut Entry, effects: Vec<MailEffect>) -> bool {
         }
     }
     if let Some(address) = &entry.redirect {
-        // RFC 5321 recipients are replaced as a whole; the log's orig_to keeps what was asked for.
-        entry.recipients = vec![Recipient::new(address.clone())];
+        // All recipients are replaced by the one; orig_to keeps what was asked for first.
+        let original = entry.recipients.first().map_or_else(|| address.clone(), |first| first.original.clone());
+        entry.recipients = vec![Recipient { original, ..Recipient::new(address.clone()) }];
     }
     keep
 }

@@ -16,6 +16,7 @@ use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
 use crate::deliver::QueueHandle;
+use crate::deliver::target::Targets;
 use decide::Prefetch;
 use message::Reception;
 use policy::address::AddressClasses;
@@ -57,6 +58,8 @@ pub struct Service {
     pub listener: Arc<Listener>,
     /// The tables, always the newest.
     pub live: Arc<Live>,
+    /// Where mail goes.
+    pub targets: Arc<Targets>,
     /// Whose address is whose.
     pub classes: Arc<AddressClasses>,
 }
@@ -70,6 +73,10 @@ struct Session {
     facts: Facts,
     prefetch: Option<Prefetch>,
     effects: Vec<MailEffect>,
+    /// XCLIENT has said who the client is.
+    assumed: bool,
+    /// Warnings about the configuration that this session has given already.
+    warned: Vec<String>,
     reception: Option<Box<Reception>>,
     instance_base: String,
     instances: u32,
@@ -112,6 +119,8 @@ impl Session {
             facts,
             prefetch: None,
             effects: Vec::new(),
+            assumed: false,
+            warned: Vec::new(),
             reception: None,
             instance_base,
             instances: 0,

@@ -12,6 +12,9 @@ use mail::{Address, QueueId};
 use policy::{Decision, NoteAction};
 use proto::smtp::Note;
 
+/// A warning about an outdated restriction is given once.
+const OUTDATED: &str = "support for restriction";
+
 impl Session {
     /// `name[address]`, with the port where the administrator wants it.
     pub(super) fn peer(&self) -> Peer<'_> {
@@ -48,13 +51,26 @@ impl Session {
             received.sasl_method = Some(sasl.method.as_str().into());
             received.sasl_username = Some(sasl.username.as_str().into());
         }
+        if let Some(forwarded) = self.server.forwarded() {
+            received.orig_queue_id = forwarded.ident.as_deref().map(Into::into);
+            if forwarded.name.is_some() || forwarded.address.is_some() {
+                let text = |value: &Option<String>| value.clone().unwrap_or_else(|| policy::UNKNOWN.to_owned());
+                received.orig_client = Some(Peer::new(text(&forwarded.name), text(&forwarded.address)));
+            }
+        }
         self.shared.log.write(self.program(), received);
     }
 
     /// One line for each of the decision's notes.
-    pub(super) fn log_decision(&self, command: &str, decision: &Decision) {
+    pub(super) fn log_decision(&mut self, command: &str, decision: &Decision) {
         for note in &decision.notes {
             match note.action {
+                NoteAction::Warning if note.text.starts_with(OUTDATED) => {
+                    if !self.warned.contains(&note.text) {
+                        self.warned.push(note.text.clone());
+                        self.warn(&note.text);
+                    }
+                }
                 NoteAction::Warning => self.warn(&note.text),
                 NoteAction::Notice => self.shared.log.write(self.program(), events::Event::Other(note.text.as_str().into())),
                 action => self.log_verdict(action.word(), command, &note.text),

@@ -17,7 +17,7 @@ const UNAVAILABLE: &str = "Service unavailable";
 
 /// The first word of a value, and what follows it.
 fn split(value: &str) -> (&str, &str) {
-    let separator = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n' | ',');
+    let separator = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n');
     let value = value.trim_start_matches(separator);
     let end = value.find(separator).unwrap_or(value.len());
     let (word, rest) = value.split_at_checked(end).unwrap_or((value, ""));

@@ -49,7 +49,7 @@ impl AddressClasses {
             current = self.with_literal(current);
             let domain = current.domain().unwrap_or("").to_lowercase();
             is_ours = domain.is_empty() || self.domains.is_local(&domain, tables)?;
-            if !is_ours || !self.is_routing(current.local()) {
+            if !is_ours || !self.is_undone(current.local()) {
                 break;
             }
             current = self.completed(&Address::from_internal(current.local()));
@@ -70,8 +70,8 @@ impl AddressClasses {
         self.rewrite(&Address::from_internal(self.routing.empty_recipient.as_str()))
     }
 
-    /// Whether a local part names another destination.
-    fn is_routing(&self, local: &str) -> bool {
+    /// Whether a local part names another destination that the rewriting rules undo.
+    fn is_undone(&self, local: &str) -> bool {
         let has_site = (self.rewriting.percent_hack && local.contains('%'))
             || (self.rewriting.swap_bangpath && local.contains('!'));
         if self.routing.dequoted {
@@ -100,7 +100,7 @@ impl AddressClasses {
             class: Class::Local,
             recipient: Address::from_internal(format!("{local}@{domain}")),
             domain: domain.to_lowercase(),
-            routed: false,
+            routed: is_routing(local),
             error: bad_null.then_some(Unresolvable::BadSyntax),
         }
     }
@@ -109,7 +109,7 @@ impl AddressClasses {
         let domain = recipient.domain().unwrap_or("").to_lowercase();
         Ok(Resolved {
             class: self.domains.class_of(&domain, tables)?,
-            routed: self.is_routing(recipient.local()),
+            routed: is_routing(recipient.local()),
             error: domain_error(&domain),
             recipient,
             domain,
@@ -131,4 +131,10 @@ fn domain_error(domain: &str) -> Option<Unresolvable> {
         });
     };
     (!is_good).then_some(Unresolvable::BadSyntax)
+}
+
+/// Whether a local part asks for routing, also where the rules that would undo it are off: then the next host
+/// might follow it, so it is never ours to accept.
+fn is_routing(local: &str) -> bool {
+    local.contains(['@', '%', '!'])
 }

@@ -147,6 +147,7 @@ impl Evaluation<'_> {
             "rbl_code" => Some(code.clone()),
             "rbl_domain" => Some(zone.domain.clone()),
             "rbl_reason" => Some(reason.to_owned()),
+            "rbl_txt" => Some(reason.to_owned()),
             "rbl_what" => Some(what.to_owned()),
             "rbl_class" => Some(subject.words().to_owned()),
             other => self.attribute(other),

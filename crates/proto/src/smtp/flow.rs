@@ -355,10 +355,10 @@ impl Server {
 
     /// `smtpd_junk_command_limit`.
     pub(super) fn junk_command(&mut self) {
+        self.junk = self.junk.saturating_add(1);
         if self.junk > self.settings.junk_command_limit {
             self.errors = self.errors.saturating_add(1);
         }
-        self.junk = self.junk.saturating_add(1);
     }
 
     /// The current command was wrong. The reply goes first: it isn't delayed by the error that it tells of.

@@ -83,6 +83,7 @@ fn expand(template: &str, settings: &Settings, peer: &Peer, now: Wall) -> String
         // Writing to a string can't fail.
         let _ = match name {
             "client_address" => write!(text, "{}", peer.address),
+            "client_name" => write!(text, "{}", peer.name),
             "client_port" => write!(text, "{}", peer.port),
             "localtime" => write!(text, "{}", (settings.local_time)(now)),
             "server_name" => write!(text, "{}", settings.hostname),

@@ -42,7 +42,8 @@ impl Server {
     pub(super) fn greeted(&mut self, step: &mut Step<'_>, name: Box<str>, extended: bool) {
         self.forget();
         self.helo = Some(name);
-        self.state.extended = extended;
+        // A HELO behind an EHLO changes the name only.
+        self.state.extended |= extended;
         self.done(true);
         let hostname = self.settings.hostname.clone();
         if !extended {

@@ -67,6 +67,10 @@ impl Server {
             }
             options = rest;
         }
+        if request.verp.is_some() && request.sender.is_null() {
+            let text = "Error: XVERP requires non-null sender";
+            return self.fail(step, Reply::new(503, Dsn::new(5, 5, 4), text));
+        }
         if let Some(reply) = self.undeclared(&request.sender, request.smtputf8) {
             return self.fail(step, reply);
         }
