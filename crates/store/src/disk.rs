@@ -117,6 +117,15 @@ impl DiskFile for RealFile {
     }
 }
 
+/// The lock. Closing the file alone wouldn't release it while a child that was just forked still has it.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 impl Disk for RealDisk {
     fn create(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
@@ -165,7 +174,7 @@ impl Disk for RealDisk {
         let file =
             options.read(true).write(true).create(true).truncate(false).mode(0o600).open(self.path(path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
+            Ok(()) => Ok(Box::new(Held(file))),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }

@@ -243,11 +243,12 @@ impl Recovered {
             large.collect()
         };
         for (number, size) in &wanted {
-            let found = match there.binary_search(number) {
-                Ok(_) => {
-                    self.disk().open(&body_path(*number), Access::Read).and_then(|file| file.size()).ok()
-                }
-                Err(_) => None,
+            let path = body_path(*number);
+            let found = match self.disk().open(&path, Access::Read).and_then(|file| file.size()) {
+                Ok(size) => Some(size),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                // A disk that gives an error instead of an answer must not cost a message.
+                Err(error) => return Err(SpoolError::io("open", &path, error)),
             };
             if found != Some(*size) {
                 let state = found.map_or("missing".to_owned(), |found| format!("{found} bytes long"));
@@ -265,7 +266,7 @@ impl Recovered {
     /// Steps 3 to 5: from here on things are changed.
     pub(crate) fn into_log(mut self, segment_bytes: usize) -> Result<(Log, Report), SpoolError> {
         self.set_damage_aside()?;
-        let Recovered { library, report, segments, unused, again, .. } = self;
+        let Recovered { library, mut report, segments, unused, again, orphans, .. } = self;
         let mut log = Log {
             library,
             segment_bytes,
@@ -291,6 +292,8 @@ impl Recovered {
             }
         }
         log.begin_again(again)?;
+        // Not before: a removal that made an orphan may have been in the page cache only.
+        clear_orphans(log.library.disk.as_ref(), &orphans, &mut report)?;
         let mut set_aside = Vec::new();
         while log.maintain(1 << 20, &mut set_aside) {}
         log.ensure_reserve();
@@ -317,23 +320,32 @@ impl Recovered {
                 self.report.damage.push(format!("log/{name} is illegible and was moved to {to}"));
             }
         }
-        for number in std::mem::take(&mut self.orphans) {
-            let path = body_path(number);
-            let done = if damaged {
-                let to = format!("corrupt/{number:X}-body");
-                self.report.damage.push(format!("{path} belongs to no message and was moved to {to}"));
-                disk.rename(&path, &to)
-            } else {
-                self.report.orphans += 1;
-                disk.remove(&path)
-            };
-            done.map_err(|error| SpoolError::io("clear", &path, error))?;
-        }
         if damaged {
             disk.sync_directory("corrupt").map_err(|error| SpoolError::io("flush", "corrupt", error))?;
         }
         Ok(())
     }
+}
+
+/// Deletes body files that belong to no message; where anything was damaged they may be the only copy.
+fn clear_orphans(disk: &dyn Disk, orphans: &[u64], report: &mut Report) -> Result<(), SpoolError> {
+    let damaged = !report.damage.is_empty();
+    for number in orphans {
+        let path = body_path(*number);
+        let done = if damaged {
+            let to = format!("corrupt/{number:X}-body");
+            report.damage.push(format!("{path} belongs to no message and was moved to {to}"));
+            disk.rename(&path, &to)
+        } else {
+            report.orphans += 1;
+            disk.remove(&path)
+        };
+        done.map_err(|error| SpoolError::io("clear", &path, error))?;
+    }
+    if damaged && !orphans.is_empty() {
+        disk.sync_directory("corrupt").map_err(|error| SpoolError::io("flush", "corrupt", error))?;
+    }
+    Ok(())
 }
 
 impl Log {

@@ -140,9 +140,9 @@ impl SimDisk {
         self.state().failing = Some((flushes, count));
     }
 
-    /// After `reads` more reads, `count` reads fail.
+    /// After `reads` more reads, `count` reads fail; none from now on where `count` is 0.
     pub fn fail_reads(&self, reads: u64, count: u64) {
-        self.state().failing_reads = Some((reads, count));
+        self.state().failing_reads = (count > 0).then_some((reads, count));
     }
 
     /// Changes the size of the disk.

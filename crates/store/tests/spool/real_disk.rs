@@ -1,10 +1,4 @@
 //! The spool on a real file system: threads, the lock, permissions, a reader beside the writer, and `kill -9`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    reason = "a test's own helpers may panic"
-)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -152,7 +146,7 @@ fn kill_9_loses_nothing_acknowledged() {
     let mut known: BTreeMap<u64, char> = BTreeMap::new();
     for _ in 0..8 {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "child", "--nocapture"]).env(CHILD, &path);
+        command.args(["--exact", "real_disk::child", "--nocapture"]).env(CHILD, &path);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut left = 20 + dice.below(400);
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {

@@ -1,0 +1,136 @@
+//! Random work with misfortune at every step: crashes, failing flushes and reads, a full disk.
+
+use crate::world::{SEGMENT, World, seeds};
+use store::{Disk, SpoolError, Step};
+
+/// Crashes anywhere, also while recovering, and failing flushes.
+#[test]
+fn no_crash_loses_or_halves_a_message() {
+    for seed in seeds(100) {
+        let mut world = World::new(seed, u64::MAX);
+        for _ in 0..5 {
+            let steps = world.dice.below(120);
+            world.disk.stop_after(steps);
+            if world.dice.one_in(3) {
+                let (after, count) = (world.dice.below(20), 1 + world.dice.below(3));
+                world.disk.fail_flushes(after, count);
+                world.failures = count;
+            }
+            for _ in 0..60 {
+                world.batch(true);
+                if world.disk.has_stopped() {
+                    break;
+                }
+                if world.dice.one_in(10) {
+                    world.spool().idle();
+                }
+            }
+            world.crash();
+            world.open();
+            if world.disk.has_stopped() {
+                world.crash();
+                world.open();
+            }
+        }
+    }
+}
+
+/// Every single step of one and the same run is a place to crash.
+#[test]
+fn a_crash_at_each_step() {
+    let run = |world: &mut World| {
+        for _ in 0..12 {
+            world.batch(true);
+            if !world.disk.has_stopped() {
+                world.spool().idle();
+            }
+        }
+    };
+    for seed in seeds(1) {
+        let mut world = World::new(seed, u64::MAX);
+        let before = world.disk.steps();
+        run(&mut world);
+        let steps = world.disk.steps() - before;
+        assert!(steps > 15, "{steps}");
+        for stop in 0..steps {
+            let mut world = World::new(seed, u64::MAX);
+            world.disk.stop_after(stop);
+            run(&mut world);
+            assert!(world.disk.has_stopped());
+            world.spool = None;
+            world.disk.lose_power();
+            world.open();
+        }
+    }
+}
+
+/// The log goes round many times while some messages stay: they are whole, and the disk is not eaten.
+#[test]
+fn disk_used_is_bounded() {
+    for seed in seeds(8) {
+        let mut world = World::new(seed, u64::MAX);
+        for round in 0..150 {
+            // Many come, most go at once.
+            world.batch(true);
+            while world.messages.len() > 40 {
+                world.batch(false);
+            }
+            if round % 10 == 0 {
+                world.spool().idle();
+                world.check_size();
+            }
+        }
+        world.check_running();
+        while !world.messages.is_empty() {
+            world.batch(false);
+        }
+        world.check_size();
+        world.crash();
+        world.open();
+        world.check_size();
+    }
+}
+
+/// A full disk refuses messages; what is queued can be delivered and forgotten, and then there is room again.
+#[test]
+fn service_resumes_after_a_full_disk() {
+    for seed in seeds(12) {
+        let capacity = u64::from(SEGMENT) * (6 + seed % 5);
+        let mut world = World::new(seed, capacity);
+        for _ in 0..2 {
+            let mut refused = 0;
+            for _ in 0..2000 {
+                let Some((number, shape, step)) = world.insert() else {
+                    refused += u32::from(world.disk.free_bytes().unwrap() < 40_000);
+                    continue;
+                };
+                match world.spool().step(vec![step]).remove(0) {
+                    Ok(()) => drop(world.messages.insert(number, vec![Some(shape)])),
+                    Err(SpoolError::Full) => refused += 1,
+                    Err(error) => panic!("{error}"),
+                }
+                if refused > 20 {
+                    break;
+                }
+            }
+            assert!(refused > 20, "it ran full");
+            world.check_running();
+            // Everything can still be noted and removed.
+            for number in world.messages.keys().copied().collect::<Vec<_>>() {
+                let results =
+                    world.spool().step(vec![Step::Note(number, b"tried".to_vec()), Step::Remove(number)]);
+                assert!(results.iter().all(Result::is_ok), "seed {seed}: {results:?}");
+                if world.dice.one_in(3) {
+                    world.spool().idle();
+                }
+            }
+            world.messages.clear();
+            world.spool().idle();
+            let (number, shape, step) = std::iter::from_fn(|| Some(world.insert())).flatten().next().unwrap();
+            assert!(world.spool().step(vec![step]).remove(0).is_ok(), "service resumes by itself");
+            world.messages.insert(number, vec![Some(shape)]);
+            world.check_running();
+        }
+    }
+}
+
