@@ -89,7 +89,7 @@ impl Session {
         Known {
             from: sender.or(tx.sender.as_ref()).map(|sender| sender.to_external().into()),
             to: recipient.map(|recipient| recipient.to_external().into()),
-            proto: (!tx.protocol.is_empty()).then_some(tx.protocol.into()),
+            proto: Some(self.server.protocol().into()),
             helo: tx.helo.as_deref().map(Into::into),
         }
     }

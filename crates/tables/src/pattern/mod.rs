@@ -248,10 +248,10 @@ fn regular_reason(error: &regex::Error) -> String {
     }
 }
 
-/// Writes `c` so that it stands for itself in both engines.
+/// Writes `c` so that it stands for itself in both engines. `<` and `>` are not escaped: `\<` is a word boundary.
 fn push_literal(out: &mut String, c: char) {
     if c.is_ascii_alphanumeric()
-        || matches!(c, ' ' | '_' | '"' | '\'' | ',' | ':' | ';' | '@' | '=' | '%' | '/')
+        || matches!(c, ' ' | '_' | '"' | '\'' | ',' | ':' | ';' | '@' | '=' | '%' | '/' | '<' | '>')
     {
         out.push(c);
     } else if c.is_ascii_graphic() {

@@ -155,3 +155,23 @@ fn a_pattern_that_runs_away_is_stopped() {
             || pattern.is_match(text.as_bytes()).is_err()
     );
 }
+
+#[test]
+fn every_printable_character_can_stand_for_itself() {
+    for c in (0x20..0x7f_u8).map(char::from) {
+        let escaped = if c.is_ascii_punctuation() { format!("\\{c}") } else { c.to_string() };
+        let perl = [format!("x{escaped}y"), format!("x[{escaped}]y")];
+        for text in perl {
+            let pattern = Pattern::perl(&text, PerlFlags::default()).expect(&text);
+            assert!(pattern.is_match(format!("ax{c}yb").as_bytes()).expect("within limits"), "{text}");
+        }
+        if c.is_ascii_punctuation() && !"\\^$.[]|()*+?{}<>'`".contains(c) || c.is_ascii_alphanumeric() {
+            let text = format!("x{c}y");
+            let pattern = Pattern::posix(&text, PosixFlags::default()).expect(&text);
+            assert!(pattern.is_match(format!("ax{c}yb").as_bytes()).expect("within limits"), "{text}");
+        }
+    }
+    // Unescaped `<` is a plain character in both.
+    assert!(Pattern::posix("TO:<[^>]*>", PosixFlags::default()).expect("a pattern").is_match(b"TO:<a@b>").expect("within limits"));
+    assert!(Pattern::perl("TO:<[^>]*>", PerlFlags::default()).expect("a pattern").is_match(b"TO:<a@b>").expect("within limits"));
+}
