@@ -64,11 +64,11 @@ impl Log {
     }
 
     /// On a full disk, for updates and removals: goes round the log once at most, until there are more spare
-    /// slots than `reserve`. Whether to look again. New messages wait until removals have made room; moves
-    /// have no reserve to leave and never come here.
+    /// slots than `reserve`. Whether to look again. New messages wait until removals have made room, and take
+    /// only what is free already; moves have no reserve to leave and never come here.
     pub(crate) fn relieve(&mut self, reserve: usize) -> bool {
         if reserve != 1 {
-            return false;
+            return self.gives_back() && self.release_now();
         }
         let mut set_aside = Vec::new();
         for _ in 0..self.sealed.len() {
@@ -91,6 +91,15 @@ impl Log {
         }
         self.set_aside.append(&mut set_aside);
         true
+    }
+
+    /// Whether a new segment's header would release at least the slot that it takes.
+    fn gives_back(&mut self) -> bool {
+        self.free_oldest();
+        let active = self.active.as_ref().filter(|active| active.fresh.is_none());
+        let all_gone = self.sealed.is_empty()
+            && active.is_some_and(|active| lock(&self.library.index).live_in(active.sequence) == 0);
+        !self.freed.is_empty() || all_gone
     }
 
     /// What is to be moved out of a segment; whether anything there could be dealt with.

@@ -14,4 +14,5 @@
 mod real_disk;
 mod rot;
 mod simulation;
+mod threads;
 mod world;

@@ -189,16 +189,25 @@ impl World {
         for ((number, shape), result) in wanted.into_iter().zip(results) {
             let possible = self.messages.get_mut(&number).expect("known");
             match result {
-                Ok(()) => *possible = vec![shape],
+                Ok(()) => {
+                    *possible = vec![shape];
+                    self.void_what_failed();
+                }
                 // Nothing was written.
                 Err(SpoolError::Full | SpoolError::TooLarge { .. } | SpoolError::ReadOnly) => {}
-                // It may have become durable all the same, until a later flush makes it void.
+                // It may have become durable all the same, until a later flush makes it void for good.
                 Err(_) => possible.push(shape),
             }
         }
         self.messages.retain(|_, possible| *possible != [None]);
         if !self.disk.has_stopped() {
             self.check_size();
+        }
+    }
+
+    fn void_what_failed(&mut self) {
+        for possible in self.messages.values_mut() {
+            possible.truncate(1);
         }
     }
 
