@@ -30,6 +30,8 @@ pub struct Agents {
     pub host: String,
     /// Where unnamed files may be made: the state folder.
     pub scratch: PathBuf,
+    /// The accounts: /etc/passwd.
+    pub passwd: PathBuf,
 }
 
 /// How one recipient's delivery ended, with the words for the log.
@@ -72,7 +74,7 @@ impl Agents {
         let (relay, target) = match transport {
             "virtual" => ("virtual", targets.virtual_mailbox(address, snapshot)),
             "local" => {
-                let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+                let passwd = std::fs::read_to_string(&self.passwd).unwrap_or_default();
                 ("local", targets.local_mailbox(address, snapshot, &passwd))
             }
             "discard" => {

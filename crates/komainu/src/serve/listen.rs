@@ -59,7 +59,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// Binds one port. Also used after a reload, when the port needs no rights.
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {

@@ -4,6 +4,7 @@
 //! rights go, and only then is there a runtime, a spool and a client. A configuration with an error is
 //! never served.
 
+mod assembly;
 mod listen;
 pub mod pid;
 mod reload;
@@ -11,28 +12,29 @@ mod start;
 mod watch;
 mod zones;
 
+pub use assembly::{Assembly, Ground};
 pub use listen::Sockets;
+pub(crate) use listen::bind;
 pub(crate) use start::state_folder;
 pub use start::{Options, ServeError, prepare};
 
 use crate::configuration::{Configuration, Listener};
 use crate::deliver::manager::Routing;
 use crate::deliver::target::Targets;
-use crate::deliver::{Manager, agent::Agents};
 use crate::facts::hosts::Hosts;
-use crate::facts::policy_client::{PolicyServers, Spawn, Warn};
-use crate::facts::zone_health::ZoneHealth;
-use crate::facts::{Answers, dns::Resolver};
+use crate::facts::dns::Resolver;
+use crate::facts::policy_client::{Spawn, Warn};
 use crate::live::Live;
 use crate::log::Log;
 use crate::privileged::{Answer, Helper, Request, spawn};
-use crate::session::{Service, Shared};
+use crate::session::Service;
 use config::Parameters;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use store::{RealDisk, Spool};
+use store::{Disk, RealDisk, Spool};
 use tables::Sources;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A server that is ready to run: rights dropped, ports bound.
 pub struct Ready {
@@ -50,6 +52,8 @@ pub struct Ready {
     pub log: Log,
     /// Held while the server runs.
     pub pid: pid::PidFile,
+    /// When the configuration's files began to be read.
+    pub since: SystemTime,
 }
 
 /// What a loaded configuration becomes: what sessions and deliveries need.
@@ -167,74 +171,82 @@ pub fn run(ready: Ready) -> Result<(), ServeError> {
 }
 
 async fn serve(ready: Ready) -> Result<(), ServeError> {
-    let Ready { configuration, options, sockets, helper, state, log, pid } = ready;
+    let signals = Signals::take().map_err(ServeError::Runtime)?;
+    let Ready { configuration, options, sockets, helper, state, log, pid, since } = ready;
     let p = configuration.parameters.clone();
     let sources = reload::sources(&helper);
     if let Some(helper) = &helper {
         helper.listen().map_err(ServeError::Runtime)?;
     }
-    let generation = Generation::new(configuration, None, &sources);
-    let spawned = Spawned::default();
-    let spool = open_spool(&p, &state, &log)?;
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
     let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
     let names = Arc::new(Resolver::new(&servers, hosts).map_err(ServeError::Resolver)?);
-    let queue_directory = PathBuf::from(p.text("queue_directory").value);
-    let answers = Arc::new(Answers {
-        names,
-        health: ZoneHealth::default(),
-        policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper), warner(&p, &log)),
-    });
-    let host = p.text("myhostname").value;
-    let agents = Agents { spool: spool.clone(), helper: helper.clone(), host, scratch: state.clone() };
-    let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
-    let (mut manager, queue) = Manager::new(agents, Arc::clone(&routing), log.clone());
-    manager.recover();
-    tokio::spawn(manager.run());
-    let shared = Arc::new(Shared { answers, spool: spool.clone(), log: log.clone(), queue });
-    let mut house = reload::House::new(options, shared, routing, (helper, spawned), sockets);
-    house.open(generation);
+    let path = state.join("queue");
+    let disk = Arc::new(RealDisk::new(&path).map_err(|source| ServeError::State { path, source })?);
+    let passwd = PathBuf::from(tables::sources::PASSWD);
+    let ground = Ground { names, disk, state, passwd, helper, log: log.clone() };
+    let assembly = Assembly::new(configuration, ground, &sources)?;
+    let spool = assembly.shared.spool.clone();
+    let mut house = reload::House::new(options, assembly, sockets, since).await;
     house.announce(&p);
-    wait(&mut house).await;
-    house.close().await;
+    let outcome = wait(&mut house, signals).await;
+    house.close(&outcome).await;
     log.flush();
-    drop(pid);
     tokio::task::spawn_blocking(move || spool.close()).await.map_err(|error| ServeError::Runtime(error.into()))?;
-    Ok(())
+    // Last: whoever finds no server running may start one.
+    drop(pid);
+    outcome
 }
 
+/// The signals that the server reacts to. Taken before it says that it is ready: what comes earlier ends it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn take() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Between two looks at the helper.
+const HELPER_CHECK: Duration = Duration::from_secs(1);
+
 /// Reacts to signals and changed files until the server is to stop.
-async fn wait(house: &mut reload::House) {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-    else {
-        return;
-    };
+async fn wait(house: &mut reload::House, mut signals: Signals) -> Result<(), ServeError> {
     let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
-    let mut beat = tokio::time::interval(watchdog.unwrap_or(std::time::Duration::from_secs(3600)));
+    let mut beat = tokio::time::interval(watchdog.unwrap_or(HELPER_CHECK).min(HELPER_CHECK));
     loop {
         tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hangup.recv() => house.reload().await,
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hangup.recv() => house.reload().await,
             changed = house.changed() => house.files_changed(changed).await,
             _ = beat.tick() => {
                 if watchdog.is_some() {
                     let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                }
+                if !house.is_whole() {
+                    return Err(ServeError::HelperEnded);
                 }
             }
         }
     }
 }
 
-fn open_spool(p: &Parameters, state: &std::path::Path, log: &Log) -> Result<Spool, ServeError> {
+fn open_spool(p: &Parameters, disk: Arc<dyn Disk>, state: &Path, log: &Log) -> Result<Spool, ServeError> {
     let path = state.join("queue");
-    let disk = RealDisk::new(&path).map_err(|source| ServeError::State { path: path.clone(), source })?;
     let settings = store::spool::Settings {
         minfree_bytes: u64::try_from(p.number("queue_minfree")).unwrap_or(0),
         ..store::spool::Settings::default()
     };
-    let (spool, report) = Spool::open(Arc::new(disk), settings).map_err(|source| ServeError::Spool { path, source })?;
+    let (spool, report) = Spool::open(disk, settings).map_err(|source| ServeError::Spool { path, source })?;
     for damage in &report.damage {
         log.write("komainu/queue", events::daemon::Message::warning(damage.as_str()));
     }

@@ -5,25 +5,24 @@
 
 use super::listen::{self, Sockets};
 use super::start::{self, Options};
-use super::{Generation, Spawned, watch, zones};
+use super::{Assembly, Generation, ServeError, watch};
 use crate::configuration::{HelperSources, has_errors};
-use crate::deliver::manager::Routing;
 use crate::privileged::{Helper, Request};
-use crate::session::{Service, Shared};
-use config::{Diagnostic, Parameters, Severity};
+use crate::session::Service;
+use config::{Parameters, Severity};
 use events::daemon::Message;
 use events::own::{Matter, Own};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 
 /// Who speaks of the server as a whole.
 const MASTER: &str = "postfix/master";
-/// How long sessions may take to end when the server stops.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long sessions, and then deliveries, may take to end when the server stops.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 struct Open {
     service: Arc<RwLock<Service>>,
@@ -33,16 +32,11 @@ struct Open {
 /// Everything that a reload may change.
 pub(super) struct House {
     options: Options,
-    shared: Arc<Shared>,
-    routing: Arc<RwLock<Arc<Routing>>>,
-    helper: Option<Helper>,
-    spawned: Spawned,
+    assembly: Assembly,
     sockets: Sockets,
     guests: listen::House,
     open: BTreeMap<SocketAddr, Open>,
-    generation: Option<Generation>,
     watch: Option<watch::Watch>,
-    prober: Option<JoinHandle<()>>,
 }
 
 /// Reads with the server's own rights and, where that isn't enough, by the helper.
@@ -51,72 +45,52 @@ pub(super) fn sources(helper: &Option<Helper>) -> HelperSources {
 }
 
 impl House {
-    pub(super) fn new(
-        options: Options,
-        shared: Arc<Shared>,
-        routing: Arc<RwLock<Arc<Routing>>>,
-        (helper, spawned): (Option<Helper>, Spawned),
-        sockets: Sockets,
-    ) -> House {
-        House {
-            options,
-            shared,
-            routing,
-            helper,
-            spawned,
-            sockets,
-            guests: listen::House::default(),
-            open: BTreeMap::new(),
-            generation: None,
-            watch: None,
-            prober: None,
-        }
+    /// Opens the ports of what is assembled.
+    /// The configuration's files were read from `since` on.
+    pub(super) async fn new(options: Options, assembly: Assembly, sockets: Sockets, since: SystemTime) -> House {
+        let guests = listen::House::default();
+        let mut house = House { options, assembly, sockets, guests, open: BTreeMap::new(), watch: None };
+        house.listen(since).await;
+        house
     }
 
     /// Puts a generation in force: listeners that stay get its policy, new ones open, others close.
-    pub(super) fn open(&mut self, generation: Generation) {
-        self.say_all(&generation.found);
-        *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
-        self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
+    async fn open(&mut self, generation: Generation, since: SystemTime) {
+        self.assembly.open(generation);
+        self.listen(since).await;
+    }
+
+    async fn listen(&mut self, since: SystemTime) {
         let mut wanted: BTreeMap<SocketAddr, Service> = BTreeMap::new();
-        for service in &generation.services {
+        for service in self.assembly.services() {
             for address in &service.listener.addresses {
                 wanted.insert(*address, service.clone());
             }
         }
-        self.open.retain(|address, open| {
-            let stays = wanted.contains_key(address);
-            if !stays {
-                open.accepting.abort();
-            }
-            stays
-        });
+        let closed: Vec<Open> = self.open.extract_if(.., |address, _| !wanted.contains_key(address)).map(|(_, open)| open).collect();
+        for open in closed {
+            open.accepting.abort();
+            // The port is free once the task is gone; another listener may want it.
+            let _ = open.accepting.await;
+        }
         for (address, service) in wanted {
             match self.open.get(&address) {
                 Some(open) => *open.service.write().unwrap_or_else(PoisonError::into_inner) = service,
                 None => self.open_one(address, service),
             }
         }
-        self.watch = watch::Watch::start(&generation.files, &self.shared.log);
-        if let Some(prober) = self.prober.take() {
-            prober.abort();
-        }
-        if generation.dnsbl_health && !generation.zones.is_empty() {
-            let probing = zones::probe_all(generation.zones.clone(), Arc::clone(&self.shared.answers), self.shared.log.clone());
-            self.prober = Some(tokio::spawn(probing));
-        }
-        self.generation = Some(generation);
+        self.watch = watch::Watch::start(&self.assembly.generation.files, since, &self.assembly.shared.log);
     }
 
     fn open_one(&mut self, address: SocketAddr, service: Service) {
         let socket = match self.sockets.take(address) {
             Some(socket) => socket,
-            None => match listen::bind_or_ask(address, self.helper.as_ref()) {
+            None => match listen::bind_or_ask(address, self.assembly.helper.as_ref()) {
                 Ok(socket) => socket,
                 Err(error) => {
                     // At start-up a missing IPv6 was passed over in the same way.
                     if address.is_ipv4() {
-                        self.shared.log.write(MASTER, Message::error(format!("listen on {address}: {error}")));
+                        self.assembly.shared.log.write(MASTER, Message::error(format!("listen on {address}: {error}")));
                     }
                     return;
                 }
@@ -124,7 +98,7 @@ impl House {
         };
         let service = Arc::new(RwLock::new(service));
         let accepting =
-            listen::accept(socket, Arc::clone(&service), Arc::clone(&self.shared), self.guests.clone());
+            listen::accept(socket, Arc::clone(&service), Arc::clone(&self.assembly.shared), self.guests.clone());
         self.open.insert(address, Open { service, accepting: tokio::spawn(accepting) });
     }
 
@@ -133,39 +107,40 @@ impl House {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let directory = self.options.config.as_ref().map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string());
         let text = format!("daemon started -- version {}, configuration {directory}", p.text("mail_version").value);
-        self.shared.log.write(MASTER, events::Event::Other(text.into()));
+        self.assembly.shared.log.write(MASTER, events::Event::Other(text.into()));
     }
 
     /// SIGHUP, `postfix reload`: loads the configuration anew, and opens log files anew.
     pub(super) async fn reload(&mut self) {
-        self.shared.log.reopen();
+        self.assembly.shared.log.reopen();
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
-        if let Some(helper) = self.helper.clone() {
+        if let Some(helper) = self.assembly.helper.clone() {
             let asked = tokio::task::spawn_blocking(move || helper.ask(&Request::Reload, None)).await;
             drop(asked);
         }
-        let (options, sources) = (self.options.clone(), sources(&self.helper));
-        let before = self.generation.as_ref().map(|generation| Arc::clone(&generation.live));
+        let since = SystemTime::now();
+        let (options, sources) = (self.options.clone(), sources(&self.assembly.helper));
+        let before = Arc::clone(&self.assembly.generation.live);
         let loading = tokio::task::spawn_blocking(move || {
             let (configuration, found) = start::load(&options, &sources);
-            if has_errors(&found) { Err(found) } else { Ok((Generation::new(configuration, before.as_deref(), &sources), found)) }
+            if has_errors(&found) { Err(found) } else { Ok((Generation::new(configuration, Some(&before), &sources), found)) }
         });
         match loading.await {
             Ok(Ok((generation, found))) => {
-                self.say_all(&found);
-                self.open(generation);
+                self.assembly.say_all(&found);
+                self.open(generation, since).await;
                 let directory = self.directory();
                 let text = format!("{} listeners", self.open.len());
-                self.shared.log.write(MASTER, Own::new(Matter::Reloaded, directory, text));
+                self.assembly.shared.log.write(MASTER, Own::new(Matter::Reloaded, directory, text));
             }
             Ok(Err(found)) => {
-                self.say_all(&found);
+                self.assembly.say_all(&found);
                 let text = "it has errors; the configuration before stays in force".to_owned();
-                self.shared.log.write(MASTER, Own::new(Matter::ReloadRefused, self.directory(), text));
+                self.assembly.shared.log.write(MASTER, Own::new(Matter::ReloadRefused, self.directory(), text));
             }
             Err(_) => {
                 let text = "reading it failed; the configuration before stays in force".to_owned();
-                self.shared.log.write(MASTER, Own::new(Matter::ReloadRefused, self.directory(), text));
+                self.assembly.shared.log.write(MASTER, Own::new(Matter::ReloadRefused, self.directory(), text));
             }
         }
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -173,6 +148,12 @@ impl House {
 
     fn directory(&self) -> String {
         self.options.config.as_ref().map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Whether all that the server needs is there. The helper can't be had again: this process has no rights to
+    /// start another, so whoever supervises it must start it anew.
+    pub(super) fn is_whole(&self) -> bool {
+        self.assembly.helper.as_ref().is_none_or(Helper::is_alive)
     }
 
     /// Waits until files of the configuration have changed and are quiet again.
@@ -185,49 +166,47 @@ impl House {
 
     /// Tables are compiled anew; main.cf and master.cf mean a reload where that is wanted.
     pub(super) async fn files_changed(&mut self, changed: Vec<PathBuf>) {
-        let Some(generation) = &self.generation else { return };
+        let generation = &self.assembly.generation;
         let tables = generation.live.paths();
         let is_table = |path: &PathBuf| tables.contains(path);
-        if changed.iter().any(|path| !is_table(path)) {
-            if generation.auto_reload {
-                self.reload().await;
-            }
+        if generation.auto_reload && changed.iter().any(|path| !is_table(path)) {
+            self.reload().await;
             return;
         }
-        let (live, sources) = (Arc::clone(&generation.live), sources(&self.helper));
+        let changed: Vec<PathBuf> = changed.into_iter().filter(is_table).collect();
+        if changed.is_empty() {
+            return;
+        }
+        let (live, sources) = (Arc::clone(&generation.live), sources(&self.assembly.helper));
         let paths = changed.clone();
         let found = tokio::task::spawn_blocking(move || live.recompile(&paths, &sources)).await.unwrap_or_default();
-        self.say_all(&found);
+        self.assembly.say_all(&found);
         for path in changed {
             let kept = found.iter().any(|d| d.severity == Severity::Error && d.place.path() == Some(&path));
             if !kept {
                 let subject = path.display().to_string();
-                self.shared.log.write(MASTER, Own::new(Matter::TableReloaded, subject, "live"));
+                self.assembly.shared.log.write(MASTER, Own::new(Matter::TableReloaded, subject, "live"));
             }
         }
     }
 
-    fn say_all(&self, found: &[Diagnostic]) {
-        for diagnostic in found {
-            let message = match diagnostic.severity {
-                Severity::Error => Message::error(diagnostic.to_string()),
-                Severity::Warning => Message::warning(diagnostic.to_string()),
-                Severity::Hint => continue,
-            };
-            self.shared.log.write(MASTER, message);
-        }
-    }
-
     /// Takes no more clients, and gives the sessions a moment to end.
-    pub(super) async fn close(&mut self) {
+    pub(super) async fn close(&mut self, outcome: &Result<(), ServeError>) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         for open in self.open.values() {
             open.accepting.abort();
         }
+        let shared = &self.assembly.shared;
+        shared.closing.begin();
         let deadline = tokio::time::Instant::now() + FAREWELL;
         while self.guests.busy() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.shared.log.write(MASTER, events::Event::Other("terminating on signal 15".into()));
+        // A delivery that takes longer is made again by the next server.
+        let _ = tokio::time::timeout(FAREWELL, shared.queue.drain()).await;
+        self.assembly.shared.log.write(MASTER, match outcome {
+            Ok(()) => events::Event::Other("terminating on signal 15".into()),
+            Err(error) => Message::fatal(error.to_string()).into(),
+        });
     }
 }

@@ -73,6 +73,9 @@ pub enum ServeError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The helper is gone while the server runs.
+    #[error("the privileged helper has ended")]
+    HelperEnded,
     /// DNS can't be asked.
     #[error("{0}")]
     Resolver(#[source] ResolverError),
@@ -86,6 +89,7 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`].
 pub fn prepare(options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError> {
+    let since = std::time::SystemTime::now();
     let (configuration, found) = load(&options, &DirectSources);
     if has_errors(&found) {
         return Err(ServeError::Configuration(found));
@@ -113,7 +117,7 @@ pub fn prepare(options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError>
         rights::drop_to(account).map_err(|source| ServeError::Rights { what: "give up root's rights", source })?;
     }
     let log = log.start(&p.text("myhostname").value)?;
-    Ok((Ready { configuration, options, sockets, helper, state, log, pid }, found))
+    Ok((Ready { configuration, options, sockets, helper, state, log, pid, since }, found))
 }
 
 /// Loads the configuration that the options name.

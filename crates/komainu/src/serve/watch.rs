@@ -8,9 +8,10 @@ use futures_core::Stream;
 use inotify::{EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long nothing may happen before a change counts.
 const QUIET: Duration = Duration::from_millis(50);
@@ -19,18 +20,15 @@ const QUIET: Duration = Duration::from_millis(50);
 pub(super) struct Watch {
     events: EventStream<[u8; 4096]>,
     folders: HashMap<WatchDescriptor, BTreeMap<OsString, PathBuf>>,
+    /// Changes that have not been handed out yet: they outlive a wait that is given up.
+    pending: BTreeSet<PathBuf>,
 }
 
 impl Watch {
-    /// Watches the folders of `files`. `None`, with a warning, where the system can't.
-    pub(super) fn start(files: &[PathBuf], log: &Log) -> Option<Watch> {
+    /// Watches the folders of `files`. What has changed after `since`, when the caller began to read them, counts
+    /// as a change. `None`, with a warning, where the system can't.
+    pub(super) fn start(files: &[PathBuf], since: SystemTime, log: &Log) -> Option<Watch> {
         let warn = |text: String| log.write("postfix/master", events::daemon::Message::warning(text));
-        let mut by_folder: BTreeMap<&Path, BTreeMap<OsString, PathBuf>> = BTreeMap::new();
-        for file in files {
-            if let (Some(folder), Some(name)) = (file.parent(), file.file_name()) {
-                by_folder.entry(folder).or_default().insert(name.to_owned(), file.clone());
-            }
-        }
         let inotify = match Inotify::init() {
             Ok(inotify) => inotify,
             Err(error) => {
@@ -39,21 +37,21 @@ impl Watch {
             }
         };
         let mut folders = HashMap::new();
-        for (folder, names) in by_folder {
+        for (folder, names) in by_folder(files) {
             let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO;
-            match inotify.watches().add(folder, mask) {
+            match inotify.watches().add(&folder, mask) {
                 Ok(descriptor) => {
                     folders.insert(descriptor, names);
                 }
                 Err(error) => warn(format!("changes in {} are not noticed: {error}", folder.display())),
             }
         }
-        Some(Watch { events: inotify.into_event_stream([0; 4096]).ok()?, folders })
+        let pending = files.iter().filter(|file| changed_since(file, since)).cloned().collect();
+        Some(Watch { events: inotify.into_event_stream([0; 4096]).ok()?, folders, pending })
     }
 
     /// Waits for changes, and for the quiet after them.
     pub(super) async fn changed(&mut self) -> Vec<PathBuf> {
-        let mut changed = BTreeSet::new();
         loop {
             let next = std::future::poll_fn(|cx| Pin::new(&mut self.events).poll_next(cx));
             let more = async {
@@ -65,14 +63,38 @@ impl Watch {
                 };
                 self.folders.get(&event.wd)?.get(&event.name?).cloned()
             };
-            if changed.is_empty() {
-                changed.extend(more.await);
+            if self.pending.is_empty() {
+                self.pending.extend(more.await);
                 continue;
             }
             match tokio::time::timeout(QUIET, more).await {
-                Ok(path) => changed.extend(path),
-                Err(_) => return changed.into_iter().collect(),
+                Ok(path) => self.pending.extend(path),
+                Err(_) => return std::mem::take(&mut self.pending).into_iter().collect(),
             }
         }
     }
+}
+
+/// The names that matter by their folder. A file that is a link is watched where it leads, too.
+fn by_folder(files: &[PathBuf]) -> BTreeMap<PathBuf, BTreeMap<OsString, PathBuf>> {
+    let mut folders: BTreeMap<PathBuf, BTreeMap<OsString, PathBuf>> = BTreeMap::new();
+    for file in files {
+        let target = std::fs::canonicalize(file).ok().filter(|target| target != file);
+        for place in [Some(file), target.as_ref()].into_iter().flatten() {
+            if let (Some(folder), Some(name)) = (place.parent(), place.file_name()) {
+                folders.entry(folder.to_owned()).or_default().insert(name.to_owned(), file.clone());
+            }
+        }
+    }
+    folders
+}
+
+/// By the inode's own time, which a rename moves too.
+fn changed_since(file: &Path, since: SystemTime) -> bool {
+    let Ok(metadata) = std::fs::metadata(file) else { return false };
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    // The kernel's clock for files is up to a tick behind.
+    let since = since.saturating_sub(Duration::from_millis(10));
+    changed >= (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()))
 }

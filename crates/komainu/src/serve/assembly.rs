@@ -1,0 +1,135 @@
+//! A server without its ports and signals: what sessions and deliveries need, put together once.
+//!
+//! `komainu serve` adds sockets, a file watch and signals to it; the dialogue tests talk to its sessions over
+//! memory. There is one wiring, so both are the same server. What differs between them (names, disk, accounts)
+//! comes in as [`Ground`].
+
+use super::{Generation, Spawned, ServeError, open_spool, spawner, warner, zones};
+use crate::configuration::Configuration;
+use crate::deliver::manager::Routing;
+use crate::deliver::{Manager, agent::Agents};
+use crate::facts::policy_client::PolicyServers;
+use crate::facts::zone_health::ZoneHealth;
+use crate::facts::{Answers, Names};
+use crate::log::Log;
+use crate::privileged::Helper;
+use crate::session::{Closing, Service, Shared};
+use config::{Diagnostic, Severity};
+use events::daemon::Message;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use store::Disk;
+use tables::Sources;
+use tokio::task::JoinHandle;
+
+/// Who speaks of the server as a whole.
+const MASTER: &str = "postfix/master";
+
+/// What an assembly stands on.
+pub struct Ground {
+    /// Who knows names.
+    pub names: Arc<dyn Names>,
+    /// Where the spool is.
+    pub disk: Arc<dyn Disk>,
+    /// The state folder.
+    pub state: PathBuf,
+    /// The accounts that mail is delivered to: /etc/passwd.
+    pub passwd: PathBuf,
+    /// The privileged helper, where there is one.
+    pub helper: Option<Helper>,
+    /// Where events go.
+    pub log: Log,
+}
+
+/// Sessions can be served, mail is delivered. Needs a tokio runtime around it.
+pub struct Assembly {
+    pub(super) shared: Arc<Shared>,
+    pub(super) helper: Option<Helper>,
+    pub(super) generation: Generation,
+    routing: Arc<RwLock<Arc<Routing>>>,
+    spawned: Spawned,
+    prober: Option<JoinHandle<()>>,
+}
+
+impl Assembly {
+    /// Puts `configuration` in force for the first time, and takes up the mail that is in the spool.
+    ///
+    /// # Errors
+    /// When the spool can't be opened.
+    pub fn new(configuration: Configuration, ground: Ground, sources: &dyn Sources) -> Result<Assembly, ServeError> {
+        let p = configuration.parameters.clone();
+        let generation = Generation::new(configuration, None, sources);
+        let Ground { names, disk, state, passwd, helper, log } = ground;
+        let spawned = Spawned::default();
+        let spool = open_spool(&p, disk, &state, &log)?;
+        let queue_directory = PathBuf::from(p.text("queue_directory").value);
+        let answers = Arc::new(Answers {
+            names,
+            health: ZoneHealth::default(),
+            policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper), warner(&p, &log)),
+        });
+        let host = p.text("myhostname").value;
+        let agents = Agents { spool: spool.clone(), helper: helper.clone(), host, scratch: state, passwd };
+        let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
+        let (mut manager, queue) = Manager::new(agents, Arc::clone(&routing), log.clone());
+        manager.recover();
+        tokio::spawn(manager.run());
+        let shared = Arc::new(Shared { answers, spool, log, queue, closing: Closing::default() });
+        let mut assembly = Assembly { shared, helper, generation, routing, spawned, prober: None };
+        assembly.put_in_force();
+        Ok(assembly)
+    }
+
+    /// What every session shares.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// The SMTP servers of the configuration in force.
+    #[must_use]
+    pub fn services(&self) -> &[Service] {
+        &self.generation.services
+    }
+
+    /// Another configuration for new sessions and deliveries; sessions in progress keep theirs (T0.6).
+    pub fn replace(&mut self, configuration: Configuration, sources: &dyn Sources) {
+        let generation = Generation::new(configuration, Some(&self.generation.live), sources);
+        self.open(generation);
+    }
+
+    /// Tables made of the files `changed` are compiled anew, and all of them are live together.
+    pub fn recompile(&self, changed: &[PathBuf], sources: &dyn Sources) {
+        self.say_all(&self.generation.live.recompile(changed, sources));
+    }
+
+    pub(super) fn open(&mut self, generation: Generation) {
+        self.generation = generation;
+        self.put_in_force();
+    }
+
+    fn put_in_force(&mut self) {
+        self.say_all(&self.generation.found);
+        let generation = &self.generation;
+        *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
+        self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
+        if let Some(prober) = self.prober.take() {
+            prober.abort();
+        }
+        if generation.dnsbl_health && !generation.zones.is_empty() {
+            let (answers, log) = (Arc::clone(&self.shared.answers), self.shared.log.clone());
+            self.prober = Some(tokio::spawn(zones::probe_all(generation.zones.clone(), answers, log)));
+        }
+    }
+
+    pub(super) fn say_all(&self, found: &[Diagnostic]) {
+        for diagnostic in found {
+            let message = match diagnostic.severity {
+                Severity::Error => Message::error(diagnostic.to_string()),
+                Severity::Warning => Message::warning(diagnostic.to_string()),
+                Severity::Hint => continue,
+            };
+            self.shared.log.write(MASTER, message);
+        }
+    }
+}
