@@ -235,6 +235,7 @@ pub fn fuzz(bytes: &[u8]) {
         let _ = (header.total(), header.meta(bytes), header.body(bytes));
     }
     let _ = crate::scan::scan(bytes, nonce, 0, None);
+    let _ = crate::scan::headless_batches(bytes);
 }
 
 #[cfg(test)]

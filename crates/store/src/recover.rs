@@ -10,7 +10,7 @@ use crate::index::{Index, Place, Segment};
 use crate::log::{Fresh, Log, Sealed, Slot};
 use crate::read::{Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, decode_meta, round_up};
-use crate::scan::{Found, Scan, scan};
+use crate::scan::{Found, Scan, headless_batches, scan};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,6 +99,7 @@ pub(crate) fn read_spool(disk: Arc<dyn Disk>, access: Access) -> Result<Recovere
     let headed = recovered.read_headers(access)?;
     let chain = recovered.chain(headed);
     recovered.fold(chain)?;
+    recovered.look_for_newer()?;
     recovered.check_bodies()?;
     let Recovered { library, report, .. } = &mut recovered;
     report.messages = lock(&library.index).messages.len() as u64;
@@ -186,6 +187,20 @@ impl Recovered {
             }
             self.report.segments += 1;
             self.segments.push_back(Sealed { sequence: header.sequence, slot, poisoned: false });
+        }
+        Ok(())
+    }
+
+    /// A header that went bad in the newest segment looks like one that was never flushed. Only in the former
+    /// case is there more than one batch behind it that is newer than all others.
+    fn look_for_newer(&mut self) -> Result<(), SpoolError> {
+        let known = self.segments.back().map_or(0, |_| self.last_batch);
+        for (slot, _) in self.unused.iter().filter(|(slot, _)| self.illegible.contains(&slot.name)) {
+            let batches = headless_batches(&whole_file(slot)?);
+            if batches.range(known.saturating_add(1)..).count() > 1 {
+                let line = format!("log/{} holds the newest batches and has no legible header", slot.name);
+                self.report.damage.push(line);
+            }
         }
         Ok(())
     }

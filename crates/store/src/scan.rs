@@ -4,6 +4,7 @@
 //! nothing vouched for it) or elsewhere (rot). See docs/internals/queue-states.md, "Recovery".
 
 use crate::record::{BLOCK, RecordHeader, START, UNIT, round_up};
+use std::collections::BTreeSet;
 
 /// A record whose header is sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,18 @@ fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> Vec<Found> {
         at += header.total();
     }
     records
+}
+
+/// The batches in a segment whose header is lost: each record says under which nonce it was written.
+pub(crate) fn headless_batches(bytes: &[u8]) -> BTreeSet<u64> {
+    let (mut at, mut batches) = (START, BTreeSet::new());
+    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= UNIT) {
+        let nonce = rest.get(8..16).and_then(|nonce| nonce.try_into().ok()).map_or(0, u64::from_le_bytes);
+        let header = RecordHeader::decode(rest, nonce);
+        batches.extend(header.map(|header| header.batch));
+        at = at.saturating_add(header.map_or(UNIT, |header| header.total()));
+    }
+    batches
 }
 
 /// The stretches before `found` that should hold records and don't, each with the batch it belongs to.

@@ -1,7 +1,9 @@
 //! Random work with misfortune at every step: crashes, failing flushes and reads, a full disk.
 
-use crate::world::{SEGMENT, World, seeds};
-use store::{Disk, SpoolError, Step};
+use crate::world::{SEGMENT, World, seeds, settings};
+use std::sync::Arc;
+use store::simdisk::SimDisk;
+use store::{Disk, SpoolError, Step, SteppedSpool};
 
 /// Crashes anywhere, also while recovering, and failing flushes.
 #[test]
@@ -57,6 +59,27 @@ fn a_crash_at_each_step() {
             world.disk.stop_after(stop);
             run(&mut world);
             assert!(world.disk.has_stopped());
+            world.spool = None;
+            world.disk.lose_power();
+            world.open();
+        }
+    }
+}
+
+/// The process is killed at each step of its first opening, and the power goes later: a name that was seen in
+/// the page cache only holds nothing that is acknowledged.
+#[test]
+fn a_kill_while_opening_then_a_power_cut() {
+    for seed in seeds(4) {
+        for stop in 0..24 {
+            let disk = SimDisk::new(seed * 100 + stop, u64::MAX);
+            disk.stop_after(stop);
+            drop(SteppedSpool::open(Arc::new(disk.clone()), settings()));
+            disk.restart_process();
+            let mut world = World::on(disk, seed);
+            for _ in 0..3 {
+                world.batch(true);
+            }
             world.spool = None;
             world.disk.lose_power();
             world.open();

@@ -41,9 +41,19 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, capacity: u64) -> World {
-        let disk = SimDisk::new(seed, capacity);
-        let mut world =
-            World { disk, dice: Dice::new(!seed), spool: None, messages: BTreeMap::new(), inserts: 0, reads_fail: false, failures: 0 };
+        World::on(SimDisk::new(seed, capacity), !seed)
+    }
+
+    pub(crate) fn on(disk: SimDisk, seed: u64) -> World {
+        let mut world = World {
+            disk,
+            dice: Dice::new(seed),
+            spool: None,
+            messages: BTreeMap::new(),
+            inserts: 0,
+            reads_fail: false,
+            failures: 0,
+        };
         world.open();
         world
     }
