@@ -65,7 +65,7 @@ enum Change {
     Rename(String, String),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     dice: Dice,
     inodes: BTreeMap<u64, Inode>,
@@ -112,6 +112,15 @@ impl SimDisk {
             steps: 0,
         };
         SimDisk { state: Arc::new(Mutex::new(state)), locked: Arc::default() }
+    }
+
+    /// Another disk in the same state, from here on with other luck.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> SimDisk {
+        let fork = SimDisk::new(seed, 0);
+        let dice = Dice::new(seed);
+        *fork.state() = State { dice, ..self.state().clone() };
+        fork
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

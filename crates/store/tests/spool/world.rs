@@ -34,6 +34,8 @@ pub(crate) struct World {
     /// What is certain is a list of one.
     pub(crate) messages: BTreeMap<u64, Possible>,
     pub(crate) inserts: u64,
+    /// The largest number that was acknowledged: none up to it may be handed out again.
+    last_number: u64,
     reads_fail: bool,
     /// How many flushes may have failed: each may hold a segment.
     pub(crate) failures: u64,
@@ -51,11 +53,19 @@ impl World {
             spool: None,
             messages: BTreeMap::new(),
             inserts: 0,
+            last_number: 0,
             reads_fail: false,
             failures: 0,
         };
         world.open();
         world
+    }
+
+    /// The same on a copy of the disk, closed.
+    pub(crate) fn fork(&self, seed: u64) -> World {
+        let (disk, dice) = (self.disk.fork(seed), Dice::new(!seed));
+        let messages = self.messages.clone();
+        World { disk, dice, messages, spool: None, ..*self }
     }
 
     /// Opens, however often it is stopped; then nothing is uncertain any more.
@@ -201,6 +211,7 @@ impl World {
             match result {
                 Ok(()) => {
                     *possible = vec![shape];
+                    self.last_number = self.last_number.max(number);
                     self.void_what_failed();
                 }
                 // Nothing was written.
@@ -229,7 +240,7 @@ impl World {
         let (envelope, body) = (self.bytes(self.inserts % 400), self.bytes(size));
         let mut incoming = self.spool().begin();
         let number = incoming.number();
-        assert!(!self.messages.contains_key(&number), "numbers are unique");
+        assert!(!self.messages.contains_key(&number) && number > self.last_number, "numbers are unique");
         self.inserts += 1;
         let pieces = 1 + self.dice.below(2000) as usize;
         for piece in body.chunks(pieces.max(body.len() / 9 + 1)) {
