@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// What the manager is told.
 enum Message {
@@ -24,6 +25,7 @@ enum Message {
     New { number: u64, entry: Box<Entry> },
     Loaded { number: u64, entry: Option<Box<Entry>> },
     Removed { id: QueueId },
+    Drain(oneshot::Sender<()>),
 }
 
 /// How others reach the manager.
@@ -37,6 +39,16 @@ impl QueueHandle {
     pub fn accepted(&self, number: u64, entry: Entry) {
         // The manager ends with the process; what is in the spool is found at the next start.
         let _ = self.messages.send(Message::New { number, entry: Box::new(entry) });
+    }
+
+    /// Begins no more deliveries, and waits until those under way are done and noted in the spool: what has been
+    /// delivered isn't delivered again by the next server.
+    pub async fn drain(&self) {
+        let (sender, done) = oneshot::channel();
+        if self.messages.send(Message::Drain(sender)).is_ok() {
+            // A manager that is gone has nothing under way.
+            let _ = done.await;
+        }
     }
 
     fn tell(&self, event: Event) {
@@ -70,6 +82,9 @@ pub struct Manager {
     agents: Arc<Agents>,
     routing: Arc<RwLock<Arc<Routing>>>,
     log: Log,
+    /// Attempts and writes to the spool that haven't been answered.
+    under_way: usize,
+    draining: Option<oneshot::Sender<()>>,
 }
 
 /// Envelopes kept in memory before they are active; beyond, they are read from the spool.
@@ -94,6 +109,8 @@ impl Manager {
             agents: Arc::new(agents),
             routing,
             log,
+            under_way: 0,
+            draining: None,
         };
         (manager, handle)
     }
@@ -114,6 +131,13 @@ impl Manager {
         loop {
             while let Some(action) = self.scheduler.poll() {
                 self.act(action);
+            }
+            if self.under_way == 0
+                && let Some(done) = self.draining.take()
+            {
+                // Whoever waited may have given up.
+                let _ = done.send(());
+                return;
             }
             let now = clock::now().wall;
             let wait = self.scheduler.deadline().map_or(Duration::from_secs(3600), |at| at - now);
@@ -152,9 +176,18 @@ impl Manager {
             Message::Loaded { number, entry: Some(entry) } => self.loaded(now, number, entry),
             Message::Loaded { number, entry: None } => self.scheduler.handle(now, Event::Unreadable { number }),
             Message::Removed { id } => {
+                self.under_way = self.under_way.saturating_sub(1);
                 self.log.write(&self.program("qmgr"), Removed { id: id.as_str().into() });
             }
-            Message::Scheduler(event) => self.scheduler.handle(now, event),
+            Message::Scheduler(event) => {
+                let answered = matches!(
+                    event,
+                    Event::Finished { .. } | Event::Persisted { .. } | Event::NotPersisted { .. } | Event::NotRemoved { .. }
+                );
+                self.under_way = self.under_way.saturating_sub(usize::from(answered));
+                self.scheduler.handle(now, event);
+            }
+            Message::Drain(done) => self.draining = Some(done),
         }
         // Active messages that the scheduler is done with are dropped by `Remove` and `Persist`.
     }
@@ -186,6 +219,7 @@ impl Manager {
 
     fn act(&mut self, action: Action) {
         match action {
+            Action::Load { .. } | Action::Start(_) if self.draining.is_some() => {}
             Action::Load { number } => self.load(number),
             Action::Active { id, sender, size, recipients } => {
                 let from = sender.to_external();
@@ -197,6 +231,7 @@ impl Manager {
             Action::Persist { number, notes } => self.persist(number, &notes),
             Action::Remove { number, id } => {
                 self.active.remove(&number);
+                self.under_way = self.under_way.saturating_add(1);
                 let handle = self.handle.clone();
                 self.agents.spool.remove(number, move |removed| match removed {
                     Ok(()) | Err(store::SpoolError::NotFound(_)) => {
@@ -246,6 +281,7 @@ impl Manager {
                 failed.fetch_or(written.is_err(), std::sync::atomic::Ordering::Relaxed);
             });
         }
+        self.under_way = self.under_way.saturating_add(1);
         let handle = self.handle.clone();
         self.agents.spool.note(number, last.encode(), move |written| {
             let failed = written.is_err() || failed.load(std::sync::atomic::Ordering::Relaxed);
@@ -254,6 +290,7 @@ impl Manager {
     }
 
     fn start(&mut self, attempt: Attempt) {
+        self.under_way = self.under_way.saturating_add(1);
         let Some((entry, activated)) = self.active.get(&attempt.number).cloned() else {
             self.handle.tell(Event::Finished { attempt: attempt.id, outcomes: Vec::new() });
             return;

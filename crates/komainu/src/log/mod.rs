@@ -7,6 +7,7 @@
 mod sink;
 
 use crate::clock;
+use crate::privileged::Helper;
 use events::{Event, Line, Stamp};
 use sink::Sink;
 use std::path::PathBuf;
@@ -97,7 +98,15 @@ impl Log {
     /// # Errors
     /// When the destination can't be opened or the thread not be made.
     pub fn start(destination: &Destination, format: Format, host: &str) -> std::io::Result<Log> {
-        let sink = Sink::open(destination)?;
+        Log::start_with(destination, format, host, None)
+    }
+
+    /// Starts the writing thread. A file that the process may not open is asked of the helper.
+    ///
+    /// # Errors
+    /// As [`Log::start`].
+    pub fn start_with(destination: &Destination, format: Format, host: &str, helper: Option<Helper>) -> std::io::Result<Log> {
+        let sink = Sink::open(destination, helper)?;
         let (orders, queue) = mpsc::sync_channel(LINES_WAITING_MAX);
         let host = host.split('.').next().unwrap_or(host).to_owned();
         let syslog = matches!(destination, Destination::Syslog | Destination::Journald);

@@ -3,6 +3,7 @@
 //! A destination that fails must not stop mail: the line is lost, and the next one tries again.
 
 use super::Destination;
+use crate::privileged::{Answer, Helper, Request};
 use events::{FACILITY, Severity};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -25,13 +26,14 @@ pub(super) struct LogFile {
     file: BufWriter<File>,
     identity: (u64, u64),
     checked: Instant,
+    helper: Option<Helper>,
 }
 
 impl Sink {
-    pub(super) fn open(destination: &Destination) -> io::Result<Sink> {
+    pub(super) fn open(destination: &Destination, helper: Option<Helper>) -> io::Result<Sink> {
         Ok(match destination {
             Destination::Stdout => Sink::Stdout(BufWriter::with_capacity(64 * 1024, io::stdout())),
-            Destination::File(path) => Sink::File(LogFile::open(path)?),
+            Destination::File(path) => Sink::File(LogFile::open(path, helper)?),
             Destination::Syslog => Sink::Socket { path: "/dev/log", socket: connect("/dev/log"), journal: false },
             Destination::Journald => {
                 let path = "/run/systemd/journal/socket";
@@ -72,12 +74,15 @@ impl Sink {
 }
 
 impl LogFile {
-    fn open(path: &Path) -> io::Result<LogFile> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    fn open(path: &Path, helper: Option<Helper>) -> io::Result<LogFile> {
+        let file = match OpenOptions::new().append(true).create(true).mode(0o640).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => ask(helper.as_ref()).ok_or(error)?,
+            other => other?,
+        };
         let metadata = file.metadata()?;
         let identity = (metadata.dev(), metadata.ino());
         let file = BufWriter::with_capacity(64 * 1024, file);
-        Ok(LogFile { path: path.to_owned(), file, identity, checked: Instant::now() })
+        Ok(LogFile { path: path.to_owned(), file, identity, checked: Instant::now(), helper })
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
@@ -95,9 +100,17 @@ impl LogFile {
     fn reopen(&mut self) {
         let flushed = self.file.flush();
         drop(flushed);
-        if let Ok(file) = LogFile::open(&self.path) {
+        if let Ok(file) = LogFile::open(&self.path, self.helper.clone()) {
             *self = file;
         }
+    }
+}
+
+/// The log file, opened by the helper: /var/log is root's.
+fn ask(helper: Option<&Helper>) -> Option<File> {
+    match helper?.ask(&Request::Log, None) {
+        (Answer::Done, Some(descriptor)) => Some(descriptor.into()),
+        _ => None,
     }
 }
 
@@ -154,7 +167,7 @@ mod tests {
     fn a_rotated_file_is_opened_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mail.log");
-        let mut sink = Sink::open(&Destination::File(path.clone())).unwrap();
+        let mut sink = Sink::open(&Destination::File(path.clone()), None).unwrap();
         sink.write(Severity::Info, "one");
         fs::rename(&path, folder.path().join("mail.log.1")).unwrap();
         sink.reopen();

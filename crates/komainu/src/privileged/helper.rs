@@ -9,12 +9,14 @@ use super::wire::{self, Answer, MaildirRequest, Request};
 use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::maildir;
+use crate::log::Destination;
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Gid, Uid};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
@@ -35,24 +37,34 @@ pub enum HelperError {
 }
 
 /// What the configuration lets the server ask for.
+#[derive(Default)]
 struct Grants {
     paths: BTreeSet<PathBuf>,
     listeners: BTreeSet<SocketAddr>,
     spawned: Vec<config::Service>,
+    log: Option<PathBuf>,
     uid_min: u32,
     host: String,
 }
 
 impl Grants {
-    fn read(config: &Path, compat: config::Compat) -> Grants {
-        let (configuration, _) = Configuration::load(config, compat, &configuration::DirectSources);
-        Grants {
+    /// What the configuration allows; `None` where it has errors.
+    fn read(config: &Path, compat: config::Compat) -> Option<Grants> {
+        let (configuration, found) = Configuration::load(config, compat, &configuration::DirectSources);
+        if configuration::has_errors(&found) {
+            return None;
+        }
+        Some(Grants {
             paths: configuration.files().into_iter().collect(),
             listeners: configuration.listen_addresses().into_iter().collect(),
             spawned: configuration.spawn_services().cloned().collect(),
+            log: match crate::serve::log_destination(&configuration.parameters) {
+                Destination::File(path) => Some(path),
+                _ => None,
+            },
             uid_min: u32::try_from(configuration.parameters.number("virtual_minimum_uid")).unwrap_or(100).max(1),
             host: configuration.parameters.text("myhostname").value,
-        }
+        })
     }
 }
 
@@ -68,7 +80,7 @@ struct Job {
 /// [`HelperError`].
 pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
     let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
-    let mut grants = Arc::new(Grants::read(config, compat));
+    let mut grants = Arc::new(Grants::read(config, compat).unwrap_or_default());
     let (jobs, queue) = mpsc::sync_channel::<(Job, Arc<Grants>)>(DELIVERIES_WAITING_MAX);
     let queue = Arc::new(Mutex::new(queue));
     for number in 0..DELIVERY_THREADS {
@@ -90,9 +102,13 @@ pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
         let (answer, opened) = match (request, descriptor) {
             (Request::Open(path), _) => answer_with(open(Path::new(&path), &grants)),
             (Request::Listen(address), _) => answer_with(listen(&address, &grants)),
+            (Request::Log, _) => answer_with(open_log(&grants)),
             (Request::Spawn(path), _) => answer_with(spawn(&path, &grants)),
             (Request::Reload, _) => {
-                grants = Arc::new(Grants::read(config, compat));
+                // The server refuses a configuration with errors and goes on with the one before: so do we.
+                if let Some(read) = Grants::read(config, compat) {
+                    grants = Arc::new(read);
+                }
                 (Answer::Done, None)
             }
             (Request::Maildir(request), Some(content)) => {
@@ -125,12 +141,19 @@ fn open(path: &Path, grants: &Grants) -> io::Result<OwnedFd> {
     Ok(File::open(path)?.into())
 }
 
+/// Opens the log file anew, where logrotate has left none or one that isn't the server's.
+fn open_log(grants: &Grants) -> io::Result<OwnedFd> {
+    let path = grants.log.as_ref().ok_or(io::ErrorKind::NotFound)?;
+    let flags = OFlags::APPEND | OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP)?)
+}
+
 fn listen(address: &str, grants: &Grants) -> io::Result<OwnedFd> {
     let address: SocketAddr = address.parse().map_err(io::Error::other)?;
     if !grants.listeners.contains(&address) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "master.cf doesn't name this address"));
     }
-    Ok(TcpListener::bind(address)?.into())
+    Ok(crate::serve::bind(address)?.into())
 }
 
 fn spawn(path: &str, grants: &Grants) -> io::Result<OwnedFd> {

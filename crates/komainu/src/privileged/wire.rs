@@ -24,6 +24,8 @@ pub enum Request {
     Listen(String),
     /// Read main.cf and master.cf again, so that newly named files may be opened.
     Reload,
+    /// Open the log file for appending; the answer carries the descriptor.
+    Log,
     /// Start the program of a `spawn` service; the answer carries our end of its socket.
     Spawn(String),
     /// Deliver into a Maildir as a user; the message's content is in the descriptor sent along.
@@ -130,6 +132,7 @@ impl Request {
                 w.0
             }
             Request::Reload => Writer::tagged(id, 3).0,
+            Request::Log => Writer::tagged(id, 6).0,
             Request::Maildir(m) => {
                 let mut w = Writer::tagged(id, 4);
                 for number in [u64::from(m.uid), u64::from(m.gid), m.offset, m.length, m.limit] {
@@ -153,6 +156,7 @@ impl Request {
             1 => Request::Open(r.text()?),
             2 => Request::Listen(r.text()?),
             3 => Request::Reload,
+            6 => Request::Log,
             5 => Request::Spawn(r.text()?),
             4 => {
                 let (uid, gid) = (r.id32()?, r.id32()?);
@@ -252,7 +256,7 @@ mod tests {
             length: 4,
             limit: 0,
         });
-        for request in [Request::Open("/a b".into()), Request::Listen("0.0.0.0:25".into()), Request::Reload, Request::Spawn("private/x".into()), maildir] {
+        for request in [Request::Open("/a b".into()), Request::Listen("0.0.0.0:25".into()), Request::Reload, Request::Log, Request::Spawn("private/x".into()), maildir] {
             let packet = request.encode(7);
             assert_eq!(Request::decode(&packet), Ok((7, request)));
             for cut in 0..packet.len() {

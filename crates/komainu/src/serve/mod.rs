@@ -15,7 +15,7 @@ mod zones;
 pub use assembly::{Assembly, Ground};
 pub use listen::Sockets;
 pub(crate) use listen::bind;
-pub(crate) use start::state_folder;
+pub(crate) use start::{log_destination, state_folder};
 pub use start::{Options, ServeError, prepare};
 
 use crate::configuration::{Configuration, Listener};
@@ -175,9 +175,6 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let Ready { configuration, options, sockets, helper, state, log, pid, since } = ready;
     let p = configuration.parameters.clone();
     let sources = reload::sources(&helper);
-    if let Some(helper) = &helper {
-        helper.listen().map_err(ServeError::Runtime)?;
-    }
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
     let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
     let names = Arc::new(Resolver::new(&servers, hosts).map_err(ServeError::Resolver)?);

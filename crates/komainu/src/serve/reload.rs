@@ -191,7 +191,7 @@ impl House {
     }
 
     /// Takes no more clients, and gives the sessions a moment to end.
-    pub(super) async fn close(&mut self, outcome: &Result<(), ServeError>) {
+    pub(super) async fn close(&self, outcome: &Result<(), ServeError>) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         for open in self.open.values() {
             open.accepting.abort();

@@ -116,7 +116,10 @@ pub fn prepare(options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError>
     if let Some(account) = &account {
         rights::drop_to(account).map_err(|source| ServeError::Rights { what: "give up root's rights", source })?;
     }
-    let log = log.start(&p.text("myhostname").value)?;
+    if let Some(helper) = &helper {
+        helper.listen().map_err(ServeError::Runtime)?;
+    }
+    let log = log.start(&p.text("myhostname").value, helper.clone())?;
     Ok((Ready { configuration, options, sockets, helper, state, log, pid, since }, found))
 }
 
@@ -188,15 +191,20 @@ struct Chosen {
 }
 
 /// `komainu_log` where it is set, else `maillog_file`, else syslog where it runs, else standard output.
-fn open_log(p: &Parameters, account: Option<&Account>) -> Result<Chosen, ServeError> {
+pub(crate) fn log_destination(p: &Parameters) -> Destination {
     let set = |name: &str| Some(p.text(name).value).filter(|value| p.is_set(name) && !value.is_empty());
     let chosen = set("komainu_log").or_else(|| set("maillog_file"));
-    let destination = match chosen.as_deref() {
+    match chosen.as_deref() {
         Some("/dev/stdout") => Destination::Stdout,
         Some(text) => Destination::parse(text).unwrap_or(Destination::Stdout),
         None if Path::new("/dev/log").exists() => Destination::Syslog,
         None => Destination::Stdout,
-    };
+    }
+}
+
+/// While there are rights for it: the file is made and becomes the account's.
+fn open_log(p: &Parameters, account: Option<&Account>) -> Result<Chosen, ServeError> {
+    let destination = log_destination(p);
     if let (Destination::File(path), Some(account)) = (&destination, account) {
         let failed = |source| ServeError::Log { destination: destination.clone(), source };
         std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
@@ -207,8 +215,8 @@ fn open_log(p: &Parameters, account: Option<&Account>) -> Result<Chosen, ServeEr
 }
 
 impl Chosen {
-    fn start(self, host: &str) -> Result<Log, ServeError> {
-        Log::start(&self.destination, self.format, host)
+    fn start(self, host: &str, helper: Option<Helper>) -> Result<Log, ServeError> {
+        Log::start_with(&self.destination, self.format, host, helper)
             .map_err(|source| ServeError::Log { destination: self.destination, source })
     }
 }

@@ -4,7 +4,7 @@
 //! restriction list. Everything that can be asked as soon as a client connects is asked at once, in the
 //! background, so that later decisions wait for the slowest answer and not for their sum (T1.4).
 
-use super::{Session, flush};
+use super::Session;
 use crate::clock;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question};
@@ -66,20 +66,20 @@ impl Session {
                 }
                 Err(Need(question)) => {
                     // Replies to earlier commands must not wait for this one's answer.
-                    let _ = flush(stream, out).await;
-                    self.learn(question).await;
+                    self.flush(stream, out).await;
+                    let closing = self.shared.closing.clone();
+                    tokio::select! {
+                        biased;
+                        () = self.learn(question) => {}
+                        // Whatever it waited for, the client asks again elsewhere or later.
+                        () = closing.begun() => return shutting_down(&self.tx),
+                    }
                 }
             }
         }
         self.facts.forget_effects();
         let reply = Reply::new(451, Dsn::new(4, 3, 5), "Server configuration error");
-        Decision {
-            verdict: policy::Verdict::Reject(reply),
-            notes: Vec::new(),
-            effects: Vec::new(),
-            path: Vec::new(),
-            carried: self.tx.carried.clone(),
-        }
+        plain(policy::Verdict::Reject(reply), &self.tx)
     }
 
     /// Finds one answer, in what was asked ahead or now.
@@ -332,6 +332,16 @@ impl Session {
     pub(super) fn take_effects(&mut self) -> Vec<MailEffect> {
         std::mem::take(&mut self.effects)
     }
+}
+
+/// A decision that isn't the policy's.
+fn plain(verdict: policy::Verdict, tx: &policy::Transaction) -> Decision {
+    Decision { verdict, notes: Vec::new(), effects: Vec::new(), path: Vec::new(), carried: tx.carried.clone() }
+}
+
+fn shutting_down(tx: &policy::Transaction) -> Decision {
+    let text = "Service shutting down and closing transmission channel";
+    plain(policy::Verdict::Disconnect(Reply::new(421, Dsn::new(4, 3, 2), text)), tx)
 }
 
 /// A request as both sides name it.

@@ -6,6 +6,7 @@
 //! A session keeps the policy it began with (T0.6).
 
 mod cleanup;
+mod closing;
 mod decide;
 mod message;
 mod notes;
@@ -13,6 +14,8 @@ mod notes;
 use crate::clock;
 use crate::configuration::Listener;
 use crate::facts::Answers;
+pub use closing::Closing;
+
 use crate::live::Live;
 use crate::log::Log;
 use crate::deliver::QueueHandle;
@@ -34,6 +37,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 const READ_BYTES: usize = 32 * 1024;
 /// A reply buffer larger than this is given back when it is empty.
 const OUT_BYTES_KEPT: usize = 512;
+/// Replies that may wait while there are more commands to answer.
+const OUT_BYTES_MAX: usize = 16 * 1024;
 
 thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
@@ -49,6 +54,8 @@ pub struct Shared {
     pub log: Log,
     /// Who is told of new mail.
     pub queue: QueueHandle,
+    /// Whether the server is stopping.
+    pub closing: Closing,
 }
 
 /// One listener's configuration, as a session keeps it.
@@ -80,16 +87,32 @@ struct Session {
     reception: Option<Box<Reception>>,
     instance_base: String,
     instances: u32,
+    reach: Reach,
 }
 
 /// How a wait for the client ended.
 enum Woken {
     Input,
     Deadline,
+    /// The client is gone.
     Broken,
+    /// The client takes nothing.
+    Stuck,
+    /// The server is stopping.
+    Closing,
+}
+
+/// Whether replies still get through.
+enum Reach {
+    Open,
+    /// No more, and the conversation hasn't heard of it.
+    Lost(Woken),
+    /// No more, and the conversation is ending.
+    Ending,
 }
 
 /// Serves one connection until it ends. `stressed` picks the settings for a full house.
+#[expect(clippy::too_many_arguments, reason = "a connection's two ends, and what it is served with")]
 pub async fn serve<S>(mut stream: S, from: SocketAddr, to: SocketAddr, service: Service, shared: Arc<Shared>, stressed: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -124,34 +147,61 @@ impl Session {
             reception: None,
             instance_base,
             instances: 0,
+            reach: Reach::Open,
         }
     }
 
     async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) {
         let mut out = Vec::new();
         loop {
+            if self.shared.closing.is_on() {
+                self.server.shut_down(clock::now(), &mut out);
+            }
             while let Some(action) = self.server.poll() {
                 if !self.act(action, stream, &mut out).await {
-                    let _ = flush(stream, &mut out).await;
+                    self.flush(stream, &mut out).await;
                     let _ = stream.shutdown().await;
                     return;
                 }
+                // A client that pipelines without reading is not to fill the memory.
+                if out.len() > OUT_BYTES_MAX {
+                    self.flush(stream, &mut out).await;
+                }
             }
-            if flush(stream, &mut out).await.is_err() {
-                self.server.handle(clock::now(), Input::PeerClosed, &mut out);
-                out.clear();
-                continue;
-            }
+            self.flush(stream, &mut out).await;
             match self.wait(stream, &mut out).await {
-                Woken::Input => {}
+                Woken::Input | Woken::Closing => {}
                 Woken::Deadline => self.server.expire(clock::now(), &mut out),
+                Woken::Stuck => self.server.time_out(clock::now(), &mut out),
                 Woken::Broken => self.server.handle(clock::now(), Input::PeerClosed, &mut out),
             }
         }
     }
 
+    /// Writes what there is, and gives a large buffer back. A client that takes nothing for `smtpd_timeout`, or is
+    /// gone, gets nothing more: the conversation ends at the next wait.
+    async fn flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, out: &mut Vec<u8>) {
+        let mut rest = out.as_slice();
+        while !rest.is_empty() && matches!(self.reach, Reach::Open) {
+            match tokio::time::timeout(self.server.write_timeout(), stream.write(rest)).await {
+                Ok(Ok(written)) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
+                Ok(_) => self.reach = Reach::Lost(Woken::Broken),
+                Err(_) => self.reach = Reach::Lost(Woken::Stuck),
+            }
+        }
+        out.clear();
+        if out.capacity() > OUT_BYTES_KEPT {
+            *out = Vec::new();
+        }
+    }
+
     /// Waits for bytes and hands them over, or for the deadline.
     async fn wait<S: AsyncRead + Unpin>(&mut self, stream: &mut S, out: &mut Vec<u8>) -> Woken {
+        if !matches!(self.reach, Reach::Open)
+            && let Reach::Lost(woken) = std::mem::replace(&mut self.reach, Reach::Ending)
+        {
+            return woken;
+        }
         let deadline = self.server.deadline().map(clock::instant);
         let wants_input = self.server.wants_input();
         let server = &mut self.server;
@@ -171,15 +221,12 @@ impl Session {
                 }
             })
         });
-        match deadline {
-            None => reading.await,
-            Some(deadline) => {
-                tokio::select! {
-                    biased;
-                    woken = reading => woken,
-                    () = tokio::time::sleep_until(deadline) => Woken::Deadline,
-                }
-            }
+        let closing = &self.shared.closing;
+        tokio::select! {
+            biased;
+            woken = reading => woken,
+            () = sleep_until(deadline) => Woken::Deadline,
+            () = closing.begun(), if !closing.is_on() => Woken::Closing,
         }
     }
 
@@ -219,17 +266,11 @@ impl Session {
     }
 }
 
-/// Writes what there is, and gives a large buffer back.
-async fn flush<S: AsyncWrite + Unpin>(stream: &mut S, out: &mut Vec<u8>) -> std::io::Result<()> {
-    if !out.is_empty() {
-        let written = stream.write_all(out).await;
-        out.clear();
-        if out.capacity() > OUT_BYTES_KEPT {
-            *out = Vec::new();
-        }
-        written?;
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
-    Ok(())
 }
 
 /// IPv4-mapped IPv6 addresses as IPv4.

@@ -61,14 +61,30 @@ impl Server {
             self.held = Vec::new();
             self.rearm(now);
         } else if !self.state.yielded && self.reads() && now.mono >= self.until {
-            let place = self.where_().into_owned();
-            self.actions.push_back(Action::Note(Note::Timeout(place)));
-            self.cut_short();
-            let text = format!("{} Error: timeout exceeded", self.settings.hostname);
-            self.hang_up(step, Reply::new(421, Dsn::new(4, 4, 2), text));
-            return;
+            return self.time_out(now, out);
         }
         self.run(step, &[]);
+    }
+
+    /// The client has taken or sent nothing for too long, whatever the deadline says: a last word, and the end.
+    pub fn time_out(&mut self, now: Now, out: &mut Vec<u8>) {
+        if matches!(self.mode, Mode::Closed) {
+            return;
+        }
+        let place = self.where_().into_owned();
+        self.actions.push_back(Action::Note(Note::Timeout(place)));
+        self.cut_short();
+        let text = format!("{} Error: timeout exceeded", self.settings.hostname);
+        self.hang_up(&mut Step { now, out }, Reply::new(421, Dsn::new(4, 4, 2), text));
+    }
+
+    /// The administrator stops the server: a client that is owed no reply gets a last word (RFC 5321 §3.8); one
+    /// that is, gets its reply first, so call it again then.
+    pub fn shut_down(&mut self, now: Now, out: &mut Vec<u8>) {
+        if self.reads() && matches!(self.mode, Mode::Command) {
+            let text = "Service shutting down and closing transmission channel";
+            self.hang_up(&mut Step { now, out }, Reply::new(421, Dsn::new(4, 3, 2), text));
+        }
     }
 
     /// Whether we are waiting for the client, and for nothing else.

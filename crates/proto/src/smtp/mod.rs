@@ -36,6 +36,7 @@ use mail::{Mono, Now};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use transaction::Transaction;
 
 /// One connection's conversation. It begins with [`Action::Decide`] of [`Request::Connect`].
@@ -192,6 +193,12 @@ impl Server {
             return Some(Mono(0));
         }
         self.reads().then_some(self.until)
+    }
+
+    /// `smtpd_timeout`: how long the client may take to accept what it is sent.
+    #[must_use]
+    pub fn write_timeout(&self) -> Duration {
+        self.settings.timeout
     }
 
     /// Whether bytes should be read from the client now.

@@ -9,6 +9,11 @@ use crate::serve::{Options, ServeError, pid};
 use config::Compat;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -45,7 +50,9 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         "reload" => signal(&directory, Signal::HUP, "refreshing the Postfix mail system"),
         "status" => status(&directory),
         "check" => check(&directory),
-        other => usage(&format!("unknown command: '{other}'. Use one of start, start-fg, stop, reload, abort, status, check")),
+        other => script_fatal(&format!(
+            "unknown command: '{other}'. Usage: postfix start (or start-fg, stop, reload, abort, check, status)"
+        )),
     }
 }
 
@@ -56,6 +63,11 @@ fn usage(problem: &str) -> ExitCode {
 
 fn fatal(problem: &str) -> ExitCode {
     eprintln!("postfix: fatal: {problem}");
+    ExitCode::FAILURE
+}
+
+fn script_fatal(problem: &str) -> ExitCode {
+    say(&format!("fatal: {problem}"));
     ExitCode::FAILURE
 }
 
@@ -76,38 +88,76 @@ fn running(directory: &Path) -> Option<Pid> {
 
 fn start(directory: &Path) -> ExitCode {
     if running(directory).is_some() {
-        return fatal("the Postfix mail system is already running");
+        return script_fatal("the Postfix mail system is already running");
     }
+    // It outlives this command, and whatever reads what this command says.
+    let said = rustix::fs::memfd_create("stderr", rustix::fs::MemfdFlags::CLOEXEC).map(File::from);
+    let (address, notices) = match notices() {
+        Ok(notices) => notices,
+        Err(error) => return fatal(&error.to_string()),
+    };
+    let (mut said, theirs) = match said.map_err(io::Error::from).and_then(|said| Ok((said.try_clone()?, said))) {
+        Ok(files) => files,
+        Err(error) => return fatal(&error.to_string()),
+    };
     let spawned = Command::new("/proc/self/exe")
         .arg("serve")
         .arg("--config")
         .arg(directory)
         .current_dir("/")
+        .env("NOTIFY_SOCKET", &address)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(theirs)
+        .process_group(0)
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => return fatal(&error.to_string()),
     };
     let began = Instant::now();
-    let state = state(directory);
-    while began.elapsed() < PATIENCE {
-        if let Ok(Some(status)) = child.try_wait() {
-            return fatal(&format!("mail system startup failed ({status})"));
+    let mut buffer = [0; 1024];
+    let outcome = loop {
+        let length = notices.recv(&mut buffer).unwrap_or(0);
+        if String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).contains("READY=1") {
+            break Ok(());
         }
-        if pid::running(&state).is_some() {
-            say("starting the Postfix mail system");
-            return ExitCode::SUCCESS;
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            break Err("mail system startup failed");
         }
-        std::thread::sleep(Duration::from_millis(20));
+        if began.elapsed() > PATIENCE {
+            break Err("mail system startup takes too long");
+        }
+    };
+    // What can't be removed is an empty socket in /tmp.
+    let _ = std::fs::remove_file(&address);
+    let mut text = String::new();
+    if said.rewind().and_then(|()| said.read_to_string(&mut text)).is_ok() {
+        eprint!("{text}");
     }
-    fatal("mail system startup takes too long")
+    match outcome {
+        Ok(()) => {
+            say("starting the Postfix mail system");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => script_fatal(problem),
+    }
+}
+
+/// A socket on which the server says that it is ready, as it would to systemd.
+fn notices() -> io::Result<(PathBuf, UnixDatagram)> {
+    // Whoever has a file of this name there before us only makes this fail.
+    let path = std::env::temp_dir().join(format!("komainu-start-{}", std::process::id()));
+    let socket = UnixDatagram::bind(&path)?;
+    socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+    // The server says it when it isn't root any more.
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777))?;
+    Ok((path, socket))
 }
 
 fn start_fg(directory: PathBuf) -> ExitCode {
     if running(&directory).is_some() {
-        return fatal("the Postfix mail system is already running");
+        return script_fatal("the Postfix mail system is already running");
     }
     match serve::start(Options { config: Some(directory), ..Options::default() }) {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,7 +170,7 @@ fn start_fg(directory: PathBuf) -> ExitCode {
 }
 
 fn signal(directory: &Path, signal: Signal, what: &str) -> ExitCode {
-    let Some(pid) = running(directory) else { return fatal("the Postfix mail system is not running") };
+    let Some(pid) = running(directory) else { return script_fatal("the Postfix mail system is not running") };
     match kill_process(pid, signal) {
         Ok(()) => {
             say(what);

@@ -1,0 +1,53 @@
+//! `postfix start|status|reload|stop|check` under the old name (T0.6); what Debian's postfix-script says is the model.
+
+use crate::client::Client;
+use crate::server::KOMAINU;
+use crate::site::{Site, until};
+use crate::world::{self, Needs};
+use std::process::Command;
+
+#[test]
+fn the_old_name_starts_and_stops() {
+    world::run("legacy::the_old_name_starts_and_stops", Needs::Nothing, || {
+        let site = Site::new("");
+        let bin = site.path("bin");
+        std::fs::create_dir(&bin).expect("a folder");
+        assert!(Command::new(KOMAINU).arg("links").arg(&bin).output().expect("runs").status.success());
+        let postfix = |word: &str| {
+            let output = Command::new(bin.join("postfix")).arg("-c").arg(site.etc()).arg(word).output().expect("runs");
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let script = |text: &str| format!("postfix/postfix-script: {text}\n");
+        assert_eq!(postfix("status"), (Some(1), script("the Postfix mail system is not running")));
+        assert_eq!(postfix("reload"), (Some(1), script("fatal: the Postfix mail system is not running")));
+        assert_eq!(postfix("stop"), (Some(1), script("fatal: the Postfix mail system is not running")));
+        assert_eq!(postfix("check"), (Some(0), String::new()));
+        let (code, said) = postfix("start");
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.ends_with(&script("starting the Postfix mail system")), "{said}");
+        // Ready means ready.
+        assert!(Client::hello(&site.address()).say("NOOP").starts_with("250 "));
+        let (code, said) = postfix("status");
+        assert_eq!(code, Some(0));
+        let pid = said.trim_end().rsplit(' ').next().expect("a number").parse::<u32>().expect("a number");
+        assert_eq!(said, script(&format!("the Postfix mail system is running: PID: {pid}")));
+        assert_eq!(postfix("start"), (Some(1), script("fatal: the Postfix mail system is already running")));
+        let mark = site.log().len();
+        assert_eq!(postfix("reload"), (Some(0), script("refreshing the Postfix mail system")));
+        site.logged("reload", mark);
+        assert_eq!(postfix("stop"), (Some(0), script("stopping the Postfix mail system")));
+        until("its end", || Client::open(&site.address()).is_err().then_some(()));
+        // At once again: nothing of the first is in the way.
+        assert_eq!(postfix("start").0, Some(0));
+        assert_eq!(postfix("stop").0, Some(0));
+
+        site.main("smtpd_recipient_restrictions = no_such_thing\n");
+        let (code, said) = postfix("check");
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("no_such_thing"), "{said}");
+        let (code, said) = postfix("start");
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("no_such_thing"), "{said}");
+        assert_eq!(postfix("explode").0, Some(1));
+    });
+}

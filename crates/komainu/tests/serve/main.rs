@@ -1,0 +1,23 @@
+//! The server as a process, from outside: killed, starved, reloaded, flooded, and looked at.
+//!
+//! Where there is root, each test runs in namespaces of its own (`world`), in which the server starts as root and
+//! drops its rights as it does in earnest. Without root, tests that need none run as they are, the others say
+//! aloud that they didn't, and fail where `CI` is in the environment. What a decision or a reply is, the dialogues
+//! show; here is what only a process has: signals, rights, disks, descriptors, memory.
+
+mod built_in;
+mod client;
+mod crash;
+mod disk;
+mod legacy;
+mod listeners;
+mod logs;
+mod pressure;
+mod reload;
+mod rights;
+mod server;
+mod site;
+mod spawned;
+mod systemd;
+mod waiting;
+mod world;
