@@ -1,20 +1,27 @@
-//! Who is judged: Debian's Postfix, which is the oracle, and `komainu serve`, both as child processes in a world.
+//! Who is judged: Debian's Postfix, which is the oracle, and `komainu serve`, both as child processes in a world;
+//! and Komainu's sessions in this process.
 //!
-//! A back end is started anew for each dialogue and killed with its whole process group.
-//! The in-process back end (a session over memory) has its seat in [`Choice`].
+//! A back end is started anew for each dialogue; processes are killed with their whole group.
 
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpgid};
 
-use crate::layout;
+use crate::client::{self, Stream};
+use crate::dialogue::Session;
+use crate::in_process::InProcess;
+use crate::place::Place;
+use crate::{dns, layout};
 
 /// Which back end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
+    /// Our sessions in this process, over memory.
+    InProcess,
     /// The oracle.
     Postfix,
     /// Our server as a process.
@@ -22,24 +29,38 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// All of them, the quickest first.
+    pub const ALL: [Choice; 3] = [Choice::InProcess, Choice::Komainu, Choice::Postfix];
+
     /// The name in dialogues and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Choice::InProcess => "in-process",
             Choice::Postfix => "postfix",
             Choice::Komainu => "komainu",
+        }
+    }
+
+    /// Whose marked expectations (`<komainu …`, `# only: komainu`) hold for it.
+    #[must_use]
+    pub const fn side(self) -> &'static str {
+        match self {
+            Choice::Postfix => "postfix",
+            Choice::InProcess | Choice::Komainu => "komainu",
         }
     }
 
     /// The choice with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Choice> {
-        [Choice::Postfix, Choice::Komainu].into_iter().find(|choice| choice.name() == name)
+        Choice::ALL.into_iter().find(|choice| choice.name() == name)
     }
 
     /// Where its program is.
     pub fn program(self) -> Result<PathBuf, String> {
         match self {
+            Choice::InProcess => std::env::current_exe().map_err(|error| error.to_string()),
             Choice::Postfix => ["/usr/lib/postfix/sbin/master", "/usr/libexec/postfix/master"]
                 .into_iter()
                 .map(PathBuf::from)
@@ -65,25 +86,24 @@ fn komainu_binary() -> Result<PathBuf, String> {
         .ok_or_else(|| "no komainu binary (build it, or set KOMAINU_BIN)".to_owned())
 }
 
-/// A running server.
-pub struct Running {
+/// A server that is a process of its own, in a world.
+pub struct Process {
     choice: Choice,
     child: Child,
     group: Option<Pid>,
 }
 
-impl Running {
-    /// Starts the server on the configuration that is laid out.
-    pub fn start(choice: Choice) -> Result<Running, String> {
+impl Process {
+    fn start(choice: Choice) -> Result<Process, String> {
         let program = choice.program()?;
         let mut command = Command::new(&program);
         match choice {
             Choice::Postfix => {
                 command.args(["-c", layout::CONFIG, "-d"]).env("MAIL_CONFIG", layout::CONFIG);
             }
-            Choice::Komainu => {
-                command.args(["serve", "--compat", "3.7", "--config", layout::CONFIG]);
-                command.args(["--state", layout::STATE]);
+            Choice::Komainu | Choice::InProcess => {
+                command.args(["serve", "--compat", "3.7", "--config", layout::CONFIG, "--state"]);
+                command.arg(Place::world().state());
             }
         }
         let noise = std::fs::File::create("/var/log/stderr").map_err(|error| error.to_string())?;
@@ -91,25 +111,13 @@ impl Running {
         command.stdin(Stdio::null()).stdout(quiet).stderr(noise).process_group(0);
         let child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        Ok(Running { choice, child, group })
-    }
-
-    /// A table was saved: Postfix wants postmap, we don't.
-    pub fn index(choice: Choice, name: &str) -> Result<(), String> {
-        if choice != Choice::Postfix {
-            return Ok(());
-        }
-        for word in layout::indexed_tables(name) {
-            // What it has to say about the lines is said again by nobody; dialogues don't look at it.
-            let ran = Command::new("postmap").args(["-c", layout::CONFIG, &word]).output();
-            ran.map_err(|error| format!("postmap {word}: {error}"))?;
-        }
-        Ok(())
+        Ok(Process { choice, child, group })
     }
 
     /// Tells the server to read its configuration anew, and waits until it says that it did.
-    pub fn reload(&self) -> Result<(), String> {
+    fn reload(&self) -> Result<(), String> {
         let told = |line: &str| line.contains("reload") && !line.contains("smtpd");
+        let raw_log = || raw_log(&Place::world());
         let before = raw_log().lines().filter(|line| told(line)).count();
         let Some(group) = self.group else { return Err("no process".to_owned()) };
         kill_process(group, Signal::HUP).map_err(|error| error.to_string())?;
@@ -124,8 +132,7 @@ impl Running {
         Err(format!("{} doesn't reload", self.choice.name()))
     }
 
-    /// What the server printed, and whether it is gone.
-    pub fn obituary(&mut self) -> String {
+    fn obituary(&mut self) -> String {
         let said = std::fs::read_to_string("/var/log/stderr").unwrap_or_default();
         match self.child.try_wait() {
             Ok(Some(status)) => format!("the server has ended ({status}): {said}"),
@@ -134,7 +141,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Process {
     fn drop(&mut self) {
         if let Some(group) = self.group {
             let _ = kill_process_group(group, Signal::KILL);
@@ -145,10 +152,80 @@ impl Drop for Running {
     }
 }
 
+/// A running server.
+pub enum Running {
+    /// As a process.
+    Process(Process),
+    /// In this one.
+    InProcess(Box<InProcess>),
+}
+
+impl Running {
+    /// Starts the server on the configuration that is laid out in `place`.
+    pub fn start(choice: Choice, place: &Place, names: &dns::Server) -> Result<Running, String> {
+        Ok(match choice {
+            Choice::InProcess => Running::InProcess(Box::new(InProcess::start(place, names.clone())?)),
+            Choice::Komainu | Choice::Postfix => Running::Process(Process::start(choice)?),
+        })
+    }
+
+    /// A client's connection.
+    pub fn connect(&self, session: &Session) -> std::io::Result<Box<dyn Stream>> {
+        match self {
+            Running::Process(_) => {
+                let server = SocketAddr::new(session.server, session.port);
+                Ok(Box::new(client::connect(session.client, server)?))
+            }
+            Running::InProcess(server) => server.connect(session),
+        }
+    }
+
+    /// A table was saved anew: Postfix wants postmap, Komainu a quiet moment to take the file for whole.
+    pub fn saved(&self, name: &str, place: &Place) -> Result<(), String> {
+        match self {
+            Running::Process(process) => {
+                index(process.choice, name)?;
+                std::thread::sleep(Duration::from_millis(1200));
+            }
+            Running::InProcess(server) => server.saved(place.config().join(name)),
+        }
+        Ok(())
+    }
+
+    /// Has the configuration read anew.
+    pub fn reload(&mut self) -> Result<(), String> {
+        match self {
+            Running::Process(process) => process.reload(),
+            Running::InProcess(server) => server.reload(),
+        }
+    }
+
+    /// What the server printed, and whether it is gone.
+    pub fn obituary(&mut self) -> String {
+        match self {
+            Running::Process(process) => process.obituary(),
+            Running::InProcess(_) => String::new(),
+        }
+    }
+}
+
+/// Runs postmap on a table where Postfix needs that.
+pub fn index(choice: Choice, name: &str) -> Result<(), String> {
+    if choice != Choice::Postfix {
+        return Ok(());
+    }
+    for word in layout::indexed_tables(name) {
+        // What it has to say about the lines is said again by nobody; dialogues don't look at it.
+        let ran = Command::new("postmap").args(["-c", layout::CONFIG, &word]).output();
+        ran.map_err(|error| format!("postmap {word}: {error}"))?;
+    }
+    Ok(())
+}
+
 /// The log as it stands.
 #[must_use]
-pub fn raw_log() -> String {
-    std::fs::read(Path::new(layout::LOG))
+pub fn raw_log(place: &Place) -> String {
+    std::fs::read(place.log())
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default()
 }
@@ -188,8 +265,8 @@ impl LogLine {
 
 /// The log's lines so far.
 #[must_use]
-pub fn log() -> Vec<LogLine> {
-    let log = raw_log();
+pub fn log(place: &Place) -> Vec<LogLine> {
+    let log = place.outside(&raw_log(place));
     log.lines()
         .filter_map(|line| {
             // `Nov 22 02:15:49 mx postfix/smtpd[74]: connect …`

@@ -35,14 +35,46 @@ pub struct Audience<'a> {
 /// The server said nothing for this long: it never will.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// A connection to a server, with the bytes not yet taken as lines.
+/// A connection to a server, however it is made.
+pub trait Stream {
+    /// Some bytes; none when the server has closed. [`ErrorKind::WouldBlock`]: it said nothing for `patience`.
+    fn read(&mut self, bytes: &mut [u8], patience: Duration) -> std::io::Result<usize>;
+    /// Sends everything.
+    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()>;
+    /// Sends no more.
+    fn half_close(&mut self);
+    /// Is gone.
+    fn close(&mut self);
+}
+
+impl Stream for TcpStream {
+    fn read(&mut self, bytes: &mut [u8], patience: Duration) -> std::io::Result<usize> {
+        self.set_read_timeout(Some(patience))?;
+        Read::read(self, bytes)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn half_close(&mut self) {
+        let _ = self.shutdown(Shutdown::Write);
+    }
+
+    fn close(&mut self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+/// A connection with the bytes not yet taken as lines.
 struct Line {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
     closed: bool,
 }
 
-fn connect(client: IpAddr, server: SocketAddr) -> std::io::Result<TcpStream> {
+/// Connects from an address, again and again until the server listens.
+pub fn connect(client: IpAddr, server: SocketAddr) -> std::io::Result<TcpStream> {
     let until = Instant::now() + Duration::from_secs(3);
     loop {
         let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
@@ -71,11 +103,11 @@ impl Line {
                 return Some(line.strip_suffix('\r').map_or_else(|| format!("{line}\\n"), str::to_owned));
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.stream.set_read_timeout(Some(left)).is_err() {
+            if left.is_zero() {
                 return None;
             }
             let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes) {
+            match self.stream.read(&mut bytes, left) {
                 Ok(0) => {
                     self.closed = true;
                     return None;
@@ -104,10 +136,15 @@ impl Line {
     }
 }
 
-/// Plays `session` of `dialogue`.
-pub fn play(dialogue: &Dialogue, session: &Session, audience: Audience<'_>) -> Played {
+/// Plays `session` of `dialogue` over a connection.
+pub fn play(
+    dialogue: &Dialogue,
+    session: &Session,
+    stream: std::io::Result<Box<dyn Stream>>,
+    audience: Audience<'_>,
+) -> Played {
     let mut played = Played::default();
-    let stream = match connect(session.client, SocketAddr::new(session.server, session.port)) {
+    let stream = match stream {
         Ok(stream) => stream,
         Err(error) => {
             played.faults.push(format!("cannot connect to port {}: {error}", session.port));
@@ -123,7 +160,7 @@ pub fn play(dialogue: &Dialogue, session: &Session, audience: Audience<'_>) -> P
             Step::Send(bytes) => {
                 sent = Instant::now();
                 // A server that has hung up shows in what it says next.
-                let _ = if slow { drip(&mut line.stream, bytes) } else { line.stream.write_all(bytes) };
+                let _ = if slow { drip(line.stream.as_mut(), bytes) } else { line.stream.send(bytes) };
             }
             Step::Expect(range) => {
                 expect(dialogue, range, audience, (&mut line, &mut played));
@@ -132,9 +169,9 @@ pub fn play(dialogue: &Dialogue, session: &Session, audience: Audience<'_>) -> P
                     break;
                 }
             }
-            Step::HalfClose => drop(line.stream.shutdown(Shutdown::Write)),
+            Step::HalfClose => line.stream.half_close(),
             Step::Close => {
-                let _ = line.stream.shutdown(Shutdown::Both);
+                line.stream.close();
                 line.closed = true;
             }
             Step::Closed => {
@@ -163,9 +200,9 @@ pub fn play(dialogue: &Dialogue, session: &Session, audience: Audience<'_>) -> P
     played
 }
 
-fn drip(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+fn drip(stream: &mut dyn Stream, bytes: &[u8]) -> std::io::Result<()> {
     for byte in bytes {
-        stream.write_all(&[*byte])?;
+        stream.send(&[*byte])?;
         std::thread::sleep(Duration::from_micros(300));
     }
     Ok(())

@@ -14,6 +14,8 @@ pub struct Dialogue {
     pub lines: Vec<String>,
     /// The only back end that this is for, by `# only: NAME`.
     pub only: Option<String>,
+    /// Why it needs a server that is a process, by `# process: REASON`.
+    pub process: Option<String>,
     /// An example's folder, by `[config FOLDER]`.
     pub config: Option<String>,
     /// Sections that set the scene.
@@ -140,7 +142,7 @@ impl Dialogue {
     /// Reads a file's text.
     pub fn parse(text: &str) -> Result<Dialogue, BadDialogue> {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        let mut dialogue = Dialogue { lines, only: None, config: None, scene: Vec::new(), acts: Vec::new() };
+        let mut dialogue = Dialogue { lines, only: None, process: None, config: None, scene: Vec::new(), acts: Vec::new() };
         let heads: Vec<usize> =
             (0..dialogue.lines.len()).filter(|&at| dialogue.line(at).starts_with('[')).collect();
         let first = heads.first().copied().unwrap_or(dialogue.lines.len());
@@ -148,6 +150,8 @@ impl Dialogue {
             let line = dialogue.line(at);
             if let Some(name) = line.strip_prefix("# only:") {
                 dialogue.only = name.split_whitespace().next().map(str::to_owned);
+            } else if let Some(why) = line.strip_prefix("# process:") {
+                dialogue.process = Some(why.trim().to_owned());
             } else if !line.is_empty() && !line.starts_with('#') {
                 return bad(at, "text before the first section");
             }

@@ -355,6 +355,12 @@ impl Server {
         Ok(server)
     }
 
+    /// Listens nowhere: for a server in this process.
+    #[must_use]
+    pub fn quiet() -> Server {
+        Server { shared: Arc::default() }
+    }
+
     fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -370,12 +376,17 @@ impl Server {
         self.shared().asked.clone()
     }
 
+    /// The answer to one question, which is remembered.
+    #[must_use]
+    pub fn ask(&self, name: &str, kind: Kind) -> Answer {
+        let mut shared = self.shared();
+        shared.asked.push(Asked { name: plain(name), kind, at: Instant::now() });
+        shared.zone.answer(name, kind)
+    }
+
     fn answer(&self, packet: &[u8]) -> Option<(wire::Query, Answer)> {
         let query = wire::Query::parse(packet)?;
-        let mut shared = self.shared();
-        let name = plain(&query.name);
-        shared.asked.push(Asked { name, kind: query.kind, at: Instant::now() });
-        let answer = shared.zone.answer(&query.name, query.kind);
+        let answer = self.ask(&query.name, query.kind);
         Some((query, answer))
     }
 

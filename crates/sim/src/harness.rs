@@ -60,34 +60,86 @@ pub fn work(arguments: &[String]) -> std::io::Result<()> {
     let update = arguments.iter().any(|word| word == "update");
     let dns = dns::Server::start(std::net::SocketAddr::from(([127, 0, 0, 1], 53)))?;
     let root = root();
-    let stage = Stage { dns, choice, update, root: &root };
+    let stage = Stage { dns: Some(dns), choice, update, root: &root };
     let mut out = std::io::stdout();
     for path in std::io::stdin().lines() {
         let path = path?;
-        let started = std::time::Instant::now();
-        let (word, details) = match stage.run(Path::new(&path)) {
-            Outcome::Passed => ("pass", Vec::new()),
-            Outcome::Updated => ("update", Vec::new()),
-            Outcome::Skipped(why) => ("skip", vec![why]),
-            Outcome::Failed(faults) => ("fail", faults),
-        };
-        let mut text = format!("{word} {path} {} ms\n", started.elapsed().as_millis());
-        for line in details.iter().flat_map(|detail| detail.lines()) {
-            text.push_str("  ");
-            text.push_str(line);
-            text.push('\n');
-        }
-        text.push_str(".\n");
+        let text = report(&stage, Path::new(&path)) + "\n.\n";
         out.write_all(text.as_bytes())?;
         out.flush()?;
     }
     Ok(())
 }
 
+/// Plays one dialogue and says how it went: `pass|skip|update|fail PATH TIME` and lines of detail.
+fn report(stage: &Stage<'_>, path: &Path) -> String {
+    let started = std::time::Instant::now();
+    let (word, details) = match stage.run(path) {
+        Outcome::Passed => ("pass", Vec::new()),
+        Outcome::Updated => ("update", Vec::new()),
+        Outcome::Skipped(why) => ("skip", vec![why]),
+        Outcome::Failed(faults) => ("fail", faults),
+    };
+    let mut text = format!("{word} {} {} ms", path.display(), started.elapsed().as_millis());
+    for line in details.iter().flat_map(|detail| detail.lines()) {
+        text.push_str("\n  ");
+        text.push_str(line);
+    }
+    text
+}
+
+impl Tally {
+    fn count(&mut self, report: String) {
+        match report.split(' ').next() {
+            Some("pass") => self.passed += 1,
+            Some("update") => self.updated += 1,
+            Some("skip") => self.skipped.push(report),
+            _ => self.failed.push(report),
+        }
+    }
+
+    /// The reasons for which dialogues were passed over, with their numbers.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<(String, usize)> {
+        let mut counts = std::collections::BTreeMap::new();
+        for skipped in &self.skipped {
+            let reason = skipped.lines().nth(1).unwrap_or("").trim();
+            *counts.entry(reason.to_owned()).or_insert(0) += 1;
+        }
+        counts.into_iter().collect()
+    }
+}
+
+/// Plays `files` in this process, on `jobs` threads.
+fn run_here(files: &[PathBuf], update: bool, jobs: usize, told: fn(&str)) -> Tally {
+    let left = Mutex::new(files.iter());
+    let tally = Mutex::new(Tally::default());
+    let root = root();
+    let stage = Stage { dns: None, choice: Choice::InProcess, update, root: &root };
+    let play = || {
+        loop {
+            let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(path) = next else { break };
+            let report = report(&stage, path);
+            told(&report);
+            tally.lock().unwrap_or_else(PoisonError::into_inner).count(report);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(files.len()) {
+            scope.spawn(play);
+        }
+    });
+    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs `files` against `choice` with `jobs` workers; `told` hears of each as it ends.
 pub fn run(files: &[PathBuf], choice: Choice, update: bool, told: fn(&str)) -> std::io::Result<Tally> {
     let jobs = std::env::var("DIALOGUE_JOBS").ok().and_then(|text| text.parse().ok());
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, |n| n.get() * 2));
+    if choice == Choice::InProcess {
+        return Ok(run_here(files, update, jobs, told));
+    }
     let program = std::env::current_exe()?;
     let left = Mutex::new(files.iter());
     let tally = Mutex::new(Tally::default());
@@ -122,7 +174,7 @@ fn feed(
         let Some(path) = next else { break };
         writeln!(input, "{}", path.display())?;
         let head = output.next().ok_or_else(broken)??;
-        let mut report = head.clone();
+        let mut report = head;
         loop {
             let line = output.next().ok_or_else(broken)??;
             if line == "." {
@@ -132,13 +184,7 @@ fn feed(
             report.push_str(&line);
         }
         told(&report);
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        match head.split(' ').next() {
-            Some("pass") => tally.passed += 1,
-            Some("update") => tally.updated += 1,
-            Some("skip") => tally.skipped.push(report),
-            _ => tally.failed.push(report),
-        }
+        tally.lock().unwrap_or_else(PoisonError::into_inner).count(report);
     }
     drop(input);
     child.wait().map(drop)

@@ -1,6 +1,6 @@
 //! What stands on the disk before a dialogue begins: /etc/postfix, an empty queue, empty mailboxes.
 //!
-//! Runs inside a world only. The dialogue's main.cf comes first (its line numbers count), then the
+//! In a world, or below a folder of its own. The dialogue's main.cf comes first (its line numbers count), then the
 //! example's and the runner's own lines, as far as nobody has said otherwise.
 
 use std::fs;
@@ -9,16 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::dialogue::{Dialogue, Scene};
+use crate::place::Place;
 use crate::world;
 
 /// Where the configuration stands in a world.
 pub const CONFIG: &str = "/etc/postfix";
-/// Where the queue stands.
-pub const QUEUE: &str = "/var/spool/postfix";
-/// Where Komainu keeps its state.
-pub const STATE: &str = "/var/lib/komainu";
-/// Where the server logs.
-pub const LOG: &str = "/var/log/mail.log";
+/// What main.cf says as well where the machine hasn't the addresses that dialogues are served at.
+const OUTSIDE_A_WORLD: &str = "proxy_interfaces = 198.51.100.25, [2001:db8::25]\n";
 
 const MAIN: &str = "\
 compatibility_level = 3.6
@@ -130,10 +127,11 @@ fn empty(folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder)
 }
 
-/// Lays out everything for `dialogue`; `root` is the folder that holds `examples/`.
-pub fn lay_out(dialogue: &Dialogue, root: &Path) -> std::io::Result<()> {
-    let config = Path::new(CONFIG);
-    for entry in fs::read_dir(config)?.flatten() {
+/// Lays out the configuration of `dialogue`; `root` is the folder that holds `examples/`.
+pub fn lay_out(dialogue: &Dialogue, root: &Path, place: &Place) -> std::io::Result<()> {
+    let config = place.config();
+    fs::create_dir_all(&config)?;
+    for entry in fs::read_dir(&config)?.flatten() {
         let name = entry.file_name();
         let kept = ["dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "postfix-files.d"];
         if kept.iter().any(|kept| name == *kept) {
@@ -149,7 +147,7 @@ pub fn lay_out(dialogue: &Dialogue, root: &Path) -> std::io::Result<()> {
             match entry.file_name().to_str() {
                 Some("main.cf") => main = content,
                 Some("master.cf") => master = content,
-                Some(name) if !name.ends_with(".md") => write(&config.join(name), &content)?,
+                Some(name) if !name.ends_with(".md") => write(&config.join(name), &place.inside(&content))?,
                 _ => {}
             }
         }
@@ -160,7 +158,7 @@ pub fn lay_out(dialogue: &Dialogue, root: &Path) -> std::io::Result<()> {
             Scene::Master(lines) => master = merged(&text(lines), &master, service),
             Scene::Table { name, mode, lines } => {
                 let path = config.join(name);
-                write(&path, &text(lines))?;
+                write(&path, &place.inside(&text(lines)))?;
                 if let Some(mode) = mode {
                     fs::set_permissions(&path, fs::Permissions::from_mode(*mode))?;
                 }
@@ -168,17 +166,41 @@ pub fn lay_out(dialogue: &Dialogue, root: &Path) -> std::io::Result<()> {
             Scene::Dns(_) | Scene::Policy { .. } => {}
         }
     }
-    write(&config.join("main.cf"), &merged(&main, MAIN, parameter))?;
-    write(&config.join("master.cf"), &merged(&master, MASTER, service))?;
-    folders()
+    let mut main = merged(&main, MAIN, parameter);
+    if !place.is_world() {
+        main = merged(&main, OUTSIDE_A_WORLD, parameter);
+    }
+    write(&config.join("main.cf"), &place.inside(&main))?;
+    write(&config.join("master.cf"), &place.inside(&merged(&master, MASTER, service)))
 }
 
-fn folders() -> std::io::Result<()> {
+/// Makes an empty queue, empty mailboxes, no log.
+pub fn folders(place: &Place) -> std::io::Result<()> {
+    if place.is_world() { world_folders() } else { own_folders(place) }
+}
+
+/// What a server in this process needs: everything is its own, nothing has an owner.
+fn own_folders(place: &Place) -> std::io::Result<()> {
+    for folder in ["/etc", "/var/log", "/var/mail", "/var/spool/postfix/private", "/var/lib/komainu"] {
+        fs::create_dir_all(place.path(folder))?;
+    }
+    let mut passwd = fs::read_to_string("/etc/passwd")?;
+    for (user, uid) in world::USERS {
+        let home = place.path("/var/home").join(user);
+        fs::create_dir_all(&home)?;
+        passwd.push_str(&format!("{user}:x:{uid}:{uid}::{}:/bin/sh\n", home.display()));
+    }
+    fs::write(place.path("/etc/passwd"), passwd)?;
+    fs::copy("/etc/group", place.path("/etc/group")).map(drop)
+}
+
+fn world_folders() -> std::io::Result<()> {
+    let place = Place::world();
     let owner = account("/etc/passwd", "postfix");
     let group = account("/etc/group", "postdrop");
-    let queue = Path::new(QUEUE);
-    empty(queue)?;
-    let _ = fs::remove_file(LOG);
+    let queue = place.queue();
+    empty(&queue)?;
+    let _ = fs::remove_file(place.log());
     for name in [
         "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved",
         "trace", "public", "maildrop", "pid",
@@ -198,7 +220,7 @@ fn folders() -> std::io::Result<()> {
     let state = Path::new("/var/lib/postfix");
     empty(state)?;
     chown(state, owner, None)?;
-    let _ = fs::remove_dir_all(STATE);
+    let _ = fs::remove_dir_all(place.state());
     empty(Path::new("/var/mail"))?;
     chown("/var/mail", Some(5000), Some(5000))?;
     for (user, uid) in world::USERS {
@@ -249,8 +271,8 @@ pub fn backdate_indexes() -> std::io::Result<()> {
 
 /// A delivered message whose `Delivered-To:` is `recipient`.
 #[must_use]
-pub fn delivered(recipient: &str) -> Option<String> {
-    let mut folders = vec![PathBuf::from("/var/home"), PathBuf::from("/var/mail")];
+pub fn delivered(recipient: &str, place: &Place) -> Option<String> {
+    let mut folders = vec![place.path("/var/home"), place.path("/var/mail")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).ok()?.flatten() {
             let path = entry.path();

@@ -5,7 +5,7 @@
 //! parentheses misbehave: `(close)` hangs up, `(garbage)` answers nonsense, `(silence)` says nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -31,6 +31,7 @@ struct Shared {
 /// A running policy server; stops when dropped.
 pub struct PolicyServer {
     shared: Arc<Shared>,
+    address: Option<SocketAddr>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -43,6 +44,7 @@ impl PolicyServer {
         let rules =
             lines.iter().filter(|line| !line.trim().is_empty()).map(|line| parse_rule(line)).collect();
         let shared = Arc::new(Shared { rules, seen: Mutex::default(), stop: AtomicBool::new(false) });
+        let mut address = None;
         let accept: Box<dyn Fn() -> std::io::Result<Box<dyn Peer>> + Send> = if endpoint.contains('/') {
             let _ = std::fs::remove_file(endpoint);
             let listener = UnixListener::bind(endpoint)?;
@@ -55,6 +57,7 @@ impl PolicyServer {
             })
         } else {
             let listener = TcpListener::bind(endpoint)?;
+            address = Some(listener.local_addr()?);
             listener.set_nonblocking(true)?;
             Box::new(move || {
                 let (stream, _) = listener.accept()?;
@@ -75,7 +78,13 @@ impl PolicyServer {
                 }
             }
         });
-        Ok(PolicyServer { shared, thread: Some(thread) })
+        Ok(PolicyServer { shared, address, thread: Some(thread) })
+    }
+
+    /// Where it listens, if by TCP.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// What was asked so far, in order.

@@ -1,4 +1,4 @@
-//! Runs one dialogue inside a world and says what differed, or writes down what the server said.
+//! Runs one dialogue and says what differed, or writes down what the server said.
 //!
 //! Order of work: lay out, start, play the acts, judge log, mail and questions, stop.
 
@@ -13,6 +13,7 @@ use crate::dialogue::{Act, Dialogue, Scene};
 use crate::dns::{self, Kind, Zone};
 use crate::layout;
 use crate::pattern;
+use crate::place::Place;
 use crate::policyd::PolicyServer;
 
 /// How a dialogue ended.
@@ -36,8 +37,8 @@ const GRACE: Duration = Duration::from_millis(250);
 
 /// What runs dialogues, one after another, in one world.
 pub struct Stage<'a> {
-    /// The world's name server.
-    pub dns: dns::Server,
+    /// The world's name server; outside a world, each dialogue has its own.
+    pub dns: Option<dns::Server>,
     /// Who is judged.
     pub choice: Choice,
     /// Whether expectations are written anew.
@@ -50,6 +51,8 @@ pub struct Stage<'a> {
 struct Run<'a> {
     stage: &'a Stage<'a>,
     dialogue: &'a Dialogue,
+    place: Place,
+    dns: dns::Server,
     server: Running,
     policies: BTreeMap<String, PolicyServer>,
     faults: Vec<String>,
@@ -72,15 +75,26 @@ impl Stage<'_> {
     fn try_run(&self, path: &Path) -> Result<Outcome, String> {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         let dialogue = Dialogue::parse(&text).map_err(|error| error.to_string())?;
-        if let Some(only) = dialogue.only.as_deref().filter(|&only| only != self.choice.name()) {
+        let side = self.choice.side();
+        if let Some(only) = dialogue.only.as_deref().filter(|&only| only != side) {
             return Ok(Outcome::Skipped(format!("only for {only}")));
         }
-        layout::lay_out(&dialogue, self.root).map_err(|error| format!("cannot lay out: {error}"))?;
-        let policies = self.scene(&dialogue)?;
-        let server = Running::start(self.choice)?;
+        if let Some(why) = dialogue.process.as_ref().filter(|_| self.choice == Choice::InProcess) {
+            return Ok(Outcome::Skipped(format!("needs a process: {why}")));
+        }
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let mut place = match self.choice {
+            Choice::InProcess => Place::below(folder.path().to_path_buf()),
+            Choice::Komainu | Choice::Postfix => Place::world(),
+        };
+        let dns = self.dns.clone().unwrap_or_else(dns::Server::quiet);
+        let policies = self.scene(&dialogue, &mut place, &dns)?;
+        let server = Running::start(self.choice, &place, &dns)?;
         let mut run = Run {
             stage: self,
             dialogue: &dialogue,
+            place,
+            dns,
             server,
             policies,
             faults: Vec::new(),
@@ -98,7 +112,7 @@ impl Stage<'_> {
                 run.faults.push(said);
             }
             if std::env::var_os("DIALOGUE_LOG").is_some() {
-                run.faults.push(backend::raw_log());
+                run.faults.push(backend::raw_log(&run.place));
             }
             return Ok(Outcome::Failed(run.faults));
         }
@@ -110,32 +124,47 @@ impl Stage<'_> {
         Ok(Outcome::Updated)
     }
 
-    fn scene(&self, dialogue: &Dialogue) -> Result<BTreeMap<String, PolicyServer>, String> {
+    /// Lays everything out but the server.
+    fn scene(
+        &self,
+        dialogue: &Dialogue,
+        place: &mut Place,
+        dns: &dns::Server,
+    ) -> Result<BTreeMap<String, PolicyServer>, String> {
+        layout::folders(place).map_err(|error| format!("cannot make folders: {error}"))?;
         let mut policies = BTreeMap::new();
         let mut names: Vec<&str> = Vec::new();
         for scene in &dialogue.scene {
             match scene {
                 Scene::Dns(lines) => names.extend(lines.iter().map(String::as_str)),
                 Scene::Policy { endpoint, lines } => {
-                    let place = if endpoint.contains('/') {
-                        format!("{}/{endpoint}", layout::QUEUE)
-                    } else {
+                    let at = if endpoint.contains('/') {
+                        place.queue().join(endpoint).display().to_string()
+                    } else if place.is_world() {
                         endpoint.clone()
+                    } else {
+                        "127.0.0.1:0".to_owned()
                     };
-                    let server = PolicyServer::start(&place, lines)
+                    let server = PolicyServer::start(&at, lines)
                         .map_err(|error| format!("policy {endpoint}: {error}"))?;
+                    if let Some(address) = server.address() {
+                        place.call(endpoint, &address.to_string());
+                    }
                     policies.insert(endpoint.clone(), server);
                 }
                 Scene::Table { .. } | Scene::Main(_) | Scene::Master(_) => {}
             }
         }
-        let files = std::fs::read_dir(layout::CONFIG).map_err(|error| error.to_string())?;
-        for file in files.flatten() {
-            Running::index(self.choice, &file.file_name().to_string_lossy())?;
+        layout::lay_out(dialogue, self.root, place).map_err(|error| format!("cannot lay out: {error}"))?;
+        if self.choice == Choice::Postfix {
+            let files = std::fs::read_dir(layout::CONFIG).map_err(|error| error.to_string())?;
+            for file in files.flatten() {
+                backend::index(self.choice, &file.file_name().to_string_lossy())?;
+            }
+            // An index that a `[save]` writes within the same second must look newer.
+            layout::backdate_indexes().map_err(|error| error.to_string())?;
         }
-        // An index that a `[save]` writes within the same second must look newer.
-        layout::backdate_indexes().map_err(|error| error.to_string())?;
-        self.dns.load(Zone::parse(names).map_err(|error| error.to_string())?);
+        dns.load(Zone::parse(names).map_err(|error| error.to_string())?);
         Ok(policies)
     }
 }
@@ -144,8 +173,8 @@ impl Run<'_> {
     fn act(&mut self, act: &Act) -> Result<(), String> {
         match act {
             Act::Smtp(session) => {
-                let audience = Audience { backend: self.stage.choice.name(), update: self.stage.update };
-                let played = client::play(self.dialogue, session, audience);
+                let audience = Audience { backend: self.stage.choice.side(), update: self.stage.update };
+                let played = client::play(self.dialogue, session, self.server.connect(session), audience);
                 self.faults.extend(played.faults);
                 self.changes.extend(played.changes);
                 self.queue_ids.extend(played.queue_ids);
@@ -153,11 +182,9 @@ impl Run<'_> {
                 self.await_farewell();
             }
             Act::Save { name, lines } => {
-                let path = Path::new(layout::CONFIG).join(name);
-                std::fs::write(&path, layout::text(lines)).map_err(|error| error.to_string())?;
-                Running::index(self.stage.choice, name)?;
-                // Komainu waits for a quiet moment before it takes a saved file for whole.
-                std::thread::sleep(Duration::from_millis(1200));
+                let text = self.place.inside(&layout::text(lines));
+                std::fs::write(self.place.config().join(name), text).map_err(|error| error.to_string())?;
+                self.server.saved(name, &self.place)?;
             }
             Act::Reload(lines) => self.reload(lines)?,
             Act::Log { programs, range } => self.log(programs, range),
@@ -171,17 +198,17 @@ impl Run<'_> {
     /// Waits until the session's last line is logged, so that the next client's lines come behind it.
     fn await_farewell(&self) {
         let until = Instant::now() + Duration::from_secs(1);
-        let ended = || backend::log().iter().filter(|line| line.text.starts_with("disconnect from")).count();
+        let ended = || backend::log(&self.place).iter().filter(|line| line.text.starts_with("disconnect from")).count();
         while ended() < self.sessions && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(3));
         }
     }
 
-    fn reload(&self, lines: &[String]) -> Result<(), String> {
-        let main = Path::new(layout::CONFIG).join("main.cf");
+    fn reload(&mut self, lines: &[String]) -> Result<(), String> {
+        let main = self.place.config().join("main.cf");
         let before = std::fs::read_to_string(&main).map_err(|error| error.to_string())?;
-        layout::write(&main, &layout::override_main(&layout::text(lines), &before))
-            .map_err(|e| e.to_string())?;
+        let text = layout::override_main(&self.place.inside(&layout::text(lines)), &before);
+        layout::write(&main, &text).map_err(|e| e.to_string())?;
         self.server.reload()
     }
 
@@ -217,7 +244,7 @@ impl Run<'_> {
             .iter()
             .filter_map(|line| match line.strip_prefix('<') {
                 Some(rest) => {
-                    rest.strip_prefix(self.stage.choice.name())?.strip_prefix(' ').map(str::to_owned)
+                    rest.strip_prefix(self.stage.choice.side())?.strip_prefix(' ').map(str::to_owned)
                 }
                 None => Some(line.clone()),
             })
@@ -227,7 +254,7 @@ impl Run<'_> {
         let mut all;
         let mut quiet_since = None;
         loop {
-            all = backend::log();
+            all = backend::log(&self.place);
             let fresh = all.iter().skip(self.log_seen);
             actual = fresh.filter(|line| wanted(programs, line)).cloned().collect::<Vec<_>>();
             if same_log(&expected, &actual) {
@@ -251,10 +278,10 @@ impl Run<'_> {
 
     fn mail(&mut self, recipient: &str, range: Option<&Range<usize>>) {
         let until = Instant::now() + SETTLE;
-        let mut found = layout::delivered(recipient);
-        while found.is_none() && Instant::now() < until && (range.is_some() || !self.quiet(&backend::log())) {
+        let mut found = layout::delivered(recipient, &self.place);
+        while found.is_none() && Instant::now() < until && (range.is_some() || !self.quiet(&backend::log(&self.place))) {
             std::thread::sleep(Duration::from_millis(10));
-            found = layout::delivered(recipient);
+            found = layout::delivered(recipient, &self.place);
         }
         match (range, found) {
             (None, None) => {}
@@ -289,13 +316,13 @@ impl Run<'_> {
             && expected.iter().zip(&actual).all(|(e, a)| pattern::matches(e, a));
         if !same {
             let ids: Vec<String> =
-                backend::log().iter().filter_map(|l| l.queue_id().map(str::to_owned)).collect();
+                backend::log(&self.place).iter().filter_map(|l| l.queue_id().map(str::to_owned)).collect();
             self.differs(range, actual.iter().map(|line| pattern::normalise(line, &ids)).collect());
         }
     }
 
     fn asked(&mut self, lines: &[String]) {
-        let asked = self.stage.dns.asked();
+        let asked = self.dns.asked();
         let times = |question: &str| -> Vec<Instant> {
             let (name, kind) = question.trim().split_once(' ').unwrap_or((question, "A"));
             let kind = Kind::parse(kind).unwrap_or(Kind::A);

@@ -1,4 +1,4 @@
-//! Plays dialogue files by hand: `dialogue [postfix|komainu] [--update] FILE…`.
+//! Plays dialogue files by hand: `dialogue [in-process|komainu|postfix] [--update] FILE…`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
