@@ -79,7 +79,7 @@ impl RewriteClients {
     fn read(p: &Parameters) -> RewriteClients {
         let words = p.list("local_header_rewrite_clients");
         let has = |name: &str| words.iter().any(|word| word.value == name);
-        let ours = || super::host().addresses.into_iter().map(|interface| interface.address).collect();
+        let ours = || p.host().addresses.iter().map(|interface| interface.address).collect();
         RewriteClients {
             interfaces: if has("permit_inet_interfaces") { ours() } else { Vec::new() },
             networks: has("permit_mynetworks"),
@@ -149,7 +149,7 @@ impl Listener {
         let addresses = match addresses(&service.name.value, &parameters, sources) {
             Ok(addresses) => addresses,
             Err(message) => {
-                found.push(Diagnostic::error(210, service.name.place.clone(), message));
+                found.push(Diagnostic::error(215, service.name.place.clone(), message));
                 return (None, found);
             }
         };

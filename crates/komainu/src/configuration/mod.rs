@@ -51,12 +51,18 @@ impl Configuration {
     /// Loads what stands in `directory`.
     #[must_use]
     pub fn load(directory: &Path, compat: Compat, sources: &dyn Sources) -> (Configuration, Vec<Diagnostic>) {
+        Configuration::load_for(&host(), directory, compat, sources)
+    }
+
+    /// Loads what stands in `directory` as it would be on the machine `host`.
+    #[must_use]
+    pub fn load_for(host: &Host, directory: &Path, compat: Compat, sources: &dyn Sources) -> (Configuration, Vec<Diagnostic>) {
         let recorder = Recorder::new(sources);
         let mut found = Vec::new();
         let main = read_source(&recorder, &directory.join("main.cf"), &mut found);
         let master = read_source(&recorder, &directory.join("master.cf"), &mut found);
         let texts = Texts { main, master };
-        let (configuration, diagnostics) = compile(Some(directory), &texts, compat, &recorder);
+        let (configuration, diagnostics) = compile((Some(directory), host), &texts, compat, &recorder);
         found.extend(diagnostics);
         (configuration, found)
     }
@@ -66,7 +72,7 @@ impl Configuration {
     pub fn built_in(built_in: &BuiltIn, compat: Compat, sources: &dyn Sources) -> (Configuration, Vec<Diagnostic>) {
         let file = |name: &str, text: String| Arc::new(SourceFile { path: PathBuf::from(format!("(built in)/{name}")), text });
         let texts = Texts { main: file("main.cf", built_in.main_cf()), master: file("master.cf", built_in.master_cf()) };
-        compile(None, &texts, compat, &Recorder::new(sources))
+        compile((None, &host()), &texts, compat, &Recorder::new(sources))
     }
 
     /// Every file that was read or will be, for the helper's grants and for watching.
@@ -111,7 +117,7 @@ fn read_source(sources: &dyn Sources, path: &Path, found: &mut Vec<Diagnostic>) 
 }
 
 fn compile(
-    directory: Option<&Path>,
+    (directory, host): (Option<&Path>, &Host),
     texts: &Texts,
     compat: Compat,
     sources: &Recorder<'_>,
@@ -119,14 +125,13 @@ fn compile(
     let (mut main, mut found) = MainCf::parse(&texts.main);
     let (master, more) = MasterCf::parse(&texts.master);
     found.extend(more);
-    let host = host();
     if let Some(directory) = directory {
-        main.set("config_directory", &directory.display().to_string());
+        main.set("config_directory", directory.display().to_string());
     }
-    let (mut parameters, mut more) = Parameters::new(&main, &host, compat);
+    let (mut parameters, mut more) = Parameters::new(&main, host, compat);
     if let Some(origin) = origin_from_file(&parameters, sources) {
         main.set("myorigin", &origin);
-        (parameters, more) = Parameters::new(&main, &host, compat);
+        (parameters, more) = Parameters::new(&main, host, compat);
     }
     found.extend(more);
     found.extend(config::check_names(&main, &master));
