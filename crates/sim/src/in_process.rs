@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::{Compat, Host, Interface};
 use komainu::configuration::{Configuration, has_errors, read_direct};
 use komainu::facts::dns::reverse_name;
 use komainu::facts::{AnswerFuture, Names};
@@ -54,8 +55,15 @@ impl Sources for Files<'_> {
     }
 }
 
+/// The machine that a world is.
+fn machine() -> Host {
+    let addresses = [("127.0.0.1", 8), ("::1", 128), ("198.51.100.25", 24), ("2001:db8::25", 64)];
+    let interface = |(text, prefix): (&str, u8)| Some(Interface { address: text.parse().ok()?, prefix });
+    Host { hostname: "mx.example.com".to_owned(), addresses: addresses.into_iter().filter_map(interface).collect() }
+}
+
 fn load(place: &Place) -> Result<Configuration, String> {
-    let (configuration, found) = Configuration::load(&place.config(), config::Compat::V3_7, &Files(place));
+    let (configuration, found) = Configuration::load_for(&machine(), &place.config(), Compat::V3_7, &Files(place));
     if has_errors(&found) {
         let said: Vec<String> = found.iter().map(ToString::to_string).collect();
         return Err(said.join("\n"));

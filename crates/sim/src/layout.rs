@@ -14,8 +14,8 @@ use crate::world;
 
 /// Where the configuration stands in a world.
 pub const CONFIG: &str = "/etc/postfix";
-/// What main.cf says as well where the machine hasn't the addresses that dialogues are served at.
-const OUTSIDE_A_WORLD: &str = "proxy_interfaces = 198.51.100.25, [2001:db8::25]\n";
+/// What main.cf says as well where the usual folder isn't the one.
+const OUTSIDE_A_WORLD: &str = "queue_directory = /var/spool/postfix\n";
 
 const MAIN: &str = "\
 compatibility_level = 3.6
