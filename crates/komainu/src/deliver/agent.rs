@@ -90,13 +90,13 @@ impl Agents {
                 return Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), text));
             }
         };
-        match target.and_then(|target| self.into_maildir((number, entry), recipient, (&target, targets))) {
+        match target.and_then(|target| self.put_into_maildir((number, entry), recipient, (&target, targets))) {
             Ok(()) => Delivered::sent(relay, "delivered to maildir"),
             Err(reason) => Delivered::not(relay, reason),
         }
     }
 
-    fn into_maildir(&self, (number, entry): (u64, &Entry), recipient: &Recipient, (target, targets): (&Maildir, &Targets)) -> Result<(), Reason> {
+    fn put_into_maildir(&self, (number, entry): (u64, &Entry), recipient: &Recipient, (target, targets): (&Maildir, &Targets)) -> Result<(), Reason> {
         let head = head(&entry.sender, recipient, targets);
         if target.limit > 0 && entry.size > target.limit {
             return Err(Reason::new(Dsn::new(5, 2, 2), "message is larger than the mailbox limit"));
