@@ -1,7 +1,7 @@
 //! Komainu's own sessions in this process: no socket, no namespace, no root.
 //!
 //! The same assembly that `komainu serve` uses, over memory: the client's stream is one end of a pipe, names come
-//! from the dialogue's zone, the spool is on the simulated disk. What isn't here: ports, signals, the file
+//! from the dialogue's zone. What isn't here: ports, signals, the file
 //! watch, the privileged helper.
 
 use std::io::{Error, ErrorKind};
@@ -17,7 +17,7 @@ use komainu::facts::{AnswerFuture, Names};
 use komainu::log::{Destination, Format, Log};
 use komainu::serve::{Assembly, Ground};
 use policy::{Answer, Question, Record, RecordKind};
-use store::simdisk::SimDisk;
+use store::RealDisk;
 use tables::{SourceError, Sources};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -29,8 +29,6 @@ use crate::place::Place;
 
 /// What a pipe holds before the writer waits, about as much as a kernel's socket.
 const PIPE_BYTES: usize = 1 << 20;
-/// The simulated disk's size.
-const DISK_BYTES: u64 = 1 << 34;
 /// How long an answer that doesn't come is waited for.
 const DNS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the server may take to read what is sent.
@@ -79,9 +77,10 @@ impl InProcess {
         let log = Log::start(&Destination::File(place.log()), Format::Postfix, &host);
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let (log, runtime) = (log.map_err(|e| e.to_string())?, runtime.map_err(|e| e.to_string())?);
+        let disk = RealDisk::new(&place.state().join("queue")).map_err(|e| e.to_string())?;
         let ground = Ground {
             names: Arc::new(ZoneNames(names)),
-            disk: Arc::new(SimDisk::new(1, DISK_BYTES)),
+            disk: Arc::new(disk),
             state: place.state(),
             passwd: place.path("/etc/passwd"),
             helper: None,

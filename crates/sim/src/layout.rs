@@ -181,7 +181,7 @@ pub fn folders(place: &Place) -> std::io::Result<()> {
 
 /// What a server in this process needs: everything is its own, nothing has an owner.
 fn own_folders(place: &Place) -> std::io::Result<()> {
-    for folder in ["/etc", "/var/log", "/var/mail", "/var/spool/postfix/private", "/var/lib/komainu"] {
+    for folder in ["/etc", "/var/log", "/var/mail", "/var/spool/postfix/private", "/var/lib/komainu/queue"] {
         fs::create_dir_all(place.path(folder))?;
     }
     let mut passwd = fs::read_to_string("/etc/passwd")?;
