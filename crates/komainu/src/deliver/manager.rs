@@ -9,7 +9,8 @@ use crate::clock;
 use crate::live::Live;
 use crate::log::Log;
 use events::delivery::{Delay, Delays, Delivery, Status};
-use events::queue::{Expired, Queued, Removed};
+use events::daemon::Message as Warning;
+use events::queue::{Queued, Removed};
 use mail::{QueueId, Wall};
 use policy::address::AddressClasses;
 use queue::{Action, Attempt, Entry, Event, Note, Outcome, Reason, Route, Scheduler, Settings};
@@ -174,7 +175,14 @@ impl Manager {
                 self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred: false });
             }
             Message::Loaded { number, entry: Some(entry) } => self.loaded(now, number, entry),
-            Message::Loaded { number, entry: None } => self.scheduler.handle(now, Event::Unreadable { number }),
+            Message::Loaded { number, entry: None } => {
+                let text = format!("message {number:X} in the spool cannot be read; it is left where it is");
+                self.log.write(&self.program("qmgr"), Warning::warning(text));
+                for damage in self.agents.spool.take_damage() {
+                    self.log.write(&self.program("qmgr"), Warning::warning(damage));
+                }
+                self.scheduler.handle(now, Event::Unreadable { number });
+            }
             Message::Removed { id } => {
                 self.under_way = self.under_way.saturating_sub(1);
                 self.log.write(&self.program("qmgr"), Removed { id: id.as_str().into() });
@@ -241,9 +249,9 @@ impl Manager {
                 });
             }
             Action::Expired { id, sender } => {
-                let from = sender.to_external();
-                let line = Expired { id: id.as_str().into(), from: from.into(), status: EXPIRED.into() };
-                self.log.write(&self.program("qmgr"), line);
+                // Not Postfix's "returned to sender": there are no bounces yet, and a log must not claim one.
+                let text = format!("{id}: from=<{}>, too old to be tried again; kept in the queue", sender.to_external());
+                self.log.write(&self.program("qmgr"), Warning::warning(text));
             }
         }
     }
@@ -317,10 +325,6 @@ impl Manager {
         });
     }
 }
-
-/// What qmgr says of a message that was in the queue for too long. Nothing is returned before there are
-/// bounces; the message is kept.
-const EXPIRED: &str = "expired";
 
 /// One attempt on its thread.
 struct Work {
