@@ -9,7 +9,7 @@ use super::{Assembly, Generation, ServeError, watch};
 use crate::configuration::{HelperSources, has_errors};
 use crate::privileged::{Helper, Request};
 use crate::session::Service;
-use config::{Parameters, Severity};
+use config::{Diagnostic, Parameters};
 use events::daemon::Message;
 use events::own::{Matter, Own};
 use std::collections::BTreeMap;
@@ -42,6 +42,12 @@ pub(super) struct House {
 /// Reads with the server's own rights and, where that isn't enough, by the helper.
 pub(super) fn sources(helper: &Option<Helper>) -> HelperSources {
     HelperSources { helper: helper.clone() }
+}
+
+/// Whether `diagnostic` says that the table made of `path` stays as it was.
+fn is_kept(diagnostic: &Diagnostic, path: &str) -> bool {
+    use tables::source::notice::{HELD_BACK, KEPT_LAST_GOOD};
+    [HELD_BACK, KEPT_LAST_GOOD].contains(&diagnostic.code.0) && diagnostic.message.contains(path)
 }
 
 impl House {
@@ -182,9 +188,8 @@ impl House {
         let found = tokio::task::spawn_blocking(move || live.recompile(&paths, &sources)).await.unwrap_or_default();
         self.assembly.say_all(&found);
         for path in changed {
-            let kept = found.iter().any(|d| d.severity == Severity::Error && d.place.path() == Some(&path));
-            if !kept {
-                let subject = path.display().to_string();
+            let subject = path.display().to_string();
+            if !found.iter().any(|diagnostic| is_kept(diagnostic, &subject)) {
                 self.assembly.shared.log.write(MASTER, Own::new(Matter::TableReloaded, subject, "live"));
             }
         }

@@ -11,7 +11,7 @@ use std::process::Command;
 fn fill(folder: &std::path::Path, but: u64) -> std::path::PathBuf {
     let stat = rustix::fs::statvfs(folder).expect("a file system");
     let free = (stat.f_bavail * stat.f_frsize).saturating_sub(but);
-    let path = folder.join("filler");
+    let path = folder.join(format!("filler-{but}"));
     fs::write(&path, vec![0; usize::try_from(free).expect("small")]).expect("fills");
     path
 }
@@ -19,7 +19,7 @@ fn fill(folder: &std::path::Path, but: u64) -> std::path::PathBuf {
 #[test]
 fn a_full_disk_is_said_and_survived() {
     world::run("disk::a_full_disk_is_said_and_survived", Needs::Root, || {
-        let site = Site::new("");
+        let site = Site::new("minimal_backoff_time = 1s\nqueue_run_delay = 1s\nmaximal_backoff_time = 1s\n");
         let queue = site.path("state/queue");
         fs::create_dir_all(&queue).expect("a folder");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(&queue).status();
@@ -27,7 +27,7 @@ fn a_full_disk_is_said_and_survived() {
         std::os::unix::fs::chown(&queue, Some(KOMAINU), Some(KOMAINU)).expect("owner");
         let mut server = Server::start(&site);
         let mut client = Client::hello(&site.address());
-        let text = |id: &str| format!("Subject: {id}\n\n{}\nend of {id}", "y".repeat(70).repeat(1) + "\n" + &"z".repeat(900));
+        let text = |id: &str| format!("Subject: {id}\n\n{}end of {id}", format!("{}\n", "y".repeat(79)).repeat(500));
         let large = |id: &str| format!("Subject: {id}\n\n{}end of {id}", format!("{}\n", "y".repeat(79)).repeat(5000));
         assert!(client.mail("a@example.org", "box@example.com", &text("first")).expect("talks").starts_with("250"));
         site.delivered_with("end of first");
@@ -38,24 +38,30 @@ fn a_full_disk_is_said_and_survived() {
         // Not told before: refused at the end.
         let reply = client.mail("a@example.org", "box@example.com", &large("second")).expect("talks");
         assert_eq!(reply, "452 4.3.1 Insufficient system storage");
-        drop(filler);
-        // To the brim, many at once, until one is refused: what got a 250 is there all the same.
-        let filler = fill(&queue, 64_000);
+        fs::remove_file(filler).expect("removes");
+        // To the brim, with nothing going out: what got a 250 is there all the same.
+        let mail = site.path("mail");
+        fs::rename(&mail, site.path("mail.away")).expect("renames");
+        fs::write(&mail, "in the way").expect("writes");
+        let filler = fill(&queue, 2 << 20);
         let mut acknowledged = Vec::new();
-        let mut refused = 0;
-        for count in 0..200 {
-            let id = format!("brim-{count}");
+        while acknowledged.len() < 400 {
+            let id = format!("brim-{}", acknowledged.len());
             let reply = client.mail("a@example.org", "box@example.com", &text(&id)).expect("talks");
-            if reply.starts_with("250") {
-                acknowledged.push(id);
-            } else {
+            if !reply.starts_with("250") {
                 assert_eq!(reply, "452 4.3.1 Insufficient system storage");
                 client.say("RSET");
-                refused += 1;
+                break;
             }
+            acknowledged.push(id);
         }
-        println!("to the brim: {} acknowledged, {refused} refused", acknowledged.len());
-        assert!(refused > 0, "it was never full");
+        println!("to the brim: {} acknowledged, then no more", acknowledged.len());
+        assert!(acknowledged.len() < 400, "it was never full");
+        assert!(client.mail("a@example.org", "box@example.com", &text("over")).expect("talks").starts_with("452 4.3.1 "));
+        client.say("RSET");
+        // Delivery goes on while there is no room.
+        fs::remove_file(&mail).expect("removes");
+        fs::rename(site.path("mail.away"), &mail).expect("renames");
         for id in &acknowledged {
             site.delivered_with(&format!("end of {id}\n"));
         }
@@ -69,6 +75,7 @@ fn a_full_disk_is_said_and_survived() {
         assert!(server.stop().success());
         let arrived = site.delivered();
         assert!(!arrived.iter().any(|(_, text)| text.contains("Subject: second")), "a refused message was delivered");
+        assert!(!arrived.iter().any(|(_, text)| text.contains("Subject: over")), "a refused message was delivered");
         assert!(arrived.iter().all(|(_, text)| text.contains("\nend of ")), "a half message");
         // And after a restart nothing more than was said.
         let mut server = Server::start(&site);

@@ -1,11 +1,12 @@
 //! The program under test as a running process.
 
-use crate::site::{Site, until};
+use crate::site::Site;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ pub(crate) const KOMAINU: &str = env!("CARGO_BIN_EXE_komainu");
 
 pub(crate) struct Server {
     child: Child,
-    notices: UnixDatagram,
+    notices: Receiver<String>,
 }
 
 /// `komainu serve` for a site, not started yet.
@@ -42,7 +43,6 @@ impl Server {
         let _ = fs::remove_file(&address);
         let notices = UnixDatagram::bind(&address).expect("binds");
         fs::set_permissions(&address, PermissionsExt::from_mode(0o777)).expect("mode");
-        notices.set_read_timeout(Some(Duration::from_millis(20))).expect("sets");
         let noise = fs::File::create(site.path("log/stderr")).expect("opens");
         let child = command
             .env("NOTIFY_SOCKET", &address)
@@ -50,7 +50,7 @@ impl Server {
             .stderr(noise)
             .spawn()
             .expect("starts");
-        let mut server = Server { child, notices };
+        let mut server = Server { child, notices: listen(notices) };
         if !server.notice("READY=1", Duration::from_secs(20)) {
             let said = fs::read_to_string(site.path("log/stderr")).unwrap_or_default();
             panic!("not ready ({:?}): {said}\n{}", server.child.try_wait(), site.log());
@@ -61,10 +61,8 @@ impl Server {
     /// Whether the server tells its supervisor `text` within `patience`.
     pub(crate) fn notice(&mut self, text: &str, patience: Duration) -> bool {
         let until = Instant::now() + patience;
-        let mut buffer = [0; 4096];
         while Instant::now() < until {
-            if let Ok(length) = self.notices.recv(&mut buffer) {
-                let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if let Ok(said) = self.notices.recv_timeout(Duration::from_millis(20)) {
                 if said.lines().any(|line| line == text) {
                     return true;
                 }
@@ -105,7 +103,14 @@ impl Server {
 
     /// Waits for the end.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        until("the server's end", || self.child.try_wait().expect("waits"))
+        let patience = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < patience {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the server doesn't end; its threads: {}", threads(self.pid()));
     }
 
     /// A line of /proc/PID/status.
@@ -131,11 +136,35 @@ impl Server {
     }
 }
 
+/// Takes notices as they come: a supervisor that doesn't would make its service wait.
+fn listen(socket: UnixDatagram) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length) = socket.recv(&mut buffer) {
+            if sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
 /// A line of a process's status; empty when it is gone.
 pub(crate) fn status(pid: u32, name: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap_or_default().trim().to_owned()
+}
+
+/// What a process's threads are at.
+fn threads(pid: u32) -> String {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let at = |task: fs::DirEntry| {
+        let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default().trim().to_owned();
+        format!("{} in {}, {}", read("comm"), read("wchan"), read("syscall"))
+    };
+    tasks.map(at).collect::<Vec<_>>().join("; ")
 }
 
 impl Drop for Server {
