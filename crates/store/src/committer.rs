@@ -1,18 +1,19 @@
-//! The two threads of a spool: one writes and flushes the log, one flushes large bodies beforehand.
+//! The threads of a spool: one writes and flushes the log, one flushes large bodies beforehand, one makes the
+//! log's next file.
 //!
 //! The committer takes all that waits, has it written with one flush, answers, and looks again: the longer a
 //! flush takes, the more share the next. Updates and removals alone don't start a flush until they have
 //! lingered. Each request is answered exactly once, whatever becomes of the threads.
 
-use crate::compact::Need;
 use crate::disk::{Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::log::{Log, Op};
 use crate::read::{body_path, lock};
+use crate::slots::NewSlot;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -105,11 +106,22 @@ impl Committer {
         };
         let bodies = spawn("spool-bodies", Box::new(move || for_bodies.flush_bodies(disk.as_ref())))?;
         lock(&committer.threads).push(bodies);
-        // The lock is held until the last record is written.
+        // The lock is held until the last record is written, and the last slot made.
+        let held = Arc::new(held);
+        let (to_slots, slots) = mpsc::channel::<NewSlot>();
+        let held_too = Arc::clone(&held);
+        let slots = spawn(
+            "spool-slots",
+            Box::new(move || {
+                slots.into_iter().for_each(NewSlot::make);
+                drop(held_too);
+            }),
+        )?;
+        lock(&committer.threads).push(slots);
         let commits = spawn(
             "spool-commit",
             Box::new(move || {
-                shared.run(log);
+                shared.run(log, &to_slots);
                 drop(held);
             }),
         )?;
@@ -171,20 +183,21 @@ impl Shared {
     }
 
     /// The committer's life.
-    fn run(&self, mut log: Log) {
+    fn run(&self, mut log: Log, to_slots: &mpsc::Sender<NewSlot>) {
         let mut damage = Vec::new();
         while let Some(requests) = self.next(&mut log, &mut damage) {
+            log.take_prepared();
             log.urgent_maintenance(&mut damage);
             let (ops, dones): (Vec<Op>, Vec<Done>) =
                 requests.into_iter().map(|Request { op, done }| (op, done)).unzip();
             let results = log.commit(&ops);
-            let bytes: usize = ops.iter().map(Op::total).sum();
+            if let Some(new_slot) = log.wanted_slot() {
+                let _ = to_slots.send(new_slot); // unsent, it is made when it is needed
+            }
             for (done, result) in dones.into_iter().zip(results) {
                 done.call(result);
             }
-            if log.need() != Need::None {
-                log.maintain(2 * bytes, &mut damage);
-            }
+            log.keep_up(&ops, &mut damage);
         }
     }
 

@@ -6,7 +6,7 @@
 //! is believed to get better: nothing is dropped for that.
 
 use crate::error::SpoolError;
-use crate::log::{Log, Op, OpBody, OpKind};
+use crate::log::{Log, Op, OpBody, OpKind, RESERVE};
 use crate::read::{Contents, Part, body_path, lock};
 use crate::record::{Kind, encode_meta};
 
@@ -56,6 +56,15 @@ impl Log {
         let moved = self.commit(&ops).iter().any(Result::is_ok);
         self.free_oldest();
         moved
+    }
+
+    /// A little housekeeping with each batch, after it was answered: twice as much as was written. Not on a
+    /// full disk, where the spare slots are for removals.
+    pub(crate) fn keep_up(&mut self, written: &[Op], set_aside: &mut Vec<String>) {
+        if self.spares.len() >= RESERVE && self.need() != Need::None {
+            let bytes: usize = written.iter().map(Op::total).sum();
+            self.maintain(2 * bytes, set_aside);
+        }
     }
 
     /// What can't wait: done before anything else is appended.

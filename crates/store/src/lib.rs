@@ -17,6 +17,7 @@ mod record;
 mod recover;
 mod scan;
 pub mod simdisk;
+mod slots;
 pub mod spool;
 
 pub use disk::{Disk, RealDisk};

@@ -10,12 +10,13 @@ use crate::incoming::body_error;
 use crate::index::{Index, Place, Segment};
 use crate::read::{Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, UNIT, round_up};
+use crate::slots::{Ahead, Slot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Spare slots that new messages leave for updates, removals and moves.
-const RESERVE: usize = 2;
+pub(crate) const RESERVE: usize = 2;
 /// Spare slots that are kept; more are deleted.
 const SPARES_MAX: usize = 4;
 /// A batch is closed at this size; a larger record is a batch of its own.
@@ -80,12 +81,6 @@ impl Op {
     }
 }
 
-/// One file of the log.
-pub(crate) struct Slot {
-    pub(crate) name: String,
-    pub(crate) file: Arc<dyn DiskFile>,
-}
-
 /// A segment that is no longer written.
 pub(crate) struct Sealed {
     pub(crate) sequence: u64,
@@ -120,6 +115,7 @@ pub(crate) struct Log {
     pub(crate) freed: Vec<Sealed>,
     pub(crate) spares: Vec<Slot>,
     pub(crate) next_slot: u64,
+    pub(crate) ahead: Ahead,
     pub(crate) last_sequence: u64,
     pub(crate) next_batch: u64,
     /// Failed flushes since the last one that succeeded.
@@ -367,7 +363,7 @@ impl Log {
         }
         for Sealed { sequence, slot, poisoned } in releases {
             self.index().drop_segment(sequence);
-            if poisoned || self.spares.len() >= SPARES_MAX {
+            if poisoned || self.spares.len() + self.ahead.count() >= SPARES_MAX {
                 let _ = self.disk().remove(&format!("log/{}", slot.name));
             } else {
                 self.spares.push(slot);
@@ -396,6 +392,7 @@ impl Log {
     }
 
     pub(crate) fn begin_segment(&mut self, slot: Slot) {
+        self.ahead.failed = false;
         self.free_oldest();
         let previous = self.sealed.back().map_or(0, |sealed| sealed.sequence);
         self.last_sequence += 1;
@@ -447,46 +444,6 @@ impl Log {
             }
         }
         self.spares.pop().ok_or(SpoolError::Full)
-    }
-
-    /// Makes spares up to the reserve, as far as there is room.
-    pub(crate) fn ensure_reserve(&mut self) {
-        while self.spares.len() < RESERVE {
-            let Ok(slot) = self.create_slot() else { break };
-            self.spares.push(slot);
-        }
-    }
-
-    /// A new slot, filled with zeros so that later writes neither need room nor change metadata.
-    pub(crate) fn create_slot(&mut self) -> Result<Slot, SpoolError> {
-        // Asked first, as filling the disk to its last byte would take others' room for a moment.
-        if self.disk().free_bytes().is_ok_and(|free| free < self.segment_bytes as u64) {
-            return Err(SpoolError::Full);
-        }
-        let name = format!("slot-{:06}", self.next_slot);
-        self.next_slot += 1;
-        let path = format!("log/{name}");
-        let disk = Arc::clone(self.disk());
-        let made = (|| {
-            let file = disk.create(&path)?;
-            let zeros = vec![0; self.segment_bytes.min(1 << 20)];
-            let mut at = 0;
-            while at < self.segment_bytes {
-                let piece = zeros.get(..zeros.len().min(self.segment_bytes - at)).unwrap_or(&zeros);
-                file.write_at(piece, at as u64)?;
-                at += piece.len();
-            }
-            file.sync()?;
-            disk.sync_directory("log")?;
-            Ok(file)
-        })();
-        match made {
-            Ok(file) => Ok(Slot { name, file }),
-            Err(error) => {
-                let _ = disk.remove(&path);
-                Err(SpoolError::io("create", &path, error))
-            }
-        }
     }
 
     /// Flushes the bodies of large messages and their names, before their records are written.

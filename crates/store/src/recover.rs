@@ -7,10 +7,11 @@ use crate::compact::write_aside;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::index::{Index, Place, Segment};
-use crate::log::{Fresh, Log, Sealed, Slot};
+use crate::log::{Fresh, Log, Sealed};
 use crate::read::{Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, decode_meta, round_up};
 use crate::scan::{Found, Scan, headless_batches, scan};
+use crate::slots::{Ahead, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -291,6 +292,7 @@ impl Recovered {
             freed: Vec::new(),
             spares: Vec::new(),
             next_slot: self.next_slot,
+            ahead: Ahead::default(),
             last_sequence: self.last_sequence,
             next_batch: self.last_batch,
             failures: 0,

@@ -12,6 +12,7 @@ use crate::log::{Log, Op, OpBody, OpKind};
 use crate::read::{Body, Library, Message, lock};
 use crate::record::encode_meta;
 use crate::recover::{Report, next_number, prepare, read_spool};
+use crate::slots::NewSlot;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -242,6 +243,8 @@ impl SpoolReader {
 pub struct SteppedSpool {
     log: Log,
     settings: Settings,
+    /// What a thread would be making.
+    new_slot: Option<NewSlot>,
     damage: Vec<String>,
     _held: Box<dyn std::any::Any + Send + Sync>,
 }
@@ -267,7 +270,7 @@ impl SteppedSpool {
         let held = prepare(disk.as_ref())?;
         let segment_bytes = usize::try_from(settings.segment_bytes).unwrap_or(usize::MAX) & !4095;
         let (log, report) = read_spool(disk, Access::Write)?.into_log(segment_bytes)?;
-        Ok((SteppedSpool { log, settings, damage: Vec::new(), _held: held }, report))
+        Ok((SteppedSpool { log, settings, new_slot: None, damage: Vec::new(), _held: held }, report))
     }
 
     /// As [`Spool::begin`].
@@ -291,8 +294,11 @@ impl SteppedSpool {
             results.push(op.as_ref().err().cloned().map(Err));
             ops.extend(op);
         }
+        self.make_slot();
         self.log.urgent_maintenance(&mut self.damage);
         let mut done = self.log.commit(&ops).into_iter();
+        self.log.keep_up(&ops, &mut self.damage);
+        self.new_slot = self.log.wanted_slot();
         let fill = |result: Option<Result<(), SpoolError>>| {
             result.or_else(|| done.next()).unwrap_or(Err(SpoolError::Closed))
         };
@@ -313,8 +319,16 @@ impl SteppedSpool {
         Ok(Op::new(number, OpKind::Insert(body), encode_meta(envelope, &[])))
     }
 
+    fn make_slot(&mut self) {
+        if let Some(new_slot) = self.new_slot.take() {
+            new_slot.make();
+        }
+        self.log.take_prepared();
+    }
+
     /// Housekeeping as in idle moments, until there is nothing to be done.
     pub fn idle(&mut self) {
+        self.make_slot();
         while self.log.maintain(64 << 10, &mut self.damage) {}
         self.log.ensure_reserve();
     }
