@@ -22,7 +22,7 @@ fn a_full_disk_is_said_and_survived() {
         let site = Site::new("minimal_backoff_time = 1s\nqueue_run_delay = 1s\nmaximal_backoff_time = 1s\n");
         let queue = site.path("state/queue");
         fs::create_dir_all(&queue).expect("a folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(&queue).status();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=28m", "tmpfs"]).arg(&queue).status();
         assert!(mounted.expect("mounts").success());
         std::os::unix::fs::chown(&queue, Some(KOMAINU), Some(KOMAINU)).expect("owner");
         let mut server = Server::start(&site);
