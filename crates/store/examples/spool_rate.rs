@@ -2,7 +2,8 @@
 //! long one takes. Before them what the disk gives: 8 kB written and flushed over and over, in a file of full
 //! length.
 //!
-//! `spool_rate DIRECTORY [SECONDS]`: the directory must be on the disk that is measured, and is left behind.
+//! `spool_rate DIRECTORY [SECONDS [keep]]`: the directory must be on the disk that is measured, and is left
+//! behind. With `keep` nothing is removed, so that the log grows.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a measuring tool")]
 
 use std::sync::mpsc;
@@ -14,6 +15,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let directory = arguments.next().expect("spool_rate DIRECTORY [SECONDS]");
     let time = Duration::from_secs(arguments.next().and_then(|text| text.parse().ok()).unwrap_or(3));
+    let keep = arguments.next().is_some_and(|word| word == "keep");
     let disk = Arc::new(RealDisk::new(directory.as_ref()).expect("directory"));
     let start = Instant::now();
     report("the disk", start, raw(disk.as_ref(), time));
@@ -24,7 +26,13 @@ fn main() {
         std::thread::scope(|scope| {
             for _ in 0..writers {
                 scope.spawn(|| {
-                    let own = write(&spool, time);
+                    let mut own = Vec::new();
+                    write(&spool, time, |number, delay| {
+                        own.push(delay);
+                        if !keep {
+                            spool.remove(number, |_| {});
+                        }
+                    });
                     delays.lock().expect("no panic").extend(own);
                 });
             }
@@ -50,10 +58,10 @@ fn raw(disk: &RealDisk, time: Duration) -> Vec<Duration> {
     delays
 }
 
-fn write(spool: &Spool, time: Duration) -> Vec<Duration> {
+fn write(spool: &Spool, time: Duration, mut written: impl FnMut(u64, Duration)) {
     let (body, envelope) = (vec![b'x'; 4096], vec![b'e'; 200]);
     let (sender, answers) = mpsc::channel();
-    let (mut delays, until) = (Vec::new(), Instant::now() + time);
+    let until = Instant::now() + time;
     while Instant::now() < until {
         let start = Instant::now();
         let mut incoming = spool.begin(4096).expect("begin");
@@ -61,10 +69,8 @@ fn write(spool: &Spool, time: Duration) -> Vec<Duration> {
         let sender = sender.clone();
         spool.commit(incoming, envelope.clone(), move |result| drop(sender.send(result)));
         let number = answers.recv().expect("an answer").expect("durable");
-        delays.push(start.elapsed());
-        spool.remove(number, |_| {});
+        written(number, start.elapsed());
     }
-    delays
 }
 
 fn report(what: &str, start: Instant, mut delays: Vec<Duration>) {

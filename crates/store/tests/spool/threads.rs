@@ -18,7 +18,7 @@ enum Told {
 }
 
 fn body(tag: u64) -> Vec<u8> {
-    let size = Dice::new(tag).below(if tag % 7 == 0 { 20_000 } else { 3_000 });
+    let size = Dice::new(tag).below(if tag.is_multiple_of(7) { 20_000 } else { 3_000 });
     (0..size).map(|i| (tag.wrapping_mul(31).wrapping_add(i) % 253) as u8).collect()
 }
 
@@ -42,7 +42,7 @@ fn write(spool: &Spool, first: u64, told: &Mutex<BTreeMap<u64, Told>>) {
         say(tag, Told::Unknown);
         let Ok(number) = commit(spool, tag) else { continue };
         say(tag, Told::Queued);
-        if tag % 2 == 0 {
+        if tag.is_multiple_of(2) {
             say(tag, Told::Unknown);
             if wait(|done| spool.remove(number, done)).is_ok() {
                 say(tag, Told::Gone);
