@@ -70,7 +70,7 @@ impl Session {
                     let closing = self.shared.closing.clone();
                     tokio::select! {
                         biased;
-                        () = self.learn(question) => {}
+                        () = Box::pin(self.learn(question)) => {}
                         // Whatever it waited for, the client asks again elsewhere or later.
                         () = closing.begun() => return shutting_down(&self.tx),
                     }
@@ -124,7 +124,7 @@ impl Session {
         let names = loop {
             match policy::client_names(address, lookup, &self.facts) {
                 Ok(names) => break names,
-                Err(Need(question)) => self.learn(question).await,
+                Err(Need(question)) => Box::pin(self.learn(question)).await,
             }
         };
         if let Some(warning) = &names.warning {

@@ -248,7 +248,8 @@ impl Session {
                 self.server.recycle(chunk);
             }
             Action::Commit => {
-                let stored = self.commit().await;
+                // In a box, as all that is rare: the room in a session's future is held by those that wait, too.
+                let stored = Box::pin(self.commit()).await;
                 self.server.handle(clock::now(), Input::Stored(stored), out);
             }
             Action::Abort => self.abort(),
@@ -276,4 +277,22 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 /// IPv4-mapped IPv6 addresses as IPv4.
 fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that `serve` makes.
+    fn future_bytes<F>(_: impl FnOnce(tokio::net::TcpStream, SocketAddr, SocketAddr, Service, Arc<Shared>, bool) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// T2.2: what a client that is made to wait costs, but for what it has said.
+    #[test]
+    fn a_waiting_client_is_small() {
+        let (future, session) = (future_bytes(serve), size_of::<Session>());
+        println!("future {future} bytes, session {session} bytes");
+        assert!(future < 2048 && session < 2048, "{future} + {session} bytes");
+    }
 }

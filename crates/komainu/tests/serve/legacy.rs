@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::server::KOMAINU;
 use crate::site::{Site, until};
 use crate::world::{self, Needs};
+use std::path::Path;
 use std::process::Command;
 
 #[test]
@@ -39,6 +40,17 @@ fn the_old_name_starts_and_stops() {
         until("its end", || Client::open(&site.address()).is_err().then_some(()));
         // At once again: nothing of the first is in the way.
         assert_eq!(postfix("start").0, Some(0));
+        // The init script, as old instructions have it.
+        let shim = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/init.d/postfix");
+        let mark = site.log().len();
+        let ran = Command::new(shim)
+            .arg("reload")
+            .env("POSTFIX", bin.join("postfix"))
+            .env("MAIL_CONFIG", site.etc())
+            .output()
+            .expect("runs");
+        assert!(ran.status.success(), "{ran:?}");
+        site.logged("reload", mark);
         assert_eq!(postfix("stop").0, Some(0));
 
         site.main("smtpd_recipient_restrictions = no_such_thing\n");

@@ -5,6 +5,14 @@
 //! aloud that they didn't, and fail where `CI` is in the environment. What a decision or a reply is, the dialogues
 //! show; here is what only a process has: signals, rights, disks, descriptors, memory.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking, and says aloud what it measured or skips"
+)]
+
 mod built_in;
 mod client;
 mod crash;

@@ -40,7 +40,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     }
     let Some(command) = command else { return usage("no command given") };
-    let Some(directory) = directory.or_else(default_config) else {
+    let Some(directory) = directory.or_else(|| std::env::var_os("MAIL_CONFIG").map(PathBuf::from)).or_else(default_config) else {
         return fatal("open /etc/postfix/main.cf: No such file or directory");
     };
     match command.as_str() {
