@@ -247,6 +247,10 @@ impl Evaluation<'_> {
 
     /// check_sasl_access
     pub(crate) fn sasl_access(&mut self, table: TableId, _outer: &About) -> Result<Status, Need> {
+        if !self.policy.settings.sasl {
+            self.warning("restriction `check_sasl_access' ignored: no SASL support");
+            return Ok(Status::Dunno);
+        }
         let Some(sasl) = self.tx.sasl.as_ref() else { return Ok(Status::Dunno) };
         let key = sasl.username.clone();
         let about = self.about(Subject::Sasl);

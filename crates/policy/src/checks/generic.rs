@@ -20,7 +20,8 @@ impl Evaluation<'_> {
             Plain::DeferIfReject => {
                 Ok(self.defer_if_reject(about.reply(450, Dsn::new(4, 7, 0), "defer_if_reject requested")))
             }
-            Plain::WarnIfReject | Plain::PermitNakedIpAddress => Ok(Status::Dunno),
+            Plain::WarnIfReject => Ok(Status::Dunno),
+            Plain::PermitNakedIpAddress => Ok(self.naked_ip_address()),
             Plain::RejectUnauthPipelining => Ok(self.unauth_pipelining(about)),
             Plain::RejectPlaintextSession => Ok(self.plaintext_session(codes.plaintext)),
             Plain::RejectMultiRecipientBounce => {

@@ -32,6 +32,16 @@ impl Evaluation<'_> {
         self.reject(code, Dsn::new(5, 5, 2), &about, "invalid ip address")
     }
 
+    /// permit_naked_ip_address: an address without brackets, as Postfix 3.7 has it.
+    pub(crate) fn naked_ip_address(&mut self) -> Status {
+        let Some(helo) = self.tx.helo.as_deref() else { return Status::Dunno };
+        if host::parse_address(helo).is_none() {
+            return Status::Dunno;
+        }
+        let about = self.helo();
+        self.permit("permit_naked_ip_address", &about, "")
+    }
+
     pub(crate) fn invalid_helo(&mut self, code: u16) -> Status {
         let Some(helo) = self.tx.helo.as_deref() else { return Status::Dunno };
         match read(helo) {
