@@ -85,7 +85,8 @@ impl House {
                 None => self.open_one(address, service),
             }
         }
-        self.watch = watch::Watch::start(&self.assembly.generation.files, since, &self.assembly.shared.log);
+        let (log, helper) = (&self.assembly.shared.log, self.assembly.helper.clone());
+        self.watch = watch::Watch::start(&self.assembly.generation.files, since, log, helper);
     }
 
     fn open_one(&mut self, address: SocketAddr, service: Service) {

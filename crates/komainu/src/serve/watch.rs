@@ -4,17 +4,22 @@
 //! renamed another one into its place, and nothing more has happened for a moment (DESIGN: live files).
 
 use crate::log::Log;
+use crate::privileged::{Answer, Helper, Request};
 use futures_core::Stream;
 use inotify::{EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
 
 /// How long nothing may happen before a change counts.
 const QUIET: Duration = Duration::from_millis(50);
+/// Between two looks at files that can't be watched.
+const POLL: Duration = Duration::from_secs(1);
 
 /// Watched folders, and which files in them matter.
 pub(super) struct Watch {
@@ -22,12 +27,13 @@ pub(super) struct Watch {
     folders: HashMap<WatchDescriptor, BTreeMap<OsString, PathBuf>>,
     /// Changes that have not been handed out yet: they outlive a wait that is given up.
     pending: BTreeSet<PathBuf>,
+    polled: Polled,
 }
 
 impl Watch {
     /// Watches the folders of `files`. What has changed after `since`, when the caller began to read them, counts
     /// as a change. `None`, with a warning, where the system can't.
-    pub(super) fn start(files: &[PathBuf], since: SystemTime, log: &Log) -> Option<Watch> {
+    pub(super) fn start(files: &[PathBuf], since: SystemTime, log: &Log, helper: Option<Helper>) -> Option<Watch> {
         let warn = |text: String| log.write("postfix/master", events::daemon::Message::warning(text));
         let inotify = match Inotify::init() {
             Ok(inotify) => inotify,
@@ -37,17 +43,22 @@ impl Watch {
             }
         };
         let mut folders = HashMap::new();
+        let mut polled = Polled { helper, files: Vec::new(), next: Instant::now() };
         for (folder, names) in by_folder(files) {
             let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO;
             match inotify.watches().add(&folder, mask) {
                 Ok(descriptor) => {
                     folders.insert(descriptor, names);
                 }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && polled.helper.is_some() => {
+                    polled.files.extend(names.into_values().map(|path| (path, None, false)));
+                }
                 Err(error) => warn(format!("changes in {} are not noticed: {error}", folder.display())),
             }
         }
         let pending = files.iter().filter(|file| changed_since(file, since)).cloned().collect();
-        Some(Watch { events: inotify.into_event_stream([0; 4096]).ok()?, folders, pending })
+        polled.look();
+        Some(Watch { events: inotify.into_event_stream([0; 4096]).ok()?, folders, pending, polled })
     }
 
     /// Waits for changes, and for the quiet after them.
@@ -64,7 +75,11 @@ impl Watch {
                 self.folders.get(&event.wd)?.get(&event.name?).cloned()
             };
             if self.pending.is_empty() {
-                self.pending.extend(more.await);
+                let (due, polls) = (self.polled.next, !self.polled.files.is_empty());
+                tokio::select! {
+                    path = more => self.pending.extend(path),
+                    () = tokio::time::sleep_until(due), if polls => self.pending.extend(self.polled.look()),
+                }
                 continue;
             }
             match tokio::time::timeout(QUIET, more).await {
@@ -73,6 +88,43 @@ impl Watch {
             }
         }
     }
+}
+
+/// Files in folders that the server may not read, so not watch either: the helper is asked for them, and their
+/// stamps compared.
+struct Polled {
+    helper: Option<Helper>,
+    /// Each with its stamp, and whether that is new.
+    files: Vec<(PathBuf, Option<Stamp>, bool)>,
+    next: Instant,
+}
+
+/// Device, inode, change time.
+type Stamp = (u64, u64, i64, i64);
+
+impl Polled {
+    /// Those that have changed, and not since the look before.
+    fn look(&mut self) -> Vec<PathBuf> {
+        self.next = Instant::now() + POLL;
+        let Some(helper) = &self.helper else { return Vec::new() };
+        let mut changed = Vec::new();
+        for (path, last, is_new) in &mut self.files {
+            let now = stamp(helper, path);
+            if now == *last && *is_new {
+                changed.push(path.clone());
+            }
+            *is_new = now != *last && last.is_some();
+            *last = now.or(*last);
+        }
+        changed
+    }
+}
+
+fn stamp(helper: &Helper, path: &Path) -> Option<Stamp> {
+    let request = Request::Open(path.display().to_string());
+    let (Answer::Done, Some(descriptor)) = tokio::task::block_in_place(|| helper.ask(&request, None)) else { return None };
+    let metadata = std::fs::File::from(descriptor).metadata().ok()?;
+    Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
 /// The names that matter by their folder. A file that is a link is watched where it leads, too.

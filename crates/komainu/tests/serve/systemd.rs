@@ -95,3 +95,46 @@ fn a_second_server_is_refused() {
         assert!(server.stop().success());
     });
 }
+
+/// The unit takes most of root's rights away; what it leaves must do.
+#[test]
+fn the_units_capabilities_suffice() {
+    world::run("systemd::the_units_capabilities_suffice", Needs::Root, || {
+        let unit = include_str!("../../../../dist/komainu.service");
+        let capabilities = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).expect("named");
+        let kept: String = capabilities
+            .split_whitespace()
+            .map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_ascii_lowercase()))
+            .collect();
+        let site = Site::new("");
+        let table = site.etc().join("access");
+        site.main(&format!(
+            "smtpd_recipient_restrictions = check_sender_access regexp:{}\n{}",
+            table.display(),
+            site.virtual_lines()
+        ));
+        crate::site::save(&table, "/^x@/ REJECT\n", 0o600);
+        site.write("master.cf", &format!("{} inet n - n - - smtpd\n127.0.0.1:25 inet n - n - - smtpd\n", site.address()));
+        let mut command = Command::new("setpriv");
+        command.args(["--no-new-privs", "--inh-caps=-all", &format!("--bounding-set=-all{kept}"), KOMAINU, "serve", "--config"]);
+        command.arg(site.etc());
+        let mut server = Server::start_as(command, &site);
+        for to in ["box@example.com", "box@virtual.example"] {
+            let mut client = Client::hello("127.0.0.1:25");
+            let text = format!("Subject: for {to}\n\nx");
+            assert!(client.mail("a@example.org", to, &text).expect("talks").starts_with("250 "));
+            site.delivered_with(&format!("Subject: for {to}"));
+        }
+        let mut client = Client::hello(&site.address());
+        assert!(client.mail("x@example.org", "box@example.com", "x").expect("talks").starts_with("554 "));
+        crate::site::save(&table, "/^y@/ REJECT\n", 0o600);
+        until("the table", || told_after_save(&site).then_some(()));
+        drop(client);
+        assert!(server.stop().success());
+    });
+}
+
+fn told_after_save(site: &Site) -> bool {
+    let reply = Client::hello(&site.address()).mail("y@example.org", "box@example.com", "x").expect("talks");
+    reply.starts_with("554 ")
+}
