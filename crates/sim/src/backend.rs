@@ -225,9 +225,7 @@ pub fn index(choice: Choice, name: &str) -> Result<(), String> {
 /// The log as it stands.
 #[must_use]
 pub fn raw_log(place: &Place) -> String {
-    std::fs::read(place.log())
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    std::fs::read(place.log()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 /// A log line without time, host and process number.

@@ -142,7 +142,8 @@ impl Dialogue {
     /// Reads a file's text.
     pub fn parse(text: &str) -> Result<Dialogue, BadDialogue> {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        let mut dialogue = Dialogue { lines, only: None, process: None, config: None, scene: Vec::new(), acts: Vec::new() };
+        let mut dialogue =
+            Dialogue { lines, only: None, process: None, config: None, scene: Vec::new(), acts: Vec::new() };
         let heads: Vec<usize> =
             (0..dialogue.lines.len()).filter(|&at| dialogue.line(at).starts_with('[')).collect();
         let first = heads.first().copied().unwrap_or(dialogue.lines.len());

@@ -57,11 +57,15 @@ impl Sources for Files<'_> {
 fn machine() -> Host {
     let addresses = [("127.0.0.1", 8), ("::1", 128), ("198.51.100.25", 24), ("2001:db8::25", 64)];
     let interface = |(text, prefix): (&str, u8)| Some(Interface { address: text.parse().ok()?, prefix });
-    Host { hostname: "mx.example.com".to_owned(), addresses: addresses.into_iter().filter_map(interface).collect() }
+    Host {
+        hostname: "mx.example.com".to_owned(),
+        addresses: addresses.into_iter().filter_map(interface).collect(),
+    }
 }
 
 fn load(place: &Place) -> Result<Configuration, String> {
-    let (configuration, found) = Configuration::load_for(&machine(), &place.config(), Compat::V3_7, &Files(place));
+    let (configuration, found) =
+        Configuration::load_for(&machine(), &place.config(), Compat::V3_7, &Files(place));
     if has_errors(&found) {
         let said: Vec<String> = found.iter().map(ToString::to_string).collect();
         return Err(said.join("\n"));
@@ -189,7 +193,9 @@ impl ZoneNames {
             }
             Err(Special::NoName) => Answer::NoName,
             Err(Special::NoRecords) => Answer::NoRecords,
-            Err(Special::ServerFailure | Special::Refused) => Answer::Unavailable("Server Failure".to_owned()),
+            Err(Special::ServerFailure | Special::Refused) => {
+                Answer::Unavailable("Server Failure".to_owned())
+            }
             Err(Special::Silence) => {
                 tokio::time::sleep(DNS_PATIENCE).await;
                 Answer::Unavailable("request timed out".to_owned())
@@ -198,7 +204,9 @@ impl ZoneNames {
     }
 
     async fn host_name(&self, address: IpAddr) -> Answer {
-        if address.is_loopback() && [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].contains(&address) {
+        if address.is_loopback()
+            && [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].contains(&address)
+        {
             return Answer::Names(vec!["localhost".to_owned()]);
         }
         match self.records(&reverse_name(address), RecordKind::Ptr).await {
@@ -268,6 +276,8 @@ fn record(content: Content) -> Record {
         Content::Name(Kind::Ptr, name) => Record::Ptr(plain(name)),
         Content::Name(_, name) => Record::Cname(plain(name)),
         Content::Txt(text) => Record::Txt(text),
-        Content::Soa(primary) => Record::Soa { primary: plain(primary), contact: "hostmaster.invalid".to_owned() },
+        Content::Soa(primary) => {
+            Record::Soa { primary: plain(primary), contact: "hostmaster.invalid".to_owned() }
+        }
     }
 }

@@ -212,7 +212,9 @@ impl Run<'_> {
     /// Waits until the session's last line is logged, so that the next client's lines come behind it.
     fn await_farewell(&self) {
         let until = Instant::now() + Duration::from_secs(1);
-        let ended = || backend::log(&self.place).iter().filter(|line| line.text.starts_with("disconnect from")).count();
+        let ended = || {
+            backend::log(&self.place).iter().filter(|line| line.text.starts_with("disconnect from")).count()
+        };
         while ended() < self.sessions && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(3));
         }
@@ -293,7 +295,10 @@ impl Run<'_> {
     fn mail(&mut self, recipient: &str, range: Option<&Range<usize>>) {
         let until = Instant::now() + SETTLE;
         let mut found = layout::delivered(recipient, &self.place);
-        while found.is_none() && Instant::now() < until && (range.is_some() || !self.quiet(&backend::log(&self.place))) {
+        while found.is_none()
+            && Instant::now() < until
+            && (range.is_some() || !self.quiet(&backend::log(&self.place)))
+        {
             std::thread::sleep(Duration::from_millis(10));
             found = layout::delivered(recipient, &self.place);
         }
@@ -354,7 +359,8 @@ impl Run<'_> {
                         let (low, high) = (times.iter().min(), times.iter().max());
                         let apart = low.zip(high).map_or(Duration::ZERO, |(low, high)| *high - *low);
                         if apart > Duration::from_millis(250) {
-                            self.faults.push(format!("{}: {line}: were asked one after another", client::LATE));
+                            self.faults
+                                .push(format!("{}: {line}: were asked one after another", client::LATE));
                         }
                         None
                     }
