@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Clients that may wait in the kernel's queue.
 const BACKLOG: i32 = 4096;
+/// Replies that the kernel holds for a client.
+const SEND_BYTES: usize = 64 * 1024;
 /// Descriptors kept free for everything that is no session.
 const DESCRIPTORS_KEPT: usize = 256;
 
@@ -65,6 +67,8 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // Sessions inherit it. Replies are short; what a client doesn't read is not to fill the kernel either.
+    socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -62,8 +62,10 @@ fn a_full_disk_is_said_and_survived() {
         // Delivery goes on while there is no room.
         fs::remove_file(&mail).expect("removes");
         fs::rename(site.path("mail.away"), &mail).expect("renames");
+        until("all that was acknowledged", || (site.delivered_files().len() > acknowledged.len()).then_some(()));
+        let arrived = site.delivered();
         for id in &acknowledged {
-            site.delivered_with(&format!("end of {id}\n"));
+            assert!(arrived.iter().any(|(_, text)| text.ends_with(&format!("end of {id}\n"))), "{id} is lost");
         }
         fs::remove_file(filler).expect("removes");
         until("mail again", || {

@@ -68,6 +68,7 @@ fn a_client_that_never_reads_is_let_go() {
         for client in &greedy {
             let socket = client.socket();
             socket.set_nonblocking(true).expect("sets");
+            socket2::SockRef::from(socket).set_recv_buffer_size(8 * 1024).expect("sets");
             // Until neither side's buffers take any more.
             let mut idle = 0;
             while idle < 20 {

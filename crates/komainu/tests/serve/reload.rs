@@ -197,7 +197,7 @@ fn a_storm_of_reloads() {
             client.join().expect("served to the end");
         }
         let sent = usize::try_from(sent.load(Ordering::Relaxed)).expect("small");
-        until("all mail", || (site.delivered().len() == sent).then_some(()));
+        until("all mail", || (site.delivered_files().len() == sent).then_some(()));
         println!("{sent} messages during 100 reloads; threads: {}", server.status("Threads"));
         assert!(server.stop().success());
     });

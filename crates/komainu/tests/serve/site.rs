@@ -123,6 +123,12 @@ impl Site {
 
     /// Every delivered message below `mail` and `vmail`.
     pub(crate) fn delivered(&self) -> Vec<(PathBuf, String)> {
+        let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).expect("reads")).into_owned();
+        self.delivered_files().into_iter().map(|path| (path.clone(), text(&path))).collect()
+    }
+
+    /// Where they are.
+    pub(crate) fn delivered_files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut folders = vec![self.path("mail"), self.path("vmail")];
         while let Some(folder) = folders.pop() {
@@ -131,8 +137,7 @@ impl Site {
                 if path.is_dir() {
                     folders.push(path);
                 } else if folder.ends_with("new") {
-                    let text = String::from_utf8_lossy(&fs::read(&path).expect("reads")).into_owned();
-                    found.push((path, text));
+                    found.push(path);
                 }
             }
         }
