@@ -229,17 +229,18 @@ fn rewriting() {
 fn routing_parameters() {
     check(
         "allow_percent_hack = no\n",
-        &[("<x%other.example@our.example>", "550 5.1.1 local recipient", "x%other.example@our.example")],
+        // As Postfix decides (tests/dialogues/relay): what is not undone is still never ours to accept.
+        &[("<x%other.example@our.example>", "554", "x%other.example@our.example")],
     );
     check(
         "swap_bangpath = no\n",
-        &[("<other.example!x@our.example>", "550 5.1.1 local recipient", "other.example!x@our.example")],
+        &[("<other.example!x@our.example>", "554", "other.example!x@our.example")],
     );
     check(
         "resolve_dequoted_address = no\n",
         &[(
             "<\"x@other.example\"@our.example>",
-            "550 5.1.1 local recipient",
+            "554",
             "\"x@other.example\"@our.example",
         )],
     );
