@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct BuiltIn {
     /// Where spool and mailboxes are.
     pub state: PathBuf,
+    /// The machine's name as it stands, which need not be a full one.
+    pub host: String,
     /// `address:port` to listen on.
     pub listen: String,
 }
@@ -26,10 +28,11 @@ impl BuiltIn {
              komainu_log = stdout\n\
              inet_interfaces = all\n\
              mynetworks = 127.0.0.0/8 [::1]/128\n\
-             mydestination = $myhostname, localhost.$mydomain, localhost\n\
+             mydestination = $myhostname, {host}, localhost.$mydomain, localhost\n\
              local_recipient_maps =\n\
              smtpd_relay_restrictions = reject_unauth_destination\n",
-            state = self.state.display()
+            state = self.state.display(),
+            host = self.host
         )
     }
 

@@ -130,7 +130,8 @@ pub(super) fn load(options: &Options, sources: &dyn tables::Sources) -> (Configu
         None => {
             let state = options.state.clone().unwrap_or_else(state_directory);
             let listen = options.listen.clone().unwrap_or_else(|| "127.0.0.1:2525".to_owned());
-            Configuration::built_in(&BuiltIn { state, listen }, options.compat, sources)
+            let host = crate::configuration::host().hostname;
+            Configuration::built_in(&BuiltIn { state, host, listen }, options.compat, sources)
         }
     }
 }
