@@ -12,11 +12,12 @@ mod sources;
 pub use built_in::{BuiltIn, state_directory};
 pub use later::Later;
 pub use listener::{Listener, Lists, Receiving, keywords};
-pub use sources::{DirectSources, HelperSources, read_direct};
+pub use sources::{DirectSources, HelperSources, open_source, read_direct};
 
 use config::{Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity, SourceFile};
 use policy::address::AddressClasses;
 use sources::Recorder;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -156,13 +157,11 @@ fn compile(
 
 /// Several listeners find the same fault in main.cf; once is enough.
 fn dedup(found: &mut Vec<Diagnostic>) {
-    let mut kept: Vec<Diagnostic> = Vec::with_capacity(found.len());
-    for diagnostic in found.drain(..) {
-        if !kept.contains(&diagnostic) {
-            kept.push(diagnostic);
-        }
-    }
-    *found = kept;
+    let mut seen = HashSet::new();
+    found.retain(|one| {
+        let file = one.place.file.as_ref().map(|file| file.path.clone());
+        seen.insert((one.code.0, file, one.place.start, one.message.clone()))
+    });
 }
 
 /// Debian: `myorigin = /etc/mailname` names a file whose first line is the value.

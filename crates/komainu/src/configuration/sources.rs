@@ -1,9 +1,11 @@
 //! Where the bytes of configuration and tables come from: the file system, or the privileged helper.
 
 use crate::privileged::{Answer, Helper, Request};
+use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use tables::sources::SOURCE_BYTES_MAX;
 use tables::{SourceError, Sources};
@@ -44,7 +46,24 @@ impl Sources for HelperSources {
 /// # Errors
 /// [`SourceError`].
 pub fn read_direct(path: &Path) -> Result<Vec<u8>, SourceError> {
-    File::open(path).map_err(|error| failed(path, &error)).and_then(|file| read_all(path, file))
+    open_source(path).map_err(|error| failed(path, &error)).and_then(|file| read_all(path, file))
+}
+
+/// Opens a file that can be read to its end: a FIFO would never let go of its reader, and /dev/zero has no
+/// end. /dev/null is an empty table.
+///
+/// # Errors
+/// As `open`, and for what is no file.
+pub fn open_source(path: &Path) -> io::Result<File> {
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
+    let metadata = file.metadata()?;
+    let kind = metadata.file_type();
+    let is_endless = kind.is_fifo() || kind.is_socket() || kind.is_block_device();
+    let is_null = kind.is_char_device() && metadata.rdev() == std::fs::metadata("/dev/null")?.rdev();
+    if is_endless || (kind.is_char_device() && !is_null) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
 }
 
 fn read_all(path: &Path, file: File) -> Result<Vec<u8>, SourceError> {
@@ -85,5 +104,24 @@ impl Sources for Recorder<'_> {
     fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
         self.paths.borrow_mut().push(path.to_owned());
         self.inner.read(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table that never ends must neither hang the server nor fill its memory.
+    #[test]
+    fn only_what_has_an_end_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, file) = (folder.path().join("fifo"), folder.path().join("file"));
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::fs::write(&file, b"key value\n").unwrap();
+        assert!(matches!(read_direct(&fifo), Err(SourceError::Failed { .. })));
+        assert!(matches!(read_direct(Path::new("/dev/zero")), Err(SourceError::Failed { .. })));
+        assert_eq!(read_direct(Path::new("/dev/null")).unwrap(), b"");
+        assert_eq!(read_direct(&file).unwrap(), b"key value\n");
+        assert!(matches!(read_direct(&folder.path().join("none")), Err(SourceError::Missing(_))));
     }
 }

@@ -138,7 +138,7 @@ fn open(path: &Path, grants: &Grants) -> io::Result<OwnedFd> {
     if !grants.paths.contains(path) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the configuration doesn't name this file"));
     }
-    Ok(File::open(path)?.into())
+    Ok(configuration::open_source(path)?.into())
 }
 
 /// Opens the log file anew, where logrotate has left none or one that isn't the server's.
