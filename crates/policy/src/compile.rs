@@ -287,7 +287,11 @@ fn check_relay(
              instance of: reject_unauth_destination, defer_unauth_destination, reject, defer, defer_if_permit or \
              check_relay_domains",
         )
-        .help("without one, everybody could send mail to everywhere through this server"),
+        .help(
+            "without one, everybody could send mail to everywhere through this server: write \
+             `smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination`, or \
+             `compatibility_level = 3.6` for its default, which is empty without",
+        ),
     );
 }
 

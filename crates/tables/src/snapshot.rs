@@ -161,6 +161,10 @@ fn trouble(spec: &TableSpec, table: &Table) -> Option<Diagnostic> {
             let message = format!("{spec} is unavailable. {reason}");
             Some(Diagnostic::error(UNREADABLE, spec.place.clone(), message).help("every lookup in it fails"))
         }
+        Body::Union(_) if spec.kind == Kind::Foreign => {
+            let message = "dict_nis_init: NIS domain name not set - NIS lookups disabled";
+            Some(Diagnostic::warning(NOT_SERVED, spec.place.clone(), message))
+        }
         Body::Foreign => {
             let message = format!("{spec}: tables of type \"{}\" are not served yet", spec.type_name);
             Some(Diagnostic::error(NOT_SERVED, spec.place.clone(), message).help("every lookup in it fails"))
@@ -216,10 +220,18 @@ pub(crate) fn build(spec: &TableSpec, members: &[Arc<Table>], sources: &dyn Sour
             Ok(accounts) => Ok(Body::Users(accounts)),
             Err(error) => Err(error.to_string()),
         },
+        Kind::Foreign if spec.type_name == "nis" && !has_nis_domain(sources) => Ok(Body::Union(Vec::new())),
         Kind::Foreign => Ok(Body::Foreign),
         _ => Ok(Body::Indexed(Indexed::default())),
     };
     Built { table: Table::new(spec, body.unwrap_or_else(Body::Broken)), notices: Vec::new() }
+}
+
+/// Whether this machine is in a NIS domain. Outside of one Postfix finds nothing in `nis:` tables, and
+/// alias_maps names one by default.
+fn has_nis_domain(sources: &dyn Sources) -> bool {
+    let name = sources.read(Path::new("/proc/sys/kernel/domainname")).unwrap_or_default();
+    !matches!(name.trim_ascii(), b"" | b"(none)")
 }
 
 fn source(spec: &TableSpec, sources: &dyn Sources) -> Result<Source, String> {

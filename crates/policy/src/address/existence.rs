@@ -33,6 +33,7 @@ impl RecipientMaps {
         catalogue: &mut Catalogue,
     ) -> (RecipientMaps, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
+        declare_aliases(parameters, catalogue);
         let mut maps = |name: &str| intern_all(parameters, name, catalogue, &mut diagnostics);
         let code = |name: &str| u16::try_from(parameters.number(name)).unwrap_or(550);
         let canonical = maps("canonical_maps");
@@ -56,6 +57,17 @@ impl RecipientMaps {
             virtual_alias_code: code("unknown_virtual_alias_reject_code"),
         };
         (recipient_maps, diagnostics)
+    }
+}
+
+/// Where local_recipient_maps names tables of alias_maps, their sources are of the aliases(5) form.
+fn declare_aliases(parameters: &Parameters, catalogue: &mut Catalogue) {
+    let local = parameters.list("local_recipient_maps");
+    for word in parameters.list("alias_maps") {
+        if local.iter().any(|other| other.value == word.value) {
+            // What is wrong with it is said where it is interned as one of local_recipient_maps.
+            let _ = catalogue.intern_aliases(&word);
+        }
     }
 }
 

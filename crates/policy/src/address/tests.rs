@@ -29,7 +29,10 @@ struct NoFiles;
 
 impl Sources for NoFiles {
     fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
-        Err(SourceError::Missing(path.to_owned()))
+        match path.to_str() {
+            Some("/etc/aliases") => Ok(b"postmaster:    root\nabuse: root\n".to_vec()),
+            _ => Err(SourceError::Missing(path.to_owned())),
+        }
     }
 }
 
@@ -45,7 +48,8 @@ fn compile(more: &str) -> (AddressClasses, Snapshot) {
     let mut catalogue = Catalogue::new();
     let (classes, found) = AddressClasses::compile(&parameters, &mut catalogue, &NoFiles);
     assert_eq!(found, [], "{more}");
-    let (snapshot, found) = Snapshot::compile(&catalogue, &NoFiles);
+    let (snapshot, mut found) = Snapshot::compile(&catalogue, &NoFiles);
+    found.retain(|one| !one.message.contains("NIS lookups disabled"));
     assert_eq!(found, [], "{more}");
     (classes, snapshot)
 }
@@ -261,6 +265,14 @@ fn routing_parameters() {
         &[
             ("<root+x@our.example>", "250", "root+x@our.example"),
             ("<u+x@vmbox.example>", "250", "u+x@vmbox.example"),
+        ],
+    );
+    // alias_maps are of the aliases(5) form; its default names NIS, which finds nothing outside of a NIS domain.
+    check(
+        "local_recipient_maps = inline:{root=x} $alias_maps\n",
+        &[
+            ("<abuse@our.example>", "250", "abuse@our.example"),
+            ("<x@our.example>", "550 5.1.1 local recipient", "x@our.example"),
         ],
     );
     check("local_recipient_maps =\n", &[("<x@our.example>", "250", "x@our.example")]);
