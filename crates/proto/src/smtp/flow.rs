@@ -364,17 +364,19 @@ impl Server {
         if !good {
             self.errors = self.errors.saturating_add(1);
         }
-        if matches!(self.current, Command::Rset | Command::Noop | Command::Vrfy | Command::Etrn) {
+        // Greetings count too, as in Postfix, though postconf(5) doesn't say so.
+        let greeting = matches!(self.current, Command::Helo | Command::Ehlo);
+        if greeting || matches!(self.current, Command::Rset | Command::Noop | Command::Vrfy | Command::Etrn) {
             self.junk_command();
         }
     }
 
     /// `smtpd_junk_command_limit`.
     pub(super) fn junk_command(&mut self) {
-        self.junk = self.junk.saturating_add(1);
         if self.junk > self.settings.junk_command_limit {
             self.errors = self.errors.saturating_add(1);
         }
+        self.junk = self.junk.saturating_add(1);
     }
 
     /// The current command was wrong. The reply goes first: it isn't delayed by the error that it tells of.
