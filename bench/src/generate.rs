@@ -35,7 +35,8 @@ const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(19
 
 /// Plays the load; gives up after five minutes.
 pub(crate) fn run(load: &Load) -> Result<Outcome, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let (next, load) = (Arc::new(AtomicUsize::new(0)), *load);
         let body: Arc<str> = body(load.body_bytes).into();
@@ -53,7 +54,9 @@ pub(crate) fn run(load: &Load) -> Result<Outcome, String> {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(300), all).await.map_err(|_| "the load takes too long".to_owned())?;
+        tokio::time::timeout(Duration::from_secs(300), all)
+            .await
+            .map_err(|_| "the load takes too long".to_owned())?;
         Ok(outcome)
     })
 }
@@ -87,7 +90,10 @@ async fn session(load: &Load, number: usize, body: &str) -> Result<(), String> {
     let mut stream = BufReader::new(stream);
     expect(&mut stream, "220").await?;
     let to = load.to.replace('%', &(number % 50).to_string());
-    let commands = [("EHLO client.example\r\n".to_owned(), "250"), ("MAIL FROM:<load@client.example>\r\n".to_owned(), "250")];
+    let commands = [
+        ("EHLO client.example\r\n".to_owned(), "250"),
+        ("MAIL FROM:<load@client.example>\r\n".to_owned(), "250"),
+    ];
     for (command, code) in commands {
         say(&mut stream, &command).await?;
         expect(&mut stream, code).await?;

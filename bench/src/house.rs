@@ -34,10 +34,9 @@ const MAILBOX_OWNER: u32 = 5000;
 
 /// Loopback, every address local, and a DNS server on 127.0.0.53.
 pub(crate) fn prepare() -> Result<(), String> {
-    for arguments in [
-        &["link", "set", "lo", "up"][..],
-        &["route", "replace", "local", "0.0.0.0/0", "dev", "lo"],
-    ] {
+    for arguments in
+        [&["link", "set", "lo", "up"][..], &["route", "replace", "local", "0.0.0.0/0", "dev", "lo"]]
+    {
         run("ip", arguments)?;
     }
     fs::write("/run/komainu-bench-resolv.conf", "nameserver 127.0.0.53\n").map_err(|e| e.to_string())?;
@@ -54,7 +53,8 @@ pub(crate) fn prepare() -> Result<(), String> {
         "client.example. A 203.0.113.99",
     ];
     let zone = sim::dns::Zone::parse(zone).map_err(|e| format!("{e:?}"))?;
-    let server = sim::dns::Server::start(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 53), 53))).map_err(|e| e.to_string())?;
+    let server = sim::dns::Server::start(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 53), 53)))
+        .map_err(|e| e.to_string())?;
     server.load(zone);
     // It serves until the process ends.
     std::mem::forget(server);
@@ -125,8 +125,11 @@ impl House {
         for name in ["etc", "spool", "data", "state", "mail", "log"] {
             fs::create_dir_all(folder.join(name)).map_err(|e| e.to_string())?;
         }
-        std::os::unix::fs::chown(folder.join("mail"), Some(MAILBOX_OWNER), Some(MAILBOX_OWNER)).map_err(|e| e.to_string())?;
-        let write = |name: &str, text: &str| fs::write(folder.join("etc").join(name), text).map_err(|e| e.to_string());
+        std::os::unix::fs::chown(folder.join("mail"), Some(MAILBOX_OWNER), Some(MAILBOX_OWNER))
+            .map_err(|e| e.to_string())?;
+        let write = |name: &str, text: &str| {
+            fs::write(folder.join("etc").join(name), text).map_err(|e| e.to_string())
+        };
         write("main.cf", &main_cf(&folder))?;
         write("master.cf", MASTER_CF)?;
         write("access", "203.0.113.66 REJECT\n")?;
@@ -134,7 +137,8 @@ impl House {
         let etc = folder.join("etc");
         let child = match kind {
             Kind::Komainu => {
-                let program = std::env::var_os("KOMAINU_BIN").unwrap_or_else(|| "target/release/komainu".into());
+                let program =
+                    std::env::var_os("KOMAINU_BIN").unwrap_or_else(|| "target/release/komainu".into());
                 let mut command = Command::new(program);
                 command.args(["serve", "--compat", "3.7", "--config"]).arg(&etc);
                 command
@@ -142,14 +146,22 @@ impl House {
             Kind::Postfix => {
                 let postfix = run("chown", &["postfix", &folder.join("data").display().to_string()]);
                 postfix?;
-                run("postmap", &["-c", &etc.display().to_string(), &format!("hash:{}", etc.join("access").display())])?;
+                run(
+                    "postmap",
+                    &["-c", &etc.display().to_string(), &format!("hash:{}", etc.join("access").display())],
+                )?;
                 let mut command = Command::new("postfix");
                 command.arg("-c").arg(&etc).arg("start-fg");
                 command
             }
         };
         let mut child = child;
-        let child = child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
+        let child = child
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| e.to_string())?;
         let house = House { kind, child, folder };
         house.wait_until_ready()?;
         Ok(house)

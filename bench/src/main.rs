@@ -24,7 +24,10 @@ struct Scenario {
 }
 
 const fn accept(name: &'static str, to: &'static str, connections: usize, count: usize) -> Scenario {
-    Scenario { name, load: Load { connections, count, from: Ipv4Addr::new(203, 0, 113, 1), to, body_bytes: 4096 } }
+    Scenario {
+        name,
+        load: Load { connections, count, from: Ipv4Addr::new(203, 0, 113, 1), to, body_bytes: 4096 },
+    }
 }
 
 const fn refuse(name: &'static str, from: Ipv4Addr, connections: usize, count: usize) -> Scenario {
@@ -114,7 +117,9 @@ fn run(rounds: usize, only: &str) -> Result<(), String> {
         let [(our_rate, our_cpu), (their_rate, their_cpu)] = &mut figures;
         let (ours, theirs) = (spread(our_rate), spread(their_rate));
         let (our_cpu, their_cpu) = (spread(our_cpu), spread(their_cpu));
-        let show = |(low, mid, high): (f64, f64, f64), digits: usize| format!("{low:.digits$} / {mid:.digits$} / {high:.digits$}");
+        let show = |(low, mid, high): (f64, f64, f64), digits: usize| {
+            format!("{low:.digits$} / {mid:.digits$} / {high:.digits$}")
+        };
         println!(
             "| {} | {} | {} | {:.1}× | {} | {} | {:.1}× less |",
             scenario.name,

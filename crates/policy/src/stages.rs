@@ -142,7 +142,11 @@ impl Evaluation<'_> {
     fn recipient_stage(&mut self, carried: &Carried) -> Result<Status, Need> {
         // RFC 5321 §4.5.1: a bare postmaster is always somebody.
         let bare = self.request == Request::Rcpt
-            && self.tx.recipient.as_ref().is_some_and(|recipient| recipient.as_str().eq_ignore_ascii_case("postmaster"));
+            && self
+                .tx
+                .recipient
+                .as_ref()
+                .is_some_and(|recipient| recipient.as_str().eq_ignore_ascii_case("postmaster"));
         if bare {
             return Ok(Status::Permit);
         }

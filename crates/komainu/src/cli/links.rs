@@ -60,7 +60,10 @@ fn make(program: &Path, link: &Path, force: bool) -> io::Result<&'static str> {
     }
     if link.symlink_metadata().is_ok() {
         if !force {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else has this name; --force replaces it"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "something else has this name; --force replaces it",
+            ));
         }
         std::fs::remove_file(link)?;
     }

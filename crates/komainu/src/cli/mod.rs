@@ -95,7 +95,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// `komainu __privileged-helper DIR COMPAT`, started by the server itself.
 fn helper(arguments: &[OsString]) -> ExitCode {
-    let (Some(directory), compat) = (arguments.get(2), arguments.get(3)) else { return ExitCode::from(EX_USAGE) };
+    let (Some(directory), compat) = (arguments.get(2), arguments.get(3)) else {
+        return ExitCode::from(EX_USAGE);
+    };
     let compat = if compat.is_some_and(|compat| compat == "3.7") { Compat::V3_7 } else { Compat::V3_11 };
     match privileged::run(&PathBuf::from(directory), compat) {
         Ok(()) => ExitCode::SUCCESS,

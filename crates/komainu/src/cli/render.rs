@@ -27,7 +27,8 @@ fn one(diagnostic: &Diagnostic, out: &mut String) {
             let margin = number.to_string();
             let blank = " ".repeat(margin.len());
             let column = place.column().saturating_sub(1);
-            let before: String = line.chars().take(column).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let before: String =
+                line.chars().take(column).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let width = place.text().lines().next().map_or(1, |text| text.chars().count()).max(1);
             let _ = writeln!(out, "{blank} |\n{margin} | {line}\n{blank} | {before}{}", "^".repeat(width));
         }

@@ -60,7 +60,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 
 pub(super) fn start(options: Options) -> Result<(), ServeError> {
     let (ready, found) = prepare(options)?;
-    let shown: Vec<_> = found.into_iter().filter(|diagnostic| diagnostic.severity >= Severity::Warning).collect();
+    let shown: Vec<_> =
+        found.into_iter().filter(|diagnostic| diagnostic.severity >= Severity::Warning).collect();
     if !shown.is_empty() {
         eprint!("{}", render::render(&shown));
     }
@@ -85,8 +86,12 @@ fn welcome(ready: &Ready) {
             eprintln!("  mailboxes      {}/mail/NAME/ (Maildir)", ready.state.display());
             eprintln!("  spool          {}/queue/", ready.state.display());
             eprintln!("Try it from another terminal (swaks is in Debian's package of that name):");
-            eprintln!("  swaks --server 127.0.0.1:{port} --from you@example.org --to me@localhost    # accepted");
-            eprintln!("  swaks --server 127.0.0.1:{port} --from you@example.org --to me@example.com  # refused: no relay");
+            eprintln!(
+                "  swaks --server 127.0.0.1:{port} --from you@example.org --to me@localhost    # accepted"
+            );
+            eprintln!(
+                "  swaks --server 127.0.0.1:{port} --from you@example.org --to me@example.com  # refused: no relay"
+            );
             eprintln!("Ctrl-C stops it; nothing that was accepted is lost.");
         }
     }
@@ -98,14 +103,20 @@ fn hint(error: &ServeError) -> Option<String> {
             std::io::ErrorKind::PermissionDenied => {
                 Some(format!("ports below 1024 need root; or choose another port than {}", address.port()))
             }
-            std::io::ErrorKind::AddrInUse => Some("another server has this port; stop it, or choose another port".to_owned()),
+            std::io::ErrorKind::AddrInUse => {
+                Some("another server has this port; stop it, or choose another port".to_owned())
+            }
             _ => None,
         },
-        ServeError::Spool { source: store::SpoolError::InUse, .. } => {
-            Some("is another komainu running? give this one a state folder of its own with --state".to_owned())
+        ServeError::Spool { source: store::SpoolError::InUse, .. } => Some(
+            "is another komainu running? give this one a state folder of its own with --state".to_owned(),
+        ),
+        ServeError::Account(_) => {
+            Some("make one: adduser --system --group --home /var/lib/komainu komainu".to_owned())
         }
-        ServeError::Account(_) => Some("make one: adduser --system --group --home /var/lib/komainu komainu".to_owned()),
-        ServeError::State { .. } => Some(format!("choose a folder with --state; yours would be {}", state_directory().display())),
+        ServeError::State { .. } => {
+            Some(format!("choose a folder with --state; yours would be {}", state_directory().display()))
+        }
         _ => None,
     }
 }

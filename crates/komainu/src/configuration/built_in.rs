@@ -46,7 +46,8 @@ impl BuiltIn {
 /// The state folder of the user: `$XDG_STATE_HOME/komainu`, `~/.local/state/komainu`, for root /var/lib/komainu.
 #[must_use]
 pub fn state_directory() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
+    let from =
+        |name: &str| std::env::var_os(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
     if crate::privileged::rights::is_root() {
         return PathBuf::from("/var/lib/komainu");
     }

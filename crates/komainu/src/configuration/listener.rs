@@ -183,7 +183,8 @@ impl Lists {
     fn compile(p: &Parameters, catalogue: &mut Catalogue, sources: &dyn Sources) -> (Lists, Vec<Diagnostic>) {
         let mut found = Vec::new();
         let mut list = |name: &str, catalogue: &mut Catalogue| {
-            let words: Vec<_> = p.list(name).into_iter().filter(|word| !word.value.starts_with("permit_")).collect();
+            let words: Vec<_> =
+                p.list(name).into_iter().filter(|word| !word.value.starts_with("permit_")).collect();
             let (list, more) = AddressList::compile(&words, catalogue, sources, false);
             found.extend(more);
             list
@@ -193,8 +194,10 @@ impl Lists {
         let verp = list("smtpd_authorized_verp_clients", catalogue);
         let bare_newline = list("smtpd_forbid_bare_newline_exclusions", catalogue);
         let local = list("mynetworks", catalogue);
-        let parents = p.list("parent_domain_matches_subdomains").iter().any(|word| word.value == "fast_flush_domains");
-        let (fast_flush, more) = DomainList::compile(&p.list("fast_flush_domains"), catalogue, sources, parents);
+        let parents =
+            p.list("parent_domain_matches_subdomains").iter().any(|word| word.value == "fast_flush_domains");
+        let (fast_flush, more) =
+            DomainList::compile(&p.list("fast_flush_domains"), catalogue, sources, parents);
         found.extend(more);
         let mut tables = |name: &str| -> Vec<TableId> {
             let mut ids = Vec::new();
@@ -211,7 +214,20 @@ impl Lists {
         let reject_filter_maps = tables("smtpd_reject_filter_maps");
         let command_filter = tables("smtpd_command_filter").first().copied();
         let forbidden_commands = tables("smtpd_forbidden_commands");
-        let lists = Lists { xclient, xforward, verp, bare_newline, local, fast_flush, rewrite: RewriteClients::read(p), discard_ehlo_keyword_maps, reject_footer_maps, reject_filter_maps, command_filter, forbidden_commands };
+        let lists = Lists {
+            xclient,
+            xforward,
+            verp,
+            bare_newline,
+            local,
+            fast_flush,
+            rewrite: RewriteClients::read(p),
+            discard_ehlo_keyword_maps,
+            reject_footer_maps,
+            reject_filter_maps,
+            command_filter,
+            forbidden_commands,
+        };
         (lists, found)
     }
 }
@@ -251,7 +267,10 @@ fn settings(p: &Parameters, lists: &Lists, later: &Later) -> Settings {
         disable_vrfy: p.flag("disable_vrfy_command"),
         discard_ehlo_keywords: keywords(&p.text("smtpd_discard_ehlo_keywords").value),
         command_filter: lists.command_filter.is_some(),
-        forbidden_commands: words("smtpd_forbidden_commands").into_iter().filter(|word| !word.contains(':')).collect(),
+        forbidden_commands: words("smtpd_forbidden_commands")
+            .into_iter()
+            .filter(|word| !word.contains(':'))
+            .collect(),
         forbidden_command_test: later.any(&lists.forbidden_commands),
         noop_commands: words("smtpd_noop_commands"),
         reject_footer: (!footer.is_empty()).then_some(footer),
@@ -340,7 +359,9 @@ fn interfaces(setting: &str) -> Result<Vec<IpAddr>, String> {
     for word in setting.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()) {
         match word.to_ascii_lowercase().as_str() {
             "all" => return Ok(vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]),
-            "loopback-only" => addresses.extend([IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]),
+            "loopback-only" => {
+                addresses.extend([IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()])
+            }
             name => addresses.extend(named_host(name.trim_start_matches('[').trim_end_matches(']'))?),
         }
     }

@@ -14,7 +14,10 @@ pub use later::Later;
 pub use listener::{Listener, Lists, Receiving, keywords};
 pub use sources::{DirectSources, HelperSources, open_source, read_direct};
 
-use config::{Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity, SourceFile};
+use config::{
+    Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity,
+    SourceFile,
+};
 use policy::address::AddressClasses;
 use sources::Recorder;
 use std::collections::HashSet;
@@ -57,7 +60,12 @@ impl Configuration {
 
     /// Loads what stands in `directory` as it would be on the machine `host`.
     #[must_use]
-    pub fn load_for(host: &Host, directory: &Path, compat: Compat, sources: &dyn Sources) -> (Configuration, Vec<Diagnostic>) {
+    pub fn load_for(
+        host: &Host,
+        directory: &Path,
+        compat: Compat,
+        sources: &dyn Sources,
+    ) -> (Configuration, Vec<Diagnostic>) {
         let recorder = Recorder::new(sources);
         let mut found = Vec::new();
         let main = read_source(&recorder, &directory.join("main.cf"), &mut found);
@@ -70,9 +78,18 @@ impl Configuration {
 
     /// The configuration of a server that was given none.
     #[must_use]
-    pub fn built_in(built_in: &BuiltIn, compat: Compat, sources: &dyn Sources) -> (Configuration, Vec<Diagnostic>) {
-        let file = |name: &str, text: String| Arc::new(SourceFile { path: PathBuf::from(format!("(built in)/{name}")), text });
-        let texts = Texts { main: file("main.cf", built_in.main_cf()), master: file("master.cf", built_in.master_cf()) };
+    pub fn built_in(
+        built_in: &BuiltIn,
+        compat: Compat,
+        sources: &dyn Sources,
+    ) -> (Configuration, Vec<Diagnostic>) {
+        let file = |name: &str, text: String| {
+            Arc::new(SourceFile { path: PathBuf::from(format!("(built in)/{name}")), text })
+        };
+        let texts = Texts {
+            main: file("main.cf", built_in.main_cf()),
+            master: file("master.cf", built_in.master_cf()),
+        };
         compile((None, &host()), &texts, compat, &Recorder::new(sources))
     }
 
@@ -152,7 +169,19 @@ fn compile(
     let classes = Arc::new(classes);
     let directory = directory.map(Path::to_owned);
     dedup(&mut found);
-    (Configuration { directory, parameters, master, catalogue, listeners, classes, later, files: sources.paths() }, found)
+    (
+        Configuration {
+            directory,
+            parameters,
+            master,
+            catalogue,
+            listeners,
+            classes,
+            later,
+            files: sources.paths(),
+        },
+        found,
+    )
 }
 
 /// Several listeners find the same fault in main.cf; once is enough.

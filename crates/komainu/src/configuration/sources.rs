@@ -55,7 +55,11 @@ pub fn read_direct(path: &Path) -> Result<Vec<u8>, SourceError> {
 /// # Errors
 /// As `open`, and for what is no file.
 pub fn open_source(path: &Path) -> io::Result<File> {
-    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
+    let file = File::from(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?);
     let metadata = file.metadata()?;
     let kind = metadata.file_type();
     let is_endless = kind.is_fifo() || kind.is_socket() || kind.is_block_device();
@@ -116,7 +120,8 @@ mod tests {
     fn only_what_has_an_end_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let (fifo, file) = (folder.path().join("fifo"), folder.path().join("file"));
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+            .unwrap();
         std::fs::write(&file, b"key value\n").unwrap();
         assert!(matches!(read_direct(&fifo), Err(SourceError::Failed { .. })));
         assert!(matches!(read_direct(Path::new("/dev/zero")), Err(SourceError::Failed { .. })));

@@ -78,7 +78,11 @@ impl Agents {
                 ("local", targets.local_mailbox(address, snapshot, &passwd))
             }
             "discard" => {
-                let text = if nexthop.is_empty() || Some(nexthop) == address.domain() { "silently" } else { nexthop };
+                let text = if nexthop.is_empty() || Some(nexthop) == address.domain() {
+                    "silently"
+                } else {
+                    nexthop
+                };
                 return Delivered::sent("none", text);
             }
             "error" => {
@@ -90,13 +94,19 @@ impl Agents {
                 return Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), text));
             }
         };
-        match target.and_then(|target| self.put_into_maildir((number, entry), recipient, (&target, targets))) {
+        match target.and_then(|target| self.put_into_maildir((number, entry), recipient, (&target, targets)))
+        {
             Ok(()) => Delivered::sent(relay, "delivered to maildir"),
             Err(reason) => Delivered::not(relay, reason),
         }
     }
 
-    fn put_into_maildir(&self, (number, entry): (u64, &Entry), recipient: &Recipient, (target, targets): (&Maildir, &Targets)) -> Result<(), Reason> {
+    fn put_into_maildir(
+        &self,
+        (number, entry): (u64, &Entry),
+        recipient: &Recipient,
+        (target, targets): (&Maildir, &Targets),
+    ) -> Result<(), Reason> {
         let head = head(&entry.sender, recipient, targets);
         if target.limit > 0 && entry.size > target.limit {
             return Err(Reason::new(Dsn::new(5, 2, 2), "message is larger than the mailbox limit"));
@@ -104,7 +114,8 @@ impl Agents {
         let mut body = self.spool.body(number).map_err(|error| temporary(&error.to_string()))?;
         match (target.owner, &self.helper) {
             (Some((uid, gid)), Some(helper)) => {
-                let (content, length) = self.content(&mut body, entry.size).map_err(|error| temporary(&error.to_string()))?;
+                let (content, length) =
+                    self.content(&mut body, entry.size).map_err(|error| temporary(&error.to_string()))?;
                 let request = Request::Maildir(MaildirRequest {
                     uid,
                     gid,
@@ -121,8 +132,11 @@ impl Agents {
                 }
             }
             _ => {
-                let delivered = maildir::deliver(&target.path, &head, &mut body, &self.host, clock::now().wall);
-                delivered.map(drop).map_err(|error| reason(&format!("{} {error}", error.dsn()), Dsn::new(4, 3, 0)))
+                let delivered =
+                    maildir::deliver(&target.path, &head, &mut body, &self.host, clock::now().wall);
+                delivered
+                    .map(drop)
+                    .map_err(|error| reason(&format!("{} {error}", error.dsn()), Dsn::new(4, 3, 0)))
             }
         }
     }
@@ -144,8 +158,7 @@ impl Agents {
 /// The lines that delivery puts on top, as virtual(8) and local(8) do.
 fn head(sender: &Address, recipient: &Recipient, targets: &Targets) -> Vec<u8> {
     let original = targets.keeps_original().then_some(&recipient.original);
-    mail::message::delivery_headers(sender, original, &recipient.address)
-    .into_bytes()
+    mail::message::delivery_headers(sender, original, &recipient.address).into_bytes()
 }
 
 fn temporary(text: &str) -> Reason {

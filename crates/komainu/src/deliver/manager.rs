@@ -8,8 +8,8 @@ use super::target::Targets;
 use crate::clock;
 use crate::live::Live;
 use crate::log::Log;
-use events::delivery::{Delay, Delays, Delivery, Status};
 use events::daemon::Message as Warning;
+use events::delivery::{Delay, Delays, Delivery, Status};
 use events::queue::{Queued, Removed};
 use mail::{QueueId, Wall};
 use policy::address::AddressClasses;
@@ -122,7 +122,8 @@ impl Manager {
         for number in self.agents.spool.numbers() {
             let loaded = self.agents.spool.read(number).ok();
             let entry = loaded.and_then(|message| Entry::load(&message.envelope, &message.notes).ok());
-            let (next_attempt, deferred) = entry.map_or((now, false), |entry| (entry.next_attempt, entry.tries > 0));
+            let (next_attempt, deferred) =
+                entry.map_or((now, false), |entry| (entry.next_attempt, entry.tries > 0));
             self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred });
         }
     }
@@ -190,7 +191,10 @@ impl Manager {
             Message::Scheduler(event) => {
                 let answered = matches!(
                     event,
-                    Event::Finished { .. } | Event::Persisted { .. } | Event::NotPersisted { .. } | Event::NotRemoved { .. }
+                    Event::Finished { .. }
+                        | Event::Persisted { .. }
+                        | Event::NotPersisted { .. }
+                        | Event::NotRemoved { .. }
                 );
                 self.under_way = self.under_way.saturating_sub(usize::from(answered));
                 self.scheduler.handle(now, event);
@@ -232,7 +236,8 @@ impl Manager {
             Action::Active { id, sender, size, recipients } => {
                 let from = sender.to_external();
                 let nrcpt = recipients as u64;
-                let line = Queued { id: id.as_str().into(), from: from.into(), size, nrcpt, queue: "active".into() };
+                let line =
+                    Queued { id: id.as_str().into(), from: from.into(), size, nrcpt, queue: "active".into() };
                 self.log.write(&self.program("qmgr"), line);
             }
             Action::Start(attempt) => self.start(attempt),
@@ -250,7 +255,10 @@ impl Manager {
             }
             Action::Expired { id, sender } => {
                 // Not Postfix's "returned to sender": there are no bounces yet, and a log must not claim one.
-                let text = format!("{id}: from=<{}>, too old to be tried again; kept in the queue", sender.to_external());
+                let text = format!(
+                    "{id}: from=<{}>, too old to be tried again; kept in the queue",
+                    sender.to_external()
+                );
                 self.log.write(&self.program("qmgr"), Warning::warning(text));
             }
         }
@@ -343,7 +351,10 @@ impl Work {
         let route = &self.attempt.route;
         let mut outcomes = Vec::with_capacity(self.attempt.recipients.len());
         for index in &self.attempt.recipients {
-            let Some(recipient) = usize::try_from(*index).ok().and_then(|at| self.entry.recipients.get(at)) else { continue };
+            let Some(recipient) = usize::try_from(*index).ok().and_then(|at| self.entry.recipients.get(at))
+            else {
+                continue;
+            };
             let delivered = self.agents.deliver(
                 (self.attempt.number, &self.entry),
                 recipient,
@@ -383,7 +394,8 @@ impl Work {
             status,
             text: delivered.text.as_str().into(),
         };
-        let agent = if delivered.relay == "none" { self.attempt.route.transport.as_str() } else { delivered.relay };
+        let agent =
+            if delivered.relay == "none" { self.attempt.route.transport.as_str() } else { delivered.relay };
         self.log.write(&format!("{}/{agent}", self.routing.syslog_name), line);
     }
 }

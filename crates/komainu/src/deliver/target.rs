@@ -86,7 +86,12 @@ impl Targets {
     ///
     /// # Errors
     /// When a table can't say.
-    pub fn route(&self, address: &Address, classes: &AddressClasses, snapshot: &Snapshot) -> Result<Route, Reason> {
+    pub fn route(
+        &self,
+        address: &Address,
+        classes: &AddressClasses,
+        snapshot: &Snapshot,
+    ) -> Result<Route, Reason> {
         let resolved = classes.resolve(address, snapshot).map_err(|error| lookup_failed(&error))?;
         let by_class = self.transports.iter().find(|(class, _)| *class == resolved.class);
         let by_class = by_class.map_or("error", |(_, transport)| transport.as_str());
@@ -111,7 +116,10 @@ impl Targets {
         };
         let path = self.virtual_base.join(value.trim_start_matches('/'));
         if !value.ends_with('/') {
-            return Err(unsupported(&format!("mailbox {} is no Maildir (its path must end in /)", path.display())));
+            return Err(unsupported(&format!(
+                "mailbox {} is no Maildir (its path must end in /)",
+                path.display()
+            )));
         }
         if !is_tame(Path::new(&value)) {
             return Err(unsupported(&format!("mailbox {value} leads out of virtual_mailbox_base")));
@@ -119,7 +127,10 @@ impl Targets {
         let uid = self.id(&self.uid_maps, address, snapshot, "uid")?;
         let gid = self.id(&self.gid_maps, address, snapshot, "gid")?;
         if uid < self.uid_min {
-            return Err(unsupported(&format!("recipient {}: uid {uid} is below virtual_minimum_uid", address.as_str())));
+            return Err(unsupported(&format!(
+                "recipient {}: uid {uid} is below virtual_minimum_uid",
+                address.as_str()
+            )));
         }
         Ok(Maildir { path, owner: Some((uid, gid)), limit: self.virtual_limit })
     }
@@ -128,9 +139,18 @@ impl Targets {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn local_mailbox(&self, address: &Address, snapshot: &Snapshot, passwd: &str) -> Result<Maildir, Reason> {
+    pub fn local_mailbox(
+        &self,
+        address: &Address,
+        snapshot: &Snapshot,
+        passwd: &str,
+    ) -> Result<Maildir, Reason> {
         let local = address.local().to_ascii_lowercase();
-        let user = local.split(|c| self.delimiters.contains(c)).next().filter(|user| !user.is_empty()).unwrap_or(&local);
+        let user = local
+            .split(|c| self.delimiters.contains(c))
+            .next()
+            .filter(|user| !user.is_empty())
+            .unwrap_or(&local);
         let limit = self.mailbox_limit;
         let unknown = || Reason::new(Dsn::new(5, 1, 1), format!("unknown user: \"{user}\""));
         if user.contains('/') || user.starts_with('.') {
@@ -146,7 +166,9 @@ impl Targets {
         let (Some(uid), Some(gid)) = (id(), id()) else { return Err(unknown()) };
         let home = fields.nth(1).unwrap_or("/");
         if uid < self.uid_min {
-            return Err(unsupported(&format!("user {user} has uid {uid}, below virtual_minimum_uid; give it an alias")));
+            return Err(unsupported(&format!(
+                "user {user} has uid {uid}, below virtual_minimum_uid; give it an alias"
+            )));
         }
         let path = if self.home_mailbox.ends_with('/') {
             Path::new(home).join(&self.home_mailbox)
@@ -158,10 +180,20 @@ impl Targets {
         Ok(Maildir { path, owner: Some((uid, gid)), limit })
     }
 
-    fn id(&self, maps: &[TableId], address: &Address, snapshot: &Snapshot, what: &str) -> Result<u32, Reason> {
+    fn id(
+        &self,
+        maps: &[TableId],
+        address: &Address,
+        snapshot: &Snapshot,
+        what: &str,
+    ) -> Result<u32, Reason> {
         let value = self.first(maps, &self.keys(address), snapshot)?;
-        let value = value.ok_or_else(|| unsupported(&format!("recipient {}: {what} not found", address.as_str())))?;
-        value.trim().parse().map_err(|_| unsupported(&format!("recipient {}: bad {what} {value}", address.as_str())))
+        let value =
+            value.ok_or_else(|| unsupported(&format!("recipient {}: {what} not found", address.as_str())))?;
+        value
+            .trim()
+            .parse()
+            .map_err(|_| unsupported(&format!("recipient {}: bad {what} {value}", address.as_str())))
     }
 
     /// virtual(8): the whole address, without its extension, then `@domain`.
@@ -177,10 +209,17 @@ impl Targets {
         keys
     }
 
-    fn first(&self, maps: &[TableId], keys: &[String], snapshot: &Snapshot) -> Result<Option<String>, Reason> {
+    fn first(
+        &self,
+        maps: &[TableId],
+        keys: &[String],
+        snapshot: &Snapshot,
+    ) -> Result<Option<String>, Reason> {
         for key in keys {
             for map in maps {
-                if let Some(value) = Lookup::lookup(snapshot, *map, key).map_err(|error| lookup_failed(&error))? {
+                if let Some(value) =
+                    Lookup::lookup(snapshot, *map, key).map_err(|error| lookup_failed(&error))?
+                {
                     return Ok(Some(value));
                 }
             }
@@ -203,7 +242,8 @@ fn transport_keys(resolved: &policy::address::Resolved) -> Vec<String> {
 
 /// Whether a path stays below the folder it is joined to.
 fn is_tame(path: &Path) -> bool {
-    path.components().all(|part| matches!(part, Component::Normal(_) | Component::RootDir | Component::CurDir))
+    path.components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::RootDir | Component::CurDir))
 }
 
 fn lookup_failed(error: &tables::LookupError) -> Reason {

@@ -11,8 +11,8 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
 };
-use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
 use policy::{Answer, Question, Record, RecordKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -118,7 +118,9 @@ impl Resolver {
             return Answer::Addresses(addresses);
         }
         match (v4, v6) {
-            (unavailable @ Answer::Unavailable(_), _) | (_, unavailable @ Answer::Unavailable(_)) => unavailable,
+            (unavailable @ Answer::Unavailable(_), _) | (_, unavailable @ Answer::Unavailable(_)) => {
+                unavailable
+            }
             (v4, _) => v4,
         }
     }

@@ -50,7 +50,9 @@ mod tests {
 
     #[test]
     fn names_both_ways() {
-        let hosts = Hosts::parse("127.0.0.1 localhost # x\n::1 localhost ip6-localhost\nbad line\n192.0.2.1\tA.example a\n");
+        let hosts = Hosts::parse(
+            "127.0.0.1 localhost # x\n::1 localhost ip6-localhost\nbad line\n192.0.2.1\tA.example a\n",
+        );
         assert_eq!(hosts.addresses("LOCALHOST").unwrap().len(), 2);
         assert_eq!(hosts.name("192.0.2.1".parse().unwrap()), Some("A.example"));
         assert_eq!(hosts.addresses("a"), Some(&["192.0.2.1".parse().unwrap()][..]));

@@ -35,7 +35,9 @@ impl Answers {
     /// Answers `question`; `services` are those of the policy that asks.
     pub async fn answer(&self, question: &Question, services: &[PolicyService]) -> Answer {
         match question {
-            Question::HostName(_) | Question::HostAddresses(_) | Question::Dns { .. } => self.names.ask(question).await,
+            Question::HostName(_) | Question::HostAddresses(_) | Question::Dns { .. } => {
+                self.names.ask(question).await
+            }
             Question::ZoneHealth(zone) => Answer::Healthy(self.health.is_healthy(zone)),
             Question::Lookup { table, .. } => Answer::Failed(format!("table {} is not served yet", table.0)),
             Question::Effect { effect: Effect::Sleep(duration), .. } => {

@@ -88,7 +88,12 @@ impl PolicyServers {
         self.round(service, connection, attributes).await
     }
 
-    async fn round(&self, service: &PolicyService, mut connection: Connection, attributes: &str) -> io::Result<String> {
+    async fn round(
+        &self,
+        service: &PolicyService,
+        mut connection: Connection,
+        attributes: &str,
+    ) -> io::Result<String> {
         let talk = tokio::time::timeout(service.timeout, connection.stream.talk(attributes.as_bytes()));
         let reply = talk.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         connection.requests = connection.requests.saturating_add(1);
@@ -171,12 +176,17 @@ impl Stream {
 fn action(reply: &[u8]) -> io::Result<String> {
     let text = String::from_utf8_lossy(reply);
     let found = text.lines().find_map(|line| line.strip_prefix("action="));
-    found.map(|action| action.trim().to_owned()).ok_or_else(|| io::Error::other("the reply has no action attribute"))
+    found
+        .map(|action| action.trim().to_owned())
+        .ok_or_else(|| io::Error::other("the reply has no action attribute"))
 }
 
 /// Whether there was no connection at all.
 fn is_unreachable(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+    )
 }
 
 /// The system's words, as Postfix logs them.

@@ -35,7 +35,11 @@ impl Health {
     /// Why it is skipped.
     #[must_use]
     pub const fn reason(self) -> &'static str {
-        if self.lists_everything { "it lists the whole world (127.0.0.1 among it)" } else { "it gives no answer" }
+        if self.lists_everything {
+            "it lists the whole world (127.0.0.1 among it)"
+        } else {
+            "it gives no answer"
+        }
     }
 }
 
@@ -59,7 +63,8 @@ impl ZoneHealth {
             ZoneKind::Address => ("2.0.0.127", "1.0.0.127"),
             ZoneKind::Domain => ("test", "invalid"),
         };
-        let ask = |point: &str| Question::Dns { name: format!("{point}.{}", zone.domain), kind: RecordKind::A };
+        let ask =
+            |point: &str| Question::Dns { name: format!("{point}.{}", zone.domain), kind: RecordKind::A };
         let (good, bad) = (ask(listed), ask(unlisted));
         let (good, bad) = tokio::join!(names.ask(&good), names.ask(&bad));
         self.record(&zone.domain, &good, &bad)

@@ -105,7 +105,12 @@ impl Log {
     ///
     /// # Errors
     /// As [`Log::start`].
-    pub fn start_with(destination: &Destination, format: Format, host: &str, helper: Option<Helper>) -> std::io::Result<Log> {
+    pub fn start_with(
+        destination: &Destination,
+        format: Format,
+        host: &str,
+        helper: Option<Helper>,
+    ) -> std::io::Result<Log> {
         let sink = Sink::open(destination, helper)?;
         let (orders, queue) = mpsc::sync_channel(LINES_WAITING_MAX);
         let host = host.split('.').next().unwrap_or(host).to_owned();

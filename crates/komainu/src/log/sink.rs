@@ -34,7 +34,9 @@ impl Sink {
         Ok(match destination {
             Destination::Stdout => Sink::Stdout(BufWriter::with_capacity(64 * 1024, io::stdout())),
             Destination::File(path) => Sink::File(LogFile::open(path, helper)?),
-            Destination::Syslog => Sink::Socket { path: "/dev/log", socket: connect("/dev/log"), journal: false },
+            Destination::Syslog => {
+                Sink::Socket { path: "/dev/log", socket: connect("/dev/log"), journal: false }
+            }
             Destination::Journald => {
                 let path = "/run/systemd/journal/socket";
                 Sink::Socket { path, socket: connect(path), journal: true }
@@ -47,7 +49,8 @@ impl Sink {
             Sink::Stdout(out) => writeln!(out, "{text}"),
             Sink::File(file) => file.write(text),
             Sink::Socket { path, socket, journal } => {
-                let packet = if *journal { journal_packet(severity, text) } else { syslog_packet(severity, text) };
+                let packet =
+                    if *journal { journal_packet(severity, text) } else { syslog_packet(severity, text) };
                 send(path, socket, &packet)
             }
         };
@@ -76,7 +79,9 @@ impl Sink {
 impl LogFile {
     fn open(path: &Path, helper: Option<Helper>) -> io::Result<LogFile> {
         let file = match OpenOptions::new().append(true).create(true).mode(0o640).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => ask(helper.as_ref()).ok_or(error)?,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                ask(helper.as_ref()).ok_or(error)?
+            }
             other => other?,
         };
         let metadata = file.metadata()?;

@@ -62,7 +62,9 @@ impl Grants {
                 Destination::File(path) => Some(path),
                 _ => None,
             },
-            uid_min: u32::try_from(configuration.parameters.number("virtual_minimum_uid")).unwrap_or(100).max(1),
+            uid_min: u32::try_from(configuration.parameters.number("virtual_minimum_uid"))
+                .unwrap_or(100)
+                .max(1),
             host: configuration.parameters.text("myhostname").value,
         })
     }
@@ -136,7 +138,10 @@ fn answer_with(outcome: io::Result<OwnedFd>) -> (Answer, Option<OwnedFd>) {
 /// Opens `path` for reading where the configuration names it.
 fn open(path: &Path, grants: &Grants) -> io::Result<OwnedFd> {
     if !grants.paths.contains(path) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the configuration doesn't name this file"));
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the configuration doesn't name this file",
+        ));
     }
     Ok(configuration::open_source(path)?.into())
 }
@@ -158,7 +163,8 @@ fn listen(address: &str, grants: &Grants) -> io::Result<OwnedFd> {
 
 fn spawn(path: &str, grants: &Grants) -> io::Result<OwnedFd> {
     let service = grants.spawned.iter().find(|service| spawn::socket_path(service) == path);
-    let service = service.ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no spawn service of this name"))?;
+    let service = service
+        .ok_or_else(|| io::Error::new(io::ErrorKind::PermissionDenied, "no spawn service of this name"))?;
     spawn::start(service, &std::fs::read_to_string("/etc/passwd")?)
 }
 

@@ -50,12 +50,8 @@ impl Helper {
     /// # Errors
     /// When the socket pair or the process can't be made.
     pub fn start(config: &Path, compat: &str) -> io::Result<Helper> {
-        let (ours, theirs) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let child = Command::new("/proc/self/exe")
             .arg(SUBCOMMAND)
             .arg(config)
@@ -108,7 +104,9 @@ impl Helper {
                 let _ = sender.send(outcome);
             }),
         );
-        receiver.recv().unwrap_or_else(|_| (Answer::Temporary("4.3.0 privileged helper has ended".into()), None))
+        receiver
+            .recv()
+            .unwrap_or_else(|_| (Answer::Temporary("4.3.0 privileged helper has ended".into()), None))
     }
 
     /// Whether the helper still runs.

@@ -57,13 +57,17 @@ pub fn start(service: &Service, passwd: &str) -> io::Result<OwnedFd> {
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir("/");
-    command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs.try_clone()?)).stderr(Stdio::from(theirs));
+    command
+        .stdin(Stdio::from(theirs.try_clone()?))
+        .stdout(Stdio::from(theirs.try_clone()?))
+        .stderr(Stdio::from(theirs));
     if super::rights::is_root() {
         // spawn(8): `user=name:group` names another group than the user's own.
         let name = line.user.map(|user| user.split(':').next().unwrap_or(user));
         let name = name.ok_or_else(|| fault(format!("service {}: no user=", service.name.value)))?;
         let account = find_account(passwd, name).filter(|account| account.uid != 0);
-        let account = account.ok_or_else(|| fault(format!("service {}: no user {name}", service.name.value)))?;
+        let account =
+            account.ok_or_else(|| fault(format!("service {}: no user {name}", service.name.value)))?;
         command.uid(account.uid).gid(account.gid);
     }
     let mut child = command.spawn()?;

@@ -256,7 +256,14 @@ mod tests {
             length: 4,
             limit: 0,
         });
-        for request in [Request::Open("/a b".into()), Request::Listen("0.0.0.0:25".into()), Request::Reload, Request::Log, Request::Spawn("private/x".into()), maildir] {
+        for request in [
+            Request::Open("/a b".into()),
+            Request::Listen("0.0.0.0:25".into()),
+            Request::Reload,
+            Request::Log,
+            Request::Spawn("private/x".into()),
+            maildir,
+        ] {
             let packet = request.encode(7);
             assert_eq!(Request::decode(&packet), Ok((7, request)));
             for cut in 0..packet.len() {

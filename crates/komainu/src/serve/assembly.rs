@@ -4,7 +4,7 @@
 //! memory. There is one wiring, so both are the same server. What differs between them (names, disk, accounts)
 //! comes in as [`Ground`].
 
-use super::{Generation, Spawned, ServeError, open_spool, spawner, warner, zones};
+use super::{Generation, ServeError, Spawned, open_spool, spawner, warner, zones};
 use crate::configuration::Configuration;
 use crate::deliver::manager::Routing;
 use crate::deliver::{Manager, agent::Agents};
@@ -56,7 +56,11 @@ impl Assembly {
     ///
     /// # Errors
     /// When the spool can't be opened.
-    pub fn new(configuration: Configuration, ground: Ground, sources: &dyn Sources) -> Result<Assembly, ServeError> {
+    pub fn new(
+        configuration: Configuration,
+        ground: Ground,
+        sources: &dyn Sources,
+    ) -> Result<Assembly, ServeError> {
         let p = configuration.parameters.clone();
         let generation = Generation::new(configuration, None, sources);
         let Ground { names, disk, state, passwd, helper, log } = ground;

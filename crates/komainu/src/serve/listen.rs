@@ -137,7 +137,12 @@ impl Drop for Guest {
 }
 
 /// Takes clients on one socket until it is aborted. A reload swaps `service`; sessions keep what they began with.
-pub(super) async fn accept(socket: TcpListener, service: Arc<RwLock<Service>>, shared: Arc<Shared>, house: House) {
+pub(super) async fn accept(
+    socket: TcpListener,
+    service: Arc<RwLock<Service>>,
+    shared: Arc<Shared>,
+    house: House,
+) {
     let limit = session_limit();
     let listening = socket.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(socket));
     let listening = match listening {

@@ -15,14 +15,14 @@ mod zones;
 pub use assembly::{Assembly, Ground};
 pub use listen::Sockets;
 pub(crate) use listen::bind;
-pub(crate) use start::{log_destination, state_folder};
 pub use start::{Options, ServeError, prepare};
+pub(crate) use start::{log_destination, state_folder};
 
 use crate::configuration::{Configuration, Listener};
 use crate::deliver::manager::Routing;
 use crate::deliver::target::Targets;
-use crate::facts::hosts::Hosts;
 use crate::facts::dns::Resolver;
+use crate::facts::hosts::Hosts;
 use crate::facts::policy_client::{Spawn, Warn};
 use crate::live::Live;
 use crate::log::Log;
@@ -31,9 +31,9 @@ use crate::session::Service;
 use config::Parameters;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 use store::{Disk, RealDisk, Spool};
 use tables::Sources;
-use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A server that is ready to run: rights dropped, ports bound.
@@ -71,7 +71,11 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// Compiles the tables and puts the parts together.
-    pub(crate) fn new(mut configuration: Configuration, before: Option<&Live>, sources: &dyn Sources) -> Generation {
+    pub(crate) fn new(
+        mut configuration: Configuration,
+        before: Option<&Live>,
+        sources: &dyn Sources,
+    ) -> Generation {
         let files = configuration.files();
         let spawned = configuration.spawn_services().cloned().collect();
         let p = configuration.parameters.clone();
@@ -93,7 +97,12 @@ impl Generation {
                         zones.push(zone.clone());
                     }
                 }
-                Service { listener: Arc::new(listener), live: Arc::clone(&live), targets: Arc::clone(&targets), classes: Arc::clone(&configuration.classes) }
+                Service {
+                    listener: Arc::new(listener),
+                    live: Arc::clone(&live),
+                    targets: Arc::clone(&targets),
+                    classes: Arc::clone(&configuration.classes),
+                }
             })
             .collect();
         let routing = Routing {
@@ -189,7 +198,9 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let outcome = wait(&mut house, signals).await;
     house.close(&outcome).await;
     log.flush();
-    tokio::task::spawn_blocking(move || spool.close()).await.map_err(|error| ServeError::Runtime(error.into()))?;
+    tokio::task::spawn_blocking(move || spool.close())
+        .await
+        .map_err(|error| ServeError::Runtime(error.into()))?;
     // Last: whoever finds no server running may start one.
     drop(pid);
     outcome

@@ -21,7 +21,13 @@ pub struct PidFile {
 /// # Errors
 /// When the file can't be written, or another server holds it.
 pub fn hold(state: &Path) -> io::Result<PidFile> {
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(state.join(NAME))?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .open(state.join(NAME))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     file.set_len(0)?;
     file.rewind()?;

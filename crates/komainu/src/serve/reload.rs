@@ -53,7 +53,12 @@ fn is_kept(diagnostic: &Diagnostic, path: &str) -> bool {
 impl House {
     /// Opens the ports of what is assembled.
     /// The configuration's files were read from `since` on.
-    pub(super) async fn new(options: Options, assembly: Assembly, sockets: Sockets, since: SystemTime) -> House {
+    pub(super) async fn new(
+        options: Options,
+        assembly: Assembly,
+        sockets: Sockets,
+        since: SystemTime,
+    ) -> House {
         let guests = listen::House::default();
         let mut house = House { options, assembly, sockets, guests, open: BTreeMap::new(), watch: None };
         house.listen(since).await;
@@ -73,7 +78,11 @@ impl House {
                 wanted.insert(*address, service.clone());
             }
         }
-        let closed: Vec<Open> = self.open.extract_if(.., |address, _| !wanted.contains_key(address)).map(|(_, open)| open).collect();
+        let closed: Vec<Open> = self
+            .open
+            .extract_if(.., |address, _| !wanted.contains_key(address))
+            .map(|(_, open)| open)
+            .collect();
         for open in closed {
             open.accepting.abort();
             // The port is free once the task is gone; another listener may want it.
@@ -97,23 +106,35 @@ impl House {
                 Err(error) => {
                     // At start-up a missing IPv6 was passed over in the same way.
                     if address.is_ipv4() {
-                        self.assembly.shared.log.write(MASTER, Message::error(format!("listen on {address}: {error}")));
+                        self.assembly
+                            .shared
+                            .log
+                            .write(MASTER, Message::error(format!("listen on {address}: {error}")));
                     }
                     return;
                 }
             },
         };
         let service = Arc::new(RwLock::new(service));
-        let accepting =
-            listen::accept(socket, Arc::clone(&service), Arc::clone(&self.assembly.shared), self.guests.clone());
+        let accepting = listen::accept(
+            socket,
+            Arc::clone(&service),
+            Arc::clone(&self.assembly.shared),
+            self.guests.clone(),
+        );
         self.open.insert(address, Open { service, accepting: tokio::spawn(accepting) });
     }
 
     /// Says that the server is ready, to systemd and to the log.
     pub(super) fn announce(&self, p: &Parameters) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        let directory = self.options.config.as_ref().map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string());
-        let text = format!("daemon started -- version {}, configuration {directory}", p.text("mail_version").value);
+        let directory = self
+            .options
+            .config
+            .as_ref()
+            .map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string());
+        let text =
+            format!("daemon started -- version {}, configuration {directory}", p.text("mail_version").value);
         self.assembly.shared.log.write(MASTER, events::Event::Other(text.into()));
     }
 
@@ -130,7 +151,11 @@ impl House {
         let before = Arc::clone(&self.assembly.generation.live);
         let loading = tokio::task::spawn_blocking(move || {
             let (configuration, found) = start::load(&options, &sources);
-            if has_errors(&found) { Err(found) } else { Ok((Generation::new(configuration, Some(&before), &sources), found)) }
+            if has_errors(&found) {
+                Err(found)
+            } else {
+                Ok((Generation::new(configuration, Some(&before), &sources), found))
+            }
         });
         match loading.await {
             Ok(Ok((generation, found))) => {
@@ -143,18 +168,27 @@ impl House {
             Ok(Err(found)) => {
                 self.assembly.say_all(&found);
                 let text = "it has errors; the configuration before stays in force".to_owned();
-                self.assembly.shared.log.write(MASTER, Own::new(Matter::ReloadRefused, self.directory(), text));
+                self.assembly
+                    .shared
+                    .log
+                    .write(MASTER, Own::new(Matter::ReloadRefused, self.directory(), text));
             }
             Err(_) => {
                 let text = "reading it failed; the configuration before stays in force".to_owned();
-                self.assembly.shared.log.write(MASTER, Own::new(Matter::ReloadRefused, self.directory(), text));
+                self.assembly
+                    .shared
+                    .log
+                    .write(MASTER, Own::new(Matter::ReloadRefused, self.directory(), text));
             }
         }
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     }
 
     fn directory(&self) -> String {
-        self.options.config.as_ref().map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string())
+        self.options
+            .config
+            .as_ref()
+            .map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string())
     }
 
     /// Whether all that the server needs is there. The helper can't be had again: this process has no rights to
@@ -186,7 +220,8 @@ impl House {
         }
         let (live, sources) = (Arc::clone(&generation.live), sources(&self.assembly.helper));
         let paths = changed.clone();
-        let found = tokio::task::spawn_blocking(move || live.recompile(&paths, &sources)).await.unwrap_or_default();
+        let found =
+            tokio::task::spawn_blocking(move || live.recompile(&paths, &sources)).await.unwrap_or_default();
         self.assembly.say_all(&found);
         for path in changed {
             let subject = path.display().to_string();
@@ -210,9 +245,12 @@ impl House {
         }
         // A delivery that takes longer is made again by the next server.
         let _ = tokio::time::timeout(FAREWELL, shared.queue.drain()).await;
-        self.assembly.shared.log.write(MASTER, match outcome {
-            Ok(()) => events::Event::Other("terminating on signal 15".into()),
-            Err(error) => Message::fatal(error.to_string()).into(),
-        });
+        self.assembly.shared.log.write(
+            MASTER,
+            match outcome {
+                Ok(()) => events::Event::Other("terminating on signal 15".into()),
+                Err(error) => Message::fatal(error.to_string()).into(),
+            },
+        );
     }
 }

@@ -99,22 +99,29 @@ pub fn prepare(options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError>
     let state = state_folder(&options, p);
     let sockets = Sockets::bind(&configuration.listen_addresses())?;
     let account = if rights::is_root() { Some(account(p)?) } else { None };
-    make_state(&state, account.as_ref()).map_err(|source| ServeError::State { path: state.clone(), source })?;
+    make_state(&state, account.as_ref())
+        .map_err(|source| ServeError::State { path: state.clone(), source })?;
     let log = open_log(p, account.as_ref())?;
     let pid = pid::hold(&state).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => ServeError::Spool { path: state.clone(), source: store::SpoolError::InUse },
+        io::ErrorKind::WouldBlock => {
+            ServeError::Spool { path: state.clone(), source: store::SpoolError::InUse }
+        }
         _ => ServeError::State { path: state.clone(), source },
     })?;
     let helper = match (&account, &configuration.directory) {
         (Some(_), Some(directory)) => {
             let compat = if options.compat == Compat::V3_7 { "3.7" } else { "3.11" };
             let helper = Helper::start(directory, compat);
-            Some(helper.map_err(|source| ServeError::Rights { what: "start the privileged helper", source })?)
+            Some(
+                helper
+                    .map_err(|source| ServeError::Rights { what: "start the privileged helper", source })?,
+            )
         }
         _ => None,
     };
     if let Some(account) = &account {
-        rights::drop_to(account).map_err(|source| ServeError::Rights { what: "give up root's rights", source })?;
+        rights::drop_to(account)
+            .map_err(|source| ServeError::Rights { what: "give up root's rights", source })?;
     }
     if let Some(helper) = &helper {
         helper.listen().map_err(ServeError::Runtime)?;

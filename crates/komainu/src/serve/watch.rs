@@ -33,7 +33,12 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches the folders of `files`. What has changed after `since`, when the caller began to read them, counts
     /// as a change. `None`, with a warning, where the system can't.
-    pub(super) fn start(files: &[PathBuf], since: SystemTime, log: &Log, helper: Option<Helper>) -> Option<Watch> {
+    pub(super) fn start(
+        files: &[PathBuf],
+        since: SystemTime,
+        log: &Log,
+        helper: Option<Helper>,
+    ) -> Option<Watch> {
         let warn = |text: String| log.write("postfix/master", events::daemon::Message::warning(text));
         let inotify = match Inotify::init() {
             Ok(inotify) => inotify,
@@ -122,7 +127,9 @@ impl Polled {
 
 fn stamp(helper: &Helper, path: &Path) -> Option<Stamp> {
     let request = Request::Open(path.display().to_string());
-    let (Answer::Done, Some(descriptor)) = tokio::task::block_in_place(|| helper.ask(&request, None)) else { return None };
+    let (Answer::Done, Some(descriptor)) = tokio::task::block_in_place(|| helper.ask(&request, None)) else {
+        return None;
+    };
     let metadata = std::fs::File::from(descriptor).metadata().ok()?;
     Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }

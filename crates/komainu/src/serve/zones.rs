@@ -21,7 +21,11 @@ pub(super) async fn probe_all(zones: Vec<Zone>, answers: Arc<Answers>, log: Log)
                 let line = if health.is_healthy() {
                     Own::new(Matter::ZoneHealthy, zone.domain.as_str(), "it is asked again")
                 } else {
-                    Own::new(Matter::ZoneUnhealthy, zone.domain.as_str(), format!("{}; skipped", health.reason()))
+                    Own::new(
+                        Matter::ZoneUnhealthy,
+                        zone.domain.as_str(),
+                        format!("{}; skipped", health.reason()),
+                    )
                 };
                 log.write("komainu/dnsbl", line);
             }

@@ -25,7 +25,13 @@ impl Session {
         rewrite.interfaces.contains(&address)
             || (rewrite.sasl && self.tx.sasl.is_some())
             || (rewrite.networks
-                && self.service.listener.lists.local.contains_address(self.facts.snapshot(), address).unwrap_or(false))
+                && self
+                    .service
+                    .listener
+                    .lists
+                    .local
+                    .contains_address(self.facts.snapshot(), address)
+                    .unwrap_or(false))
     }
 
     /// RFC 5321 §4.4.
@@ -36,8 +42,12 @@ impl Session {
             Some([one]) => Some(&one.address),
             _ => None,
         };
-        let protocol =
-            Protocol { esmtp: tx.ehlo, tls: tx.tls.is_some(), login: tx.sasl.is_some(), smtputf8: tx.smtputf8 };
+        let protocol = Protocol {
+            esmtp: tx.ehlo,
+            tls: tx.tls.is_some(),
+            login: tx.sasl.is_some(),
+            smtputf8: tx.smtputf8,
+        };
         let received = Received {
             helo: tx.helo.as_deref(),
             name: &tx.client.name,

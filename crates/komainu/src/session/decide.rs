@@ -8,7 +8,9 @@ use super::Session;
 use crate::clock;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question};
-use proto::smtp::{Envelope, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
+use proto::smtp::{
+    Envelope, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict,
+};
 use std::sync::Arc;
 use tokio::io::AsyncWrite;
 use tokio::task::JoinSet;
@@ -158,7 +160,12 @@ impl Session {
         peer.rights = rights;
         let keywords = lists.discard_ehlo_keyword_maps.iter().find_map(|id| {
             let address = client.address.to_string();
-            snapshot.table(*id).lookup(&address).ok().flatten().map(|hit| crate::configuration::keywords(&hit.value))
+            snapshot
+                .table(*id)
+                .lookup(&address)
+                .ok()
+                .flatten()
+                .map(|hit| crate::configuration::keywords(&hit.value))
         });
         peer.discard_ehlo_keywords = keywords;
         self.server.identify(peer);
@@ -336,7 +343,13 @@ impl Session {
 
 /// A decision that isn't the policy's.
 fn plain(verdict: policy::Verdict, tx: &policy::Transaction) -> Decision {
-    Decision { verdict, notes: Vec::new(), effects: Vec::new(), path: Vec::new(), carried: tx.carried.clone() }
+    Decision {
+        verdict,
+        notes: Vec::new(),
+        effects: Vec::new(),
+        path: Vec::new(),
+        carried: tx.carried.clone(),
+    }
 }
 
 fn shutting_down(tx: &policy::Transaction) -> Decision {

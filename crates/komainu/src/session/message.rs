@@ -28,7 +28,8 @@ impl Session {
         if self.reception.is_some() {
             return Ok(());
         }
-        let incoming = self.shared.spool.begin(self.tx.declared_size).map_err(|error| self.refusal(&error))?;
+        let incoming =
+            self.shared.spool.begin(self.tx.declared_size).map_err(|error| self.refusal(&error))?;
         let now = clock::now().wall;
         let number = incoming.number();
         let long = self.service.listener.receiving.long_queue_ids;
@@ -61,7 +62,11 @@ impl Session {
 
     /// The headers that come before the client's own: PREPEND's, then our `Received:`.
     fn open_content(&mut self) {
-        let Some((id, began)) = self.reception.as_deref().map(|reception| (reception.id.clone(), reception.began)) else { return };
+        let Some((id, began)) =
+            self.reception.as_deref().map(|reception| (reception.id.clone(), reception.began))
+        else {
+            return;
+        };
         let received = self.received_header(&id, began);
         let cleanup = self.cleanup(&id, began);
         let prepended: Vec<String> = self
@@ -183,7 +188,11 @@ impl Session {
             port: client.port,
             helo: self.tx.helo.clone().unwrap_or_default(),
             protocol: self.tx.protocol.to_owned(),
-            sasl: self.tx.sasl.as_ref().map(|sasl| (sasl.method.clone(), sasl.username.clone(), sasl.sender.clone())),
+            sasl: self
+                .tx
+                .sasl
+                .as_ref()
+                .map(|sasl| (sasl.method.clone(), sasl.username.clone(), sasl.sender.clone())),
         }
     }
 }
@@ -239,13 +248,16 @@ fn apply(entry: &mut Entry, effects: Vec<MailEffect>) -> bool {
             MailEffect::Discard(_) => keep = false,
             MailEffect::Filter(filter) => entry.filter = Some(filter),
             MailEffect::Redirect(address) => entry.redirect = Some(Address::from_internal(address)),
-            MailEffect::Bcc(address) => entry.recipients.push(Recipient::new(Address::from_internal(address))),
+            MailEffect::Bcc(address) => {
+                entry.recipients.push(Recipient::new(Address::from_internal(address)))
+            }
             MailEffect::Prepend(_) => {}
         }
     }
     if let Some(address) = &entry.redirect {
         // All recipients are replaced by the one; orig_to keeps what was asked for first.
-        let original = entry.recipients.first().map_or_else(|| address.clone(), |first| first.original.clone());
+        let original =
+            entry.recipients.first().map_or_else(|| address.clone(), |first| first.original.clone());
         entry.recipients = vec![Recipient { original, ..Recipient::new(address.clone()) }];
     }
     keep

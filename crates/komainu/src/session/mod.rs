@@ -16,10 +16,10 @@ use crate::configuration::Listener;
 use crate::facts::Answers;
 pub use closing::Closing;
 
-use crate::live::Live;
-use crate::log::Log;
 use crate::deliver::QueueHandle;
 use crate::deliver::target::Targets;
+use crate::live::Live;
+use crate::log::Log;
 use decide::Prefetch;
 use message::Reception;
 use policy::address::AddressClasses;
@@ -113,8 +113,14 @@ enum Reach {
 
 /// Serves one connection until it ends. `stressed` picks the settings for a full house.
 #[expect(clippy::too_many_arguments, reason = "a connection's two ends, and what it is served with")]
-pub async fn serve<S>(mut stream: S, from: SocketAddr, to: SocketAddr, service: Service, shared: Arc<Shared>, stressed: bool)
-where
+pub async fn serve<S>(
+    mut stream: S,
+    from: SocketAddr,
+    to: SocketAddr,
+    service: Service,
+    shared: Arc<Shared>,
+    stressed: bool,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let mut session = Box::new(Session::new(from, to, service, shared, stressed));
@@ -123,7 +129,13 @@ where
 }
 
 impl Session {
-    fn new(from: SocketAddr, to: SocketAddr, service: Service, shared: Arc<Shared>, stressed: bool) -> Session {
+    fn new(
+        from: SocketAddr,
+        to: SocketAddr,
+        service: Service,
+        shared: Arc<Shared>,
+        stressed: bool,
+    ) -> Session {
         let address = canonical(from.ip());
         let client = Client::unnamed(address, from.port(), canonical(to.ip()), to.port());
         let listener = &service.listener;
@@ -133,7 +145,8 @@ impl Session {
         let mut tx = Transaction::new(client);
         tx.stress = stressed;
         let facts = Facts::new(service.live.snapshot());
-        let instance_base = format!("{:x}.{:x}.{:x}", std::process::id(), now.wall.seconds(), now.wall.micros());
+        let instance_base =
+            format!("{:x}.{:x}.{:x}", std::process::id(), now.wall.seconds(), now.wall.micros());
         Session {
             shared,
             service,
@@ -231,18 +244,23 @@ impl Session {
     }
 
     /// Does one action; false ends the session.
-    async fn act<S: AsyncWrite + Unpin>(&mut self, action: Action, stream: &mut S, out: &mut Vec<u8>) -> bool {
+    async fn act<S: AsyncWrite + Unpin>(
+        &mut self,
+        action: Action,
+        stream: &mut S,
+        out: &mut Vec<u8>,
+    ) -> bool {
         match action {
             Action::Decide(request) => {
                 let verdict = self.decide(request, stream, out).await;
                 self.server.handle(clock::now(), Input::Decided(verdict), out);
             }
-            Action::Filter(line) => {
-                match self.filter(&line) {
-                    Ok(filtered) => self.server.handle(clock::now(), Input::Filtered(filtered), out),
-                    Err(reply) => self.server.handle(clock::now(), Input::Decided(Verdict::Disconnect(reply)), out),
+            Action::Filter(line) => match self.filter(&line) {
+                Ok(filtered) => self.server.handle(clock::now(), Input::Filtered(filtered), out),
+                Err(reply) => {
+                    self.server.handle(clock::now(), Input::Decided(Verdict::Disconnect(reply)), out)
                 }
-            }
+            },
             Action::Chunk(chunk) => {
                 self.receive(&chunk);
                 self.server.recycle(chunk);
@@ -258,7 +276,8 @@ impl Session {
             Action::StartTls | Action::Authenticate(AuthStep::Cancelled) => {}
             Action::Authenticate(_) => {
                 // Offered by no listener yet; a client that tries all the same is told so.
-                let reply = mail::Reply::new(454, mail::Dsn::new(4, 7, 0), "Temporary authentication failure");
+                let reply =
+                    mail::Reply::new(454, mail::Dsn::new(4, 7, 0), "Temporary authentication failure");
                 self.server.handle(clock::now(), Input::Authenticated(AuthOutcome::Failure(reply)), out);
             }
             Action::Close => return false,
@@ -284,7 +303,9 @@ mod tests {
     use super::*;
 
     /// The size of the future that `serve` makes.
-    fn future_bytes<F>(_: impl FnOnce(tokio::net::TcpStream, SocketAddr, SocketAddr, Service, Arc<Shared>, bool) -> F) -> usize {
+    fn future_bytes<F>(
+        _: impl FnOnce(tokio::net::TcpStream, SocketAddr, SocketAddr, Service, Arc<Shared>, bool) -> F,
+    ) -> usize {
         size_of::<F>()
     }
 

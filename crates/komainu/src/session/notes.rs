@@ -3,10 +3,10 @@
 use super::Session;
 use events::check::{Action, Session as Known, Verdict};
 use events::daemon::Message;
+use events::queue::{IdKind, MessageId};
 use events::smtpd::{
     Broken, Cause, Connect, Disconnect, IllegalAddress, NonSmtp, Peer, Pipelining, Received,
 };
-use events::queue::{IdKind, MessageId};
 use mail::message::Summary;
 use mail::{Address, QueueId};
 use policy::{Decision, NoteAction};
@@ -20,11 +20,7 @@ impl Session {
     pub(super) fn peer(&self) -> Peer<'_> {
         let client = &self.tx.client;
         let peer = Peer::new(client.name.as_str(), client.address.to_string());
-        if self.service.listener.receiving.port_logging {
-            peer.with_port(client.port)
-        } else {
-            peer
-        }
+        if self.service.listener.receiving.port_logging { peer.with_port(client.port) } else { peer }
     }
 
     fn program(&self) -> &str {
@@ -54,7 +50,8 @@ impl Session {
         if let Some(forwarded) = self.server.forwarded() {
             received.orig_queue_id = forwarded.ident.as_deref().map(Into::into);
             if forwarded.name.is_some() || forwarded.address.is_some() {
-                let text = |value: &Option<String>| value.clone().unwrap_or_else(|| policy::UNKNOWN.to_owned());
+                let text =
+                    |value: &Option<String>| value.clone().unwrap_or_else(|| policy::UNKNOWN.to_owned());
                 received.orig_client = Some(Peer::new(text(&forwarded.name), text(&forwarded.address)));
             }
         }
@@ -72,7 +69,9 @@ impl Session {
                     }
                 }
                 NoteAction::Warning => self.warn(&note.text),
-                NoteAction::Notice => self.shared.log.write(self.program(), events::Event::Other(note.text.as_str().into())),
+                NoteAction::Notice => {
+                    self.shared.log.write(self.program(), events::Event::Other(note.text.as_str().into()))
+                }
                 action => self.log_verdict(action.word(), command, &note.text),
             }
         }
@@ -150,7 +149,10 @@ impl Session {
                 self.log_with("reject", command, &reply.to_string(), known);
             }
             Note::LongRequest { limit, text } => {
-                log.write(self.program(), Message::warning(format!("{client}: request longer than {limit}: {text}...")));
+                log.write(
+                    self.program(),
+                    Message::warning(format!("{client}: request longer than {limit}: {text}...")),
+                );
             }
             Note::DiscardedKeywords(names) => {
                 let text = format!("discarding EHLO keywords: {names}");
@@ -161,7 +163,13 @@ impl Session {
                 log.write(self.program(), Message::warning(text));
             }
             Note::BdatTooLarge => {
-                log.write(self.program(), Message::warning(format!("{}: BDAT request from {client} exceeds message size limit", self.id())));
+                log.write(
+                    self.program(),
+                    Message::warning(format!(
+                        "{}: BDAT request from {client} exceeds message size limit",
+                        self.id()
+                    )),
+                );
             }
             Note::QueueFileLimit => {
                 let id = self.id();

@@ -3,7 +3,11 @@
 //! Debian's programs are the judges where they are installed; without them the comparison says so and passes, and
 //! fails where `CI` is in the environment.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test may fail by panicking, and says aloud what it skips")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test may fail by panicking, and says aloud what it skips"
+)]
 
 mod names;
 mod postmap;

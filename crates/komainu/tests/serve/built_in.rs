@@ -36,10 +36,16 @@ fn an_ordinary_user_needs_no_configuration() {
         let mut client = Client::hello(&address);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         for to in ["me@localhost".to_owned(), format!("me@{host}")] {
-            let reply = client.mail("you@example.org", &to, &format!("Subject: for {to}\n\nx")).expect("talks");
+            let reply =
+                client.mail("you@example.org", &to, &format!("Subject: for {to}\n\nx")).expect("talks");
             assert!(reply.starts_with("250 "), "{to}: {reply}");
         }
-        for to in ["me@example.com", "me%example.com@localhost", "@localhost:me@example.com", "\"me@example.com\"@localhost"] {
+        for to in [
+            "me@example.com",
+            "me%example.com@localhost",
+            "@localhost:me@example.com",
+            "\"me@example.com\"@localhost",
+        ] {
             let reply = client.mail("you@example.org", to, "\nx").expect("talks");
             assert!(reply.starts_with('5') || reply.starts_with("454 "), "{to}: {reply}");
             client.say("RSET");
@@ -48,7 +54,8 @@ fn an_ordinary_user_needs_no_configuration() {
         crate::site::until("two messages", || (fs::read_dir(&new).ok()?.count() == 2).then_some(()));
         assert!(server.stop().success());
         // Only loopback, and only below the state folder.
-        let made: Vec<_> = fs::read_dir(&home).expect("reads").flatten().map(|entry| entry.file_name()).collect();
+        let made: Vec<_> =
+            fs::read_dir(&home).expect("reads").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(made, [".local"]);
     });
 }

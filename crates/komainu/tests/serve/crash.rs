@@ -25,15 +25,22 @@ fn message(id: &str) -> String {
 }
 
 /// Sends until the server is gone or `enough` is said.
-fn load(address: &str, round: u32, acknowledged: &Acknowledged, enough: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> {
+fn load(
+    address: &str,
+    round: u32,
+    acknowledged: &Acknowledged,
+    enough: &Arc<AtomicBool>,
+) -> Vec<JoinHandle<()>> {
     let work = |number: usize| {
-        let (address, acknowledged, enough) = (address.to_owned(), Arc::clone(acknowledged), Arc::clone(enough));
+        let (address, acknowledged, enough) =
+            (address.to_owned(), Arc::clone(acknowledged), Arc::clone(enough));
         std::thread::spawn(move || {
             let Ok(mut client) = Client::try_hello(&address) else { return };
             for count in 0_u32.. {
                 let id = format!("m-{round}-{number}-{count}");
                 // Some mailboxes are the server's, some another account's.
-                let domain = if world::is_root() && count % 2 == 0 { "virtual.example" } else { "example.com" };
+                let domain =
+                    if world::is_root() && count % 2 == 0 { "virtual.example" } else { "example.com" };
                 match client.mail("a@example.org", &format!("box@{domain}"), &message(&id)) {
                     Ok(reply) if reply.starts_with("250 2.0.0 Ok: queued as") => {
                         acknowledged.lock().expect("whole").push(id);
@@ -153,7 +160,11 @@ fn a_clean_stop_under_load_delivers_nothing_twice() {
         }
         let mut server = Server::start(&site);
         let arrived = all_arrived(&site, &acknowledged);
-        println!("5 stops: {} acknowledged, {} arrived", acknowledged.lock().expect("whole").len(), arrived.len());
+        println!(
+            "5 stops: {} acknowledged, {} arrived",
+            acknowledged.lock().expect("whole").len(),
+            arrived.len()
+        );
         let twice: Vec<_> = arrived.iter().filter(|(_, times)| times.len() > 1).collect();
         assert!(twice.is_empty(), "delivered twice: {twice:?}");
         assert!(server.stop().success());

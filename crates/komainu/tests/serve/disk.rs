@@ -22,19 +22,31 @@ fn a_full_disk_is_said_and_survived() {
         let site = Site::new("minimal_backoff_time = 1s\nqueue_run_delay = 1s\nmaximal_backoff_time = 1s\n");
         let queue = site.path("state/queue");
         fs::create_dir_all(&queue).expect("a folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=28m", "tmpfs"]).arg(&queue).status();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=28m", "tmpfs"]).arg(&queue).status();
         assert!(mounted.expect("mounts").success());
         std::os::unix::fs::chown(&queue, Some(KOMAINU), Some(KOMAINU)).expect("owner");
         let mut server = Server::start(&site);
         let mut client = Client::hello(&site.address());
-        let text = |id: &str| format!("Subject: {id}\n\n{}end of {id}", format!("{}\n", "y".repeat(79)).repeat(500));
-        let large = |id: &str| format!("Subject: {id}\n\n{}end of {id}", format!("{}\n", "y".repeat(79)).repeat(5000));
-        assert!(client.mail("a@example.org", "box@example.com", &text("first")).expect("talks").starts_with("250"));
+        let text =
+            |id: &str| format!("Subject: {id}\n\n{}end of {id}", format!("{}\n", "y".repeat(79)).repeat(500));
+        let large = |id: &str| {
+            format!("Subject: {id}\n\n{}end of {id}", format!("{}\n", "y".repeat(79)).repeat(5000))
+        };
+        assert!(
+            client
+                .mail("a@example.org", "box@example.com", &text("first"))
+                .expect("talks")
+                .starts_with("250")
+        );
         site.delivered_with("end of first");
 
         // Known from SIZE: refused at MAIL.
         let filler = fill(&queue, 200_000);
-        assert_eq!(client.say("MAIL FROM:<a@example.org> SIZE=400000"), "452 4.3.1 Insufficient system storage");
+        assert_eq!(
+            client.say("MAIL FROM:<a@example.org> SIZE=400000"),
+            "452 4.3.1 Insufficient system storage"
+        );
         // Not told before: refused at the end.
         let reply = client.mail("a@example.org", "box@example.com", &large("second")).expect("talks");
         assert_eq!(reply, "452 4.3.1 Insufficient system storage");
@@ -57,15 +69,25 @@ fn a_full_disk_is_said_and_survived() {
         }
         println!("to the brim: {} acknowledged, then no more", acknowledged.len());
         assert!(acknowledged.len() < 400, "it was never full");
-        assert!(client.mail("a@example.org", "box@example.com", &text("over")).expect("talks").starts_with("452 4.3.1 "));
+        assert!(
+            client
+                .mail("a@example.org", "box@example.com", &text("over"))
+                .expect("talks")
+                .starts_with("452 4.3.1 ")
+        );
         client.say("RSET");
         // Delivery goes on while there is no room.
         fs::remove_file(&mail).expect("removes");
         fs::rename(site.path("mail.away"), &mail).expect("renames");
-        until("all that was acknowledged", || (site.delivered_files().len() > acknowledged.len()).then_some(()));
+        until("all that was acknowledged", || {
+            (site.delivered_files().len() > acknowledged.len()).then_some(())
+        });
         let arrived = site.delivered();
         for id in &acknowledged {
-            assert!(arrived.iter().any(|(_, text)| text.ends_with(&format!("end of {id}\n"))), "{id} is lost");
+            assert!(
+                arrived.iter().any(|(_, text)| text.ends_with(&format!("end of {id}\n"))),
+                "{id} is lost"
+            );
         }
         fs::remove_file(filler).expect("removes");
         until("mail again", || {
@@ -76,8 +98,14 @@ fn a_full_disk_is_said_and_survived() {
         site.delivered_with("end of third");
         assert!(server.stop().success());
         let arrived = site.delivered();
-        assert!(!arrived.iter().any(|(_, text)| text.contains("Subject: second")), "a refused message was delivered");
-        assert!(!arrived.iter().any(|(_, text)| text.contains("Subject: over")), "a refused message was delivered");
+        assert!(
+            !arrived.iter().any(|(_, text)| text.contains("Subject: second")),
+            "a refused message was delivered"
+        );
+        assert!(
+            !arrived.iter().any(|(_, text)| text.contains("Subject: over")),
+            "a refused message was delivered"
+        );
         assert!(arrived.iter().all(|(_, text)| text.contains("\nend of ")), "a half message");
         // And after a restart nothing more than was said.
         let mut server = Server::start(&site);

@@ -15,7 +15,8 @@ fn the_old_name_starts_and_stops() {
         std::fs::create_dir(&bin).expect("a folder");
         assert!(Command::new(KOMAINU).arg("links").arg(&bin).output().expect("runs").status.success());
         let postfix = |word: &str| {
-            let output = Command::new(bin.join("postfix")).arg("-c").arg(site.etc()).arg(word).output().expect("runs");
+            let output =
+                Command::new(bin.join("postfix")).arg("-c").arg(site.etc()).arg(word).output().expect("runs");
             (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
         };
         let script = |text: &str| format!("postfix/postfix-script: {text}\n");

@@ -30,7 +30,10 @@ fn overrides_hold_for_one_service() {
         assert_eq!(greeting(&submission), "220 mx.example.com ESMTP there");
         let reply = |address: &str| {
             let mut client = Client::hello(address);
-            (client.say("VRFY box@example.com"), client.mail("a@example.org", "box@example.com", "\nx").expect("talks"))
+            (
+                client.say("VRFY box@example.com"),
+                client.mail("a@example.org", "box@example.com", "\nx").expect("talks"),
+            )
         };
         let (vrfy, mail) = reply(&mx);
         assert!(vrfy.starts_with("252 ") && mail.starts_with("250 "), "{vrfy} {mail}");
@@ -68,7 +71,8 @@ fn a_saved_table_counts_at_once_even_in_a_session() {
         file.write_all(b"a@exa").expect("writes");
         file.flush().expect("flushes");
         assert!(told().starts_with("554 "), "a half-written table was put in force");
-        file.write_all(b"mple.org OK\nb@example.org OK\nc@example.org OK\nd@example.org OK\n").expect("writes");
+        file.write_all(b"mple.org OK\nb@example.org OK\nc@example.org OK\nd@example.org OK\n")
+            .expect("writes");
         drop(file);
         until("the write", || told().starts_with("250 ").then_some(()));
         assert!(server.stop().success());

@@ -9,7 +9,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 fn mail(site: &Site, subject: &str) {
     let mut client = Client::hello(&site.address());
-    let reply = client.mail("a@example.org", "box@example.com", &format!("Subject: {subject}\n\nx")).expect("talks");
+    let reply =
+        client.mail("a@example.org", "box@example.com", &format!("Subject: {subject}\n\nx")).expect("talks");
     assert!(reply.starts_with("250 "), "{reply}");
     site.delivered_with(&format!("Subject: {subject}"));
 }
@@ -64,13 +65,16 @@ fn json_lines_are_json() {
         Client::hello(&site.address()).say("RCPT TO:<nobody@elsewhere.example>");
         let mut client = Client::hello(&site.address());
         client.say("MAIL FROM:<\"quo ted\\\"\"@example.org>");
-        assert!(client.say("RCPT TO:<nobody@elsewhere.example>").starts_with("454 ") || !site.log().is_empty());
+        assert!(
+            client.say("RCPT TO:<nobody@elsewhere.example>").starts_with("454 ") || !site.log().is_empty()
+        );
         site.logged("sent", 0);
         site.logged("elsewhere.example", 0);
         assert!(server.stop().success());
         let log = site.log();
         for line in log.lines() {
-            let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let value: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             assert!(value.is_object(), "{line}");
         }
         assert!(log.lines().count() > 8, "{log}");

@@ -30,7 +30,10 @@ fn half_closed_sockets() {
         // Closed in the middle: nothing is delivered.
         for (said, place) in [
             ("EHLO client.example\r\n", "EHLO"),
-            ("EHLO client.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<box@example.com>\r\nDATA\r\nSubject: half\r\n", "DATA"),
+            (
+                "EHLO client.example\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<box@example.com>\r\nDATA\r\nSubject: half\r\n",
+                "DATA",
+            ),
         ] {
             let mark = site.log().len();
             let mut client = Client::open(&site.address()).expect("connects");
@@ -63,7 +66,8 @@ fn a_client_that_never_reads_is_let_go() {
         let mut server = Server::start(&site);
         drop(Client::hello(&site.address()));
         let before = server.resident_kb();
-        let greedy: Vec<Client> = (0..GREEDY).map(|_| Client::open(&site.address()).expect("connects")).collect();
+        let greedy: Vec<Client> =
+            (0..GREEDY).map(|_| Client::open(&site.address()).expect("connects")).collect();
         let line = b"EHLO client.example\r\n".repeat(1000);
         for client in &greedy {
             let socket = client.socket();

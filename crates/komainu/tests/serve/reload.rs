@@ -50,7 +50,8 @@ fn a_session_keeps_its_policy() {
         std::fs::create_dir(&bin).expect("a folder");
         assert!(Command::new(KOMAINU).arg("links").arg(&bin).output().expect("runs").status.success());
         site.main(&refusal("three"));
-        let ran = Command::new(bin.join("postfix")).arg("-c").arg(site.etc()).arg("reload").output().expect("runs");
+        let ran =
+            Command::new(bin.join("postfix")).arg("-c").arg(site.etc()).arg("reload").output().expect("runs");
         assert!(ran.status.success(), "{ran:?}");
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert_eq!(said, "postfix/postfix-script: refreshing the Postfix mail system\n");
@@ -68,7 +69,10 @@ fn a_mistake_is_refused_whole() {
         let mut server = Server::start(&site);
         let mark = site.log().len();
         // The sender list is right and new; the recipient list isn't.
-        site.main(&format!("{}smtpd_recipient_restrictions =\n  reject_unauth_destinations\n", refusal("two")));
+        site.main(&format!(
+            "{}smtpd_recipient_restrictions =\n  reject_unauth_destinations\n",
+            refusal("two")
+        ));
         server.reload();
         let line = site.main_text("").lines().count() + 2;
         let said = site.logged("reject_unauth_destinations", mark);
@@ -139,8 +143,10 @@ fn ports_open_and_close() {
         let site = Site::new("");
         let mut server = Server::start(&site);
         // A port below 1024 needs the helper by now; without root any will do.
-        let other = if world::is_root() { "127.0.0.1:25".to_owned() } else { format!("127.0.0.1:{}", free_port()) };
-        let (first, second) = (format!("{} inet n - n - - smtpd\n", site.address()), format!("{other} inet n - n - - smtpd\n"));
+        let other =
+            if world::is_root() { "127.0.0.1:25".to_owned() } else { format!("127.0.0.1:{}", free_port()) };
+        let (first, second) =
+            (format!("{} inet n - n - - smtpd\n", site.address()), format!("{other} inet n - n - - smtpd\n"));
         assert!(Client::open(&other).is_err());
         site.write("master.cf", &format!("{first}{second}"));
         server.reload();
@@ -181,7 +187,8 @@ fn a_storm_of_reloads() {
                             client = Client::hello(&address);
                         }
                         let text = format!("Subject: storm-{number}-{count}\n\nx");
-                        let reply = client.mail("a@example.org", "box@example.com", &text).expect("not dropped");
+                        let reply =
+                            client.mail("a@example.org", "box@example.com", &text).expect("not dropped");
                         assert!(reply.starts_with("250 "), "{reply}");
                         sent.fetch_add(1, Ordering::Relaxed);
                     }

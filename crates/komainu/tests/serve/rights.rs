@@ -77,12 +77,15 @@ fn tables_that_only_root_may_read_are_live() {
 
         // Delivery into another account's mailbox is the helper's.
         let mut client = Client::hello(&site.address());
-        let reply = client.mail("a@example.org", "box@virtual.example", "Subject: yours\n\nx").expect("talks");
+        let reply =
+            client.mail("a@example.org", "box@virtual.example", "Subject: yours\n\nx").expect("talks");
         assert!(reply.starts_with("250 "), "{reply}");
         site.delivered_with("Subject: yours");
         // Through a file, where it is too large for memory.
         let large = format!("Subject: large\n\n{}end of large", format!("{}\n", "l".repeat(79)).repeat(5000));
-        assert!(client.mail("a@example.org", "box@virtual.example", &large).expect("talks").starts_with("250 "));
+        assert!(
+            client.mail("a@example.org", "box@virtual.example", &large).expect("talks").starts_with("250 ")
+        );
         assert!(site.delivered_with("Subject: large").ends_with("end of large\n"));
         let (path, _) = site.delivered().remove(0);
         let metadata = std::fs::metadata(&path).expect("there");
@@ -90,7 +93,8 @@ fn tables_that_only_root_may_read_are_live() {
         drop(client);
         assert!(server.stop().success());
         // In a world, nobody reaps it.
-        let gone = || status(children[0], "State").is_empty() || status(children[0], "State").starts_with('Z');
+        let gone =
+            || status(children[0], "State").is_empty() || status(children[0], "State").starts_with('Z');
         until("the helper's end", || gone().then_some(()));
     });
 }
@@ -103,12 +107,19 @@ fn a_folder_that_only_root_may_enter() {
         std::fs::create_dir(&folder).expect("a folder");
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("mode");
         let table = folder.join("access");
-        site.main(&format!("smtpd_recipient_restrictions = check_sender_access regexp:{}\n", table.display()));
+        site.main(&format!(
+            "smtpd_recipient_restrictions = check_sender_access regexp:{}\n",
+            table.display()
+        ));
         save(&table, GOOD, 0o600);
         let mut server = Server::start(&site);
         assert!(told(&site, "one").contains("one"));
         for (sender, count) in [("five", 1), ("six", 2)] {
-            save(&table, &format!("{GOOD}{}", format!("/^{sender}@/ REJECT {sender}\n").repeat(count)), 0o600);
+            save(
+                &table,
+                &format!("{GOOD}{}", format!("/^{sender}@/ REJECT {sender}\n").repeat(count)),
+                0o600,
+            );
             becomes(&site, sender, sender);
         }
         assert!(server.stop().success());

@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 /// The program.
@@ -128,7 +128,9 @@ impl Server {
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").expect("/proc").flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            if Path::new(&format!("/proc/{pid}/status")).exists() && status(pid, "PPid") == self.pid().to_string() {
+            if Path::new(&format!("/proc/{pid}/status")).exists()
+                && status(pid, "PPid") == self.pid().to_string()
+            {
                 found.push(pid);
             }
         }
@@ -161,7 +163,8 @@ pub(crate) fn status(pid: u32, name: &str) -> String {
 fn threads(pid: u32) -> String {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let at = |task: fs::DirEntry| {
-        let read = |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default().trim().to_owned();
+        let read =
+            |name: &str| fs::read_to_string(task.path().join(name)).unwrap_or_default().trim().to_owned();
         format!("{} in {}, {}", read("comm"), read("wchan"), read("syscall"))
     };
     tasks.map(at).collect::<Vec<_>>().join("; ")

@@ -23,7 +23,10 @@ fn a_spawned_policy_server() {
         std::fs::write(&script, SCRIPT).expect("writes");
         std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("mode");
         let master = |port: &str| {
-            format!("{port} inet n - n - - smtpd\npolicy unix - n n - 0 spawn\n  user=vmail argv={}\n", script.display())
+            format!(
+                "{port} inet n - n - - smtpd\npolicy unix - n n - 0 spawn\n  user=vmail argv={}\n",
+                script.display()
+            )
         };
         site.write("master.cf", &master(&site.address()));
         let mut server = Server::start(&site);

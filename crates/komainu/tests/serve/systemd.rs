@@ -47,12 +47,22 @@ fn sockets_that_are_handed_over_are_used() {
         let site = Site::new("");
         let given = format!("127.0.0.1:{}", free_port());
         let socket = std::net::TcpListener::bind(&given).expect("binds");
-        site.write("master.cf", &format!("{} inet n - n - - smtpd\n{given} inet n - n - - smtpd\n", site.address()));
+        site.write(
+            "master.cf",
+            &format!("{} inet n - n - - smtpd\n{given} inet n - n - - smtpd\n", site.address()),
+        );
         // A client that came before the server did.
         let mut early = Client::open(&given).expect("connects");
         let mut command = Command::new("sh");
         command
-            .args(["-c", "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"", "sh", KOMAINU, "serve", "--config"])
+            .args([
+                "-c",
+                "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"",
+                "sh",
+                KOMAINU,
+                "serve",
+                "--config",
+            ])
             .arg(site.etc());
         command.stdin(OwnedFd::from(socket));
         let mut server = Server::start_with_input(command, &site);
@@ -86,7 +96,8 @@ fn a_second_server_is_refused() {
         let other = site.path("other");
         std::fs::create_dir(&other).expect("a folder");
         std::fs::copy(site.etc().join("main.cf"), other.join("main.cf")).expect("copies");
-        std::fs::write(other.join("master.cf"), format!("127.0.0.1:{} inet n - n - - smtpd\n", free_port())).expect("writes");
+        std::fs::write(other.join("master.cf"), format!("127.0.0.1:{} inet n - n - - smtpd\n", free_port()))
+            .expect("writes");
         let ran = Command::new(KOMAINU).arg("serve").arg("--config").arg(&other).output().expect("runs");
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert_eq!(ran.status.code(), Some(75), "{said}");
@@ -101,7 +112,8 @@ fn a_second_server_is_refused() {
 fn the_units_capabilities_suffice() {
     world::run("systemd::the_units_capabilities_suffice", Needs::Root, || {
         let unit = include_str!("../../../../dist/komainu.service");
-        let capabilities = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).expect("named");
+        let capabilities =
+            unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).expect("named");
         let kept: String = capabilities
             .split_whitespace()
             .map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_ascii_lowercase()))
@@ -114,9 +126,19 @@ fn the_units_capabilities_suffice() {
             site.virtual_lines()
         ));
         crate::site::save(&table, "/^x@/ REJECT\n", 0o600);
-        site.write("master.cf", &format!("{} inet n - n - - smtpd\n127.0.0.1:25 inet n - n - - smtpd\n", site.address()));
+        site.write(
+            "master.cf",
+            &format!("{} inet n - n - - smtpd\n127.0.0.1:25 inet n - n - - smtpd\n", site.address()),
+        );
         let mut command = Command::new("setpriv");
-        command.args(["--no-new-privs", "--inh-caps=-all", &format!("--bounding-set=-all{kept}"), KOMAINU, "serve", "--config"]);
+        command.args([
+            "--no-new-privs",
+            "--inh-caps=-all",
+            &format!("--bounding-set=-all{kept}"),
+            KOMAINU,
+            "serve",
+            "--config",
+        ]);
         command.arg(site.etc());
         let mut server = Server::start_as(command, &site);
         for to in ["box@example.com", "box@virtual.example"] {

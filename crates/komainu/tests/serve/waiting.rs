@@ -27,9 +27,11 @@ fn three_thousand_wait_and_one_is_served() {
         assert!(honest.reply().expect("a greeting").starts_with("220 "));
         drop(honest);
         let (before, threads) = (server.resident_kb(), server.status("Threads"));
-        let clients: Vec<Client> =
-            (0..waiting).map(|_| Client::open_from("127.0.0.1", &site.address()).expect("connects")).collect();
-        let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("fd").count() as u64;
+        let clients: Vec<Client> = (0..waiting)
+            .map(|_| Client::open_from("127.0.0.1", &site.address()).expect("connects"))
+            .collect();
+        let descriptors =
+            || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("fd").count() as u64;
         until("all clients inside", || (descriptors() > waiting).then_some(()));
         until("all clients at rest", || {
             let connects = site.log().lines().filter(|line| line.contains(": connect from ")).count() as u64;
@@ -45,7 +47,9 @@ fn three_thousand_wait_and_one_is_served() {
         assert!(reply.starts_with("250 "), "{reply}");
         let took = began.elapsed();
         let now = server.status("Threads");
-        println!("{waiting} wait: {each} bytes of memory each, threads {threads} -> {now}, the honest one took {took:?}");
+        println!(
+            "{waiting} wait: {each} bytes of memory each, threads {threads} -> {now}, the honest one took {took:?}"
+        );
         assert!(took < Duration::from_secs(1), "{took:?}");
         assert!(now.parse::<u32>().expect("a number") < 40, "{now} threads");
         assert!(each < 16 * 1024, "{each} bytes for each");

@@ -73,7 +73,8 @@ pub(crate) fn run(name: &str, needs: Needs, body: fn()) {
         .env(INSIDE, "1")
         .output()
         .expect("starts");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name} in its world: {}\n{said}", output.status);
     assert!(said.contains("1 passed"), "{name}: no test of this name ran\n{said}");
     print!("{said}");

@@ -236,17 +236,10 @@ fn routing_parameters() {
         // As Postfix decides (tests/dialogues/relay): what is not undone is still never ours to accept.
         &[("<x%other.example@our.example>", "554", "x%other.example@our.example")],
     );
-    check(
-        "swap_bangpath = no\n",
-        &[("<other.example!x@our.example>", "554", "other.example!x@our.example")],
-    );
+    check("swap_bangpath = no\n", &[("<other.example!x@our.example>", "554", "other.example!x@our.example")]);
     check(
         "resolve_dequoted_address = no\n",
-        &[(
-            "<\"x@other.example\"@our.example>",
-            "554",
-            "\"x@other.example\"@our.example",
-        )],
+        &[("<\"x@other.example\"@our.example>", "554", "\"x@other.example\"@our.example")],
     );
     check(
         "allow_untrusted_routing = yes\n",

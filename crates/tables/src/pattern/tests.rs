@@ -172,6 +172,16 @@ fn every_printable_character_can_stand_for_itself() {
         }
     }
     // Unescaped `<` is a plain character in both.
-    assert!(Pattern::posix("TO:<[^>]*>", PosixFlags::default()).expect("a pattern").is_match(b"TO:<a@b>").expect("within limits"));
-    assert!(Pattern::perl("TO:<[^>]*>", PerlFlags::default()).expect("a pattern").is_match(b"TO:<a@b>").expect("within limits"));
+    assert!(
+        Pattern::posix("TO:<[^>]*>", PosixFlags::default())
+            .expect("a pattern")
+            .is_match(b"TO:<a@b>")
+            .expect("within limits")
+    );
+    assert!(
+        Pattern::perl("TO:<[^>]*>", PerlFlags::default())
+            .expect("a pattern")
+            .is_match(b"TO:<a@b>")
+            .expect("within limits")
+    );
 }

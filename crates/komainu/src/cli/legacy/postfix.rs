@@ -40,7 +40,9 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     }
     let Some(command) = command else { return usage("no command given") };
-    let Some(directory) = directory.or_else(|| std::env::var_os("MAIL_CONFIG").map(PathBuf::from)).or_else(default_config) else {
+    let Some(directory) =
+        directory.or_else(|| std::env::var_os("MAIL_CONFIG").map(PathBuf::from)).or_else(default_config)
+    else {
         return fatal("open /etc/postfix/main.cf: No such file or directory");
     };
     match command.as_str() {
@@ -96,10 +98,11 @@ fn start(directory: &Path) -> ExitCode {
         Ok(notices) => notices,
         Err(error) => return fatal(&error.to_string()),
     };
-    let (mut said, theirs) = match said.map_err(io::Error::from).and_then(|said| Ok((said.try_clone()?, said))) {
-        Ok(files) => files,
-        Err(error) => return fatal(&error.to_string()),
-    };
+    let (mut said, theirs) =
+        match said.map_err(io::Error::from).and_then(|said| Ok((said.try_clone()?, said))) {
+            Ok(files) => files,
+            Err(error) => return fatal(&error.to_string()),
+        };
     let spawned = Command::new("/proc/self/exe")
         .arg("serve")
         .arg("--config")
