@@ -3,7 +3,8 @@
 //! A name counts as known when the registry has it, when another value refers to it by `$name`, when it is a
 //! restriction class, when it begins with a service of master.cf and ends as such parameters do, or when it
 //! belongs to a database table that is named in main.cf (`ldap:NAME` brings `NAME_server_host` …).
-//! Diagnostics: K0120 an unknown name, K0121 a parameter of a service that isn't there, K0122 a name of the past.
+//! Diagnostics: K0120 an unknown name, K0121 a parameter of a service that isn't there, K0122 a name of the past,
+//! K0123 a parameter that is not served yet.
 
 use crate::expand;
 use crate::registry;
@@ -55,7 +56,16 @@ impl Known {
 
     fn check(&self, name: &str, place: &Place) -> Option<Diagnostic> {
         if let Some(parameter) = registry::find(name) {
-            let instead = parameter.obsolete.filter(|_| !self.used.contains(name))?;
+            if self.used.contains(name) {
+                return None;
+            }
+            if parameter.state == registry::State::NotYet && parameter.obsolete.is_none() {
+                let diagnostic = Diagnostic::warning(123, place.clone(), format!("{name} is not served yet"));
+                return Some(
+                    diagnostic.help("it is read and has no effect here; what it asks for is not done"),
+                );
+            }
+            let instead = parameter.obsolete?;
             let diagnostic = Diagnostic::warning(122, place.clone(), format!("{name} is a name of the past"));
             return Some(diagnostic.help(instead));
         }

@@ -209,15 +209,16 @@ impl Running {
     }
 }
 
-/// Runs postmap on a table where Postfix needs that.
+/// Runs postmap on a table where Postfix needs that, postalias on one whose name says that it holds aliases.
 pub fn index(choice: Choice, name: &str) -> Result<(), String> {
     if choice != Choice::Postfix {
         return Ok(());
     }
     for word in layout::indexed_tables(name) {
         // What it has to say about the lines is said again by nobody; dialogues don't look at it.
-        let ran = Command::new("postmap").args(["-c", layout::CONFIG, &word]).output();
-        ran.map_err(|error| format!("postmap {word}: {error}"))?;
+        let program = if name == "aliases" { "postalias" } else { "postmap" };
+        let ran = Command::new(program).args(["-c", layout::CONFIG, &word]).output();
+        ran.map_err(|error| format!("{program} {word}: {error}"))?;
     }
     Ok(())
 }

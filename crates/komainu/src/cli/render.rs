@@ -5,13 +5,20 @@
 use config::{Diagnostic, Severity};
 use std::fmt::Write;
 
+/// Findings shown at most: nobody mends more at once.
+const SHOWN_MAX: usize = 200;
+
 /// All findings, errors first, each with the line that it is about.
 pub(crate) fn render(found: &[Diagnostic]) -> String {
     let mut sorted: Vec<&Diagnostic> = found.iter().collect();
     sorted.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
     let mut out = String::new();
-    for diagnostic in sorted {
+    for diagnostic in sorted.iter().take(SHOWN_MAX) {
         one(diagnostic, &mut out);
+    }
+    if let Some(more) = sorted.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
+        // Writing to a string can't fail.
+        let _ = writeln!(out, "… and {more} more\n");
     }
     out
 }

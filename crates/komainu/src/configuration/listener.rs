@@ -146,6 +146,13 @@ impl Listener {
         let mut overrides = vec![named("process_name", "smtpd"), named("service_name", &service.name.value)];
         overrides.extend(service.overrides.iter().cloned());
         let (parameters, mut found) = main.with_overrides(&overrides);
+        if let Some(name) = wants_tls(&parameters) {
+            // A plain-text port in its place would take mail, and passwords, that were to be encrypted.
+            let message = format!("{name} asks for TLS, which is not served yet: this port is not opened");
+            let place = service.name.place.clone();
+            found.push(Diagnostic::warning(216, place, message).help("leave the service to Postfix for now"));
+            return (None, found);
+        }
         let addresses = match addresses(&service.name.value, &parameters, sources) {
             Ok(addresses) => addresses,
             Err(message) => {
@@ -177,6 +184,17 @@ impl Listener {
         };
         (Some(listener), found)
     }
+}
+
+/// The parameter by which a service takes nothing that isn't encrypted.
+fn wants_tls(p: &Parameters) -> Option<&'static str> {
+    if p.flag("smtpd_tls_wrappermode") {
+        return Some("smtpd_tls_wrappermode");
+    }
+    if p.flag("smtpd_enforce_tls") {
+        return Some("smtpd_enforce_tls");
+    }
+    (p.text("smtpd_tls_security_level").value.trim() == "encrypt").then_some("smtpd_tls_security_level")
 }
 
 impl Lists {

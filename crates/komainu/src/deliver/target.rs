@@ -82,6 +82,21 @@ impl Targets {
         self.original_recipient
     }
 
+    /// Whether a local recipient's name can be a folder below `komainu_mailbox_root`, where there is one.
+    #[must_use]
+    pub fn can_be_folder(&self, address: &Address) -> bool {
+        let user = self.user(address);
+        self.mailbox_root.is_none()
+            || !(user.contains(['/', '\0']) || user.starts_with('.') || user.len() > NAME_BYTES_MAX)
+    }
+
+    /// The name in front of an extension.
+    fn user(&self, address: &Address) -> String {
+        let local = address.local().to_ascii_lowercase();
+        let user = local.split(|c| self.delimiters.contains(c)).next().filter(|user| !user.is_empty());
+        user.unwrap_or(&local).to_owned()
+    }
+
     /// The route of an address.
     ///
     /// # Errors
@@ -145,12 +160,8 @@ impl Targets {
         snapshot: &Snapshot,
         passwd: &str,
     ) -> Result<Maildir, Reason> {
-        let local = address.local().to_ascii_lowercase();
-        let user = local
-            .split(|c| self.delimiters.contains(c))
-            .next()
-            .filter(|user| !user.is_empty())
-            .unwrap_or(&local);
+        let user = self.user(address);
+        let user = user.as_str();
         let limit = self.mailbox_limit;
         let unknown = || Reason::new(Dsn::new(5, 1, 1), format!("unknown user: \"{user}\""));
         if user.contains('/') || user.starts_with('.') {
@@ -239,6 +250,9 @@ fn transport_keys(resolved: &policy::address::Resolved) -> Vec<String> {
     keys.push("*".to_owned());
     keys
 }
+
+/// The longest name of a folder, NAME_MAX.
+const NAME_BYTES_MAX: usize = 255;
 
 /// Whether a path stays below the folder it is joined to.
 fn is_tame(path: &Path) -> bool {

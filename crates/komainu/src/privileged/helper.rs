@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// How many deliveries run side by side: enough for the file system to merge their flushes.
@@ -44,6 +44,8 @@ struct Grants {
     spawned: Vec<config::Service>,
     log: Option<PathBuf>,
     uid_min: u32,
+    /// Folders below which mailboxes may be: `virtual_mailbox_base`, `mail_spool_directory`.
+    mailbox_roots: Vec<PathBuf>,
     host: String,
 }
 
@@ -65,8 +67,28 @@ impl Grants {
             uid_min: u32::try_from(configuration.parameters.number("virtual_minimum_uid"))
                 .unwrap_or(100)
                 .max(1),
+            mailbox_roots: ["virtual_mailbox_base", "mail_spool_directory"]
+                .map(|name| PathBuf::from(configuration.parameters.text(name).value))
+                .into_iter()
+                .filter(|root| root.is_absolute() && root.parent().is_some())
+                .collect(),
             host: configuration.parameters.text("myhostname").value,
         })
+    }
+
+    /// Whether mail may be put there: below a mailbox root, or as its owner below the owner's own home.
+    fn allows_mailbox(&self, path: &Path, (uid, gid): (u32, u32), passwd: &str) -> bool {
+        let tame = path.is_absolute()
+            && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        let below = |root: &Path| path.starts_with(root) && path != root;
+        let at_home = || {
+            passwd.lines().any(|line| {
+                let fields: Vec<&str> = line.split(':').collect();
+                let &[_, _, user, group, _, home, ..] = fields.as_slice() else { return false };
+                user.parse() == Ok(uid) && group.parse() == Ok(gid) && home != "/" && below(Path::new(home))
+            })
+        };
+        tame && (self.mailbox_roots.iter().any(|root| below(root)) || at_home())
     }
 }
 
@@ -173,6 +195,10 @@ fn deliver(job: &Job, grants: &Grants) -> Answer {
     if request.uid < grants.uid_min || request.gid == 0 {
         return Answer::Temporary(format!("4.3.5 no delivery as uid {} gid {}", request.uid, request.gid));
     }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    if !grants.allows_mailbox(Path::new(&request.path), (request.uid, request.gid), &passwd) {
+        return Answer::Temporary(format!("4.3.5 no mailbox may be at {}", request.path));
+    }
     if let Err(error) = become_user(request.uid, request.gid) {
         return Answer::Temporary(format!("4.3.0 become uid {}: {error}", request.uid));
     }
@@ -212,4 +238,33 @@ fn become_root() -> io::Result<()> {
     rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
     rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_goes_below_mailbox_roots_and_homes_only() {
+        let grants = Grants {
+            paths: BTreeSet::new(),
+            listeners: BTreeSet::new(),
+            spawned: Vec::new(),
+            log: None,
+            uid_min: 100,
+            mailbox_roots: vec![PathBuf::from("/var/mail/vhosts")],
+            host: String::new(),
+        };
+        let passwd = "a:x:1000:1000::/home/a:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
+        let check = |path: &str, owner, expect| {
+            assert_eq!(grants.allows_mailbox(Path::new(path), owner, passwd), expect, "{path} {owner:?}");
+        };
+        check("/var/mail/vhosts/example.org/a/", (5000, 5000), true);
+        check("/var/mail/vhosts", (5000, 5000), false);
+        check("/var/mail/vhosts/../../../etc/cron.d", (5000, 5000), false);
+        check("/home/a/Maildir", (1000, 1000), true);
+        check("/home/a/Maildir", (1000, 42), false);
+        check("/home/a/Maildir", (1001, 1001), false);
+        check("/tmp/x", (65534, 65534), false);
+    }
 }

@@ -287,7 +287,8 @@ impl Session {
         Verdict::Permit
     }
 
-    /// A recipient whose transport is `error:` is refused at once, one whose is `retry:` deferred.
+    /// Why a recipient that the policy permits can't be had all the same: its transport is `error:` or `retry:`,
+    /// or with `komainu_mailbox_root`, where any name is somebody, its name can't be a folder there.
     fn unroutable(&self, recipient: &Recipient) -> Option<Reply> {
         let address = self.rewritten(&recipient.address);
         let snapshot = self.facts.snapshot();
@@ -295,6 +296,11 @@ impl Session {
         let (code, dsn) = match route.transport.as_str() {
             "error" => (550, Dsn::new(5, 0, 0)),
             "retry" => (450, Dsn::new(4, 0, 0)),
+            "local" if !self.service.targets.can_be_folder(&address) => {
+                let text =
+                    format!("<{}>: Recipient address rejected: User unknown", recipient.address.as_str());
+                return Some(Reply::new(550, Dsn::new(5, 1, 1), text));
+            }
             _ => return None,
         };
         // The default for a virtual alias domain is our own way of saying that it isn't delivered to.

@@ -17,6 +17,7 @@ fn fill(folder: &std::path::Path, but: u64) -> std::path::PathBuf {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 fn a_full_disk_is_said_and_survived() {
     world::run("disk::a_full_disk_is_said_and_survived", Needs::Root, || {
         let site = Site::new("minimal_backoff_time = 1s\nqueue_run_delay = 1s\nmaximal_backoff_time = 1s\n");
