@@ -112,9 +112,22 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 ";
 
+/// The server before may hold the port for a moment after it was stopped (Postfix's children do).
+fn wait_until_free() -> Result<(), String> {
+    let server = SocketAddr::from((Ipv4Addr::new(198, 51, 100, 1), 25));
+    for _ in 0..300 {
+        if TcpStream::connect(server).is_err() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Err("the server before still holds port 25".to_owned())
+}
+
 impl House {
     /// Starts the server in a folder of its own and waits until it answers.
     pub(crate) fn start(kind: Kind) -> Result<House, String> {
+        wait_until_free()?;
         let base = std::env::var_os("BENCH_DIR").map_or_else(|| PathBuf::from("target/bench"), PathBuf::from);
         fs::create_dir_all(&base).map_err(|e| e.to_string())?;
         let base = base.canonicalize().map_err(|e| e.to_string())?;

@@ -314,7 +314,7 @@ fn check(inner: &Inner, name: &str, diagnostics: &mut Vec<Diagnostic>) {
     });
     diagnostics.push(
         Diagnostic::error(code, place, format!("bad value of {name}: `{text}` is not {wanted}"))
-            .help(format!("{help}; the default `{}` is in force", default.as_str())),
+            .help(format!("{help}; the default is `{}`", default.as_str())),
     );
 }
 

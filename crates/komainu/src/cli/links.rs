@@ -40,6 +40,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(EX_TEMPFAIL);
         }
     };
+    if let Err(error) = std::fs::create_dir_all(&arguments.directory) {
+        eprintln!("komainu: {}: {error}", arguments.directory.display());
+        return ExitCode::FAILURE;
+    }
     let mut failed = false;
     for name in NAMES {
         let link = arguments.directory.join(name);

@@ -111,9 +111,9 @@ fn hint(error: &ServeError) -> Option<String> {
         ServeError::Spool { source: store::SpoolError::InUse, .. } => Some(
             "is another komainu running? give this one a state folder of its own with --state".to_owned(),
         ),
-        ServeError::Account(_) => {
-            Some("make one: adduser --system --group --home /var/lib/komainu komainu".to_owned())
-        }
+        ServeError::Account(_) => Some(
+            "make one: adduser --system --group --no-create-home --home /var/lib/komainu komainu".to_owned(),
+        ),
         ServeError::State { .. } => {
             Some(format!("choose a folder with --state; yours would be {}", state_directory().display()))
         }

@@ -39,11 +39,14 @@ impl BuiltIn {
     /// Its master.cf.
     #[must_use]
     pub fn master_cf(&self) -> String {
-        format!("{} inet n - n - - smtpd\n", self.listen)
+        // A bare port would mean every address of the machine.
+        let host = if self.listen.contains(':') { "" } else { "127.0.0.1:" };
+        format!("{host}{} inet n - n - - smtpd\n", self.listen)
     }
 }
 
-/// The state folder of the user: `$XDG_STATE_HOME/komainu`, `~/.local/state/komainu`, for root /var/lib/komainu.
+/// The state folder of the user: `$XDG_STATE_HOME/komainu`, `~/.local/state/komainu`, for root /var/lib/komainu;
+/// without a home, `komainu-state` in the current folder, as a place in /tmp could be somebody else's.
 #[must_use]
 pub fn state_directory() -> PathBuf {
     let from =
@@ -51,8 +54,8 @@ pub fn state_directory() -> PathBuf {
     if crate::privileged::rights::is_root() {
         return PathBuf::from("/var/lib/komainu");
     }
-    from("XDG_STATE_HOME")
-        .or_else(|| from("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(std::env::temp_dir)
-        .join("komainu")
+    from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state"))).map_or_else(
+        || std::env::current_dir().unwrap_or_default().join("komainu-state"),
+        |folder| folder.join("komainu"),
+    )
 }

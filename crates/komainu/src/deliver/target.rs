@@ -171,7 +171,9 @@ impl Targets {
             return Ok(Maildir { path: root.join(user), owner: None, limit });
         }
         let _ = snapshot;
-        let line = passwd.lines().find(|line| line.split(':').next() == Some(user)).ok_or_else(unknown)?;
+        // The name was somebody when it was accepted, so it is an alias: those wait until aliases are served.
+        let waits = || unsupported(&format!("\"{user}\" is no system user; aliases are not expanded yet"));
+        let line = passwd.lines().find(|line| line.split(':').next() == Some(user)).ok_or_else(waits)?;
         let mut fields = line.split(':').skip(2);
         let mut id = || fields.next().and_then(|field| field.parse::<u32>().ok());
         let (Some(uid), Some(gid)) = (id(), id()) else { return Err(unknown()) };

@@ -215,7 +215,10 @@ fn open_log(p: &Parameters, account: Option<&Account>) -> Result<Chosen, ServeEr
     let destination = log_destination(p);
     if let (Destination::File(path), Some(account)) = (&destination, account) {
         let failed = |source| ServeError::Log { destination: destination.clone(), source };
-        std::fs::OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+        let mut options = std::fs::OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::mode(options.append(true).create(true), 0o640)
+            .open(path)
+            .map_err(failed)?;
         std::os::unix::fs::chown(path, Some(account.uid), None).map_err(failed)?;
     }
     let format = Format::parse(&p.text("komainu_log_format").value).unwrap_or_default();

@@ -49,7 +49,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         "start" => start(&directory),
         "start-fg" => start_fg(directory),
         "stop" | "abort" => stop(&directory),
-        "reload" => signal(&directory, Signal::HUP, "refreshing the Postfix mail system"),
+        "reload" => reload(&directory),
         "status" => status(&directory),
         "check" => check(&directory),
         other => script_fatal(&format!(
@@ -181,6 +181,16 @@ fn signal(directory: &Path, signal: Signal, what: &str) -> ExitCode {
         }
         Err(error) => fatal(&format!("signal the server (pid {}): {error}", pid.as_raw_nonzero())),
     }
+}
+
+/// Says what is wrong here and now: the server would refuse it, but in the log only.
+fn reload(directory: &Path) -> ExitCode {
+    let (_, found) = Configuration::load(directory, Compat::default(), &DirectSources);
+    if has_errors(&found) && running(directory).is_some() {
+        eprint!("{}", render::render(&found));
+        return fatal(&format!("{}: the configuration before stays in force", render::summary(&found)));
+    }
+    signal(directory, Signal::HUP, "refreshing the Postfix mail system")
 }
 
 fn stop(directory: &Path) -> ExitCode {
