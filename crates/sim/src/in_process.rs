@@ -16,6 +16,7 @@ use komainu::facts::dns::reverse_name;
 use komainu::facts::{AnswerFuture, Names};
 use komainu::log::{Destination, Format, Log};
 use komainu::serve::{Assembly, Ground};
+use komainu::session::arrival::{self, Arrival, Ends};
 use policy::{Answer, Question, Record, RecordKind};
 use store::RealDisk;
 use tables::{SourceError, Sources};
@@ -109,7 +110,8 @@ impl InProcess {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
         let from = SocketAddr::new(session.client, 40_025);
         let shared = self.assembly.shared();
-        runtime.spawn(komainu::session::serve(theirs, from, to, service, shared, false));
+        let arrival = Arrival::new(theirs, Ends { from, to }, service, shared);
+        runtime.spawn(arrival::receive(arrival));
         Ok(Box::new(Memory { handle: runtime.handle().clone(), stream: Some(ours) }))
     }
 

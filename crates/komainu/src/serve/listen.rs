@@ -2,7 +2,8 @@
 
 use super::ServeError;
 use crate::privileged::{Answer, Helper, Request};
-use crate::session::{Service, Shared, serve};
+use crate::session::arrival::{Arrival, Ends, receive};
+use crate::session::{Service, Shared};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
@@ -174,10 +175,11 @@ pub(super) async fn accept(
         let guest = Guest(house.clone());
         let service = service.read().unwrap_or_else(PoisonError::into_inner).clone();
         let stressed = sessions.saturating_mul(10) > limit.saturating_mul(9);
-        let shared = Arc::clone(&shared);
+        let mut arrival = Arrival::new(stream, Ends { from, to }, service, Arc::clone(&shared));
+        arrival.stressed = stressed;
         tokio::spawn(async move {
             let _guest = guest;
-            serve(stream, from, to, service, shared, stressed).await;
+            receive(arrival).await;
         });
     }
 }

@@ -5,6 +5,7 @@
 //! a session holds no buffer and no thread: bytes are read into a buffer of the thread that polls (T2.2).
 //! A session keeps the policy it began with (T0.6).
 
+pub mod arrival;
 mod cleanup;
 mod closing;
 mod decide;
@@ -14,6 +15,7 @@ mod notes;
 use crate::clock;
 use crate::configuration::Listener;
 use crate::facts::Answers;
+use arrival::{Arrival, Ends};
 pub use closing::Closing;
 
 use crate::deliver::QueueHandle;
@@ -26,7 +28,7 @@ use policy::address::AddressClasses;
 use policy::{Client, Facts, MailEffect, Transaction};
 use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Server, Verdict};
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -111,31 +113,20 @@ enum Reach {
     Ending,
 }
 
-/// Serves one connection until it ends. `stressed` picks the settings for a full house.
-#[expect(clippy::too_many_arguments, reason = "a connection's two ends, and what it is served with")]
-pub async fn serve<S>(
-    mut stream: S,
-    from: SocketAddr,
-    to: SocketAddr,
-    service: Service,
-    shared: Arc<Shared>,
-    stressed: bool,
-) where
+/// Serves one connection from the greeting until it ends.
+pub async fn serve<S>(arrival: Arrival<S>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut session = Box::new(Session::new(from, to, service, shared, stressed));
-    session.run(&mut stream).await;
+    let Arrival { mut stream, ends, early, service, shared, stressed } = arrival;
+    let mut session = Box::new(Session::new(ends, service, shared, stressed));
+    session.run(&mut stream, early).await;
     session.farewell();
 }
 
 impl Session {
-    fn new(
-        from: SocketAddr,
-        to: SocketAddr,
-        service: Service,
-        shared: Arc<Shared>,
-        stressed: bool,
-    ) -> Session {
+    fn new(ends: Ends, service: Service, shared: Arc<Shared>, stressed: bool) -> Session {
+        let Ends { from, to } = ends;
         let address = canonical(from.ip());
         let client = Client::unnamed(address, from.port(), canonical(to.ip()), to.port());
         let listener = &service.listener;
@@ -164,8 +155,12 @@ impl Session {
         }
     }
 
-    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) {
+    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S, early: Vec<u8>) {
         let mut out = Vec::new();
+        if !early.is_empty() {
+            self.server.handle(clock::now(), Input::Bytes(&early), &mut out);
+        }
+        drop(early);
         loop {
             if self.shared.closing.is_on() {
                 self.server.shut_down(clock::now(), &mut out);
@@ -302,17 +297,15 @@ fn canonical(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    /// The size of the future that `serve` makes.
-    fn future_bytes<F>(
-        _: impl FnOnce(tokio::net::TcpStream, SocketAddr, SocketAddr, Service, Arc<Shared>, bool) -> F,
-    ) -> usize {
+    /// The size of the future that a connection's task is made of.
+    fn future_bytes<F>(_: impl FnOnce(Arrival<tokio::net::TcpStream>) -> F) -> usize {
         size_of::<F>()
     }
 
     /// T2.2: what a client that is made to wait costs, but for what it has said.
     #[test]
     fn a_waiting_client_is_small() {
-        let (future, session) = (future_bytes(serve), size_of::<Session>());
+        let (future, session) = (future_bytes(arrival::receive), size_of::<Session>());
         println!("future {future} bytes, session {session} bytes");
         assert!(future < 2048 && session < 2048, "{future} + {session} bytes");
     }
