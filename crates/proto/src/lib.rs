@@ -1,9 +1,10 @@
 //! Conversations without sockets: each is a value that takes bytes and points in time, and gives bytes
 //! and things to do. The program drives them.
 //!
-//! [`smtp`] is the server's side of SMTP; [`policy`] is the policy delegation protocol, both sides. Neither
-//! knows restrictions, tables or files.
+//! [`smtp`] is the server's side of SMTP; [`policy`] is the policy delegation protocol, both sides; [`lookup`] asks
+//! tables behind sockets. None knows restrictions or files.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod lookup;
 pub mod policy;
 pub mod smtp;
