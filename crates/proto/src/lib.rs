@@ -2,9 +2,12 @@
 //! and things to do. The program drives them.
 //!
 //! [`smtp`] is the server's side of SMTP; [`policy`] is the policy delegation protocol, both sides; [`lookup`] asks
-//! tables behind sockets. None knows restrictions or files.
+//! tables behind sockets; [`proxy`] is what a proxy says first about the client behind it. None knows restrictions
+//! or files.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod escape;
 pub mod lookup;
 pub mod policy;
+pub mod proxy;
 pub mod smtp;

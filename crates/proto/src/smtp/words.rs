@@ -114,22 +114,7 @@ pub(super) fn neutered(text: &str) -> String {
 
 /// At most 100 bytes, with C escapes, as Postfix shows early input.
 pub(super) fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for &byte in bytes.iter().take(100) {
-        match byte {
-            b'\n' => text.push_str("\\n"),
-            b'\r' => text.push_str("\\r"),
-            b'\t' => text.push_str("\\t"),
-            b'\\' => text.push_str("\\\\"),
-            0x07 => text.push_str("\\a"),
-            0x08 => text.push_str("\\b"),
-            0x0b => text.push_str("\\v"),
-            0x0c => text.push_str("\\f"),
-            0x20..=0x7e => text.push(char::from(byte)),
-            _ => text.push_str(&format!("\\{byte:03o}")),
-        }
-    }
-    text
+    crate::escape::escaped(bytes.get(..100).unwrap_or(bytes))
 }
 
 #[cfg(test)]
