@@ -124,7 +124,7 @@ pub(super) const ROWS: &[Parameter] = &[
     time("smtpd_tls_session_cache_timeout", Unit::Second, "3600s").since("2.2"),
     size("smtpd_tls_trace_size_limit", "102400").since("3.12"),
     flag("smtpd_tls_wrappermode", "no").since("2.2"),
-    text("smtpd_upstream_proxy_protocol", "").since("2.10"),
-    time("smtpd_upstream_proxy_timeout", Unit::Second, "5s").since("2.10"),
+    text("smtpd_upstream_proxy_protocol", "").since("2.10").done(),
+    time("smtpd_upstream_proxy_timeout", Unit::Second, "5s").since("2.10").done(),
     flag("smtpd_use_tls", "no").since("2.2"),
 ];

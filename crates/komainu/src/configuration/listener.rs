@@ -1,6 +1,6 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
-use super::Later;
+use super::{Later, Upstream};
 use crate::clock;
 use config::{Diagnostic, Override, Parameters, Service, Spanned};
 use mail::Wall;
@@ -32,8 +32,8 @@ pub struct Listener {
     pub receiving: Arc<Receiving>,
     /// `postfix/smtpd`, or with `syslog_name` as the administrator set it.
     pub program: Arc<str>,
-    /// Sessions served at once; beyond, new clients wait in the kernel's queue.
-    pub process_limit: u32,
+    /// The proxy in front of it, where there is one.
+    pub upstream: Option<Upstream>,
 }
 
 /// The lists and tables that the session itself asks, apart from restrictions.
@@ -169,7 +169,11 @@ impl Listener {
         let settings = settings(&parameters, &lists, later);
         let receiving = Arc::new(Receiving::read(&parameters));
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
-        let process_limit = service.process_limit.unwrap_or(0);
+        let upstream = Upstream::read(&parameters, &service.role());
+        let upstream = upstream.unwrap_or_else(|diagnostic| {
+            found.push(*diagnostic);
+            None
+        });
         let listener = Listener {
             name: service.name.value.clone(),
             addresses,
@@ -180,7 +184,7 @@ impl Listener {
             receiving,
             program: program.into(),
             parameters,
-            process_limit,
+            upstream,
         };
         (Some(listener), found)
     }

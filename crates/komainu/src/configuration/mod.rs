@@ -8,11 +8,13 @@ mod built_in;
 mod later;
 mod listener;
 mod sources;
+mod upstream;
 
 pub use built_in::{BuiltIn, state_directory};
 pub use later::Later;
 pub use listener::{Listener, Lists, Receiving, keywords};
 pub use sources::{DirectSources, HelperSources, open_source, read_direct};
+pub use upstream::{Speaker, Upstream};
 
 use config::{
     Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity,

@@ -13,9 +13,20 @@
 //! T2.2, T2.3.
 
 use super::{Service, Shared, serve};
-use std::net::SocketAddr;
+use crate::configuration::{Speaker, Upstream};
+use events::daemon::Message;
+use events::smtpd::{Connect, Disconnect, Peer};
+use policy::{Facts, Need};
+use proto::proxy::{self, Origin};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// What is read at once before the session begins.
+const PIECE_BYTES: usize = 512;
+/// How long a client may take to accept that it is turned away.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// A connection's two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +62,99 @@ impl<S> Arrival<S> {
 }
 
 /// Takes a connection from its first byte to its end.
-pub async fn receive<S>(arrival: Arrival<S>)
+pub async fn receive<S>(mut arrival: Arrival<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    // PROXY here: replaces `ends`, keeps what follows the header in `early`.
+    // What a stage needs to wait is in a box, so that sessions don't keep the room for it.
+    if let Some(upstream) = arrival.service.listener.upstream
+        && let Err(fault) = Box::pin(hear_proxy(&mut arrival, upstream)).await
+    {
+        Box::pin(turn_away(arrival, upstream, &fault)).await;
+        return;
+    }
     // The doorkeeper's tests here; what it has heard goes into `early`.
     // Counts by prefix here; a guard that lives as long as the session.
     serve(arrival).await;
+}
+
+/// Reads the PROXY header: whose connection it is, and what the client has said behind it. T2.3.
+async fn hear_proxy<S: AsyncRead + Unpin>(
+    arrival: &mut Arrival<S>,
+    upstream: Upstream,
+) -> Result<(), String> {
+    let mut heard = Vec::with_capacity(PIECE_BYTES);
+    let whole = tokio::time::timeout(upstream.timeout, async {
+        loop {
+            if let Some(header) = proxy::read(&heard).map_err(|fault| fault.describe(&heard))? {
+                return Ok(header);
+            }
+            match arrival.stream.read_buf(&mut heard).await {
+                Ok(0) => return Err(proxy::cut_off(&heard).describe(&heard)),
+                Ok(_) => {}
+                Err(error) => return Err(format!("read error: {error}")),
+            }
+        }
+    });
+    let closing = arrival.shared.closing.clone();
+    let header = tokio::select! {
+        header = whole => header,
+        () = closing.begun() => return Err("the server is stopping".to_owned()),
+    };
+    let header = match (header, upstream.speaker) {
+        (Ok(header), _) => header?,
+        (Err(_), Speaker::Smtpd) => return Err("timeout error".to_owned()),
+        (Err(_), Speaker::Postscreen) => return Err("time limit exceeded".to_owned()),
+    };
+    if let Origin::Client { from, to } = header.origin {
+        arrival.ends = Ends { from, to };
+    }
+    arrival.early = heard.get(header.length..).unwrap_or_default().to_vec();
+    Ok(())
+}
+
+/// Who isn't announced as the listener wants it gets no further. Said and logged as Postfix's smtpd(8) and
+/// postscreen(8) do.
+async fn turn_away<S: AsyncWrite + Unpin>(mut arrival: Arrival<S>, upstream: Upstream, fault: &str) {
+    let (log, listener) = (&arrival.shared.log, &arrival.service.listener);
+    let warning = Message::warning(format!("haproxy read: {fault}"));
+    let reply = match upstream.speaker {
+        Speaker::Smtpd => {
+            log.write(&listener.program, warning);
+            let address = arrival.ends.from.ip().to_canonical();
+            let client = Peer::new(name(&arrival, address).await, address.to_string());
+            log.write(&listener.program, Connect { client: client.clone() });
+            log.write(&listener.program, Disconnect { client, commands: "commands=0/0".into() });
+            format!("421 4.3.0 {} Server local error\r\n", listener.receiving.hostname)
+        }
+        Speaker::Postscreen => {
+            log.write(&format!("{}/postscreen", listener.receiving.syslog_name), warning);
+            "421 4.3.2 No system resources\r\n".to_owned()
+        }
+    };
+    say_and_leave(&mut arrival.stream, reply.as_bytes()).await;
+}
+
+/// The verified name of `address`, or `unknown`.
+async fn name<S>(arrival: &Arrival<S>, address: IpAddr) -> String {
+    let mut facts = Facts::new(arrival.service.live.snapshot());
+    let lookup = arrival.service.listener.receiving.peername_lookup;
+    loop {
+        match policy::client_names(address, lookup, &facts) {
+            Ok(names) => return names.name,
+            Err(Need(question)) => {
+                let answer = arrival.shared.answers.answer(&question, &[]).await;
+                facts.learn(question, answer);
+            }
+        }
+    }
+}
+
+/// A last line for a client that nothing was said to yet, so that it fits the socket's buffer.
+async fn say_and_leave<S: AsyncWrite + Unpin>(stream: &mut S, reply: &[u8]) {
+    let _ = tokio::time::timeout(LAST_WORD, async {
+        stream.write_all(reply).await?;
+        stream.shutdown().await
+    })
+    .await;
 }
