@@ -5,6 +5,7 @@
 
 #![expect(clippy::result_large_err, reason = "read at start and reload only; the diagnostic is the point")]
 
+use crate::database::Format;
 use crate::source::notice::{BAD_NAME, UNKNOWN_TYPE};
 use crate::source::{braces, is_space};
 use crate::sources::{GROUP, PASSWD};
@@ -40,6 +41,7 @@ pub enum Kind {
     Fail,
     Internal,
     Unix,
+    Environ,
     /// A type that needs a socket or a library: known by name, not served.
     Foreign,
 }
@@ -65,8 +67,9 @@ impl Kind {
             "fail" => Kind::Fail,
             "internal" => Kind::Internal,
             "unix" => Kind::Unix,
-            "environ" | "ldap" | "memcache" | "mongodb" | "mysql" | "netinfo" | "nis" | "nisplus"
-            | "pgsql" | "socketmap" | "sqlite" | "tcp" => Kind::Foreign,
+            "environ" => Kind::Environ,
+            "ldap" | "memcache" | "mongodb" | "mysql" | "netinfo" | "nis" | "nisplus" | "pgsql"
+            | "socketmap" | "sqlite" | "tcp" => Kind::Foreign,
             _ => return None,
         })
     }
@@ -256,6 +259,13 @@ impl TableSpec {
         (has_source(self.kind) && !self.name.starts_with('{')).then(|| PathBuf::from(&self.name))
     }
 
+    /// The file that postmap(1) makes of the text, where one is read.
+    #[must_use]
+    pub fn database(&self) -> Option<PathBuf> {
+        Format::of(self.kind)?;
+        Some(PathBuf::from(format!("{}.{}", self.name, self.kind.suffix()?)))
+    }
+
     fn key(&self) -> String {
         format!("{:?} {self}", self.usage)
     }
@@ -364,6 +374,6 @@ impl Catalogue {
 pub(crate) fn files(spec: &TableSpec) -> Vec<PathBuf> {
     match spec.kind {
         Kind::Unix => vec![PathBuf::from(PASSWD), PathBuf::from(GROUP)],
-        _ => spec.path().into_iter().collect(),
+        _ => spec.path().into_iter().chain(spec.database()).collect(),
     }
 }

@@ -3,6 +3,7 @@
 //! No result: they look for panics, runaway time and memory.
 
 use crate::catalogue::Usage;
+use crate::database::{Format, read};
 use crate::postmap;
 use crate::sources::{SourceError, Sources};
 use std::path::Path;
@@ -24,4 +25,11 @@ pub fn lookup_in(kind: &str, bytes: &[u8], key: &str) {
             let _ = opened.warnings().count();
         }
     }
+}
+
+/// Reads `bytes` as a file that postmap made.
+pub fn database(format: Format, bytes: &[u8]) {
+    let mut given = 0usize;
+    let _ = read(format, bytes, &mut |(key, value)| given = given.saturating_add(key.len() + value.len()));
+    assert!(given <= bytes.len(), "rows have no more bytes than their file");
 }

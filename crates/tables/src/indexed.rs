@@ -3,17 +3,19 @@
 //! The rules are postmap(1)'s and postalias(1)'s: a key in quotes keeps its white space (and
 //! its quotes: addresses are looked up in their external form), a line without a value is
 //! skipped with a warning (T2.6: `cracker.com` without an action), keys are folded, the first of two equal keys
-//! stays. No file that postmap made is read: a saved source is live (T1.7).
+//! stays. The files that postmap makes of such texts are [`crate::database`]'s.
 
 use crate::source::notice::{DUPLICATE, LINE_ODD, LINE_SKIPPED};
 use crate::source::{Line, Notice, Source, is_space, printable};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
 
 /// Fixed keys and their values.
 #[derive(Debug, Default)]
 pub(crate) struct Indexed {
     entries: HashMap<Box<str>, Entry>,
+    /// Keys of a database whose values aren't UTF-8: Postfix answers none of them.
+    malformed: HashSet<Box<str>>,
 }
 
 /// One value, and where it stands in the source.
@@ -84,7 +86,39 @@ impl Indexed {
         let entries = pairs
             .map(|(key, value)| (fold(&key).into(), Entry { value: value.into(), start: 0, end: 0 }))
             .collect();
-        Indexed { entries }
+        Indexed { entries, malformed: HashSet::new() }
+    }
+
+    /// The program's environment. Its names keep their case, and those with capitals are never found, as in Postfix.
+    pub(crate) fn from_variables(variables: Vec<(String, String)>) -> Indexed {
+        let mut indexed = Indexed::default();
+        for (name, value) in variables {
+            indexed.insert_row(&name, value.as_bytes(), true);
+        }
+        indexed
+    }
+
+    /// Adds a row of a database. The key is taken as it is; an earlier one stays unless the new one `replaces` it.
+    pub(crate) fn insert_row(&mut self, key: &str, value: &[u8], replaces: bool) {
+        let entry = Entry { value: String::from_utf8_lossy(value).into(), start: 0, end: 0 };
+        if entry.value.as_bytes() != value {
+            self.malformed.insert(key.into());
+        }
+        match self.entries.entry(key.into()) {
+            Slot::Vacant(slot) => drop(slot.insert(entry)),
+            Slot::Occupied(mut slot) if replaces => drop(slot.insert(entry)),
+            Slot::Occupied(_) => {}
+        }
+    }
+
+    /// Whether `key` is there with a value that can't be given.
+    pub(crate) fn is_malformed(&self, key: &str) -> bool {
+        !self.malformed.is_empty() && self.malformed.contains(fold(key).as_str())
+    }
+
+    /// As [`Indexed::find`], the key as it is.
+    pub(crate) fn find_exact(&self, key: &str) -> Option<&Entry> {
+        self.entries.get(key)
     }
 
     pub(crate) fn find(&self, key: &str) -> Option<&Entry> {

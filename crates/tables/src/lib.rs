@@ -2,7 +2,7 @@
 //!
 //! A [`Catalogue`] collects every table that the configuration names; a [`Snapshot`] holds all of them compiled,
 //! immutable, swapped whole. Indexed types (`hash:` …) are served from their source text, so a saved edit is live
-//! (T1.7) and nobody runs postmap. [`matching`] has the match lists of postconf(5), [`Pattern`] the regular
+//! (T1.7) and nobody runs postmap; where the text is gone, from the [`database`] that postmap made. [`matching`] has the match lists of postconf(5), [`Pattern`] the regular
 //! expressions of regexp_table(5) and pcre_table(5).
 //!
 //! Deliberately not here: reading files (the program gives their contents through [`Sources`]), tables that need a
@@ -11,6 +11,7 @@
 
 pub mod catalogue;
 pub mod cidr;
+pub mod database;
 pub mod fuzz;
 mod indexed;
 pub mod matching;

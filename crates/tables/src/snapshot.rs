@@ -5,6 +5,7 @@
 //! held back until a reload: a half-written file is valid and shorter, and blocks would vanish unseen.
 
 use crate::catalogue::{Catalogue, Kind, TableId, TableSpec, Usage, files};
+use crate::database::{Format, serve};
 use crate::indexed::{Indexed, Style};
 use crate::rules::Syntax;
 use crate::source::notice::{HELD_BACK, KEPT_LAST_GOOD, NOT_SERVED, UNREADABLE};
@@ -202,6 +203,9 @@ fn refuse(spec: &TableSpec, last: &Table, new: &Table) -> Option<Diagnostic> {
 
 /// Makes one table.
 pub(crate) fn build(spec: &TableSpec, members: &[Arc<Table>], sources: &dyn Sources) -> Built {
+    if let Some(format) = Format::of(spec.kind) {
+        return serve(spec, format, sources);
+    }
     if has_source(spec.kind) {
         return match source(spec, sources) {
             Ok(source) => compile_source(spec, &source),
@@ -215,6 +219,7 @@ pub(crate) fn build(spec: &TableSpec, members: &[Arc<Table>], sources: &dyn Sour
         Kind::Unionmap => Ok(Body::Union(members.to_vec())),
         Kind::Pipemap => Ok(Body::Pipe(members.to_vec())),
         Kind::Fail => Ok(Body::Fail),
+        Kind::Environ => Ok(Body::Environment(Indexed::from_variables(sources.environment()))),
         Kind::Unix => match sources.accounts() {
             Ok(accounts) if spec.name == "group.byname" => Ok(Body::Groups(accounts)),
             Ok(accounts) => Ok(Body::Users(accounts)),
@@ -239,10 +244,7 @@ fn source(spec: &TableSpec, sources: &dyn Sources) -> Result<Source, String> {
     if spec.path().is_none() {
         return Ok(Source::new(path, spec.inline_rules()?.into_bytes()));
     }
-    let read = sources.read(path).and_then(|bytes| {
-        if bytes.len() > SOURCE_BYTES_MAX { Err(SourceError::TooLarge(path.to_owned())) } else { Ok(bytes) }
-    });
-    match read {
+    match read_source(path, sources) {
         Ok(bytes) => Ok(Source::new(path, bytes)),
         Err(error) => {
             let text = error.to_string();
@@ -252,7 +254,13 @@ fn source(spec: &TableSpec, sources: &dyn Sources) -> Result<Source, String> {
     }
 }
 
-fn compile_source(spec: &TableSpec, source: &Source) -> Built {
+/// A file of a table, not too large a one.
+pub(crate) fn read_source(path: &Path, sources: &dyn Sources) -> Result<Vec<u8>, SourceError> {
+    let bytes = sources.read(path)?;
+    if bytes.len() > SOURCE_BYTES_MAX { Err(SourceError::TooLarge(path.to_owned())) } else { Ok(bytes) }
+}
+
+pub(crate) fn compile_source(spec: &TableSpec, source: &Source) -> Built {
     let (body, notices) = match (spec.kind, spec.usage) {
         (Kind::Cidr, _) => {
             let (table, notices) = cidr::parse(source, &spec.name);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The longest table source that is read: a sane bound, several million entries.
 pub const SOURCE_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -19,6 +20,18 @@ pub trait Sources {
     /// # Errors
     /// When it can't be opened or read.
     fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError>;
+
+    /// When the file `path` was last changed; `None` where nobody knows. It decides between a table's text and the
+    /// database that postmap made of it.
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        let _ = path;
+        None
+    }
+
+    /// The variables of the program's environment, for `environ:` tables.
+    fn environment(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 
     /// The system's accounts. As given here: the files /etc/passwd and /etc/group.
     ///

@@ -68,6 +68,7 @@ pub(crate) enum Body {
     Foreign,
     Fail,
     Indexed(Indexed),
+    Environment(Indexed),
     Cidr(Cidr),
     Rules(Rules),
     Static(String),
@@ -97,10 +98,14 @@ impl Table {
             }
             Body::Foreign => return Err(LookupError::NeedsDriver { table: self.name.clone() }),
             Body::Fail => return Err(failed()),
+            Body::Indexed(indexed) if indexed.is_malformed(key) => return Err(failed()),
             Body::Indexed(indexed) => indexed.find(key).map(|entry| Hit {
                 value: Cow::Borrowed(&*entry.value),
                 place: self.at(entry.start, entry.end),
             }),
+            Body::Environment(indexed) => {
+                indexed.find(key).and_then(|entry| here(Cow::Borrowed(&*entry.value)))
+            }
             Body::Cidr(cidr) => cidr.find(key).map(|found| Hit {
                 value: Cow::Borrowed(&*found.value),
                 place: self.at(found.start, found.end),
@@ -120,6 +125,22 @@ impl Table {
                 accounts.group(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into()))
             }
         })
+    }
+
+    /// As [`Table::lookup`], a fixed key with its case as it is (`postmap -f`).
+    ///
+    /// # Errors
+    /// When it can't say.
+    pub fn lookup_exact<'t>(&'t self, key: &str) -> Result<Option<Hit<'t>>, LookupError> {
+        match &self.body {
+            Body::Indexed(indexed) if !indexed.is_malformed(key) => {
+                Ok(indexed.find_exact(key).map(|entry| Hit {
+                    value: Cow::Borrowed(&*entry.value),
+                    place: self.at(entry.start, entry.end),
+                }))
+            }
+            _ => self.lookup(key),
+        }
     }
 
     fn at(&self, start: usize, end: usize) -> Place {

@@ -6,6 +6,8 @@
 
 #[path = "tables/common.rs"]
 mod common;
+#[path = "tables/database.rs"]
+mod database;
 #[path = "tables/fuzz.rs"]
 mod fuzz;
 #[path = "tables/live.rs"]

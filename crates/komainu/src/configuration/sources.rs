@@ -3,10 +3,12 @@
 use crate::privileged::{Answer, Helper, Request};
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use tables::sources::SOURCE_BYTES_MAX;
 use tables::{SourceError, Sources};
 
@@ -17,6 +19,14 @@ pub struct DirectSources;
 impl Sources for DirectSources {
     fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
         read_direct(path)
+    }
+
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        path.metadata().and_then(|metadata| metadata.modified()).ok()
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        environment()
     }
 }
 
@@ -39,6 +49,32 @@ impl Sources for HelperSources {
             _ => Err(denied),
         }
     }
+
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        match path.metadata() {
+            Ok(metadata) => metadata.modified().ok(),
+            // A folder that only root may enter.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let request = Request::Open(path.display().to_string());
+                let (Answer::Done, Some(descriptor)) = self.helper.as_ref()?.ask(&request, None) else {
+                    return None;
+                };
+                File::from(descriptor).metadata().and_then(|metadata| metadata.modified()).ok()
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        environment()
+    }
+}
+
+/// The program's own environment; what isn't UTF-8 is left out.
+fn environment() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
 }
 
 /// Reads a file, up to the longest source that tables take.
@@ -108,6 +144,14 @@ impl Sources for Recorder<'_> {
     fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
         self.paths.borrow_mut().push(path.to_owned());
         self.inner.read(path)
+    }
+
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        self.inner.modified(path)
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        self.inner.environment()
     }
 }
 

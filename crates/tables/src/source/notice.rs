@@ -26,6 +26,10 @@ pub const HELD_BACK: u16 = 308;
 pub const KEPT_LAST_GOOD: u16 = 309;
 /// K0310: a pattern of a match list that can't match.
 pub const BAD_PATTERN: u16 = 310;
+/// K0320: the file that postmap made is newer than its text and has other rows: it is served.
+pub const DATABASE_NEWER: u16 = 320;
+/// K0321: the file that postmap made is newer than its text and can't be read: the text is served.
+pub const DATABASE_UNREADABLE: u16 = 321;
 
 /// What Postfix would warn about when it reads a table source.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tables::{SourceError, Sources};
 
 /// Files that a test holds.
 #[derive(Default)]
-pub(crate) struct Memory(RefCell<BTreeMap<PathBuf, Vec<u8>>>);
+pub(crate) struct Memory(RefCell<BTreeMap<PathBuf, Vec<u8>>>, RefCell<BTreeMap<PathBuf, u64>>);
 
 impl Memory {
     pub(crate) fn with(path: &str, text: impl Into<Vec<u8>>) -> Memory {
@@ -20,6 +21,11 @@ impl Memory {
         self.0.borrow_mut().insert(path.into(), text.into());
     }
 
+    /// Says when the file was saved, in seconds.
+    pub(crate) fn date(&self, path: &str, saved: u64) {
+        self.1.borrow_mut().insert(path.into(), saved);
+    }
+
     pub(crate) fn remove(&self, path: &str) {
         self.0.borrow_mut().remove(Path::new(path));
     }
@@ -28,6 +34,15 @@ impl Memory {
 impl Sources for Memory {
     fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
         self.0.borrow().get(path).cloned().ok_or_else(|| SourceError::Missing(path.to_owned()))
+    }
+
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        let saved = *self.1.borrow().get(path)?;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(saved))
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        vec![("path".to_owned(), "lower".to_owned()), ("HOME".to_owned(), "/root".to_owned())]
     }
 }
 

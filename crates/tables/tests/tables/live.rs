@@ -43,7 +43,10 @@ fn t1_7_a_saved_edit_is_live_and_a_broken_one_keeps_the_last_good_table() {
     let (catalogue, ids) = catalogue(&words);
     let (first, found) = Snapshot::compile(&catalogue, &sources);
     assert_eq!(found, []);
-    assert_eq!(catalogue.paths(), [PathBuf::from(PATH), PathBuf::from("/other")]);
+    assert_eq!(
+        catalogue.paths(),
+        [PathBuf::from(PATH), PathBuf::from(format!("{PATH}.db")), PathBuf::from("/other")]
+    );
 
     sources.save(PATH, "192.168.0.100 REJECT\n192.168.10 REJECT\n192.168.0.200 REJECT\n");
     sources.save("/other", "a c\n");
