@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpgid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait, waitpgid};
 
 use crate::client::{self, Stream};
 use crate::dialogue::Session;
@@ -141,6 +141,22 @@ impl Process {
     }
 }
 
+/// Postfix's daemons are in groups of their own, and one that lingers would take the next dialogue's clients.
+fn end_orphans() {
+    if std::process::id() != 1 {
+        return;
+    }
+    let left = || -> Vec<Pid> {
+        let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        numbers.filter(|&number| number != 1).filter_map(Pid::from_raw).collect()
+    };
+    for pid in left() {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    while let Ok(Some(_)) = wait(WaitOptions::empty()) {}
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(group) = self.group {
@@ -148,6 +164,7 @@ impl Drop for Process {
             let _ = self.child.wait();
             // Orphans come to us, the world's first process; their sockets are free once they are reaped.
             while let Ok(Some(_)) = waitpgid(group, WaitOptions::empty()) {}
+            end_orphans();
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::dialogue::{Dialogue, Session, Step};
 use crate::pattern;
 
 /// What a played session came to.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Played {
     /// Differences, told with line numbers.
     pub faults: Vec<String>,
@@ -21,6 +21,8 @@ pub struct Played {
     pub changes: Vec<(Range<usize>, Vec<String>)>,
     /// Queue ids that the server named.
     pub queue_ids: Vec<String>,
+    /// The connection, where it is to stay open.
+    pub left: Option<Box<dyn Stream>>,
 }
 
 /// How to play: whose expectation lines count.
@@ -176,6 +178,10 @@ pub fn play(
             Step::Close => {
                 line.stream.close();
                 line.closed = true;
+            }
+            Step::Leave => {
+                played.left = Some(line.stream);
+                return played;
             }
             Step::Closed => {
                 let rest = line.read(PATIENCE);

@@ -116,6 +116,8 @@ pub enum Step {
     HalfClose,
     /// The connection is closed.
     Close,
+    /// The connection stays open until the dialogue ends, while others come.
+    Leave,
     /// The server has closed the connection.
     Closed,
     /// A pause.
@@ -305,6 +307,7 @@ fn directive(order: &str) -> Option<Step> {
     Some(match words.as_slice() {
         ["half-close"] => Step::HalfClose,
         ["close"] => Step::Close,
+        ["leave"] => Step::Leave,
         ["closed"] => Step::Closed,
         ["wait", time] => Step::Wait(seconds(time)?),
         ["slow"] => Step::Slow(true),

@@ -31,6 +31,9 @@ inet_protocols = all
 
 const MASTER: &str = "\
 smtp       inet  n  -  n  -  -  smtpd
+smtpd      pass  -  -  n  -  -  smtpd
+dnsblog    unix  -  -  n  -  0  dnsblog
+tlsproxy   unix  -  -  n  -  0  tlsproxy
 pickup     unix  n  -  n  60 1  pickup
 cleanup    unix  n  -  n  -  0  cleanup
 qmgr       unix  n  -  n  300 1 qmgr

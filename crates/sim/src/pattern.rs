@@ -65,10 +65,32 @@ pub fn normalise(text: &str, ids: &[String]) -> String {
     if text.contains(": message-id=<") && text.contains(".{id}@") {
         text = blank(&text, "message-id=<", "@", "….{id}").replace("….{id}", "{n}.{id}");
     }
+    if text.starts_with("postfix/") && text.contains("/postscreen: ") {
+        text = screen_normal(&text);
+    }
     if text.contains("size=") && text.contains(", nrcpt=") {
         text = blank(&text, "size=", ",", "{n}");
     }
     text
+}
+
+/// A line of postscreen with the client's port, which is chance, and times as patterns.
+fn screen_normal(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    // The first `[address]:port` is the client's; behind it may stand what the client sent.
+    if let Some((before, after)) = rest.split_once("]:") {
+        let digits = after.chars().take_while(char::is_ascii_digit).count();
+        out.push_str(before);
+        out.push_str("]:{n}");
+        rest = after.get(digits..).unwrap_or("");
+    }
+    out.push_str(rest);
+    let (head, tail) = out.split_once(" from [").unwrap_or((&out, ""));
+    match head.split_once(" after ") {
+        Some((what, _)) if !tail.is_empty() => format!("{what} after {{time}} from [{tail}"),
+        _ => out,
+    }
 }
 
 /// `text` with what stands between `before` and `after` replaced, once.

@@ -273,7 +273,7 @@ fn cleanup(p: &Parameters) -> CleanupSettings {
 /// The set of EHLO keywords in `words`; names that are none are Postfix's to warn about.
 #[must_use]
 pub fn keywords(words: &str) -> Keywords {
-    words.split([',', ' ', '\t', '\n']).filter_map(Keywords::named).fold(Keywords::NONE, Keywords::with)
+    Keywords::listed(words)
 }
 
 /// main.cf's values as the conversation takes them.

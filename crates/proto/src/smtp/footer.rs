@@ -6,7 +6,6 @@
 use super::Settings;
 use super::seam::Peer;
 use mail::{Dsn, Reply, Wall};
-use std::fmt::Write as _;
 
 /// `Mmm dd hh:mm:ss` in UTC, for where nobody gave a local clock.
 #[must_use]
@@ -57,8 +56,20 @@ pub(super) fn filtered(settings: &Settings, reply: &Reply) -> Option<(String, Re
     Some((before, Reply { code, dsn, text: text.to_owned() }))
 }
 
-/// Replaces `$name`, `${name}`, `$(name)` and `$$`.
+/// Replaces the names by what this session makes of them.
 fn expand(template: &str, settings: &Settings, peer: &Peer, now: Wall) -> String {
+    expanded(template, &mut |name| match name {
+        "client_address" => peer.address.to_string(),
+        "client_name" => peer.name.clone(),
+        "client_port" => peer.port.to_string(),
+        "localtime" => (settings.local_time)(now),
+        "server_name" => settings.hostname.clone(),
+        _ => String::new(),
+    })
+}
+
+/// Replaces `$name`, `${name}`, `$(name)` and `$$`.
+pub(crate) fn expanded(template: &str, value: &mut dyn FnMut(&str) -> String) -> String {
     let mut text = String::with_capacity(template.len() + 32);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('$') {
@@ -80,15 +91,7 @@ fn expand(template: &str, settings: &Settings, peer: &Peer, now: Wall) -> String
                 after.split_at_checked(end).unwrap_or((after, ""))
             }
         };
-        // Writing to a string can't fail.
-        let _ = match name {
-            "client_address" => write!(text, "{}", peer.address),
-            "client_name" => write!(text, "{}", peer.name),
-            "client_port" => write!(text, "{}", peer.port),
-            "localtime" => write!(text, "{}", (settings.local_time)(now)),
-            "server_name" => write!(text, "{}", settings.hostname),
-            _ => Ok(()),
-        };
+        text.push_str(&value(name));
         rest = after;
     }
     text.push_str(rest);

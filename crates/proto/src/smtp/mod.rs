@@ -32,6 +32,8 @@ pub use seam::{
 };
 pub use settings::{AuthSettings, BareNewline, Keywords, Settings, TextMap, TextTest, TlsLevel};
 
+pub(crate) use words::{escaped, is_header_label, printable, verb};
+
 use mail::{Mono, Now};
 use std::borrow::Cow;
 use std::collections::VecDeque;

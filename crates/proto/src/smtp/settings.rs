@@ -106,6 +106,12 @@ impl Keywords {
         KEYWORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, bit)| bit)
     }
 
+    /// The keywords in a list; what names none is passed over.
+    #[must_use]
+    pub fn listed(words: &str) -> Keywords {
+        words.split([',', ' ', '\t', '\n']).filter_map(Keywords::named).fold(Keywords::NONE, Keywords::with)
+    }
+
     /// Both sets together.
     #[must_use]
     pub const fn with(self, other: Keywords) -> Keywords {

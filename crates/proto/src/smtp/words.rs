@@ -56,7 +56,7 @@ pub(super) fn is_space(c: char) -> bool {
 }
 
 /// The verb and its argument text.
-pub(super) fn verb(line: &str) -> (&str, &str) {
+pub(crate) fn verb(line: &str) -> (&str, &str) {
     let line = line.trim_matches(is_space);
     let end = line.find(is_space).unwrap_or(line.len());
     let (verb, rest) = line.split_at_checked(end).unwrap_or((line, ""));
@@ -92,13 +92,13 @@ pub(super) fn decode_xtext(text: &str) -> Option<String> {
 }
 
 /// Whether Postfix takes this word for a message header's label (`Subject:`).
-pub(super) fn is_header_label(word: &str) -> bool {
+pub(crate) fn is_header_label(word: &str) -> bool {
     word.split_once(':')
         .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()))
 }
 
 /// `text` with what can't be shown as `?`.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let unprintable = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
     if text.chars().any(unprintable) {
         Cow::Owned(text.chars().map(|c| if unprintable(c) { '?' } else { c }).collect())
@@ -113,7 +113,7 @@ pub(super) fn neutered(text: &str) -> String {
 }
 
 /// At most 100 bytes, with C escapes, as Postfix shows early input.
-pub(super) fn escaped(bytes: &[u8]) -> String {
+pub(crate) fn escaped(bytes: &[u8]) -> String {
     crate::escape::escaped(bytes.get(..100).unwrap_or(bytes))
 }
 
