@@ -23,6 +23,7 @@ pub mod facts;
 mod names;
 mod parse;
 pub mod peer;
+pub mod rates;
 pub mod service;
 mod settings;
 mod stages;
