@@ -181,6 +181,12 @@ impl Session {
                     log.write(self.program(), events::Event::Other(text.into()));
                 }
             }
+            Note::LimitExceeded { limit, count } => self.log_excess(limit, count),
+            Note::StartTlsRefused => {
+                let service = &self.service.listener.name;
+                let text = format!("Refusing STARTTLS request from {client} for service {service}");
+                log.write(self.program(), Message::warning(text));
+            }
             Note::Warning(text) => log.write(self.program(), Message::warning(text)),
         }
     }

@@ -2,7 +2,7 @@
 //! handshake and the mechanisms are the driver's.
 
 use super::flow::Step;
-use super::{Action, AuthOutcome, AuthStep, Mode, Server, TlsLevel, Wait, words};
+use super::{Action, AuthOutcome, AuthStep, Metered, Mode, Server, TlsLevel, Wait, words};
 use mail::{Dsn, Reply};
 
 impl Server {
@@ -25,6 +25,9 @@ impl Server {
         }
         if self.settings.tls == TlsLevel::None {
             return self.fail(step, Reply::new(502, Dsn::new(5, 5, 1), "Error: command not implemented"));
+        }
+        if self.tls_refused(step) {
+            return;
         }
         self.reply(step, Reply::new(220, Dsn::new(2, 0, 0), "Ready to start TLS"));
         self.wait = Some(Wait::StartTls);
@@ -51,6 +54,9 @@ impl Server {
         // Also where `smtpd_tls_auth_only` wants TLS first.
         if self.auth_mechanisms().is_none() {
             return self.fail(step, Reply::new(503, dsn, "Error: authentication not enabled"));
+        }
+        if self.too_many(step, Metered::Auth) {
+            return;
         }
         if self.transaction.is_some() {
             return self.fail(step, Reply::new(503, dsn, "Error: MAIL transaction in progress"));

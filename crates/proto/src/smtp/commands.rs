@@ -4,7 +4,7 @@
 
 use super::flow::Step;
 use super::greeting::synchronization;
-use super::{Action, BareNewline, Command, Line, Note, Request, Server, TlsLevel, Wait, words};
+use super::{Action, BareNewline, Command, Line, Metered, Note, Request, Server, TlsLevel, Wait, words};
 use mail::{Address, Dsn, PathSyntax, Reply};
 
 /// The commands by name.
@@ -214,6 +214,9 @@ impl Server {
             let utf8 = if self.settings.smtputf8_enable { " [SMTPUTF8]" } else { "" };
             return self
                 .fail(step, Reply::new(501, Dsn::new(5, 5, 4), format!("Syntax: VRFY address{utf8}")));
+        }
+        if self.too_many(step, Metered::Recipient) {
+            return;
         }
         let Some(address) = self.path(text, "VRFY") else {
             return self.fail(step, mail::address::bad_recipient_syntax());

@@ -16,6 +16,7 @@ mod drive;
 mod flow;
 pub mod footer;
 mod greeting;
+mod metering;
 mod seam;
 mod settings;
 #[cfg(test)]
@@ -28,7 +29,7 @@ pub use counters::{Command, Counters};
 pub use drive::fuzz;
 pub use seam::{
     Action, AuthOutcome, AuthStep, Body, Envelope, Forwarded, ForwardedName, Identity, Input, MailRequest,
-    Note, Notify, Peer, Recipient, Request, Ret, Rights, Verdict,
+    Meter, Metered, Note, Notify, Peer, Recipient, Request, Ret, Rights, TooMany, Verdict,
 };
 pub use settings::{AuthSettings, BareNewline, Keywords, Settings, TextMap, TextTest, TlsLevel};
 
@@ -46,6 +47,8 @@ use transaction::Transaction;
 pub struct Server {
     settings: Arc<Settings>,
     peer: Box<Peer>,
+    /// Counts for limits on what the client may do in a time unit.
+    meter: Option<Arc<dyn Meter>>,
     counters: Box<Counters>,
     transaction: Option<Box<Transaction>>,
     forwarded: Option<Box<Forwarded>>,
@@ -144,6 +147,7 @@ impl Server {
         Server {
             settings,
             peer: Box::new(peer),
+            meter: None,
             counters: Box::default(),
             transaction: None,
             forwarded: None,
@@ -220,6 +224,11 @@ impl Server {
     /// The client's name became known, or XCLIENT made it another.
     pub fn identify(&mut self, peer: Peer) {
         *self.peer = peer;
+    }
+
+    /// Who counts what this client does; `None` where nothing of it is limited.
+    pub fn set_meter(&mut self, meter: Option<Arc<dyn Meter>>) {
+        self.meter = meter;
     }
 
     /// Takes back a chunk's buffer.

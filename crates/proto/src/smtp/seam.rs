@@ -3,7 +3,8 @@
 //! Actions that wait (`Decide`, `Filter`, `Commit`, `StartTls`, `Authenticate`) come one at a time; the
 //! next comes after its input. All others are done at once, in order, and wait for nothing.
 
-use mail::{Address, Reply};
+use mail::{Address, Now, Reply};
+use std::fmt;
 use std::net::IpAddr;
 
 use super::Keywords;
@@ -367,6 +368,46 @@ pub enum Note {
         /// The reply as it was sent.
         after: String,
     },
+    /// `warning: LIMIT limit exceeded: COUNT from CLIENT for service SERVICE`.
+    LimitExceeded {
+        /// `Message delivery request rate` …
+        limit: &'static str,
+        /// How many there were in the time unit.
+        count: u32,
+    },
+    /// `warning: Refusing STARTTLS request from CLIENT for service SERVICE`.
+    StartTlsRefused,
     /// `warning: TEXT`.
     Warning(String),
+}
+
+/// What a [`Meter`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metered {
+    /// MAIL, before its address is looked at.
+    Message,
+    /// RCPT and VRFY, before the address is looked at.
+    Recipient,
+    /// AUTH, before its arguments are looked at.
+    Auth,
+}
+
+/// A count that is above its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// As the log names the limit.
+    pub limit: &'static str,
+    /// How many there were in the time unit.
+    pub count: u32,
+}
+
+/// Counts what a client does, in memory that is shared between sessions (anvil(8), `smtpd_client_*_rate_limit`).
+/// It never waits.
+pub trait Meter: Send + Sync + fmt::Debug {
+    /// Counts one; says so where it is one too many.
+    fn count(&self, event: Metered, now: Now) -> Option<TooMany>;
+
+    /// Whether the client has had so many new TLS sessions that it gets no other. Counts nothing: whether a session
+    /// is new shows in the handshake.
+    fn refuses_tls(&self, now: Now) -> bool;
 }

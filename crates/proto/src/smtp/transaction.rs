@@ -6,8 +6,8 @@
 use super::content::Content;
 use super::flow::Step;
 use super::{
-    Action, BareNewline, Body, Command, Envelope, Keywords, MailRequest, Mode, Note, Notify, Recipient,
-    Request, Ret, Server, Wait, words,
+    Action, BareNewline, Body, Command, Envelope, Keywords, MailRequest, Metered, Mode, Note, Notify,
+    Recipient, Request, Ret, Server, Wait, words,
 };
 use mail::{Dsn, Reply};
 
@@ -56,6 +56,9 @@ impl Server {
         let Some((path, options)) = words::address_argument(args, "FROM:") else {
             return self.fail(step, syntax("Syntax: MAIL FROM:<address>"));
         };
+        if self.too_many(step, Metered::Message) {
+            return;
+        }
         let Some(sender) = self.path(path, "MAIL") else {
             return self.fail(step, mail::address::bad_sender_syntax());
         };
@@ -155,6 +158,9 @@ impl Server {
         let Some((path, options)) = words::address_argument(args, "TO:") else {
             return self.fail(step, syntax("Syntax: RCPT TO:<address>"));
         };
+        if self.too_many(step, Metered::Recipient) {
+            return;
+        }
         if self.over_recipient_limit(step) {
             return;
         }
