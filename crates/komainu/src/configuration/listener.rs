@@ -1,11 +1,13 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
+use super::limits::limits;
 use super::{Later, Upstream};
 use crate::clock;
 use config::{Diagnostic, Override, Parameters, Service, Spanned};
 use mail::Wall;
 use mail::message::{CleanupSettings, StrayCr};
 use policy::Policy;
+use policy::rates::Limits;
 use proto::smtp::{BareNewline, Keywords, Settings};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -32,6 +34,10 @@ pub struct Listener {
     pub receiving: Arc<Receiving>,
     /// `postfix/smtpd`, or with `syslog_name` as the administrator set it.
     pub program: Arc<str>,
+    /// How much one client may do.
+    pub limits: Limits,
+    /// The same under stress.
+    pub stressed_limits: Limits,
     /// The proxy in front of it, where there is one.
     pub upstream: Option<Upstream>,
 }
@@ -46,6 +52,8 @@ pub struct Lists {
     pub verp: AddressList,
     /// `smtpd_forbid_bare_newline_exclusions`
     pub bare_newline: AddressList,
+    /// `smtpd_client_event_limit_exceptions`
+    pub event_limit_exceptions: AddressList,
     /// `mynetworks`
     pub local: AddressList,
     /// `fast_flush_domains`
@@ -167,6 +175,7 @@ impl Listener {
         let stress = parameters.with_stress(true);
         let stressed = settings(&stress, &lists, later);
         let settings = settings(&parameters, &lists, later);
+        let (limits, stressed_limits) = (limits(&parameters), limits(&stress));
         let receiving = Arc::new(Receiving::read(&parameters));
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
         let upstream = Upstream::read(&parameters, &service.role());
@@ -184,6 +193,8 @@ impl Listener {
             receiving,
             program: program.into(),
             parameters,
+            limits,
+            stressed_limits,
             upstream,
         };
         (Some(listener), found)
@@ -215,6 +226,7 @@ impl Lists {
         let xforward = list("smtpd_authorized_xforward_hosts", catalogue);
         let verp = list("smtpd_authorized_verp_clients", catalogue);
         let bare_newline = list("smtpd_forbid_bare_newline_exclusions", catalogue);
+        let event_limit_exceptions = list("smtpd_client_event_limit_exceptions", catalogue);
         let local = list("mynetworks", catalogue);
         let parents =
             p.list("parent_domain_matches_subdomains").iter().any(|word| word.value == "fast_flush_domains");
@@ -241,6 +253,7 @@ impl Lists {
             xforward,
             verp,
             bare_newline,
+            event_limit_exceptions,
             local,
             fast_flush,
             rewrite: RewriteClients::read(p),

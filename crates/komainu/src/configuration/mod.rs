@@ -6,6 +6,7 @@
 
 mod built_in;
 mod later;
+mod limits;
 mod listener;
 mod sources;
 mod upstream;

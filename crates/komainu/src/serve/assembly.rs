@@ -4,7 +4,8 @@
 //! memory. There is one wiring, so both are the same server. What differs between them (names, disk, accounts)
 //! comes in as [`Ground`].
 
-use super::{Generation, ServeError, Spawned, open_spool, spawner, warner, zones};
+use super::statistics::Reporter;
+use super::{Counting, Generation, ServeError, Spawned, open_spool, spawner, warner, zones};
 use crate::configuration::Configuration;
 use crate::deliver::manager::Routing;
 use crate::deliver::{Manager, agent::Agents};
@@ -49,6 +50,7 @@ pub struct Assembly {
     routing: Arc<RwLock<Arc<Routing>>>,
     spawned: Spawned,
     prober: Option<JoinHandle<()>>,
+    reporter: Option<(Reporter, JoinHandle<()>)>,
 }
 
 impl Assembly {
@@ -78,8 +80,10 @@ impl Assembly {
         let (mut manager, queue) = Manager::new(agents, Arc::clone(&routing), log.clone());
         manager.recover();
         tokio::spawn(manager.run());
-        let shared = Arc::new(Shared { answers, spool, log, queue, closing: Closing::default() });
-        let mut assembly = Assembly { shared, helper, generation, routing, spawned, prober: None };
+        let (closing, rates) = (Closing::default(), Arc::default());
+        let shared = Arc::new(Shared { answers, spool, log, queue, closing, rates });
+        let mut assembly =
+            Assembly { shared, helper, generation, routing, spawned, prober: None, reporter: None };
         assembly.put_in_force();
         Ok(assembly)
     }
@@ -114,6 +118,7 @@ impl Assembly {
 
     fn put_in_force(&mut self) {
         self.say_all(&self.generation.found);
+        self.report_rates();
         let generation = &self.generation;
         *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
@@ -123,6 +128,27 @@ impl Assembly {
         if generation.dnsbl_health && !generation.zones.is_empty() {
             let (answers, log) = (Arc::clone(&self.shared.answers), self.shared.log.clone());
             self.prober = Some(tokio::spawn(zones::probe_all(generation.zones.clone(), answers, log)));
+        }
+    }
+
+    /// The counters' statistics, by the configuration in force. A time unit that changed ends the old ones.
+    fn report_rates(&mut self) {
+        if let Some((reporter, task)) = self.reporter.take() {
+            task.abort();
+            reporter.say();
+        }
+        let Counting { unit, interval, program } = self.generation.counting.clone();
+        self.shared.rates.set_unit(unit);
+        let (rates, log) = (Arc::clone(&self.shared.rates), self.shared.log.clone());
+        let reporter = Reporter { rates, log, program, unit };
+        let task = tokio::spawn(reporter.clone().run(interval));
+        self.reporter = Some((reporter, task));
+    }
+
+    /// The server stops: the last statistics.
+    pub(super) fn say_last_statistics(&self) {
+        if let Some((reporter, _)) = &self.reporter {
+            reporter.say();
         }
     }
 

@@ -9,6 +9,7 @@ mod listen;
 pub mod pid;
 mod reload;
 mod start;
+mod statistics;
 mod watch;
 mod zones;
 
@@ -67,6 +68,18 @@ pub(crate) struct Generation {
     pub(crate) zones: Vec<policy::Zone>,
     pub(crate) dnsbl_health: bool,
     pub(crate) auto_reload: bool,
+    pub(crate) counting: Counting,
+}
+
+/// How clients are counted, and how often that is told (anvil(8)).
+#[derive(Clone)]
+pub(crate) struct Counting {
+    /// `anvil_rate_time_unit`
+    unit: Duration,
+    /// `anvil_status_update_time`
+    interval: Duration,
+    /// `postfix/anvil`
+    program: String,
 }
 
 impl Generation {
@@ -122,6 +135,11 @@ impl Generation {
             zones,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
+            counting: Counting {
+                unit: p.duration("anvil_rate_time_unit"),
+                interval: p.duration("anvil_status_update_time"),
+                program: format!("{}/anvil", p.text("syslog_name").value),
+            },
         }
     }
 }

@@ -245,6 +245,7 @@ impl House {
         }
         // A delivery that takes longer is made again by the next server.
         let _ = tokio::time::timeout(FAREWELL, shared.queue.drain()).await;
+        self.assembly.say_last_statistics();
         self.assembly.shared.log.write(
             MASTER,
             match outcome {

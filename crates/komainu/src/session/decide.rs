@@ -38,6 +38,11 @@ impl Session {
         if matches!(request.policy, policy::Request::Connect) && !self.assumed {
             self.meet().await;
         }
+        if matches!(request.policy, policy::Request::Connect)
+            && let Err(reply) = self.count_in()
+        {
+            return Verdict::Disconnect(reply);
+        }
         if let Err(reply) = self.before(&request) {
             return Verdict::Reject(reply);
         }

@@ -10,6 +10,7 @@ mod cleanup;
 mod closing;
 mod decide;
 mod message;
+mod metering;
 mod notes;
 
 use crate::clock;
@@ -17,6 +18,7 @@ use crate::configuration::Listener;
 use crate::facts::Answers;
 use arrival::{Arrival, Ends};
 pub use closing::Closing;
+pub use metering::Ticket;
 
 use crate::deliver::QueueHandle;
 use crate::deliver::target::Targets;
@@ -25,6 +27,7 @@ use crate::log::Log;
 use decide::Prefetch;
 use message::Reception;
 use policy::address::AddressClasses;
+use policy::rates::Rates;
 use policy::{Client, Facts, MailEffect, Transaction};
 use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Server, Verdict};
 use std::cell::RefCell;
@@ -58,6 +61,8 @@ pub struct Shared {
     pub queue: QueueHandle,
     /// Whether the server is stopping.
     pub closing: Closing,
+    /// What clients have done lately.
+    pub rates: Arc<Rates>,
 }
 
 /// One listener's configuration, as a session keeps it.

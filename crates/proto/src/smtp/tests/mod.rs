@@ -2,5 +2,6 @@
 
 mod content;
 mod dialogues;
+mod metering;
 mod properties;
 mod replay;

@@ -310,6 +310,10 @@ fn logged(note: &Note) -> String {
         Note::QueueFileLimit => "warning: ID: queue file size limit exceeded".to_owned(),
         Note::DiscardedKeywords(names) => format!("discarding EHLO keywords: {names}"),
         Note::RejectFilter { before, after } => format!("reject filter in: {before} out: {after}"),
+        Note::LimitExceeded { limit, count } => {
+            format!("warning: {limit} limit exceeded: {count} from CLIENT for service smtp")
+        }
+        Note::StartTlsRefused => format!("warning: Refusing STARTTLS request from CLIENT for service smtp"),
         Note::Warning(text) => format!("warning: {text}"),
     }
 }
