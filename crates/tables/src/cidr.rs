@@ -1,13 +1,14 @@
 //! `cidr:` tables: networks in order, `!`, `if` … `endif`, the first match wins.
 //!
-//! A stretch of plain rules is an index: for each prefix length that occurs a hash of networks, each with the first
-//! rule that has it. So 100,000 networks cost one probe a prefix length. Negated rules and conditions stand between
-//! such stretches. Skipped lines are told in Postfix's words (cidr_table(5)).
+//! The rules are resolved beforehand into spans of addresses with one answer each ([`spans`]), so a look-up costs the
+//! same whatever stands in the table. Skipped lines are told in Postfix's words (cidr_table(5)).
+
+mod address;
+mod spans;
 
 use crate::source::notice::LINE_SKIPPED;
 use crate::source::{Line, Notice, Source, is_space};
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use spans::{Action, Spans, Step};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network address and its prefix length.
@@ -82,11 +83,6 @@ impl Network {
         Ok(Network { address, prefix })
     }
 
-    /// As a rule sees it: an address of the other family satisfies neither a pattern nor its negation.
-    fn holds(&self, address: IpAddr, negated: bool) -> bool {
-        self.address.is_ipv4() == address.is_ipv4() && self.contains(address) != negated
-    }
-
     /// Whether `address` is in it.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -102,7 +98,8 @@ fn address_of(bits: u128, v4: bool) -> IpAddr {
 /// A compiled table.
 #[derive(Debug, Default)]
 pub(crate) struct Cidr {
-    steps: Vec<Step>,
+    v4: Spans<u32>,
+    v6: Spans<u128>,
     results: Vec<Found>,
 }
 
@@ -114,53 +111,6 @@ pub(crate) struct Found {
     pub(crate) end: usize,
 }
 
-#[derive(Debug)]
-enum Step {
-    /// Plain rules in a row.
-    Stretch(Index),
-    /// A negated rule.
-    Except(Network, usize),
-    /// A condition: where to go on when it doesn't hold.
-    If { network: Network, negated: bool, behind: usize },
-}
-
-/// Networks by prefix length, each with the number of its first result.
-#[derive(Debug, Default)]
-struct Index {
-    v4: BTreeMap<u8, HashMap<u32, usize>>,
-    v6: BTreeMap<u8, HashMap<u128, usize>>,
-}
-
-impl Index {
-    fn insert(&mut self, network: Network, result: usize) {
-        match network.address {
-            IpAddr::V4(address) => {
-                self.v4.entry(network.prefix).or_default().entry(address.into()).or_insert(result);
-            }
-            IpAddr::V6(address) => {
-                self.v6.entry(network.prefix).or_default().entry(address.into()).or_insert(result);
-            }
-        }
-    }
-
-    fn first(&self, address: IpAddr) -> Option<usize> {
-        match address {
-            IpAddr::V4(_) => {
-                let probe = |(&prefix, networks): (&u8, &HashMap<u32, usize>)| {
-                    networks.get(&u32::try_from(masked(address, prefix)).ok()?).copied()
-                };
-                self.v4.iter().filter_map(probe).min()
-            }
-            IpAddr::V6(_) => {
-                let probe = |(&prefix, networks): (&u8, &HashMap<u128, usize>)| {
-                    networks.get(&masked(address, prefix)).copied()
-                };
-                self.v6.iter().filter_map(probe).min()
-            }
-        }
-    }
-}
-
 impl Cidr {
     pub(crate) fn len(&self) -> usize {
         self.results.len()
@@ -168,35 +118,20 @@ impl Cidr {
 
     /// The result of the first rule that matches; a key that is no address matches nothing.
     pub(crate) fn find(&self, key: &str) -> Option<&Found> {
-        let address: IpAddr = key.parse().ok()?;
-        let mut at = 0;
-        while let Some(step) = self.steps.get(at) {
-            at += 1;
-            let result = match step {
-                Step::Stretch(index) => index.first(address),
-                Step::Except(network, result) => network.holds(address, true).then_some(*result),
-                Step::If { network, negated, behind } => {
-                    if !network.holds(address, *negated) {
-                        at = *behind;
-                    }
-                    None
-                }
-            };
-            if let Some(result) = result {
-                return self.results.get(result);
-            }
-        }
-        None
+        let result = match address::parse(key)? {
+            IpAddr::V4(address) => self.v4.find(u32::from(address)),
+            IpAddr::V6(address) => self.v6.find(u128::from(address)),
+        };
+        self.results.get(result?)
     }
 }
 
 struct Reading<'s> {
     source: &'s Source,
     title: String,
-    table: Cidr,
+    steps: Vec<Step>,
+    results: Vec<Found>,
     open: Vec<(usize, &'s Line<'s>)>,
-    /// Where the last `endif` leads.
-    landing: usize,
     notices: Vec<Notice>,
 }
 
@@ -205,7 +140,7 @@ pub(crate) fn parse(source: &Source, name: &str) -> (Cidr, Vec<Notice>) {
     let (lines, notices) = source.lines();
     let title = format!("cidr map {name}");
     let mut reading =
-        Reading { source, title, table: Cidr::default(), open: Vec::new(), landing: 0, notices };
+        Reading { source, title, steps: Vec::new(), results: Vec::new(), open: Vec::new(), notices };
     for line in &lines {
         if let Err(reason) = reading.line(line) {
             reading.skip(line, format!("{reason}: skipping this rule"));
@@ -215,7 +150,8 @@ pub(crate) fn parse(source: &Source, name: &str) -> (Cidr, Vec<Notice>) {
         reading.skip(line, "IF has no matching ENDIF".to_owned());
         reading.close(step);
     }
-    (reading.table, reading.notices)
+    let (v4, v6) = (Spans::new(&reading.steps, IpAddr::is_ipv4), Spans::new(&reading.steps, IpAddr::is_ipv6));
+    (Cidr { v4, v6, results: reading.results }, reading.notices)
 }
 
 impl<'s> Reading<'s> {
@@ -225,9 +161,8 @@ impl<'s> Reading<'s> {
     }
 
     fn close(&mut self, step: usize) {
-        let end = self.table.steps.len();
-        self.landing = end;
-        if let Some(Step::If { behind, .. }) = self.table.steps.get_mut(step) {
+        let end = self.steps.len();
+        if let Some(Step { action: Action::If(behind), .. }) = self.steps.get_mut(step) {
             *behind = end;
         }
     }
@@ -240,8 +175,8 @@ impl<'s> Reading<'s> {
         if word.eq_ignore_ascii_case("if") {
             let (negated, pattern) = negation(rest);
             let network = network(pattern)?;
-            self.open.push((self.table.steps.len(), line));
-            self.table.steps.push(Step::If { network, negated, behind: usize::MAX });
+            self.open.push((self.steps.len(), line));
+            self.steps.push(Step { network, negated, action: Action::If(usize::MAX) });
             return Ok(());
         }
         if word.eq_ignore_ascii_case("endif") {
@@ -260,27 +195,10 @@ impl<'s> Reading<'s> {
         if value.is_empty() {
             return Err("no lookup result".to_owned());
         }
-        let result = self.table.results.len();
-        self.table.results.push(Found { value: value.into(), start: line.start, end: line.end });
-        self.rule(network, negated, result);
+        let action = Action::Result(self.results.len());
+        self.results.push(Found { value: value.into(), start: line.start, end: line.end });
+        self.steps.push(Step { network, negated, action });
         Ok(())
-    }
-
-    fn rule(&mut self, network: Network, negated: bool, result: usize) {
-        if negated {
-            self.table.steps.push(Step::Except(network, result));
-            return;
-        }
-        // An `if` that doesn't hold lands behind its `endif`, which must not be the middle of a stretch.
-        let landing = self.landing == self.table.steps.len();
-        match self.table.steps.last_mut() {
-            Some(Step::Stretch(index)) if !landing => index.insert(network, result),
-            _ => {
-                let mut index = Index::default();
-                index.insert(network, result);
-                self.table.steps.push(Step::Stretch(index));
-            }
-        }
     }
 }
 
@@ -301,3 +219,6 @@ fn negation(text: &str) -> (bool, &str) {
     }
     (negated, rest)
 }
+
+#[cfg(test)]
+mod tests;
