@@ -1,0 +1,197 @@
+//! The peers, one at a time: each starts in a fresh folder, with its processes on an account of their own.
+//!
+//! Dropped, a server is killed with everything that it started; the folder goes with it. What an interrupted run
+//! left behind is removed at the next start. A server is not asked to end politely: nothing here tests that.
+
+use crate::account::Account;
+use crate::site::{self, Dress};
+use crate::world::{self, SERVER};
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Ours.
+    Komainu,
+    /// Debian's, with its defaults.
+    Postfix,
+    /// With its limits raised.
+    Tuned,
+    /// Tuned, its queue on a tmpfs: no flush costs anything, and nothing survives.
+    Tmpfs,
+    /// Postfix with postscreen before smtpd.
+    Postscreen,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 5] =
+        [Kind::Komainu, Kind::Postfix, Kind::Tuned, Kind::Tmpfs, Kind::Postscreen];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Kind::Komainu => "komainu",
+            Kind::Postfix => "postfix",
+            Kind::Tuned => "postfix-tuned",
+            Kind::Tmpfs => "postfix-tmpfs",
+            Kind::Postscreen => "postscreen",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(crate) const fn is_tuned(self) -> bool {
+        matches!(self, Kind::Tuned | Kind::Tmpfs)
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) kind: Kind,
+    child: Child,
+    account: Account,
+    folder: PathBuf,
+    on_tmpfs: bool,
+}
+
+/// Where servers and runs are kept.
+pub(crate) fn base() -> Result<PathBuf, String> {
+    let base = std::env::var_os("BENCH_DIR").map_or_else(|| PathBuf::from("target/bench"), PathBuf::from);
+    fs::create_dir_all(&base).map_err(|e| format!("{}: {e}", base.display()))?;
+    base.canonicalize().map_err(|e| e.to_string())
+}
+
+/// The program that is measured.
+pub(crate) fn program() -> String {
+    std::env::var("KOMAINU_BIN").unwrap_or_else(|_| "target/release/komainu".to_owned())
+}
+
+/// The server before may hold the port for a moment after it was killed.
+fn wait_until_free() -> Result<(), String> {
+    for _ in 0..300 {
+        if TcpStream::connect_timeout(&SERVER, Duration::from_millis(200)).is_err() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err("the server before still holds port 25".to_owned())
+}
+
+fn lay_out(folder: &Path, kind: Kind, dress: &Dress, base: &Path) -> Result<(), String> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    for name in ["etc", "spool", "data", "state", "mail", "log"] {
+        fs::create_dir_all(folder.join(name)).map_err(|e| e.to_string())?;
+    }
+    let owner = Some(site::MAILBOX_OWNER);
+    std::os::unix::fs::chown(folder.join("mail"), owner, owner).map_err(|e| e.to_string())?;
+    let access = site::access(base, dress.table_lines)?;
+    for (name, text) in [
+        ("main.cf", site::main_cf(folder, kind, dress, &access)),
+        ("master.cf", site::master_cf(dress)),
+        ("boxes", "/^(.*)@box\\.example$/ $1/\n".to_owned()),
+        ("crowd", "203.0.120.0/22 wait\n".to_owned()),
+        ("denied", "203.0.118.0/24 reject\n".to_owned()),
+    ] {
+        fs::write(folder.join("etc").join(name), text).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+impl Server {
+    /// Starts the server and waits until it answers.
+    pub(crate) fn start(kind: Kind, dress: &Dress) -> Result<Server, String> {
+        let base = base()?;
+        let folder = base.join(kind.name());
+        wait_until_free()?;
+        lay_out(&folder, kind, dress, &base)?;
+        let (etc, text) = (folder.join("etc"), |path: &Path| path.display().to_string());
+        let account = Account::open(kind.name());
+        let on_tmpfs = kind == Kind::Tmpfs;
+        let mut command = if kind == Kind::Komainu {
+            let mut command = account.command(&program());
+            command.args(["serve", "--compat", "3.7", "--config"]).arg(&etc);
+            command
+        } else {
+            if on_tmpfs {
+                world::run("mount", &["-t", "tmpfs", "tmpfs", &text(&folder.join("spool"))])?;
+            }
+            world::run("chown", &["postfix", &text(&folder.join("data"))])?;
+            let mut command = account.command("postfix");
+            command.arg("-c").arg(&etc).arg("start-fg");
+            command
+        };
+        let log = fs::File::create(folder.join("log/stderr")).map_err(|e| e.to_string())?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log)).spawn();
+        let child = child.map_err(|e| format!("{}: {e}", kind.name()))?;
+        let server = Server { kind, child, account, folder, on_tmpfs };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&self) -> Result<(), String> {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(60) {
+            if TcpStream::connect_timeout(&SERVER, Duration::from_millis(500)).is_ok() {
+                self.settle();
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let said = fs::read_to_string(self.folder.join("log/stderr")).unwrap_or_default();
+        Err(format!("{} does not come up: {}", self.kind.name(), said.trim()))
+    }
+
+    /// Seconds of CPU of all its processes so far.
+    pub(crate) fn cpu_s(&self) -> f64 {
+        self.account.cpu_s(self.child.id())
+    }
+
+    /// How CPU is counted.
+    pub(crate) const fn accounting(&self) -> &'static str {
+        self.account.name()
+    }
+
+    /// Its processes.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.account.processes(self.child.id())
+    }
+
+    /// Waits until the server has nothing more to do: its CPU time stands still. At most a minute.
+    pub(crate) fn settle(&self) {
+        let mut last = self.cpu_s();
+        for _ in 0..240 {
+            std::thread::sleep(Duration::from_millis(250));
+            let now = self.cpu_s();
+            if now - last < 0.004 {
+                return;
+            }
+            last = now;
+        }
+    }
+
+    /// What Postfix' smtp-source needs to know of where it is sent.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SERVER
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.account.kill(self.child.id());
+        // Killed above; only its end is noted.
+        let _ = self.child.wait();
+        if self.on_tmpfs {
+            let _ = Command::new("umount").arg("-l").arg(self.folder.join("spool")).status();
+        }
+        if std::env::var_os("BENCH_KEEP").is_none() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
