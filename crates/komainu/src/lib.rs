@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod configuration;
 pub mod deliver;
+pub mod explain;
 pub mod facts;
 pub mod live;
 pub mod log;

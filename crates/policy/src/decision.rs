@@ -3,6 +3,7 @@
 //! Nothing here formats a log line or a reply's bytes; the driver and `proto` do. The path says how the decision
 //! came about: every check that was reached, its outcome, and the table line that it hit.
 
+use crate::facts::Need;
 use crate::transaction::{Carried, Stage};
 use config::Place;
 use mail::Reply;
@@ -145,6 +146,20 @@ pub struct Decision {
     pub path: Vec<Step>,
     /// For [`Transaction::carried`](crate::Transaction::carried) of the next decision.
     pub carried: Carried,
+}
+
+/// How far an evaluation comes with what is known: for explaining.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// To its end.
+    Decided(Box<Decision>),
+    /// To a question.
+    Asks {
+        /// What must be answered first.
+        need: Need,
+        /// The way up to it; the last step asks, unless there is none: then the request itself does.
+        path: Vec<Step>,
+    },
 }
 
 impl NoteAction {

@@ -142,11 +142,30 @@ impl<'a> Evaluation<'a> {
     fn one(&mut self, entry: &Entry, about: &About) -> Result<Status, Need> {
         self.checks = self.checks.saturating_add(1);
         let index = self.path.len();
+        self.step(&entry.text, entry.place.clone());
+        let status = self.check(entry, about)?;
+        self.conclude(index, status);
+        Ok(status)
+    }
+
+    /// A check that no list names and a parameter asks for.
+    pub(crate) fn implied(&mut self, parameter: &str) {
+        self.depth = 1;
+        self.step(parameter, config::Place::nowhere());
+        self.depth = 0;
+    }
+
+    /// The last step has come to this.
+    pub(crate) fn concluded(&mut self, status: Status) {
+        self.conclude(self.path.len().saturating_sub(1), status);
+    }
+
+    fn step(&mut self, check: &str, place: config::Place) {
         self.path.push(Step {
             stage: self.stage,
             depth: u8::try_from(self.depth.saturating_sub(1)).unwrap_or(u8::MAX),
-            check: entry.text.clone(),
-            place: entry.place.clone(),
+            check: check.to_owned(),
+            place,
             outcome: Outcome::Dunno,
             line: None,
             remark: None,
@@ -154,7 +173,9 @@ impl<'a> Evaluation<'a> {
         self.outcome = None;
         self.line = None;
         self.remark = None;
-        let status = self.check(entry, about)?;
+    }
+
+    fn conclude(&mut self, index: usize, status: Status) {
         let outcome = self.outcome.take().unwrap_or(match status {
             Status::Permit => Outcome::Permit,
             Status::Dunno | Status::Reject => Outcome::Dunno,
@@ -165,7 +186,6 @@ impl<'a> Evaluation<'a> {
             step.line = step.line.take().or(line);
             step.remark = step.remark.take().or(remark);
         }
-        Ok(status)
     }
 
     /// Goes on with a list that the present check named; its own step is then [`Outcome::Nested`].

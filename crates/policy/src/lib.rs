@@ -30,7 +30,7 @@ mod stages;
 mod template;
 pub mod transaction;
 
-pub use decision::{Decision, MailEffect, Note, NoteAction, Outcome, Step, TableLine, Verdict};
+pub use decision::{Attempt, Decision, MailEffect, Note, NoteAction, Outcome, Step, TableLine, Verdict};
 pub use facts::{Answer, Effect, EffectPlace, Facts, Lookup, Need, Question, Record, RecordKind};
 pub use peer::{ClientNames, client_names};
 pub use service::{Endpoint, PolicyService, Zone, ZoneKind};
@@ -86,6 +86,24 @@ impl Policy {
         _now: Wall,
     ) -> Result<Decision, Need> {
         stages::decide(self, request, tx, facts)
+    }
+
+    /// Decides with what is known, and tells the way also where it ends at a question. It is the evaluation of
+    /// [`Policy::decide`].
+    #[must_use]
+    pub fn attempt(&self, request: Request, tx: &Transaction, facts: &Facts) -> Attempt {
+        stages::attempt(self, request, tx, facts)
+    }
+
+    /// A list's members as written, with their places.
+    pub fn list(&self, stage: Stage) -> impl Iterator<Item = (&str, &config::Place)> {
+        self.lists.get(&stage).into_iter().flatten().map(|entry| (entry.text.as_str(), &entry.place))
+    }
+
+    /// Whether the lists for client, HELO and sender wait for RCPT (`smtpd_delay_reject`).
+    #[must_use]
+    pub const fn delays_reject(&self) -> bool {
+        self.settings.delay_reject
     }
 
     /// The policy servers in use, by the index in [`Effect::PolicyService`].

@@ -6,7 +6,7 @@
 use crate::Policy;
 use crate::address::{Role, Utf8Domains};
 use crate::check::Subject;
-use crate::decision::{Decision, Verdict};
+use crate::decision::{Attempt, Decision, Verdict};
 use crate::eval::{Evaluation, Gravity, Status};
 use crate::facts::{Facts, Need};
 use crate::transaction::{Carried, Request, Stage, Transaction};
@@ -18,38 +18,58 @@ pub(crate) fn decide(
     tx: &Transaction,
     facts: &Facts,
 ) -> Result<Decision, Need> {
-    let mut carried = tx.carried.clone();
     let mut e = Evaluation::new(policy, tx, facts, request);
-    let delay = policy.settings.delay_reject;
-    if let Some(refusal) = e.bad_address()? {
-        let verdict = Verdict::Reject(refusal);
-        return Ok(Decision { verdict, notes: e.notes, effects: e.effects, path: e.path, carried });
-    }
-    let status = match request {
-        Request::Connect | Request::Helo | Request::Mail if delay => Status::Dunno,
-        Request::Connect => e.client_stage(&mut carried)?,
-        Request::Helo => e.helo_stage(&mut carried)?,
-        Request::Mail => e.sender_stage(&mut carried)?,
-        Request::Rcpt | Request::Vrfy => {
-            let status = if delay { e.delayed(&mut carried, true)? } else { Status::Dunno };
-            if status == Status::Reject { status } else { e.recipient_stage(&carried)? }
-        }
-        Request::Etrn => {
-            let status = if delay { e.delayed(&mut carried, false)? } else { Status::Dunno };
-            if status == Status::Reject { status } else { e.last_stage(Stage::Etrn, carried.helo.clone())? }
-        }
-        Request::Data => e.last_stage(Stage::Data, None)?,
-        Request::EndOfData => e.last_stage(Stage::EndOfData, None)?,
-    };
-    let verdict = match (status, e.refusal.take()) {
-        (Status::Reject, Some(reply)) if matches!(reply.code, 421 | 521) => Verdict::Disconnect(reply),
-        (Status::Reject, Some(reply)) => Verdict::Reject(reply),
-        _ => Verdict::Permit,
-    };
+    let mut carried = tx.carried.clone();
+    let verdict = e.judge(&mut carried)?;
     Ok(Decision { verdict, notes: e.notes, effects: e.effects, path: e.path, carried })
 }
 
+/// Decides, and tells the way also where it ends at a question; see [`Policy::attempt`].
+pub(crate) fn attempt(policy: &Policy, request: Request, tx: &Transaction, facts: &Facts) -> Attempt {
+    let mut e = Evaluation::new(policy, tx, facts, request);
+    let mut carried = tx.carried.clone();
+    match e.judge(&mut carried) {
+        Ok(verdict) => Attempt::Decided(Box::new(Decision {
+            verdict,
+            notes: e.notes,
+            effects: e.effects,
+            path: e.path,
+            carried,
+        })),
+        Err(need) => Attempt::Asks { need, path: e.path },
+    }
+}
+
 impl Evaluation<'_> {
+    fn judge(&mut self, carried: &mut Carried) -> Result<Verdict, Need> {
+        let delay = self.policy.settings.delay_reject;
+        if let Some(refusal) = self.bad_address()? {
+            return Ok(Verdict::Reject(refusal));
+        }
+        let status = match self.request {
+            Request::Connect | Request::Helo | Request::Mail if delay => Status::Dunno,
+            Request::Connect => self.client_stage(carried)?,
+            Request::Helo => self.helo_stage(carried)?,
+            Request::Mail => self.sender_stage(carried)?,
+            Request::Rcpt | Request::Vrfy => {
+                let status = if delay { self.delayed(carried, true)? } else { Status::Dunno };
+                if status == Status::Reject { status } else { self.recipient_stage(carried)? }
+            }
+            Request::Etrn => {
+                let status = if delay { self.delayed(carried, false)? } else { Status::Dunno };
+                let helo = carried.helo.clone();
+                if status == Status::Reject { status } else { self.last_stage(Stage::Etrn, helo)? }
+            }
+            Request::Data => self.last_stage(Stage::Data, None)?,
+            Request::EndOfData => self.last_stage(Stage::EndOfData, None)?,
+        };
+        Ok(match (status, self.refusal.take()) {
+            (Status::Reject, Some(reply)) if matches!(reply.code, 421 | 521) => Verdict::Disconnect(reply),
+            (Status::Reject, Some(reply)) => Verdict::Reject(reply),
+            _ => Verdict::Permit,
+        })
+    }
+
     /// An address that can't be resolved is refused before any list, and whatever the lists say.
     fn bad_address(&mut self) -> Result<Option<mail::Reply>, Need> {
         let (address, role) = match self.request {
@@ -133,7 +153,9 @@ impl Evaluation<'_> {
         let mut status = self.list(Stage::Sender)?;
         let open = status != Status::Reject && !self.sender_listed && !self.discard;
         if open && self.policy.settings.unlisted_sender {
+            self.implied("smtpd_reject_unlisted_sender = yes");
             status = self.unlisted_sender()?;
+            self.concluded(status);
         }
         carried.sender.clone_from(&self.defer_if_permit);
         Ok(status)
@@ -161,8 +183,13 @@ impl Evaluation<'_> {
             }
         }
         let open = !self.recipient_listed && !self.discard;
-        if open && self.policy.settings.unlisted_recipient && self.unlisted_recipient()? == Status::Reject {
-            return Ok(Status::Reject);
+        if open && self.policy.settings.unlisted_recipient {
+            self.implied("smtpd_reject_unlisted_recipient = yes");
+            let status = self.unlisted_recipient()?;
+            self.concluded(status);
+            if status == Status::Reject {
+                return Ok(status);
+            }
         }
         Ok(self.fall_due())
     }

@@ -4,6 +4,7 @@
 //! usage, 75 try again later, 78 the configuration is not usable (sysexits.h). Old names keep theirs.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where people are spoken to")]
 
+mod explain;
 mod legacy;
 mod links;
 mod render;
@@ -38,6 +39,8 @@ struct Arguments {
 enum Command {
     /// Receive mail under main.cf's restriction lists, and deliver it.
     Serve(serve::Arguments),
+    /// Play a made-up session against a configuration, and say which rule decided, and why.
+    Explain(Box<explain::Arguments>),
     /// Look keys up in lookup tables, and check their sources.
     Table(table::Arguments),
     /// Make links by which the program is called under its old names (postmap, postfix).
@@ -82,6 +85,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => match parsed.command {
             Command::Serve(arguments) => serve::run(arguments),
+            Command::Explain(arguments) => explain::run(&arguments),
             Command::Table(arguments) => table::run(arguments),
             Command::Links(arguments) => links::run(&arguments),
         },

@@ -1,0 +1,251 @@
+//! `komainu explain`.
+
+use super::{CompatArgument, EX_CONFIG, EX_USAGE, default_config, render};
+use crate::configuration::{Configuration, DirectSources};
+use crate::explain::answers::{Answerer, Offline, Online, Written};
+use crate::explain::text::Ink;
+use crate::explain::visit::{BadVisit, Visit};
+use crate::explain::{Stand, json, log_line, outcomes, text, walk};
+use crate::facts::dns::Resolver;
+use crate::facts::hosts::Hosts;
+use clap::{Args, ValueEnum};
+use config::{Parameters, Severity};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Play a made-up session against a configuration, and say which rule decided, and why.
+///
+/// Nothing is sent and nothing is stored; policy services are not asked. Names come from the resolver, from
+/// --answers, or with --offline from nobody: then they are assumed in the client's favour, and it is said what
+/// another answer would change. Exit code 0 where every command is accepted, 1 where one is refused, 64 wrong
+/// usage, 78 where the configuration can't be used.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The folder with main.cf and master.cf [default: /etc/komainu, then /etc/postfix].
+    #[arg(long, short = 'c', value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// Whose defaults and behaviour are in force.
+    #[arg(long, value_enum, default_value_t)]
+    compat: CompatArgument,
+    /// The server in master.cf that the client comes to [default: the first one].
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// The client's address [default: 192.0.2.1].
+    #[arg(long, value_name = "ADDRESS")]
+    client_addr: Option<String>,
+    /// The client's verified name, or `unknown`; looked up where it isn't given.
+    #[arg(long, value_name = "NAME")]
+    client_name: Option<String>,
+    /// What it says in EHLO.
+    #[arg(long, value_name = "NAME")]
+    helo: Option<String>,
+    /// The sender; empty for the null sender.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// A recipient; may be given more than once.
+    #[arg(long, value_name = "ADDRESS")]
+    to: Vec<String>,
+    /// The name it has logged in with.
+    #[arg(long, value_name = "NAME")]
+    sasl_user: Option<String>,
+    /// The session is encrypted.
+    #[arg(long)]
+    tls: bool,
+    /// The message's size in bytes.
+    #[arg(long, value_name = "BYTES")]
+    size: Option<String>,
+    /// Where the session ends: connect, helo, mail, rcpt, data, end-of-data.
+    #[arg(long, value_name = "STAGE")]
+    stage: Option<String>,
+    /// A file with the session: `client-addr = 192.0.2.1` and the other options, one a line.
+    #[arg(long, value_name = "FILE")]
+    session: Option<PathBuf>,
+    /// A refusal's log line: find the rule that made it.
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["session", "from", "to", "helo", "client_addr"])]
+    log: Option<String>,
+    /// A file with DNS and policy answers: `NAME TYPE DATA`, `policy ENDPOINT ACTION`; other names don't exist.
+    #[arg(long, value_name = "FILE", conflicts_with = "offline")]
+    answers: Option<PathBuf>,
+    /// Ask nobody; list what the answers might change.
+    #[arg(long)]
+    offline: bool,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A tree for people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Why there is nothing to show, and the exit code for it.
+struct Refused {
+    what: String,
+    code: u8,
+}
+
+impl Refused {
+    fn usage(what: impl ToString) -> Refused {
+        Refused { what: what.to_string(), code: EX_USAGE }
+    }
+
+    fn config(what: impl ToString) -> Refused {
+        Refused { what: what.to_string(), code: EX_CONFIG }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match explain(arguments) {
+        Ok(code) => code,
+        Err(refused) => {
+            eprintln!("komainu: {}", refused.what);
+            ExitCode::from(refused.code)
+        }
+    }
+}
+
+fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
+    let directory = arguments.config.clone().or_else(default_config).ok_or_else(|| {
+        Refused::config(
+            "there is no main.cf in /etc/komainu or /etc/postfix: give the folder that holds it with --config",
+        )
+    })?;
+    if !directory.join("main.cf").exists() {
+        let text =
+            format!("{} has no main.cf: give the folder that holds it with --config", directory.display());
+        return Err(Refused::config(text));
+    }
+    let visit = visit(arguments).map_err(Refused::usage)?;
+    let (configuration, mut found) = Configuration::load(&directory, arguments.compat.into(), &DirectSources);
+    let parameters = configuration.parameters.clone();
+    let answerer = answerer(arguments, &parameters)?;
+    let stand = Stand::new(configuration, arguments.service.as_deref(), &DirectSources);
+    let (stand, more) = stand.map_err(Refused::config)?;
+    found.extend(more);
+    // The session is explained all the same: it goes as the mistake makes it go.
+    found.retain(|one| one.severity == Severity::Error);
+    if !found.is_empty() {
+        eprint!("{}", render::render(&found));
+    }
+    let parameters = stand.listener.parameters.clone();
+    match &arguments.log {
+        Some(line) => explain_line(arguments, &stand, line, answerer.as_ref(), &parameters),
+        None => Ok(explain_visit(arguments, &stand, &visit, answerer.as_ref(), &parameters)),
+    }
+}
+
+fn visit(arguments: &Arguments) -> Result<Visit, String> {
+    let mut visit = Visit::default();
+    if let Some(path) = &arguments.session {
+        let text = read(path)?;
+        visit.read(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let bad = |error: BadVisit| error.to_string();
+    let given = [
+        ("client-addr", &arguments.client_addr),
+        ("client-name", &arguments.client_name),
+        ("helo", &arguments.helo),
+        ("from", &arguments.from),
+        ("sasl-user", &arguments.sasl_user),
+        ("size", &arguments.size),
+        ("stage", &arguments.stage),
+    ];
+    for (key, value) in given {
+        if let Some(value) = value {
+            visit.set(key, value).map_err(bad)?;
+        }
+    }
+    if !arguments.to.is_empty() {
+        visit.to.clear();
+    }
+    for to in &arguments.to {
+        visit.set("to", to).map_err(bad)?;
+    }
+    visit.tls |= arguments.tls;
+    Ok(visit)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn answerer(arguments: &Arguments, p: &Parameters) -> Result<Box<dyn Answerer>, Refused> {
+    if arguments.offline {
+        return Ok(Box::new(Offline));
+    }
+    if let Some(path) = &arguments.answers {
+        let text = read(path).map_err(Refused::usage)?;
+        let written =
+            Written::parse(&text).map_err(|error| Refused::usage(format!("{}: {error}", path.display())))?;
+        return Ok(Box::new(written));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Refused::config)?;
+    let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
+    let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
+    let resolver = Resolver::new(&servers, hosts).map_err(Refused::config)?;
+    Ok(Box::new(Online { names: Arc::new(resolver), runtime }))
+}
+
+fn ink() -> Ink {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if std::io::stdout().is_terminal() && !plain { Ink::Colours } else { Ink::Plain }
+}
+
+fn explain_visit(
+    arguments: &Arguments,
+    stand: &Stand,
+    visit: &Visit,
+    answerer: &dyn Answerer,
+    parameters: &Parameters,
+) -> ExitCode {
+    let walk = walk::walk(stand, visit, answerer, &[]);
+    let (found, untried) = outcomes::otherwise(stand, visit, answerer, &walk);
+    match arguments.format {
+        Format::Json => println!("{}", json::render(&walk, &found)),
+        Format::Text => {
+            print!("{}", text::render(visit, &walk, parameters, ink()));
+            print!("{}", text::render_otherwise(&found, untried, ink()));
+        }
+    }
+    let refused = walk.verdicts().any(|(_, reply)| reply.starts_with(['4', '5']));
+    if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn explain_line(
+    arguments: &Arguments,
+    stand: &Stand,
+    line: &str,
+    answerer: &dyn Answerer,
+    parameters: &Parameters,
+) -> Result<ExitCode, Refused> {
+    let logged = log_line::parse(line).map_err(Refused::usage)?;
+    let Some(found) = log_line::find(stand, &logged, answerer) else {
+        eprintln!("komainu: no rule of this configuration makes this reply now: {}", logged.reply);
+        eprintln!("  = help: was the rule, a table or the address of the client another one then?");
+        return Ok(ExitCode::FAILURE);
+    };
+    if arguments.format == Format::Json {
+        println!("{}", json::render(&found.walk, &[]));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let step = &found.told.step;
+    println!("{}", logged.reply);
+    println!("  made by   {}", step.check);
+    println!("  in        {} {}", step.stage.parameter(), text::short(&step.place));
+    if let Some(line) = &step.line {
+        println!("  by line   {} {} {}", text::short(&line.place), line.key, line.value);
+    }
+    if let Some((question, answer)) = &found.supposed {
+        println!("  because   {} → {}", text::question_text(question), text::answer_text(answer));
+    }
+    print!("\n{}", text::render(&logged.visit, &found.walk, parameters, ink()));
+    Ok(ExitCode::SUCCESS)
+}

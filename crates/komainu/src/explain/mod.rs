@@ -1,0 +1,77 @@
+//! Why a session would go as it goes: a made-up session is played against a configuration, and every decision is
+//! told step by step.
+//!
+//! The conversation is `proto::smtp::Server`, the decisions are `policy`'s: what is told here is what `serve` would
+//! do. Nothing is sent, stored or counted; policy services are not asked, as they remember what they are asked
+//! (greylisting). What isn't known is assumed in the client's favour and said so, with what another answer would
+//! change. T2.8, T2.12.
+
+pub mod answers;
+pub mod json;
+pub mod log_line;
+pub mod outcomes;
+pub mod parameters;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod visit;
+pub mod walk;
+
+use crate::configuration::{Configuration, Listener};
+use crate::live::Live;
+use config::Diagnostic;
+use std::sync::Arc;
+use tables::Sources;
+
+/// A configuration that can be asked: one of its listeners, with all tables compiled.
+pub struct Stand {
+    /// The server that the client came to.
+    pub listener: Listener,
+    /// The tables.
+    pub live: Arc<Live>,
+}
+
+/// Why there is nothing to ask.
+#[derive(Debug, thiserror::Error)]
+pub enum NoStand {
+    /// No such service.
+    #[error("master.cf has no SMTP server \"{wanted}\"; there are: {known}")]
+    NoService {
+        /// What was asked for.
+        wanted: String,
+        /// The services that there are.
+        known: String,
+    },
+    /// No SMTP server at all.
+    #[error("master.cf has no SMTP server that is served")]
+    NoServer,
+}
+
+impl Stand {
+    /// Compiles the tables of `configuration`; `service` is a name of master.cf, the first server by default.
+    ///
+    /// # Errors
+    /// Where there is no such service.
+    pub fn new(
+        mut configuration: Configuration,
+        service: Option<&str>,
+        sources: &dyn Sources,
+    ) -> Result<(Stand, Vec<Diagnostic>), NoStand> {
+        let listeners = &mut configuration.listeners;
+        let at = match service {
+            None => 0,
+            Some(name) => listeners.iter().position(|listener| listener.name == name).ok_or_else(|| {
+                let known: Vec<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+                NoStand::NoService { wanted: name.to_owned(), known: known.join(", ") }
+            })?,
+        };
+        if at >= listeners.len() {
+            return Err(NoStand::NoServer);
+        }
+        let listener = listeners.swap_remove(at);
+        let (live, found) = Live::compile(configuration.catalogue, sources);
+        let live = Arc::new(live);
+        configuration.later.fill(&live);
+        Ok((Stand { listener, live }, found))
+    }
+}
