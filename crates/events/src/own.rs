@@ -26,6 +26,12 @@ words! {
         PolicyAnswered = "policy endpoint",
         /// All mail refused for want of room, or taken again.
         Space = "disk space",
+        /// The house is nearly full, or full.
+        Overload = "overload",
+        /// It isn't any more.
+        OverloadOver = "overload over",
+        /// No more connections can be opened.
+        Descriptors = "descriptors",
         /// A defect of ours, met by one session.
         Bug = "bug",
     }
@@ -61,12 +67,18 @@ impl<'a> Record<'a> for Own<'a> {
     }
     fn severity(&self) -> Severity {
         match self.matter {
-            Matter::ZoneUnhealthy | Matter::TableKept | Matter::Space => Severity::Warning,
+            Matter::ZoneUnhealthy
+            | Matter::TableKept
+            | Matter::Space
+            | Matter::Overload
+            | Matter::Descriptors => Severity::Warning,
             Matter::ReloadRefused => Severity::Error,
             Matter::Bug => Severity::Critical,
-            Matter::ZoneHealthy | Matter::TableReloaded | Matter::Reloaded | Matter::PolicyAnswered => {
-                Severity::Info
-            }
+            Matter::ZoneHealthy
+            | Matter::TableReloaded
+            | Matter::Reloaded
+            | Matter::PolicyAnswered
+            | Matter::OverloadOver => Severity::Info,
         }
     }
 }

@@ -30,6 +30,8 @@ use crate::place::Place;
 
 /// What a pipe holds before the writer waits, about as much as a kernel's socket.
 const PIPE_BYTES: usize = 1 << 20;
+/// Clients at once.
+const SEATS: usize = 1000;
 /// How long an answer that doesn't come is waited for.
 const DNS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the server may take to read what is sent.
@@ -89,6 +91,7 @@ impl InProcess {
             state: place.state(),
             passwd: place.path("/etc/passwd"),
             helper: None,
+            seats: SEATS,
             log,
         };
         let within = runtime.enter();
@@ -111,6 +114,7 @@ impl InProcess {
         let from = SocketAddr::new(session.client, 40_025);
         let shared = self.assembly.shared();
         let arrival = Arrival::new(theirs, Ends { from, to }, service, shared);
+        let arrival = arrival.ok_or_else(|| Error::from(ErrorKind::ConnectionRefused))?;
         runtime.spawn(arrival::receive(arrival));
         Ok(Box::new(Memory { handle: runtime.handle().clone(), stream: Some(ours) }))
     }

@@ -1,6 +1,6 @@
 //! Parameters of our own: `komainu_…`, so that a stock Postfix reads the same file.
 
-use super::{Parameter, flag, list, text};
+use super::{Parameter, flag, list, number, text};
 
 pub(super) const ROWS: &[Parameter] = &[
     flag("komainu_auto_reload", "yes").done(),
@@ -10,5 +10,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("komainu_log", "syslog").done(),
     text("komainu_log_format", "postfix").done(),
     text("komainu_mailbox_root", "").done(),
+    list("komainu_relay_clients", "").done(),
+    number("komainu_session_limit", "0").done(),
     text("komainu_state_directory", "").done(),
 ];

@@ -56,6 +56,8 @@ pub struct Lists {
     pub event_limit_exceptions: AddressList,
     /// `mynetworks`
     pub local: AddressList,
+    /// `komainu_relay_clients`
+    pub relays: AddressList,
     /// `fast_flush_domains`
     pub fast_flush: DomainList,
     /// `local_header_rewrite_clients`
@@ -228,6 +230,7 @@ impl Lists {
         let bare_newline = list("smtpd_forbid_bare_newline_exclusions", catalogue);
         let event_limit_exceptions = list("smtpd_client_event_limit_exceptions", catalogue);
         let local = list("mynetworks", catalogue);
+        let relays = list("komainu_relay_clients", catalogue);
         let parents =
             p.list("parent_domain_matches_subdomains").iter().any(|word| word.value == "fast_flush_domains");
         let (fast_flush, more) =
@@ -255,6 +258,7 @@ impl Lists {
             bare_newline,
             event_limit_exceptions,
             local,
+            relays,
             fast_flush,
             rewrite: RewriteClients::read(p),
             discard_ehlo_keyword_maps,

@@ -14,7 +14,8 @@ use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Names};
 use crate::log::Log;
 use crate::privileged::Helper;
-use crate::session::{Closing, Service, Shared};
+use crate::session::house::House;
+use crate::session::{Service, Shared};
 use config::{Diagnostic, Severity};
 use events::daemon::Message;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub struct Ground {
     pub passwd: PathBuf,
     /// The privileged helper, where there is one.
     pub helper: Option<Helper>,
+    /// Sessions that there is room for, apart from what the configuration says.
+    pub seats: usize,
     /// Where events go.
     pub log: Log,
 }
@@ -65,7 +68,7 @@ impl Assembly {
     ) -> Result<Assembly, ServeError> {
         let p = configuration.parameters.clone();
         let generation = Generation::new(configuration, None, sources);
-        let Ground { names, disk, state, passwd, helper, log } = ground;
+        let Ground { names, disk, state, passwd, helper, seats, log } = ground;
         let spawned = Spawned::default();
         let spool = open_spool(&p, disk, &state, &log)?;
         let queue_directory = PathBuf::from(p.text("queue_directory").value);
@@ -80,8 +83,11 @@ impl Assembly {
         let (mut manager, queue) = Manager::new(agents, Arc::clone(&routing), log.clone());
         manager.recover();
         tokio::spawn(manager.run());
-        let (closing, rates) = (Closing::default(), Arc::default());
-        let shared = Arc::new(Shared { answers, spool, log, queue, closing, rates });
+        let wanted = usize::try_from(p.number("komainu_session_limit")).unwrap_or(0);
+        let seats = if wanted == 0 { seats } else { seats.min(wanted) };
+        let own = p.host().addresses.iter().map(|interface| interface.address).collect();
+        let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
+        let shared = Arc::new(Shared { answers, spool, log, queue, house, rates });
         let mut assembly =
             Assembly { shared, helper, generation, routing, spawned, prober: None, reporter: None };
         assembly.put_in_force();

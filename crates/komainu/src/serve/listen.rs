@@ -1,23 +1,32 @@
 //! Listening sockets: bound while there are rights for it, handed over by systemd, or asked of the helper.
 
 use super::ServeError;
+use crate::clock;
 use crate::privileged::{Answer, Helper, Request};
-use crate::session::arrival::{Arrival, Ends, receive};
+use crate::session::arrival::{Arrival, Ends, FULL, receive};
 use crate::session::{Service, Shared};
-use socket2::{Domain, Protocol, Socket, Type};
+use config::{Diagnostic, Place};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-/// Clients that may wait in the kernel's queue.
-const BACKLOG: i32 = 4096;
+/// Clients that may wait in the kernel's queue: more than any system allows, so it is what the system allows.
+const BACKLOG: i32 = 65_535;
+/// Systems that allow less are worth a word.
+const BACKLOG_WANTED: u32 = 1024;
 /// Replies that the kernel holds for a client.
 const SEND_BYTES: usize = 64 * 1024;
 /// Descriptors kept free for everything that is no session.
-const DESCRIPTORS_KEPT: usize = 256;
+const DESCRIPTORS_KEPT_MIN: usize = 32;
+/// The same where there are plenty.
+const DESCRIPTORS_KEPT_MAX: usize = 256;
+/// Sessions at once, however few descriptors there are.
+const SEATS_MIN: usize = 16;
+/// Until the next try to accept when there are no descriptors.
+const EXHAUSTED: Duration = Duration::from_millis(50);
 
 /// Bound ports.
 #[derive(Default)]
@@ -111,42 +120,15 @@ fn adopt(descriptor: i32) -> io::Result<TcpListener> {
     Ok(copy.into())
 }
 
-/// How many sessions there are, over all listeners.
-#[derive(Clone, Default)]
-pub(super) struct House {
-    sessions: Arc<AtomicUsize>,
-}
-
-impl House {
-    /// Whether there are sessions.
-    pub(super) fn busy(&self) -> bool {
-        self.sessions() > 0
-    }
-
-    fn sessions(&self) -> usize {
-        self.sessions.load(Ordering::Relaxed)
-    }
-}
-
-/// Leaves the house when the session is over, however it ends.
-struct Guest(House);
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.0.sessions.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Takes clients on one socket until it is aborted. A reload swaps `service`; sessions keep what they began with.
-pub(super) async fn accept(
-    socket: TcpListener,
-    service: Arc<RwLock<Service>>,
-    shared: Arc<Shared>,
-    house: House,
-) {
-    let limit = session_limit();
-    let listening = socket.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(socket));
-    let listening = match listening {
+///
+/// One task for a socket: accepting costs a small part of what a greeting does, so one core's worth is more clients
+/// than all cores can greet; what follows is spread over them. `accept` takes client after client without asking
+/// the poller while there are any, and gives way to others now and then. Several accepting sockets for a port
+/// (SO_REUSEPORT) would spread by hash, unevenly, and drop who waits in a queue that closes.
+pub(super) async fn accept(socket: TcpListener, service: Arc<RwLock<Service>>, shared: Arc<Shared>) {
+    let prepared = prepare(&socket).and_then(|()| tokio::net::TcpListener::from_std(socket));
+    let listening = match prepared {
         Ok(listening) => listening,
         Err(error) => {
             shared.log.write("komainu/master", events::daemon::Message::error(format!("listen: {error}")));
@@ -154,38 +136,115 @@ pub(super) async fn accept(
         }
     };
     loop {
-        if house.sessions() >= limit {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
-        }
         let (stream, from) = match listening.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of descriptors or memory: clients wait in the kernel's queue meanwhile.
-                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted) {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                if is_exhaustion(&error) {
+                    shared.house.out_of_descriptors(&error, clock::now().mono);
+                    tokio::time::sleep(EXHAUSTED).await;
                 }
                 continue;
             }
         };
         let Ok(to) = stream.local_addr() else { continue };
-        // Replies are small and wanted at once; Nagle would add 40 ms to each.
-        let _ = stream.set_nodelay(true);
-        let sessions = house.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        let guest = Guest(house.clone());
         let service = service.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let stressed = sessions.saturating_mul(10) > limit.saturating_mul(9);
-        let mut arrival = Arrival::new(stream, Ends { from, to }, service, Arc::clone(&shared));
-        arrival.stressed = stressed;
-        tokio::spawn(async move {
-            let _guest = guest;
-            receive(arrival).await;
-        });
+        let behind_proxy = service.listener.upstream.is_some();
+        let Some(arrival) = Arrival::new(stream, Ends { from, to }, service, Arc::clone(&shared)) else {
+            continue;
+        };
+        // A stranger for whom there is no seat costs no task.
+        if !behind_proxy && !arrival.is_admitted() {
+            let _ = arrival.stream.try_write(FULL);
+            continue;
+        }
+        tokio::spawn(receive(arrival));
     }
 }
 
-/// Sessions at once: as many as there are descriptors for.
-fn session_limit() -> usize {
+/// What accepted connections inherit, and a queue as long as the system allows, also for sockets that somebody else
+/// has opened.
+fn prepare(socket: &TcpListener) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    let socket = SockRef::from(socket);
+    // Replies are small and wanted at once; Nagle would add 40 ms to each.
+    socket.set_tcp_nodelay(true)?;
+    socket.listen(BACKLOG)
+}
+
+/// Out of descriptors or memory: clients wait in the kernel's queue meanwhile.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let numbers = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|number| numbers.iter().any(|errno| errno.raw_os_error() == number))
+}
+
+/// Sessions at once: as many as there are descriptors for, when what is open already and what else may be wanted
+/// (DNS, policy servers, mailboxes) is taken away.
+pub(super) fn seats() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1024);
-    usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(DESCRIPTORS_KEPT).max(64)
+    let open = std::fs::read_dir("/proc/self/fd").map_or(64, Iterator::count);
+    seats_for(usize::try_from(limit).unwrap_or(usize::MAX), open)
+}
+
+fn seats_for(limit: usize, open: usize) -> usize {
+    let kept = (limit / 8).clamp(DESCRIPTORS_KEPT_MIN, DESCRIPTORS_KEPT_MAX);
+    limit.saturating_sub(open).saturating_sub(kept).max(SEATS_MIN)
+}
+
+/// K0222 where the system keeps few clients waiting.
+pub(super) fn backlog_hint() -> Option<Diagnostic> {
+    let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?;
+    backlog_too_short(allowed.trim().parse().ok()?)
+}
+
+fn backlog_too_short(allowed: u32) -> Option<Diagnostic> {
+    (allowed < BACKLOG_WANTED).then(|| {
+        let message = format!(
+            "the system lets no more than {allowed} new clients wait for a port (net.core.somaxconn): of more that \
+             come at once, some will wait a second or longer"
+        );
+        let help = "put \"net.core.somaxconn = 4096\" into a file in /etc/sysctl.d";
+        Diagnostic::warning(222, Place::nowhere(), message).help(help)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_and_descriptors() {
+        for (limit, open, expect) in [
+            (1_048_576, 40, 1_048_280),
+            (20_000, 40, 19_704),
+            (1024, 40, 856),
+            (128, 40, 56),
+            (64, 40, 16),
+            (10, 40, 16),
+        ] {
+            assert_eq!(seats_for(limit, open), expect, "{limit}");
+        }
+    }
+
+    #[test]
+    fn short_backlogs() {
+        assert!(backlog_too_short(4096).is_none());
+        let said = backlog_too_short(128).map(|diagnostic| diagnostic.to_string()).unwrap_or_default();
+        assert!(said.contains("K0222") && said.contains("no more than 128 new clients"), "{said}");
+    }
+
+    /// Accepted connections inherit it, which saves a system call for each.
+    #[test]
+    fn no_nagle() {
+        let socket = bind(([127, 0, 0, 1], 0).into()).expect("binds");
+        prepare(&socket).expect("prepares");
+        let _client = std::net::TcpStream::connect(socket.local_addr().expect("bound")).expect("connects");
+        let accepted = loop {
+            match socket.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                accepted => break accepted.expect("accepts").0,
+            }
+        };
+        assert!(accepted.nodelay().expect("a socket"));
+    }
 }

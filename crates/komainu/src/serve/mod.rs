@@ -208,7 +208,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let path = state.join("queue");
     let disk = Arc::new(RealDisk::new(&path).map_err(|source| ServeError::State { path, source })?);
     let passwd = PathBuf::from(tables::sources::PASSWD);
-    let ground = Ground { names, disk, state, passwd, helper, log: log.clone() };
+    let ground = Ground { names, disk, state, passwd, helper, seats: listen::seats(), log: log.clone() };
     let assembly = Assembly::new(configuration, ground, &sources)?;
     let spool = assembly.shared.spool.clone();
     let mut house = reload::House::new(options, assembly, sockets, since).await;

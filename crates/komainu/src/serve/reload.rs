@@ -34,7 +34,6 @@ pub(super) struct House {
     options: Options,
     assembly: Assembly,
     sockets: Sockets,
-    guests: listen::House,
     open: BTreeMap<SocketAddr, Open>,
     watch: Option<watch::Watch>,
 }
@@ -59,8 +58,7 @@ impl House {
         sockets: Sockets,
         since: SystemTime,
     ) -> House {
-        let guests = listen::House::default();
-        let mut house = House { options, assembly, sockets, guests, open: BTreeMap::new(), watch: None };
+        let mut house = House { options, assembly, sockets, open: BTreeMap::new(), watch: None };
         house.listen(since).await;
         house
     }
@@ -116,12 +114,7 @@ impl House {
             },
         };
         let service = Arc::new(RwLock::new(service));
-        let accepting = listen::accept(
-            socket,
-            Arc::clone(&service),
-            Arc::clone(&self.assembly.shared),
-            self.guests.clone(),
-        );
+        let accepting = listen::accept(socket, Arc::clone(&service), Arc::clone(&self.assembly.shared));
         self.open.insert(address, Open { service, accepting: tokio::spawn(accepting) });
     }
 
@@ -136,6 +129,9 @@ impl House {
         let text =
             format!("daemon started -- version {}, configuration {directory}", p.text("mail_version").value);
         self.assembly.shared.log.write(MASTER, events::Event::Other(text.into()));
+        if let Some(hint) = listen::backlog_hint() {
+            self.assembly.say_all(&[hint]);
+        }
     }
 
     /// SIGHUP, `postfix reload`: loads the configuration anew, and opens log files anew.
@@ -238,9 +234,9 @@ impl House {
             open.accepting.abort();
         }
         let shared = &self.assembly.shared;
-        shared.closing.begin();
+        shared.house.close();
         let deadline = tokio::time::Instant::now() + FAREWELL;
-        while self.guests.busy() && tokio::time::Instant::now() < deadline {
+        while shared.house.taken() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         // A delivery that takes longer is made again by the next server.

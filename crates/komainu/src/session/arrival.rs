@@ -5,14 +5,15 @@
 //! 1. the PROXY header, where the listener has one in front (`smtpd_upstream_proxy_protocol`);
 //! 2. the doorkeeper's cheap tests: deny list, greet pause, weighted DNSBLs (postscreen(8)). A client that is
 //!    denied here never gets a session;
-//! 3. counts by client prefix (anvil(8)), which end with the session;
-//! 4. the session.
+//! 3. the session, which counts by client prefix (anvil(8)) as soon as it knows who the client is.
 //!
 //! What a client said before its session began goes along in [`Arrival::early`]: there is no second greeting.
 //! What isn't here: accepting and the number of seats (`serve/`), what is said after the banner (`session/`).
 //! T2.2, T2.3.
 
+use super::house::Seat;
 use super::{Service, Shared, serve};
+use crate::clock;
 use crate::configuration::{Speaker, Upstream};
 use events::daemon::Message;
 use events::smtpd::{Connect, Disconnect, Peer};
@@ -23,6 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+/// What a client is told for whom there is no seat. postscreen(8)'s words.
+pub const FULL: &[u8] = b"421 4.3.2 All server ports are busy\r\n";
 /// What is read at once before the session begins.
 const PIECE_BYTES: usize = 512;
 /// How long a client may take to accept that it is turned away.
@@ -49,15 +52,23 @@ pub struct Arrival<S> {
     pub service: Service,
     /// What all sessions share.
     pub shared: Arc<Shared>,
-    /// The house is nearly full: `${stress?…}` is on.
-    pub stressed: bool,
+    /// Its room in the house.
+    pub seat: Seat,
 }
 
 impl<S> Arrival<S> {
-    /// A connection that nothing is known of yet but its ends.
+    /// A connection that nothing is known of yet but its ends; `None` where the house is full beyond measure.
     #[must_use]
-    pub fn new(stream: S, ends: Ends, service: Service, shared: Arc<Shared>) -> Arrival<S> {
-        Arrival { stream, ends, early: Vec::new(), service, shared, stressed: false }
+    pub fn new(stream: S, ends: Ends, service: Service, shared: Arc<Shared>) -> Option<Arrival<S>> {
+        let seat = shared.house.take(clock::now().mono)?;
+        Some(Arrival { stream, ends, early: Vec::new(), service, shared, seat })
+    }
+
+    /// Whether there is a seat for this client, now that it is known who it is.
+    #[must_use]
+    pub fn is_admitted(&self) -> bool {
+        let patience = self.service.listener.stressed.timeout;
+        self.shared.house.admit(&self.seat, self.ends.from.ip(), patience, clock::now().mono)
     }
 }
 
@@ -67,14 +78,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     // What a stage needs to wait is in a box, so that sessions don't keep the room for it.
-    if let Some(upstream) = arrival.service.listener.upstream
-        && let Err(fault) = Box::pin(hear_proxy(&mut arrival, upstream)).await
-    {
-        Box::pin(turn_away(arrival, upstream, &fault)).await;
-        return;
+    if let Some(upstream) = arrival.service.listener.upstream {
+        if let Err(fault) = Box::pin(hear_proxy(&mut arrival, upstream)).await {
+            return Box::pin(turn_away(arrival, upstream, &fault)).await;
+        }
+        if !arrival.is_admitted() {
+            return Box::pin(say_and_leave(&mut arrival.stream, FULL)).await;
+        }
     }
     // The doorkeeper's tests here; what it has heard goes into `early`.
-    // Counts by prefix here; a guard that lives as long as the session.
     serve(arrival).await;
 }
 
@@ -96,10 +108,10 @@ async fn hear_proxy<S: AsyncRead + Unpin>(
             }
         }
     });
-    let closing = arrival.shared.closing.clone();
+    let ear = arrival.seat.ear();
     let header = tokio::select! {
         header = whole => header,
-        () = closing.begun() => return Err("the server is stopping".to_owned()),
+        _ = ear.told() => return Err("the server is stopping".to_owned()),
     };
     let header = match (header, upstream.speaker) {
         (Ok(header), _) => header?,

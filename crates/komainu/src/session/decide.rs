@@ -5,6 +5,7 @@
 //! background, so that later decisions wait for the slowest answer and not for their sum (T1.4).
 
 use super::Session;
+use super::house::Word;
 use crate::clock;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question};
@@ -74,12 +75,12 @@ impl Session {
                 Err(Need(question)) => {
                     // Replies to earlier commands must not wait for this one's answer.
                     self.flush(stream, out).await;
-                    let closing = self.shared.closing.clone();
+                    let ear = self.seat.ear();
                     tokio::select! {
                         biased;
                         () = Box::pin(self.learn(question)) => {}
                         // Whatever it waited for, the client asks again elsewhere or later.
-                        () = closing.begun() => return shutting_down(&self.tx),
+                        word = ear.dismissed() => return dismissed(word, &self.tx),
                     }
                 }
             }
@@ -363,8 +364,12 @@ fn plain(verdict: policy::Verdict, tx: &policy::Transaction) -> Decision {
     }
 }
 
-fn shutting_down(tx: &policy::Transaction) -> Decision {
-    let text = "Service shutting down and closing transmission channel";
+/// The session is to end while it keeps its client waiting.
+fn dismissed(word: Word, tx: &policy::Transaction) -> Decision {
+    let text = match word {
+        Word::Closing => "Service shutting down and closing transmission channel",
+        Word::Evicted | Word::Hurry => "All server ports are busy",
+    };
     plain(policy::Verdict::Disconnect(Reply::new(421, Dsn::new(4, 3, 2), text)), tx)
 }
 

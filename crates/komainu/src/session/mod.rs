@@ -7,8 +7,9 @@
 
 pub mod arrival;
 mod cleanup;
-mod closing;
 mod decide;
+mod farewell;
+pub mod house;
 mod message;
 mod metering;
 mod notes;
@@ -17,7 +18,7 @@ use crate::clock;
 use crate::configuration::Listener;
 use crate::facts::Answers;
 use arrival::{Arrival, Ends};
-pub use closing::Closing;
+use house::{House, Seat, Word};
 pub use metering::Ticket;
 
 use crate::deliver::QueueHandle;
@@ -59,10 +60,10 @@ pub struct Shared {
     pub log: Log,
     /// Who is told of new mail.
     pub queue: QueueHandle,
-    /// Whether the server is stopping.
-    pub closing: Closing,
     /// What clients have done lately.
     pub rates: Arc<Rates>,
+    /// Who sits where, and whether the server is stopping.
+    pub house: House,
 }
 
 /// One listener's configuration, as a session keeps it.
@@ -81,6 +82,7 @@ pub struct Service {
 /// One connection's state.
 struct Session {
     shared: Arc<Shared>,
+    seat: Seat,
     service: Service,
     server: Server,
     tx: Transaction,
@@ -94,6 +96,8 @@ struct Session {
     reception: Option<Box<Reception>>,
     instance_base: String,
     instances: u32,
+    /// Messages that were accepted.
+    messages: u32,
     reach: Reach,
 }
 
@@ -105,8 +109,8 @@ enum Woken {
     Broken,
     /// The client takes nothing.
     Stuck,
-    /// The server is stopping.
-    Closing,
+    /// The server is stopping, or somebody else needs the seat.
+    Told(Word),
 }
 
 /// Whether replies still get through.
@@ -123,18 +127,19 @@ pub async fn serve<S>(arrival: Arrival<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Arrival { mut stream, ends, early, service, shared, stressed } = arrival;
-    let mut session = Box::new(Session::new(ends, service, shared, stressed));
+    let Arrival { mut stream, ends, early, service, shared, seat } = arrival;
+    let mut session = Box::new(Session::new(ends, service, shared, seat));
     session.run(&mut stream, early).await;
     session.farewell();
 }
 
 impl Session {
-    fn new(ends: Ends, service: Service, shared: Arc<Shared>, stressed: bool) -> Session {
+    fn new(ends: Ends, service: Service, shared: Arc<Shared>, seat: Seat) -> Session {
         let Ends { from, to } = ends;
         let address = canonical(from.ip());
         let client = Client::unnamed(address, from.port(), canonical(to.ip()), to.port());
         let listener = &service.listener;
+        let stressed = shared.house.is_stressed();
         let settings = if stressed { &listener.stressed } else { &listener.settings };
         let now = clock::now();
         let server = Server::new(Arc::clone(settings), Peer::new(address, from.port()), now);
@@ -145,6 +150,7 @@ impl Session {
             format!("{:x}.{:x}.{:x}", std::process::id(), now.wall.seconds(), now.wall.micros());
         Session {
             shared,
+            seat,
             service,
             server,
             tx,
@@ -156,6 +162,7 @@ impl Session {
             reception: None,
             instance_base,
             instances: 0,
+            messages: 0,
             reach: Reach::Open,
         }
     }
@@ -167,7 +174,7 @@ impl Session {
         }
         drop(early);
         loop {
-            if self.shared.closing.is_on() {
+            if self.shared.house.is_closing() {
                 self.server.shut_down(clock::now(), &mut out);
             }
             while let Some(action) = self.server.poll() {
@@ -183,9 +190,11 @@ impl Session {
             }
             self.flush(stream, &mut out).await;
             match self.wait(stream, &mut out).await {
-                Woken::Input | Woken::Closing => {}
+                Woken::Input | Woken::Told(Word::Closing) => {}
                 Woken::Deadline => self.server.expire(clock::now(), &mut out),
-                Woken::Stuck => self.server.time_out(clock::now(), &mut out),
+                Woken::Stuck | Woken::Told(Word::Evicted | Word::Hurry) => {
+                    self.server.time_out(clock::now(), &mut out)
+                }
                 Woken::Broken => self.server.handle(clock::now(), Input::PeerClosed, &mut out),
             }
         }
@@ -234,13 +243,18 @@ impl Session {
                 }
             })
         });
-        let closing = &self.shared.closing;
-        tokio::select! {
+        if wants_input {
+            self.seat.waits(clock::now().mono);
+        }
+        let ear = self.seat.ear();
+        let woken = tokio::select! {
             biased;
             woken = reading => woken,
             () = sleep_until(deadline) => Woken::Deadline,
-            () = closing.begun(), if !closing.is_on() => Woken::Closing,
-        }
+            word = ear.told() => Woken::Told(word),
+        };
+        self.seat.is_busy();
+        woken
     }
 
     /// Does one action; false ends the session.
@@ -268,6 +282,10 @@ impl Session {
             Action::Commit => {
                 // In a box, as all that is rare: the room in a session's future is held by those that wait, too.
                 let stored = Box::pin(self.commit()).await;
+                if stored.is_ok() {
+                    self.messages = self.messages.saturating_add(1);
+                    self.seat.has_delivered();
+                }
                 self.server.handle(clock::now(), Input::Stored(stored), out);
             }
             Action::Abort => self.abort(),

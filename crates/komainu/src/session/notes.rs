@@ -4,9 +4,7 @@ use super::Session;
 use events::check::{Action, Session as Known, Verdict};
 use events::daemon::Message;
 use events::queue::{IdKind, MessageId};
-use events::smtpd::{
-    Broken, Cause, Connect, Disconnect, IllegalAddress, NonSmtp, Peer, Pipelining, Received,
-};
+use events::smtpd::{Broken, Cause, Connect, IllegalAddress, NonSmtp, Peer, Pipelining, Received};
 use mail::message::Summary;
 use mail::{Address, QueueId};
 use policy::{Decision, NoteAction};
@@ -23,18 +21,12 @@ impl Session {
         if self.service.listener.receiving.port_logging { peer.with_port(client.port) } else { peer }
     }
 
-    fn program(&self) -> &str {
+    pub(super) fn program(&self) -> &str {
         &self.service.listener.program
     }
 
     pub(super) fn log_connect(&self) {
         self.shared.log.write(self.program(), Connect { client: self.peer() });
-    }
-
-    /// The session is over.
-    pub(super) fn farewell(&self) {
-        let commands = self.server.counters().to_string();
-        self.shared.log.write(self.program(), Disconnect { client: self.peer(), commands: commands.into() });
     }
 
     pub(super) fn warn(&self, text: &str) {
