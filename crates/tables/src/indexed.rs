@@ -34,8 +34,52 @@ pub(crate) enum Style {
     Text,
 }
 
+/// How postmap(1) was asked to read a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// What becomes of capitals.
+    pub keys: Keys,
+    /// What becomes of a key that is there already.
+    pub duplicates: Duplicates,
+}
+
+/// Whether keys are folded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// As everything that asks tables asks.
+    #[default]
+    Folded,
+    /// `-u`: ASCII only.
+    AsciiFolded,
+    /// `-f`
+    AsTheyAre,
+}
+
+/// What becomes of a row whose key is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duplicates {
+    /// It is left out, with a warning.
+    #[default]
+    Warn,
+    /// `-w`: it is left out.
+    Ignore,
+    /// `-r`: it takes the other's place.
+    Replace,
+}
+
+/// What Postfix calls a table of the type that has this `suffix` when it warns about an entry.
+#[must_use]
+pub fn database_title(suffix: &str, name: &str) -> String {
+    match suffix {
+        "lmdb" => format!("lmdb:{name}"),
+        "cdb" => name.to_owned(),
+        suffix => format!("{name}.{suffix}"),
+    }
+}
+
 /// A key as it is stored and asked: case doesn't count.
-pub(crate) fn fold(key: &str) -> String {
+#[must_use]
+pub fn fold(key: &str) -> String {
     if key.is_ascii() {
         return key.to_ascii_lowercase();
     }
@@ -56,15 +100,16 @@ struct Reading<'s> {
     source: &'s Source,
     title: String,
     style: Style,
+    manner: Manner,
     notices: Vec<Notice>,
     table: Indexed,
 }
 
 impl Indexed {
     /// Reads `key whitespace value` lines.
-    pub(crate) fn parse_map(source: &Source, style: Style) -> (Indexed, Vec<Notice>) {
+    pub(crate) fn parse_map(source: &Source, style: Style, manner: Manner) -> (Indexed, Vec<Notice>) {
         let (lines, notices) = source.lines();
-        let mut reading = Reading::new(source, style, notices);
+        let mut reading = Reading::new(source, style, manner, notices);
         for line in &lines {
             reading.map_line(line);
         }
@@ -72,9 +117,9 @@ impl Indexed {
     }
 
     /// Reads `name: value` lines, aliases(5).
-    pub(crate) fn parse_aliases(source: &Source) -> (Indexed, Vec<Notice>) {
+    pub(crate) fn parse_aliases(source: &Source, style: Style, manner: Manner) -> (Indexed, Vec<Notice>) {
         let (lines, notices) = source.lines();
-        let mut reading = Reading::new(source, Style::Database("db"), notices);
+        let mut reading = Reading::new(source, style, manner, notices);
         for line in &lines {
             reading.alias_line(line);
         }
@@ -141,9 +186,9 @@ impl Indexed {
 }
 
 impl<'s> Reading<'s> {
-    fn new(source: &'s Source, style: Style, notices: Vec<Notice>) -> Reading<'s> {
+    fn new(source: &'s Source, style: Style, manner: Manner, notices: Vec<Notice>) -> Reading<'s> {
         let title = source.file.path.display().to_string();
-        Reading { source, title, style, notices, table: Indexed::default() }
+        Reading { source, title, style, manner, notices, table: Indexed::default() }
     }
 
     fn notice(&mut self, code: u16, line: &Line<'_>, text: String) {
@@ -192,9 +237,17 @@ impl<'s> Reading<'s> {
     }
 
     fn insert(&mut self, line: &Line<'_>, key: &str, value: &str) {
-        match self.table.entries.entry(fold(key).into()) {
-            Slot::Vacant(slot) => {
-                slot.insert(Entry { value: value.into(), start: line.start, end: line.end });
+        let entry = Entry { value: value.into(), start: line.start, end: line.end };
+        let stored = match self.manner.keys {
+            Keys::Folded => fold(key),
+            Keys::AsciiFolded => key.to_ascii_lowercase(),
+            Keys::AsTheyAre => key.to_owned(),
+        };
+        match self.table.entries.entry(stored.into()) {
+            Slot::Vacant(slot) => drop(slot.insert(entry)),
+            Slot::Occupied(_) if self.manner.duplicates == Duplicates::Ignore => {}
+            Slot::Occupied(mut slot) if self.manner.duplicates == Duplicates::Replace => {
+                drop(slot.insert(entry));
             }
             Slot::Occupied(slot) => {
                 let shown = if self.style == Style::Text { key } else { slot.key() };
@@ -202,7 +255,7 @@ impl<'s> Reading<'s> {
                 let place = self.source.place(line);
                 let mut notice = Notice::line(DUPLICATE, place, &self.title, line.number, text);
                 if let Style::Database(suffix) = self.style {
-                    notice.postfix = format!("{}.{suffix}: {}", self.title, notice.text);
+                    notice.postfix = format!("{}: {}", database_title(suffix, &self.title), notice.text);
                 }
                 self.notices.push(notice);
             }

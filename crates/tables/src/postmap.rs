@@ -3,11 +3,13 @@
 //! Deliberately not here: standard input and output, exit codes, the building of files (a source is live).
 
 use crate::catalogue::{TableSpec, Usage};
-use crate::snapshot::build;
-use crate::source::Notice;
+pub use crate::indexed::{Duplicates, Keys, Manner, database_title, fold};
+use crate::snapshot::{build, compile_source};
+use crate::source::{Notice, Source};
 use crate::sources::Sources;
 use crate::table::{Body, Table};
 use config::{Place, Spanned};
+use std::path::Path;
 use std::sync::Arc;
 
 /// One table outside any catalogue.
@@ -17,6 +19,19 @@ pub struct Opened {
     pub table: Table,
     /// What is odd about its source.
     pub notices: Vec<Notice>,
+}
+
+/// The table `spec` out of the text `bytes` alone, as `postmap` reads it to build a file.
+///
+/// # Errors
+/// When the text is no such table.
+pub fn parse(spec: &TableSpec, usage: Usage, manner: Manner, bytes: Vec<u8>) -> Result<Opened, String> {
+    let spec = TableSpec { usage, ..spec.clone() };
+    let built = compile_source(&spec, &Source::new(Path::new(&spec.name), bytes), manner);
+    match &built.table.body {
+        Body::Broken(reason) => Err(reason.clone()),
+        _ => Ok(Opened { table: built.table, notices: built.notices }),
+    }
 }
 
 /// Opens the table `word` (`type:name`, or a name alone) as `postmap -q` and `postmap -s` do.

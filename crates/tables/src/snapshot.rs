@@ -6,7 +6,7 @@
 
 use crate::catalogue::{Catalogue, Kind, TableId, TableSpec, Usage, files};
 use crate::database::{Format, serve};
-use crate::indexed::{Indexed, Style};
+use crate::indexed::{Indexed, Manner, Style};
 use crate::rules::Syntax;
 use crate::source::notice::{HELD_BACK, KEPT_LAST_GOOD, NOT_SERVED, UNREADABLE};
 use crate::source::{Notice, Source};
@@ -208,7 +208,7 @@ pub(crate) fn build(spec: &TableSpec, members: &[Arc<Table>], sources: &dyn Sour
     }
     if has_source(spec.kind) {
         return match source(spec, sources) {
-            Ok(source) => compile_source(spec, &source),
+            Ok(source) => compile_source(spec, &source, Manner::default()),
             Err(reason) => Built { table: Table::new(spec, Body::Broken(reason)), notices: Vec::new() },
         };
     }
@@ -260,7 +260,8 @@ pub(crate) fn read_source(path: &Path, sources: &dyn Sources) -> Result<Vec<u8>,
     if bytes.len() > SOURCE_BYTES_MAX { Err(SourceError::TooLarge(path.to_owned())) } else { Ok(bytes) }
 }
 
-pub(crate) fn compile_source(spec: &TableSpec, source: &Source) -> Built {
+pub(crate) fn compile_source(spec: &TableSpec, source: &Source, manner: Manner) -> Built {
+    let style = spec.kind.suffix().map_or(Style::Text, Style::Database);
     let (body, notices) = match (spec.kind, spec.usage) {
         (Kind::Cidr, _) => {
             let (table, notices) = cidr::parse(source, &spec.name);
@@ -272,12 +273,11 @@ pub(crate) fn compile_source(spec: &TableSpec, source: &Source) -> Built {
             (Body::Rules(table), notices)
         }
         (_, Usage::Aliases) => {
-            let (table, notices) = Indexed::parse_aliases(source);
+            let (table, notices) = Indexed::parse_aliases(source, style, manner);
             (Body::Indexed(table), notices)
         }
-        (kind, Usage::Map) => {
-            let style = kind.suffix().map_or(Style::Text, Style::Database);
-            let (table, notices) = Indexed::parse_map(source, style);
+        (_, Usage::Map) => {
+            let (table, notices) = Indexed::parse_map(source, style, manner);
             (Body::Indexed(table), notices)
         }
     };

@@ -12,6 +12,7 @@ use crate::sources::Accounts;
 use config::{Place, SourceFile};
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -151,6 +152,12 @@ impl Table {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The file that it was read from: the text, or the database that postmap made of it.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 
     /// How many entries or rules it has.

@@ -86,7 +86,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("debug_peer_list", "").no_effect("Komainu has no such files or programs of its own"),
     text("debugger_command", "").no_effect("Komainu has no such files or programs of its own"),
     text("default_cache_db_type", "btree").since("3.11"),
-    text("default_database_type", "hash").no_effect("tables are served from their source text"),
+    text("default_database_type", "hash").done(),
     number("default_delivery_slot_cost", "5"),
     number("default_delivery_slot_discount", "50"),
     number("default_delivery_slot_loan", "3"),

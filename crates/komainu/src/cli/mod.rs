@@ -27,7 +27,7 @@ pub(crate) const EX_CONFIG: u8 = 78;
 
 /// A mail server's whole guard as one program: Postfix's restriction lists, read from its own files.
 ///
-/// Called under an old name (see `komainu links`), it behaves as that program: postmap, postfix.
+/// Called under an old name (see `komainu links`), it behaves as that program: postmap, postalias, newaliases, postfix.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -43,7 +43,7 @@ enum Command {
     Explain(Box<explain::Arguments>),
     /// Look keys up in lookup tables, and check their sources.
     Table(table::Arguments),
-    /// Make links by which the program is called under its old names (postmap, postfix).
+    /// Make links by which the program is called under its old names (postmap, postalias, newaliases, postfix).
     Links(links::Arguments),
 }
 
@@ -75,7 +75,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let name = arguments.first().map(PathBuf::from);
     let name = name.as_deref().and_then(|path| path.file_name()).and_then(|name| name.to_str());
     match name {
-        Some("postmap") => return legacy::postmap::main(arguments),
+        Some("postmap") => return legacy::postmap::main(legacy::postmap::Program::Postmap, arguments),
+        Some("postalias") => return legacy::postalias::main(arguments),
+        Some("newaliases") => return legacy::postalias::newaliases(arguments),
         Some("postfix") => return legacy::postfix::main(arguments),
         _ => {}
     }

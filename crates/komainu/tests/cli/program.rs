@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What a program did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ran {
     pub(crate) out: String,
     pub(crate) errors: String,
@@ -22,7 +22,9 @@ impl Folder {
     pub(crate) fn new() -> Folder {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("bin")).expect("a folder");
-        std::os::unix::fs::symlink(komainu(), folder.path().join("bin/postmap")).expect("links");
+        for name in ["postmap", "postalias", "newaliases"] {
+            std::os::unix::fs::symlink(komainu(), folder.path().join("bin").join(name)).expect("links");
+        }
         let folder = Folder { folder };
         folder.write("main.cf", "compatibility_level = 3.6\n");
         folder

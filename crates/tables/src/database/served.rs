@@ -7,7 +7,7 @@
 
 use super::{DatabaseError, Format, Row, read, without_nul};
 use crate::catalogue::{TableSpec, Usage};
-use crate::indexed::{Indexed, fold};
+use crate::indexed::{Indexed, Manner, fold};
 use crate::snapshot::{Built, compile_source, read_source};
 use crate::source::notice::{DATABASE_NEWER, DATABASE_UNREADABLE};
 use crate::source::{Notice, Source};
@@ -36,7 +36,7 @@ pub(crate) fn serve(spec: &TableSpec, format: Format, sources: &dyn Sources) -> 
         }
         Err(error) => return broken(in_words(error)),
     };
-    let mut built = compile_source(spec, &text);
+    let mut built = compile_source(spec, &text, Manner::default());
     let (Some(saved), Some(made)) = (sources.modified(text_path), sources.modified(&path)) else {
         return built;
     };

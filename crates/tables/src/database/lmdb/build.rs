@@ -128,10 +128,10 @@ impl Build {
         let mut left = children.len();
         for child in children {
             // LMDB wants two nodes in each branch: the last page mustn't get one alone.
-            if left == 2 && page.as_ref().is_some_and(|page| page.nodes.len() > 1 && !page.holds_two()) {
-                if let Some(full) = page.take() {
-                    self.finish(full, &mut above)?;
-                }
+            if left == 2
+                && let Some(full) = page.take_if(|page| page.nodes.len() > 1 && !page.holds_two())
+            {
+                self.finish(full, &mut above)?;
             }
             left -= 1;
             // The first key of a branch is never looked at.

@@ -1,10 +1,13 @@
-//! postmap(1)'s options, read as getopt(3) does: words behind the first table are tables.
+//! postmap(1)'s and postalias(1)'s options, read as getopt(3) does: words behind the first table are tables.
 
-use super::Fatal;
+use super::{Fatal, Program};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-const USAGE: &str = "usage: postmap [-bfFhimnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file...";
+const POSTMAP: &str =
+    "usage: postmap [-bfFhimnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file...";
+const POSTALIAS: &str =
+    "usage: postalias [-Nfinoprsuvw] [-c config_dir] [-d key] [-q key] [map_type:]file...";
 
 /// How a message on standard input is cut into keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +26,12 @@ impl Parts {
     }
 }
 
-/// What of the flags has an effect here. `-n -N -o -p -r` concern files that aren't written.
+/// What the command line says.
 #[derive(Debug, Default)]
 pub(super) struct Options {
+    pub(super) program: Program,
+    /// For what postalias adds.
+    pub(super) myhostname: String,
     pub(super) parts: Parts,
     pub(super) config: Option<PathBuf>,
     pub(super) delete: Option<String>,
@@ -36,8 +42,8 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn parse(arguments: Vec<OsString>) -> Result<Options, Fatal> {
-        let mut options = Options::default();
+    pub(super) fn parse(program: Program, arguments: Vec<OsString>) -> Result<Options, Fatal> {
+        let mut options = Options { program, ..Options::default() };
         let mut words = arguments.into_iter().skip(1);
         for word in words.by_ref() {
             options.tables.push(word.to_string_lossy().into_owned());
@@ -54,7 +60,7 @@ impl Options {
             return Err(Fatal("specify -b -h or -m only with \"-q -\"".to_owned()));
         }
         if options.tables.is_empty() && !options.list {
-            return Err(Fatal(USAGE.to_owned()));
+            return Err(options.wrong_usage());
         }
         Ok(options)
     }
@@ -69,10 +75,14 @@ impl Options {
                     let attached = letters.as_str();
                     let value = if attached.is_empty() { rest.next() } else { Some(attached.to_owned()) };
                     let Some(value) = value else {
-                        eprintln!("postmap: option requires an argument -- '{letter}'");
-                        return Err(Fatal(USAGE.to_owned()));
+                        eprintln!("{}: option requires an argument -- '{letter}'", self.program);
+                        return Err(self.wrong_usage());
                     };
                     return self.value(letter, value);
+                }
+                other @ ('b' | 'h' | 'm' | 'F' | 'U') if self.program == Program::Postalias => {
+                    eprintln!("{}: invalid option -- '{other}'", self.program);
+                    return Err(self.wrong_usage());
                 }
                 'b' => self.parts.body = true,
                 'h' => self.parts.headers = true,
@@ -85,12 +95,17 @@ impl Options {
                     self.flags.push(letter)
                 }
                 other => {
-                    eprintln!("postmap: invalid option -- '{other}'");
-                    return Err(Fatal(USAGE.to_owned()));
+                    eprintln!("{}: invalid option -- '{other}'", self.program);
+                    return Err(self.wrong_usage());
                 }
             }
         }
         Ok(())
+    }
+
+    fn wrong_usage(&self) -> Fatal {
+        let usage = if self.program == Program::Postalias { POSTALIAS } else { POSTMAP };
+        Fatal(usage.to_owned())
     }
 
     fn value(&mut self, letter: char, value: String) -> Result<(), Fatal> {
@@ -123,6 +138,7 @@ mod tests {
 
     fn parse(line: &str) -> Result<Options, Fatal> {
         Options::parse(
+            Program::Postmap,
             std::iter::once("postmap").chain(line.split_whitespace()).map(OsString::from).collect(),
         )
     }

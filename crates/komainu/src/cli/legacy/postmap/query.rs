@@ -2,13 +2,13 @@
 
 use super::message::{Key, Reader};
 use super::options::Options;
-use super::{Fatal, contents, warn};
+use super::{Fatal, base64, contents, spec_of, warn};
 use crate::configuration::DirectSources;
-use config::{Place, Spanned};
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use tables::database::{Format, read, without_nul};
 use tables::postmap::{Opened, open};
-use tables::{Hit, Kind, LookupError, TableSpec, Usage};
+use tables::{Hit, Kind, LookupError, Sources as _, TableSpec};
 
 /// One table of the command line.
 struct Asked<'o> {
@@ -42,7 +42,7 @@ pub(super) fn keys_from_stdin(words: &[String], options: &Options) -> Result<boo
     let mut answer = |key: &[u8]| -> Result<(), Fatal> {
         if let Some(value) = row.ask(key)? {
             found = true;
-            put(&mut out, &[key, b"\t", &value, b"\n"])?;
+            put(&mut out, &[key, options.program.separator(), &value, b"\n"])?;
         }
         Ok(())
     };
@@ -88,11 +88,17 @@ pub(super) fn list(words: &[String], options: &Options) -> Result<bool, Fatal> {
         return Err(Fatal(format!("table {word}: sequence {why}")));
     };
     let mut out = BufWriter::new(io::stdout().lock());
+    let between = options.program.separator();
+    if asked.serves_database() {
+        asked.list_database(&mut out)?;
+        flush(&mut out)?;
+        return Ok(true);
+    }
     for (key, value) in pairs {
         if !options.has('F') {
-            put(&mut out, &[key.as_bytes(), b"\t", value.as_bytes(), b"\n"])?;
+            put(&mut out, &[key.as_bytes(), between, value.as_bytes(), b"\n"])?;
         } else if let Ok(text) = contents(value) {
-            put(&mut out, &[key.as_bytes(), b"\t", &text, b"\n"])?;
+            put(&mut out, &[key.as_bytes(), between, &text, b"\n"])?;
         }
     }
     flush(&mut out)?;
@@ -123,14 +129,13 @@ impl<'o> Row<'o> {
 impl<'o> Asked<'o> {
     fn open(word: &'o str, options: &'o Options) -> Result<Asked<'o>, Fatal> {
         if options.has('v') {
-            eprintln!("postmap: dict_open: {word}");
+            eprintln!("{}: dict_open: {word}", options.program);
         }
-        let spanned = Spanned::new(word.to_owned(), Place::nowhere());
-        let spec = TableSpec::parse(&spanned).map_err(|diagnostic| Fatal(diagnostic.message))?;
+        let spec = spec_of(word)?;
         if spec.kind == Kind::Foreign {
             return Err(Fatal(format!("unsupported dictionary type: {}", spec.type_name)));
         }
-        let opened = open(word, Usage::Map, &DirectSources).map_err(Fatal)?;
+        let opened = open(word, options.program.usage(), &DirectSources).map_err(Fatal)?;
         let mut warnings: Vec<(usize, String)> = Vec::new();
         // Where Postfix asks a built file, its source was warned about when it was built.
         let built = built_paths(&spec);
@@ -144,7 +149,7 @@ impl<'o> Asked<'o> {
             warnings.extend(asked.missing_contents());
             warnings.sort_by_key(|(line, _)| *line);
         }
-        warnings.iter().for_each(|(_, text)| warn(text));
+        warnings.iter().for_each(|(_, text)| warn(options.program, text));
         Ok(asked)
     }
 
@@ -158,15 +163,17 @@ impl<'o> Asked<'o> {
             Ok(text) => text.to_owned(),
             Err(_) if self.options.checks_utf8() => {
                 let shown: String = String::from_utf8_lossy(key).chars().map(printable).collect();
-                warn(&format!(
-                    "{}: non-UTF-8 key \"{shown}\": malformed UTF-8 or invalid codepoint",
-                    self.word
-                ));
+                let text =
+                    format!("{}: non-UTF-8 key \"{shown}\": malformed UTF-8 or invalid codepoint", self.word);
+                warn(self.options.program, &text);
                 return Ok(None);
             }
             Err(_) => String::from_utf8_lossy(key).into_owned(),
         };
-        let found = match self.opened.table.lookup(&text) {
+        let exact = self.options.has('f') && self.serves_database();
+        let table = &self.opened.table;
+        let found = match if exact { table.lookup_exact(&text) } else { table.lookup(&text) } {
+            Ok(found) if exact => found,
             Ok(found) => found.filter(|hit| self.options.has('f') <= self.is_exact(&text, hit)),
             Err(LookupError::Unavailable { reason, .. }) => return Err(Fatal(reason)),
             Err(LookupError::Failed { .. }) => {
@@ -178,11 +185,45 @@ impl<'o> Asked<'o> {
         if !self.options.has('F') {
             return Ok(Some(hit.value.into_owned().into_bytes()));
         }
+        if self.serves_database() {
+            return match base64::decode(&hit.value) {
+                Some(text) => Ok(Some(text)),
+                None => Err(Fatal(format!("table {}: query error: malformed base64 value", self.word))),
+            };
+        }
         match contents(&hit.value) {
             Ok(text) => Ok(Some(text)),
             Err(_) if self.spec.kind == Kind::Texthash || self.spec.kind.is_indexed() => Ok(None),
             Err(reason) => Err(Fatal(reason)),
         }
+    }
+
+    /// Whether the file that postmap made answers, and not its text.
+    fn serves_database(&self) -> bool {
+        self.spec.database().is_some_and(|path| self.opened.table.file() == Some(&path))
+    }
+
+    /// The rows as they stand in the database, in its order.
+    fn list_database(&self, out: &mut impl Write) -> Result<(), Fatal> {
+        let (Some(format), Some(path)) = (Format::of(self.spec.kind), self.spec.database()) else {
+            return Ok(());
+        };
+        let bytes = DirectSources.read(&path).map_err(|error| Fatal(error.to_string()))?;
+        let mut listed = Ok(());
+        let read = read(format, &bytes, &mut |(key, value)| {
+            let value = without_nul(&value);
+            let content = self.options.has('F').then(|| base64::decode(&String::from_utf8_lossy(value)));
+            let value = match &content {
+                None => value,
+                Some(Some(content)) => content,
+                Some(None) => return,
+            };
+            if listed.is_ok() {
+                listed = put(out, &[without_nul(&key), self.options.program.separator(), value, b"\n"]);
+            }
+        });
+        read.map_err(|error| Fatal(format!("open database {}: {error}", path.display())))?;
+        listed
     }
 
     /// `-f`: whether the hit is one without folding the key's case.
@@ -200,7 +241,7 @@ pub(super) fn missing_contents(opened: &Opened, title: &str) -> Vec<(usize, Stri
     let pairs = opened.table.pairs().unwrap_or_default();
     let missing = pairs.into_iter().filter_map(|(key, value)| {
         let reason = contents(value).err()?;
-        let line = opened.table.lookup(key).ok().flatten().map_or(0, |hit| hit.place.line());
+        let line = opened.table.lookup_exact(key).ok().flatten().map_or(0, |hit| hit.place.line());
         Some((line, format!("{title}, line {line}: {reason}: skipping this entry")))
     });
     missing.collect()
