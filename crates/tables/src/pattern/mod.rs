@@ -5,9 +5,12 @@
 //! Matching is on bytes, as Postfix does it: `.` is one byte, `\w` and case are ASCII's. POSIX patterns give the
 //! leftmost longest match when parts of it are asked for. Deliberately not here: PCRE's callouts and verbs.
 
+pub(crate) mod literals;
 mod perl;
 mod posix;
+mod superset;
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 /// Steps a backtracking pattern may take on one text before it is given up.
@@ -216,6 +219,12 @@ impl Pattern {
     #[must_use]
     pub fn regular_text(&self) -> Option<&str> {
         matches!(self.inner.engine, Engine::Regular(_)).then_some(self.inner.translated.as_str())
+    }
+
+    /// The text of a regular pattern that matches wherever this one does.
+    pub(crate) fn superset(&self) -> Option<Cow<'_, str>> {
+        let regular = self.regular_text().map(Cow::Borrowed);
+        regular.or_else(|| superset::superset(&self.inner.translated).map(Cow::Owned))
     }
 }
 

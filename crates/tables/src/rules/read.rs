@@ -135,7 +135,7 @@ impl<'s> Reading<'s> {
     }
 
     fn push(&mut self, line: &Line<'_>, pattern: Pattern, negated: bool, action: Action) {
-        self.steps.push(Step { pattern, negated, action, start: line.start, end: line.end });
+        self.steps.push(Step { pattern, negated, action, around: None, start: line.start, end: line.end });
     }
 
     /// `!/pattern/flags`, and the rest of the line.
