@@ -64,6 +64,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) line: Option<TableLine>,
     pub(crate) remark: Option<String>,
+    /// What must be known before the notes are complete.
+    pub(crate) unanswered: Option<Need>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -94,6 +96,7 @@ impl<'a> Evaluation<'a> {
             outcome: None,
             line: None,
             remark: None,
+            unanswered: None,
         }
     }
 
@@ -331,8 +334,14 @@ impl<'a> Evaluation<'a> {
 
     /// Permits; `action` may be among the actions that are logged.
     pub(crate) fn permit(&mut self, action: &str, about: &About, from: &str) -> Status {
-        let logged =
-            self.policy.settings.log_permits.contains(self.facts.snapshot(), action).unwrap_or(false);
+        let listed = self.policy.settings.log_permits.contains(self.facts.snapshot(), action);
+        let logged = match Facts::listed(listed) {
+            Ok(listed) => listed.unwrap_or(false),
+            Err(need) => {
+                self.unanswered.get_or_insert(need);
+                false
+            }
+        };
         if logged {
             let words = about.subject.words();
             let text = format!("action={action} for {words}={} {from}", about.name);

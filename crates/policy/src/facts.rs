@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
-use tables::{Hit, LookupError, Snapshot, TableId};
+use tables::{Hit, LookupError, Remote, Snapshot, TableId};
 
 /// Types of DNS records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,10 +74,10 @@ pub enum Question {
     },
     /// Whether a DNSBL answers as RFC 5782 wants it. Answer: `Healthy`.
     ZoneHealth(String),
-    /// A table that needs a socket. Answer: `Value` or `Failed`.
+    /// A table behind a socket. Answer: `Value` or `Failed`. Told by [`Facts::lookup`], not by [`Facts::ask`].
     Lookup {
         /// Which.
-        table: TableId,
+        table: Arc<Remote>,
         /// The key.
         key: String,
     },
@@ -177,12 +177,23 @@ impl Facts {
     /// Whether `question` has been answered.
     #[must_use]
     pub fn knows(&self, question: &Question) -> bool {
-        self.answers.contains_key(question)
+        match question {
+            Question::Lookup { table, key } => self.snapshot.knows(table, key),
+            question => self.answers.contains_key(question),
+        }
     }
 
     /// Adds an answer. The first one stays: a decision in progress must not see two.
     pub fn learn(&mut self, question: Question, answer: Answer) {
-        self.answers.entry(question).or_insert(answer);
+        match (question, answer) {
+            (Question::Lookup { table, key }, answer) => {
+                let said = if let Answer::Value(value) = answer { Some(value) } else { None };
+                Arc::make_mut(&mut self.snapshot).learn(&table, key, said);
+            }
+            (question, answer) => {
+                self.answers.entry(question).or_insert(answer);
+            }
+        }
     }
 
     /// Drops the answers to effects. To be called when a decision has been made: the next one asks anew, as Postfix
@@ -194,9 +205,17 @@ impl Facts {
         self.answers.retain(|question, _| !matches!(question, Question::Effect { .. }));
     }
 
+    /// Drops what tables behind sockets have said: the next request asks anew.
+    pub fn forget_lookups(&mut self) {
+        if self.snapshot.has_answers() {
+            Arc::make_mut(&mut self.snapshot).forget_answers();
+        }
+    }
+
     /// Drops every answer (not the tables): for a session that goes on for long.
     pub fn forget_all(&mut self) {
         self.answers.clear();
+        self.forget_lookups();
     }
 
     /// The tables.
@@ -213,22 +232,31 @@ impl Facts {
     /// What the table `id` says about `key`.
     ///
     /// # Errors
-    /// When the table needs a socket and has not been asked.
+    /// When the table is behind a socket and has not been asked.
     pub fn lookup(&self, id: TableId, key: &str) -> Result<Lookup<'_>, Need> {
         match self.snapshot.table(id).lookup(key) {
             Ok(None) => Ok(Lookup::Nothing),
             Ok(Some(hit)) => Ok(Lookup::Found(hit)),
-            Err(LookupError::NeedsDriver { table }) => {
-                let question = Question::Lookup { table: id, key: key.to_owned() };
-                Ok(match self.ask(&question)? {
-                    Answer::Value(None) => Lookup::Nothing,
-                    Answer::Value(Some(value)) => {
-                        Lookup::Found(Hit { value: value.as_str().into(), place: config::Place::nowhere() })
-                    }
-                    _ => Lookup::Failed(LookupError::Failed { table, key: key.to_owned() }),
-                })
-            }
-            Err(error) => Ok(Lookup::Failed(error)),
+            Err(error) => Ok(Lookup::Failed(Facts::settled(error)?)),
+        }
+    }
+
+    /// Whether something is in a match list, as [`tables::matching`] found it among these facts' tables.
+    ///
+    /// # Errors
+    /// When a table must be asked first.
+    pub fn listed(found: Result<bool, LookupError>) -> Result<Result<bool, LookupError>, Need> {
+        match found {
+            Err(error) => Ok(Err(Facts::settled(error)?)),
+            Ok(found) => Ok(Ok(found)),
+        }
+    }
+
+    /// A failure that is one, not a question.
+    fn settled(error: LookupError) -> Result<LookupError, Need> {
+        match error {
+            LookupError::Unasked { table, key } => Err(Need(Question::Lookup { table, key })),
+            error => Ok(error),
         }
     }
 }

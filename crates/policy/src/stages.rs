@@ -63,6 +63,9 @@ impl Evaluation<'_> {
             Request::Data => self.last_stage(Stage::Data, None)?,
             Request::EndOfData => self.last_stage(Stage::EndOfData, None)?,
         };
+        if let Some(need) = self.unanswered.take() {
+            return Err(need);
+        }
         Ok(match (status, self.refusal.take()) {
             (Status::Reject, Some(reply)) if matches!(reply.code, 421 | 521) => Verdict::Disconnect(reply),
             (Status::Reject, Some(reply)) => Verdict::Reject(reply),

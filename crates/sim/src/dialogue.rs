@@ -42,6 +42,13 @@ pub enum Scene {
     },
     /// Names.
     Dns(Vec<String>),
+    /// A scripted server of tables.
+    Tables {
+        /// `tcp:127.0.0.1:9999`, `socketmap:inet:127.0.0.1:9999`, `socketmap:unix:private/name`.
+        name: String,
+        /// `KEY : ANSWER`.
+        lines: Vec<String>,
+    },
     /// A scripted policy server.
     Policy {
         /// `127.0.0.1:10023` or a socket's path under the queue directory.
@@ -85,6 +92,13 @@ pub enum Act {
         endpoint: String,
         /// The attributes to show.
         attributes: Vec<String>,
+        /// Which lines of the file hold the expectation.
+        range: Range<usize>,
+    },
+    /// Which keys a server of tables was asked.
+    Lookups {
+        /// Which one.
+        name: String,
         /// Which lines of the file hold the expectation.
         range: Range<usize>,
     },
@@ -198,6 +212,10 @@ impl Dialogue {
                 self.scene.push(Scene::Table { name: (*name).to_owned(), mode, lines });
             }
             ["dns"] => self.scene.push(Scene::Dns(lines)),
+            ["tables", name] => self.scene.push(Scene::Tables { name: (*name).to_owned(), lines }),
+            ["lookups", name] => {
+                self.acts.push(Act::Lookups { name: (*name).to_owned(), range: body });
+            }
             ["policy", endpoint] => {
                 self.scene.push(Scene::Policy { endpoint: (*endpoint).to_owned(), lines })
             }
@@ -322,7 +340,7 @@ fn directive(order: &str) -> Option<Step> {
 
 /// The bytes of a `>` line: escapes are `\\ \n \r \t \xHH \{text*N}`, and a `\` at the end leaves the
 /// line end away.
-fn unescape(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let (text, line_end) = match text.strip_suffix('\\') {
         Some(head) if !head.ends_with('\\') => (head, ""),

@@ -14,5 +14,6 @@ pub mod pattern;
 pub mod place;
 pub mod policyd;
 pub mod run;
+pub mod table_server;
 pub mod wire;
 pub mod world;

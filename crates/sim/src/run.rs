@@ -15,6 +15,7 @@ use crate::layout;
 use crate::pattern;
 use crate::place::Place;
 use crate::policyd::PolicyServer;
+use crate::table_server::{self, TableServer};
 
 /// How a dialogue ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ struct Run<'a> {
     dns: dns::Server,
     server: Running,
     policies: BTreeMap<String, PolicyServer>,
+    tables: BTreeMap<String, TableServer>,
     faults: Vec<String>,
     changes: Vec<(Range<usize>, Vec<String>)>,
     queue_ids: Vec<String>,
@@ -104,7 +106,7 @@ impl Stage<'_> {
             Choice::Komainu | Choice::Postfix => Place::world(),
         };
         let dns = self.dns.clone().unwrap_or_else(dns::Server::quiet);
-        let policies = self.scene(&dialogue, &mut place, &dns)?;
+        let (policies, tables) = self.scene(&dialogue, &mut place, &dns)?;
         let server = Running::start(self.choice, &place, &dns)?;
         let mut run = Run {
             stage: self,
@@ -113,6 +115,7 @@ impl Stage<'_> {
             dns,
             server,
             policies,
+            tables,
             faults: Vec::new(),
             changes: Vec::new(),
             queue_ids: Vec::new(),
@@ -142,26 +145,25 @@ impl Stage<'_> {
     }
 
     /// Lays everything out but the server.
-    fn scene(
-        &self,
-        dialogue: &Dialogue,
-        place: &mut Place,
-        dns: &dns::Server,
-    ) -> Result<BTreeMap<String, PolicyServer>, String> {
+    fn scene(&self, dialogue: &Dialogue, place: &mut Place, dns: &dns::Server) -> Result<Servers, String> {
         layout::folders(place).map_err(|error| format!("cannot make folders: {error}"))?;
-        let mut policies = BTreeMap::new();
+        let (mut policies, mut tables) = (BTreeMap::new(), BTreeMap::new());
         let mut names: Vec<&str> = Vec::new();
         for scene in &dialogue.scene {
             match scene {
                 Scene::Dns(lines) => names.extend(lines.iter().map(String::as_str)),
+                Scene::Tables { name, lines } => {
+                    let (protocol, endpoint) = table_server::endpoint(name)
+                        .ok_or_else(|| format!("tables {name}: not tcp:…, socketmap:inet:… or :unix:…"))?;
+                    let server = TableServer::start(protocol, &listen_at(place, endpoint), lines)
+                        .map_err(|error| format!("tables {name}: {error}"))?;
+                    if let Some(address) = server.address() {
+                        place.call(endpoint, &address.to_string());
+                    }
+                    tables.insert(name.clone(), server);
+                }
                 Scene::Policy { endpoint, lines } => {
-                    let at = if endpoint.contains('/') {
-                        place.queue().join(endpoint).display().to_string()
-                    } else if place.is_world() {
-                        endpoint.clone()
-                    } else {
-                        "127.0.0.1:0".to_owned()
-                    };
+                    let at = listen_at(place, endpoint);
                     let server = PolicyServer::start(&at, lines)
                         .map_err(|error| format!("policy {endpoint}: {error}"))?;
                     if let Some(address) = server.address() {
@@ -182,7 +184,21 @@ impl Stage<'_> {
             layout::backdate_indexes().map_err(|error| error.to_string())?;
         }
         dns.load(Zone::parse(names).map_err(|error| error.to_string())?);
-        Ok(policies)
+        Ok((policies, tables))
+    }
+}
+
+/// Running policy servers and servers of tables, by their names.
+type Servers = (BTreeMap<String, PolicyServer>, BTreeMap<String, TableServer>);
+
+/// Where a scripted server that the dialogue names so listens in fact.
+fn listen_at(place: &Place, endpoint: &str) -> String {
+    if endpoint.contains('/') {
+        place.queue().join(endpoint).display().to_string()
+    } else if place.is_world() {
+        endpoint.to_owned()
+    } else {
+        "127.0.0.1:0".to_owned()
     }
 }
 
@@ -212,6 +228,7 @@ impl Run<'_> {
             Act::Log { programs, range } => self.log(programs, range),
             Act::Mail { recipient, range } => self.mail(recipient, range.as_ref()),
             Act::Requests { endpoint, attributes, range } => self.requests(endpoint, attributes, range),
+            Act::Lookups { name, range } => self.lookups(name, range),
             Act::Asked(lines) => self.asked(lines),
         }
         Ok(())
@@ -343,6 +360,19 @@ impl Run<'_> {
             let ids: Vec<String> =
                 backend::log(&self.place).iter().filter_map(|l| l.queue_id().map(str::to_owned)).collect();
             self.differs(range, actual.iter().map(|line| pattern::normalise(line, &ids)).collect());
+        }
+    }
+
+    fn lookups(&mut self, name: &str, range: &Range<usize>) {
+        let Some(server) = self.tables.get(name) else {
+            return self.faults.push(format!("no server of tables {name}"));
+        };
+        let actual = server.asked();
+        let expected = self.dialogue.range(range);
+        let same = expected.len() == actual.len()
+            && expected.iter().zip(&actual).all(|(e, a)| pattern::matches(e, a));
+        if !same {
+            self.differs(range, actual);
         }
     }
 

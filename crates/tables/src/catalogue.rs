@@ -6,6 +6,7 @@
 #![expect(clippy::result_large_err, reason = "read at start and reload only; the diagnostic is the point")]
 
 use crate::database::Format;
+use crate::remote::Remote;
 use crate::source::notice::{BAD_NAME, UNKNOWN_TYPE};
 use crate::source::{braces, is_space};
 use crate::sources::{GROUP, PASSWD};
@@ -42,7 +43,9 @@ pub enum Kind {
     Internal,
     Unix,
     Environ,
-    /// A type that needs a socket or a library: known by name, not served.
+    Tcp,
+    Socketmap,
+    /// A type that needs a library: known by name, not served.
     Foreign,
 }
 
@@ -68,8 +71,10 @@ impl Kind {
             "internal" => Kind::Internal,
             "unix" => Kind::Unix,
             "environ" => Kind::Environ,
+            "tcp" => Kind::Tcp,
+            "socketmap" => Kind::Socketmap,
             "ldap" | "memcache" | "mongodb" | "mysql" | "netinfo" | "nis" | "nisplus" | "pgsql"
-            | "socketmap" | "sqlite" | "tcp" => Kind::Foreign,
+            | "sqlite" => Kind::Foreign,
             _ => return None,
         })
     }
@@ -170,6 +175,7 @@ impl TableSpec {
             Kind::Inline => self.pairs().map(drop)?,
             Kind::Static => self.static_text().map(drop)?,
             Kind::Randmap => self.choices().map(drop)?,
+            Kind::Tcp | Kind::Socketmap => self.remote().map(drop)?,
             Kind::Unix if !matches!(self.name.as_str(), "passwd.byname" | "group.byname") => {
                 return Err(Fault::Name(format!("unknown table: {self}")));
             }
@@ -240,6 +246,20 @@ impl TableSpec {
     /// The values of a `randmap:` table.
     pub(crate) fn choices(&self) -> Result<Vec<String>, String> {
         Ok(self.braced("value...")?.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The server of a `tcp:` or `socketmap:` table.
+    pub(crate) fn remote(&self) -> Result<Remote, String> {
+        match self.kind {
+            Kind::Socketmap => Remote::parse_socketmap(&self.name),
+            _ => Remote::parse_tcp(&self.name),
+        }
+    }
+
+    /// Whether it, or a part of it, is behind a socket.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Tcp | Kind::Socketmap) || self.members.iter().any(TableSpec::is_remote)
     }
 
     /// The text of a `cidr:`, `regexp:` or `pcre:` table whose rules stand in its name.

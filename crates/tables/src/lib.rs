@@ -5,8 +5,8 @@
 //! (T1.7) and nobody runs postmap; where the text is gone, from the [`database`] that postmap made. [`matching`] has the match lists of postconf(5), [`Pattern`] the regular
 //! expressions of regexp_table(5) and pcre_table(5).
 //!
-//! Deliberately not here: reading files (the program gives their contents through [`Sources`]), tables that need a
-//! socket (`tcp:`, `ldap:` …), and the searches that access(5) makes with parts of a key.
+//! Tables behind sockets (`tcp:`, `socketmap:`) are asked by the program, too; [`remote`] says how. Deliberately not
+//! here: reading files (the program gives their contents through [`Sources`]), sockets, and the searches that access(5) makes with parts of a key.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod catalogue;
@@ -17,6 +17,7 @@ mod indexed;
 pub mod matching;
 pub mod pattern;
 pub mod postmap;
+pub mod remote;
 mod rules;
 pub mod snapshot;
 pub mod source;
@@ -27,7 +28,8 @@ mod template;
 pub use catalogue::{Catalogue, Kind, TableId, TableSpec, Usage};
 pub use matching::{AddressList, DomainList, StringList};
 pub use pattern::Pattern;
-pub use snapshot::Snapshot;
+pub use remote::{Endpoint, Protocol, Remote};
+pub use snapshot::{Seat, Snapshot};
 pub use source::Notice;
 pub use sources::{Accounts, SourceError, Sources};
 pub use table::{Hit, LookupError, Table};

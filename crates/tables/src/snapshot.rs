@@ -7,13 +7,15 @@
 use crate::catalogue::{Catalogue, Kind, TableId, TableSpec, Usage, files};
 use crate::database::{Format, serve};
 use crate::indexed::{Indexed, Manner, Style};
+use crate::remote::{Answers, Remote};
 use crate::rules::Syntax;
 use crate::source::notice::{HELD_BACK, KEPT_LAST_GOOD, NOT_SERVED, UNREADABLE};
 use crate::source::{Notice, Source};
 use crate::sources::{SOURCE_BYTES_MAX, SourceError, Sources};
-use crate::table::{Body, Table, has_source};
+use crate::table::{Body, Hit, LookupError, Table, has_source};
 use crate::{cidr, rules};
 use config::{Diagnostic, Place};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -21,7 +23,34 @@ use std::sync::atomic::AtomicU64;
 /// Every table of a [`Catalogue`], compiled.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    tables: Vec<Arc<Table>>,
+    tables: Arc<Vec<Arc<Table>>>,
+    /// What tables behind sockets have said, where this snapshot is one evaluation's own.
+    answers: Option<Arc<Answers>>,
+}
+
+/// A table in a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat<'s> {
+    table: &'s Table,
+    answers: Option<&'s Answers>,
+}
+
+impl<'s> Seat<'s> {
+    /// What the table says about `key`.
+    ///
+    /// # Errors
+    /// When it can't say, or must be asked first.
+    pub fn lookup(&self, key: &str) -> Result<Option<Hit<'s>>, LookupError> {
+        self.table.search(key, self.answers)
+    }
+}
+
+impl Deref for Seat<'_> {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        self.table
+    }
 }
 
 /// Fewer entries than this may go at once.
@@ -67,11 +96,11 @@ impl Snapshot {
             match last {
                 Some(last) => {
                     diagnostics.push(kept(spec, &reason(&built.table)));
-                    snapshot.tables.push(Arc::clone(last));
+                    snapshot.push(Arc::clone(last));
                 }
                 None => {
                     diagnostics.extend(trouble(spec, &built.table));
-                    snapshot.tables.push(Arc::new(built.table));
+                    snapshot.push(Arc::new(built.table));
                 }
             }
         }
@@ -107,15 +136,43 @@ impl Snapshot {
                     }
                 }
             };
-            snapshot.tables.push(table);
+            snapshot.push(table);
         }
         (snapshot, diagnostics)
     }
 
     /// The table `id`. One that was interned after this snapshot was made is broken.
     #[must_use]
-    pub fn table(&self, id: TableId) -> &Table {
-        self.seat(id).map_or(&UNKNOWN, |table| table)
+    pub fn table(&self, id: TableId) -> Seat<'_> {
+        let table = self.seat(id).map_or(&UNKNOWN, |table| table);
+        Seat { table, answers: self.answers.as_deref() }
+    }
+
+    /// Takes in what a table behind a socket said about a key: its value, nothing, or (`None`) that it can't say.
+    /// An evaluation learns into a snapshot of its own, and so never takes a value that another one was told.
+    pub fn learn(&mut self, table: &Arc<Remote>, key: String, said: Option<Option<String>>) {
+        Arc::make_mut(self.answers.get_or_insert_default()).learn(table, key, said);
+    }
+
+    /// Whether a table behind a socket has been asked about a key.
+    #[must_use]
+    pub fn knows(&self, table: &Remote, key: &str) -> bool {
+        self.answers.as_ref().is_some_and(|answers| answers.said(table, key).is_some())
+    }
+
+    /// Whether it holds what tables behind sockets have said.
+    #[must_use]
+    pub const fn has_answers(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// Forgets what tables behind sockets have said.
+    pub fn forget_answers(&mut self) {
+        self.answers = None;
+    }
+
+    fn push(&mut self, table: Arc<Table>) {
+        Arc::make_mut(&mut self.tables).push(table);
     }
 
     fn seat(&self, id: TableId) -> Option<&Arc<Table>> {
@@ -227,6 +284,7 @@ pub(crate) fn build(spec: &TableSpec, members: &[Arc<Table>], sources: &dyn Sour
         },
         Kind::Foreign if spec.type_name == "nis" && !has_nis_domain(sources) => Ok(Body::Union(Vec::new())),
         Kind::Foreign => Ok(Body::Foreign),
+        Kind::Tcp | Kind::Socketmap => spec.remote().map(|remote| Body::Remote(Arc::new(remote))),
         _ => Ok(Body::Indexed(Indexed::default())),
     };
     Built { table: Table::new(spec, body.unwrap_or_else(Body::Broken)), notices: Vec::new() }

@@ -7,6 +7,7 @@
 use crate::catalogue::{Kind, TableSpec};
 use crate::cidr::Cidr;
 use crate::indexed::{Indexed, fold};
+use crate::remote::{Answers, Remote};
 use crate::rules::Rules;
 use crate::sources::Accounts;
 use config::{Place, SourceFile};
@@ -44,7 +45,15 @@ pub enum LookupError {
         /// What was asked.
         key: String,
     },
-    /// The table needs a socket or a library that this crate hasn't.
+    /// The table is behind a socket and hasn't been asked about the key: no failure, but a question.
+    #[error("{table} has not been asked for {key:?}")]
+    Unasked {
+        /// Which.
+        table: Arc<Remote>,
+        /// What to ask.
+        key: String,
+    },
+    /// The table needs a library that this crate hasn't.
     #[error("{table}: this table type is not served yet")]
     NeedsDriver {
         /// `type:name`.
@@ -67,6 +76,7 @@ pub struct Table {
 pub(crate) enum Body {
     Broken(String),
     Foreign,
+    Remote(Arc<Remote>),
     Fail,
     Indexed(Indexed),
     Environment(Indexed),
@@ -88,8 +98,17 @@ impl Table {
     /// What the table says about `key`.
     ///
     /// # Errors
-    /// When it can't say.
+    /// When it can't say, or is behind a socket.
     pub fn lookup<'t>(&'t self, key: &str) -> Result<Option<Hit<'t>>, LookupError> {
+        self.search(key, None)
+    }
+
+    /// As [`Table::lookup`], with what tables behind sockets have said.
+    pub(crate) fn search<'t>(
+        &'t self,
+        key: &str,
+        answers: Option<&'t Answers>,
+    ) -> Result<Option<Hit<'t>>, LookupError> {
         let failed = || LookupError::Failed { table: self.name.clone(), key: key.to_owned() };
         let here = |value: Cow<'t, str>| Some(Hit { value, place: self.place.clone() });
         Ok(match &self.body {
@@ -98,6 +117,11 @@ impl Table {
                 return Err(LookupError::Unavailable { table, reason });
             }
             Body::Foreign => return Err(LookupError::NeedsDriver { table: self.name.clone() }),
+            Body::Remote(table) => match answers.and_then(|answers| answers.said(table, key)) {
+                None => return Err(LookupError::Unasked { table: Arc::clone(table), key: key.to_owned() }),
+                Some(None) => return Err(failed()),
+                Some(Some(said)) => said.and_then(|value| here(Cow::Borrowed(value))),
+            },
             Body::Fail => return Err(failed()),
             Body::Indexed(indexed) if indexed.is_malformed(key) => return Err(failed()),
             Body::Indexed(indexed) => indexed.find(key).map(|entry| Hit {
@@ -116,9 +140,13 @@ impl Table {
                 .map_err(|_| failed())?
                 .map(|found| Hit { place: self.at(found.start, found.end), value: found.value }),
             Body::Static(value) => here(Cow::Borrowed(value)),
-            Body::Random { values, turn } => draw(values, turn).and_then(|value| here(Cow::Borrowed(value))),
-            Body::Union(members) => union(members, key)?,
-            Body::Pipe(members) => pipe(members, key)?,
+            Body::Random { values, turn } => {
+                // With answers at hand the evaluation may be one that starts anew: it draws the same again.
+                let turn = answers.map_or_else(|| turn.fetch_add(1, Ordering::Relaxed), Answers::seed);
+                draw(values, turn).and_then(|value| here(Cow::Borrowed(value)))
+            }
+            Body::Union(members) => union(members, key, answers)?,
+            Body::Pipe(members) => pipe(members, key, answers)?,
             Body::Users(accounts) => {
                 accounts.passwd(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into()))
             }
@@ -190,12 +218,12 @@ impl Table {
         }
     }
 
-    /// Whether its keys are fixed texts, so that parts of a key (parent domains, networks) are worth asking. Patterns
-    /// and networks see the whole key.
+    /// Whether its keys are fixed texts, so that parts of a key (parent domains, networks) are worth asking. Patterns,
+    /// networks and tables behind sockets see the whole key.
     #[must_use]
     pub fn has_fixed_keys(&self) -> bool {
         match &self.body {
-            Body::Cidr(_) | Body::Rules(_) => false,
+            Body::Cidr(_) | Body::Rules(_) | Body::Remote(_) => false,
             Body::Union(members) | Body::Pipe(members) => {
                 members.iter().all(|member| member.has_fixed_keys())
             }
@@ -214,17 +242,21 @@ impl Table {
 }
 
 /// A choice among `values`: a counter through a keyed hash, so no two processes draw alike.
-fn draw<'t>(values: &'t [String], turn: &AtomicU64) -> Option<&'t str> {
+fn draw(values: &[String], turn: u64) -> Option<&str> {
     static KEY: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
-    let drawn = KEY.get_or_init(RandomState::new).hash_one(turn.fetch_add(1, Ordering::Relaxed));
+    let drawn = KEY.get_or_init(RandomState::new).hash_one(turn);
     let index = drawn.checked_rem(u64::try_from(values.len()).ok()?)?;
     values.get(usize::try_from(index).ok()?).map(String::as_str)
 }
 
-fn union<'t>(members: &'t [Arc<Table>], key: &str) -> Result<Option<Hit<'t>>, LookupError> {
+fn union<'t>(
+    members: &'t [Arc<Table>],
+    key: &str,
+    answers: Option<&'t Answers>,
+) -> Result<Option<Hit<'t>>, LookupError> {
     let mut union: Option<Hit<'t>> = None;
     for member in members {
-        let Some(hit) = member.lookup(key)? else { continue };
+        let Some(hit) = member.search(key, answers)? else { continue };
         match &mut union {
             None => union = Some(hit),
             Some(found) => {
@@ -237,11 +269,15 @@ fn union<'t>(members: &'t [Arc<Table>], key: &str) -> Result<Option<Hit<'t>>, Lo
     Ok(union)
 }
 
-fn pipe<'t>(members: &'t [Arc<Table>], key: &str) -> Result<Option<Hit<'t>>, LookupError> {
+fn pipe<'t>(
+    members: &'t [Arc<Table>],
+    key: &str,
+    answers: Option<&'t Answers>,
+) -> Result<Option<Hit<'t>>, LookupError> {
     let mut last: Option<Hit<'t>> = None;
     for member in members {
         let asked = last.as_ref().map_or(key, |hit| hit.value.as_ref());
-        match member.lookup(asked)? {
+        match member.search(asked, answers)? {
             Some(hit) => last = Some(hit),
             None => return Ok(None),
         }

@@ -409,7 +409,7 @@ fn interfaces(setting: &str) -> Result<Vec<IpAddr>, String> {
 }
 
 /// A port by number or name; names that mail uses are known without /etc/services.
-fn port(name: &str, sources: &dyn Sources) -> Option<u16> {
+pub(crate) fn port(name: &str, sources: &dyn Sources) -> Option<u16> {
     if let Ok(number) = name.parse() {
         return Some(number);
     }

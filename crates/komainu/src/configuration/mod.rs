@@ -13,6 +13,7 @@ mod upstream;
 
 pub use built_in::{BuiltIn, state_directory};
 pub use later::Later;
+pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
 pub use sources::{DirectSources, HelperSources, open_source, read_direct};
 pub use upstream::{Speaker, Upstream};

@@ -4,19 +4,22 @@
 //! all others are read from the spool when their turn comes.
 
 use super::agent::{Agents, Delivered};
-use super::target::Targets;
+use super::target::{Targets, lookup_failed};
 use crate::clock;
+use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
 use events::daemon::Message as Warning;
 use events::delivery::{Delay, Delays, Delivery, Status};
 use events::queue::{Queued, Removed};
 use mail::{QueueId, Wall};
+use policy::Answer;
 use policy::address::AddressClasses;
 use queue::{Action, Attempt, Entry, Event, Note, Outcome, Reason, Route, Scheduler, Settings};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tables::{LookupError, Snapshot};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -25,6 +28,7 @@ enum Message {
     Scheduler(Event),
     New { number: u64, entry: Box<Entry> },
     Loaded { number: u64, entry: Option<Box<Entry>> },
+    Routed { number: u64, entry: Box<Entry>, routes: Result<Vec<Route>, Reason> },
     Removed { id: QueueId },
     Drain(oneshot::Sender<()>),
 }
@@ -71,6 +75,35 @@ pub struct Routing {
     pub syslog_name: String,
 }
 
+impl Routing {
+    /// Where each recipient's mail goes.
+    fn routes(&self, entry: &Entry, snapshot: &Snapshot) -> Result<Vec<Route>, LookupError> {
+        let recipients = entry.recipients.iter();
+        recipients.map(|recipient| self.targets.route(&recipient.address, &self.classes, snapshot)).collect()
+    }
+
+    /// The same, asking the tables that are behind sockets.
+    async fn ask_routes(&self, entry: &Entry, answers: &Answers) -> Result<Vec<Route>, Reason> {
+        let mut snapshot = (*self.live.snapshot()).clone();
+        let mut routes = Vec::with_capacity(entry.recipients.len());
+        for recipient in &entry.recipients {
+            routes.push(loop {
+                match self.targets.route(&recipient.address, &self.classes, &snapshot) {
+                    Ok(route) => break route,
+                    Err(LookupError::Unasked { table, key }) => {
+                        let answer = answers.table_servers.ask(&table, &key).await;
+                        let said = if let Answer::Value(value) = answer { Some(value) } else { None };
+                        snapshot.learn(&table, key, said);
+                    }
+                    Err(error) => return Err(lookup_failed(&error)),
+                }
+            });
+            snapshot.forget_answers();
+        }
+        Ok(routes)
+    }
+}
+
 /// The driver.
 pub struct Manager {
     scheduler: Scheduler,
@@ -83,6 +116,7 @@ pub struct Manager {
     agents: Arc<Agents>,
     routing: Arc<RwLock<Arc<Routing>>>,
     log: Log,
+    answers: Arc<Answers>,
     /// Attempts and writes to the spool that haven't been answered.
     under_way: usize,
     draining: Option<oneshot::Sender<()>>,
@@ -96,7 +130,12 @@ const NOTES_MAX: usize = 8;
 impl Manager {
     /// A manager for the messages that the spool holds already, and those to come.
     #[must_use]
-    pub fn new(agents: Agents, routing: Arc<RwLock<Arc<Routing>>>, log: Log) -> (Manager, QueueHandle) {
+    pub fn new(
+        agents: Agents,
+        routing: Arc<RwLock<Arc<Routing>>>,
+        log: Log,
+        answers: Arc<Answers>,
+    ) -> (Manager, QueueHandle) {
         let (sender, messages) = unbounded_channel();
         let handle = QueueHandle { messages: sender };
         let settings = routing.read().unwrap_or_else(PoisonError::into_inner).settings.clone();
@@ -110,6 +149,7 @@ impl Manager {
             agents: Arc::new(agents),
             routing,
             log,
+            answers,
             under_way: 0,
             draining: None,
         };
@@ -176,6 +216,7 @@ impl Manager {
                 self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred: false });
             }
             Message::Loaded { number, entry: Some(entry) } => self.loaded(now, number, entry),
+            Message::Routed { number, entry, routes } => self.routed(now, number, entry, routes),
             Message::Loaded { number, entry: None } => {
                 let text = format!("message {number:X} in the spool cannot be read; it is left where it is");
                 self.log.write(&self.program("qmgr"), Warning::warning(text));
@@ -215,11 +256,20 @@ impl Manager {
             self.scheduler.handle(now, Event::Loaded { number, entry, routes });
             return;
         }
-        let routes: Result<Vec<Route>, Reason> = entry
-            .recipients
-            .iter()
-            .map(|recipient| routing.targets.route(&recipient.address, &routing.classes, &snapshot))
-            .collect();
+        match routing.routes(&entry, &snapshot) {
+            Ok(routes) => self.routed(now, number, entry, Ok(routes)),
+            Err(LookupError::Unasked { .. }) => {
+                let (answers, handle) = (Arc::clone(&self.answers), self.handle.clone());
+                tokio::spawn(async move {
+                    let routes = routing.ask_routes(&entry, &answers).await;
+                    let _ = handle.messages.send(Message::Routed { number, entry, routes });
+                });
+            }
+            Err(error) => self.routed(now, number, entry, Err(lookup_failed(&error))),
+        }
+    }
+
+    fn routed(&mut self, now: Wall, number: u64, entry: Box<Entry>, routes: Result<Vec<Route>, Reason>) {
         match routes {
             Ok(routes) => {
                 self.active.insert(number, (Arc::new((*entry).clone()), now));

@@ -9,7 +9,7 @@ use mail::{Address, Dsn};
 use policy::address::{AddressClasses, Class, Lookup};
 use queue::{Reason, Route};
 use std::path::{Component, Path, PathBuf};
-use tables::{Catalogue, Snapshot, TableId};
+use tables::{Catalogue, LookupError, Snapshot, TableId};
 
 /// A Maildir and its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,14 +100,14 @@ impl Targets {
     /// The route of an address.
     ///
     /// # Errors
-    /// When a table can't say.
+    /// When a table can't say, or must be asked first.
     pub fn route(
         &self,
         address: &Address,
         classes: &AddressClasses,
         snapshot: &Snapshot,
-    ) -> Result<Route, Reason> {
-        let resolved = classes.resolve(address, snapshot).map_err(|error| lookup_failed(&error))?;
+    ) -> Result<Route, LookupError> {
+        let resolved = classes.resolve(address, snapshot)?;
         let by_class = self.transports.iter().find(|(class, _)| *class == resolved.class);
         let by_class = by_class.map_or("error", |(_, transport)| transport.as_str());
         let mapped = self.first(&self.transport_maps, &transport_keys(&resolved), snapshot)?;
@@ -124,7 +124,7 @@ impl Targets {
     /// # Errors
     /// Why there is none.
     pub fn virtual_mailbox(&self, address: &Address, snapshot: &Snapshot) -> Result<Maildir, Reason> {
-        let value = self.first(&self.virtual_maps, &self.keys(address), snapshot)?;
+        let value = self.own_first(&self.virtual_maps, address, snapshot)?;
         let Some(value) = value else {
             let text = format!("unknown user: \"{}\"", address.as_str().to_ascii_lowercase());
             return Err(Reason::new(Dsn::new(5, 1, 1), text));
@@ -200,7 +200,7 @@ impl Targets {
         snapshot: &Snapshot,
         what: &str,
     ) -> Result<u32, Reason> {
-        let value = self.first(maps, &self.keys(address), snapshot)?;
+        let value = self.own_first(maps, address, snapshot)?;
         let value =
             value.ok_or_else(|| unsupported(&format!("recipient {}: {what} not found", address.as_str())))?;
         value
@@ -222,17 +222,35 @@ impl Targets {
         keys
     }
 
+    /// The first value for an address in tables that say where mail is written and as whom. virtual(8): a server
+    /// that nothing vouches for has no say in that.
+    fn own_first(
+        &self,
+        maps: &[TableId],
+        address: &Address,
+        snapshot: &Snapshot,
+    ) -> Result<Option<String>, Reason> {
+        self.first(maps, &self.keys(address), snapshot).map_err(|error| match error {
+            LookupError::Unasked { table, .. } => {
+                unsupported(&format!("{table} map is not allowed for security sensitive data"))
+            }
+            error => lookup_failed(&error),
+        })
+    }
+
+    /// The first value for a whole key, the first of `keys`, or parts of it.
     fn first(
         &self,
         maps: &[TableId],
         keys: &[String],
         snapshot: &Snapshot,
-    ) -> Result<Option<String>, Reason> {
-        for key in keys {
+    ) -> Result<Option<String>, LookupError> {
+        for (index, key) in keys.iter().enumerate() {
             for map in maps {
-                if let Some(value) =
-                    Lookup::lookup(snapshot, *map, key).map_err(|error| lookup_failed(&error))?
-                {
+                if index > 0 && !snapshot.table(*map).has_fixed_keys() {
+                    continue;
+                }
+                if let Some(value) = Lookup::lookup(snapshot, *map, key)? {
                     return Ok(Some(value));
                 }
             }
@@ -262,7 +280,8 @@ fn is_tame(path: &Path) -> bool {
         .all(|part| matches!(part, Component::Normal(_) | Component::RootDir | Component::CurDir))
 }
 
-fn lookup_failed(error: &tables::LookupError) -> Reason {
+/// Why mail waits when a table can't say.
+pub(super) fn lookup_failed(error: &LookupError) -> Reason {
     Reason::new(Dsn::new(4, 3, 0), format!("mail system configuration error: {error}"))
 }
 

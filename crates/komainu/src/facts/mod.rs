@@ -1,10 +1,12 @@
-//! Answers to the questions that decisions ask: names and DNS, DNSBL health, policy services, waiting.
+//! Answers to the questions that decisions ask: names and DNS, DNSBL health, tables behind sockets, policy services,
+//! waiting.
 //!
 //! `policy` never waits; whoever drives a decision asks [`Answers::answer`] for what is missing. T1.4.
 
 pub mod dns;
 pub mod hosts;
 pub mod policy_client;
+pub mod table_client;
 pub mod zone_health;
 
 use policy::{Answer, Effect, PolicyService, Question};
@@ -29,6 +31,8 @@ pub struct Answers {
     pub health: zone_health::ZoneHealth,
     /// Connections to policy servers.
     pub policy_servers: policy_client::PolicyServers,
+    /// Connections to servers of tables.
+    pub table_servers: table_client::TableServers,
 }
 
 impl Answers {
@@ -39,7 +43,7 @@ impl Answers {
                 self.names.ask(question).await
             }
             Question::ZoneHealth(zone) => Answer::Healthy(self.health.is_healthy(zone)),
-            Question::Lookup { table, .. } => Answer::Failed(format!("table {} is not served yet", table.0)),
+            Question::Lookup { table, key } => self.table_servers.ask(table, key).await,
             Question::Effect { effect: Effect::Sleep(duration), .. } => {
                 tokio::time::sleep(*duration).await;
                 Answer::Done

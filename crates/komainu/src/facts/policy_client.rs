@@ -19,7 +19,7 @@ const REPLY_BYTES_MAX: usize = 16 * 1024;
 /// Idle connections kept for one service.
 const IDLE_MAX: usize = 64;
 
-enum Stream {
+pub(super) enum Stream {
     Inet(TcpStream),
     Unix(UnixStream),
 }
@@ -157,14 +157,14 @@ impl Stream {
         Ok(reply)
     }
 
-    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Stream::Inet(stream) => stream.write_all(bytes).await,
             Stream::Unix(stream) => stream.write_all(bytes).await,
         }
     }
 
-    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Inet(stream) => stream.read(buffer).await,
             Stream::Unix(stream) => stream.read(buffer).await,

@@ -10,6 +10,7 @@ use crate::configuration::Configuration;
 use crate::deliver::manager::Routing;
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::policy_client::PolicyServers;
+use crate::facts::table_client::TableServers;
 use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Names};
 use crate::log::Log;
@@ -75,12 +76,14 @@ impl Assembly {
         let answers = Arc::new(Answers {
             names,
             health: ZoneHealth::default(),
+            table_servers: TableServers::new(queue_directory.clone(), warner(&p, &log)),
             policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper), warner(&p, &log)),
         });
         let host = p.text("myhostname").value;
         let agents = Agents { spool: spool.clone(), helper: helper.clone(), host, scratch: state, passwd };
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
-        let (mut manager, queue) = Manager::new(agents, Arc::clone(&routing), log.clone());
+        let (mut manager, queue) =
+            Manager::new(agents, Arc::clone(&routing), log.clone(), Arc::clone(&answers));
         manager.recover();
         tokio::spawn(manager.run());
         let wanted = usize::try_from(p.number("komainu_session_limit")).unwrap_or(0);

@@ -11,7 +11,7 @@ impl Session {
     pub(super) fn cleanup(&self, id: &QueueId, began: Wall) -> Cleanup {
         let receiving = &self.service.listener.receiving;
         let sender = self.tx.sender.clone().unwrap_or_default();
-        let missing = (receiving.always_add_missing_headers || self.is_rewrite_client()).then(|| {
+        let missing = (receiving.always_add_missing_headers || self.rewrite_client).then(|| {
             let zone = clock::zone(began);
             MissingHeaders::new(id, began, &zone, &receiving.hostname, &self.rewritten(&sender))
         });
@@ -19,19 +19,19 @@ impl Session {
     }
 
     /// `local_header_rewrite_clients`: whose mail is completed as our own.
-    fn is_rewrite_client(&self) -> bool {
+    pub(super) async fn is_rewrite_client(&mut self) -> bool {
         let address = self.tx.client.address;
         let rewrite = &self.service.listener.lists.rewrite;
-        rewrite.interfaces.contains(&address)
-            || (rewrite.sasl && self.tx.sasl.is_some())
-            || (rewrite.networks
-                && self
-                    .service
-                    .listener
-                    .lists
-                    .local
-                    .contains_address(self.facts.snapshot(), address)
-                    .unwrap_or(false))
+        if rewrite.interfaces.contains(&address) || (rewrite.sasl && self.tx.sasl.is_some()) {
+            return true;
+        }
+        if !rewrite.networks {
+            return false;
+        }
+        let listed = self.looked_up(move |session| {
+            session.service.listener.lists.local.contains_address(session.facts.snapshot(), address)
+        });
+        listed.await.unwrap_or(false)
     }
 
     /// RFC 5321 §4.4.

@@ -4,8 +4,8 @@
 //! restriction list. Everything that can be asked as soon as a client connects is asked at once, in the
 //! background, so that later decisions wait for the slowest answer and not for their sum (T1.4).
 
-use super::Session;
 use super::house::Word;
+use super::{Service, Session};
 use crate::clock;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question};
@@ -13,6 +13,7 @@ use proto::smtp::{
     Envelope, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict,
 };
 use std::sync::Arc;
+use tables::LookupError;
 use tokio::io::AsyncWrite;
 use tokio::task::JoinSet;
 
@@ -26,8 +27,42 @@ pub(super) struct Prefetch {
 const QUESTIONS_MAX: u32 = 10_000;
 
 impl Session {
-    /// Decides on a request and does what the decision says apart from the reply.
+    /// Decides on a request. Tables behind sockets are asked anew for each.
     pub(super) async fn decide<S: AsyncWrite + Unpin>(
+        &mut self,
+        request: Request,
+        stream: &mut S,
+        out: &mut Vec<u8>,
+    ) -> Verdict {
+        let verdict = self.rule(request, stream, out).await;
+        self.facts.forget_lookups();
+        verdict
+    }
+
+    /// Looks into tables; those behind sockets are asked until `look` is through.
+    pub(super) async fn looked_up<T>(
+        &mut self,
+        look: impl Fn(&Session) -> Result<T, LookupError> + Send,
+    ) -> Result<T, LookupError> {
+        for _ in 0..QUESTIONS_MAX {
+            match look(self) {
+                Err(LookupError::Unasked { table, key }) => {
+                    let failed = LookupError::Failed { table: table.name.clone(), key: key.clone() };
+                    let ear = self.seat.ear();
+                    tokio::select! {
+                        biased;
+                        () = Box::pin(self.learn(Question::Lookup { table, key })) => {}
+                        _ = ear.dismissed() => return Err(failed),
+                    }
+                }
+                answer => return answer,
+            }
+        }
+        Err(LookupError::Failed { table: "tables".to_owned(), key: "too many keys".to_owned() })
+    }
+
+    /// Decides on a request and does what the decision says apart from the reply.
+    async fn rule<S: AsyncWrite + Unpin>(
         &mut self,
         request: Request,
         stream: &mut S,
@@ -53,7 +88,7 @@ impl Session {
         self.tx.carried = decision.carried;
         self.effects.extend(decision.effects);
         match decision.verdict {
-            policy::Verdict::Permit => self.permitted(request),
+            policy::Verdict::Permit => Box::pin(self.permitted(request)).await,
             policy::Verdict::Reject(reply) => Verdict::Reject(reply),
             policy::Verdict::Disconnect(reply) => Verdict::Disconnect(reply),
         }
@@ -114,8 +149,10 @@ impl Session {
     async fn meet(&mut self) {
         let address = self.tx.client.address;
         let listener = Arc::clone(&self.service.listener);
-        let snapshot = Arc::clone(self.facts.snapshot());
-        let ours = listener.lists.local.contains_address(&snapshot, address).unwrap_or(false);
+        let local = listener.lists.local.clone();
+        let ours =
+            self.looked_up(move |session| local.contains_address(session.facts.snapshot(), address)).await;
+        let ours = ours.unwrap_or(false);
         let mut prefetch = Prefetch { asked: Vec::new(), answers: JoinSet::new() };
         if !ours {
             for question in listener.policy.questions_at_connect(address) {
@@ -143,42 +180,48 @@ impl Session {
         client.name_status = names.name_status;
         client.reverse_name = names.reverse_name;
         client.reverse_name_status = names.reverse_name_status;
-        self.introduce();
+        Box::pin(self.introduce()).await;
         self.log_connect();
     }
 
     /// Tells the conversation who the client is and what it may do.
-    fn introduce(&mut self) {
+    async fn introduce(&mut self) {
+        let peer = self.looked_up(Session::described_peer).await;
+        // Only what must be asked first is an error here, and an answer always comes.
+        let client = &self.tx.client;
+        self.server.identify(peer.unwrap_or_else(|_| Peer::new(client.address, client.port)));
+    }
+
+    /// Who the client is and what it may do; what a table can't say, it may not.
+    fn described_peer(&self) -> Result<Peer, LookupError> {
         let client = &self.tx.client;
         let lists = &self.service.listener.lists;
         let snapshot = self.facts.snapshot();
         let listed = |list: &tables::matching::AddressList| {
-            list.contains(snapshot, &client.name, client.address).unwrap_or(false)
+            unless_unasked(list.contains(snapshot, &client.name, client.address), false)
         };
         let rights = Rights {
-            xclient: listed(&lists.xclient),
-            xforward: listed(&lists.xforward),
-            verp: listed(&lists.verp),
-            bare_newline: listed(&lists.bare_newline),
+            xclient: listed(&lists.xclient)?,
+            xforward: listed(&lists.xforward)?,
+            verp: listed(&lists.verp)?,
+            bare_newline: listed(&lists.bare_newline)?,
         };
         let mut peer = Peer::new(client.address, client.port);
         peer.name.clone_from(&client.name);
         peer.rights = rights;
-        let keywords = lists.discard_ehlo_keyword_maps.iter().find_map(|id| {
-            let address = client.address.to_string();
-            snapshot
-                .table(*id)
-                .lookup(&address)
-                .ok()
-                .flatten()
-                .map(|hit| crate::configuration::keywords(&hit.value))
-        });
-        peer.discard_ehlo_keywords = keywords;
-        self.server.identify(peer);
+        let address = client.address.to_string();
+        for id in &lists.discard_ehlo_keyword_maps {
+            let hit = unless_unasked(snapshot.table(*id).lookup(&address), None)?;
+            peer.discard_ehlo_keywords = hit.map(|hit| crate::configuration::keywords(&hit.value));
+            if peer.discard_ehlo_keywords.is_some() {
+                break;
+            }
+        }
+        Ok(peer)
     }
 
     /// XCLIENT: the client is somebody else from now on (XCLIENT_README).
-    pub(super) fn assume(&mut self, identity: Identity) {
+    pub(super) async fn assume(&mut self, identity: Identity) {
         let client = &mut self.tx.client;
         if let Some(address) = identity.address.flatten() {
             client.address = address;
@@ -204,7 +247,8 @@ impl Session {
         self.facts.forget_all();
         self.prefetch = None;
         self.assumed = true;
-        self.introduce();
+        self.introduce().await;
+        self.facts.forget_lookups();
     }
 
     /// Puts the request into the transaction.
@@ -267,26 +311,26 @@ impl Session {
     }
 
     /// The policy has nothing against it.
-    fn permitted(&mut self, request: Described) -> Verdict {
+    async fn permitted(&mut self, request: Described) -> Verdict {
         if let Some(recipient) = request.recipient {
-            return self.accept_recipient(&recipient);
+            return self.accept_recipient(&recipient).await;
         }
         match request.policy {
-            policy::Request::Mail if !self.server_delays_open() => match self.begin() {
+            policy::Request::Mail if !self.server_delays_open() => match self.begin().await {
                 Ok(()) => Verdict::Permit,
                 Err(reply) => Verdict::Reject(reply),
             },
-            policy::Request::Etrn => self.etrn(),
+            policy::Request::Etrn => self.etrn().await,
             _ => Verdict::Permit,
         }
     }
 
-    fn accept_recipient(&mut self, recipient: &Recipient) -> Verdict {
-        if let Some(reply) = self.unroutable(recipient) {
+    async fn accept_recipient(&mut self, recipient: &Recipient) -> Verdict {
+        if let Some(reply) = self.unroutable(recipient).await {
             self.log_verdict("reject", "RCPT", &reply.to_string());
             return Verdict::Reject(reply);
         }
-        if let Err(reply) = self.begin() {
+        if let Err(reply) = self.begin().await {
             return Verdict::Reject(reply);
         }
         self.tx.recipient_count = self.tx.recipient_count.saturating_add(1);
@@ -295,10 +339,14 @@ impl Session {
 
     /// Why a recipient that the policy permits can't be had all the same: its transport is `error:` or `retry:`,
     /// or with `komainu_mailbox_root`, where any name is somebody, its name can't be a folder there.
-    fn unroutable(&self, recipient: &Recipient) -> Option<Reply> {
+    async fn unroutable(&mut self, recipient: &Recipient) -> Option<Reply> {
         let address = self.rewritten(&recipient.address);
-        let snapshot = self.facts.snapshot();
-        let route = self.service.targets.route(&address, &self.service.classes, snapshot).ok()?;
+        let to = address.clone();
+        let route = self.looked_up(move |session| {
+            let Service { targets, classes, .. } = &session.service;
+            targets.route(&to, classes, session.facts.snapshot())
+        });
+        let route = route.await.ok()?;
         let (code, dsn) = match route.transport.as_str() {
             "error" => (550, Dsn::new(5, 0, 0)),
             "retry" => (450, Dsn::new(4, 0, 0)),
@@ -325,10 +373,14 @@ impl Session {
 
     /// `fast_flush_domains`. What is queued for such a domain goes by the queue's own schedule: there is no
     /// SMTP delivery yet that could be asked to hurry.
-    fn etrn(&self) -> Verdict {
+    async fn etrn(&mut self) -> Verdict {
+        let listed = self.looked_up(|session| {
+            let domain = session.tx.etrn_domain.as_deref().unwrap_or_default();
+            session.service.listener.lists.fast_flush.contains(session.facts.snapshot(), domain)
+        });
+        let listed = listed.await.unwrap_or(false);
         let domain = self.tx.etrn_domain.as_deref().unwrap_or_default();
-        let lists = &self.service.listener.lists;
-        if lists.fast_flush.contains(self.facts.snapshot(), domain).unwrap_or(false) {
+        if listed {
             return Verdict::PermitWith(Reply::plain(250, "Queuing started"));
         }
         self.warn(&format!("reject: ETRN {domain}... from {}", self.peer()));
@@ -336,10 +388,14 @@ impl Session {
     }
 
     /// `smtpd_command_filter`.
-    pub(super) fn filter(&self, line: &str) -> Result<Option<String>, Reply> {
+    pub(super) async fn filter(&mut self, line: &str) -> Result<Option<String>, Reply> {
         let Some(table) = self.service.listener.lists.command_filter else { return Ok(None) };
-        let found = self.facts.snapshot().table(table).lookup(line);
-        let found = found.map(|hit| hit.map(|hit| hit.value.into_owned()));
+        let look = |session: &Session| {
+            let found = session.facts.snapshot().table(table).lookup(line)?;
+            Ok(found.map(|hit| hit.value.into_owned()))
+        };
+        let found = self.looked_up(look).await;
+        self.facts.forget_lookups();
         found.map_err(|error| {
             self.warn(&error.to_string());
             let host = &self.service.listener.receiving.hostname;
@@ -361,6 +417,14 @@ fn plain(verdict: policy::Verdict, tx: &policy::Transaction) -> Decision {
         effects: Vec::new(),
         path: Vec::new(),
         carried: tx.carried.clone(),
+    }
+}
+
+/// What a table that can't say is taken for; one that must be asked first is asked.
+fn unless_unasked<T>(found: Result<T, LookupError>, otherwise: T) -> Result<T, LookupError> {
+    match found {
+        Err(error @ LookupError::Unasked { .. }) => Err(error),
+        found => Ok(found.unwrap_or(otherwise)),
     }
 }
 

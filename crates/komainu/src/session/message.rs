@@ -24,10 +24,11 @@ pub(super) struct Reception {
 
 impl Session {
     /// Gives the message its queue id, where it has none: at the first accepted recipient.
-    pub(super) fn begin(&mut self) -> Result<(), Reply> {
+    pub(super) async fn begin(&mut self) -> Result<(), Reply> {
         if self.reception.is_some() {
             return Ok(());
         }
+        self.rewrite_client = self.is_rewrite_client().await;
         let incoming =
             self.shared.spool.begin(self.tx.declared_size).map_err(|error| self.refusal(&error))?;
         let now = clock::now().wall;
@@ -118,7 +119,7 @@ impl Session {
             // DISCARD: acknowledged and thrown away.
             return Ok(id.as_str().to_owned());
         }
-        entry.recipients = self.expanded(&entry.recipients)?;
+        entry.recipients = self.expanded(&entry.recipients).await?;
         let (sender, done) = tokio::sync::oneshot::channel();
         self.shared.spool.commit(incoming, entry.encode(), move |stored| {
             // A session that is gone lost its client; the message stays.
@@ -135,12 +136,18 @@ impl Session {
     }
 
     /// The recipients that the client's stand for: complete, virtual aliases expanded, each address once.
-    fn expanded(&self, asked: &[Recipient]) -> Result<Vec<Recipient>, Reply> {
+    async fn expanded(&mut self, asked: &[Recipient]) -> Result<Vec<Recipient>, Reply> {
         let busy = || Reply::new(451, Dsn::new(4, 3, 0), "Error: queue file write error");
         let mut recipients: Vec<Recipient> = Vec::with_capacity(asked.len());
         for recipient in asked {
             let complete = self.rewritten(&recipient.address);
-            let expansion = self.service.classes.expand_aliases(&complete, &**self.facts.snapshot());
+            let address = complete.clone();
+            let expansion = self.looked_up(move |session| {
+                session.service.classes.expand_aliases(&address, &**session.facts.snapshot())
+            });
+            let expansion = expansion.await;
+            // One recipient's answers are no longer needed for the next.
+            self.facts.forget_lookups();
             let addresses = match expansion {
                 Ok(Expansion::Recipients(addresses)) => addresses,
                 Ok(Expansion::Unbounded) => {

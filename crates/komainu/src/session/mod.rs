@@ -91,6 +91,8 @@ struct Session {
     effects: Vec<MailEffect>,
     /// XCLIENT has said who the client is.
     assumed: bool,
+    /// Of the present message: whether it is completed as our own.
+    rewrite_client: bool,
     /// Warnings about the configuration that this session has given already.
     warned: Vec<String>,
     reception: Option<Box<Reception>>,
@@ -158,6 +160,7 @@ impl Session {
             prefetch: None,
             effects: Vec::new(),
             assumed: false,
+            rewrite_client: false,
             warned: Vec::new(),
             reception: None,
             instance_base,
@@ -269,7 +272,7 @@ impl Session {
                 let verdict = self.decide(request, stream, out).await;
                 self.server.handle(clock::now(), Input::Decided(verdict), out);
             }
-            Action::Filter(line) => match self.filter(&line) {
+            Action::Filter(line) => match Box::pin(self.filter(&line)).await {
                 Ok(filtered) => self.server.handle(clock::now(), Input::Filtered(filtered), out),
                 Err(reply) => {
                     self.server.handle(clock::now(), Input::Decided(Verdict::Disconnect(reply)), out)
@@ -289,7 +292,7 @@ impl Session {
                 self.server.handle(clock::now(), Input::Stored(stored), out);
             }
             Action::Abort => self.abort(),
-            Action::Identity(identity) => self.assume(*identity),
+            Action::Identity(identity) => Box::pin(self.assume(*identity)).await,
             Action::Note(note) => self.note(note),
             Action::StartTls | Action::Authenticate(AuthStep::Cancelled) => {}
             Action::Authenticate(_) => {

@@ -10,7 +10,7 @@ use crate::address;
 use crate::check::{CertificateKey, Entry, Subject};
 use crate::decision::TableLine;
 use crate::eval::{About, Evaluation, Gravity, Status};
-use crate::facts::{Answer, Effect, Lookup, Need};
+use crate::facts::{Answer, Effect, Lookup, Need, Question};
 use mail::{Address, Dsn, Reply};
 use std::net::IpAddr;
 use tables::{LookupError, TableId};
@@ -322,7 +322,10 @@ pub(crate) enum Stop {
 
 impl From<LookupError> for Stop {
     fn from(error: LookupError) -> Stop {
-        Stop::Broken(error)
+        match error {
+            LookupError::Unasked { table, key } => Stop::Need(Need(Question::Lookup { table, key })),
+            error => Stop::Broken(error),
+        }
     }
 }
 

@@ -165,8 +165,12 @@ impl AddressClasses {
         if maps.is_empty() || address.is_null() {
             return Ok(None);
         }
-        for (key, unmatched) in self.keys(address, tables)? {
+        for (key, unmatched, part) in self.keys(address, tables)? {
             for map in maps {
+                // Patterns and tables behind sockets see the whole address only.
+                if part == Part::Of && !tables.snapshot().table(*map).has_fixed_keys() {
+                    continue;
+                }
                 if let Some(value) = tables.lookup(*map, &key)? {
                     return Ok(Some(Found { value, extension: unmatched }));
                 }
@@ -176,38 +180,45 @@ impl AddressClasses {
     }
 
     /// The keys to try for an address, in order, each with the extension that it leaves out.
-    fn keys<L: Lookup>(&self, address: &Address, tables: &L) -> Result<Vec<(String, String)>, L::Stop> {
+    fn keys<L: Lookup>(&self, address: &Address, tables: &L) -> Result<Vec<(String, String, Part)>, L::Stop> {
         let folded = Address::from_internal(address.as_str().to_lowercase());
         let (local, domain) = (folded.local(), folded.domain().unwrap_or(""));
         let plain = self.split_extension(local);
         let mut keys = Vec::new();
-        let mut push = |internal: Address, extension: &str| {
+        let mut push = |internal: Address, extension: &str, part: Part| {
             let (external, internal) = (internal.to_external(), internal.as_str().to_owned());
             if external != internal {
-                keys.push((external, extension.to_owned()));
-                keys.push((internal, extension.to_owned()));
+                keys.push((external, extension.to_owned(), part));
+                keys.push((internal, extension.to_owned(), part));
             } else {
-                keys.push((internal, extension.to_owned()));
+                keys.push((internal, extension.to_owned(), part));
             }
         };
-        push(folded.clone(), "");
+        push(folded.clone(), "", Part::Whole);
         if let Some((name, extension)) = plain {
-            push(Address::from_internal(format!("{name}@{domain}")), extension);
+            push(Address::from_internal(format!("{name}@{domain}")), extension, Part::Of);
         }
         let is_ours = !domain.is_empty()
             && (domain.eq_ignore_ascii_case(&self.rewriting.myorigin)
                 || self.domains.is_local(domain, tables)?);
         if is_ours {
-            push(Address::from_internal(local), "");
+            push(Address::from_internal(local), "", Part::Of);
             if let Some((name, extension)) = plain {
-                push(Address::from_internal(name), extension);
+                push(Address::from_internal(name), extension, Part::Of);
             }
         }
         if !domain.is_empty() {
-            keys.push((format!("@{domain}"), String::new()));
+            keys.push((format!("@{domain}"), String::new(), Part::Of));
         }
         Ok(keys)
     }
+}
+
+/// Whether a key is an address, or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    Of,
 }
 
 /// A line that was found for an address.

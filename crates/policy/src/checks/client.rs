@@ -1,16 +1,16 @@
 //! Restrictions on the client's address, names, log-in and certificate. T1.4, T2.5, T2.8.
 
 use crate::eval::{Evaluation, Gravity, Status};
-use crate::facts::{Lookup, Need};
+use crate::facts::{Facts, Lookup, Need};
 use crate::transaction::NameStatus;
 use mail::{Dsn, Reply};
 
 impl Evaluation<'_> {
-    pub(crate) fn mynetworks(&mut self) -> Status {
+    pub(crate) fn mynetworks(&mut self) -> Result<Status, Need> {
         let client = &self.tx.client;
         let listed =
             self.policy.settings.mynetworks.contains(self.facts.snapshot(), &client.name, client.address);
-        match listed {
+        Ok(match Facts::listed(listed)? {
             Ok(true) => {
                 let about = self.client();
                 self.permit("permit_mynetworks", &about, "")
@@ -22,7 +22,7 @@ impl Evaluation<'_> {
                 let reply = about.reply(451, Dsn::new(4, 3, 5), "Server configuration error");
                 self.refuse(reply, Gravity::Fault)
             }
-        }
+        })
     }
 
     pub(crate) fn inet_interfaces(&mut self) -> Status {

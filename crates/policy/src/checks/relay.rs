@@ -4,7 +4,7 @@
 
 use crate::dns::{Found, exchangers};
 use crate::eval::{Evaluation, Gravity, Status};
-use crate::facts::{Need, RecordKind};
+use crate::facts::{Facts, Need, RecordKind};
 use mail::{Dsn, Reply};
 
 /// Whether mail for the recipient is ours to take.
@@ -59,7 +59,8 @@ impl Evaluation<'_> {
 
     pub(crate) fn check_relay_domains(&mut self, code: u16) -> Result<Status, Need> {
         let client = &self.tx.client.name;
-        if self.policy.settings.relay_domains.contains(self.facts.snapshot(), client) == Ok(true) {
+        let listed = self.policy.settings.relay_domains.contains(self.facts.snapshot(), client);
+        if Facts::listed(listed)? == Ok(true) {
             let about = self.client();
             return Ok(self.permit("check_relay_domains", &about, ""));
         }
@@ -116,7 +117,7 @@ impl Evaluation<'_> {
     /// Whether a mail host is this one.
     fn is_own_host(&self, host: &str) -> Result<bool, Need> {
         let settings = &self.policy.settings;
-        if settings.mydestination.contains(self.facts.snapshot(), host) == Ok(true) {
+        if Facts::listed(settings.mydestination.contains(self.facts.snapshot(), host))? == Ok(true) {
             return Ok(true);
         }
         let own = |address: &std::net::IpAddr| {
@@ -133,7 +134,7 @@ impl Evaluation<'_> {
             let Ok(addresses) = self.addresses(host)? else { return Ok(false) };
             for address in addresses {
                 let networks = &self.policy.settings.mx_backup_networks;
-                if networks.contains(self.facts.snapshot(), host, address) != Ok(true) {
+                if Facts::listed(networks.contains(self.facts.snapshot(), host, address))? != Ok(true) {
                     return Ok(false);
                 }
             }

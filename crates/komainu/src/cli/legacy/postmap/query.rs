@@ -179,7 +179,9 @@ impl<'o> Asked<'o> {
             Err(LookupError::Failed { .. }) => {
                 return Err(Fatal(format!("table {}: query error: Application error", self.word)));
             }
-            Err(error @ LookupError::NeedsDriver { .. }) => return Err(Fatal(error.to_string())),
+            Err(error @ (LookupError::NeedsDriver { .. } | LookupError::Unasked { .. })) => {
+                return Err(Fatal(error.to_string()));
+            }
         };
         let Some(hit) = found else { return Ok(None) };
         if !self.options.has('F') {
