@@ -231,14 +231,15 @@ impl Targets {
         snapshot: &Snapshot,
     ) -> Result<Option<String>, Reason> {
         self.first(maps, &self.keys(address), snapshot).map_err(|error| match error {
-            LookupError::Unasked { table, .. } => {
-                unsupported(&format!("{table} map is not allowed for security sensitive data"))
+            LookupError::Unasked { .. } => {
+                // `check` says which table.
+                unsupported("mail system configuration error")
             }
             error => lookup_failed(&error),
         })
     }
 
-    /// The first value for a whole key, the first of `keys`, or parts of it.
+    /// The first value for a whole key, the first of `keys`, for parts of it, or for any key, `*`.
     fn first(
         &self,
         maps: &[TableId],
@@ -247,7 +248,7 @@ impl Targets {
     ) -> Result<Option<String>, LookupError> {
         for (index, key) in keys.iter().enumerate() {
             for map in maps {
-                if index > 0 && !snapshot.table(*map).has_fixed_keys() {
+                if index > 0 && key != "*" && !snapshot.table(*map).has_fixed_keys() {
                     continue;
                 }
                 if let Some(value) = Lookup::lookup(snapshot, *map, key)? {
@@ -259,9 +260,9 @@ impl Targets {
     }
 }
 
-/// transport(5): the address, its domain, the domain's parents with a dot in front, `*`.
+/// transport(5): the address (whose case the tables fold, or not), its domain, the domain's parents with a dot in front, `*`.
 fn transport_keys(resolved: &policy::address::Resolved) -> Vec<String> {
-    let mut keys = vec![resolved.recipient.as_str().to_lowercase(), resolved.domain.clone()];
+    let mut keys = vec![resolved.recipient.as_str().to_owned(), resolved.domain.clone()];
     let mut rest = resolved.domain.as_str();
     while let Some((_, parent)) = rest.split_once('.') {
         keys.push(format!(".{parent}"));

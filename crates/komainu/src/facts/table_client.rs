@@ -113,8 +113,11 @@ impl TableServers {
         let request = tcp::request(key);
         let read = |bytes: &[u8]| read_with(tcp::read(bytes));
         let mut last = String::new();
-        for _ in 0..self.patience.tries {
-            let (said, _) = self.round(pool, table, &request, read).await;
+        for attempt in 0..self.patience.tries {
+            if attempt > 0 {
+                tokio::time::sleep(self.patience.pause).await;
+            }
+            let said = self.round(pool, table, &request, read).await;
             last = match said {
                 Ok(Said::Found(value)) => return Answer::Value(Some(value)),
                 Ok(Said::NotFound) => return Answer::Value(None),
@@ -134,7 +137,6 @@ impl TableServers {
                 Err(Fault::Nonsense(why)) => format!("read TCP map reply from {at}: {why}"),
             };
             (self.warn)(&last);
-            tokio::time::sleep(self.patience.pause).await;
         }
         Answer::Failed(last)
     }
@@ -143,7 +145,7 @@ impl TableServers {
         let read = |bytes: &[u8]| read_with(socketmap::read(bytes));
         let mut again = true;
         let why = loop {
-            let (said, kept) = self.round(pool, table, request, read).await;
+            let said = self.round(pool, table, request, read).await;
             match said {
                 Ok(Said::Found(value)) => return Answer::Value(Some(value)),
                 Ok(Said::NotFound) => return Answer::Value(None),
@@ -155,8 +157,6 @@ impl TableServers {
                     (self.warn)(&format!("connect to {}: {}", table.endpoint, describe(&error)));
                     break describe(&error);
                 }
-                // A kept connection that the server has closed meanwhile is no failure of the server.
-                Err(Fault::Lost(_)) if kept => {}
                 Err(Fault::Lost(_)) if again => again = false,
                 Err(Fault::Lost(_)) => break "unexpected disconnect".to_owned(),
                 Err(Fault::Late) => break "time limit exceeded".to_owned(),
@@ -167,40 +167,34 @@ impl TableServers {
         Answer::Failed(why)
     }
 
-    /// One request and its reply, and whether it went over a connection that had been kept.
+    /// One request and its reply, over a connection that was kept or a new one.
     async fn round(
         &self,
         pool: &Pool,
         table: &Remote,
         request: &[u8],
         read: impl Fn(&[u8]) -> Reading<String>,
-    ) -> (Result<Said, Fault>, bool) {
+    ) -> Result<Said, Fault> {
         let kept = self.take(pool, table);
         let was_kept = kept.is_some();
-        let connection = match kept {
-            Some(connection) => Ok(connection),
+        let mut connection = match kept {
+            Some(connection) => connection,
             None => match timeout(self.patience.step, self.connect(&table.endpoint)).await {
-                Ok(connected) => connected.map_err(Fault::Connect),
-                Err(_) => Err(Fault::Connect(io::ErrorKind::TimedOut.into())),
+                Ok(connected) => connected.map_err(Fault::Connect)?,
+                Err(_) => return Err(Fault::Connect(io::ErrorKind::TimedOut.into())),
             },
-        };
-        let mut connection = match connection {
-            Ok(connection) => connection,
-            Err(fault) => return (Err(fault), false),
         };
         let said = self.exchange(&mut connection.stream, request, read).await;
         if was_kept && matches!(said, Err(Fault::Lost(_))) {
             // The server was restarted: what else is kept is as dead.
             pool.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
-        let said = said.map(|(said, is_clean)| {
-            if is_clean {
-                connection.idle_since = Instant::now();
-                pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            }
-            said
-        });
-        (said, was_kept)
+        let (said, is_clean) = said?;
+        if is_clean {
+            connection.idle_since = Instant::now();
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        }
+        Ok(said)
     }
 
     /// The reply, and whether the connection can be used again.

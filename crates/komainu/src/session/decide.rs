@@ -396,10 +396,15 @@ impl Session {
         };
         let found = self.looked_up(look).await;
         self.facts.forget_lookups();
+        if let Ok(Some(replacement)) = &found {
+            self.log_replacement(line, replacement);
+        }
         found.map_err(|error| {
             self.warn(&error.to_string());
             let host = &self.service.listener.receiving.hostname;
-            Reply::new(421, Dsn::new(4, 3, 0), format!("{host} Server local data error"))
+            let reply = Reply::new(421, Dsn::new(4, 3, 0), format!("{host} Server local data error"));
+            self.log_unknown(&reply.to_string());
+            reply
         })
     }
 

@@ -74,6 +74,19 @@ impl Session {
         self.log_with(action, command, text, known);
     }
 
+    /// A command that could not be read at all was refused.
+    pub(super) fn log_unknown(&self, text: &str) {
+        self.log_with("reject", "UNKNOWN", text, Known::default());
+    }
+
+    /// smtpd_command_filter has put another line in place of a command.
+    pub(super) fn log_replacement(&self, line: &str, replacement: &str) {
+        let short = |text: &str| text.chars().take(100).collect::<String>();
+        let text =
+            format!("{}: replacing command \"{}\" with \"{}\"", self.peer(), short(line), short(replacement));
+        self.shared.log.write(self.program(), events::Event::Other(text.into()));
+    }
+
     /// The end of a line about a request: what was known of the transaction.
     fn known(&self, sender: Option<&Address>, recipient: Option<&Address>) -> Known<'_> {
         let tx = &self.tx;

@@ -121,9 +121,9 @@ impl AddressClasses {
             Role::Recipient => &maps.rewriting,
             Role::Sender => &maps.sender_rewriting,
         };
-        if self.is_own_name(&resolved.recipient)
-            || self.find(rewriting, &resolved.recipient, tables)?.is_some()
-        {
+        // smtpd(8) folds what it asks for; cleanup(8), who expands aliases, leaves that to the tables.
+        let folded = Address::from_internal(resolved.recipient.as_str().to_lowercase());
+        if self.is_own_name(&resolved.recipient) || self.find(rewriting, &folded, tables)?.is_some() {
             return Ok(Existence::Exists);
         }
         let (table, class) = match resolved.class {
@@ -138,7 +138,7 @@ impl AddressClasses {
             }
             Class::Default => return Ok(Existence::Exists),
         };
-        if class.tables.is_empty() || self.find(&class.tables, &resolved.recipient, tables)?.is_some() {
+        if class.tables.is_empty() || self.find(&class.tables, &folded, tables)?.is_some() {
             return Ok(Existence::Exists);
         }
         Ok(Existence::Unknown { table, code: class.code })
@@ -194,7 +194,7 @@ impl AddressClasses {
                 keys.push((internal, extension.to_owned(), part));
             }
         };
-        push(folded.clone(), "", Part::Whole);
+        push(address.clone(), "", Part::Whole);
         if let Some((name, extension)) = plain {
             push(Address::from_internal(format!("{name}@{domain}")), extension, Part::Of);
         }
