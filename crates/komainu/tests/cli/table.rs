@@ -46,7 +46,8 @@ fn tables_that_cannot_be_asked() {
     };
     check("hash:nofile", 75, "error[K0304]: hash:nofile: open database nofile: No such file or directory");
     check("hsah:x", 64, "error[K0301]: unsupported dictionary type: hsah");
-    check("tcp:127.0.0.1:1", 75, "error[K0303]");
+    check("ldap:/etc/postfix/x.cf", 75, "error[K0303]");
+    check("socketmap:unix:x", 64, "error[K0302]: need service transport:endpoint instead of \"unix\"");
     let ran = folder.komainu(&["table", "lookup", "fail:x", "key"]);
     assert_eq!(ran.code, Some(75), "{ran:?}");
 }
