@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::dialogue::{Dialogue, Session, Step};
+use crate::dialogue::{Dialogue, Step};
 use crate::pattern;
 
 /// What a played session came to.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Played {
     /// Differences, told with line numbers.
     pub faults: Vec<String>,
@@ -21,8 +21,8 @@ pub struct Played {
     pub changes: Vec<(Range<usize>, Vec<String>)>,
     /// Queue ids that the server named.
     pub queue_ids: Vec<String>,
-    /// The connection, where it is to stay open.
-    pub left: Option<Box<dyn Stream>>,
+    /// Whether the connection is to stay open.
+    pub left: bool,
 }
 
 /// How to play: whose expectation lines count.
@@ -72,7 +72,7 @@ impl Stream for TcpStream {
 }
 
 /// A connection with the bytes not yet taken as lines.
-struct Line {
+pub struct Line {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
     closed: bool,
@@ -97,6 +97,12 @@ pub fn connect(client: IpAddr, server: SocketAddr) -> std::io::Result<TcpStream>
 }
 
 impl Line {
+    /// A connection on which nothing was said yet.
+    #[must_use]
+    pub fn new(stream: Box<dyn Stream>) -> Line {
+        Line { stream, buffer: Vec::new(), closed: false }
+    }
+
     /// One line without its end; `None` when the server closed or says nothing.
     fn read(&mut self, patience: Duration) -> Option<String> {
         let until = Instant::now() + patience;
@@ -141,26 +147,13 @@ impl Line {
     }
 }
 
-/// Plays `session` of `dialogue` over a connection.
-pub fn play(
-    dialogue: &Dialogue,
-    session: &Session,
-    stream: std::io::Result<Box<dyn Stream>>,
-    audience: Audience<'_>,
-) -> Played {
+/// Plays steps of `dialogue` over a connection.
+pub fn play(dialogue: &Dialogue, steps: &[Step], line: &mut Line, audience: Audience<'_>) -> Played {
     let mut played = Played::default();
-    let stream = match stream {
-        Ok(stream) => stream,
-        Err(error) => {
-            played.faults.push(format!("cannot connect to port {}: {error}", session.port));
-            return played;
-        }
-    };
-    let mut line = Line { stream, buffer: Vec::new(), closed: false };
     let mut slow = false;
     let mut sent = Instant::now();
     let mut took = Duration::ZERO;
-    for step in &session.steps {
+    for step in steps {
         match step {
             Step::Send(bytes) => {
                 sent = Instant::now();
@@ -168,7 +161,7 @@ pub fn play(
                 let _ = if slow { drip(line.stream.as_mut(), bytes) } else { line.stream.send(bytes) };
             }
             Step::Expect(range) => {
-                expect(dialogue, range, audience, (&mut line, &mut played));
+                expect(dialogue, range, audience, (line, &mut played));
                 took = sent.elapsed();
                 if took >= PATIENCE && !line.closed {
                     break;
@@ -180,7 +173,7 @@ pub fn play(
                 line.closed = true;
             }
             Step::Leave => {
-                played.left = Some(line.stream);
+                played.left = true;
                 return played;
             }
             Step::Closed => {

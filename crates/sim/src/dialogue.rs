@@ -63,6 +63,13 @@ pub enum Scene {
 pub enum Act {
     /// A client comes.
     Smtp(Session),
+    /// Clients that were held go on, and then end.
+    Held {
+        /// The name they were held under.
+        name: String,
+        /// What each says, one after another.
+        steps: Vec<Step>,
+    },
     /// A table is saved anew.
     Save {
         /// Its name.
@@ -115,6 +122,10 @@ pub struct Session {
     pub server: IpAddr,
     /// To which port.
     pub port: u16,
+    /// How many such clients come, one after another.
+    pub times: usize,
+    /// Under which name their connections stay open, if they do.
+    pub hold: Option<String>,
     /// What is said.
     pub steps: Vec<Step>,
 }
@@ -223,6 +234,10 @@ impl Dialogue {
                 let session = self.session(head, client, rest, body)?;
                 self.acts.push(Act::Smtp(session));
             }
+            ["held", name] => {
+                let (name, steps) = ((*name).to_owned(), self.steps(body)?);
+                self.acts.push(Act::Held { name, steps });
+            }
             ["save", name] => self.acts.push(Act::Save { name: (*name).to_owned(), lines }),
             ["reload"] => self.acts.push(Act::Reload(lines)),
             ["log", programs @ ..] => {
@@ -256,18 +271,23 @@ impl Dialogue {
     ) -> Result<Session, BadDialogue> {
         let Ok(client) = client.parse::<IpAddr>() else { return bad(head, "not a client address") };
         let home = if client.is_ipv4() { "198.51.100.25" } else { "2001:db8::25" };
-        let (mut server, mut port) = (home, "25");
+        let (mut server, mut port, mut times, mut hold) = (home, "25", "1", None);
         for pair in rest.chunks(2) {
             match pair {
                 ["to", address] => server = address,
                 ["port", number] => port = number,
-                _ => return bad(head, "after the address: `to ADDRESS`, `port NUMBER`"),
+                ["times", number] => times = number,
+                ["hold", name] => hold = Some((*name).to_owned()),
+                _ => {
+                    let words = "`to ADDRESS`, `port NUMBER`, `times NUMBER`, `hold NAME`";
+                    return bad(head, format!("after the address: {words}"));
+                }
             }
         }
-        let (Ok(server), Ok(port)) = (server.parse(), port.parse()) else {
-            return bad(head, "not an address or port");
+        let (Ok(server), Ok(port), Ok(times)) = (server.parse(), port.parse(), times.parse()) else {
+            return bad(head, "not an address or number");
         };
-        Ok(Session { client, server, port, steps: self.steps(body)? })
+        Ok(Session { client, server, port, times, hold, steps: self.steps(body)? })
     }
 
     fn steps(&self, body: Range<usize>) -> Result<Vec<Step>, BadDialogue> {
@@ -399,6 +419,12 @@ mod tests {
         assert_eq!(session.port, 587);
         assert!(matches!(&session.steps[1], Step::Send(bytes) if bytes == b"A\r\nB\r\n"));
         assert!(matches!(&session.steps[2], Step::Expect(range) if *range == (8..10)));
+        let text = "[smtp 192.0.2.2 times 3 hold them]\n<\n\n[held them]\n> QUIT\n<\n";
+        let dialogue = Dialogue::parse(text).unwrap();
+        let Some(Act::Smtp(session)) = dialogue.acts.first() else { panic!("no session") };
+        assert_eq!((session.times, session.hold.as_deref()), (3, Some("them")));
+        assert!(matches!(&dialogue.acts[1], Act::Held { name, steps } if name == "them" && steps.len() == 2));
+        assert!(Dialogue::parse("[smtp 192.0.2.2 times x]\n").is_err());
         assert!(Dialogue::parse("[what]\n").is_err());
         assert!(Dialogue::parse("[smtp x]\n").is_err());
         assert!(Dialogue::parse("[smtp 192.0.2.1]\nhello\n").is_err());

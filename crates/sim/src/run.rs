@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{self, Choice, LogLine, Running};
 use crate::client::{self, Audience};
-use crate::dialogue::{Act, Dialogue, Scene};
+use crate::dialogue::{Act, Dialogue, Scene, Session, Step};
 use crate::dns::{self, Kind, Zone};
 use crate::layout;
 use crate::pattern;
@@ -64,8 +64,8 @@ struct Run<'a> {
     changes: Vec<(Range<usize>, Vec<String>)>,
     queue_ids: Vec<String>,
     sessions: usize,
-    /// Connections that stay open.
-    left: Vec<Box<dyn client::Stream>>,
+    /// Clients that stay while others come, by the name they are held under.
+    held: BTreeMap<String, Vec<client::Line>>,
     log_seen: usize,
 }
 
@@ -120,7 +120,7 @@ impl Stage<'_> {
             changes: Vec::new(),
             queue_ids: Vec::new(),
             sessions: 0,
-            left: Vec::new(),
+            held: BTreeMap::new(),
             log_seen: 0,
         };
         for act in &dialogue.acts {
@@ -206,16 +206,15 @@ impl Run<'_> {
     fn act(&mut self, act: &Act) -> Result<(), String> {
         match act {
             Act::Smtp(session) => {
-                let audience = Audience { backend: self.stage.choice.side(), update: self.stage.update };
-                let played = client::play(self.dialogue, session, self.server.connect(session), audience);
-                self.faults.extend(played.faults);
-                self.changes.extend(played.changes);
-                self.queue_ids.extend(played.queue_ids);
-                match played.left {
-                    Some(stream) => self.left.push(stream),
-                    None => {
-                        self.sessions += 1;
-                        self.await_farewell();
+                for _ in 0..session.times {
+                    self.client(session);
+                }
+            }
+            Act::Held { name, steps } => {
+                for mut line in self.held.remove(name).unwrap_or_default() {
+                    if !self.play(steps, &mut line) {
+                        drop(line);
+                        self.ended();
                     }
                 }
             }
@@ -232,6 +231,47 @@ impl Run<'_> {
             Act::Asked(lines) => self.asked(lines),
         }
         Ok(())
+    }
+
+    /// A client comes, and stays if it is to.
+    fn client(&mut self, session: &Session) {
+        let mut line = match self.server.connect(session) {
+            Ok(stream) => client::Line::new(stream),
+            Err(error) => {
+                self.faults.push(format!("cannot connect to port {}: {error}", session.port));
+                return;
+            }
+        };
+        let left = self.play(&session.steps, &mut line);
+        let nobody = left.then_some(String::new());
+        match session.hold.clone().or(nobody) {
+            Some(name) => self.held.entry(name).or_default().push(line),
+            None => {
+                drop(line);
+                self.ended();
+            }
+        }
+    }
+
+    /// Whether the connection is to stay open.
+    fn play(&mut self, steps: &[Step], line: &mut client::Line) -> bool {
+        let audience = Audience { backend: self.stage.choice.side(), update: self.stage.update };
+        let played = client::play(self.dialogue, steps, line, audience);
+        self.faults.extend(played.faults);
+        for change in played.changes {
+            // Several clients may say the same lines.
+            if !self.changes.contains(&change) {
+                self.changes.push(change);
+            }
+        }
+        self.queue_ids.extend(played.queue_ids);
+        played.left
+    }
+
+    /// One session more is over.
+    fn ended(&mut self) {
+        self.sessions += 1;
+        self.await_farewell();
     }
 
     /// Waits until the session's last line is logged, so that the next client's lines come behind it.

@@ -42,6 +42,28 @@ mod tests {
         assert_eq!(limits(&p), expect);
     }
 
+    /// Under stress a request has a deadline; the old name, and the new one, say otherwise.
+    #[test]
+    fn deadlines_under_stress() {
+        let check = |lines: &[(&str, &str)], expect: (bool, bool)| {
+            let mut main = MainCf::empty();
+            for (name, value) in lines {
+                main.set(*name, *value);
+            }
+            let host = Host { hostname: "mx.example.com".to_owned(), addresses: Vec::new() };
+            for compat in [Compat::V3_7, Compat::V3_11] {
+                let (p, _) = Parameters::new(&main, &host, compat);
+                let deadline = |stress| p.with_stress(stress).flag("smtpd_per_request_deadline");
+                assert_eq!((deadline(false), deadline(true)), expect, "{lines:?}");
+            }
+        };
+        check(&[], (false, true));
+        check(&[("smtpd_per_record_deadline", "no")], (false, false));
+        check(&[("smtpd_per_record_deadline", "yes")], (true, true));
+        check(&[("smtpd_per_request_deadline", "yes")], (true, true));
+        check(&[("smtpd_per_request_deadline", "no")], (false, false));
+    }
+
     #[test]
     fn from_main_cf() {
         let usual = Limits { connection_count: 50, ..Limits::default() };

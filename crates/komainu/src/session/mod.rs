@@ -207,8 +207,13 @@ impl Session {
     /// gone, gets nothing more: the conversation ends at the next wait.
     async fn flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, out: &mut Vec<u8>) {
         let mut rest = out.as_slice();
+        let (whole, limit) = (self.server.settings().per_request_deadline, self.server.write_timeout());
+        let mut until = None;
         while !rest.is_empty() && matches!(self.reach, Reach::Open) {
-            match tokio::time::timeout(self.server.write_timeout(), stream.write(rest)).await {
+            let fresh = tokio::time::Instant::now() + limit;
+            // Under `smtpd_per_request_deadline` for all of it, else for each piece.
+            let until = if whole { *until.get_or_insert(fresh) } else { fresh };
+            match tokio::time::timeout_at(until, stream.write(rest)).await {
                 Ok(Ok(written)) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
                 Ok(_) => self.reach = Reach::Lost(Woken::Broken),
                 Err(_) => self.reach = Reach::Lost(Woken::Stuck),

@@ -191,6 +191,8 @@ impl Server {
             Some(last) if line.len() == limit.saturating_add(1) => last != b'\r',
             _ => !line.ends_with(b"\r"),
         };
+        // A whole request is there: what follows, BDAT's bytes included, has its own time.
+        self.rearm(step.now);
         let cut = line.len() > limit;
         let text =
             if cut { line.get(..limit).unwrap_or(line) } else { line.strip_suffix(b"\r").unwrap_or(line) };

@@ -208,6 +208,56 @@ fn deadlines() {
     assert!(!drive.closed);
 }
 
+/// What comes in pieces, each `(seconds later, bytes)`, and in which second the client's time is up, if it is.
+#[track_caller]
+fn check_time(pieces: &[(u64, &str)], expect: Option<u64>) {
+    let settings = Settings {
+        per_request_deadline: true,
+        timeout: Duration::from_secs(10),
+        min_data_rate: 10,
+        ..Settings::default()
+    };
+    let mut drive = Drive::new(settings, local_peer(), permit);
+    for line in ["EHLO x\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n"] {
+        drive.feed(line.as_bytes());
+    }
+    let (began, mut up) = (drive.now.mono, None);
+    for (seconds, bytes) in pieces.iter().copied().chain([(1_000, "")]) {
+        let due = drive.server.deadline().map(|due| due.since(began).as_secs());
+        drive.wait(Duration::from_secs(seconds));
+        if drive.closed {
+            up = due;
+            break;
+        }
+        drive.feed(bytes.as_bytes());
+        if drive.closed {
+            break;
+        }
+    }
+    assert_eq!(up, expect, "{pieces:?}");
+}
+
+/// T2.2: `smtpd_per_request_deadline`, `smtpd_min_data_rate`.
+#[test]
+fn requests_have_deadlines() {
+    // Nothing; a trickle; whole commands; the tail of what came together with another.
+    check_time(&[], Some(10));
+    check_time(&[(4, "N"), (4, "O"), (1, "O")], Some(10));
+    check_time(&[(9, "NOOP\r\n"), (9, "NOOP\r\n"), (9, "QUIT\r\n")], None);
+    check_time(&[(9, "RSET\r\nNO"), (9, "OP\r\n")], Some(28));
+    check_time(&[(9, "RSET\r\nNO"), (11, "OP\r\n")], Some(19));
+    // Content: 20 bytes earn two seconds; never more than ten ahead; the next command has ten again.
+    check_time(&[(0, "DATA\r\n"), (4, "abc"), (4, "abc")], Some(10));
+    check_time(&[(0, "DATA\r\n"), (4, "123456789012345678\r\n"), (4, "123456789012345678\r\n")], Some(14));
+    check_time(&[(0, "DATA\r\n"), (4, &"1234567890".repeat(90))], Some(14));
+    check_time(&[(0, "DATA\r\n"), (9, "x\r\n.\r\n")], Some(19));
+    check_time(&[(0, "DATA\r\n"), (9, "x\r\n.\r\n"), (9, "QUIT\r\n")], None);
+    // Chunks: a command's time ends with it, the bytes have their own.
+    check_time(&[(9, "BDAT 50 LAST\r\n")], Some(19));
+    check_time(&[(9, "BDAT 5\r\n"), (9, "abc\r\n"), (9, "BDAT 5 LAST\r\n"), (9, "abc\r\n")], Some(46));
+    check_time(&[(0, "BDAT 500 LAST\r\n"), (4, "abcdefghijabcdefghij"), (4, "x")], Some(12));
+}
+
 #[test]
 fn other_settings_may_come() {
     let mut drive = Drive::new(Settings::default(), local_peer(), permit);
