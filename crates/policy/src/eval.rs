@@ -137,6 +137,10 @@ impl<'a> Evaluation<'a> {
                 break;
             }
         }
+        // A warn_if_reject with nothing behind it means nothing to the next list.
+        if self.warn >= self.depth {
+            self.warn = 0;
+        }
         self.depth -= 1;
         Ok(status)
     }

@@ -51,6 +51,8 @@ impl Evaluation<'_> {
             Request::Connect => self.client_stage(carried)?,
             Request::Helo => self.helo_stage(carried)?,
             Request::Mail => self.sender_stage(carried)?,
+            // RFC 5321 §4.5.1: a bare postmaster is always somebody, whatever the lists say.
+            Request::Rcpt if self.is_bare_postmaster() => Status::Permit,
             Request::Rcpt | Request::Vrfy => {
                 let status = if delay { self.delayed(carried, true)? } else { Status::Dunno };
                 if status == Status::Reject { status } else { self.recipient_stage(carried)? }
@@ -97,6 +99,11 @@ impl Evaluation<'_> {
             ));
         }
         Ok(refusal)
+    }
+
+    fn is_bare_postmaster(&self) -> bool {
+        let recipient = self.tx.recipient.as_ref();
+        recipient.is_some_and(|recipient| recipient.as_str().eq_ignore_ascii_case("postmaster"))
     }
 
     fn list(&mut self, stage: Stage) -> Result<Status, Need> {
@@ -165,16 +172,6 @@ impl Evaluation<'_> {
     }
 
     fn recipient_stage(&mut self, carried: &Carried) -> Result<Status, Need> {
-        // RFC 5321 §4.5.1: a bare postmaster is always somebody.
-        let bare = self.request == Request::Rcpt
-            && self
-                .tx
-                .recipient
-                .as_ref()
-                .is_some_and(|recipient| recipient.as_str().eq_ignore_ascii_case("postmaster"));
-        if bare {
-            return Ok(Status::Permit);
-        }
         let mut order = [Stage::Relay, Stage::Recipient];
         if !self.policy.settings.relay_first {
             order.reverse();

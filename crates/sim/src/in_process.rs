@@ -45,7 +45,7 @@ pub struct InProcess {
 }
 
 /// Files, with the place's own accounts.
-struct Files<'a>(&'a Place);
+pub struct Files<'a>(pub &'a Place);
 
 impl Sources for Files<'_> {
     fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
@@ -66,7 +66,8 @@ fn machine() -> Host {
     }
 }
 
-fn load(place: &Place) -> Result<Configuration, String> {
+/// Reads the configuration that is laid out in `place`.
+pub fn load(place: &Place) -> Result<Configuration, String> {
     let (configuration, found) =
         Configuration::load_for(&machine(), &place.config(), Compat::V3_7, &Files(place));
     if has_errors(&found) {

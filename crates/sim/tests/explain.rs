@@ -1,0 +1,256 @@
+//! `komainu explain` and the server give the same replies: random configurations, names and sessions.
+//!
+//! Each case is written as a dialogue whose expected replies are what `explain` says; the dialogue runner then plays
+//! it against the sessions of this process. `EXPLAIN_SEEDS` sets how many there are; `EXPLAIN_FOLDER` keeps them in a
+//! folder, so that `dialogue postfix FOLDER/*.smtp` has Postfix judge them too.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is the test")]
+
+use std::fmt::Write;
+
+use komainu::explain::Stand;
+use komainu::explain::answers::Written;
+use komainu::explain::visit::Visit;
+use komainu::explain::walk::walk;
+use sim::backend::Choice;
+use sim::dialogue::Dialogue;
+use sim::place::Place;
+use sim::run::{Outcome, Stage};
+use sim::{harness, in_process, layout};
+
+/// xorshift64*: the same cases everywhere.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        let index = usize::try_from(self.next()).unwrap() % of.len();
+        of.get(index).unwrap()
+    }
+
+    fn in_(&mut self, of: u64) -> bool {
+        self.next().is_multiple_of(of)
+    }
+
+    fn some(&mut self, of: &[&str], most: u64) -> String {
+        let count = self.next() % (most + 1);
+        (0..count).map(|_| self.one(of)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+const ANYWHERE: [&str; 14] = [
+    "permit_mynetworks",
+    "permit",
+    "permit",
+    "permit_inet_interfaces",
+    "reject",
+    "defer",
+    "warn_if_reject",
+    "reject_unknown_client_hostname",
+    "reject_unknown_reverse_client_hostname",
+    "reject_rbl_client bl.example",
+    "reject_rbl_client codes.example=127.0.0.[2..4]",
+    "permit_dnswl_client wl.example",
+    "check_client_access texthash:/etc/postfix/clients",
+    "reject_rhsbl_client domains.example",
+];
+const HELO: [&str; 6] = [
+    "reject_invalid_helo_hostname",
+    "reject_non_fqdn_helo_hostname",
+    "reject_unknown_helo_hostname",
+    "check_helo_access texthash:/etc/postfix/helos",
+    "permit_mynetworks",
+    "reject_rhsbl_helo domains.example",
+];
+const SENDER: [&str; 6] = [
+    "reject_non_fqdn_sender",
+    "reject_unknown_sender_domain",
+    "reject_unlisted_sender",
+    "check_sender_access texthash:/etc/postfix/senders",
+    "check_sender_mx_access cidr:/etc/postfix/nets",
+    "reject_rhsbl_sender domains.example",
+];
+const RECIPIENT: [&str; 7] = [
+    "permit_mynetworks",
+    "permit_auth_destination",
+    "reject_unauth_destination",
+    "reject_non_fqdn_recipient",
+    "reject_unknown_recipient_domain",
+    "check_recipient_access texthash:/etc/postfix/recipients",
+    "tight",
+];
+const DATA: [&str; 3] =
+    ["reject_multi_recipient_bounce", "check_sender_access texthash:/etc/postfix/senders", "permit"];
+
+const TABLES: &str = "
+[table clients]
+192.0.2.7 REJECT not you
+192.0.2 DUNNO
+198.51.100.66 OK
+mail.example.org OK
+.example.net 450 4.7.1 later, please
+[table helos]
+localhost REJECT
+mail.example.org DUNNO
+[table senders]
+spam.org 554 no spam
+friend@example.org OK
+example.net defer_if_permit wait
+[table recipients]
+abuse@example.com OK
+secret@example.com REJECT
+postmaster@ OK
+[table nets]
+127.0.0.0/8 REJECT loops
+0.0.0.0/0 DUNNO
+";
+const NAMES: [&str; 18] = [
+    "192.0.2.7 PTR mail.example.org",
+    "mail.example.org A 192.0.2.7",
+    "192.0.2.8 PTR forged.example.net",
+    "forged.example.net A 192.0.2.99",
+    "192.0.2.9 PTR SERVFAIL",
+    "198.51.100.66 PTR host.example.net",
+    "host.example.net A 198.51.100.66",
+    "example.org MX 10 mail.example.org",
+    "example.net MX 10 loop.example.net",
+    "loop.example.net A 127.0.0.1",
+    "slow.example SERVFAIL",
+    "7.2.0.192.bl.example A 127.0.0.2",
+    "8.2.0.192.bl.example SERVFAIL",
+    "8.2.0.192.codes.example A 127.0.0.9",
+    "66.100.51.198.codes.example A 127.0.0.3",
+    "66.100.51.198.wl.example A 127.0.0.2",
+    "spam.org.domains.example A 127.0.0.2",
+    "forged.example.net.domains.example A 127.0.0.2",
+];
+
+/// A configuration with names, as a dialogue begins.
+fn scene(chance: &mut Chance) -> (String, Vec<&'static str>) {
+    let mut text = String::from("[main.cf]\nsmtpd_restriction_classes = tight\n");
+    // An empty class is a fatal error of Postfix's.
+    writeln!(text, "tight = permit_mynetworks, {}", chance.some(&RECIPIENT[..6], 2)).unwrap();
+    let mut list = |name: &str, own: &[&str], chance: &mut Chance| {
+        let words: Vec<&str> = ANYWHERE.iter().chain(own).copied().collect();
+        writeln!(text, "{name} = {}", chance.some(&words, 3)).unwrap();
+    };
+    list("smtpd_client_restrictions", &[], chance);
+    list("smtpd_helo_restrictions", &HELO, chance);
+    list("smtpd_sender_restrictions", &SENDER, chance);
+    list("smtpd_recipient_restrictions", &RECIPIENT, chance);
+    list("smtpd_data_restrictions", &DATA, chance);
+    list("smtpd_end_of_data_restrictions", &DATA, chance);
+    text.push_str("smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n");
+    for flag in
+        ["smtpd_delay_reject", "smtpd_helo_required", "smtpd_reject_unlisted_recipient", "soft_bounce"]
+    {
+        if chance.in_(3) {
+            writeln!(text, "{flag} = {}", chance.one(&["yes", "no"])).unwrap();
+        }
+    }
+    if chance.in_(3) {
+        text.push_str("message_size_limit = 3000\n");
+    }
+    text.push_str(TABLES);
+    let names: Vec<&'static str> = NAMES.into_iter().filter(|_| !chance.in_(4)).collect();
+    writeln!(text, "[dns]\n{}", names.join("\n")).unwrap();
+    (text, names)
+}
+
+fn visit(chance: &mut Chance) -> Visit {
+    let mut visit = Visit::default();
+    let mut set = |key: &str, value: &str| visit.set(key, value).unwrap();
+    set("client-addr", chance.one(&["192.0.2.7", "192.0.2.8", "192.0.2.9", "198.51.100.66", "203.0.113.5"]));
+    if !chance.in_(8) {
+        set(
+            "helo",
+            chance.one(&[
+                "mail.example.org",
+                "mail.example.org",
+                "localhost",
+                "no_host",
+                "[192.0.2.7]",
+                "nowhere.example",
+            ]),
+        );
+    }
+    let senders = [
+        "",
+        "a@example.org",
+        "a@example.org",
+        "friend@example.org",
+        "x@spam.org",
+        "x@example.net",
+        "x@slow.example",
+        "bare",
+    ];
+    set("from", chance.one(&senders));
+    let recipients = [
+        "alice@example.com",
+        "nobody@example.com",
+        "abuse@example.com",
+        "secret@example.com",
+        "x@example.net",
+        "postmaster",
+    ];
+    for _ in 0..=chance.next() % 2 {
+        set("to", chance.one(&recipients));
+    }
+    if chance.in_(5) {
+        set("size", "5000");
+    }
+    visit
+}
+
+/// The whole dialogue, with the replies that `explain` gives.
+fn dialogue(scene: &str, names: &[&str], visit: &Visit) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::below(folder.path().to_path_buf());
+    layout::folders(&place).unwrap();
+    layout::lay_out(&Dialogue::parse(scene).unwrap(), &harness::root(), &place).unwrap();
+    let configuration = in_process::load(&place).unwrap();
+    let (stand, _) = Stand::new(configuration, None, &in_process::Files(&place)).unwrap();
+    let answers = Written::parse(&names.join("\n")).unwrap();
+    let walk = walk(&stand, visit, &answers, &[]);
+    let mut text = format!("{scene}\n[smtp {}]\n", visit.client);
+    for exchange in &walk.exchanges {
+        match exchange.command.as_str() {
+            "" => {}
+            "(message) ." => text.push_str("> Subject: made up\n> \n> .\n"),
+            command => writeln!(text, "> {command}").unwrap(),
+        }
+        for reply in &exchange.replies {
+            writeln!(text, "< {}", reply.replace("queued as EXPLAIN", "queued as {id}")).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn explain_says_what_the_server_says() {
+    let seeds: u64 = std::env::var("EXPLAIN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let root = harness::root();
+    let stage = Stage { dns: None, choice: Choice::InProcess, update: false, root: &root };
+    let folder = tempfile::tempdir().unwrap();
+    let kept = std::env::var_os("EXPLAIN_FOLDER").map(std::path::PathBuf::from);
+    let mut accepted = 0;
+    for seed in 1..=seeds {
+        let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let (scene, names) = scene(&mut chance);
+        let text = dialogue(&scene, &names, &visit(&mut chance));
+        accepted += u64::from(text.contains("queued as {id}"));
+        let path = kept.as_deref().unwrap_or(folder.path()).join(format!("{seed}.smtp"));
+        std::fs::write(&path, &text).unwrap();
+        if let Outcome::Failed(faults) = stage.run(&path) {
+            panic!("seed {seed}:\n{}\n\n{text}", faults.join("\n"));
+        }
+    }
+    // Neither all nor none: else the cases show little.
+    assert!(accepted > seeds / 20 && accepted < seeds, "{accepted} of {seeds} were accepted");
+}
