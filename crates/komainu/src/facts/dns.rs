@@ -16,6 +16,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use policy::{Answer, Question, Record, RecordKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Entries in the cache: some 10 MB when full.
 const CACHE_ENTRIES: u64 = 16_384;
@@ -40,6 +41,8 @@ pub enum ResolverError {
 pub struct Resolver {
     resolver: TokioResolver,
     hosts: Arc<Hosts>,
+    /// One for each question that may be under way.
+    sockets: Semaphore,
 }
 
 impl Resolver {
@@ -62,7 +65,15 @@ impl Resolver {
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
         let resolver = builder.build().map_err(ResolverError::Build)?;
-        Ok(Resolver { resolver, hosts: Arc::new(hosts) })
+        Ok(Resolver { resolver, hosts: Arc::new(hosts), sockets: Semaphore::new(ACTIVE_REQUESTS_MAX) })
+    }
+
+    /// The same with fewer questions under way at once, or more: the rest wait. Each takes a descriptor, and a
+    /// flood of clients is not to take those that sessions need.
+    #[must_use]
+    pub fn with_questions_at_once(mut self, number: usize) -> Resolver {
+        self.sockets = Semaphore::new(number.clamp(1, Semaphore::MAX_PERMITS));
+        self
     }
 
     async fn records(&self, name: &str, kind: RecordKind) -> Answer {
@@ -70,6 +81,8 @@ impl Resolver {
             return Answer::Invalid(format!("\"{name}\" is no domain name"));
         };
         name.set_fqdn(true);
+        // It is never closed; if it were, there would be more sockets, no fewer answers.
+        let _socket = self.sockets.acquire().await.ok();
         let lookup = match self.resolver.lookup(name, record_type(kind)).await {
             Ok(lookup) => lookup,
             Err(error) => return no_records(&error),

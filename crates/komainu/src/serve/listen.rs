@@ -20,9 +20,9 @@ const BACKLOG_WANTED: u32 = 1024;
 /// Replies that the kernel holds for a client.
 const SEND_BYTES: usize = 64 * 1024;
 /// Descriptors kept free for everything that is no session.
-const DESCRIPTORS_KEPT_MIN: usize = 32;
+const DESCRIPTORS_KEPT_MIN: usize = 48;
 /// The same where there are plenty.
-const DESCRIPTORS_KEPT_MAX: usize = 256;
+const DESCRIPTORS_KEPT_MAX: usize = 4096;
 /// Sessions at once, however few descriptors there are.
 const SEATS_MIN: usize = 16;
 /// Until the next try to accept when there are no descriptors.
@@ -178,17 +178,27 @@ fn is_exhaustion(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|number| numbers.iter().any(|errno| errno.raw_os_error() == number))
 }
 
-/// Sessions at once: as many as there are descriptors for, when what is open already and what else may be wanted
-/// (DNS, policy servers, mailboxes) is taken away.
-pub(super) fn seats() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1024);
-    let open = std::fs::read_dir("/proc/self/fd").map_or(64, Iterator::count);
-    seats_for(usize::try_from(limit).unwrap_or(usize::MAX), open)
+/// How the descriptors that this process may have are shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// Sessions at once.
+    pub(super) seats: usize,
+    /// Questions to name servers at once: each has a socket of its own.
+    pub(super) questions: usize,
 }
 
-fn seats_for(limit: usize, open: usize) -> usize {
+/// What there is, by what is open already; policy servers, mailboxes and whoever is being turned away find room in
+/// what is left.
+pub(super) fn shares() -> Shares {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1024);
+    let open = std::fs::read_dir("/proc/self/fd").map_or(64, Iterator::count);
+    share_out(usize::try_from(limit).unwrap_or(usize::MAX), open)
+}
+
+fn share_out(limit: usize, open: usize) -> Shares {
     let kept = (limit / 8).clamp(DESCRIPTORS_KEPT_MIN, DESCRIPTORS_KEPT_MAX);
-    limit.saturating_sub(open).saturating_sub(kept).max(SEATS_MIN)
+    let seats = limit.saturating_sub(open).saturating_sub(kept).max(SEATS_MIN);
+    Shares { seats, questions: kept / 4 * 3 }
 }
 
 /// K0222 where the system keeps few clients waiting.
@@ -213,16 +223,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seats_and_descriptors() {
-        for (limit, open, expect) in [
-            (1_048_576, 40, 1_048_280),
-            (20_000, 40, 19_704),
-            (1024, 40, 856),
-            (128, 40, 56),
-            (64, 40, 16),
-            (10, 40, 16),
+    fn descriptors_are_shared_out() {
+        for (limit, open, seats, questions) in [
+            (1_048_576, 40, 1_044_440, 3072),
+            (20_000, 40, 17_460, 1875),
+            (1024, 40, 856, 96),
+            (160, 40, 72, 36),
+            (64, 40, 16, 36),
+            (10, 40, 16, 36),
         ] {
-            assert_eq!(seats_for(limit, open), expect, "{limit}");
+            assert_eq!(share_out(limit, open), Shares { seats, questions }, "{limit}");
         }
     }
 

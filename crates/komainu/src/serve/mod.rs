@@ -204,11 +204,13 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let sources = reload::sources(&helper);
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
     let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
-    let names = Arc::new(Resolver::new(&servers, hosts).map_err(ServeError::Resolver)?);
+    let shares = listen::shares();
+    let names = Resolver::new(&servers, hosts).map_err(ServeError::Resolver)?;
+    let names = Arc::new(names.with_questions_at_once(shares.questions));
     let path = state.join("queue");
     let disk = Arc::new(RealDisk::new(&path).map_err(|source| ServeError::State { path, source })?);
     let passwd = PathBuf::from(tables::sources::PASSWD);
-    let ground = Ground { names, disk, state, passwd, helper, seats: listen::seats(), log: log.clone() };
+    let ground = Ground { names, disk, state, passwd, helper, seats: shares.seats, log: log.clone() };
     let assembly = Assembly::new(configuration, ground, &sources)?;
     let spool = assembly.shared.spool.clone();
     let mut house = reload::House::new(options, assembly, sockets, since).await;

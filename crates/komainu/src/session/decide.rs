@@ -153,9 +153,13 @@ impl Session {
         let ours =
             self.looked_up(move |session| local.contains_address(session.facts.snapshot(), address)).await;
         let ours = ours.unwrap_or(false);
+        let lookup = listener.receiving.peername_lookup;
         let mut prefetch = Prefetch { asked: Vec::new(), answers: JoinSet::new() };
         if !ours {
             for question in listener.policy.questions_at_connect(address) {
+                if matches!(question, Question::HostName(_)) && !lookup {
+                    continue;
+                }
                 let answers = Arc::clone(&self.shared.answers);
                 prefetch.asked.push(question.clone());
                 prefetch.answers.spawn(async move {
@@ -165,7 +169,6 @@ impl Session {
             }
         }
         self.prefetch = Some(prefetch);
-        let lookup = listener.receiving.peername_lookup;
         let names = loop {
             match policy::client_names(address, lookup, &self.facts) {
                 Ok(names) => break names,

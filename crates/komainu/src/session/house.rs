@@ -294,7 +294,8 @@ impl House {
 }
 
 impl Floor {
-    /// Asks the stranger who has kept us waiting longest to leave; where none waits, the one who came first.
+    /// Asks the stranger who has kept us waiting longest to leave; where none waits, the one who came first. Nobody
+    /// leaves within the second.
     fn evict(&self, now: Mono) -> bool {
         let waiting = |place: &Place| match place.waits_since_s.load(Ordering::Relaxed) {
             0 => (1, place.came_s),
@@ -348,7 +349,7 @@ impl Seat {
     pub fn waits(&self, now: Mono) {
         let word = &self.place.word;
         let _ = word.compare_exchange(Word::Hurry.number(), NOTHING, Ordering::AcqRel, Ordering::Relaxed);
-        self.place.waits_since_s.store(seconds(now).max(1), Ordering::Relaxed);
+        self.place.waits_since_s.store(seconds(now), Ordering::Relaxed);
     }
 
     /// The client isn't waited for any more.
@@ -422,8 +423,9 @@ fn is_due(told: Option<Mono>, now: Mono) -> bool {
     told.is_none_or(|told| now.since(told) >= TOLD)
 }
 
+/// Never 0, which stands for no time.
 fn seconds(now: Mono) -> u32 {
-    u32::try_from(now.0 / 1_000_000_000).unwrap_or(u32::MAX)
+    u32::try_from(now.0 / 1_000_000_000).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 #[cfg(test)]

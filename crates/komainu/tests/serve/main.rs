@@ -16,6 +16,7 @@
 mod built_in;
 mod client;
 mod crash;
+mod crowd;
 mod disk;
 mod legacy;
 mod listeners;
