@@ -4,10 +4,11 @@
 
 use crate::catalogue::{TableSpec, Usage};
 pub use crate::indexed::{Duplicates, Keys, Manner, database_title, fold};
+use crate::remote::{Answers, Remote};
 use crate::snapshot::{build, compile_source};
 use crate::source::{Notice, Source};
 use crate::sources::Sources;
-use crate::table::{Body, Table};
+use crate::table::{Body, Hit, LookupError, Table};
 use config::{Place, Spanned};
 use std::path::Path;
 use std::sync::Arc;
@@ -63,6 +64,30 @@ fn assemble(spec: &TableSpec, usage: Usage, sources: &dyn Sources) -> Opened {
 }
 
 impl Opened {
+    /// What the table says about `key`; `ask` answers for tables behind sockets (`None`: can't say).
+    ///
+    /// # Errors
+    /// When it can't say.
+    pub fn lookup(
+        &self,
+        key: &str,
+        mut ask: impl FnMut(&Remote, &str) -> Option<Option<String>>,
+    ) -> Result<Option<Hit<'static>>, LookupError> {
+        let mut answers = Answers::default();
+        loop {
+            match self.table.search(key, Some(&answers)) {
+                Err(LookupError::Unasked { table, key }) => {
+                    let said = ask(&table, &key);
+                    answers.learn(&table, key, said);
+                }
+                Err(error) => return Err(error),
+                Ok(hit) => {
+                    return Ok(hit.map(|hit| Hit { value: hit.value.into_owned().into(), place: hit.place }));
+                }
+            }
+        }
+    }
+
     /// postmap's lines on standard error, without the program's name: `warning: /path, line 3: …`.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.notices.iter().map(|notice| format!("warning: {}", notice.postfix))

@@ -9,6 +9,7 @@ mod legacy;
 mod links;
 mod render;
 mod serve;
+mod servers;
 mod table;
 
 use crate::privileged;

@@ -3,6 +3,7 @@
 //! Asks tables as `smtpd` does for one key; the searches of access(5) with parts of a key are the caller's.
 //! T1.7, T2.6.
 
+use super::servers::Servers;
 use super::{EX_TEMPFAIL, EX_USAGE, render};
 use crate::configuration::DirectSources;
 use clap::{Args, Subcommand, ValueEnum};
@@ -93,9 +94,10 @@ fn lookup(word: &str, keys: &[String], format: Format) -> ExitCode {
         Ok(opened) => opened,
         Err(fault) => return refuse(fault),
     };
+    let mut servers = Servers::default();
     let (mut all_found, mut failed) = (true, false);
     for key in keys {
-        match opened.table.lookup(key) {
+        match opened.lookup(key, |table, key| servers.ask("komainu", table, key)) {
             Ok(hit) => {
                 all_found &= hit.is_some();
                 answer(key, hit, format);

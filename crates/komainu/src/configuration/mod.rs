@@ -8,6 +8,7 @@ mod built_in;
 mod later;
 mod limits;
 mod listener;
+mod remote;
 mod sources;
 mod upstream;
 
@@ -157,6 +158,7 @@ fn compile(
     }
     found.extend(more);
     found.extend(config::check_names(&main, &master));
+    found.extend(remote::check(&parameters));
     let mut catalogue = Catalogue::new();
     let (classes, more) = AddressClasses::compile(&parameters, &mut catalogue, sources);
     found.extend(more);

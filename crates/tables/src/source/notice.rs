@@ -24,6 +24,8 @@ pub const DUPLICATE: u16 = 307;
 pub const HELD_BACK: u16 = 308;
 /// K0309: an edit that broke the table: the last good one stays in force.
 pub const KEPT_LAST_GOOD: u16 = 309;
+/// K0311: a table behind a socket for what must not hang on it.
+pub const UNTRUSTED: u16 = 311;
 /// K0310: a pattern of a match list that can't match.
 pub const BAD_PATTERN: u16 = 310;
 /// K0320: the file that postmap made is newer than its text and has other rows: it is served.

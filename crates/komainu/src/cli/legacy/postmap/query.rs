@@ -3,6 +3,7 @@
 use super::message::{Key, Reader};
 use super::options::Options;
 use super::{Fatal, base64, contents, spec_of, warn};
+use crate::cli::servers::Servers;
 use crate::configuration::DirectSources;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ struct Row<'o> {
     words: &'o [String],
     opened: Vec<Asked<'o>>,
     options: &'o Options,
+    servers: Servers,
 }
 
 pub(super) fn one_key(key: &str, words: &[String], options: &Options) -> Result<bool, Fatal> {
@@ -107,7 +109,7 @@ pub(super) fn list(words: &[String], options: &Options) -> Result<bool, Fatal> {
 
 impl<'o> Row<'o> {
     fn new(words: &'o [String], options: &'o Options) -> Row<'o> {
-        Row { words, opened: Vec::new(), options }
+        Row { words, opened: Vec::new(), options, servers: Servers::default() }
     }
 
     /// What the first table that knows the key says.
@@ -117,7 +119,7 @@ impl<'o> Row<'o> {
                 self.opened.push(Asked::open(word, self.options)?);
             }
             if let Some(asked) = self.opened.get(index)
-                && let Some(value) = asked.ask(key)?
+                && let Some(value) = asked.ask(key, &mut self.servers)?
             {
                 return Ok(Some(value));
             }
@@ -158,7 +160,7 @@ impl<'o> Asked<'o> {
         missing_contents(&self.opened, &self.spec.name)
     }
 
-    fn ask(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal> {
+    fn ask(&self, key: &[u8], servers: &mut Servers) -> Result<Option<Vec<u8>>, Fatal> {
         let text = match std::str::from_utf8(key) {
             Ok(text) => text.to_owned(),
             Err(_) if self.options.checks_utf8() => {
@@ -171,8 +173,25 @@ impl<'o> Asked<'o> {
             Err(_) => String::from_utf8_lossy(key).into_owned(),
         };
         let exact = self.options.has('f') && self.serves_database();
-        let table = &self.opened.table;
-        let found = match if exact { table.lookup_exact(&text) } else { table.lookup(&text) } {
+        let found = if exact {
+            self.opened.table.lookup_exact(&text)
+        } else {
+            self.opened.lookup(&text, |table, key| {
+                let said = servers.ask("postmap", table, key);
+                if said.as_ref().and_then(Option::as_deref) == Some("") {
+                    warn(
+                        self.options.program,
+                        &format!("table {table}: key {key}: empty string result is not allowed"),
+                    );
+                    warn(
+                        self.options.program,
+                        &format!("table {table} should return NO RESULT in case of NOT FOUND"),
+                    );
+                }
+                said
+            })
+        };
+        let found = match found {
             Ok(found) if exact => found,
             Ok(found) => found.filter(|hit| self.options.has('f') <= self.is_exact(&text, hit)),
             Err(LookupError::Unavailable { reason, .. }) => return Err(Fatal(reason)),
