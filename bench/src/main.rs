@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         "show" => show::command(rest),
         "compare" => turns::command(rest),
         "soak" => soak::command(rest),
+        soak::SENDERS | soak::MOB => soak::clients(&words),
         generate::WORD => generate::command(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}\n{}", options::USAGE);

@@ -104,35 +104,82 @@ fn lay_out(folder: &Path, kind: Kind, dress: &Dress, base: &Path) -> Result<(), 
     Ok(())
 }
 
+/// Starts the program; its error output goes into the log's folder.
+fn spawn(kind: Kind, account: &Account, folder: &Path, descriptors: Option<u32>) -> Result<Child, String> {
+    let etc = folder.join("etc");
+    let mut command = match (kind, descriptors) {
+        (Kind::Komainu, None) => account.command(&program()),
+        (Kind::Komainu, Some(limit)) => {
+            let mut command = account.command("prlimit");
+            command.arg(format!("--nofile={limit}:{limit}")).arg(program());
+            command
+        }
+        _ => account.command("postfix"),
+    };
+    if kind == Kind::Komainu {
+        command.args(["serve", "--compat", "3.7", "--config"]).arg(&etc);
+    } else {
+        command.arg("-c").arg(&etc).arg("start-fg");
+    }
+    let log = fs::File::options().create(true).append(true).open(folder.join("log/stderr"));
+    let log = log.map_err(|e| e.to_string())?;
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log)).spawn();
+    child.map_err(|e| format!("{}: {e}", kind.name()))
+}
+
 impl Server {
     /// Starts the server and waits until it answers.
     pub(crate) fn start(kind: Kind, dress: &Dress) -> Result<Server, String> {
+        Server::start_with(kind, dress, |_| Ok(()))
+    }
+
+    /// The same, with further files in its configuration's folder.
+    pub(crate) fn start_with(
+        kind: Kind,
+        dress: &Dress,
+        further: impl FnOnce(&Path) -> Result<(), String>,
+    ) -> Result<Server, String> {
         let base = base()?;
         let folder = base.join(kind.name());
         wait_until_free()?;
         lay_out(&folder, kind, dress, &base)?;
-        let (etc, text) = (folder.join("etc"), |path: &Path| path.display().to_string());
+        further(&folder.join("etc"))?;
         let account = Account::open(kind.name());
         let on_tmpfs = kind == Kind::Tmpfs;
-        let mut command = if kind == Kind::Komainu {
-            let mut command = account.command(&program());
-            command.args(["serve", "--compat", "3.7", "--config"]).arg(&etc);
-            command
-        } else {
-            if on_tmpfs {
-                world::run("mount", &["-t", "tmpfs", "tmpfs", &text(&folder.join("spool"))])?;
-            }
-            world::run("chown", &["postfix", &text(&folder.join("data"))])?;
-            let mut command = account.command("postfix");
-            command.arg("-c").arg(&etc).arg("start-fg");
-            command
-        };
-        let log = fs::File::create(folder.join("log/stderr")).map_err(|e| e.to_string())?;
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log)).spawn();
-        let child = child.map_err(|e| format!("{}: {e}", kind.name()))?;
+        if on_tmpfs {
+            world::run("mount", &["-t", "tmpfs", "tmpfs", &folder.join("spool").display().to_string()])?;
+        }
+        if kind != Kind::Komainu {
+            world::run("chown", &["postfix", &folder.join("data").display().to_string()])?;
+        }
+        let child = spawn(kind, &account, &folder, None)?;
         let server = Server { kind, child, account, folder, on_tmpfs };
         server.wait_until_ready()?;
         Ok(server)
+    }
+
+    /// Ends all its processes at once, and starts it again on what they left; with so many descriptors.
+    pub(crate) fn kill_and_restart(&mut self, descriptors: Option<u32>) -> Result<(), String> {
+        self.account.kill(self.child.id());
+        // Killed above; only its end is noted.
+        let _ = self.child.wait();
+        wait_until_free()?;
+        self.child = spawn(self.kind, &self.account, &self.folder, descriptors)?;
+        self.wait_until_ready()
+    }
+
+    /// SIGHUP: load the configuration anew.
+    pub(crate) fn hang_up(&self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            // If it has ended, the next look says so.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::HUP);
+        }
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn wait_until_ready(&self) -> Result<(), String> {

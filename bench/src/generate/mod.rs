@@ -6,7 +6,7 @@
 mod crowd;
 mod honest;
 mod sessions;
-mod wire;
+pub(crate) mod wire;
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};

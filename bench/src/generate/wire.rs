@@ -29,15 +29,10 @@ fn whole(bytes: &[u8]) -> Option<(usize, usize)> {
 impl Wire {
     /// Connects from `from`.
     pub(crate) async fn open(from: Ipv4Addr) -> Result<Wire, String> {
-        Wire::open_to(from, crate::world::SERVER).await
-    }
-
-    /// Connects from `from` to a server of choice.
-    pub(crate) async fn open_to(from: Ipv4Addr, server: SocketAddr) -> Result<Wire, String> {
         let socket = TcpSocket::new_v4().map_err(|e| format!("socket: {e}"))?;
         socket.set_reuseaddr(true).map_err(|e| e.to_string())?;
         socket.bind(SocketAddr::new(IpAddr::V4(from), 0)).map_err(|e| format!("bind: {e}"))?;
-        let stream = socket.connect(server).await.map_err(|e| format!("connect: {e}"))?;
+        let stream = socket.connect(crate::world::SERVER).await.map_err(|e| format!("connect: {e}"))?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         Ok(Wire { stream, read: Vec::new() })
     }
@@ -66,6 +61,11 @@ impl Wire {
     /// Says something.
     pub(crate) async fn say(&mut self, text: &str) -> Result<(), String> {
         self.stream.write_all(text.as_bytes()).await.map_err(|e| format!("write: {e}"))
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn say_bytes(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.stream.write_all(bytes).await.map_err(|e| format!("write: {e}"))
     }
 
     /// Waits for a reply that begins with `code`.
