@@ -74,12 +74,21 @@ pub(crate) fn program() -> String {
 /// The server before may hold the port for a moment after it was killed.
 fn wait_until_free() -> Result<(), String> {
     for _ in 0..300 {
-        if TcpStream::connect_timeout(&SERVER, Duration::from_millis(200)).is_err() {
+        // A full queue of the one before takes no connection either, but isn't free.
+        let tried = TcpStream::connect_timeout(&SERVER, Duration::from_millis(200));
+        if tried.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     Err("the server before still holds port 25".to_owned())
+}
+
+fn greets(mut stream: TcpStream) -> bool {
+    use std::io::Read as _;
+    let mut byte = [0];
+    let patience = stream.set_read_timeout(Some(Duration::from_secs(10)));
+    patience.is_ok() && matches!(stream.read(&mut byte), Ok(1))
 }
 
 fn lay_out(folder: &Path, kind: Kind, dress: &Dress, base: &Path) -> Result<(), String> {
@@ -155,6 +164,7 @@ impl Server {
         let child = spawn(kind, &account, &folder, None)?;
         let server = Server { kind, child, account, folder, on_tmpfs };
         server.wait_until_ready()?;
+        server.settle();
         Ok(server)
     }
 
@@ -185,8 +195,9 @@ impl Server {
     fn wait_until_ready(&self) -> Result<(), String> {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(60) {
-            if TcpStream::connect_timeout(&SERVER, Duration::from_millis(500)).is_ok() {
-                self.settle();
+            // A port that takes connections is not a server yet: ours is to greet, too.
+            let tried = TcpStream::connect_timeout(&SERVER, Duration::from_millis(500));
+            if tried.is_ok_and(|stream| self.kind != Kind::Komainu || greets(stream)) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -12,7 +12,15 @@ fn missing(komainu: &Path) -> Option<String> {
         return Some(format!("{} isn't built", komainu.display()));
     }
     let tried = Command::new("unshare")
-        .args(["--mount", "--net", "--pid", "--fork", "sh", "-c", "ip link set lo up && mount -t tmpfs tmpfs /mnt"])
+        .args([
+            "--mount",
+            "--net",
+            "--pid",
+            "--fork",
+            "sh",
+            "-c",
+            "ip link set lo up && mount -t tmpfs tmpfs /mnt",
+        ])
         .output();
     match tried {
         Ok(output) if output.status.success() => None,
