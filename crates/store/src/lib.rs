@@ -11,6 +11,7 @@ pub mod disk;
 mod error;
 mod incoming;
 mod index;
+pub mod keyed;
 mod log;
 mod read;
 mod record;
