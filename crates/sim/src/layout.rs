@@ -15,7 +15,7 @@ use crate::world;
 /// Where the configuration stands in a world.
 pub const CONFIG: &str = "/etc/postfix";
 /// What main.cf says as well where the usual folder isn't the one.
-const OUTSIDE_A_WORLD: &str = "queue_directory = /var/spool/postfix\n";
+const OUTSIDE_A_WORLD: &str = "queue_directory = /var/spool/postfix\ndata_directory = /var/lib/postfix\n";
 
 const MAIN: &str = "\
 compatibility_level = 3.6

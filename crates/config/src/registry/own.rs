@@ -12,5 +12,6 @@ pub(super) const ROWS: &[Parameter] = &[
     text("komainu_mailbox_root", "").done(),
     list("komainu_relay_clients", "").done(),
     number("komainu_session_limit", "0").done(),
+    flag("komainu_screen", "no").done(),
     text("komainu_state_directory", "").done(),
 ];

@@ -87,7 +87,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("smtpd_sasl_type", "cyrus").since("2.3"),
     list("smtpd_sender_login_maps", ""),
     list("smtpd_sender_restrictions", "").done(),
-    text("smtpd_service_name", "smtpd").since("2.8"),
+    text("smtpd_service_name", "smtpd").since("2.8").done(),
     number("smtpd_soft_error_limit", "10").done(),
     time("smtpd_starttls_timeout", Unit::Second, "${stress?{10}:{300}}s").since("2.2"),
     time("smtpd_timeout", Unit::Second, "${stress?{10}:{300}}s").done(),

@@ -1,9 +1,9 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
 use super::limits::limits;
-use super::{Later, Upstream};
+use super::{Later, Screening, Upstream};
 use crate::clock;
-use config::{Diagnostic, Override, Parameters, Service, Spanned};
+use config::{Diagnostic, MasterCf, Override, Parameters, Role, Service, ServiceKind, Spanned};
 use mail::Wall;
 use mail::message::{CleanupSettings, StrayCr};
 use policy::Policy;
@@ -40,6 +40,8 @@ pub struct Listener {
     pub stressed_limits: Limits,
     /// The proxy in front of it, where there is one.
     pub upstream: Option<Upstream>,
+    /// The tests before its sessions, where there are any.
+    pub screening: Option<Arc<Screening>>,
 }
 
 /// The lists and tables that the session itself asks, apart from restrictions.
@@ -148,14 +150,10 @@ impl Listener {
     pub fn compile(
         service: &Service,
         main: &Parameters,
-        (catalogue, later): (&mut Catalogue, &Later),
+        (master, catalogue, later): (&MasterCf, &mut Catalogue, &Later),
         sources: &dyn Sources,
     ) -> (Option<Listener>, Vec<Diagnostic>) {
-        let word = |text: &str| Spanned::new(text.to_owned(), service.name.place.clone());
-        let named = |name: &str, value: &str| Override { name: word(name), value: word(value) };
-        let mut overrides = vec![named("process_name", "smtpd"), named("service_name", &service.name.value)];
-        overrides.extend(service.overrides.iter().cloned());
-        let (parameters, mut found) = main.with_overrides(&overrides);
+        let (front, parameters, mut found) = ends(service, main, master);
         if let Some(name) = wants_tls(&parameters) {
             // A plain-text port in its place would take mail, and passwords, that were to be encrypted.
             let message = format!("{name} asks for TLS, which is not served yet: this port is not opened");
@@ -163,7 +161,7 @@ impl Listener {
             found.push(Diagnostic::warning(216, place, message).help("leave the service to Postfix for now"));
             return (None, found);
         }
-        let addresses = match addresses(&service.name.value, &parameters, sources) {
+        let addresses = match addresses(&service.name.value, &front, sources) {
             Ok(addresses) => addresses,
             Err(message) => {
                 found.push(Diagnostic::error(215, service.name.place.clone(), message));
@@ -180,10 +178,16 @@ impl Listener {
         let (limits, stressed_limits) = (limits(&parameters), limits(&stress));
         let receiving = Arc::new(Receiving::read(&parameters));
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
-        let upstream = Upstream::read(&parameters, &service.role());
+        let upstream = Upstream::read(&front, &service.role());
         let upstream = upstream.unwrap_or_else(|diagnostic| {
             found.push(*diagnostic);
             None
+        });
+        let screened = service.role() == Role::Postscreen || front.flag("komainu_screen");
+        let screening = screened.then(|| Screening::compile(&front, (catalogue, later), sources));
+        let screening = screening.map(|(screening, more)| {
+            found.extend(more);
+            Arc::new(screening)
         });
         let listener = Listener {
             name: service.name.value.clone(),
@@ -198,9 +202,47 @@ impl Listener {
             limits,
             stressed_limits,
             upstream,
+            screening,
         };
         (Some(listener), found)
     }
+}
+
+/// The parameters of a port, and those of the sessions behind it: the same but for a `postscreen` line, which hands
+/// its clients to the `pass` service of `smtpd_service_name`.
+fn ends(
+    service: &Service,
+    main: &Parameters,
+    master: &MasterCf,
+) -> (Parameters, Parameters, Vec<Diagnostic>) {
+    let place = || service.name.place.clone();
+    let with = |process: &str, name: &str, overrides: &[Override]| {
+        let word = |text: &str| Spanned::new(text.to_owned(), place());
+        let named = |name: &str, value: &str| Override { name: word(name), value: word(value) };
+        let mut all = vec![named("process_name", process), named("service_name", name)];
+        all.extend(overrides.iter().cloned());
+        main.with_overrides(&all)
+    };
+    if service.role() != Role::Postscreen {
+        let (parameters, found) = with("smtpd", &service.name.value, &service.overrides);
+        return (parameters.clone(), parameters, found);
+    }
+    let (front, mut found) = with("postscreen", &service.name.value, &service.overrides);
+    let name = front.text("smtpd_service_name").value;
+    let is_behind = |one: &&Service| one.kind == ServiceKind::Pass && one.name.value == name;
+    let behind = master.services.iter().find(is_behind);
+    if behind.is_none() {
+        let message = format!(
+            "no \"{name} pass … smtpd\" line: sessions behind this port have main.cf's settings alone"
+        );
+        let help = format!(
+            "add \"{name} pass - - n - - smtpd\" to master.cf; without it Postfix takes no mail here"
+        );
+        found.push(Diagnostic::warning(226, place(), message).help(help));
+    }
+    let (parameters, more) = with("smtpd", &name, behind.map_or(&[], |behind| behind.overrides.as_slice()));
+    found.extend(more);
+    (front, parameters, found)
 }
 
 /// The parameter by which a service takes nothing that isn't encrypted.
@@ -358,7 +400,7 @@ fn bare_newline(p: &Parameters) -> BareNewline {
 }
 
 /// `$localtime` of a reject footer.
-fn local_time(at: Wall) -> String {
+pub(super) fn local_time(at: Wall) -> String {
     let offset = clock::utc_offset_s(at);
     events::Stamp::syslog(at, i16::try_from(offset / 60).unwrap_or(0)).to_string()
 }

@@ -9,6 +9,7 @@ mod later;
 mod limits;
 mod listener;
 mod remote;
+mod screening;
 mod sources;
 mod upstream;
 
@@ -16,6 +17,7 @@ pub use built_in::{BuiltIn, state_directory};
 pub use later::Later;
 pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
+pub use screening::{CacheSettings, Screening, Words};
 pub use sources::{DirectSources, HelperSources, open_source, read_direct};
 pub use upstream::{Speaker, Upstream};
 
@@ -167,7 +169,8 @@ fn compile(
     for service in &master.services {
         let served = matches!(service.role(), Role::Smtpd | Role::Postscreen);
         if served && service.kind == ServiceKind::Inet {
-            let (listener, more) = Listener::compile(service, &parameters, (&mut catalogue, &later), sources);
+            let (listener, more) =
+                Listener::compile(service, &parameters, (&master, &mut catalogue, &later), sources);
             found.extend(more);
             listeners.extend(listener);
         }

@@ -19,9 +19,9 @@ use crate::session::house::House;
 use crate::session::{Service, Shared};
 use config::{Diagnostic, Severity};
 use events::daemon::Message;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use store::Disk;
+use store::{Disk, RealDisk};
 use tables::Sources;
 use tokio::task::JoinHandle;
 
@@ -51,10 +51,24 @@ pub struct Assembly {
     pub(super) shared: Arc<Shared>,
     pub(super) helper: Option<Helper>,
     pub(super) generation: Generation,
+    /// Where allow caches are.
+    caches: Option<Arc<dyn Disk>>,
     routing: Arc<RwLock<Arc<Routing>>>,
     spawned: Spawned,
     prober: Option<JoinHandle<()>>,
     reporter: Option<(Reporter, JoinHandle<()>)>,
+}
+
+/// Where allow caches are: they may be lost, so a folder that can't be had is no reason not to serve.
+fn caches(state: &Path, log: &Log) -> Option<Arc<dyn Disk>> {
+    match RealDisk::new(&state.join("screen")) {
+        Ok(disk) => Some(Arc::new(disk)),
+        Err(error) => {
+            let text = format!("{}: {error}; clients are tested anew", state.join("screen").display());
+            log.write(MASTER, Message::warning(text));
+            None
+        }
+    }
 }
 
 impl Assembly {
@@ -80,6 +94,7 @@ impl Assembly {
             policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper), warner(&p, &log)),
         });
         let host = p.text("myhostname").value;
+        let caches = caches(&state, &log);
         let agents = Agents { spool: spool.clone(), helper: helper.clone(), host, scratch: state, passwd };
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
         let (mut manager, queue) =
@@ -90,9 +105,9 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
-        let shared = Arc::new(Shared { answers, spool, log, queue, house, rates });
+        let shared = Arc::new(Shared { answers, spool, log, queue, house, rates, waiting: Arc::default() });
         let mut assembly =
-            Assembly { shared, helper, generation, routing, spawned, prober: None, reporter: None };
+            Assembly { shared, helper, generation, routing, spawned, prober: None, reporter: None, caches };
         assembly.put_in_force();
         Ok(assembly)
     }
@@ -129,6 +144,10 @@ impl Assembly {
         self.say_all(&self.generation.found);
         self.report_rates();
         let generation = &self.generation;
+        for screening in generation.services.iter().filter_map(|service| service.listener.screening.as_ref())
+        {
+            self.shared.waiting.open(screening, self.caches.as_ref(), &self.shared.log);
+        }
         *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
         if let Some(prober) = self.prober.take() {

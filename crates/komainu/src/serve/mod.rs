@@ -105,7 +105,8 @@ impl Generation {
             .listeners
             .into_iter()
             .map(|listener: Listener| {
-                for zone in listener.policy.dnsbl_zones() {
+                let screened = listener.screening.as_ref().map(|screening| screening.lists.dnsbl_zones());
+                for zone in listener.policy.dnsbl_zones().iter().chain(screened.iter().flatten()) {
                     if !zones.iter().any(|known| known.domain == zone.domain) {
                         zones.push(zone.clone());
                     }
@@ -212,15 +213,17 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let passwd = PathBuf::from(tables::sources::PASSWD);
     let ground = Ground { names, disk, state, passwd, helper, seats: shares.seats, log: log.clone() };
     let assembly = Assembly::new(configuration, ground, &sources)?;
-    let spool = assembly.shared.spool.clone();
+    let (spool, waiting) = (assembly.shared.spool.clone(), Arc::clone(&assembly.shared.waiting));
     let mut house = reload::House::new(options, assembly, sockets, since).await;
     house.announce(&p);
     let outcome = wait(&mut house, signals).await;
     house.close(&outcome).await;
     log.flush();
-    tokio::task::spawn_blocking(move || spool.close())
-        .await
-        .map_err(|error| ServeError::Runtime(error.into()))?;
+    let at_rest = move || {
+        waiting.flush();
+        spool.close();
+    };
+    tokio::task::spawn_blocking(at_rest).await.map_err(|error| ServeError::Runtime(error.into()))?;
     // Last: whoever finds no server running may start one.
     drop(pid);
     outcome

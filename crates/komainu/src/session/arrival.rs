@@ -12,12 +12,13 @@
 //! T2.2, T2.3.
 
 use super::house::Seat;
+use super::screening::screen;
 use super::{Service, Shared, serve};
 use crate::clock;
 use crate::configuration::{Speaker, Upstream};
 use events::daemon::Message;
 use events::smtpd::{Connect, Disconnect, Peer};
-use policy::{Facts, Need};
+use policy::{Answer, Facts, Need, Question};
 use proto::proxy::{self, Origin};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -48,6 +49,10 @@ pub struct Arrival<S> {
     pub ends: Ends,
     /// What the client has said too early; the session hears it first.
     pub early: Vec<u8>,
+    /// Whether that has been judged: it is no offence to the session any more.
+    pub judged: bool,
+    /// What was asked about the client and answered; its session needn't ask again.
+    pub known: Vec<(Question, Answer)>,
     /// What it is served with.
     pub service: Service,
     /// What all sessions share.
@@ -61,7 +66,16 @@ impl<S> Arrival<S> {
     #[must_use]
     pub fn new(stream: S, ends: Ends, service: Service, shared: Arc<Shared>) -> Option<Arrival<S>> {
         let seat = shared.house.take(clock::now().mono)?;
-        Some(Arrival { stream, ends, early: Vec::new(), service, shared, seat })
+        Some(Arrival {
+            stream,
+            ends,
+            early: Vec::new(),
+            judged: false,
+            known: Vec::new(),
+            service,
+            shared,
+            seat,
+        })
     }
 
     /// Whether there is a seat for this client, now that it is known who it is.
@@ -86,7 +100,11 @@ where
             return Box::pin(say_and_leave(&mut arrival.stream, FULL)).await;
         }
     }
-    // The doorkeeper's tests here; what it has heard goes into `early`.
+    if let Some(screening) = arrival.service.listener.screening.clone()
+        && !Box::pin(screen(&mut arrival, screening)).await
+    {
+        return;
+    }
     serve(arrival).await;
 }
 

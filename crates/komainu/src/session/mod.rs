@@ -13,6 +13,7 @@ pub mod house;
 mod message;
 mod metering;
 mod notes;
+pub mod screening;
 
 use crate::clock;
 use crate::configuration::Listener;
@@ -64,6 +65,8 @@ pub struct Shared {
     pub rates: Arc<Rates>,
     /// Who sits where, and whether the server is stopping.
     pub house: House,
+    /// Who is being tested before a session.
+    pub waiting: Arc<screening::Waiting>,
 }
 
 /// One listener's configuration, as a session keeps it.
@@ -129,9 +132,12 @@ pub async fn serve<S>(arrival: Arrival<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let Arrival { mut stream, ends, early, service, shared, seat } = arrival;
+    let Arrival { mut stream, ends, early, judged, known, service, shared, seat } = arrival;
     let mut session = Box::new(Session::new(ends, service, shared, seat));
-    session.run(&mut stream, early).await;
+    for (question, answer) in known {
+        session.facts.learn(question, answer);
+    }
+    session.run(&mut stream, (early, judged)).await;
     session.farewell();
 }
 
@@ -170,9 +176,18 @@ impl Session {
         }
     }
 
-    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S, early: Vec<u8>) {
+    /// Talks to the client. What it has said `early` is heard first, or, where that has been judged already, behind
+    /// the greeting.
+    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        &mut self,
+        stream: &mut S,
+        (early, judged): (Vec<u8>, bool),
+    ) {
         let mut out = Vec::new();
         if !early.is_empty() {
+            if judged && !self.act_all(stream, &mut out).await {
+                return;
+            }
             self.server.handle(clock::now(), Input::Bytes(&early), &mut out);
         }
         drop(early);
@@ -180,16 +195,8 @@ impl Session {
             if self.shared.house.is_closing() {
                 self.server.shut_down(clock::now(), &mut out);
             }
-            while let Some(action) = self.server.poll() {
-                if !self.act(action, stream, &mut out).await {
-                    self.flush(stream, &mut out).await;
-                    let _ = stream.shutdown().await;
-                    return;
-                }
-                // A client that pipelines without reading is not to fill the memory.
-                if out.len() > OUT_BYTES_MAX {
-                    self.flush(stream, &mut out).await;
-                }
+            if !self.act_all(stream, &mut out).await {
+                return;
             }
             self.flush(stream, &mut out).await;
             match self.wait(stream, &mut out).await {
@@ -201,6 +208,26 @@ impl Session {
                 Woken::Broken => self.server.handle(clock::now(), Input::PeerClosed, &mut out),
             }
         }
+    }
+
+    /// Does what there is to do; false when the session is over.
+    async fn act_all<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        &mut self,
+        stream: &mut S,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        while let Some(action) = self.server.poll() {
+            if !self.act(action, stream, out).await {
+                self.flush(stream, out).await;
+                let _ = stream.shutdown().await;
+                return false;
+            }
+            // A client that pipelines without reading is not to fill the memory.
+            if out.len() > OUT_BYTES_MAX {
+                self.flush(stream, out).await;
+            }
+        }
+        true
     }
 
     /// Writes what there is, and gives a large buffer back. A client that takes nothing for `smtpd_timeout`, or is

@@ -22,6 +22,14 @@ use sites::Sites;
 use std::net::IpAddr;
 use tables::{AddressList, Catalogue, Sources};
 
+/// `postscreen_expansion_filter`, its escapes read.
+#[must_use]
+pub fn expansion_filter(p: &Parameters) -> String {
+    let raw = |name: &str| p.raw(name).map(|raw| raw.value).filter(|raw| !raw.starts_with("$smtpd_"));
+    let written = raw("postscreen_expansion_filter").or_else(|| raw("smtpd_expansion_filter"));
+    written.map_or_else(|| (' '..='~').chain(['\t']).collect(), |raw| crate::settings::unescape(&raw))
+}
+
 /// The lists of one listener, compiled; immutable.
 #[derive(Debug)]
 pub struct Screening {
@@ -69,6 +77,12 @@ impl Screening {
     /// The DNS lists' questions about a client, each with its domain, to be asked all at once.
     pub fn questions(&self, client: IpAddr) -> impl Iterator<Item = (&str, Question)> {
         self.sites.questions(client)
+    }
+
+    /// The domain of the list with this number in [`Screening::questions`].
+    #[must_use]
+    pub fn domain(&self, zone: usize) -> &str {
+        self.sites.zones.get(zone).map_or("", |zone| zone.domain.as_str())
     }
 
     /// A count of answers.

@@ -30,8 +30,6 @@ pub(super) struct Engine {
 /// The commands that are known.
 const COMMANDS: [&str; 12] =
     ["EHLO", "HELO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "VRFY", "ETRN", "STARTTLS", "QUIT"];
-/// Bytes of a command that a log line shows.
-const SHOWN_BYTES: usize = 100;
 
 /// What becomes of the session after a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -176,8 +174,7 @@ impl Screen {
         let (word, args) = verb(&text);
         let known = COMMANDS.into_iter().find(|name| name.eq_ignore_ascii_case(word));
         if engine.watched.has(Tests::NON_SMTP) && known.is_none() && self.is_forbidden(word) {
-            let shown: Vec<u8> = shown_command(&text, bytes).take(SHOWN_BYTES).collect();
-            let note = Note::NonSmtp { after: engine.place, text: escaped(&shown) };
+            let note = Note::NonSmtp { after: engine.place, text: shown_command(&text, bytes) };
             if self.violation(engine, Tests::NON_SMTP, note, (now, &mut *out)) == Course::Over {
                 return Course::Over;
             }
@@ -342,18 +339,12 @@ fn no_content(engine: &Engine, args: &str) -> Reply {
     }
 }
 
-/// A command's bytes as a log line shows them, one blank behind the verb. A filter's replacement is text; what came
-/// from the client may be anything.
-fn shown_command<'a>(text: &str, bytes: &'a [u8]) -> Box<dyn Iterator<Item = u8> + 'a> {
-    let unchanged = String::from_utf8_lossy(bytes) == text;
-    let (word, args) = verb(text);
-    if !unchanged {
-        return Box::new(format!("{word} {args}").into_bytes().into_iter());
-    }
-    let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len());
-    let bytes = bytes.get(start..).unwrap_or_default();
+/// A command as a log line shows it, one blank behind the verb. A filter's replacement is text; what came from the
+/// client may be anything.
+fn shown_command(text: &str, bytes: &[u8]) -> String {
+    let bytes = if String::from_utf8_lossy(bytes) == text { bytes } else { text.as_bytes() };
+    let bytes = bytes.trim_ascii();
     let end = bytes.iter().position(u8::is_ascii_whitespace).unwrap_or(bytes.len());
     let (word, args) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-    let args = args.trim_ascii();
-    Box::new(word.iter().copied().chain([b' ']).chain(args.iter().copied()))
+    format!("{} {}", escaped(word), escaped(args.trim_ascii_start()))
 }

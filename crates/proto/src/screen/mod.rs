@@ -159,6 +159,9 @@ pub struct Screen {
     phase: Phase,
 }
 
+/// What a log line shows of early input.
+const SHOWN_CHARS: usize = 100;
+
 /// `521 5.5.1 Protocol error`, with `code` for another.
 fn protocol_error(code: u16) -> Reply {
     Reply::new(code, Dsn::new(5, 5, 1), "Protocol error")
@@ -229,7 +232,10 @@ impl Screen {
         }
         self.due = self.record.due(self.settings.enabled, now.wall);
         if self.due.is_empty() && self.failed.is_empty() {
-            self.note(Note::PassOld);
+            // Where no test is switched on, there is nothing to tell.
+            if !self.settings.enabled.is_empty() {
+                self.note(Note::PassOld);
+            }
             return self.hand_on();
         }
         if self.veto {
@@ -310,12 +316,22 @@ impl Screen {
         std::mem::take(&mut self.early)
     }
 
-    /// Ends the session from outside: the server is stopping.
-    pub fn shut_down(&mut self, now: Now, out: &mut Vec<u8>) {
+    /// Ends the session from outside: the server is stopping, or its place is needed.
+    pub fn send_away(&mut self, reply: Reply, now: Now, out: &mut Vec<u8>) {
         if !matches!(self.phase, Phase::Over) {
-            let text = "Service shutting down and closing transmission channel";
-            self.hang_up(Reply::new(421, Dsn::new(4, 3, 2), text), now, out);
+            self.hang_up(reply, now, out);
         }
+    }
+
+    /// The client has been waited for long enough, whatever the deadline says.
+    pub fn time_out(&mut self, now: Now, out: &mut Vec<u8>) {
+        self.out_of_time(now, out);
+    }
+
+    /// Whether it is the client's turn to say something.
+    #[must_use]
+    pub fn is_talking(&self) -> bool {
+        matches!(self.phase, Phase::Engine(_))
     }
 
     fn note(&mut self, note: Note) {
@@ -358,7 +374,9 @@ impl Screen {
         if !first || !self.due.has(Tests::GREET) {
             return;
         }
-        let (after, text) = (now.mono.since(self.since), escaped(bytes));
+        let after = now.mono.since(self.since);
+        // Here Postfix counts the characters that are shown.
+        let text = escaped(bytes).chars().take(SHOWN_CHARS).collect();
         self.note(Note::Pregreet { bytes: bytes.len(), after, text });
         self.passed = self.passed.without(Tests::GREET);
         self.punish(Tests::GREET, self.settings.greet, Refusal::Protocol, (now, out));
