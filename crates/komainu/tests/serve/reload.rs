@@ -137,6 +137,36 @@ fn a_linked_table_is_live() {
     });
 }
 
+/// No text: the database that postmap made is served, root's alone to read, and live when postmap changes it.
+#[test]
+fn a_database_without_text_is_live() {
+    world::run("reload::a_database_without_text_is_live", Needs::Nothing, || {
+        let site = Site::new("");
+        let (table, bin) = (site.etc().join("senders"), site.path("bin"));
+        std::fs::create_dir(&bin).expect("a folder");
+        std::os::unix::fs::symlink(KOMAINU, bin.join("postmap")).expect("links");
+        let word = format!("lmdb:{}", table.display());
+        let postmap = |option: &str, text: &str| {
+            let input = site.path("input");
+            std::fs::write(&input, text).expect("writes");
+            let mut command = Command::new(bin.join("postmap"));
+            command.args(option.split_whitespace()).arg(&word);
+            command.stdin(std::fs::File::open(input).expect("opens"));
+            let ran = command.env("MAIL_CONFIG", site.etc()).output().expect("runs");
+            assert!(ran.status.success() && ran.stderr.is_empty(), "{ran:?}");
+        };
+        site.main(&format!("smtpd_sender_restrictions = check_sender_access {word}\n"));
+        save(&table, "x@example.org REJECT one\n", 0o600);
+        postmap("", "");
+        std::fs::remove_file(&table).expect("removes");
+        let mut server = Server::start(&site);
+        assert!(told(&site.address()).ends_with("one"));
+        postmap("-r -i", "x@example.org REJECT two\n");
+        until("the database", || told(&site.address()).ends_with("two").then_some(()));
+        assert!(server.stop().success());
+    });
+}
+
 #[test]
 fn ports_open_and_close() {
     world::run("reload::ports_open_and_close", Needs::Nothing, || {
