@@ -3,7 +3,12 @@
 //! `cargo run --release -p tables --example growth [ROWS_MAX]` prints a table: time to load, look-ups a second, memory
 //! for each row and at most. Each figure comes from a process of its own. Berkeley DB files need `db5.3_load`.
 
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement that can't go on has failed")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement that can't go on has failed"
+)]
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
