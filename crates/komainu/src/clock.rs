@@ -1,10 +1,12 @@
 //! The one place that asks what time it is.
 //!
-//! Each driver calls [`now`] once per wake-up and hands the value down.
+//! Each driver calls [`now`] once per wake-up and hands the value down. Monotonic time is the runtime's, which tests
+//! can move.
 
 use mail::{Mono, Now, Wall};
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 static ZONE: LazyLock<jiff::tz::TimeZone> = LazyLock::new(jiff::tz::TimeZone::system);
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -22,8 +24,8 @@ pub fn now() -> Now {
 
 /// The instant that `mono` stands for, for timers.
 #[must_use]
-pub fn instant(mono: Mono) -> tokio::time::Instant {
-    tokio::time::Instant::from_std(*START + std::time::Duration::from_nanos(mono.0))
+pub fn instant(mono: Mono) -> Instant {
+    *START + std::time::Duration::from_nanos(mono.0)
 }
 
 /// The machine's time zone at `wall`.

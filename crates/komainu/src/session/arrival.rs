@@ -152,7 +152,8 @@ async fn turn_away<S: AsyncWrite + Unpin>(mut arrival: Arrival<S>, upstream: Ups
         Speaker::Smtpd => {
             log.write(&listener.program, warning);
             let address = arrival.ends.from.ip().to_canonical();
-            let client = Peer::new(name(&arrival, address).await, address.to_string());
+            let client =
+                Peer::new(name(&arrival.service, &arrival.shared, address).await, address.to_string());
             log.write(&listener.program, Connect { client: client.clone() });
             log.write(&listener.program, Disconnect { client, commands: "commands=0/0".into() });
             format!("421 4.3.0 {} Server local error\r\n", listener.receiving.hostname)
@@ -166,14 +167,14 @@ async fn turn_away<S: AsyncWrite + Unpin>(mut arrival: Arrival<S>, upstream: Ups
 }
 
 /// The verified name of `address`, or `unknown`.
-async fn name<S>(arrival: &Arrival<S>, address: IpAddr) -> String {
-    let mut facts = Facts::new(arrival.service.live.snapshot());
-    let lookup = arrival.service.listener.receiving.peername_lookup;
+async fn name(service: &Service, shared: &Shared, address: IpAddr) -> String {
+    let mut facts = Facts::new(service.live.snapshot());
+    let lookup = service.listener.receiving.peername_lookup;
     loop {
         match policy::client_names(address, lookup, &facts) {
             Ok(names) => return names.name,
             Err(Need(question)) => {
-                let answer = arrival.shared.answers.answer(&question, &[]).await;
+                let answer = shared.answers.answer(&question, &[]).await;
                 facts.learn(question, answer);
             }
         }
