@@ -140,6 +140,44 @@ mod tests {
         assert_eq!(ticket(&rates, limits).1.open, 1);
     }
 
+    /// T2.3: a flood of 100,000 addresses, some of whose sessions panic, all of which hold their connection for a
+    /// while: nothing stays, nobody is miscounted, and the client that came before still has its one connection.
+    #[test]
+    fn a_flood_leaves_nothing_behind() {
+        const EACH: u32 = 25_000;
+        let rates = Arc::new(Rates::default());
+        let limits = Limits { connection_count: 2, message_rate: 10, ..Limits::default() };
+        let (honest, _) = ticket(&rates, limits);
+        let began = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            for thread in 0..4_u32 {
+                let rates = &rates;
+                scope.spawn(move || {
+                    let mut held = Vec::new();
+                    for number in 0..EACH {
+                        let address = std::net::Ipv4Addr::from(0x0a00_0000 + thread * EACH + number);
+                        let ident = Ident::new(0, address.into(), Prefixes::default());
+                        let (ticket, arrival) = Ticket::take(rates, ident, limits, clock::now());
+                        assert_eq!(arrival, Arrival { open: 1, rate: 1 });
+                        assert!(ticket.count(Metered::Message, clock::now()).is_none());
+                        held.push(ticket);
+                    }
+                    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+                        let _held = held;
+                        std::panic::resume_unwind(Box::new("a session that panics"));
+                    }));
+                    assert!(ended.is_err());
+                });
+            }
+        });
+        println!("{} sessions of 3 events in {:?}", 4 * EACH, began.elapsed());
+        assert_eq!(ticket(&rates, limits).1.open, 2);
+        drop(honest);
+        assert!(rates.len() <= policy::rates::CLIENTS_MAX);
+        rates.age((clock::now() + std::time::Duration::from_secs(61)).mono);
+        assert!(rates.is_empty() && rates.bytes() < 100_000, "{} bytes", rates.bytes());
+    }
+
     #[test]
     fn new_tls_sessions() {
         let rates = Arc::new(Rates::default());

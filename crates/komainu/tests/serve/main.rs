@@ -19,6 +19,7 @@ mod crash;
 mod crowd;
 mod disk;
 mod legacy;
+mod limits;
 mod listeners;
 mod logs;
 mod pressure;

@@ -18,7 +18,7 @@ pub use table::{Ident, Prefixes, Table};
 
 use mail::{Mono, Now};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -63,6 +63,9 @@ pub struct Arrival {
     pub rate: u32,
 }
 
+/// Where the connections' peak stands behind the events'.
+const CONNECTIONS: usize = 5;
+
 /// Independent tables, so that cores don't wait for each other. A power of two.
 const SHARDS: usize = 16;
 
@@ -72,6 +75,9 @@ pub struct Rates {
     shards: Box<[Mutex<Table>]>,
     services: RwLock<Vec<Box<str>>>,
     peaks: Mutex<Peaks>,
+    /// The peaks' values, each event's and the connections', so that what is no peak needs no lock.
+    tops: [AtomicU32; 6],
+    most: AtomicUsize,
     /// Clients in all shards.
     clients: AtomicUsize,
     /// The second in which all shards were last aged.
@@ -96,6 +102,8 @@ impl Rates {
             shards: (0..SHARDS).map(shard).collect(),
             services: RwLock::default(),
             peaks: Mutex::default(),
+            tops: Default::default(),
+            most: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
             aged_s: AtomicU64::new(0),
         }
@@ -143,10 +151,18 @@ impl Rates {
         let Some(shard) = self.shard(ident) else { return Arrival::default() };
         let arrival = self.resized(shard, |table| table.connect(ident, now.mono));
         let size = self.clients.load(Ordering::Relaxed);
-        let mut peaks = lock(&self.peaks);
-        peaks.rate(Event::Connection, arrival.rate, ident, now.wall);
-        peaks.open(arrival.open, ident, now.wall);
-        peaks.size(size, now.wall);
+        if self.is_peak(Event::Connection.index(), arrival.rate) || self.is_peak(CONNECTIONS, arrival.open) {
+            let mut peaks = lock(&self.peaks);
+            peaks.rate(Event::Connection, arrival.rate, ident, now.wall);
+            peaks.open(arrival.open, ident, now.wall);
+            self.raise(Event::Connection.index(), arrival.rate);
+            self.raise(CONNECTIONS, arrival.open);
+        }
+        if size > self.most.load(Ordering::Relaxed) {
+            let mut peaks = lock(&self.peaks);
+            peaks.size(size, now.wall);
+            self.most.fetch_max(size, Ordering::Relaxed);
+        }
         arrival
     }
 
@@ -182,8 +198,23 @@ impl Rates {
     pub fn count(&self, event: Event, ident: &Ident, now: Now) -> u32 {
         let Some(shard) = self.shard(ident) else { return 0 };
         let rate = lock(shard).count(event, ident, now.mono);
-        lock(&self.peaks).rate(event, rate, ident, now.wall);
+        if self.is_peak(event.index(), rate) {
+            let mut peaks = lock(&self.peaks);
+            peaks.rate(event, rate, ident, now.wall);
+            self.raise(event.index(), rate);
+        }
         rate
+    }
+
+    fn is_peak(&self, which: usize, value: u32) -> bool {
+        self.tops.get(which).is_some_and(|top| value > top.load(Ordering::Relaxed))
+    }
+
+    /// Under the peaks' lock.
+    fn raise(&self, which: usize, value: u32) {
+        if let Some(top) = self.tops.get(which) {
+            top.fetch_max(value, Ordering::Relaxed);
+        }
     }
 
     /// How often, without counting (anvil's `newtls_report`).
@@ -195,7 +226,12 @@ impl Rates {
     /// What was most since the last call, for anvil's statistics.
     #[must_use]
     pub fn take_peaks(&self) -> Peaks {
-        std::mem::take(&mut *lock(&self.peaks))
+        let mut peaks = lock(&self.peaks);
+        for top in &self.tops {
+            top.store(0, Ordering::Relaxed);
+        }
+        self.most.store(0, Ordering::Relaxed);
+        std::mem::take(&mut *peaks)
     }
 
     /// Clients that are remembered.
