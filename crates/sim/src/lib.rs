@@ -10,6 +10,7 @@ pub mod dns;
 pub mod harness;
 pub mod in_process;
 pub mod layout;
+pub mod made_up;
 pub mod pattern;
 pub mod place;
 pub mod policyd;

@@ -1,4 +1,4 @@
-//! All dialogues of tests/dialogues, against each back end in turn: Komainu's sessions in this process,
+//! All dialogues of tests/dialogues and some made-up ones (`sim::made_up`), against each back end in turn: Komainu's sessions in this process,
 //! `komainu serve`, and Debian's Postfix where it is installed. `ORACLE=in-process,komainu,postfix` chooses; with
 //! `UPDATE=1` the expectations are written anew from what one of them says. Words on the command line choose files
 //! by their path.
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sim::backend::Choice;
-use sim::{harness, world};
+use sim::{harness, made_up, world};
 
 fn told(report: &str) {
     if !report.starts_with("pass") && !report.starts_with("skip") {
@@ -55,7 +55,14 @@ fn main() -> ExitCode {
     let chosen = |path: &PathBuf| {
         words.is_empty() || words.iter().any(|w| path.to_string_lossy().contains(w.as_str()))
     };
-    let files: Vec<PathBuf> = harness::files(&folder).into_iter().filter(chosen).collect();
+    let mut files: Vec<PathBuf> = harness::files(&folder).into_iter().filter(chosen).collect();
+    let made_up = tempfile::tempdir().expect("a folder");
+    if words.is_empty() && std::env::var_os("UPDATE").is_none() {
+        let kept = std::env::var_os("MADE_UP_FOLDER").map(PathBuf::from);
+        let count = std::env::var("MADE_UP").map_or(60, |text| text.parse().expect("a number"));
+        let folder = kept.as_deref().unwrap_or(made_up.path());
+        files.extend(made_up::write(folder, 1..=count).expect("dialogues can be made up"));
+    }
     let choices: Vec<Choice> = match std::env::var("ORACLE") {
         Ok(names) => names.split(',').map(|name| Choice::parse(name).expect("a back end")).collect(),
         Err(_) => Choice::ALL.to_vec(),
