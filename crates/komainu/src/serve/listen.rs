@@ -5,7 +5,6 @@ use crate::clock;
 use crate::privileged::{Answer, Helper, Request};
 use crate::session::arrival::{Arrival, Ends, FULL, receive};
 use crate::session::{Service, Shared};
-use config::{Diagnostic, Place};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
@@ -202,19 +201,18 @@ fn share_out(limit: usize, open: usize) -> Shares {
 }
 
 /// K0222 where the system keeps few clients waiting.
-pub(super) fn backlog_hint() -> Option<Diagnostic> {
+pub(super) fn backlog_hint() -> Option<String> {
     let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?;
     backlog_too_short(allowed.trim().parse().ok()?)
 }
 
-fn backlog_too_short(allowed: u32) -> Option<Diagnostic> {
+fn backlog_too_short(allowed: u32) -> Option<String> {
     (allowed < BACKLOG_WANTED).then(|| {
-        let message = format!(
-            "the system lets no more than {allowed} new clients wait for a port (net.core.somaxconn): of more that \
-             come at once, some will wait a second or longer"
-        );
-        let help = "put \"net.core.somaxconn = 4096\" into a file in /etc/sysctl.d";
-        Diagnostic::warning(222, Place::nowhere(), message).help(help)
+        format!(
+            "K0222: the system lets no more than {allowed} new clients wait for a port (net.core.somaxconn): of more \
+             that come at once, some will wait a second or longer; put \"net.core.somaxconn = 4096\" into a file in \
+             /etc/sysctl.d"
+        )
     })
 }
 
@@ -239,7 +237,7 @@ mod tests {
     #[test]
     fn short_backlogs() {
         assert!(backlog_too_short(4096).is_none());
-        let said = backlog_too_short(128).map(|diagnostic| diagnostic.to_string()).unwrap_or_default();
+        let said = backlog_too_short(128).unwrap_or_default();
         assert!(said.contains("K0222") && said.contains("no more than 128 new clients"), "{said}");
     }
 

@@ -130,7 +130,7 @@ impl House {
             format!("daemon started -- version {}, configuration {directory}", p.text("mail_version").value);
         self.assembly.shared.log.write(MASTER, events::Event::Other(text.into()));
         if let Some(hint) = listen::backlog_hint() {
-            self.assembly.say_all(&[hint]);
+            self.assembly.shared.log.write(MASTER, Message::warning(hint));
         }
     }
 
