@@ -87,25 +87,28 @@ impl<S> Arrival<S> {
 }
 
 /// Takes a connection from its first byte to its end.
-pub async fn receive<S>(mut arrival: Arrival<S>)
+pub fn receive<S>(arrival: Arrival<S>) -> impl Future<Output = ()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    // What a stage needs to wait is in a box, so that sessions don't keep the room for it.
-    if let Some(upstream) = arrival.service.listener.upstream {
-        if let Err(fault) = Box::pin(hear_proxy(&mut arrival, upstream)).await {
-            return Box::pin(turn_away(arrival, upstream, &fault)).await;
+    // What a stage needs to wait is in a box, and so is what is known, so that sessions don't keep the room for it.
+    let mut arrival = Box::new(arrival);
+    async move {
+        if let Some(upstream) = arrival.service.listener.upstream {
+            if let Err(fault) = Box::pin(hear_proxy(&mut arrival, upstream)).await {
+                return Box::pin(turn_away(*arrival, upstream, &fault)).await;
+            }
+            if !arrival.is_admitted() {
+                return Box::pin(say_and_leave(&mut arrival.stream, FULL)).await;
+            }
         }
-        if !arrival.is_admitted() {
-            return Box::pin(say_and_leave(&mut arrival.stream, FULL)).await;
+        if let Some(screening) = arrival.service.listener.screening.clone()
+            && !Box::pin(screen(&mut arrival, screening)).await
+        {
+            return;
         }
+        serve(*arrival).await;
     }
-    if let Some(screening) = arrival.service.listener.screening.clone()
-        && !Box::pin(screen(&mut arrival, screening)).await
-    {
-        return;
-    }
-    serve(arrival).await;
 }
 
 /// Reads the PROXY header: whose connection it is, and what the client has said behind it. T2.3.

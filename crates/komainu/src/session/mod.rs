@@ -104,6 +104,10 @@ struct Session {
     /// Messages that were accepted.
     messages: u32,
     reach: Reach,
+    /// What the client said before its session began.
+    early: Vec<u8>,
+    /// Whether that has been judged already.
+    judged: bool,
 }
 
 /// How a wait for the client ended.
@@ -127,18 +131,22 @@ enum Reach {
     Ending,
 }
 
-/// Serves one connection from the greeting until it ends.
-pub async fn serve<S>(arrival: Arrival<S>)
+/// Serves one connection from the greeting until it ends. Not an `async fn`: what it is given is not to lie in its
+/// future as well as in the session.
+pub fn serve<S>(arrival: Arrival<S>) -> impl Future<Output = ()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let Arrival { mut stream, ends, early, judged, known, service, shared, seat } = arrival;
     let mut session = Box::new(Session::new(ends, service, shared, seat));
+    (session.early, session.judged) = (early, judged);
     for (question, answer) in known {
         session.facts.learn(question, answer);
     }
-    session.run(&mut stream, (early, judged)).await;
-    session.farewell();
+    async move {
+        session.run(&mut stream).await;
+        session.farewell();
+    }
 }
 
 impl Session {
@@ -173,24 +181,23 @@ impl Session {
             instances: 0,
             messages: 0,
             reach: Reach::Open,
+            early: Vec::new(),
+            judged: false,
         }
     }
 
     /// Talks to the client. What it has said `early` is heard first, or, where that has been judged already, behind
     /// the greeting.
-    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
-        &mut self,
-        stream: &mut S,
-        (early, judged): (Vec<u8>, bool),
-    ) {
+    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) {
         let mut out = Vec::new();
-        if !early.is_empty() {
-            if judged && !self.act_all(stream, &mut out).await {
+        if !self.early.is_empty() {
+            // In a box: a session's future is not to have room for this twice.
+            if self.judged && !Box::pin(self.act_all(stream, &mut out)).await {
                 return;
             }
+            let early = std::mem::take(&mut self.early);
             self.server.handle(clock::now(), Input::Bytes(&early), &mut out);
         }
-        drop(early);
         loop {
             if self.shared.house.is_closing() {
                 self.server.shut_down(clock::now(), &mut out);

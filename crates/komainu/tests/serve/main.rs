@@ -25,6 +25,7 @@ mod logs;
 mod pressure;
 mod reload;
 mod rights;
+mod screening;
 mod server;
 mod site;
 mod spawned;
