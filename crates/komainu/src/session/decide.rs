@@ -134,8 +134,12 @@ impl Session {
                 let found = asked == question;
                 self.facts.learn(asked, answer);
                 if found {
-                    return;
+                    break;
                 }
+            }
+            // A client that waits is not to hold what has been answered.
+            if prefetch.answers.is_empty() {
+                self.prefetch = None;
             }
             if self.facts.knows(&question) {
                 return;
@@ -168,7 +172,7 @@ impl Session {
                 });
             }
         }
-        self.prefetch = Some(prefetch);
+        self.prefetch = Some(prefetch).filter(|prefetch| !prefetch.asked.is_empty());
         let names = loop {
             match policy::client_names(address, lookup, &self.facts) {
                 Ok(names) => break names,
