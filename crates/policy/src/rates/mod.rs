@@ -85,7 +85,9 @@ pub struct Rates {
 }
 
 /// The most clients that are remembered at once (all services together), unless more are connected: 16 MiB.
-pub const CLIENTS_MAX: usize = 128 * 1024;
+/// Where a sixteenth of it is more than half of what a map of its size holds, entries that come and go make the map
+/// grow once more.
+pub const CLIENTS_MAX: usize = 100_000;
 
 impl Default for Rates {
     fn default() -> Rates {
