@@ -4,6 +4,7 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod computed;
+pub mod conf;
 pub mod diagnostic;
 mod expand;
 pub mod fuzz;

@@ -227,6 +227,12 @@ impl Parameters {
         self.inner.expanded(name).0.spanned()
     }
 
+    /// What `name` is when nothing defines it, `$name` and all; `None` for a name that nobody knows.
+    #[must_use]
+    pub fn default_text(&self, name: &str) -> Option<String> {
+        self.inner.default(name).map(|text| text.as_str().to_owned())
+    }
+
     /// Whether main.cf, an override or the command line defines `name`.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {

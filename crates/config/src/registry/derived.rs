@@ -48,6 +48,11 @@ const SUFFIXES: [(&str, Kind, &str); 17] = [
     ("_time_limit", Kind::Time(Unit::Second), "$command_time_limit"),
 ];
 
+/// The suffixes that a service's name takes.
+pub fn derived_suffixes() -> impl Iterator<Item = &'static str> {
+    SUFFIXES.iter().map(|(suffix, ..)| *suffix)
+}
+
 /// Reads `name` as a service and one of the suffixes.
 #[must_use]
 pub fn derived(name: &str) -> Option<Derived<'_>> {

@@ -15,7 +15,7 @@ mod s_to_smtp;
 mod smtpd;
 mod t_to_z;
 
-pub use derived::{Derived, derived};
+pub use derived::{Derived, derived, derived_suffixes};
 
 use crate::Compat;
 use std::collections::HashMap;
