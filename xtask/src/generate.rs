@@ -5,7 +5,7 @@
 use crate::tidy::{diagnostics, open_points};
 use crate::tree::Tree;
 use config::Compat;
-use config::registry::{self, Default, Kind, Parameter, State};
+use config::registry::{self, Default, Parameter, State};
 use std::fmt::Write as _;
 use std::io;
 
@@ -71,21 +71,9 @@ fn parameters() -> String {
         let since = row.since.unwrap_or("");
         // Writing to a string can't fail.
         let _ =
-            writeln!(page, "| `{}` | {} | {default} | {old} | {since} | {here} |", row.name, kind(row.kind));
+            writeln!(page, "| `{}` | {} | {default} | {old} | {since} | {here} |", row.name, row.kind.name());
     }
     page
-}
-
-const fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Flag => "yes/no",
-        Kind::Number => "number",
-        Kind::Size => "bytes",
-        Kind::Time(_) => "time",
-        Kind::List => "list",
-        Kind::Text => "text",
-        Kind::Raw => "text, not expanded",
-    }
 }
 
 /// The diagnostics' titles, from the pages' first lines.

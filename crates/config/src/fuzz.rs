@@ -2,6 +2,10 @@
 //!
 //! Checked: places lie inside the file and hold the words, expansion is bounded, a mended `-o` reads the same.
 
+use crate::conf::{
+    Class, Conf, Folding, Machine, MainEdit, MainRequest, MasterEdit, MasterRequest, Sources, edit_main,
+    edit_master, fold_setting,
+};
 use crate::{Compat, Host, MainCf, MasterCf, Parameters, Place, SourceFile, check_names};
 use std::sync::Arc;
 
@@ -49,6 +53,45 @@ pub fn master_cf(bytes: &[u8]) {
         }
     }
     let _names = check_names(&MainCf::empty(), &master);
+}
+
+/// Edits `bytes` as main.cf and as master.cf, and asks `Conf` for everything in them.
+pub fn conf(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(request) = MainRequest::parse(MainEdit::Set, "relayhost=[192.0.2.1]:25") {
+        let (set, _) = edit_main(&text, "main.cf", MainEdit::Set, std::slice::from_ref(&request));
+        let (again, _) = edit_main(&set, "main.cf", MainEdit::Set, std::slice::from_ref(&request));
+        assert_eq!(set, again, "a second edit changes nothing");
+        let (gone, _) = edit_main(&set, "main.cf", MainEdit::Remove, &[request]);
+        assert!(!gone.lines().any(|line| line.starts_with("relayhost =")), "it is gone");
+    }
+    for (edit, word) in [
+        (MasterEdit::SetParameter, "*/*/a=b"),
+        (MasterEdit::RemoveParameter, "*/*/a"),
+        (MasterEdit::SetField, "*/*/chroot=n"),
+        (MasterEdit::SetEntry, "x/unix=x unix - - n - - smtp -o {a = b c}"),
+        (MasterEdit::CommentOutEntry, "*/*"),
+    ] {
+        let Ok(request) = MasterRequest::parse(edit, word) else { continue };
+        if let Ok((edited, _)) = edit_master(&text, "master.cf", edit, &[request]) {
+            let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
+            assert!(comments(&edited) >= comments(&text), "no comment is lost");
+        }
+    }
+    let sources = Sources { directory: "/c", main: Some(&text), master: Some(&text), ..Sources::default() };
+    let main = Sources { master: None, ..sources };
+    let master = Sources { main: None, ..sources };
+    for sources in [sources, main, master] {
+        let Ok((conf, _)) = Conf::read(&sources, &Machine::default()) else { continue };
+        for name in conf.names(&Class::ALL, true) {
+            let value = conf.value(&name).unwrap_or_default();
+            let _folded = (fold_setting(&name, &value, Folding::At80), conf.expanded(&name, &value));
+        }
+        for entry in conf.entries() {
+            let _printed = (entry.print(Folding::At80), entry.print_command("x", Folding::Never));
+        }
+        let _unused = (conf.unused_in_main(), conf.unused_in_master());
+    }
 }
 
 fn source(path: &str, bytes: &[u8]) -> Arc<SourceFile> {

@@ -66,6 +66,12 @@ fn master_cf() {
     mutations(MASTER, 3000, config::fuzz::master_cf);
 }
 
+#[test]
+fn conf() {
+    mutations(MAIN, 400, config::fuzz::conf);
+    mutations(MASTER, 800, config::fuzz::conf);
+}
+
 /// Depth, breadth and cycles are bounded: none overflows the stack or the memory.
 #[test]
 fn bombs() {

@@ -49,6 +49,49 @@ pub enum Kind {
     Foreign,
 }
 
+/// Every type of table that Postfix knows by name, sorted.
+const NAMES: [&str; 31] = [
+    "btree",
+    "cdb",
+    "cidr",
+    "dbm",
+    "environ",
+    "fail",
+    "hash",
+    "inline",
+    "internal",
+    "ldap",
+    "lmdb",
+    "memcache",
+    "mongodb",
+    "mysql",
+    "netinfo",
+    "nis",
+    "nisplus",
+    "pcre",
+    "pgsql",
+    "pipemap",
+    "proxy",
+    "randmap",
+    "regexp",
+    "sdbm",
+    "socketmap",
+    "sqlite",
+    "static",
+    "tcp",
+    "texthash",
+    "unionmap",
+    "unix",
+];
+
+/// The types of tables that are served, sorted: what `postconf -m` lists.
+pub fn served_types() -> impl Iterator<Item = &'static str> {
+    // `proxy:` is a prefix of the others.
+    let served =
+        |name: &&str| *name == "proxy" || Kind::parse(name).is_some_and(|kind| kind != Kind::Foreign);
+    NAMES.into_iter().filter(served)
+}
+
 impl Kind {
     fn parse(name: &str) -> Option<Kind> {
         Some(match name {

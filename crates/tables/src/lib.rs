@@ -25,7 +25,7 @@ pub mod sources;
 pub mod table;
 mod template;
 
-pub use catalogue::{Catalogue, Kind, TableId, TableSpec, Usage};
+pub use catalogue::{Catalogue, Kind, TableId, TableSpec, Usage, served_types};
 pub use matching::{AddressList, DomainList, StringList};
 pub use pattern::Pattern;
 pub use remote::{Endpoint, Protocol, Remote};

@@ -41,8 +41,8 @@ impl MainRequest {
             let (name, value) = split_setting(word)?;
             return Ok(MainRequest { name: name.to_owned(), value: value.to_owned() });
         }
-        if word.contains('=') {
-            return Err(Refused::new(format!("-X or -# requires parameter names without value: \"{word}\"")));
+        if word.is_empty() {
+            return Err(Refused::new("-X or -# requires non-blank parameter names"));
         }
         Ok(MainRequest { name: word.to_owned(), value: String::new() })
     }

@@ -34,6 +34,7 @@ pub struct MasterRequest {
     name: String,
     value: String,
     entry: Option<Entry>,
+    warnings: Vec<String>,
 }
 
 impl MasterEdit {
@@ -84,6 +85,7 @@ impl MasterRequest {
             name: part(2),
             value: value.to_owned(),
             entry: None,
+            warnings: Vec::new(),
         };
         request.check(edit)?;
         Ok(request)
@@ -92,7 +94,7 @@ impl MasterRequest {
     fn check(&mut self, edit: MasterEdit) -> Result<(), Refused> {
         match edit {
             MasterEdit::SetEntry => {
-                let entry = Entry::parse(&self.value, &mut Vec::new()).map_err(|Refused(why)| {
+                let entry = Entry::parse(&self.value, &mut self.warnings).map_err(|Refused(why)| {
                     Refused(if why == BAD_FIELD_COUNT { format!("{why}: \"{}\"", self.word) } else { why })
                 })?;
                 self.entry = Some(entry);
@@ -129,8 +131,9 @@ pub fn edit_master(
     edit: MasterEdit,
     requests: &[MasterRequest],
 ) -> Result<(String, Vec<String>), Refused> {
-    let mut editor =
-        Editor { edit, requests, hits: vec![false; requests.len()], out: String::new(), warnings: Vec::new() };
+    let warnings = requests.iter().flat_map(|request| request.warnings.iter().cloned()).collect();
+    let hits = vec![false; requests.len()];
+    let mut editor = Editor { edit, requests, hits, out: String::new(), warnings };
     let mut chunk = Chunk::default();
     for (index, line) in text.split_inclusive('\n').enumerate() {
         if LineKind::of(line) == LineKind::Start {
@@ -186,13 +189,13 @@ impl Editor<'_> {
         let meant: Vec<usize> = (0..self.requests.len())
             .filter(|at| self.requests.get(*at).is_some_and(|request| request.matches(service, kind)))
             .collect();
-        let Some(&first) = meant.first() else {
+        let Some(&last) = meant.last() else {
             chunk.lines.iter().for_each(|line| self.out.push_str(line));
             return Ok(());
         };
         match self.edit {
             MasterEdit::SetEntry | MasterEdit::RemoveEntry | MasterEdit::CommentOutEntry => {
-                self.entry(chunk, first);
+                self.entry(chunk, last, &meant);
             }
             MasterEdit::SetField | MasterEdit::SetParameter | MasterEdit::RemoveParameter => {
                 self.change(chunk, &logical, &meant, path)?;
@@ -202,8 +205,13 @@ impl Editor<'_> {
     }
 
     /// Replaces, removes or comments out a whole entry.
-    fn entry(&mut self, chunk: &Chunk<'_>, request: usize) {
-        let before = self.hits.get_mut(request).is_some_and(|hit| std::mem::replace(hit, true));
+    fn entry(&mut self, chunk: &Chunk<'_>, request: usize, meant: &[usize]) {
+        let before = self.hits.get(request).is_some_and(|hit| *hit);
+        for at in meant {
+            if let Some(hit) = self.hits.get_mut(*at) {
+                *hit = true;
+            }
+        }
         for (index, line) in chunk.lines.iter().enumerate() {
             match (LineKind::of(line), self.edit) {
                 (LineKind::Passed, _) => self.out.push_str(line),
@@ -225,7 +233,13 @@ impl Editor<'_> {
     }
 
     /// Changes fields or settings of one entry.
-    fn change(&mut self, chunk: &Chunk<'_>, logical: &str, meant: &[usize], path: &str) -> Result<(), Refused> {
+    fn change(
+        &mut self,
+        chunk: &Chunk<'_>,
+        logical: &str,
+        meant: &[usize],
+        path: &str,
+    ) -> Result<(), Refused> {
         let mut entry = Entry::parse(logical, &mut self.warnings).map_err(|Refused(why)| {
             Refused(if why == BAD_FIELD_COUNT {
                 format!("file {path}: line {}: {why}", chunk.last)
@@ -252,6 +266,20 @@ impl Editor<'_> {
         Ok(())
     }
 
+    /// Appends a new entry, unless a later request is for the same one.
+    fn append(&mut self, at: usize) {
+        let later = self.requests.get(at + 1..).unwrap_or_default();
+        let same = |request: &MasterRequest| {
+            self.requests
+                .get(at)
+                .is_some_and(|own| (&own.service, &own.kind) == (&request.service, &request.kind))
+        };
+        if !later.iter().any(same) {
+            self.end_line();
+            self.print(at);
+        }
+    }
+
     fn end_line(&mut self) {
         if !self.out.is_empty() && !self.out.ends_with('\n') {
             self.out.push('\n');
@@ -264,10 +292,7 @@ impl Editor<'_> {
             self.hits.iter().enumerate().filter(|(_, hit)| !**hit).map(|(at, _)| at).collect();
         for at in missing {
             match self.edit {
-                MasterEdit::SetEntry => {
-                    self.end_line();
-                    self.print(at);
-                }
+                MasterEdit::SetEntry => self.append(at),
                 MasterEdit::RemoveEntry | MasterEdit::CommentOutEntry => {}
                 _ => {
                     let word = self.requests.get(at).map_or("", |request| request.word.as_str());

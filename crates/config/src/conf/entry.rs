@@ -3,7 +3,7 @@
 //! `-o { name = value }` is kept as `name=value`, and printed with braces where white space asks for them.
 //! Columns are checked for their form; what a command is, is `MasterCf`'s business.
 
-use super::fold::{Folding, Layout};
+use super::fold::{Folding, Layout, MASTER_WIDTH};
 use super::written::logical_lines;
 use super::{Refused, is_space, printable, split_setting};
 use std::collections::BTreeMap;
@@ -134,7 +134,10 @@ impl Entry {
     }
 
     /// The same with each `-o` value replaced by what `expand` makes of it.
-    pub fn map_settings(&self, expand: impl Fn(&str, &str) -> Result<String, Refused>) -> Result<Entry, Refused> {
+    pub fn map_settings(
+        &self,
+        expand: impl Fn(&str, &str) -> Result<String, Refused>,
+    ) -> Result<Entry, Refused> {
         let mut entry = self.clone();
         let mut at = 1;
         while at + 1 < self.options {
@@ -152,7 +155,12 @@ impl Entry {
     }
 
     /// Sets a column, or the command with its words.
-    pub(super) fn set_field(&mut self, name: &str, value: &str, warnings: &mut Vec<String>) -> Result<(), Refused> {
+    pub(super) fn set_field(
+        &mut self,
+        name: &str,
+        value: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refused> {
         check_field(name, value, value)?;
         match FIELDS.iter().position(|field| *field == name).and_then(|at| self.columns.get_mut(at)) {
             Some(column) => value.clone_into(column),
@@ -213,7 +221,7 @@ impl Entry {
             let blanks = next.saturating_sub(text.len()).max(1);
             text.extend(std::iter::repeat_n(' ', blanks));
         }
-        let mut layout = Layout::new(&text, folding);
+        let mut layout = Layout::new(&text, folding, MASTER_WIDTH);
         layout.glued(self.words.first().map_or("", String::as_str));
         self.lay_out_words(&mut layout);
         layout.finish()
@@ -222,7 +230,7 @@ impl Entry {
     /// `label = command words`; without a label, the words alone.
     #[must_use]
     pub fn print_command(&self, label: &str, folding: Folding) -> String {
-        let mut layout = Layout::new(label, folding);
+        let mut layout = Layout::new(label, folding, MASTER_WIDTH);
         let command = self.words.first().map_or("", String::as_str);
         if label.is_empty() {
             layout.glued(command);
@@ -334,5 +342,9 @@ fn check_field(name: &str, value: &str, line: &str) -> Result<(), Refused> {
         "process_limit" => value == "-" || digits(value),
         _ => !value.trim_matches(is_space).is_empty(),
     };
-    if well { Ok(()) } else { Err(Refused(format!("invalid {name} field \"{value}\" in \"{}\"", printable(line)))) }
+    if well {
+        Ok(())
+    } else {
+        Err(Refused(format!("invalid {name} field \"{value}\" in \"{}\"", printable(line))))
+    }
 }

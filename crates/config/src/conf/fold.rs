@@ -12,7 +12,10 @@ pub enum Folding {
     At80,
 }
 
-const WIDTH: usize = 80;
+/// What a line of main.cf may hold.
+pub(super) const MAIN_WIDTH: usize = 80;
+/// What a line of master.cf may hold.
+pub(super) const MASTER_WIDTH: usize = 79;
 const INDENT: &str = "    ";
 
 /// A line that is being laid out.
@@ -20,16 +23,17 @@ pub(super) struct Layout {
     text: String,
     column: usize,
     folding: Folding,
+    width: usize,
 }
 
 impl Layout {
-    pub(super) fn new(start: &str, folding: Folding) -> Layout {
-        Layout { text: start.to_owned(), column: start.len(), folding }
+    pub(super) fn new(start: &str, folding: Folding, width: usize) -> Layout {
+        Layout { text: start.to_owned(), column: start.len(), folding, width }
     }
 
     /// Appends `word` behind a blank, or on a line of its own where it doesn't fit.
     pub(super) fn word(&mut self, word: &str) {
-        let fits = self.column + 1 + word.len() <= WIDTH;
+        let fits = self.column + 1 + word.len() <= self.width;
         if fits || self.folding == Folding::Never {
             self.text.push(' ');
             self.text.push_str(word);
@@ -68,7 +72,7 @@ impl Layout {
 /// `name = value` without a line end.
 #[must_use]
 pub fn fold_setting(name: &str, value: &str, folding: Folding) -> String {
-    let mut layout = Layout::new(name, folding);
+    let mut layout = Layout::new(name, folding, MAIN_WIDTH);
     layout.glued(" =");
     for word in words(value) {
         layout.word(word);
@@ -76,9 +80,20 @@ pub fn fold_setting(name: &str, value: &str, folding: Folding) -> String {
     layout.finish()
 }
 
+/// A value alone, without a line end.
+#[must_use]
+pub fn fold_value(value: &str, folding: Folding) -> String {
+    let mut words = words(value);
+    let mut layout = Layout::new(words.next().unwrap_or(""), folding, MAIN_WIDTH);
+    for word in words {
+        layout.word(word);
+    }
+    layout.finish()
+}
+
 /// A value as postconf shows it: each stretch of white space is one blank.
 #[must_use]
-pub(super) fn squeezed(value: &str) -> String {
+pub fn squeezed(value: &str) -> String {
     words(value).collect::<Vec<_>>().join(" ")
 }
 

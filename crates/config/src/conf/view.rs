@@ -51,6 +51,8 @@ pub struct Conf {
     settings: BTreeMap<String, BTreeMap<String, String>>,
     /// Names that services bring with them.
     of_services: BTreeSet<String>,
+    /// Old names whose values are the defaults of newer ones.
+    legacy: BTreeSet<String>,
     /// Names that main.cf refers to.
     referred: BTreeSet<String>,
     /// Names that a service's settings refer to, by `service/type`.
@@ -62,11 +64,13 @@ impl Conf {
     pub fn read(sources: &Sources<'_>, machine: &Machine) -> Result<(Conf, Vec<String>), Refused> {
         let directory = sources.directory.trim_end_matches('/');
         let directory = if directory.is_empty() { sources.directory } else { directory }.to_owned();
-        let (mut written, mut warnings) =
-            sources.main.map_or_else(|| Ok(Default::default()), |text| read_main(text, &path(&directory, "main.cf")))?;
-        let (entries, more) = sources
-            .master
-            .map_or_else(|| Ok(Default::default()), |text| read_entries(text, &path(&directory, "master.cf")))?;
+        let (mut written, mut warnings) = sources
+            .main
+            .map_or_else(|| Ok(Default::default()), |text| read_main(text, &path(&directory, "main.cf")))?;
+        let (entries, more) = sources.master.map_or_else(
+            || Ok(Default::default()),
+            |text| read_entries(text, &path(&directory, "master.cf")),
+        )?;
         let named = sources.directory_named && sources.main.is_some();
         let folder = named.then(|| ("config_directory".to_owned(), sources.directory.to_owned()));
         for (name, value) in sources.overrides.iter().cloned().chain(folder) {
@@ -89,11 +93,17 @@ impl Conf {
             settings: settings_by_id(&entries),
             entries,
             of_services: BTreeSet::new(),
+            legacy: names::of_defaults(machine.compat),
             referred: BTreeSet::new(),
             referred_by: BTreeMap::new(),
         };
         warnings.extend(more);
-        conf.find_names(&mut warnings)?;
+        let mut undefined = Vec::new();
+        conf.find_names(&mut undefined)?;
+        // Names that main.cf might define aren't missed where it isn't read.
+        if sources.main.is_some() {
+            warnings.extend(undefined);
+        }
         Ok((conf, warnings))
     }
 
@@ -101,11 +111,11 @@ impl Conf {
         for entry in &self.entries {
             self.of_services.extend(names::of_service(entry.service(), entry.program()));
         }
-        let mut referred = BTreeSet::new();
+        let mut referred = self.legacy.clone();
         let mut undefined: Vec<String> = Vec::new();
         for one in &self.written {
             referred.extend(names::referred(&one.value));
-            if self.is_raw(&one.name) {
+            if is_raw(&one.name) {
                 continue;
             }
             names::of_tables(&one.value, &mut referred);
@@ -115,8 +125,11 @@ impl Conf {
         }
         let classes = self.value("smtpd_restriction_classes").unwrap_or_default();
         let classes = self.expanded("smtpd_restriction_classes", &classes)?;
-        let classes: Vec<String> =
-            classes.split([' ', '\t', '\r', '\n', ',']).filter(|c| !c.is_empty()).map(str::to_owned).collect();
+        let classes: Vec<String> = classes
+            .split([' ', '\t', '\r', '\n', ','])
+            .filter(|c| !c.is_empty())
+            .map(str::to_owned)
+            .collect();
         undefined.extend(classes.iter().filter(|name| !self.is_defined(name, None)).cloned());
         referred.extend(classes);
         let mut seen = BTreeSet::new();
@@ -137,7 +150,7 @@ impl Conf {
         for (id, settings) in &self.settings {
             let mut own = BTreeSet::new();
             let mut told = BTreeSet::new();
-            for (name, value) in settings.iter().filter(|(name, _)| !self.is_raw(name)) {
+            for (name, value) in settings.iter().filter(|(name, _)| !is_raw(name)) {
                 let names: Vec<String> = names::referred(value).collect();
                 for name in names.iter().filter(|name| !self.is_defined(name, Some(settings))) {
                     if name.as_str() != "service_name" && told.insert(name.clone()) {
@@ -158,31 +171,33 @@ impl Conf {
     fn is_defined(&self, name: &str, local: Option<&BTreeMap<String, String>>) -> bool {
         local.is_some_and(|settings| settings.contains_key(name))
             || self.values.contains_key(name)
-            || names::builtin(name, self.compat).is_some()
+            || self.is_builtin(name)
             || self.of_services.contains(name)
     }
 
-    /// Whether references in the value of `name` are for later and not for main.cf.
-    fn is_raw(&self, name: &str) -> bool {
-        registry::find(name).is_some_and(|row| row.kind == Kind::Raw)
+    fn is_builtin(&self, name: &str) -> bool {
+        names::builtin(name, self.compat).is_some() || names::OF_LOCAL.contains(&name)
     }
 
     /// Who made `name` a parameter; `None` where nobody did.
     #[must_use]
     pub fn class(&self, name: &str) -> Option<Class> {
-        if names::builtin(name, self.compat).is_some() {
+        if self.is_builtin(name) {
             return Some(Class::Builtin);
         }
         if self.of_services.contains(name) {
             return Some(Class::Service);
         }
-        (self.referred.contains(name) && self.values.contains_key(name)).then_some(Class::User)
+        let used = self.referred.contains(name) && self.values.contains_key(name);
+        (used || self.legacy.contains(name)).then_some(Class::User)
     }
 
     /// All parameters of these classes, sorted; with `only_set`, those that main.cf or the command line sets.
     #[must_use]
     pub fn names(&self, classes: &[Class], only_set: bool) -> Vec<String> {
-        let builtin = registry::all().filter(|row| names::is_of(row, self.compat)).map(|row| row.name.to_owned());
+        let builtin =
+            registry::all().filter(|row| names::is_of(row, self.compat)).map(|row| row.name.to_owned());
+        let builtin = builtin.chain(names::OF_LOCAL.map(str::to_owned));
         // Debian's own list has none of ours; where one is set, it is shown.
         let listed = builtin.filter(|name| {
             self.compat == Compat::V3_11 || !names::is_own(name) || self.values.contains_key(name)
@@ -214,8 +229,9 @@ impl Conf {
         if let Some(value) = self.of_process.get(name) {
             return Some(value.clone());
         }
-        let known = names::builtin(name, self.compat).is_some() || self.of_services.contains(name);
-        known.then(|| self.parameters.default_text(name)).flatten()
+        let known = self.is_builtin(name) || self.of_services.contains(name);
+        let default = known.then(|| self.parameters.default_text(name)).flatten();
+        default.or_else(|| self.legacy.contains(name).then(String::new))
     }
 
     /// The value of `name` with `$name` in it replaced.
@@ -231,7 +247,7 @@ impl Conf {
     }
 
     fn expanded_in(&self, values: &Values<'_>, name: &str, value: &str) -> Result<String, Refused> {
-        if self.is_raw(name) {
+        if is_raw(name) {
             return Ok(value.to_owned());
         }
         let (text, found) = expand(&Traced::nowhere(value), values);
@@ -253,12 +269,28 @@ impl Conf {
         settings.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Warnings of names in main.cf that will go away, as Postfix 3.9 and later give them.
+    #[must_use]
+    pub fn deprecated_in_main(&self) -> Vec<String> {
+        if self.compat == Compat::V3_7 {
+            return Vec::new();
+        }
+        let path = path(&self.directory, "main.cf");
+        let old = self.written.iter().filter_map(|one| Some((&one.name, names::instead_of(&one.name)?)));
+        old.map(|(name, new)| {
+            format!("{path}: support for parameter \"{name}\" will be removed; instead, specify \"{new}\"")
+        })
+        .collect()
+    }
+
     /// Warnings of what main.cf defines and nothing uses.
     #[must_use]
     pub fn unused_in_main(&self) -> Vec<String> {
         let path = path(&self.directory, "main.cf");
         let unused = self.written.iter().filter(|one| self.class(&one.name).is_none());
-        unused.map(|one| format!("{path}: unused parameter: {}={}", one.name, printable(&one.value))).collect()
+        unused
+            .map(|one| format!("{path}: unused parameter: {}={}", one.name, printable(&one.value)))
+            .collect()
     }
 
     /// Warnings of what master.cf's `-o` define and nothing uses.
@@ -281,6 +313,12 @@ impl Conf {
     }
 }
 
+/// Whether references in the value of `name` are for later and not for main.cf.
+fn is_raw(name: &str) -> bool {
+    // postconf leaves the reference in this one as it is, though it is replaced when the value is used.
+    name == "postscreen_expansion_filter" || registry::find(name).is_some_and(|row| row.kind == Kind::Raw)
+}
+
 fn path(directory: &str, file: &str) -> String {
     if directory.ends_with('/') { format!("{directory}{file}") } else { format!("{directory}/{file}") }
 }
@@ -298,8 +336,12 @@ impl Scope for Values<'_> {
     fn value(&self, name: &str) -> Option<Cow<'_, Traced>> {
         let local = self.local.and_then(|settings| settings.get(name).cloned());
         let service = self.service.filter(|_| name == "service_name").map(str::to_owned);
-        let value = local.or_else(|| self.conf.value(name)).or(service)?;
+        let value = local.or(service).or_else(|| self.conf.value(name))?;
         Some(Cow::Owned(Traced::nowhere(value)))
+    }
+
+    fn is_raw(&self, name: &str) -> bool {
+        is_raw(name)
     }
 
     fn begins_in(&self) -> Option<&str> {

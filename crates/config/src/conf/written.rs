@@ -18,7 +18,6 @@ pub struct Written {
 /// A logical line, and the line on which it ends.
 pub(super) struct Logical {
     pub(super) text: String,
-    pub(super) first: usize,
     pub(super) last: usize,
 }
 
@@ -29,7 +28,7 @@ pub(super) fn logical_lines(text: &str, path: &str, warnings: &mut Vec<String>) 
         let number = index + 1;
         match LineKind::of(line) {
             LineKind::Passed => {}
-            LineKind::Start => lines.push(Logical { text: line.to_owned(), first: number, last: number }),
+            LineKind::Start => lines.push(Logical { text: line.to_owned(), last: number }),
             LineKind::Continuation => match lines.last_mut() {
                 Some(open) => {
                     open.text.push_str(line);
@@ -37,9 +36,10 @@ pub(super) fn logical_lines(text: &str, path: &str, warnings: &mut Vec<String>) 
                 }
                 None => {
                     let shown = printable(line);
-                    warnings.push(format!("{path}: logical line must not start with whitespace: \"{shown}\""));
+                    warnings
+                        .push(format!("{path}: logical line must not start with whitespace: \"{shown}\""));
                     // Postfix takes it as a line nevertheless.
-                    lines.push(Logical { text: line.to_owned(), first: number, last: number });
+                    lines.push(Logical { text: line.to_owned(), last: number });
                 }
             },
         }

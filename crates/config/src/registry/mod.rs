@@ -40,6 +40,22 @@ pub enum Kind {
     Raw,
 }
 
+impl Kind {
+    /// As docs say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Flag => "yes/no",
+            Kind::Number => "number",
+            Kind::Size => "bytes",
+            Kind::Time(_) => "time",
+            Kind::List => "list",
+            Kind::Text => "text",
+            Kind::Raw => "text, not expanded",
+        }
+    }
+}
+
 /// A unit of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {

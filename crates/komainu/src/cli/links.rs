@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The names that the program knows how to be.
-const NAMES: [&str; 4] = ["newaliases", "postalias", "postfix", "postmap"];
+const NAMES: [&str; 5] = ["newaliases", "postalias", "postconf", "postfix", "postmap"];
 
-/// Make links by which the program is called under its old names (postmap, postalias, newaliases, postfix).
+/// Make links by which the program is called under its old names (postconf, postmap, postalias, newaliases, postfix).
 ///
 /// A link that points to komainu already is left alone; a file that is something else is never replaced
 /// without --force.

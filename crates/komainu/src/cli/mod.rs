@@ -4,6 +4,7 @@
 //! usage, 75 try again later, 78 the configuration is not usable (sysexits.h). Old names keep theirs.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where people are spoken to")]
 
+mod conf;
 mod explain;
 mod legacy;
 mod links;
@@ -28,7 +29,8 @@ pub(crate) const EX_CONFIG: u8 = 78;
 
 /// A mail server's whole guard as one program: Postfix's restriction lists, read from its own files.
 ///
-/// Called under an old name (see `komainu links`), it behaves as that program: postmap, postalias, newaliases, postfix.
+/// Called under an old name (see `komainu links`), it behaves as that program: postconf, postmap,
+/// postalias, newaliases, postfix.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -44,7 +46,9 @@ enum Command {
     Explain(Box<explain::Arguments>),
     /// Look keys up in lookup tables, and check their sources.
     Table(table::Arguments),
-    /// Make links by which the program is called under its old names (postmap, postalias, newaliases, postfix).
+    /// Show and edit the parameters of main.cf and the services of master.cf.
+    Conf(conf::Arguments),
+    /// Make links by which the program is called under its old names (postconf, postmap, postalias, newaliases, postfix).
     Links(links::Arguments),
 }
 
@@ -79,6 +83,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some("postmap") => return legacy::postmap::main(legacy::postmap::Program::Postmap, arguments),
         Some("postalias") => return legacy::postalias::main(arguments),
         Some("newaliases") => return legacy::postalias::newaliases(arguments),
+        Some("postconf") => return legacy::postconf::main(arguments),
         Some("postfix") => return legacy::postfix::main(arguments),
         _ => {}
     }
@@ -90,6 +95,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Serve(arguments) => serve::run(arguments),
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Table(arguments) => table::run(arguments),
+            Command::Conf(arguments) => conf::run(arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
         Err(error) => {
