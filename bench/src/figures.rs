@@ -43,7 +43,9 @@ pub(crate) struct Spread {
 pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    Some(Spread { min: *values.first()?, median: percentile(&values, 0.5)?, max: *values.last()? })
+    // Of an even number, the middle two's mean.
+    let (low, high) = (values.get((values.len().checked_sub(1)?) / 2)?, values.get(values.len() / 2)?);
+    Some(Spread { min: *values.first()?, median: f64::midpoint(*low, *high), max: *values.last()? })
 }
 
 impl Figures {
@@ -107,6 +109,7 @@ mod tests {
         assert_eq!(percentile(&values, 0.99), Some(100.0));
         assert_eq!(percentile(&[], 0.5), None);
         assert_eq!(spread([3.0, 1.0, 2.0]), Some(Spread { min: 1.0, median: 2.0, max: 3.0 }));
+        assert_eq!(spread([1.0, 4.0]).map(|spread| spread.median), Some(2.5));
         assert_eq!(spread([]), None);
     }
 

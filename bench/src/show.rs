@@ -86,14 +86,14 @@ fn rates(run: &Run, rows: &[&Row], text: &mut String) {
     if rows.is_empty() {
         return;
     }
-    text.push_str("\n| what | server | per second | CPU ms each | komainu: rate | CPU |\n");
+    text.push_str("\n| what | server | per second | CPU ms each | komainu's rate | CPU less by |\n");
     text.push_str("| --- | --- | --- | --- | --- | --- |\n");
     for row in rows {
         for server in servers(run, row) {
             let cells = cells(&turns::samples(run, &row.id, server));
             let (rate, cpu) = match turns::ratios(run, &row.id, ("komainu", server)) {
                 Ok(_) if server == "komainu" => (String::new(), String::new()),
-                Ok(ratios) => (ratio(ratios.rate), ratio(ratios.cpu) + " less"),
+                Ok(ratios) => (ratio(ratios.rate), ratio(ratios.cpu)),
                 Err(refusal) => (refusal.to_string(), String::new()),
             };
             let (rates, cpus) = (triple(cells.rate, 0), triple(cells.cpu, 3));
@@ -236,9 +236,7 @@ mod tests {
             Run { head, samples: vec![sample(0, 1, "komainu", 1000), sample(1, 1, "postfix", 100)] };
         let shown = text(&run);
         assert!(
-            shown.contains(
-                "| postfix | 100 / **100** / 100 | 1.000 / **1.000** / 1.000 | 10.0× | 10.0× less |"
-            ),
+            shown.contains("| postfix | 100 / **100** / 100 | 1.000 / **1.000** / 1.000 | 10.0× | 10.0× |"),
             "{shown}"
         );
         run.samples.push(sample(2, 2, "komainu", 1000));
