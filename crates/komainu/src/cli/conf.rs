@@ -94,7 +94,7 @@ fn folder(options: &Options) -> (PathBuf, bool) {
         Some(directory) => (directory, true),
         None => {
             let directory = default_config().unwrap_or_else(|| PathBuf::from(DEFAULT_FOLDER));
-            let elsewhere = directory != PathBuf::from(DEFAULT_FOLDER);
+            let elsewhere = directory != *DEFAULT_FOLDER;
             (directory, elsewhere)
         }
     }

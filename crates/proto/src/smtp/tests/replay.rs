@@ -313,7 +313,7 @@ fn logged(note: &Note) -> String {
         Note::LimitExceeded { limit, count } => {
             format!("warning: {limit} limit exceeded: {count} from CLIENT for service smtp")
         }
-        Note::StartTlsRefused => format!("warning: Refusing STARTTLS request from CLIENT for service smtp"),
+        Note::StartTlsRefused => "warning: Refusing STARTTLS request from CLIENT for service smtp".to_owned(),
         Note::Warning(text) => format!("warning: {text}"),
     }
 }
