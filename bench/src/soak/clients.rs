@@ -175,7 +175,7 @@ async fn refused(wire: &mut Wire) -> Result<(), String> {
 
 /// Stops at the greeting, in a command, or in the content, by turns.
 async fn slow(mut wire: Wire, member: u32) -> Result<(), String> {
-    if member % 4 == 0 {
+    if member.is_multiple_of(4) {
         wire.closed(Duration::from_secs(15)).await;
         return Ok(());
     }

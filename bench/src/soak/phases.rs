@@ -164,7 +164,7 @@ impl Soak {
         let refused = self.edits % 2 == 1;
         let line = if refused { format!("{EDITED} REJECT\n") } else { String::new() };
         write(&self.server.folder().join("etc/live"), &format!("203.0.117.254 REJECT\n{line}"))?;
-        if self.edits % 3 == 0 {
+        if self.edits.is_multiple_of(3) {
             self.server.hang_up();
         }
         let play = if refused { Play::RefusedRecipient } else { Play::Accept };
@@ -183,7 +183,7 @@ impl Soak {
     }
 
     /// When all clients have gone, what they took comes back.
-    fn afterwards(&mut self, idle: Look) -> Vec<Finding> {
+    fn afterwards(&self, idle: Look) -> Vec<Finding> {
         let began = Instant::now();
         let mut look = idle;
         while began.elapsed() < Duration::from_secs(40) {

@@ -2,12 +2,7 @@
 //!
 //! What a process has besides (sockets, descriptors, signals) is in `tests/serve`; what is said, the dialogues show.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test may fail by panicking, and says aloud what it measured"
-)]
+#![expect(clippy::expect_used, reason = "a test may fail by panicking, and says aloud what it measured")]
 
 mod house;
 mod many;
