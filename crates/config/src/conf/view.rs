@@ -182,11 +182,11 @@ impl Conf {
     /// Who made `name` a parameter; `None` where nobody did.
     #[must_use]
     pub fn class(&self, name: &str) -> Option<Class> {
-        if self.is_builtin(name) {
-            return Some(Class::Builtin);
-        }
         if self.of_services.contains(name) {
             return Some(Class::Service);
+        }
+        if self.is_builtin(name) {
+            return Some(Class::Builtin);
         }
         let used = self.referred.contains(name) && self.values.contains_key(name);
         (used || self.legacy.contains(name)).then_some(Class::User)
