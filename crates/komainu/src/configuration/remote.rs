@@ -13,11 +13,17 @@ const SECURITY_SENSITIVE: [&str; 4] =
     ["virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps", "alias_maps"];
 
 /// Looked up in the middle of a command.
-const NOBODY_WAITS: [&str; 5] = [
+const NOBODY_WAITS: [&str; 11] = [
+    "postscreen_access_list",
+    "postscreen_allowlist_interfaces",
+    "postscreen_command_filter",
+    "postscreen_discard_ehlo_keyword_address_maps",
+    "postscreen_dnsbl_reply_map",
+    "postscreen_forbidden_commands",
+    "postscreen_reject_footer_maps",
     "smtpd_reject_footer_maps",
     "smtpd_reject_filter_maps",
     "smtpd_forbidden_commands",
-    "smtpd_client_event_limit_exceptions",
     "komainu_relay_clients",
 ];
 
@@ -35,7 +41,9 @@ pub(super) fn check(p: &Parameters) -> Vec<Diagnostic> {
                 .help("recipients are found in it; mail for them is deferred, for it must not say where that is written")
         }));
     }
-    for name in NOBODY_WAITS {
+    // postscreen's parameters are smtpd's by default, where somebody may wait.
+    let written = |name: &&str| !name.starts_with("postscreen_") || p.is_set(name);
+    for name in NOBODY_WAITS.into_iter().filter(written) {
         found.extend(named(name).map(|spec| {
             let message = format!("{name}: {spec}: tables behind sockets are not served here yet");
             Diagnostic::error(NOT_SERVED, spec.place, message).help("every lookup in it finds nothing")
@@ -68,6 +76,12 @@ mod tests {
                 311,
                 "alias_maps: unionmap:{hash:/etc/x,tcp:127.0.0.1:9} map is not allowed for security sensitive data",
             )],
+        );
+        check(("mynetworks", "tcp:127.0.0.1:9"), &[]);
+        check(("smtpd_client_event_limit_exceptions", "tcp:127.0.0.1:9"), &[]);
+        check(
+            ("postscreen_access_list", "permit_mynetworks, tcp:127.0.0.1:9"),
+            &[(303, "postscreen_access_list: tcp:127.0.0.1:9: tables behind sockets are not served here yet")],
         );
         check(
             ("smtpd_reject_footer_maps", "proxy:tcp:127.0.0.1:9"),

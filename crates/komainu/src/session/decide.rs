@@ -75,7 +75,7 @@ impl Session {
             self.meet().await;
         }
         if matches!(request.policy, policy::Request::Connect)
-            && let Err(reply) = self.count_in()
+            && let Err(reply) = Box::pin(self.count_in()).await
         {
             return Verdict::Disconnect(reply);
         }

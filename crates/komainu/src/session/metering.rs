@@ -12,6 +12,7 @@ use mail::{Dsn, Now, Reply};
 use policy::rates::{Arrival, Event, Excess, Ident, Limits, Rates};
 use proto::smtp::{Meter, Metered, TooMany};
 use std::sync::Arc;
+use tables::LookupError;
 
 /// A counted connection. Dropping it counts the connection out, also where the session panicked or was dropped.
 #[derive(Debug)]
@@ -69,15 +70,16 @@ impl Meter for Ticket {
 impl Session {
     /// Counts the connection, unless nothing is limited or the client is one of
     /// `smtpd_client_event_limit_exceptions`.
-    pub(super) fn count_in(&mut self) -> Result<(), Reply> {
+    pub(super) async fn count_in(&mut self) -> Result<(), Reply> {
         // Whoever it was before XCLIENT isn't connected any more.
         self.server.set_meter(None);
         let listener = &self.service.listener;
         let limits = if self.tx.stress { listener.stressed_limits } else { listener.limits };
-        let client = &self.tx.client;
-        if !limits.any() || self.is_excepted() {
+        // A table that can't say excepts nobody.
+        if !limits.any() || self.looked_up(Session::is_excepted).await.unwrap_or(false) {
             return Ok(());
         }
+        let (listener, client) = (&self.service.listener, &self.tx.client);
         let rates = &self.shared.rates;
         let ident = Ident::new(rates.service(&listener.name), client.address, limits.prefixes);
         let (ticket, arrival) = Ticket::take(rates, ident, limits, clock::now());
@@ -89,10 +91,10 @@ impl Session {
         Err(Reply::new(421, Dsn::new(4, 7, 0), text))
     }
 
-    fn is_excepted(&self) -> bool {
+    fn is_excepted(&self) -> Result<bool, LookupError> {
         let client = &self.tx.client;
         let list = &self.service.listener.lists.event_limit_exceptions;
-        list.contains(self.facts.snapshot(), &client.name, client.address).unwrap_or(false)
+        list.contains(self.facts.snapshot(), &client.name, client.address)
     }
 
     pub(super) fn log_excess(&self, limit: &'static str, count: u32) {

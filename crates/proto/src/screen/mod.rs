@@ -267,6 +267,10 @@ impl Screen {
             (Phase::Waiting, Input::PeerClosed) => self.hung_up(now),
             (Phase::Engine(_), Input::Bytes(bytes)) => self.converse(now, bytes, out),
             (Phase::Engine(_), Input::PeerClosed) => self.hung_up(now),
+            // Came with the proxy's header: the SMTP server's to hear.
+            (Phase::Over, Input::Bytes(bytes)) if self.actions.back() == Some(&Action::Pass) => {
+                self.early.extend_from_slice(bytes);
+            }
             (Phase::Engine(_), Input::Ranked(_)) | (Phase::Over, _) => {}
         }
     }
