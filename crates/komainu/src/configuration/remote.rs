@@ -81,7 +81,10 @@ mod tests {
         check(("smtpd_client_event_limit_exceptions", "tcp:127.0.0.1:9"), &[]);
         check(
             ("postscreen_access_list", "permit_mynetworks, tcp:127.0.0.1:9"),
-            &[(303, "postscreen_access_list: tcp:127.0.0.1:9: tables behind sockets are not served here yet")],
+            &[(
+                303,
+                "postscreen_access_list: tcp:127.0.0.1:9: tables behind sockets are not served here yet",
+            )],
         );
         check(
             ("smtpd_reject_footer_maps", "proxy:tcp:127.0.0.1:9"),

@@ -1,12 +1,13 @@
 //! Restrictions on the client's address, names, log-in and certificate. T1.4, T2.5, T2.8.
 
-use crate::eval::{Evaluation, Gravity, Status};
+use crate::eval::{About, Evaluation, Gravity, Status};
 use crate::facts::{Facts, Lookup, Need};
 use crate::transaction::NameStatus;
 use mail::{Dsn, Reply};
+use tables::LookupError;
 
 impl Evaluation<'_> {
-    pub(crate) fn mynetworks(&mut self) -> Result<Status, Need> {
+    pub(crate) fn mynetworks(&mut self, about: &About) -> Result<Status, Need> {
         let client = &self.tx.client;
         let listed =
             self.policy.settings.mynetworks.contains(self.facts.snapshot(), &client.name, client.address);
@@ -17,10 +18,12 @@ impl Evaluation<'_> {
             }
             Ok(false) => Status::Dunno,
             Err(error) => {
-                self.warning(error.to_string());
-                let about = self.client();
-                let reply = about.reply(451, Dsn::new(4, 3, 5), "Server configuration error");
-                self.refuse(reply, Gravity::Fault)
+                let warning = match &error {
+                    LookupError::Failed { table, .. } => format!("mynetworks: {table}: table lookup problem"),
+                    other => other.to_string(),
+                };
+                self.warning(warning);
+                self.lookup_failure(about)
             }
         })
     }

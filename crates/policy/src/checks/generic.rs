@@ -27,7 +27,7 @@ impl Evaluation<'_> {
             Plain::RejectMultiRecipientBounce => {
                 Ok(self.multi_recipient_bounce(codes.multi_recipient_bounce, about))
             }
-            Plain::PermitMynetworks => self.mynetworks(),
+            Plain::PermitMynetworks => self.mynetworks(about),
             Plain::PermitInetInterfaces => Ok(self.inet_interfaces()),
             Plain::PermitSaslAuthenticated => Ok(self.sasl_authenticated()),
             Plain::PermitTlsClientcerts => self.tls_clientcerts(),

@@ -197,3 +197,16 @@ fn any_bytes() {
         fuzz(&bytes);
     }
 }
+
+/// What came with a proxy's header belongs to the session of a client that is let through at once, and to nobody
+/// where a client is turned away.
+#[test]
+fn what_came_with_the_header_is_handed_on() {
+    for (standing, expect) in [(Standing::Allowed, "HELO a\r\n"), (Standing::Crowding, "")] {
+        let arrival = Arrival { standing, record: Record::default(), veto: false, full: false };
+        let (now, mut out) = (Now::default(), Vec::new());
+        let mut screen = Screen::new(Arc::new(Settings::default()), CLIENT.into(), arrival, now, &mut out);
+        screen.handle(now, Input::Bytes(b"HELO a\r\n"), &mut out);
+        assert_eq!(String::from_utf8_lossy(&screen.take_early()), expect, "{standing:?}");
+    }
+}
