@@ -201,6 +201,7 @@ pub fn run(ready: Ready) -> Result<(), ServeError> {
 async fn serve(ready: Ready) -> Result<(), ServeError> {
     let signals = Signals::take().map_err(ServeError::Runtime)?;
     let Ready { configuration, options, sockets, helper, state, log, pid, since } = ready;
+    pid.announce().map_err(|source| ServeError::State { path: state.clone(), source })?;
     let p = configuration.parameters.clone();
     let sources = reload::sources(&helper);
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();

@@ -13,10 +13,20 @@ const NAME: &str = "komainu.pid";
 
 /// The server's own hold on the file.
 pub struct PidFile {
-    _file: File,
+    file: File,
 }
 
-/// Writes this process's number.
+impl PidFile {
+    /// Writes this process's number. From now on signals come: first there must be somebody who takes them.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn announce(&self) -> io::Result<()> {
+        writeln!(&self.file, "{}", std::process::id())
+    }
+}
+
+/// Keeps other servers from this state folder; the file is empty until [`PidFile::announce`].
 ///
 /// # Errors
 /// When the file can't be written, or another server holds it.
@@ -31,8 +41,7 @@ pub fn hold(state: &Path) -> io::Result<PidFile> {
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     file.set_len(0)?;
     file.rewind()?;
-    writeln!(file, "{}", std::process::id())?;
-    Ok(PidFile { _file: file })
+    Ok(PidFile { file })
 }
 
 /// The server that runs on this state folder.
@@ -56,6 +65,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(running(folder.path()), None);
         let held = hold(folder.path()).unwrap();
+        assert_eq!(running(folder.path()), None, "it takes no signals yet");
+        held.announce().unwrap();
         let pid = running(folder.path()).unwrap();
         assert_eq!(pid.as_raw_nonzero().get(), i32::try_from(std::process::id()).unwrap());
         assert!(hold(folder.path()).is_err());
