@@ -76,6 +76,9 @@ pub(super) struct Arguments {
     format: Format,
 }
 
+/// Questions to name servers at once; one decision asks few.
+const QUESTIONS_AT_ONCE: usize = 64;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A tree for people.
@@ -190,7 +193,7 @@ fn answerer(arguments: &Arguments, p: &Parameters) -> Result<Box<dyn Answerer>, 
     let runtime = runtime.map_err(Refused::config)?;
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
     let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
-    let resolver = Resolver::new(&servers, hosts).map_err(Refused::config)?;
+    let resolver = Resolver::new(&servers, hosts, QUESTIONS_AT_ONCE).map_err(Refused::config)?;
     Ok(Box::new(Online { names: Arc::new(resolver), runtime }))
 }
 

@@ -1,9 +1,11 @@
 //! The caching resolver: resolv.conf's servers, or `komainu_dns_servers = address[:port] …`.
 //!
 //! Names are asked as they are, never with a search domain. "No such name" and "no such records" are
-//! told apart from "no answer", which is what 450 against 550 hangs on. The cache is bounded.
+//! told apart from "no answer", which is what 450 against 550 hangs on. What was said is kept by `memory`, whole
+//! answers to policy's questions; the library's own cache of records would keep all of it twice.
 
 use super::hosts::Hosts;
+use super::memory::{Remembering, Source};
 use super::{AnswerFuture, Names};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -15,13 +17,20 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use policy::{Answer, Question, Record, RecordKind};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
 
-/// Entries in the cache: some 10 MB when full.
-const CACHE_ENTRIES: u64 = 16_384;
-/// Questions under way at once to one server.
-const ACTIVE_REQUESTS_MAX: usize = 2_048;
+/// Questions under way at once, each with a socket and some 10 kB of the library's state.
+const QUESTIONS_MAX: usize = 1_024;
+/// How long it is remembered that there is no name or record, at least: also where the answer came without SOA.
+const NOTHING_HOLDS_MIN: Duration = Duration::from_secs(5);
+/// The same at most: a name that is made today is found today.
+const NOTHING_HOLDS_MAX: Duration = Duration::from_secs(900);
+/// How long it is remembered that there was no answer.
+const FAILURE_HOLDS: Duration = Duration::from_secs(2);
+/// For answers that don't shorten the time of others.
+const KEPT_AS_LONG_AS_ANOTHER: Duration = Duration::MAX;
+/// What the machine's own hosts file says isn't kept, nor what can't be asked.
+const NOT_KEPT: Duration = Duration::ZERO;
 
 /// Why there is no resolver.
 #[derive(Debug, thiserror::Error)]
@@ -38,19 +47,22 @@ pub enum ResolverError {
 }
 
 /// Asks name servers, remembers what they said.
-pub struct Resolver {
+pub struct Resolver(Remembering<Network>);
+
+/// The name servers, and the hosts file in front of them.
+struct Network {
     resolver: TokioResolver,
-    hosts: Arc<Hosts>,
-    /// One for each question that may be under way.
-    sockets: Semaphore,
+    hosts: Hosts,
 }
 
 impl Resolver {
-    /// A resolver that asks `servers`, or where there are none, those of /etc/resolv.conf.
+    /// A resolver that asks `servers`, or where there are none, those of /etc/resolv.conf. `at_once` questions are
+    /// under way at the same time, and no more than a thousand; the rest wait. Each takes a descriptor, and a flood of
+    /// clients is not to take those that sessions need.
     ///
     /// # Errors
     /// [`ResolverError`].
-    pub fn new(servers: &[String], hosts: Hosts) -> Result<Resolver, ResolverError> {
+    pub fn new(servers: &[String], hosts: Hosts, at_once: usize) -> Result<Resolver, ResolverError> {
         let (config, mut options) = if servers.is_empty() {
             hickory_resolver::system_conf::read_system_conf().map_err(ResolverError::ResolvConf)?
         } else {
@@ -58,67 +70,85 @@ impl Resolver {
             (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
         };
         options.use_hosts_file = ResolveHosts::Never;
-        options.cache_size = CACHE_ENTRIES;
-        options.max_active_requests = ACTIVE_REQUESTS_MAX;
+        options.cache_size = 0;
+        options.max_active_requests = QUESTIONS_MAX * 2;
         options.num_concurrent_reqs = 1;
         options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
         let resolver = builder.build().map_err(ResolverError::Build)?;
-        Ok(Resolver { resolver, hosts: Arc::new(hosts), sockets: Semaphore::new(ACTIVE_REQUESTS_MAX) })
+        Ok(Resolver(Remembering::new(Network { resolver, hosts }, at_once.min(QUESTIONS_MAX))))
+    }
+}
+
+impl Source for Network {
+    fn known(&self, question: &Question) -> Option<Answer> {
+        match question {
+            Question::HostName(address) => Some(Answer::Names(vec![self.hosts.name(*address)?.to_owned()])),
+            Question::HostAddresses(name) => Some(Answer::Addresses(self.hosts.addresses(name)?.to_vec())),
+            _ => None,
+        }
     }
 
-    /// The same with fewer questions under way at once, or more: the rest wait. Each takes a descriptor, and a
-    /// flood of clients is not to take those that sessions need.
-    #[must_use]
-    pub fn with_questions_at_once(mut self, number: usize) -> Resolver {
-        self.sockets = Semaphore::new(number.clamp(1, Semaphore::MAX_PERMITS));
-        self
+    async fn fetch(&self, question: &Question) -> (Answer, Duration) {
+        match question {
+            Question::HostName(address) => self.host_name(*address).await,
+            Question::HostAddresses(name) => self.host_addresses(name).await,
+            Question::Dns { name, kind } => self.records(name, *kind).await,
+            _ => (Answer::Failed("not a question about names".to_owned()), NOT_KEPT),
+        }
     }
+}
 
-    async fn records(&self, name: &str, kind: RecordKind) -> Answer {
+impl Network {
+    /// The records, and how long they hold.
+    async fn records(&self, name: &str, kind: RecordKind) -> (Answer, Duration) {
         let Ok(mut name) = Name::from_ascii(name) else {
-            return Answer::Invalid(format!("\"{name}\" is no domain name"));
+            return (Answer::Invalid(format!("\"{name}\" is no domain name")), NOT_KEPT);
         };
         name.set_fqdn(true);
-        // It is never closed; if it were, there would be more sockets, no fewer answers.
-        let _socket = self.sockets.acquire().await.ok();
         let lookup = match self.resolver.lookup(name, record_type(kind)).await {
             Ok(lookup) => lookup,
             Err(error) => return no_records(&error),
         };
+        // An alias on the way holds no longer than what it leads to.
+        let holds = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
         let records: Vec<Record> = lookup
             .answers()
             .iter()
             .filter(|record| record.record_type() == record_type(kind))
             .filter_map(|record| convert(&record.data))
             .collect();
-        if records.is_empty() { Answer::NoRecords } else { Answer::Records(records) }
+        let holds = Duration::from_secs(holds.into());
+        if records.is_empty() {
+            return (Answer::NoRecords, NOTHING_HOLDS_MIN);
+        }
+        (Answer::Records(records), holds)
     }
 
-    async fn host_name(&self, address: IpAddr) -> Answer {
-        if let Some(name) = self.hosts.name(address) {
-            return Answer::Names(vec![name.to_owned()]);
-        }
+    async fn host_name(&self, address: IpAddr) -> (Answer, Duration) {
         match self.records(&reverse_name(address), RecordKind::Ptr).await {
-            Answer::Records(records) => {
+            (Answer::Records(records), holds) => {
                 let names = records.into_iter().filter_map(|record| match record {
                     Record::Ptr(name) => Some(name),
                     _ => None,
                 });
-                Answer::Names(names.collect())
+                (Answer::Names(names.collect()), holds)
             }
             other => other,
         }
     }
 
-    async fn host_addresses(&self, name: &str) -> Answer {
-        if let Some(addresses) = self.hosts.addresses(name) {
-            return Answer::Addresses(addresses.to_vec());
-        }
+    async fn host_addresses(&self, name: &str) -> (Answer, Duration) {
         let (v4, v6) = tokio::join!(self.records(name, RecordKind::A), self.records(name, RecordKind::Aaaa));
+        // That there are none of one kind says nothing about how long the others hold.
+        let lasting = |(answer, holds): &(Answer, Duration)| match answer {
+            Answer::NoName | Answer::NoRecords => KEPT_AS_LONG_AS_ANOTHER,
+            _ => *holds,
+        };
+        let (found_holds, holds) = (lasting(&v4).min(lasting(&v6)), v4.1.min(v6.1));
         let mut addresses = Vec::new();
-        for answer in [&v4, &v6] {
+        for answer in [&v4.0, &v6.0] {
             if let Answer::Records(records) = answer {
                 addresses.extend(records.iter().filter_map(|record| match record {
                     Record::A(address) => Some(IpAddr::V4(*address)),
@@ -128,27 +158,24 @@ impl Resolver {
             }
         }
         if !addresses.is_empty() {
-            return Answer::Addresses(addresses);
+            return (Answer::Addresses(addresses), found_holds);
         }
-        match (v4, v6) {
+        match (v4.0, v6.0) {
             (unavailable @ Answer::Unavailable(_), _) | (_, unavailable @ Answer::Unavailable(_)) => {
-                unavailable
+                (unavailable, holds)
             }
-            (v4, _) => v4,
+            (v4, _) => (v4, holds),
         }
     }
 }
 
 impl Names for Resolver {
     fn ask<'a>(&'a self, question: &'a Question) -> AnswerFuture<'a> {
-        Box::pin(async move {
-            match question {
-                Question::HostName(address) => self.host_name(*address).await,
-                Question::HostAddresses(name) => self.host_addresses(name).await,
-                Question::Dns { name, kind } => self.records(name, *kind).await,
-                _ => Answer::Failed("not a question about names".to_owned()),
-            }
-        })
+        self.0.ask(question)
+    }
+
+    fn known(&self, question: &Question) -> Option<Answer> {
+        self.0.known(question)
     }
 }
 
@@ -221,14 +248,17 @@ fn convert(data: &RData) -> Option<Record> {
     })
 }
 
-fn no_records(error: &NetError) -> Answer {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => Answer::NoName,
-            ResponseCode::NoError => Answer::NoRecords,
-            code => Answer::Unavailable(code.to_string()),
-        },
-        other => Answer::Unavailable(other.to_string()),
+/// Why there are no records, and how long that holds.
+fn no_records(error: &NetError) -> (Answer, Duration) {
+    let NetError::Dns(DnsError::NoRecordsFound(none)) = error else {
+        return (Answer::Unavailable(error.to_string()), FAILURE_HOLDS);
+    };
+    let nothing_holds = Duration::from_secs(none.negative_ttl.unwrap_or(0).into());
+    let nothing_holds = nothing_holds.clamp(NOTHING_HOLDS_MIN, NOTHING_HOLDS_MAX);
+    match none.response_code {
+        ResponseCode::NXDomain => (Answer::NoName, nothing_holds),
+        ResponseCode::NoError => (Answer::NoRecords, nothing_holds),
+        code => (Answer::Unavailable(code.to_string()), FAILURE_HOLDS),
     }
 }
 

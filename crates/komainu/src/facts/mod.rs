@@ -5,6 +5,7 @@
 
 pub mod dns;
 pub mod hosts;
+mod memory;
 pub mod policy_client;
 pub mod table_client;
 pub mod zone_health;
@@ -21,6 +22,10 @@ pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 pub trait Names: Send + Sync {
     /// Answers `HostName`, `HostAddresses` and `Dns`.
     fn ask<'a>(&'a self, question: &'a Question) -> AnswerFuture<'a>;
+    /// The answer, where it is known without waiting.
+    fn known(&self, _question: &Question) -> Option<Answer> {
+        None
+    }
 }
 
 /// Everything that answers questions, shared by all sessions.

@@ -207,8 +207,8 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
     let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
     let shares = listen::shares();
-    let names = Resolver::new(&servers, hosts).map_err(ServeError::Resolver)?;
-    let names = Arc::new(names.with_questions_at_once(shares.questions));
+    let names = Resolver::new(&servers, hosts, shares.questions).map_err(ServeError::Resolver)?;
+    let names = Arc::new(names);
     let path = state.join("queue");
     let disk = Arc::new(RealDisk::new(&path).map_err(|source| ServeError::State { path, source })?);
     let passwd = PathBuf::from(tables::sources::PASSWD);

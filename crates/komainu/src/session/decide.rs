@@ -183,6 +183,10 @@ impl Session {
                 if matches!(question, Question::HostName(_)) && !lookup {
                     continue;
                 }
+                if let Some(answer) = self.shared.answers.names.known(&question) {
+                    self.facts.learn(question, answer);
+                    continue;
+                }
                 let answers = Arc::clone(&self.shared.answers);
                 prefetch.asked.push(question.clone());
                 prefetch.answers.spawn(async move { ask_ahead(&answers, question).await });
