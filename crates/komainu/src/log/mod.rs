@@ -1,6 +1,7 @@
 //! Where events go: syslog, journald, standard output, or a file.
 //!
-//! One thread writes; whoever has something to say hands a finished line over and goes on. A file is
+//! One thread writes, a millisecond's lines at once; whoever has something to say hands a finished line over and
+//! goes on. A file is
 //! opened anew on SIGHUP and when it was renamed or removed (logrotate), so no line lands in the rotated
 //! one for long. Lines are never dropped: a full channel makes the speaker wait.
 
@@ -13,9 +14,13 @@ use sink::Sink;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
+use std::time::Duration;
 
 /// Lines that may wait to be written.
 const LINES_WAITING_MAX: usize = 16_384;
+
+/// How long the writer lets lines gather: who speaks meanwhile wakes nobody, and one write takes them all.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// Where lines are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,6 +169,9 @@ impl Shape {
 
 fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>) {
     while let Ok(first) = queue.recv() {
+        if matches!(first, Order::Write(_)) {
+            std::thread::sleep(GATHERING);
+        }
         let mut next = Some(first);
         // Whatever waits is written before the buffer is flushed once.
         while let Some(order) = next {

@@ -77,12 +77,13 @@ impl Grants {
     }
 
     /// Whether mail may be put there: below a mailbox root, or as its owner below the owner's own home.
-    fn allows_mailbox(&self, path: &Path, (uid, gid): (u32, u32), passwd: &str) -> bool {
+    /// Reads `passwd` only where that matters.
+    fn allows_mailbox(&self, path: &Path, (uid, gid): (u32, u32), passwd: impl FnOnce() -> String) -> bool {
         let tame = path.is_absolute()
             && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         let below = |root: &Path| path.starts_with(root) && path != root;
         let at_home = || {
-            passwd.lines().any(|line| {
+            passwd().lines().any(|line| {
                 let fields: Vec<&str> = line.split(':').collect();
                 let &[_, _, user, group, _, home, ..] = fields.as_slice() else { return false };
                 user.parse() == Ok(uid) && group.parse() == Ok(gid) && home != "/" && below(Path::new(home))
@@ -195,8 +196,8 @@ fn deliver(job: &Job, grants: &Grants) -> Answer {
     if request.uid < grants.uid_min || request.gid == 0 {
         return Answer::Temporary(format!("4.3.5 no delivery as uid {} gid {}", request.uid, request.gid));
     }
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    if !grants.allows_mailbox(Path::new(&request.path), (request.uid, request.gid), &passwd) {
+    let passwd = || std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    if !grants.allows_mailbox(Path::new(&request.path), (request.uid, request.gid), passwd) {
         return Answer::Temporary(format!("4.3.5 no mailbox may be at {}", request.path));
     }
     if let Err(error) = become_user(request.uid, request.gid) {
@@ -257,7 +258,11 @@ mod tests {
         };
         let passwd = "a:x:1000:1000::/home/a:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
         let check = |path: &str, owner, expect| {
-            assert_eq!(grants.allows_mailbox(Path::new(path), owner, passwd), expect, "{path} {owner:?}");
+            assert_eq!(
+                grants.allows_mailbox(Path::new(path), owner, || passwd.to_owned()),
+                expect,
+                "{path} {owner:?}"
+            );
         };
         check("/var/mail/vhosts/example.org/a/", (5000, 5000), true);
         check("/var/mail/vhosts", (5000, 5000), false);
