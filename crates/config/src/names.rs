@@ -15,10 +15,12 @@ use std::collections::BTreeSet;
 #[must_use]
 pub fn check_names(main: &MainCf, master: &MasterCf) -> Vec<Diagnostic> {
     let known = Known::new(main, master);
-    let of_main = main.definitions().iter().map(|(name, definition)| (name.as_str(), &definition.name));
+    let of_main = main.definitions().iter();
+    let of_main =
+        of_main.map(|(name, definition)| (name.as_str(), definition.value.as_str(), &definition.name));
     let overrides = master.services.iter().flat_map(|service| &service.overrides);
-    let of_master = overrides.map(|one| (one.name.value.as_str(), &one.name.place));
-    of_main.chain(of_master).filter_map(|(name, place)| known.check(name, place)).collect()
+    let of_master = overrides.map(|one| (one.name.value.as_str(), one.value.value.as_str(), &one.name.place));
+    of_main.chain(of_master).filter_map(|(name, value, place)| known.check(name, value, place)).collect()
 }
 
 struct Known {
@@ -54,12 +56,16 @@ impl Known {
         Known { used, services, databases }
     }
 
-    fn check(&self, name: &str, place: &Place) -> Option<Diagnostic> {
+    fn check(&self, name: &str, value: &str, place: &Place) -> Option<Diagnostic> {
         if let Some(parameter) = registry::find(name) {
             if self.used.contains(name) {
                 return None;
             }
             if parameter.state == registry::State::NotYet && parameter.obsolete.is_none() {
+                // `relayhost =`, as Debian writes it: who sets the default asks for nothing.
+                if matches!(parameter.default, registry::Default::Text(text) if text == value.trim()) {
+                    return None;
+                }
                 let diagnostic = Diagnostic::warning(123, place.clone(), format!("{name} is not served yet"));
                 return Some(
                     diagnostic.help("it is read and has no effect here; what it asks for is not done"),

@@ -46,6 +46,8 @@ fn misspelt() {
 
 #[test]
 fn known() {
+    check("relayhost =\n", "", &[]);
+    check("relayhost = mx\n", "", &["main.cf:1:1: warning[K0123]: relayhost is not served yet"]);
     check("mine = x\nmynetworks = $mine\n", "", &[]);
     check("mine = x\n", "25 inet n - n - - smtpd -o mynetworks=$mine\n", &[]);
     check("smtpd_restriction_classes = strict, lax\nstrict = reject\nlax = permit\n", "", &[]);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// Play a made-up session against a configuration, and say which rule decided, and why.
 ///
-/// Nothing is sent and nothing is stored; policy services are not asked. Names come from the resolver, from
+/// Nothing is sent and nothing is stored; policy services and tables behind sockets are not asked. Names come from the resolver, from
 /// --answers, or with --offline from nobody: then they are assumed in the client's favour, and it is said what
 /// another answer would change. Exit code 0 where every command is accepted, 1 where one is refused, 64 wrong
 /// usage, 78 where the configuration can't be used.
@@ -232,7 +232,10 @@ fn explain_line(
     let logged = log_line::parse(line).map_err(Refused::usage)?;
     let Some(found) = log_line::find(stand, &logged, answerer) else {
         eprintln!("komainu: no rule of this configuration makes this reply now: {}", logged.reply);
-        eprintln!("  = help: was the rule, a table or the address of the client another one then?");
+        eprintln!(
+            "  = help: was the rule, a table or the address of the client another one then? Did a policy service or \
+             a table behind a socket say so? Is it another service's (--service)?"
+        );
         return Ok(ExitCode::FAILURE);
     };
     if arguments.format == Format::Json {

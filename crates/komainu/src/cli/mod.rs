@@ -40,11 +40,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Receive mail under main.cf's restriction lists, and deliver it.
+    // Each subcommand's arguments say what it does: a word here would take their long help away.
     Serve(serve::Arguments),
-    /// Play a made-up session against a configuration, and say which rule decided, and why.
     Explain(Box<explain::Arguments>),
-    /// Look keys up in lookup tables, and check their sources.
     Table(table::Arguments),
     /// Show and edit the parameters of main.cf and the services of master.cf.
     Conf(conf::Arguments),

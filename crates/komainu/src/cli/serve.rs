@@ -12,7 +12,8 @@ use std::process::ExitCode;
 ///
 /// Runs in the foreground until SIGTERM or Ctrl-C; SIGHUP loads the configuration anew. Without a
 /// configuration it listens on 127.0.0.1:2525, takes mail for this host's name, and keeps everything below
-/// one state folder.
+/// one state folder. Exit code 0 stopped as asked, 64 wrong usage, 75 something of the system's failed, 78 the
+/// configuration has errors.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The folder with main.cf and master.cf [default: /etc/komainu, then /etc/postfix, when started by root].

@@ -28,6 +28,12 @@ pub enum BadLine {
     /// Another line.
     #[error("this is no line about a refusal: give one with `reject: RCPT from name[address]: …`")]
     NoRefusal,
+    /// A refusal before the session.
+    #[error(
+        "postscreen's tests refused this client before its session, and are not played here: see the lines before \
+         (PREGREET, DNSBL rank, DENYLISTED …) and the postscreen_…_action parameters"
+    )]
+    Screened,
     /// No address.
     #[error("\"{0}\" is no client address")]
     Address(String),
@@ -49,11 +55,18 @@ pub struct Found {
 /// # Errors
 /// [`BadLine`].
 pub fn parse(line: &str) -> Result<Logged, BadLine> {
-    let text = match line.split_once("]: ") {
-        // `postfix/smtpd[123]: NOQUEUE: reject: …`: the program's number is before the first bracket that closes.
-        Some((before, rest)) if before.rsplit_once('[').is_some_and(|(_, pid)| is_number(pid)) => rest,
-        _ => line,
+    // `postfix/smtpd[123]: NOQUEUE: reject: …`: the program's number is before the first bracket that closes.
+    let (program, text) = match line.split_once("]: ") {
+        Some((before, rest)) => match before.rsplit_once('[') {
+            Some((program, pid)) if is_number(pid) => (program, rest),
+            _ => ("", line),
+        },
+        None => ("", line),
     };
+    let is_screened = matches!(Event::parse("postscreen", text.trim()), Event::ScreenReject(_));
+    if program.ends_with("/postscreen") && is_screened {
+        return Err(BadLine::Screened);
+    }
     let Event::Verdict(verdict) = Event::parse("smtpd", text.trim()) else { return Err(BadLine::NoRefusal) };
     let address = verdict.client.address.to_string();
     let client = address.parse().map_err(|_| BadLine::Address(address))?;

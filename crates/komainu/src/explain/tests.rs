@@ -172,4 +172,8 @@ fn a_log_line_leads_back_to_its_rule() {
     let text = "450 4.1.8 <a@gone.example>: Sender address rejected: Domain not found";
     check(text, "a@gone.example", "mail.example.org", "reject_unknown_sender_domain");
     assert_eq!(log_line::parse("connect from unknown[203.0.113.9]"), Err(log_line::BadLine::NoRefusal));
+    let screened = "Nov 22 01:02:03 mx postfix/postscreen[123]: NOQUEUE: reject: RCPT from [203.0.113.9]:36045: \
+                    550 5.7.1 Service unavailable; client [203.0.113.9] blocked using zen.example; \
+                    from=<a@example.org>, to=<user@example.com>, proto=ESMTP, helo=<mail.example.org>";
+    assert_eq!(log_line::parse(screened), Err(log_line::BadLine::Screened));
 }

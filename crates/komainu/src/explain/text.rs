@@ -170,7 +170,7 @@ pub fn question_text(question: &Question) -> String {
         Question::HostAddresses(name) => format!("addresses of {name}"),
         Question::Dns { name, kind } => format!("{} of {name}", format!("{kind:?}").to_ascii_uppercase()),
         Question::ZoneHealth(zone) => format!("is {zone} to be believed"),
-        Question::Lookup { key, .. } => format!("table entry of {key}"),
+        Question::Lookup { table, key } => format!("{table} at {key}"),
         Question::Effect { effect: Effect::Sleep(time), .. } => format!("sleep {} s", time.as_secs()),
         Question::Effect { effect: Effect::PolicyService { .. }, .. } => "policy service".to_owned(),
     }
