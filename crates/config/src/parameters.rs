@@ -297,19 +297,27 @@ fn check(inner: &Inner, name: &str, diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.append(&mut found);
     let text = value.as_str().trim();
     let help = match kind(name) {
-        Kind::Flag if parse_flag(text).is_none() => (106, "a boolean", "write `yes` or `no`".to_owned()),
+        Kind::Flag if parse_flag(text).is_none() => {
+            (106, "a boolean".to_owned(), "write `yes` or `no`".to_owned())
+        }
         Kind::Number | Kind::Size if parse_number(text).is_none() => {
-            (107, "a number", "write digits only, without a unit".to_owned())
+            (107, "a number".to_owned(), "write digits only, without a unit".to_owned())
         }
         Kind::Time(unit) if parse_time(text, unit).is_none() => {
             let help = format!(
                 "write a whole number and one of s, m, h, d, w; without a unit it counts {}",
                 unit.name()
             );
-            (108, "a time", help)
+            (108, "a time".to_owned(), help)
+        }
+        Kind::Number if parse_number(text).is_some_and(|number| number < least(name)) => {
+            (107, format!("a number from {}", least(name)), "Postfix refuses to run with it".to_owned())
+        }
+        Kind::Time(unit) if least(name) > 0 && parse_time(text, unit).is_some_and(|time| time.is_zero()) => {
+            (108, "a time above 0".to_owned(), "Postfix refuses to run with it".to_owned())
         }
         _ => match of_few(name, text) {
-            Some((wanted, help)) => (109, wanted, help.to_owned()),
+            Some((wanted, help)) => (109, wanted.to_owned(), help.to_owned()),
             None => return,
         },
     };
@@ -322,6 +330,27 @@ fn check(inner: &Inner, name: &str, diagnostics: &mut Vec<Diagnostic>) {
         Diagnostic::error(code, place, format!("bad value of {name}: `{text}` is not {wanted}"))
             .help(format!("{help}; the default is `{}`", default.as_str())),
     );
+}
+
+/// The least that Postfix takes, where less would refuse or send away every client.
+fn least(name: &str) -> i64 {
+    match name {
+        "postscreen_command_count_limit"
+        | "postscreen_command_time_limit"
+        | "postscreen_dnsbl_threshold"
+        | "postscreen_dnsbl_timeout"
+        | "postscreen_greet_wait"
+        | "postscreen_upstream_proxy_timeout"
+        | "smtpd_hard_error_limit"
+        | "smtpd_junk_command_limit"
+        | "smtpd_min_data_rate"
+        | "smtpd_recipient_limit"
+        | "smtpd_soft_error_limit"
+        | "smtpd_timeout"
+        | "smtpd_upstream_proxy_timeout" => 1,
+        "postscreen_pre_queue_limit" => 10,
+        _ => i64::MIN,
+    }
 }
 
 /// What a text should have been, where only a few texts are right.

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// What is read at once.
 const PIECE_BYTES: usize = 64 * 1024;
+/// A longer file is none of ours: reading it would keep the server from starting.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Behind each record.
 const CRC_BYTES: usize = 4;
 
@@ -36,7 +38,7 @@ impl KeyedFile {
     /// in which they were written: the last of a key counts. `kind` is the records' version: others are passed over.
     ///
     /// # Errors
-    /// When the file can't be opened, made or read.
+    /// When the file can't be opened, made or read, or is longer than any that is written here.
     pub fn open(
         disk: Arc<dyn Disk>,
         name: &str,
@@ -64,6 +66,9 @@ impl KeyedFile {
             end = end.saturating_add(whole as u64);
             if read < piece.len() {
                 break;
+            }
+            if end > FILE_BYTES_MAX {
+                return Err(io::ErrorKind::FileTooLarge.into());
             }
         }
         Ok(KeyedFile { disk, name: name.to_owned(), kind, file, end })
@@ -162,6 +167,15 @@ mod tests {
         file.append([b"ghi".as_slice()]).unwrap();
         assert_eq!(read(folder.path(), KIND).1, [b"def", b"abx", b"ghi"]);
         assert!(read(folder.path(), (8, 3)).1.is_empty(), "another kind");
+    }
+
+    #[test]
+    fn a_file_without_end_is_no_file_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("cache")).unwrap();
+        file.set_len(FILE_BYTES_MAX * 2).unwrap();
+        let error = KeyedFile::open(disk(folder.path()), "cache", KIND, &mut |_| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

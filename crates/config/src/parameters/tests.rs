@@ -93,6 +93,18 @@ fn faults() {
     check("relayhost = ${a\n", &["main.cf:1:13: error[K0110]: truncated macro reference"]);
     check("biff = maybe\n", &["main.cf:1:8: error[K0106]: bad value of biff"]);
     check("message_size_limit = 10M\n", &["main.cf:1:22: error[K0107]: bad value of message_size_limit"]);
+    // As Postfix 3.7 refuses to run.
+    check(
+        "postscreen_dnsbl_threshold = 0\n",
+        &["main.cf:1:30: error[K0107]: bad value of postscreen_dnsbl_thres"],
+    );
+    check("postscreen_dnsbl_threshold = 1\n", &[]);
+    check(
+        "postscreen_pre_queue_limit = 9\n",
+        &["main.cf:1:30: error[K0107]: bad value of postscreen_pre_queue_"],
+    );
+    check("smtpd_timeout = 0\n", &["main.cf:1:17: error[K0108]: bad value of smtpd_timeout"]);
+    check("postscreen_dnsbl_allowlist_threshold = -4\n", &[]);
     check("smtpd_timeout = 5 minutes\n", &["main.cf:1:17: error[K0108]: bad value of smtpd_timeout"]);
     check("compatibility_level = x\n", &["main.cf:1:23: error[K0109]: bad value of compatibility_level"]);
     check("mynetworks_style = lan\n", &["main.cf:1:20: error[K0109]: bad value of mynetworks_style"]);
