@@ -58,7 +58,8 @@ fn half_closed_sockets() {
 fn a_client_that_never_reads_is_let_go() {
     world::run("pressure::a_client_that_never_reads_is_let_go", Needs::Nothing, || {
         let site = Site::new(
-            "smtpd_forbid_unauth_pipelining = no\n\
+            "smtpd_client_connection_count_limit = 0\n\
+             smtpd_forbid_unauth_pipelining = no\n\
              smtpd_timeout = 3s\n\
              smtpd_junk_command_limit = 100000000\n\
              smtpd_hard_error_limit = 100000000\n",
