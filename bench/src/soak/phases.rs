@@ -282,7 +282,7 @@ impl Soak {
         let took = since.elapsed().as_secs_f64();
         let said = self.log.since(mark);
         let event = said.lines().find(|line| {
-            ["descriptors", "too many open files", "Too many open files", "all seats", "full house"]
+            ["descriptors", "too many open files", "Too many open files", "seats are taken"]
                 .iter()
                 .any(|words| line.contains(words))
         });

@@ -373,7 +373,11 @@ impl Session {
             let Service { targets, classes, .. } = &session.service;
             targets.route(&to, classes, session.facts.snapshot())
         });
-        let route = route.await.ok()?;
+        let Ok(route) = route.await else {
+            // Nobody can say now where its mail goes: the client tries again, as with Postfix.
+            let text = format!("<{}>: Temporary lookup failure", recipient.address.as_str());
+            return Some(Reply::new(451, Dsn::new(4, 3, 0), text));
+        };
         let (code, dsn) = match route.transport.as_str() {
             "error" => (550, Dsn::new(5, 0, 0)),
             "retry" => (450, Dsn::new(4, 0, 0)),
