@@ -4,6 +4,7 @@
 //! usage, 75 try again later, 78 the configuration is not usable (sysexits.h). Old names keep theirs.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where people are spoken to")]
 
+mod check;
 mod conf;
 mod explain;
 mod legacy;
@@ -42,6 +43,7 @@ struct Arguments {
 enum Command {
     // Each subcommand's arguments say what it does: a word here would take their long help away.
     Serve(serve::Arguments),
+    Check(check::Arguments),
     Explain(Box<explain::Arguments>),
     Table(table::Arguments),
     /// Show and edit the parameters of main.cf and the services of master.cf.
@@ -91,6 +93,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => match parsed.command {
             Command::Serve(arguments) => serve::run(arguments),
+            Command::Check(arguments) => check::run(&arguments),
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Table(arguments) => table::run(arguments),
             Command::Conf(arguments) => conf::run(arguments),

@@ -37,6 +37,8 @@ use tables::{Catalogue, Sources};
 pub struct Configuration {
     /// Where it was read from; `None` for the built-in one.
     pub directory: Option<PathBuf>,
+    /// main.cf as written.
+    pub main: MainCf,
     /// main.cf's values.
     pub parameters: Parameters,
     /// master.cf's services.
@@ -181,6 +183,7 @@ fn compile(
     (
         Configuration {
             directory,
+            main,
             parameters,
             master,
             catalogue,

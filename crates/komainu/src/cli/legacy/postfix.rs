@@ -3,7 +3,7 @@
 //! `start` leaves a server in the background and comes back once it is ready; the others find it by the pid
 //! file in its state folder. T0.6.
 
-use super::super::{EX_USAGE, default_config, render, serve};
+use super::super::{EX_USAGE, check, default_config, render, serve};
 use crate::configuration::{Configuration, DirectSources, has_errors};
 use crate::serve::{Options, ServeError, pid};
 use config::Compat;
@@ -51,7 +51,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         "stop" | "abort" => stop(&directory),
         "reload" => reload(&directory),
         "status" => status(&directory),
-        "check" => check(&directory),
+        "check" => check::postfix(&directory),
         other => script_fatal(&format!(
             "unknown command: '{other}'. Usage: postfix start (or start-fg, stop, reload, abort, check, status)"
         )),
@@ -213,13 +213,4 @@ fn status(directory: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn check(directory: &Path) -> ExitCode {
-    let (_, found) = Configuration::load(directory, Compat::default(), &DirectSources);
-    if !found.is_empty() {
-        eprint!("{}", render::render(&found));
-        eprintln!("postfix: {}", render::summary(&found));
-    }
-    if has_errors(&found) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -1,0 +1,108 @@
+//! `komainu check`: everything that can be known of a configuration before the first client comes.
+//!
+//! The loader's findings, the tables', and those of four rooms that judge what loads: `config::review` (names, values
+//! and syntax that deceive), `tables::review` (lines judged by what the table is asked), `policy::review` (restriction
+//! lists judged together) and here [`surroundings`] (files, rights, sockets) and [`online`] (the DNS, where asked
+//! for). This file only joins them: what is wrong is said where it is known. A server's own start and reload don't
+//! come here. T0.4, T1.4–T1.6, T1.10, T1.13, T1.14, T2.6, T2.11, T2.12, T2.15.
+
+pub mod online;
+pub mod pages;
+pub mod surroundings;
+
+use crate::configuration::Configuration;
+use config::{Compat, Diagnostic, Host, MainCf, SourceFile};
+use std::collections::HashSet;
+use std::path::Path;
+use tables::{Snapshot, Sources};
+
+/// Everything that a review may look at; loaded once.
+pub struct Subject<'a> {
+    /// The folder with main.cf and master.cf.
+    pub directory: &'a Path,
+    /// Parameters, services, catalogue of tables, listeners.
+    pub configuration: &'a Configuration,
+    /// main.cf as written.
+    pub main: &'a MainCf,
+    /// Every table of the catalogue, compiled.
+    pub tables: &'a Snapshot,
+    /// Where files come from.
+    pub sources: &'a dyn Sources,
+    /// The machine.
+    pub host: &'a Host,
+    /// Whose defaults are in force.
+    pub compat: Compat,
+}
+
+/// Whether the DNS is asked too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// What this machine knows by itself.
+    #[default]
+    Local,
+    /// The DNS too: it may take some seconds.
+    Online,
+}
+
+/// Loads what stands in `directory` and says all that is wrong with it: worst first, then by file and line.
+#[must_use]
+pub fn check(
+    directory: &Path,
+    compat: Compat,
+    host: &Host,
+    sources: &dyn Sources,
+    reach: Reach,
+) -> Vec<Diagnostic> {
+    let (configuration, mut found) = Configuration::load_for(host, directory, compat, sources);
+    let (tables, more) = Snapshot::compile(&configuration.catalogue, sources);
+    found.extend(more);
+    let main = &configuration.main;
+    let subject =
+        Subject { directory, configuration: &configuration, main, tables: &tables, sources, host, compat };
+    found.extend(review(&subject));
+    if reach == Reach::Online {
+        found.extend(online::review(&subject));
+    }
+    in_order(found)
+}
+
+/// What the rooms say of a configuration that is loaded. One line a room.
+#[must_use]
+pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    // config::review: main.cf and master.cf as written.
+    // tables::review: tables by what they are asked.
+    // policy::review: restriction lists together.
+    found.extend(surroundings::review(subject));
+    found
+}
+
+/// Each finding once; errors first, then by file, line and code.
+#[must_use]
+pub fn in_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen = HashSet::new();
+    found.retain(|one| {
+        let file = one.place.file.as_ref().map(|file| file.path.clone());
+        seen.insert((one.code, file, one.place.start, one.message.clone()))
+    });
+    found.sort_by(|a, b| {
+        let key = |one: &Diagnostic| (file_rank(one.place.file.as_deref()), one.place.start, one.code);
+        let path = |one: &Diagnostic| one.place.path().map(Path::to_owned);
+        b.severity
+            .cmp(&a.severity)
+            .then_with(|| key(a).0.cmp(&key(b).0))
+            .then_with(|| path(a).cmp(&path(b)))
+            .then_with(|| key(a).cmp(&key(b)))
+    });
+    found
+}
+
+/// main.cf, master.cf, other files, what no file holds.
+fn file_rank(file: Option<&SourceFile>) -> u8 {
+    match file.map(|file| file.path.file_name()) {
+        Some(Some(name)) if name == "main.cf" => 0,
+        Some(Some(name)) if name == "master.cf" => 1,
+        Some(_) => 2,
+        None => 3,
+    }
+}
