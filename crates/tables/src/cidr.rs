@@ -116,6 +116,11 @@ impl Cidr {
         self.results.len()
     }
 
+    /// All results, in the table's order.
+    pub(crate) fn results(&self) -> &[Found] {
+        &self.results
+    }
+
     /// The result of the first rule that matches; a key that is no address matches nothing.
     pub(crate) fn find(&self, key: &str) -> Option<&Found> {
         let result = match address::parse(key)? {

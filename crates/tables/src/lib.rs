@@ -18,6 +18,7 @@ pub mod matching;
 pub mod pattern;
 pub mod postmap;
 pub mod remote;
+pub mod review;
 mod rules;
 pub mod snapshot;
 pub mod source;

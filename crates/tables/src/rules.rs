@@ -66,6 +66,14 @@ impl Rules {
         self.count
     }
 
+    /// The results of all rules with their places, in the table's order.
+    pub(crate) fn results(&self) -> impl Iterator<Item = (&Template, usize, usize)> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Result(template) => Some((template, step.start, step.end)),
+            Action::If(_) => None,
+        })
+    }
+
     /// The result of the first rule that matches.
     pub(crate) fn find(&self, key: &str) -> Result<Option<Found<'_>>, MatchLimitExceeded> {
         let candidates = self.prefilter.candidates(key.as_bytes());

@@ -172,7 +172,8 @@ impl Table {
         }
     }
 
-    fn at(&self, start: usize, end: usize) -> Place {
+    /// A stretch of the source.
+    pub(crate) fn at(&self, start: usize, end: usize) -> Place {
         self.file.as_ref().map_or_else(|| self.place.clone(), |file| Place::new(file, start, end))
     }
 

@@ -106,6 +106,14 @@ impl Template {
         }
     }
 
+    /// The text before the first hole.
+    pub(crate) fn head(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Fills the holes from a match in `text`.
     pub(crate) fn fill(&self, text: &str, groups: &Groups) -> String {
         let mut filled = String::new();
