@@ -2,7 +2,7 @@
 //!
 //! 203.0.0.0/16 has reverse names that lead back; 203.0.115.0/24 and 10.0.0.0/8 are listed in `bl.example`;
 //! `z1.example` … `z6.example` answer after 20 … 120 ms, and only the last lists 203.0.116.0/24. RFC 5782's test
-//! points are as they should be. Everything else doesn't exist.
+//! points are as they should be. Whatever concerns 100.64.0.0/10 gets no answer at all. Everything else doesn't exist.
 
 use sim::dns::{Answer, Content, Kind, Special};
 use sim::wire;
@@ -30,6 +30,9 @@ async fn serve(socket: std::sync::Arc<UdpSocket>) {
     loop {
         let Ok((length, peer)) = socket.recv_from(&mut packet).await else { continue };
         let Some(query) = packet.get(..length).and_then(wire::Query::parse) else { continue };
+        if is_unanswered(&query.name) {
+            continue;
+        }
         let answer = answer(&query.name, query.kind);
         let Some(reply) = wire::reply(&query, &answer, 512) else { continue };
         if answer.delay.is_zero() {
@@ -50,6 +53,10 @@ fn reversed(name: &str) -> Option<(Ipv4Addr, &str)> {
     let mut octet = || labels.next()?.parse::<u8>().ok();
     let (d, c, b, a) = (octet()?, octet()?, octet()?, octet()?);
     Some((Ipv4Addr::new(a, b, c, d), labels.next()?))
+}
+
+fn is_unanswered(name: &str) -> bool {
+    matches!(reversed(name).map(|(client, _)| client.octets()), Some([100, 64..=127, _, _]))
 }
 
 fn answer(name: &str, kind: Kind) -> Answer {
@@ -128,5 +135,7 @@ mod tests {
         check("1.116.0.203.z5.example", Kind::A, "NoName");
         check("client.example", Kind::Mx, "NoRecords");
         assert_eq!(answer("1.116.0.203.z6.example", Kind::A).delay, Duration::from_millis(120));
+        assert!(is_unanswered("1.2.64.100.in-addr.arpa") && is_unanswered("1.2.127.100.bl.example"));
+        assert!(!is_unanswered("1.2.128.100.in-addr.arpa") && !is_unanswered("client.example"));
     }
 }

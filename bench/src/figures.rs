@@ -14,6 +14,9 @@ pub(crate) struct Figures {
     pub(crate) median_ms: Option<f64>,
     pub(crate) p99_ms: Option<f64>,
     pub(crate) max_ms: Option<f64>,
+    /// Growth of the server's memory for each client that waits, and its memory before them.
+    pub(crate) bytes_each: Option<f64>,
+    pub(crate) idle_kb: Option<f64>,
     /// Why there are no figures, or what else is to be known.
     pub(crate) failed: Option<String>,
     pub(crate) note: Option<String>,
@@ -76,6 +79,8 @@ impl Figures {
             ("median_ms", json!(self.median_ms)),
             ("p99_ms", json!(self.p99_ms)),
             ("max_ms", json!(self.max_ms)),
+            ("bytes_each", json!(self.bytes_each)),
+            ("idle_kb", json!(self.idle_kb)),
             ("failed", json!(self.failed)),
             ("note", json!(self.note)),
         ];
@@ -92,6 +97,8 @@ impl Figures {
             median_ms: number("median_ms"),
             p99_ms: number("p99_ms"),
             max_ms: number("max_ms"),
+            bytes_each: number("bytes_each"),
+            idle_kb: number("idle_kb"),
             failed: text("failed"),
             note: text("note"),
         })
@@ -116,6 +123,7 @@ mod tests {
     #[test]
     fn figures_come_back() {
         let figures = Figures { done: 10, elapsed_s: 2.0, cpu_ms: Some(0.5), ..Figures::default() };
+        let figures = Figures { bytes_each: Some(4096.0), idle_kb: Some(7000.0), ..figures };
         let figures = figures.with_times(vec![2.0, 1.0, 3.0]);
         assert_eq!(
             (figures.per_second(), figures.median_ms, figures.max_ms),

@@ -19,6 +19,7 @@ mod show;
 mod site;
 mod soak;
 mod turns;
+mod waiting;
 mod world;
 
 use std::process::ExitCode;

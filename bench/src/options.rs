@@ -7,6 +7,7 @@ usage: scripts/bench [OPTIONS] [WORDS]
   WORDS            only rows whose name has one of these (`bench list` shows the names)
   --rounds N       rounds in turns (default 3)
   --ms N           how long each sample's load lasts (default 3000)
+  --clients N      how many wait in the waiting rows, which the limit of open files bounds (default 15000)
   --servers A,B    only these of a row's servers: komainu postfix postfix-tuned postfix-tmpfs postscreen
   --go-on          go on with the newest run, if it was interrupted, at its first unfinished round
   --format FORMAT  text (markdown, default) or json
@@ -26,6 +27,7 @@ pub(crate) enum Format {
 pub(crate) struct Options {
     pub(crate) rounds: u32,
     pub(crate) ms: u32,
+    pub(crate) clients: u32,
     pub(crate) servers: Vec<String>,
     pub(crate) resumes: bool,
     pub(crate) format: Format,
@@ -38,6 +40,7 @@ impl Options {
         let mut options = Options {
             rounds: 3,
             ms: scenario::MS,
+            clients: scenario::CLIENTS,
             servers: Vec::new(),
             resumes: false,
             format: Format::Text,
@@ -50,6 +53,7 @@ impl Options {
             match word.as_str() {
                 "--rounds" => options.rounds = number(value()?)?,
                 "--ms" => options.ms = number(value()?)?,
+                "--clients" => options.clients = number(value()?)?,
                 "--servers" => options.servers = value()?.split(',').map(str::to_owned).collect(),
                 "--go-on" => options.resumes = true,
                 "--format" => options.format = format(value()?)?,
@@ -90,9 +94,12 @@ mod tests {
 
     #[test]
     fn words_of_the_command_line() {
-        let options =
-            parse("5 --ms 100 --servers komainu,postfix --format json refuse denied").expect("reads");
-        assert_eq!((options.rounds, options.ms, options.format), (5, 100, Format::Json));
+        let options = parse("5 --ms 100 --clients 700 --servers komainu,postfix --format json refuse denied")
+            .expect("reads");
+        assert_eq!(
+            (options.rounds, options.ms, options.clients, options.format),
+            (5, 100, 700, Format::Json)
+        );
         assert_eq!(options.servers, ["komainu", "postfix"]);
         assert_eq!(options.words, ["refuse", "denied"]);
         for wrong in ["--rounds 0", "--rounds", "--nonsense", "--format x", "--servers exim"] {

@@ -16,6 +16,8 @@ pub(crate) struct Head {
     pub(crate) run: String,
     pub(crate) rounds: u32,
     pub(crate) ms: u32,
+    /// How many wait in the rows about waiting.
+    pub(crate) clients: u32,
     pub(crate) words: Vec<String>,
     pub(crate) servers: Vec<String>,
     /// What it ran on, for people.
@@ -46,7 +48,7 @@ pub(crate) struct Run {
 
 impl Head {
     fn json(&self) -> Value {
-        json!({"run": self.run, "rounds": self.rounds, "ms": self.ms, "words": self.words,
+        json!({"run": self.run, "rounds": self.rounds, "ms": self.ms, "clients": self.clients, "words": self.words,
                "servers": self.servers, "machine": self.machine})
     }
 
@@ -58,6 +60,7 @@ impl Head {
             run: value.get("run")?.as_str()?.to_owned(),
             rounds: number(value, "rounds")?,
             ms: number(value, "ms")?,
+            clients: number(value, "clients").unwrap_or(0),
             words: list("words")?,
             servers: list("servers")?,
             machine: value.get("machine")?.as_str()?.to_owned(),
@@ -195,6 +198,7 @@ mod tests {
             run: "r1".to_owned(),
             rounds: 2,
             ms: 3,
+            clients: 4,
             words: vec!["x".to_owned()],
             servers: Vec::new(),
             machine: "2 cores".to_owned(),

@@ -9,7 +9,7 @@ use crate::options::{Format, Options, USAGE};
 use crate::record::{Head, Sample, Writer};
 use crate::scenario::{self, Row, Work};
 use crate::server::{self, Kind, Server};
-use crate::{show, world};
+use crate::{show, waiting, world};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,7 @@ fn head(options: &Options) -> Head {
         run: format!("{}", since.as_secs()),
         rounds: options.rounds,
         ms: options.ms,
+        clients: options.clients,
         words: options.words.clone(),
         servers: options.servers.clone(),
         machine: machine(),
@@ -82,7 +83,7 @@ fn measure_all(writer: &mut Writer, rows: &[Row]) -> Result<(), String> {
                 let moved = (turn + round as usize - 1) % servers.len();
                 let Some(kind) = servers.get(moved).copied() else { continue };
                 let load_average = load_average();
-                let figures = sample(kind, row, head.ms).unwrap_or_else(Figures::failure);
+                let figures = sample(kind, row, (head.ms, head.clients)).unwrap_or_else(Figures::failure);
                 eprintln!(
                     "{:4} s  row {}/{in_all} {:20} round {round}/{}  {:14} {}",
                     began.elapsed().as_secs(),
@@ -115,7 +116,7 @@ fn load_average() -> f64 {
 }
 
 /// One server, one row, once.
-fn sample(kind: Kind, row: &Row, ms: u32) -> Result<Figures, String> {
+fn sample(kind: Kind, row: &Row, (ms, clients): (u32, u32)) -> Result<Figures, String> {
     let server = Server::start(kind, &row.dress)?;
     match row.work {
         Work::Load(load) => {
@@ -136,11 +137,19 @@ fn sample(kind: Kind, row: &Row, ms: u32) -> Result<Figures, String> {
             figures.note = Some(figures.note.map_or(note.clone(), |other| format!("{note}; {other}")));
             Ok(figures)
         }
+        Work::Waiting { crowd, honest, moment } => {
+            let crowd = generate::Load { connections: crowd.connections.min(clients), ..crowd };
+            waiting::sample(&server, crowd, honest, moment)
+        }
         Work::Source { messages } => source(&server, messages),
     }
 }
 
-fn figures(outcome: &generate::Outcome, cpu_s: Option<f64>, server: &Server) -> Result<Figures, String> {
+pub(crate) fn figures(
+    outcome: &generate::Outcome,
+    cpu_s: Option<f64>,
+    server: &Server,
+) -> Result<Figures, String> {
     if let Some(reply) = &outcome.unexpected {
         return Err(format!("unexpected: {reply}"));
     }

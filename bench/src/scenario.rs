@@ -12,8 +12,19 @@ pub(crate) enum Work {
     Load(Load),
     /// An honest client beside a crowd.
     Beside { crowd: Load, honest: Load },
+    /// What each of a crowd costs in memory, and an honest client beside it.
+    Waiting { crowd: Load, honest: Option<Load>, moment: Moment },
     /// Postfix' own generator, as a second opinion: this many messages of 4 kB on ten connections.
     Source { messages: u32 },
+}
+
+/// When memory is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// When all are in their place and the server is at rest.
+    Rest,
+    /// From the first client to 15 seconds after the last: the most.
+    Worst,
 }
 
 /// What of a row is its headline.
@@ -25,6 +36,8 @@ pub(crate) enum Headline {
     Elapsed,
     /// Median and 99th percentile of one session.
     Latency,
+    /// Memory for each client.
+    Memory,
 }
 
 /// One thing that is measured.
@@ -48,6 +61,9 @@ const SCREEN: &[Kind] = &[Kind::Komainu, Kind::Postscreen];
 
 /// No session begins after this; `--ms` changes it.
 pub(crate) const MS: u32 = 3000;
+
+/// How many wait, at most; `--clients` changes it.
+pub(crate) const CLIENTS: u32 = 15_000;
 
 const fn client(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(203, 0, 113, last)
@@ -94,6 +110,22 @@ const ENFORCE: Dress = Dress {
     table_lines: 0,
 };
 
+/// Whoever comes may stay, also when the house is nearly full: no shorter time under stress.
+const STAY: Dress = Dress {
+    main_cf: "smtpd_restriction_classes = wait\nwait = sleep 300\nsmtpd_timeout = 300s\n\
+              smtpd_client_connection_rate_limit = 0\n\
+              smtpd_client_restrictions = check_client_access cidr:%/etc/crowd, reject_rbl_client bl.example\n",
+    ..PLAIN
+};
+const PREGREET: Dress = Dress {
+    main_cf: "smtpd_timeout = 300s\nsmtpd_client_connection_rate_limit = 0\npostscreen_greet_wait = 300s\n\
+              postscreen_dnsbl_sites = bl.example\npostscreen_greet_action = enforce\n\
+              postscreen_pre_queue_limit = 16000\npostscreen_post_queue_limit = 16000\n\
+              postscreen_client_connection_count_limit = 0\n",
+    screen: true,
+    table_lines: 0,
+};
+
 const CROWD: Load = Load {
     play: Play::Sleeper,
     connections: 300,
@@ -105,7 +137,11 @@ const CROWD: Load = Load {
 const HONEST: Load = Load { play: Play::Honest, count: 200, ms: 10_000, ..COMMON };
 
 fn row(id: &str, title: &str, servers: &'static [Kind], dress: Dress, work: Work) -> Row {
-    let headline = if matches!(work, Work::Beside { .. }) { Headline::Latency } else { Headline::Rate };
+    let headline = match work {
+        Work::Beside { .. } => Headline::Latency,
+        Work::Waiting { .. } => Headline::Memory,
+        Work::Load(_) | Work::Source { .. } => Headline::Rate,
+    };
     Row { id: id.to_owned(), title: title.to_owned(), servers, dress, work, headline, curve: None }
 }
 
@@ -133,6 +169,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.push(row("smtp-source", "accept → discard, 4 kB, smtp-source -s 10", BOTH, PLAIN, work));
     rows.extend(refusals());
     rows.extend(crowds());
+    rows.extend(waiting());
     rows.extend(curves());
     rows
 }
@@ -195,6 +232,36 @@ fn crowds() -> Vec<Row> {
             Load { connections: 10_000, ..CROWD },
         ),
         beside("honest-chatter-300", "honest client beside 300 who chatter", BOTH, chat),
+    ]
+}
+
+/// T2.2: strangers, each with an address of its own, who stay where they are.
+fn waiting() -> Vec<Row> {
+    let crowd =
+        Load { connections: u32::MAX, from: Ipv4Addr::new(203, 0, 128, 0), addresses: 1 << 15, ..CROWD };
+    let honest = Some(Load { count: 100, ms: 5000, ..HONEST });
+    let silent = Load { from: Ipv4Addr::new(100, 64, 0, 0), ..crowd };
+    let held = |id, title, crowd, moment| {
+        row(id, title, &[Kind::Komainu], STAY, Work::Waiting { crowd, honest, moment })
+    };
+    let rest = |id, title, play| held(id, title, Load { play, ..crowd }, Moment::Rest);
+    let worst = Load { play: Play::HeldConnected, ..silent };
+    let behind = Load { play: Play::HeldMail, ..silent };
+    let before = Load { play: Play::HeldConnected, ..crowd };
+    vec![
+        rest("waiting-greeting", "waits behind the greeting", Play::HeldGreeted),
+        rest("waiting-ehlo", "waits behind EHLO", Play::HeldEhlo),
+        rest("waiting-mail", "waits behind MAIL", Play::HeldMail),
+        rest("waiting-sleep", "in `sleep`, behind RCPT", Play::Sleeper),
+        held("waiting-silent", "its name servers are silent: the worst moment", worst, Moment::Worst),
+        held("waiting-silent-mail", "waits behind MAIL after that", behind, Moment::Rest),
+        row(
+            "waiting-pregreet",
+            "kept waiting for the greeting",
+            SCREEN,
+            PREGREET,
+            Work::Waiting { crowd: before, honest: None, moment: Moment::Rest },
+        ),
     ]
 }
 

@@ -105,7 +105,7 @@ fn lay_out(folder: &Path, kind: Kind, dress: &Dress, base: &Path) -> Result<(), 
         ("main.cf", site::main_cf(folder, kind, dress, &access)),
         ("master.cf", site::master_cf(dress)),
         ("boxes", "/^(.*)@box\\.example$/ $1/\n".to_owned()),
-        ("crowd", "203.0.120.0/22 wait\n".to_owned()),
+        ("crowd", "203.0.120.0/22 wait\n203.0.128.0/17 wait\n".to_owned()),
         ("denied", "203.0.118.0/24 reject\n".to_owned()),
     ] {
         fs::write(folder.join("etc").join(name), text).map_err(|e| e.to_string())?;

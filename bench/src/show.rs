@@ -17,12 +17,16 @@ pub(crate) fn brief(figures: &Figures) -> String {
     }
     let rate = figures.per_second().map_or_else(String::new, |rate| format!("{rate:8.0}/s"));
     let cpu = figures.cpu_ms.map_or_else(String::new, |cpu| format!(" {cpu:7.3} ms CPU"));
+    let memory = match (figures.bytes_each, figures.idle_kb) {
+        (Some(each), Some(idle)) => format!("{each:.0} bytes each, {idle:.0} kB before"),
+        _ => String::new(),
+    };
     let wait = match (figures.median_ms, figures.p99_ms) {
         (Some(median), Some(p99)) => format!("  took {median:.1} ms, p99 {p99:.1}"),
         _ => String::new(),
     };
     let note = figures.note.as_deref().map_or_else(String::new, |note| format!("  ({note})"));
-    format!("{rate}{cpu}{wait}{note}")
+    format!("{rate}{cpu}{memory}{wait}{note}")
 }
 
 fn triple(values: Option<Spread>, digits: usize) -> String {
@@ -44,6 +48,8 @@ struct Cells {
     p99: Option<Spread>,
     failed: Option<String>,
     note: Option<String>,
+    bytes_each: Option<Spread>,
+    idle_kb: Option<Spread>,
 }
 
 fn cells(samples: &[&Sample]) -> Cells {
@@ -56,6 +62,8 @@ fn cells(samples: &[&Sample]) -> Cells {
         p99: spread(good().filter_map(|figures| figures.p99_ms)),
         failed: samples.iter().find_map(|sample| sample.figures.failed.clone()),
         note: samples.iter().find_map(|sample| sample.figures.note.clone()),
+        bytes_each: spread(good().filter_map(|figures| figures.bytes_each)),
+        idle_kb: spread(good().filter_map(|figures| figures.idle_kb)),
     }
 }
 
@@ -78,6 +86,7 @@ pub(crate) fn text(run: &Run) -> String {
     };
     rates(run, &plain(Headline::Rate), &mut text);
     waits(run, &[plain(Headline::Elapsed), plain(Headline::Latency)].concat(), &mut text);
+    memory(run, &plain(Headline::Memory), &mut text);
     curves(run, &measured, &mut text);
     text
 }
@@ -130,6 +139,30 @@ fn waits(run: &Run, rows: &[&Row], text: &mut String) {
             let what = if server == "komainu" { row.title.as_str() } else { "" };
             let note = cells.note.map_or_else(String::new, |note| format!(" ({note})"));
             let _ = writeln!(text, "| {what} | {server}{note} | {median} | {p99} | {elapsed} | {less} |");
+            if let Some(why) = cells.failed {
+                let _ = writeln!(text, "| | | failed: {} | | | |", why.replace('|', "/"));
+            }
+        }
+    }
+}
+
+fn memory(run: &Run, rows: &[&Row], text: &mut String) {
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str(
+        "\n| each client | server | bytes of Pss | before them, kB | honest client: median ms | p99 ms |\n",
+    );
+    text.push_str("| --- | --- | --- | --- | --- | --- |\n");
+    for row in rows {
+        for server in servers(run, row) {
+            let cells = cells(&turns::samples(run, &row.id, server));
+            let what = if server == "komainu" { row.title.as_str() } else { "" };
+            let note = cells.note.map_or_else(String::new, |note| format!(" ({note})"));
+            let (each, idle) = (triple(cells.bytes_each, 0), triple(cells.idle_kb, 0));
+            let (median, p99) = (triple(cells.median, 1), triple(cells.p99, 1));
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "| {what} | {server}{note} | {each} | {idle} | {median} | {p99} |");
             if let Some(why) = cells.failed {
                 let _ = writeln!(text, "| | | failed: {} | | | |", why.replace('|', "/"));
             }
@@ -228,6 +261,7 @@ mod tests {
             run: "r".to_owned(),
             rounds: 1,
             ms: 1,
+            clients: 1,
             words: Vec::new(),
             servers: Vec::new(),
             machine: "here".to_owned(),

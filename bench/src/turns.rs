@@ -153,6 +153,7 @@ mod tests {
     /// `1a1 1b1`: sitting, server, round; in this order.
     fn run(order: &str) -> Run {
         let head = Head {
+            clients: 1,
             run: "r".to_owned(),
             rounds: 1,
             ms: 1,

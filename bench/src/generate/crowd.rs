@@ -1,4 +1,5 @@
-//! Clients that only want to stay: made to wait at RCPT (T2.2), or talking without end. Whoever is let go comes back.
+//! Clients that only want to stay: made to wait at RCPT (T2.2), silent at some point of the session, or talking without
+//! end. Whoever is let go comes back.
 //!
 //! Says one line when all are in their place, or when five seconds have brought no more; stands until it is killed.
 
@@ -51,13 +52,25 @@ async fn member(load: Load, number: u32, inside: Rc<Cell<u32>>) {
 }
 
 async fn once(load: &Load, number: u32, inside: &Cell<u32>, counted: &Cell<bool>) -> Result<(), String> {
-    let mut wire = Wire::open(load.address(number)).await?;
-    wire.expect("220").await?;
-    wire.ask("EHLO crowd.example\r\n", "250").await?;
     let settle = || {
         counted.set(true);
         inside.set(inside.get() + 1);
     };
+    let mut wire = Wire::open(load.address(number)).await?;
+    if load.play == Play::HeldConnected {
+        settle();
+        return Err(wire.left().await);
+    }
+    wire.expect("220").await?;
+    if load.play == Play::HeldGreeted {
+        settle();
+        return Err(wire.left().await);
+    }
+    wire.ask("EHLO crowd.example\r\n", "250").await?;
+    if load.play == Play::HeldEhlo {
+        settle();
+        return Err(wire.left().await);
+    }
     if load.play == Play::Chatterer {
         settle();
         loop {
@@ -68,6 +81,10 @@ async fn once(load: &Load, number: u32, inside: &Cell<u32>, counted: &Cell<bool>
         }
     }
     wire.ask("MAIL FROM:<crowd@client.example>\r\n", "250").await?;
+    if load.play == Play::HeldMail {
+        settle();
+        return Err(wire.left().await);
+    }
     wire.say("RCPT TO:<user@discard.example>\r\n").await?;
     settle();
     wire.reply().await?;

@@ -34,9 +34,17 @@ pub(crate) enum Play {
     Chatterer,
     /// Messages at even times, whatever became of those before.
     Honest,
+    /// Connect and stay, greeted or not.
+    HeldConnected,
+    /// Stay behind the greeting.
+    HeldGreeted,
+    /// Stay behind EHLO.
+    HeldEhlo,
+    /// Stay behind MAIL.
+    HeldMail,
 }
 
-const PLAYS: [(Play, &str); 7] = [
+const PLAYS: [(Play, &str); 11] = [
     (Play::Accept, "accept"),
     (Play::RefusedRecipient, "refused-recipient"),
     (Play::RefusedGreeting, "refused-greeting"),
@@ -44,6 +52,10 @@ const PLAYS: [(Play, &str); 7] = [
     (Play::Sleeper, "sleeper"),
     (Play::Chatterer, "chatterer"),
     (Play::Honest, "honest"),
+    (Play::HeldConnected, "held-connected"),
+    (Play::HeldGreeted, "held-greeted"),
+    (Play::HeldEhlo, "held-ehlo"),
+    (Play::HeldMail, "held-mail"),
 ];
 
 /// What is sent.
@@ -213,9 +225,11 @@ pub(crate) fn command(words: &[String]) -> Result<(), String> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let outcome = runtime.block_on(async {
         match load.play {
-            Play::Sleeper | Play::Chatterer => crowd::stand(load).await,
+            Play::Accept | Play::RefusedRecipient | Play::RefusedGreeting | Play::Greeted => {
+                sessions::play(load).await
+            }
             Play::Honest => honest::arrive(load).await,
-            _ => sessions::play(load).await,
+            _ => crowd::stand(load).await,
         }
     })?;
     println!("{}", outcome.json());

@@ -80,6 +80,17 @@ impl Wire {
         self.expect(code).await
     }
 
+    /// Takes whatever comes until the server closes, and says how that was.
+    pub(crate) async fn left(&mut self) -> String {
+        let mut last = String::new();
+        loop {
+            match self.reply().await {
+                Ok(line) => last = line,
+                Err(end) => return format!("{last}; {end}"),
+            }
+        }
+    }
+
     /// Waits until the server closes, at most this long.
     pub(crate) async fn closed(&mut self, at_most: Duration) {
         let mut rest = [0; 512];

@@ -15,6 +15,7 @@ mod watch;
 
 pub(crate) use clients::{MOB, SENDERS};
 use options::Options;
+pub(crate) use watch::look;
 
 /// The processes that `bench soak` starts.
 pub(crate) fn clients(words: &[String]) -> Result<(), String> {
