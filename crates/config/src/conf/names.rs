@@ -46,8 +46,9 @@ pub(super) fn is_of(row: &Parameter, compat: Compat) -> bool {
 }
 
 /// Parameters of 3.9 that 3.7's later patches have too.
-const IN_3_7_11: [&str; 6] = [
+const IN_3_7_11: [&str; 7] = [
     "cleanup_replace_stray_cr_lf",
+    "smtpd_forbid_bare_newline",
     "smtpd_forbid_bare_newline_exclusions",
     "smtpd_forbid_bare_newline_reject_code",
     "smtpd_forbid_unauth_pipelining",

@@ -103,6 +103,6 @@ pub(super) const ROWS: &[Parameter] = &[
     number("non_fqdn_reject_code", "504").done(),
     list("non_smtpd_milters", "").since("2.3"),
     list("notify_classes", "resource, software"),
-    text("openssl_path", "openssl").since("3.1"),
+    text("openssl_path", "openssl").since("3.1").no_effect("nothing here runs openssl"),
     flag("owner_request_special", "yes").done(),
 ];

@@ -1,8 +1,9 @@
 //! Every parameter of main.cf: one row a parameter.
 //!
 //! A row has the name, how its value is read, its default in Postfix 3.11 (and in 3.7 where that differs), since
-//! when Postfix has it, and how far we serve it. `postconf -d`, docs/reference and `check` are made from these
-//! rows. The rows are data and lie in files by their first letters.
+//! when and until when Postfix has it, and how far we serve it; beside it stands a sentence on what it is for.
+//! `postconf -d`, docs/reference and `check` are made from these rows. The rows are data and lie in files by their
+//! first letters.
 
 mod a_to_d;
 mod derived;
@@ -12,10 +13,11 @@ mod own;
 mod p_to_r;
 mod removed;
 mod s_to_smtp;
+mod sentences;
 mod smtpd;
 mod t_to_z;
 
-pub use derived::{Derived, derived, derived_suffixes};
+pub use derived::{Derived, derived, derived_examples, derived_suffixes};
 
 use crate::Compat;
 use std::collections::HashMap;
@@ -122,6 +124,8 @@ pub struct Parameter {
     pub default: Default,
     /// The Postfix version that brought it, where its documentation says.
     pub since: Option<&'static str>,
+    /// The last Postfix version that has it under this name.
+    pub until: Option<&'static str>,
     /// For a name of the past: what to write instead, or why nothing.
     pub obsolete: Option<&'static str>,
     /// How far we serve it.
@@ -130,7 +134,7 @@ pub struct Parameter {
 
 const fn row(name: &'static str, kind: Kind, default: &'static str) -> Parameter {
     let default = Default::Text(default);
-    Parameter { name, kind, default, since: None, obsolete: None, state: State::NotYet }
+    Parameter { name, kind, default, since: None, until: None, obsolete: None, state: State::NotYet }
 }
 
 const fn flag(name: &'static str, default: &'static str) -> Parameter {
@@ -179,6 +183,11 @@ impl Parameter {
         self
     }
 
+    const fn until(mut self, version: &'static str) -> Parameter {
+        self.until = Some(version);
+        self
+    }
+
     const fn obsolete(mut self, instead: &'static str) -> Parameter {
         self.obsolete = Some(instead);
         self.default = Default::Nothing;
@@ -193,6 +202,14 @@ impl Parameter {
     const fn no_effect(mut self, because: &'static str) -> Parameter {
         self.state = State::NoEffect(because);
         self
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn sentence(&self) -> &'static str {
+        static BY_NAME: LazyLock<HashMap<&'static str, &'static str>> =
+            LazyLock::new(|| sentences::FILES.iter().copied().flatten().copied().collect());
+        BY_NAME.get(self.name).copied().unwrap_or_default()
     }
 
     /// The default's text under `compat`, where a text can say it.
@@ -231,3 +248,6 @@ const FILES: [&[Parameter]; 9] = [
     t_to_z::ROWS,
     removed::ROWS,
 ];
+
+#[cfg(test)]
+mod tests;

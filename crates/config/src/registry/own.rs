@@ -6,12 +6,11 @@ pub(super) const ROWS: &[Parameter] = &[
     flag("komainu_auto_reload", "yes").done(),
     list("komainu_dns_servers", "").done(),
     flag("komainu_dnsbl_health", "yes").done(),
-    list("komainu_listen", "").done(),
     text("komainu_log", "syslog").done(),
     text("komainu_log_format", "postfix").done(),
     text("komainu_mailbox_root", "").done(),
     list("komainu_relay_clients", "").done(),
-    number("komainu_session_limit", "0").done(),
     flag("komainu_screen", "no").done(),
+    number("komainu_session_limit", "0").done(),
     text("komainu_state_directory", "").done(),
 ];

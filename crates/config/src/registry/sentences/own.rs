@@ -1,0 +1,17 @@
+//! What the parameters of `registry::own` are for, in one sentence each: `komainu_…`.
+//!
+//! Sorted by name. What a value may be and how far it is served is told by the row beside it.
+
+#[rustfmt::skip]
+pub(super) const SENTENCES: &[(&str, &str)] = &[
+    ("komainu_auto_reload", "Whether a saved main.cf or master.cf is taken in force by itself, after it has been checked."),
+    ("komainu_dns_servers", "Name servers, as address or address:port, in place of those of resolv.conf."),
+    ("komainu_dnsbl_health", "Whether DNS lists are probed at their test points, and lists that don't answer rightly are skipped."),
+    ("komainu_log", "Where the log goes, in place of maillog_file: syslog, journald, stdout, or the path of a file."),
+    ("komainu_log_format", "Form of log lines: postfix as Postfix writes them, or json."),
+    ("komainu_mailbox_root", "Folder below which all mailboxes must lie."),
+    ("komainu_relay_clients", "Clients that stand for many others, such as a gateway: no alarm when all sessions come from one of them."),
+    ("komainu_screen", "Whether listeners test clients first as postscreen does, without a postscreen line in master.cf."),
+    ("komainu_session_limit", "Most sessions at once over all listeners; 0 takes what descriptors allow."),
+    ("komainu_state_directory", "Folder of the queue and of what is remembered."),
+];
