@@ -14,7 +14,7 @@ use super::default_config;
 use options::{Action, Options};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What ends the program: the text behind `fatal: `.
@@ -58,6 +58,14 @@ pub(super) fn main_as(program: &str, words: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Replaces a file whole by what `edit` makes of its contents, with its owner and mode.
+pub(super) fn rewrite(
+    path: &Path,
+    edit: impl FnOnce(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<(), String> {
+    file::replace(path, |old| edit(old).map_err(Fatal)).map_err(|Fatal(text)| text)
 }
 
 /// The name that messages begin with.

@@ -1,60 +1,44 @@
-//! How findings are shown on a terminal: the place, the line, what is wrong, what to do.
-//!
-//! Plain text for now; the check command brings colours, patches and machine formats.
+//! How findings are shown on a terminal, for every subcommand: `check::text` with what this terminal can do.
 
-use config::{Diagnostic, Severity};
-use std::fmt::Write;
+use crate::check::{in_order, text};
+use clap::ValueEnum;
+use config::Diagnostic;
+use std::io::IsTerminal;
 
-/// Findings shown at most: nobody mends more at once.
-const SHOWN_MAX: usize = 200;
+pub(super) use text::counts as summary;
 
-/// All findings, errors first, each with the line that it is about.
-pub(crate) fn render(found: &[Diagnostic]) -> String {
-    let mut sorted: Vec<&Diagnostic> = found.iter().collect();
-    sorted.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
-    let mut out = String::new();
-    for diagnostic in sorted.iter().take(SHOWN_MAX) {
-        one(diagnostic, &mut out);
-    }
-    if let Some(more) = sorted.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
-        // Writing to a string can't fail.
-        let _ = writeln!(out, "… and {more} more\n");
-    }
-    out
+/// Whether colours are used.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
-fn one(diagnostic: &Diagnostic, out: &mut String) {
-    // Writing to a string can't fail.
-    let _ = writeln!(out, "{}[{}]: {}", diagnostic.severity, diagnostic.code, diagnostic.message);
-    let place = &diagnostic.place;
-    if let Some(file) = &place.file {
-        let number = place.line();
-        let _ = writeln!(out, "  --> {place}");
-        if let Some(line) = file.text.lines().nth(number.saturating_sub(1)) {
-            let margin = number.to_string();
-            let blank = " ".repeat(margin.len());
-            let column = place.column().saturating_sub(1);
-            let before: String =
-                line.chars().take(column).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            let width = place.text().lines().next().map_or(1, |text| text.chars().count()).max(1);
-            let _ = writeln!(out, "{blank} |\n{margin} | {line}\n{blank} | {before}{}", "^".repeat(width));
-        }
+impl Colour {
+    /// For what is written to `stream`.
+    pub(super) fn style(self, stream: &impl IsTerminal) -> text::Style {
+        let terminal = stream.is_terminal();
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colours = match self {
+            Colour::Auto => terminal && !unwanted,
+            Colour::Always => true,
+            Colour::Never => false,
+        };
+        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+        let width = columns.filter(|width| terminal && *width >= WIDTH_MIN);
+        text::Style { colours, width: width.unwrap_or(text::Style::default().width) }
     }
-    if let Some(help) = &diagnostic.help {
-        let _ = writeln!(out, "  = help: {help}");
-    }
-    out.push('\n');
 }
 
-/// `2 errors, 1 warning`, or nothing.
-pub(crate) fn summary(found: &[Diagnostic]) -> String {
-    let count = |severity| found.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-    let named = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Hint, "hint")];
-    let parts: Vec<String> = named
-        .into_iter()
-        .map(|(severity, name)| (count(severity), name))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, name)| format!("{count} {name}{}", if count == 1 { "" } else { "s" }))
-        .collect();
-    parts.join(", ")
+/// Narrower than this nothing can be drawn.
+const WIDTH_MIN: usize = 40;
+
+/// Findings for standard error, worst first.
+pub(super) fn render(found: &[Diagnostic]) -> String {
+    text::render(&in_order(found.to_vec()), Colour::Auto.style(&std::io::stderr()))
 }

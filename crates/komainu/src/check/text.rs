@@ -1,0 +1,209 @@
+//! Findings for people: the line, the place underlined, what to do, and the repair as a patch.
+//!
+//! Drawn as rustc draws its own. What is said twice in the same words is shown once, with the other lines named;
+//! a table with ten thousand lines of the same fault fills no screen.
+
+use super::lines::Lines;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
+use config::{Diagnostic, Place, Severity, SourceFile};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How it is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// With ANSI colours.
+    pub colours: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style { colours: false, width: 140 }
+    }
+}
+
+/// Findings of one code in one file that are drawn; nobody mends more at once.
+const SHOWN_OF_A_CODE: usize = 10;
+/// Findings drawn at most.
+const SHOWN_MAX: usize = 200;
+/// Longer lines are named only: a terminal can't show them.
+const LINE_BYTES_MAX: usize = 2000;
+/// Lines of one place that are drawn.
+const LINES_MAX: usize = 12;
+/// Other lines with the same fault that are named.
+const NAMED_MAX: usize = 8;
+
+/// All findings in the order given.
+#[must_use]
+pub fn render(found: &[Diagnostic], style: Style) -> String {
+    let renderer = if style.colours { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.term_width(style.width);
+    let lines = Lines::of(found);
+    let mut out = String::new();
+    let mut of_code: BTreeMap<_, usize> = BTreeMap::new();
+    let mut shown = 0;
+    let same = Same::gather(found);
+    for all in &same {
+        let Some(first) = all.first() else { continue };
+        let count = of_code.entry((first.code, first.place.path())).or_default();
+        *count += 1;
+        if *count <= SHOWN_OF_A_CODE && shown < SHOWN_MAX {
+            shown += 1;
+            out.push_str(&one(all, &lines, &renderer));
+            out.push_str("\n\n");
+        }
+    }
+    for ((code, path), count) in of_code {
+        if let Some(more) = count.checked_sub(SHOWN_OF_A_CODE).filter(|more| *more > 0) {
+            let path = path.map_or_else(String::new, |path| format!(" in {}", path.display()));
+            // Writing to a string can't fail.
+            let _ = writeln!(out, "… and {more} more of {code}{path}\n");
+        }
+    }
+    out
+}
+
+/// Findings that say the same of several places of a file.
+struct Same;
+
+impl Same {
+    fn gather(found: &[Diagnostic]) -> Vec<Vec<&Diagnostic>> {
+        let mut all: Vec<Vec<&Diagnostic>> = Vec::new();
+        let mut at: BTreeMap<_, usize> = BTreeMap::new();
+        for one in found {
+            let key = (one.severity, one.code, one.place.path(), &one.message, &one.help, fixed(one));
+            let index = *at.entry(key).or_insert(all.len());
+            match all.get_mut(index) {
+                Some(same) => same.push(one),
+                None => all.push(vec![one]),
+            }
+        }
+        all
+    }
+}
+
+fn fixed(one: &Diagnostic) -> Option<&str> {
+    one.fix.as_ref().map(|fix| fix.replacement.as_str())
+}
+
+fn level(severity: Severity) -> Level<'static> {
+    match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Hint => Level::NOTE.with_name("hint"),
+    }
+}
+
+fn one(same: &[&Diagnostic], lines: &Lines, renderer: &Renderer) -> String {
+    let Some(diagnostic) = same.first() else { return String::new() };
+    let code = diagnostic.code.to_string();
+    let level = level(diagnostic.severity);
+    let mut group = Group::with_title(level.primary_title(diagnostic.message.as_str()).id(code));
+    if let Some(file) = &diagnostic.place.file {
+        group = match Excerpt::of(file, &diagnostic.place, lines) {
+            Some(excerpt) => group.element(
+                Snippet::source(excerpt.text)
+                    .line_start(excerpt.line)
+                    .path(path(file))
+                    .annotation(AnnotationKind::Primary.span(excerpt.span)),
+            ),
+            None => {
+                let (line, column) = lines.position(file, diagnostic.place.start);
+                group.element(Origin::path(path(file)).line(line).char_column(column))
+            }
+        };
+    }
+    if let Some(also) = elsewhere(same, lines) {
+        group = group.element(Level::NOTE.message(also));
+    }
+    let help = diagnostic.help.as_deref();
+    let patch = diagnostic.fix.as_ref().and_then(|fix| {
+        let file = fix.place.file.as_ref()?;
+        Some((Excerpt::of(file, &fix.place, lines)?, fix.replacement.as_str()))
+    });
+    match patch {
+        Some((excerpt, replacement)) => {
+            let title = help.unwrap_or("the repair");
+            let patch = Patch::new(excerpt.span, replacement);
+            let snippet = Snippet::source(excerpt.text).line_start(excerpt.line).patch(patch);
+            let repair = Group::with_title(Level::HELP.secondary_title(title)).element(snippet);
+            renderer.render(&[group, repair])
+        }
+        None => {
+            if let Some(help) = help {
+                group = group.element(Level::HELP.message(help));
+            }
+            renderer.render(&[group])
+        }
+    }
+}
+
+fn path(file: &SourceFile) -> String {
+    file.path.display().to_string()
+}
+
+/// `also in lines 13, 18 and 25`.
+fn elsewhere(same: &[&Diagnostic], lines: &Lines) -> Option<String> {
+    let numbers: Vec<String> = same
+        .iter()
+        .skip(1)
+        .take(NAMED_MAX)
+        .filter_map(|one| Some(lines.position(one.place.file.as_ref()?, one.place.start).0.to_string()))
+        .collect();
+    let more = same.len().saturating_sub(1 + numbers.len());
+    match (numbers.split_last()?, more) {
+        ((last, []), 0) => Some(format!("also in line {last}")),
+        ((last, others), 0) => Some(format!("also in lines {} and {last}", others.join(", "))),
+        (_, more) => Some(format!("also in lines {} and {more} more", numbers.join(", "))),
+    }
+}
+
+/// The lines of a place, and the place in them.
+struct Excerpt<'a> {
+    text: &'a str,
+    line: usize,
+    span: Range<usize>,
+}
+
+impl<'a> Excerpt<'a> {
+    /// `None` where there is nothing that could be shown.
+    fn of(file: &'a Arc<SourceFile>, place: &Place, lines: &Lines) -> Option<Excerpt<'a>> {
+        let text = file.text.as_str();
+        let start = text.floor_char_boundary(place.start);
+        let end = text.floor_char_boundary(place.end.max(start));
+        let (line, _) = lines.position(file, start);
+        let from = lines.start(file, line)?;
+        let mut last = lines.position(file, end).0;
+        // `until` a line's end, where the next one begins with the place's end.
+        if last > line && lines.start(file, last) == Some(end) {
+            last -= 1;
+        }
+        let last = last.min(line + LINES_MAX - 1);
+        let until = lines.start(file, last + 1).unwrap_or(text.len());
+        let shown = text.get(from..until)?;
+        if shown.lines().any(|line| line.len() > LINE_BYTES_MAX) {
+            return None;
+        }
+        let end = end.min(until);
+        let within = text.get(start..end)?.trim_end_matches(['\n', '\r']);
+        Some(Excerpt { text: shown, line, span: start - from..start - from + within.len() })
+    }
+}
+
+/// `1 error, 2 warnings`, or nothing.
+#[must_use]
+pub fn counts(found: &[Diagnostic]) -> String {
+    let count = |severity| found.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let named = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Hint, "hint")];
+    let parts: Vec<String> = named
+        .into_iter()
+        .map(|(severity, name)| (count(severity), name))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!("{count} {name}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    parts.join(", ")
+}
