@@ -201,6 +201,7 @@ fn zones(found: &[Arc<ListZone>]) -> Vec<Zone> {
 /// What is written so that it can't have been meant.
 fn judge(list: &[Entry], compiler: &mut Compiler<'_>) {
     let mut after: Option<&Entry> = None;
+    let mut warned = false;
     for entry in list {
         match &entry.check {
             Check::Blocklist { zone, .. } => {
@@ -227,11 +228,15 @@ fn judge(list: &[Entry], compiler: &mut Compiler<'_>) {
                 format!("restriction `{}' after `{}' is ignored", entry.name, end.name),
             ));
         }
-        if matches!(entry.check, Check::Plain(Plain::Permit | Plain::Reject | Plain::Defer))
-            && after.is_none()
-        {
+        let ends = match entry.check {
+            Check::Plain(Plain::Permit) => true,
+            Check::Plain(Plain::Reject | Plain::Defer) => !warned,
+            _ => false,
+        };
+        if ends && after.is_none() {
             after = Some(entry);
         }
+        warned = matches!(entry.check, Check::Plain(Plain::WarnIfReject));
     }
 }
 
@@ -270,10 +275,7 @@ fn check_relay(
     bodies: &[Vec<Entry>],
     compiler: &mut Compiler<'_>,
 ) {
-    let refuses = [Stage::Relay, Stage::Recipient]
-        .iter()
-        .any(|stage| lists.get(stage).is_some_and(|list| refuses_relay(list, bodies, 0)));
-    if refuses {
+    if has_refusal(lists, bodies) {
         return;
     }
     let place = parameters.text("smtpd_relay_restrictions").place;
@@ -293,6 +295,12 @@ fn check_relay(
              `compatibility_level = 3.6` for its default, which is empty without",
         ),
     );
+}
+
+/// Whether relay or recipient list has a restriction that refuses relaying: all that Postfix looks at when it starts.
+pub(crate) fn has_refusal(lists: &BTreeMap<Stage, Vec<Entry>>, bodies: &[Vec<Entry>]) -> bool {
+    let refuses = |stage| lists.get(stage).is_some_and(|list: &Vec<Entry>| refuses_relay(list, bodies, 0));
+    [Stage::Relay, Stage::Recipient].iter().any(refuses)
 }
 
 /// Whether the list has a restriction that refuses relaying, before anything that ends the list.

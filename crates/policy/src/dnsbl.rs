@@ -56,6 +56,13 @@ impl AddressPattern {
         if rest.is_empty() { Ok(AddressPattern(octets)) } else { wrong("garbage after pattern", rest) }
     }
 
+    /// An address in the set.
+    pub(crate) fn example(&self) -> Ipv4Addr {
+        let [a, b, c, d] = &self.0;
+        let low = |set: &Vec<(u8, u8)>| set.first().map_or(0, |&(low, _)| low);
+        Ipv4Addr::new(low(a), low(b), low(c), low(d))
+    }
+
     /// Whether `address` is in the set.
     pub(crate) fn matches(&self, address: Ipv4Addr) -> bool {
         self.0

@@ -207,6 +207,12 @@ impl<'a> Evaluation<'a> {
         Ok(status)
     }
 
+    /// One check by itself, as if `warn_if_reject` stood before it or not: for judging lists beforehand.
+    pub(crate) fn single(&mut self, entry: &Entry, about: &About, warned: bool) -> Result<Status, Need> {
+        (self.depth, self.warn) = (1, u32::from(warned));
+        self.check(entry, about)
+    }
+
     fn check(&mut self, entry: &Entry, about: &About) -> Result<Status, Need> {
         match &entry.check {
             Check::Plain(plain) => self.plain(*plain, about),

@@ -26,6 +26,7 @@ mod parse;
 pub mod peer;
 pub mod rates;
 pub mod regulars;
+pub mod review;
 pub mod screen;
 pub mod service;
 mod settings;

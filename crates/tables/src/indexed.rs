@@ -188,6 +188,13 @@ impl Indexed {
         pairs.sort_by(|a, b| (a.1.start, a.0).cmp(&(b.1.start, b.0)));
         pairs.into_iter().map(|(key, entry)| (&**key, &*entry.value)).collect()
     }
+
+    /// All rows in the order of the source: key, value, where it begins and ends.
+    pub(crate) fn rows(&self) -> Vec<(&str, &str, usize, usize)> {
+        let mut rows: Vec<_> = self.entries.iter().collect();
+        rows.sort_unstable_by(|a, b| (a.1.start, a.0).cmp(&(b.1.start, b.0)));
+        rows.into_iter().map(|(key, entry)| (&**key, &*entry.value, entry.start, entry.end)).collect()
+    }
 }
 
 impl<'s> Reading<'s> {

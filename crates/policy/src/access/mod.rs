@@ -26,6 +26,14 @@ pub(crate) enum Search {
     Failed(Status),
 }
 
+/// What a table is asked for.
+pub(crate) struct Asked {
+    /// In turn, until one is found.
+    pub(crate) keys: Vec<String>,
+    /// The address names another destination (`user%elsewhere@here`).
+    pub(crate) routed: bool,
+}
+
 impl Evaluation<'_> {
     /// Whether the table compares keys (and may be asked for parts of one).
     fn takes_parts(&self, table: TableId) -> bool {
@@ -131,35 +139,56 @@ impl Evaluation<'_> {
         table: TableId,
         outer: &About,
     ) -> Result<Status, Need> {
-        let about = self.about(subject);
-        match subject {
-            Subject::Client => self.host_access_by_name(table, &self.tx.client.name.clone(), &about),
-            Subject::ReverseClient => {
-                let name = self.tx.client.reverse_name.clone();
-                let status = self.host_access_by_name(table, &name, &about)?;
-                Ok(self.forbid_permit(entry, status, &name))
-            }
+        let about = match subject {
+            Subject::Data | Subject::EndOfData | Subject::Certificate | Subject::Sasl => outer.clone(),
+            subject => self.about(subject),
+        };
+        let Ok(asked) = self.access_keys(subject, table, outer)? else {
+            return Ok(self.lookup_failure(&about));
+        };
+        let Some(Asked { keys, routed }) = asked else { return Ok(Status::Dunno) };
+        let status = self.keys_access(table, &keys, &about)?;
+        if subject == Subject::ReverseClient {
+            return Ok(self.forbid_permit(entry, status, &about.name));
+        }
+        // Routing that the sender wrote (user%elsewhere@here) is too suspicious to be let in by a table.
+        if status == Status::Permit && routed && !self.policy.allow_untrusted_routing {
+            self.remark = Some("OK has no effect on an address with routing in it".to_owned());
+            return Ok(Status::Dunno);
+        }
+        Ok(status)
+    }
+
+    /// What a table is asked for; `None` where the client hasn't said it, `Err` where an address can't be resolved.
+    pub(crate) fn access_keys(
+        &mut self,
+        subject: Subject,
+        table: TableId,
+        outer: &About,
+    ) -> Result<Result<Option<Asked>, ()>, Need> {
+        let plain = |keys: Vec<String>| Ok(Ok(Some(Asked { keys, routed: false })));
+        let client = &self.tx.client;
+        let address = match subject {
+            Subject::Client => return plain(self.host_keys(table, &client.name)),
+            Subject::ReverseClient => return plain(self.host_keys(table, &client.reverse_name)),
             Subject::Helo | Subject::Etrn => {
                 let known = if subject == Subject::Helo { &self.tx.helo } else { &self.tx.etrn_domain };
-                let Some(name) = known.clone() else { return Ok(Status::Dunno) };
-                self.domain_access(table, &name, &about)
+                let keys = known.as_ref().map(|name| self.domain_keys(table, name));
+                return Ok(Ok(keys.map(|keys| Asked { keys, routed: false })));
             }
-            Subject::Sender => match self.tx.sender.clone() {
-                None => Ok(Status::Dunno),
-                Some(sender) if sender.is_null() => {
-                    let key = self.policy.settings.null_key.clone();
-                    self.keys_access(table, &[key], &about)
-                }
-                Some(sender) => self.mail_access(table, &sender, &about),
-            },
-            Subject::Recipient => match self.tx.recipient.clone().filter(|recipient| !recipient.is_null()) {
-                Some(recipient) => self.mail_access(table, &recipient, &about),
-                None => Ok(Status::Dunno),
-            },
+            Subject::Sender => self.tx.sender.clone(),
+            Subject::Recipient => self.tx.recipient.clone().filter(|recipient| !recipient.is_null()),
             Subject::Data | Subject::EndOfData | Subject::Certificate | Subject::Sasl => {
-                self.domain_access(table, &outer.name, outer)
+                return plain(self.domain_keys(table, &outer.name));
             }
+        };
+        let Some(address) = address else { return Ok(Ok(None)) };
+        if address.is_null() {
+            return plain(vec![self.policy.settings.null_key.clone()]);
         }
+        let Ok(resolved) = self.resolve(&address)? else { return Ok(Err(())) };
+        let keys = self.mail_keys(table, &resolved.recipient.to_external().to_lowercase());
+        Ok(Ok(Some(Asked { keys, routed: resolved.routed })))
     }
 
     /// Tries `keys` and does what the value says.
@@ -175,10 +204,10 @@ impl Evaluation<'_> {
     }
 
     /// A host by its name, then by its address.
-    fn host_access_by_name(&mut self, table: TableId, name: &str, about: &About) -> Result<Status, Need> {
+    fn host_keys(&self, table: TableId, name: &str) -> Vec<String> {
         let mut keys = self.domain_keys(table, name);
         keys.extend(self.address_keys(table, self.tx.client.address));
-        self.keys_access(table, &keys, about)
+        keys
     }
 
     pub(crate) fn domain_access(
@@ -199,21 +228,6 @@ impl Evaluation<'_> {
     ) -> Result<Status, Need> {
         let keys = self.address_keys(table, address);
         self.keys_access(table, &keys, about)
-    }
-
-    fn mail_access(&mut self, table: TableId, address: &Address, about: &About) -> Result<Status, Need> {
-        let Ok(resolved) = self.resolve(address)? else {
-            return Ok(self.lookup_failure(about));
-        };
-        let key = resolved.recipient.to_external().to_lowercase();
-        let keys = self.mail_keys(table, &key);
-        let status = self.keys_access(table, &keys, about)?;
-        // Routing that the sender wrote (user%elsewhere@here) is too suspicious to be let in by a table.
-        if status == Status::Permit && resolved.routed && !self.policy.allow_untrusted_routing {
-            self.remark = Some("OK has no effect on an address with routing in it".to_owned());
-            return Ok(Status::Dunno);
-        }
-        Ok(status)
     }
 
     /// check_ccert_access
