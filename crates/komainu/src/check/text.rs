@@ -4,11 +4,13 @@
 //! a table with ten thousand lines of the same fault fills no screen.
 
 use super::lines::Lines;
+use super::repair::Plan;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 use config::{Diagnostic, Place, Severity, SourceFile};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 /// How it is drawn.
@@ -53,7 +55,7 @@ pub fn render(found: &[Diagnostic], style: Style) -> String {
         *count += 1;
         if *count <= SHOWN_OF_A_CODE && shown < SHOWN_MAX {
             shown += 1;
-            out.push_str(&one(all, &lines, &renderer));
+            out.push_str(&one(all, &lines, (&renderer, style.width)));
             out.push_str("\n\n");
         }
     }
@@ -98,7 +100,7 @@ fn level(severity: Severity) -> Level<'static> {
     }
 }
 
-fn one(same: &[&Diagnostic], lines: &Lines, renderer: &Renderer) -> String {
+fn one(same: &[&Diagnostic], lines: &Lines, (renderer, width): (&Renderer, usize)) -> String {
     let Some(diagnostic) = same.first() else { return String::new() };
     let code = diagnostic.code.to_string();
     let level = level(diagnostic.severity);
@@ -125,9 +127,10 @@ fn one(same: &[&Diagnostic], lines: &Lines, renderer: &Renderer) -> String {
         let file = fix.place.file.as_ref()?;
         Some((Excerpt::of(file, &fix.place, lines)?, fix.replacement.as_str()))
     });
-    match patch {
+    match patch.filter(|(excerpt, _)| excerpt.fits(width)) {
         Some((excerpt, replacement)) => {
-            let title = help.unwrap_or("the repair");
+            let written = format!("write `{replacement}`");
+            let title = help.unwrap_or(if replacement.is_empty() { "delete it" } else { &written });
             let patch = Patch::new(excerpt.span, replacement);
             let snippet = Snippet::source(excerpt.text).line_start(excerpt.line).patch(patch);
             let repair = Group::with_title(Level::HELP.secondary_title(title)).element(snippet);
@@ -192,6 +195,11 @@ impl<'a> Excerpt<'a> {
         let within = text.get(start..end)?.trim_end_matches(['\n', '\r']);
         Some(Excerpt { text: shown, line, span: start - from..start - from + within.len() })
     }
+
+    /// Whether a patch of it can be taken in at a glance: its lines are never cut.
+    fn fits(&self, width: usize) -> bool {
+        self.text.lines().all(|line| line.chars().count() <= width)
+    }
 }
 
 /// `1 error, 2 warnings`, or nothing.
@@ -206,4 +214,21 @@ pub fn counts(found: &[Diagnostic]) -> String {
         .map(|(count, name)| format!("{count} {name}{}", if count == 1 { "" } else { "s" }))
         .collect();
     parts.join(", ")
+}
+
+/// The last lines: how many there are, and what next.
+#[must_use]
+pub fn closing(directory: &Path, found: &[Diagnostic]) -> String {
+    let directory = directory.display();
+    let Some(first) = found.first() else { return format!("{directory}: all is well\n") };
+    let repairs = match Plan::of(found).mended {
+        0 => String::new(),
+        1 => "komainu check --fix mends one of them; ".to_owned(),
+        more => format!("komainu check --fix mends {more} of them; "),
+    };
+    let code = first.code;
+    format!(
+        "{directory}: {}\n{repairs}komainu check --explain {code} says more about a code\n",
+        counts(found)
+    )
 }

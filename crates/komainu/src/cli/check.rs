@@ -130,7 +130,7 @@ impl Called<'_> {
         match self.arguments.format {
             Format::Text => {
                 let style = self.arguments.color.style(&out);
-                write!(out, "{}{}", text::render(found, style), self.summary(found))?;
+                write!(out, "{}{}", text::render(found, style), self.closing(found))?;
             }
             Format::Json => writeln!(out, "{:#}", json::render(self.directory, found))?,
             Format::Sarif => writeln!(out, "{:#}", sarif::render(found))?,
@@ -138,20 +138,9 @@ impl Called<'_> {
         Ok(out.flush()?)
     }
 
-    /// The last lines: how many, and what next.
-    fn summary(&self, found: &[Diagnostic]) -> String {
-        let directory = self.directory.display();
-        if found.is_empty() {
-            return if self.arguments.quiet { String::new() } else { format!("{directory}: all is well\n") };
-        }
-        let mut text = format!("{directory}: {}\n", text::counts(found));
-        let repairs = Plan::of(found).mended;
-        if repairs > 0 {
-            let them = if repairs == 1 { "one of them" } else { &format!("{repairs} of them") };
-            text += &format!("komainu check --fix mends {them}; ");
-        }
-        let code = found.first().map_or_else(String::new, |one| one.code.to_string());
-        text + &format!("komainu check --explain {code} says more about a code\n")
+    fn closing(&self, found: &[Diagnostic]) -> String {
+        let silent = self.arguments.quiet && found.is_empty();
+        if silent { String::new() } else { text::closing(self.directory, found) }
     }
 
     /// Shows the patch, makes it where that is wanted, and looks again; what is found then.

@@ -9,8 +9,10 @@
     reason = "a test may fail by panicking, and says aloud what it skips"
 )]
 
+mod check;
 mod conf;
 mod databases;
+mod guide;
 mod names;
 mod postmap;
 mod program;

@@ -1,0 +1,113 @@
+//! The guide's pages as tests: blocks that name a file are that file in /etc/postfix, a `console` block is what
+//! `komainu check --elsewhere` says of them. `UPDATE=1` writes what it says now into the pages: read it before you
+//! keep it. A `## ` heading begins anew. T0.4, T1.4–T1.6, T1.10, T1.12–T1.14, T2.6, T2.8, T2.11, T2.12, T2.15.
+
+use config::{Compat, Host, Interface};
+use komainu::check::{Reach, check, text};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tables::{SourceError, Sources};
+
+/// Files that are nowhere but here.
+pub(crate) struct Files(pub(crate) BTreeMap<PathBuf, String>);
+
+pub(crate) const FOLDER: &str = "/etc/postfix";
+const COMMAND: &str = "$ komainu check --elsewhere";
+
+impl Files {
+    /// What every machine has, and the shortest master.cf.
+    pub(crate) fn new() -> Files {
+        let mut files = Files(BTreeMap::new());
+        files.add("master.cf", "smtp inet n - n - - smtpd\n");
+        files.add("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
+        files.add("/etc/group", "root:x:0:\n");
+        files.add("/etc/aliases", "postmaster: root\n");
+        files
+    }
+
+    pub(crate) fn add(&mut self, name: &str, text: &str) {
+        self.0.insert(Path::new(FOLDER).join(name), text.to_owned());
+    }
+}
+
+impl Sources for Files {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
+        let missing = || SourceError::Missing(path.to_owned());
+        self.0.get(path).map(|text| text.clone().into_bytes()).ok_or_else(missing)
+    }
+}
+
+pub(crate) fn host() -> Host {
+    let interface = |address: &str, prefix| Interface { address: address.parse().expect("one"), prefix };
+    Host {
+        hostname: "mx.example.com".to_owned(),
+        addresses: vec![interface("127.0.0.1", 8), interface("192.0.2.25", 24)],
+    }
+}
+
+/// What the command prints.
+pub(crate) fn said(files: &Files) -> String {
+    let folder = Path::new(FOLDER);
+    let found = check(folder, Compat::V3_11, &host(), files, Reach::Paper);
+    format!("{}{}", text::render(&found, text::Style::default()), text::closing(folder, &found))
+}
+
+/// The page with what is said now.
+fn played(page: &str) -> String {
+    let mut out = String::new();
+    let mut files = Files::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        out.push_str(line);
+        out.push('\n');
+        if line.starts_with("## ") {
+            files = Files::new();
+        }
+        let Some(info) = line.strip_prefix("```") else { continue };
+        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let text: String = body.iter().map(|line| format!("{line}\n")).collect();
+        if info == "console" && body.first() == Some(&COMMAND) {
+            out.push_str(&format!("{COMMAND}\n{}```\n", said(&files)));
+            continue;
+        }
+        if !info.is_empty() && info != "console" && info != "sh" {
+            files.add(info, &text);
+        }
+        out.push_str(&format!("{text}```\n"));
+    }
+    out
+}
+
+#[test]
+fn the_pages_say_what_is_said() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide");
+    let mut pages = vec![guide.join("check.md")];
+    let tutorials = std::fs::read_dir(guide.join("tutorials")).expect("the pages are there");
+    pages.extend(tutorials.map(|entry| entry.expect("an entry").path()));
+    let mut consoles = 0;
+    for path in pages {
+        let page = std::fs::read_to_string(&path).expect("readable");
+        consoles += page.matches(COMMAND).count();
+        let now = played(&page);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, now).expect("written");
+        } else {
+            similar(&path, &page, &now);
+        }
+    }
+    assert!(consoles > 15, "the tutorials are played: {consoles}");
+}
+
+/// Fails with the first line that differs.
+#[track_caller]
+fn similar(path: &Path, page: &str, now: &str) {
+    let differs = page.lines().zip(now.lines()).enumerate().find(|(_, (old, new))| old != new);
+    if let Some((at, (old, new))) = differs {
+        panic!(
+            "{}:{}:\n  page: {old}\n  now:  {new}\nUPDATE=1 writes what is said now",
+            path.display(),
+            at + 1
+        );
+    }
+    assert_eq!(page.lines().count(), now.lines().count(), "{}", path.display());
+}
