@@ -299,6 +299,15 @@ impl TableSpec {
         }
     }
 
+    /// Where the server of a `tcp:` or `socketmap:` table listens.
+    #[must_use]
+    pub fn server(&self) -> Option<crate::Endpoint> {
+        if !matches!(self.kind, Kind::Tcp | Kind::Socketmap) {
+            return None;
+        }
+        self.remote().ok().map(|remote| remote.endpoint)
+    }
+
     /// Whether it, or a part of it, is behind a socket.
     #[must_use]
     pub fn is_remote(&self) -> bool {

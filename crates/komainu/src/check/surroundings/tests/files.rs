@@ -1,0 +1,83 @@
+//! K0500 and K0501: who may write the configuration, who may read its secrets. T1.14.
+
+use super::World;
+
+#[test]
+fn files_that_others_may_write() {
+    let world =
+        || World::new().main("smtpd_client_restrictions = check_client_access hash:/etc/postfix/access");
+    let world = || world().file("/etc/postfix/access", "192.0.2.1 OK\n");
+    world().expect(&[]);
+    world()
+        .chmod("/etc/postfix/access", 0o666)
+        .expect(&["K0500 error: everybody may write /etc/postfix/access @hash:/etc/postfix/access"]);
+    let folder = world().chmod("/etc/postfix", 0o777);
+    // The files are written by whoever looks first.
+    let _ = folder.diagnostics();
+    folder.mode("/etc/postfix", 0o777);
+    folder.expect(&["K0500 error: everybody may write /etc/postfix @"]);
+    folder.mode("/etc/postfix", 0o755);
+    folder.mode("/etc/postfix/main.cf", 0o646);
+    folder.mode("/etc/postfix/master.cf", 0o602);
+    folder.expect(&[
+        "K0500 error: everybody may write /etc/postfix/main.cf",
+        "K0500 error: everybody may write /etc/postfix/master.cf",
+    ]);
+}
+
+#[test]
+fn passwords_that_everybody_reads() {
+    let world = || World::new().main("smtp_sasl_password_maps = hash:/etc/postfix/sasl_passwd");
+    let world = || world().file("/etc/postfix/sasl_passwd", "relay.example user:secret\n");
+    world().chmod("/etc/postfix/sasl_passwd", 0o600).expect(&[]);
+    world().chmod("/etc/postfix/sasl_passwd", 0o640).expect(&[]);
+    let message = "K0501 error: everybody on this machine may read /etc/postfix/sasl_passwd, which holds passwords \
+                   @hash:/etc/postfix/sasl_passwd";
+    world().expect(&[message]);
+    // The database says the same.
+    let built = world().file("/etc/postfix/sasl_passwd.db", "x").chmod("/etc/postfix/sasl_passwd", 0o600);
+    built.expect(&["K0501 error: everybody on this machine may read /etc/postfix/sasl_passwd.db"]);
+    // A folder that others can't enter keeps what is in it.
+    let kept = World::new()
+        .main("smtp_sasl_password_maps = hash:/etc/secret/sasl_passwd")
+        .file("/etc/secret/sasl_passwd", "relay.example user:secret\n");
+    kept.expect(&["K0501"]);
+    kept.mode("/etc/secret", 0o750);
+    kept.expect(&[]);
+}
+
+#[test]
+fn a_password_in_main_cf() {
+    let world = || World::new().main("smtp_sasl_password_maps = static:user:secret");
+    world().expect(&["K0501 error: a password stands in /etc/postfix/main.cf"]);
+    let closed = world();
+    let _ = closed.diagnostics();
+    closed.mode("/etc/postfix/main.cf", 0o640);
+    closed.expect(&[]);
+}
+
+#[test]
+fn passwords_of_databases() {
+    let settings = "hosts = localhost\nuser = postfix\npassword = secret\nquery = SELECT 1\n";
+    let world = || {
+        World::new()
+            .main("virtual_alias_maps = proxy:mysql:/etc/postfix/sql/alias.cf")
+            .file("/etc/postfix/sql/alias.cf", settings)
+    };
+    world().expect(&[
+        "K0501 error: everybody on this machine may read /etc/postfix/sql/alias.cf, which holds a \
+                      password @proxy:mysql:/etc/postfix/sql/alias.cf",
+    ]);
+    world().chmod("/etc/postfix/sql/alias.cf", 0o640).expect(&[]);
+    world().file("/etc/postfix/sql/alias.cf", "hosts = unix:/run/mysqld.sock\nuser = postfix\n").expect(&[]);
+}
+
+/// T1.14's table of mode 600 is as it should be.
+#[test]
+fn a_table_for_root_alone() {
+    World::new()
+        .main("header_checks = regexp:/etc/postfix/header_checks")
+        .file("/etc/postfix/header_checks", "/^Received:/ IGNORE\n")
+        .chmod("/etc/postfix/header_checks", 0o600)
+        .expect(&[]);
+}

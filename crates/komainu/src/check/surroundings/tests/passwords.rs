@@ -1,0 +1,57 @@
+//! K0520 and K0521: who checks passwords.
+
+use super::World;
+
+const DOVECOT: &str =
+    "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth";
+
+#[test]
+fn a_path_that_nobody_serves() {
+    let world = World::new().main(DOVECOT);
+    world.expect(&[
+        "K0520 error: nobody checks passwords: there is no /var/spool/postfix/private/auth @private/auth",
+    ]);
+    let help = world.help();
+    assert!(help.contains("unix_listener /var/spool/postfix/private/auth { mode = 0660"), "{help}");
+    let listener = world.listen("/var/spool/postfix/private/auth");
+    world.expect(&[]);
+    world.mode("/var/spool/postfix/private/auth", 0o660);
+    world.expect(&[
+        "K0520 error: nobody checks passwords: postfix may not use /var/spool/postfix/private/auth",
+    ]);
+    drop(listener);
+    world.mode("/var/spool/postfix/private/auth", 0o666);
+    world.expect(&["K0520 error: nobody checks passwords: nobody listens on"]);
+}
+
+/// The same for a port with settings of its own.
+#[test]
+fn on_one_port_only() {
+    World::new()
+        .master(
+            "submission inet n - n - - smtpd\n  -o smtpd_sasl_auth_enable=yes -o smtpd_sasl_type=dovecot\n  \
+             -o smtpd_sasl_path=private/auth",
+        )
+        .expect(&[
+            "K0520 error: nobody checks passwords: there is no /var/spool/postfix/private/auth @private/auth",
+        ]);
+}
+
+#[test]
+fn dovecot_listens_elsewhere() {
+    let world = World::new().main(DOVECOT).file(
+        "/etc/dovecot/conf.d/10-master.conf",
+        "service auth {\n  unix_listener /var/spool/postfix/auth-dovecot {\n  }\n}\n",
+    );
+    let _listener = world.listen("/var/spool/postfix/auth-dovecot");
+    assert!(world.help().contains("Dovecot listens on /var/spool/postfix/auth-dovecot"), "{}", world.help());
+}
+
+#[test]
+fn cyrus_where_only_dovecot_is() {
+    let world = || World::new().main("smtpd_sasl_auth_enable = yes");
+    world().expect(&[]);
+    let with_dovecot = || world().file("/etc/dovecot/dovecot.conf", "");
+    with_dovecot().expect(&["K0521 error: smtpd_sasl_type is cyrus, and this machine has no smtpd.conf"]);
+    with_dovecot().file("/etc/postfix/sasl/smtpd.conf", "pwcheck_method: saslauthd\n").expect(&[]);
+}
