@@ -33,6 +33,7 @@ mod settings;
 mod stages;
 mod template;
 pub mod transaction;
+mod uses;
 
 pub use decision::{Attempt, Decision, MailEffect, Note, NoteAction, Outcome, Step, TableLine, Verdict};
 pub use facts::{Answer, Effect, EffectPlace, Facts, Lookup, Need, Question, Record, RecordKind};
@@ -41,6 +42,7 @@ pub use service::{Endpoint, PolicyService, Zone, ZoneKind};
 pub use transaction::{
     Carried, Client, ClientCertificate, NameStatus, Request, Sasl, Stage, Tls, Transaction, UNKNOWN,
 };
+pub use uses::{TableUse, restriction_names};
 
 use check::Entry;
 use config::{Diagnostic, Parameters};

@@ -109,6 +109,8 @@ pub(crate) struct Found {
     pub(crate) value: Box<str>,
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// The first address that its network has; none where the rule is for all but those.
+    first: Option<IpAddr>,
 }
 
 impl Cidr {
@@ -121,9 +123,25 @@ impl Cidr {
         &self.results
     }
 
+    /// The results that no address comes to, each with what the first address of its network gets instead.
+    pub(crate) fn unreached(&self) -> Vec<(&Found, Option<&Found>)> {
+        let mut reached = vec![false; self.results.len()];
+        for result in self.v4.results().chain(self.v6.results()) {
+            if let Some(seat) = reached.get_mut(result) {
+                *seat = true;
+            }
+        }
+        let dead = self.results.iter().zip(reached).filter(|(_, reached)| !reached);
+        dead.map(|(found, _)| (found, found.first.and_then(|first| self.at(first)))).collect()
+    }
+
     /// The result of the first rule that matches; a key that is no address matches nothing.
     pub(crate) fn find(&self, key: &str) -> Option<&Found> {
-        let result = match address::parse(key)? {
+        self.at(address::parse(key)?)
+    }
+
+    fn at(&self, address: IpAddr) -> Option<&Found> {
+        let result = match address {
             IpAddr::V4(address) => self.v4.find(u32::from(address)),
             IpAddr::V6(address) => self.v6.find(u128::from(address)),
         };
@@ -201,7 +219,8 @@ impl<'s> Reading<'s> {
             return Err("no lookup result".to_owned());
         }
         let action = Action::Result(self.results.len());
-        self.results.push(Found { value: value.into(), start: line.start, end: line.end });
+        let first = (!negated).then_some(network.address);
+        self.results.push(Found { value: value.into(), start: line.start, end: line.end, first });
         self.steps.push(Step { network, negated, action });
         Ok(())
     }

@@ -276,7 +276,7 @@ impl<'s> Reading<'s> {
 }
 
 /// The key as it stands, quotes included, and the rest; `None` where a quote isn't closed.
-fn split_key(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_key(text: &str) -> Option<(&str, &str)> {
     let mut quoted = false;
     let mut escaped = false;
     for (at, c) in text.char_indices() {
@@ -292,7 +292,7 @@ fn split_key(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The name before the first colon outside quotes, and the value.
-fn split_alias(text: &str) -> Option<(String, &str)> {
+pub(crate) fn split_alias(text: &str) -> Option<(String, &str)> {
     let (name, rest) = match text.strip_prefix('"') {
         Some(open) => {
             let (name, rest) = open.split_once('"')?;

@@ -13,7 +13,7 @@ use crate::template::Template;
 use prefilter::Prefilter;
 use std::borrow::Cow;
 
-pub(crate) use read::{Syntax, parse};
+pub(crate) use read::{Dissected, Syntax, dissect, parse};
 
 /// A compiled table.
 #[derive(Debug, Default)]

@@ -213,7 +213,7 @@ fn kept(spec: &TableSpec, reason: &str) -> Diagnostic {
 }
 
 /// What a table that is in force says about itself.
-fn trouble(spec: &TableSpec, table: &Table) -> Option<Diagnostic> {
+pub(crate) fn trouble(spec: &TableSpec, table: &Table) -> Option<Diagnostic> {
     match &table.body {
         Body::Broken(reason) => {
             let message = format!("{spec} is unavailable. {reason}");
@@ -297,7 +297,7 @@ fn has_nis_domain(sources: &dyn Sources) -> bool {
     !matches!(name.trim_ascii(), b"" | b"(none)")
 }
 
-fn source(spec: &TableSpec, sources: &dyn Sources) -> Result<Source, String> {
+pub(crate) fn source(spec: &TableSpec, sources: &dyn Sources) -> Result<Source, String> {
     let path = Path::new(&spec.name);
     if spec.path().is_none() {
         return Ok(Source::new(path, spec.inline_rules()?.into_bytes()));

@@ -151,6 +151,12 @@ impl<B: Bits> Spans<B> {
         }
     }
 
+    /// The numbers of the results that some address gets.
+    pub(super) fn results(&self) -> impl Iterator<Item = usize> {
+        let results = self.spans.iter().filter(|(_, result)| *result != NOTHING);
+        results.filter_map(|(_, result)| usize::try_from(*result).ok())
+    }
+
     /// The number of the result for `address`.
     pub(super) fn find(&self, address: B) -> Option<usize> {
         let span = match address.place(self.base, self.shift) {

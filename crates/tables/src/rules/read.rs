@@ -189,6 +189,31 @@ impl<'s> Reading<'s> {
     }
 }
 
+/// A rule in its parts, as written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dissected<'t> {
+    pub(crate) negated: bool,
+    pub(crate) pattern: &'t str,
+    pub(crate) flags: &'t str,
+    pub(crate) result: &'t str,
+}
+
+/// Takes a rule apart; `None` for what is none.
+pub(crate) fn dissect(text: &str) -> Option<Dissected<'_>> {
+    let mut text = text;
+    let mut negated = false;
+    while let Some(rest) = text.strip_prefix('!') {
+        negated = !negated;
+        text = rest.trim_start_matches(is_space);
+    }
+    let delimiter = text.chars().next().filter(|c| !c.is_ascii_alphanumeric())?;
+    let body = text.get(delimiter.len_utf8()..)?;
+    let end = closing(body, delimiter)?;
+    let behind = body.get(end + delimiter.len_utf8()..)?;
+    let (flags, result) = behind.split_at_checked(behind.find(is_space).unwrap_or(behind.len()))?;
+    Some(Dissected { negated, pattern: body.get(..end)?, flags, result: result.trim_matches(is_space) })
+}
+
 /// What stands before a rule's result.
 struct Head<'t> {
     negated: bool,
