@@ -2,10 +2,10 @@
 //!
 //! Parameters that name tables are told by `tables::review::by_parameters`; this is what only a policy knows.
 
+use crate::Policy;
 use crate::check::{Check, Entry, Subject};
 use crate::names;
 use crate::transaction::Stage;
-use crate::Policy;
 use config::Place;
 use tables::TableId;
 use tables::review::{AccessOf, Moment, Use};

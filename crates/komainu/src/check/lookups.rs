@@ -9,7 +9,7 @@ use tables::review::{self, Parents, Setting, Used};
 
 /// What is wrong in the tables.
 #[must_use]
-pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
+pub(super) fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let configuration = subject.configuration;
     let used = used(subject);
     let parents = |name: &str| {
@@ -60,9 +60,10 @@ fn restrictions(subject: &Subject<'_>) -> Vec<String> {
     policy::restriction_names().map(str::to_owned).chain(named).collect()
 }
 
-/// The services that deliver: all of master.cf that have no network socket.
+/// What delivers: master.cf's services without a network socket, and those that are there without it.
 fn transports(subject: &Subject<'_>) -> Vec<String> {
+    const ALWAYS: [&str; 8] = ["discard", "error", "lmtp", "local", "relay", "retry", "smtp", "virtual"];
     let services = subject.configuration.master.services.iter();
     let local = services.filter(|service| service.kind != ServiceKind::Inet);
-    local.map(|service| service.name.value.clone()).collect()
+    local.map(|service| service.name.value.clone()).chain(ALWAYS.map(str::to_owned)).collect()
 }

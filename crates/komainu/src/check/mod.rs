@@ -8,6 +8,7 @@
 
 pub mod json;
 pub mod lines;
+mod lookups;
 pub mod online;
 pub mod pages;
 pub mod repair;
@@ -83,7 +84,7 @@ pub fn check(
 pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     // config::review: main.cf and master.cf as written.
-    // tables::review: tables by what they are asked.
+    found.extend(lookups::review(subject));
     // policy::review: restriction lists together.
     let _ = (subject, &mut found);
     found
