@@ -12,7 +12,7 @@ mod host;
 mod level;
 mod logical;
 mod main_cf;
-mod master_cf;
+pub mod master_cf;
 mod names;
 mod parameters;
 pub mod place;

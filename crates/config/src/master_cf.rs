@@ -10,6 +10,7 @@
 mod arguments;
 mod endpoint;
 mod role;
+pub mod words;
 
 pub use endpoint::{Endpoint, Port};
 pub use role::Role;
@@ -83,16 +84,8 @@ pub struct Override {
 }
 
 impl ServiceKind {
-    const ALL: [(&'static str, ServiceKind); 5] = [
-        ("inet", ServiceKind::Inet),
-        ("unix", ServiceKind::Unix),
-        ("unix-dgram", ServiceKind::UnixDgram),
-        ("fifo", ServiceKind::Fifo),
-        ("pass", ServiceKind::Pass),
-    ];
-
     fn parse(word: &str) -> Option<ServiceKind> {
-        ServiceKind::ALL.into_iter().find_map(|(name, kind)| (name == word).then_some(kind))
+        words::KINDS.iter().find_map(|(entry, kind)| (entry.name == word).then_some(*kind))
     }
 
     /// As in master.cf.
@@ -345,7 +338,7 @@ impl<'a> Line<'a> {
         }
         let program = service.program();
         let message = format!("`{program}` is no command of Postfix");
-        let nearest = crate::names::nearest(program, role::COMMANDS.iter().map(|(name, _)| *name));
+        let nearest = crate::names::nearest(program, role::COMMANDS.iter().map(|(entry, _)| entry.name));
         let place = service.command.place.clone();
         let mut diagnostic = if service.kind == ServiceKind::Inet {
             Diagnostic::error(205, place.clone(), message)

@@ -10,6 +10,7 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod access;
+mod actions;
 pub mod address;
 mod check;
 mod checks;
@@ -35,8 +36,10 @@ mod template;
 pub mod transaction;
 mod uses;
 
+pub use actions::{access_actions, content_actions};
 pub use decision::{Attempt, Decision, MailEffect, Note, NoteAction, Outcome, Step, TableLine, Verdict};
 pub use facts::{Answer, Effect, EffectPlace, Facts, Lookup, Need, Question, Record, RecordKind};
+pub use names::restrictions;
 pub use peer::{ClientNames, client_names};
 pub use service::{Endpoint, PolicyService, Zone, ZoneKind};
 pub use transaction::{

@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("header_from_format", "standard").since("3.3"),
     size("header_size_limit", "102400").done(),
     flag("helpful_warnings", "yes").since("2.0").no_effect("what is questionable is always said"),
-    text("home_mailbox", "").done(),
+    text("home_mailbox", "").partly("Maildirs only, whose paths end in a slash"),
     number("hopcount_limit", "50").done(),
     text("html_directory", "/usr/share/doc/postfix/html").no_effect("a path of documentation"),
     flag("ignore_mx_lookup_error", "no"),
@@ -193,6 +193,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("local_header_rewrite_clients", "permit_inet_interfaces").since("2.2").done(),
     list("local_login_sender_maps", "static:*").since("3.6"),
     list("local_recipient_maps", "proxy:unix:passwd.byname $alias_maps").done(),
-    text("local_transport", "local:$myhostname").done(),
+    text("local_transport", "local:$myhostname")
+        .partly("mail waits for other transports than local, virtual, error and discard"),
     raw("luser_relay", ""),
 ];

@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("mail_name", "Postfix").done(),
     text("mail_owner", "postfix").done(),
     text("mail_release_date", "20260305").in_3_7("20240304").no_effect("it is a name only"),
-    text("mail_spool_directory", "/var/mail").done(),
+    text("mail_spool_directory", "/var/mail").partly("Maildirs only, whose paths end in a slash"),
     text("mail_version", "3.11.0").in_3_7("3.7.11").done(),
     raw("mailbox_command", ""),
     list("mailbox_command_maps", ""),

@@ -8,6 +8,7 @@
 mod a_to_d;
 mod derived;
 mod e_to_l;
+mod entry;
 mod m_to_o;
 mod own;
 mod p_to_r;
@@ -18,6 +19,7 @@ mod smtpd;
 mod t_to_z;
 
 pub use derived::{Derived, derived, derived_examples, derived_suffixes};
+pub use entry::{Entry, sentence_fault};
 
 use crate::Compat;
 use std::collections::HashMap;
@@ -107,10 +109,24 @@ pub enum Computed {
 pub enum State {
     /// Does what Postfix's documentation says.
     Implemented,
+    /// Does a part of that: this.
+    Partly(&'static str),
     /// Read, and of no effect here, because of this.
     NoEffect(&'static str),
     /// Not served yet.
     NotYet,
+}
+
+impl std::fmt::Display for State {
+    /// As docs and `--about` say it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            State::Implemented => f.write_str("served"),
+            State::Partly(how_far) => write!(f, "served in part: {how_far}"),
+            State::NoEffect(because) => write!(f, "without effect here: {because}"),
+            State::NotYet => f.write_str("not served yet"),
+        }
+    }
 }
 
 /// One parameter.
@@ -196,6 +212,11 @@ impl Parameter {
 
     const fn done(mut self) -> Parameter {
         self.state = State::Implemented;
+        self
+    }
+
+    const fn partly(mut self, how_far: &'static str) -> Parameter {
+        self.state = State::Partly(how_far);
         self
     }
 

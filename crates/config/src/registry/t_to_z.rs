@@ -195,7 +195,8 @@ pub(super) const ROWS: &[Parameter] = &[
     text("trace_service_name", "trace")
         .since("2.1")
         .no_effect("the services inside Komainu's one program have no names"),
-    list("transport_maps", "").done(),
+    list("transport_maps", "")
+        .partly("mail waits for other transports than local, virtual, error and discard"),
     time("transport_retry_time", Unit::Second, "60s"),
     time("trigger_timeout", Unit::Second, "10s").no_effect("there are no daemons that wait for each other"),
     text("undisclosed_recipients_header", ""),
@@ -229,8 +230,10 @@ pub(super) const ROWS: &[Parameter] = &[
     list("virtual_mailbox_domains", "$virtual_mailbox_maps").since("2.0").done(),
     number("virtual_mailbox_limit", "51200000").done(),
     list("virtual_mailbox_lock", "fcntl, dotlock"),
-    list("virtual_mailbox_maps", "").done(),
+    list("virtual_mailbox_maps", "").partly("Maildirs only, whose paths end in a slash"),
     number("virtual_minimum_uid", "100").done(),
-    text("virtual_transport", "virtual").since("2.0").done(),
+    text("virtual_transport", "virtual")
+        .since("2.0")
+        .partly("mail waits for other transports than local, virtual, error and discard"),
     list("virtual_uid_maps", "").done(),
 ];

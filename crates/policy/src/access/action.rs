@@ -4,6 +4,7 @@
 //! access(5) says under ENHANCED STATUS CODES. Values that are lists of restrictions are parsed here, at run time;
 //! tables inside tables are refused, as Postfix does.
 
+use crate::actions::{self, Action, MailAction};
 use crate::check::Subject;
 use crate::decision::{MailEffect, Note, NoteAction, Outcome};
 use crate::eval::{About, Evaluation, Status};
@@ -72,32 +73,38 @@ impl Evaluation<'_> {
             return Ok(Status::Dunno);
         }
         let (refused, deferred) = (Dsn::new(5, 7, 1), Dsn::new(4, 7, 1));
-        match word.to_ascii_uppercase().as_str() {
-            "REJECT" => {
+        let Some((name, action)) = actions::find(word) else {
+            let number = word.bytes().all(|b| b.is_ascii_digit());
+            return if number {
+                self.number(value, table, about)
+            } else {
+                self.restrictions(value, table, about)
+            };
+        };
+        match action {
+            Action::Reject => {
                 let (dsn, text) = self.refusal(text, refused, DENIED, about);
                 Ok(self.reject(codes.access_map_reject, dsn, about, &text))
             }
-            "DEFER" => {
+            Action::Defer => {
                 let (dsn, text) = self.refusal(text, deferred, DENIED, about);
                 Ok(self.reject(codes.access_map_defer, dsn, about, &text))
             }
-            "DEFER_IF_PERMIT" => {
+            Action::DeferIfPermit => {
                 let (dsn, text) = self.refusal(text, deferred, UNAVAILABLE, about);
                 Ok(self.defer_if_permit(about.reply(codes.access_map_defer, dsn, &text)))
             }
-            "DEFER_IF_REJECT" => {
+            Action::DeferIfReject => {
                 let (dsn, text) = self.refusal(text, deferred, UNAVAILABLE, about);
                 Ok(self.defer_if_reject(about.reply(codes.access_map_defer, dsn, &text)))
             }
-            "OK" => Ok(self.permit(word, about, &format!("from {table}"))),
-            "DUNNO" => Ok(Status::Dunno),
-            "WARN" => Ok(self.say(NoteAction::Warn, text)),
-            "INFO" => Ok(self.say(NoteAction::Info, text)),
-            upper @ ("HOLD" | "DISCARD" | "FILTER" | "REDIRECT" | "BCC" | "PREPEND") => {
-                Ok(self.change_mail(upper, text, &Origin { table, key }, about))
+            Action::Permit => Ok(self.permit(word, about, &format!("from {table}"))),
+            Action::Dunno => Ok(Status::Dunno),
+            Action::Warn => Ok(self.say(NoteAction::Warn, text)),
+            Action::Info => Ok(self.say(NoteAction::Info, text)),
+            Action::OfMail(action) => {
+                Ok(self.change_mail((name, action), text, &Origin { table, key }, about))
             }
-            digits if digits.bytes().all(|b| b.is_ascii_digit()) => self.number(value, table, about),
-            _ => self.restrictions(value, table, about),
         }
     }
 
@@ -149,15 +156,21 @@ impl Evaluation<'_> {
         true
     }
 
-    fn change_mail(&mut self, action: &str, text: &str, from: &Origin<'_>, about: &About) -> Status {
+    fn change_mail(
+        &mut self,
+        (name, action): (&str, MailAction),
+        text: &str,
+        from: &Origin<'_>,
+        about: &About,
+    ) -> Status {
         let Origin { table, key } = *from;
-        if action == "PREPEND" && self.request == Request::EndOfData {
+        if action == MailAction::Prepend && self.request == Request::EndOfData {
             self.warning(format!(
                 "access table {table}: action PREPEND must be used before smtpd_end_of_data_restrictions"
             ));
             return Status::Dunno;
         }
-        if self.has_no_mail(action, table) {
+        if self.has_no_mail(name, table) {
             return Status::Dunno;
         }
         let entry = format!("access table {table} entry \"{key}\"");
@@ -165,36 +178,38 @@ impl Evaluation<'_> {
             .split_once(':')
             .is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
         match action {
-            "FILTER" if text.is_empty() => self.warning(format!("{entry} has FILTER entry without value")),
-            "FILTER" if !text.contains(':') => {
-                self.warning(format!("{entry} requires transport:destination"))
+            MailAction::Filter if text.is_empty() => {
+                self.warning(format!("{entry} has FILTER entry without value"));
             }
-            "REDIRECT" | "BCC" if !text.contains('@') => {
+            MailAction::Filter if !text.contains(':') => {
+                self.warning(format!("{entry} requires transport:destination"));
+            }
+            MailAction::Redirect | MailAction::Bcc if !text.contains('@') => {
                 self.warning(format!("{entry} requires user@domain target"));
             }
-            "PREPEND" if !header => self.warning(format!("{entry} requires header: text")),
-            _ => return self.apply(action, text, about),
+            MailAction::Prepend if !header => self.warning(format!("{entry} requires header: text")),
+            _ => return self.apply((name, action), text, about),
         }
         Status::Dunno
     }
 
-    fn apply(&mut self, action: &str, text: &str, about: &About) -> Status {
+    fn apply(&mut self, (name, action): (&str, MailAction), text: &str, about: &About) -> Status {
         let what = text.to_owned();
         let (note, effect) = match action {
-            "HOLD" => (Some(NoteAction::Hold), MailEffect::Hold(what)),
-            "DISCARD" => (Some(NoteAction::Discard), MailEffect::Discard(what)),
-            "FILTER" => (Some(NoteAction::Filter), MailEffect::Filter(what)),
-            "REDIRECT" => (Some(NoteAction::Redirect), MailEffect::Redirect(what)),
-            "BCC" => (Some(NoteAction::Bcc), MailEffect::Bcc(what)),
-            _ => (None, MailEffect::Prepend(what)),
+            MailAction::Hold => (Some(NoteAction::Hold), MailEffect::Hold(what)),
+            MailAction::Discard => (Some(NoteAction::Discard), MailEffect::Discard(what)),
+            MailAction::Filter => (Some(NoteAction::Filter), MailEffect::Filter(what)),
+            MailAction::Redirect => (Some(NoteAction::Redirect), MailEffect::Redirect(what)),
+            MailAction::Bcc => (Some(NoteAction::Bcc), MailEffect::Bcc(what)),
+            MailAction::Prepend => (None, MailEffect::Prepend(what)),
         };
         if let Some(note) = note {
             let words = about.subject.words();
             let free = matches!(note, NoteAction::Hold | NoteAction::Discard);
             let said = match (free, text) {
-                (true, "") => format!("triggers {action} action"),
+                (true, "") => format!("triggers {name} action"),
                 (true, text) => text.to_owned(),
-                (false, text) => format!("triggers {action} {text}"),
+                (false, text) => format!("triggers {name} {text}"),
             };
             self.notes.push(Note { action: note, text: format!("<{}>: {words} {said}", about.name) });
         }
