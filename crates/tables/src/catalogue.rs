@@ -11,6 +11,7 @@ use crate::source::notice::{BAD_NAME, UNKNOWN_TYPE};
 use crate::source::{braces, is_space};
 use crate::sources::{GROUP, PASSWD};
 use crate::table::has_source;
+use crate::types;
 use config::{Diagnostic, Place, Spanned};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -49,79 +50,7 @@ pub enum Kind {
     Foreign,
 }
 
-/// Every type of table that Postfix knows by name, sorted.
-const NAMES: [&str; 31] = [
-    "btree",
-    "cdb",
-    "cidr",
-    "dbm",
-    "environ",
-    "fail",
-    "hash",
-    "inline",
-    "internal",
-    "ldap",
-    "lmdb",
-    "memcache",
-    "mongodb",
-    "mysql",
-    "netinfo",
-    "nis",
-    "nisplus",
-    "pcre",
-    "pgsql",
-    "pipemap",
-    "proxy",
-    "randmap",
-    "regexp",
-    "sdbm",
-    "socketmap",
-    "sqlite",
-    "static",
-    "tcp",
-    "texthash",
-    "unionmap",
-    "unix",
-];
-
-/// The types of tables that are served, sorted: what `postconf -m` lists.
-pub fn served_types() -> impl Iterator<Item = &'static str> {
-    // `proxy:` is a prefix of the others.
-    let served =
-        |name: &&str| *name == "proxy" || Kind::parse(name).is_some_and(|kind| kind != Kind::Foreign);
-    NAMES.into_iter().filter(served)
-}
-
 impl Kind {
-    fn parse(name: &str) -> Option<Kind> {
-        Some(match name {
-            "hash" => Kind::Hash,
-            "btree" => Kind::Btree,
-            "dbm" => Kind::Dbm,
-            "sdbm" => Kind::Sdbm,
-            "lmdb" => Kind::Lmdb,
-            "cdb" => Kind::Cdb,
-            "texthash" => Kind::Texthash,
-            "cidr" => Kind::Cidr,
-            "regexp" => Kind::Regexp,
-            "pcre" => Kind::Pcre,
-            "inline" => Kind::Inline,
-            "static" => Kind::Static,
-            "unionmap" => Kind::Unionmap,
-            "pipemap" => Kind::Pipemap,
-            "randmap" => Kind::Randmap,
-            "fail" => Kind::Fail,
-            "internal" => Kind::Internal,
-            "unix" => Kind::Unix,
-            "environ" => Kind::Environ,
-            "tcp" => Kind::Tcp,
-            "socketmap" => Kind::Socketmap,
-            "ldap" | "memcache" | "mongodb" | "mysql" | "netinfo" | "nis" | "nisplus" | "pgsql"
-            | "sqlite" => Kind::Foreign,
-            _ => return None,
-        })
-    }
-
     /// Whether postmap(1) would build a file of this type.
     #[must_use]
     pub fn is_indexed(self) -> bool {
@@ -185,16 +114,13 @@ impl TableSpec {
         if depth > DEPTH_MAX {
             return Err(bad("tables are nested too deeply".to_owned()));
         }
-        let mut bare = word;
-        while let Some(rest) = bare.strip_prefix("proxy:").or_else(|| bare.strip_prefix("debug:")) {
-            bare = rest;
-        }
+        let bare = types::bare(word);
         // Without a type: default_database_type.
         let (type_name, name) = bare.split_once(':').unwrap_or(("hash", bare));
         if type_name.is_empty() || name.is_empty() {
             return Err(bad(format!("open dictionary: expecting \"type:name\" form instead of \"{bare}\"")));
         }
-        let Some(kind) = Kind::parse(type_name) else {
+        let Some(kind) = types::find(type_name) else {
             let message = format!("unsupported dictionary type: {type_name}");
             return Err(Diagnostic::error(UNKNOWN_TYPE, place.clone(), message));
         };

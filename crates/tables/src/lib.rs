@@ -26,8 +26,9 @@ pub mod source;
 pub mod sources;
 pub mod table;
 mod template;
+mod types;
 
-pub use catalogue::{Catalogue, Kind, TableId, TableSpec, Usage, served_types};
+pub use catalogue::{Catalogue, Kind, TableId, TableSpec, Usage};
 pub use matching::{AddressList, DomainList, StringList};
 pub use pattern::Pattern;
 pub use remote::{Endpoint, Protocol, Remote};
@@ -36,3 +37,4 @@ pub use snapshot::{Seat, Snapshot};
 pub use source::Notice;
 pub use sources::{Accounts, SourceError, Sources};
 pub use table::{Hit, LookupError, Table};
+pub use types::{served_types, types};

@@ -17,7 +17,7 @@ pub use edit_main::{MainEdit, MainRequest, edit_main};
 pub use edit_master::{MasterEdit, MasterRequest, edit_master};
 pub use entry::{Entry, FIELDS, read_entries};
 pub use fold::{Folding, fold_setting, fold_value, squeezed};
-pub use names::Class;
+pub use names::{Class, instead_of};
 pub use view::{Conf, Machine, Sources};
 pub use written::{Written, read_main};
 

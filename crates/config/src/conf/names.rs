@@ -91,7 +91,8 @@ pub(super) fn of_defaults(compat: Compat) -> BTreeSet<String> {
 }
 
 /// What to write instead of a name that will go away.
-pub(super) fn instead_of(name: &str) -> Option<&'static str> {
+#[must_use]
+pub fn instead_of(name: &str) -> Option<&'static str> {
     DEPRECATED.iter().find_map(|(old, new)| (*old == name).then_some(*new))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! There is one for each transport and each of these suffixes; their defaults refer to the general ones.
 
-use super::{Kind, Unit};
+use super::{Kind, State, Unit, find};
 
 /// A parameter that a service brings with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,15 @@ pub struct Derived<'a> {
     pub default: &'static str,
     /// What it is for.
     pub sentence: &'static str,
+}
+
+impl Derived<'_> {
+    /// How far it is served: as the general parameter that it defaults to.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let general = self.default.strip_prefix('$').and_then(find);
+        general.map_or(State::NotYet, |row| row.state)
+    }
 }
 
 /// Longer suffixes stand before those that they end with.
