@@ -24,7 +24,7 @@ pub use diagnostic::{Code, Diagnostic, Fix, Severity};
 pub use host::{Compat, Host, Interface};
 pub use main_cf::MainCf;
 pub use master_cf::{Endpoint, MasterCf, Override, Port, Role, Service, ServiceKind};
-pub use names::check_names;
+pub use names::{check_names, nearest as nearest_name};
 pub use parameters::Parameters;
 pub use place::{Place, SourceFile, Spanned};
 pub use traced::{Traced, split_words, unbraced};

@@ -119,7 +119,8 @@ fn database(word: &str) -> Option<String> {
 }
 
 /// The candidate that is most like `word`, when one is like enough.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A wrong letter for each five, and three at most: farther off it is another word.
     let limit = (word.chars().count() / 5).clamp(1, 3);
     if word.len() > 128 {

@@ -80,8 +80,8 @@ impl Called<'_> {
             print!("{}", options::HELP);
             return Ok(true);
         }
-        if let Some(name) = &options.about {
-            return about::about(name, options.compat);
+        if options.about {
+            return self.about(options);
         }
         match options.action {
             Action::Lists(letter) => self.lists(letter, options),

@@ -217,6 +217,9 @@ fn without_a_judge() {
     assert_eq!((ran.out.as_str(), ran.errors.as_str()), ("{\"smtp/inet/a\": \"b\"}\n", ""), "{ran:?}");
     let ran = folder.komainu(&["conf", "--about", "smtpd_helo_required"]);
     assert!(ran.out.contains("type     yes/no") && ran.code == Some(0), "{ran:?}");
+    let ran = folder.komainu(&["conf", "--about", "--format", "json", "hash:", "reject", "nosuchthing"]);
+    assert_eq!((ran.out.lines().count(), ran.code), (4, Some(1)), "{ran:?}");
+    assert!(ran.errors.contains("nosuchthing: unknown name"), "{ran:?}");
     let ran = folder.komainu(&["conf", "--help"]);
     assert!(ran.out.contains("-Pe S/T/NAME=VALUE") && ran.code == Some(0), "{ran:?}");
     assert!(folder.komainu(&["conf", "-m"]).out.lines().any(|name| name == "cidr"));

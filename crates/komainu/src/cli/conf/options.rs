@@ -51,7 +51,7 @@ pub(super) struct Options {
     pub(super) config: Option<PathBuf>,
     pub(super) compat: Compat,
     pub(super) mode: String,
-    pub(super) about: Option<String>,
+    pub(super) about: bool,
     pub(super) help: bool,
     pub(super) words: Vec<String>,
     letters: Letters,
@@ -129,7 +129,7 @@ impl Options {
             config: None,
             compat: Compat::default(),
             mode: String::new(),
-            about: None,
+            about: false,
             help: false,
             words: Vec::new(),
             letters: Letters::default(),
@@ -213,11 +213,15 @@ impl Options {
             self.help = true;
             return Ok(());
         }
+        if word == "about" {
+            self.about = true;
+            return Ok(());
+        }
         let (name, attached) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word, None),
         };
-        if !matches!(name, "compat" | "config" | "format" | "about") {
+        if !matches!(name, "compat" | "config" | "format") {
             eprintln!("{}: unrecognized option '--{name}'", called.program);
             return Err(self.usage());
         }
@@ -231,7 +235,6 @@ impl Options {
             ("format", "json") => self.letters.0.push('j'),
             ("format", "text") => {}
             ("config", _) => self.config = Some(PathBuf::from(value)),
-            ("about", _) => self.about = Some(value),
             ("compat", _) => return Err(Fatal(format!("--compat: write 3.7 or 3.11, not {value}"))),
             _ => return Err(Fatal(format!("--format: write text or json, not {value}"))),
         }
@@ -326,6 +329,7 @@ Usage:
   komainu conf -M [-fjx] [SERVICE[/TYPE] ...]       services; -Me S/T=LINE, -MX S/T, -M# S/T
   komainu conf -F [-fhHjx] [SERVICE[/TYPE[/FIELD]] ...]    their fields; -Fe S/T/FIELD=VALUE
   komainu conf -P [-fhHjx] [SERVICE[/TYPE[/NAME]] ...]     their -o; -Pe S/T/NAME=VALUE, -PX S/T/NAME
+  komainu conf --about NAME ...                     what a name is for, and how far it is served
   komainu conf -a | -A | -l | -m | -T MODE | -b [FILE] | -t [FILE]
 
 Options:
@@ -340,7 +344,8 @@ Options:
   -h, -H               values without names; names without values
   -j, --format json    one {\"name\": \"value\"} a line
   -q                   no warnings of unused or deprecated names
-      --about NAME     what a parameter is for, its default, and how far it is served
+      --about          what the NAMEs are: parameters, restrictions, actions, table types, words of
+                       master.cf; what they are for, since when, how far they are served
   -a, -A               SASL types of the server, of the client
   -l, -m               mailbox locks, types of tables
   -b, -t [FILE]        templates of bounces, with and without values
