@@ -25,7 +25,7 @@ pub struct TableUse {
 
 /// Every restriction that may be named, old names too.
 pub fn restriction_names() -> impl Iterator<Item = &'static str> {
-    names::ROWS.iter().map(|(name, _)| *name).chain(names::LEGACY.iter().map(|(name, _)| *name))
+    names::restrictions().map(|entry| entry.name)
 }
 
 impl Policy {
