@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
 mod account;
+mod check;
 mod dns;
 mod figures;
 mod generate;
@@ -30,6 +31,7 @@ usage: bench run [OPTIONS] [WORDS]     measure the rows whose names have one of 
        bench show FILE [--format json] print a run that was kept
        bench compare FILE A B [WORDS]  server A over server B, row by row; refused unless measured in turns
        bench compare FILE FILE         always refused: two runs are not in turns
+       bench check [RUNS]              how long `komainu check` takes for a large configuration
        bench soak [OPTIONS] [MINUTES]  everything at once against one server; see bench soak --help
 ";
 
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         }
         "show" => show::command(rest),
         "compare" => turns::command(rest),
+        "check" => check::command(rest),
         "soak" => soak::command(rest),
         soak::SENDERS | soak::MOB => soak::clients(&words),
         generate::WORD => generate::command(rest),

@@ -67,9 +67,8 @@ impl Known {
                     return None;
                 }
                 let diagnostic = Diagnostic::warning(123, place.clone(), format!("{name} is not served yet"));
-                return Some(
-                    diagnostic.help("it is read and has no effect here; what it asks for is not done"),
-                );
+                let what = parameter.sentence().trim_end_matches('.');
+                return Some(diagnostic.help(format!("it has no effect here yet; what it is: {what}")));
             }
             let instead = parameter.obsolete?;
             let diagnostic = Diagnostic::warning(122, place.clone(), format!("{name} is a name of the past"));

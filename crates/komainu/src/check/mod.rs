@@ -6,6 +6,7 @@
 //! for). This file only joins them: what is wrong is said where it is known. A server's own start and reload don't
 //! come here. T0.4, T1.4–T1.6, T1.10, T1.13, T1.14, T2.6, T2.11, T2.12, T2.15.
 
+pub mod fuzz;
 pub mod json;
 pub mod lines;
 mod lookups;
@@ -65,7 +66,6 @@ pub fn check(
     let (configuration, mut found) = Configuration::load_for(host, directory, compat, sources);
     let (tables, more) = Snapshot::compile(&configuration.catalogue, sources);
     found.extend(more);
-    found.retain(|one| !is_nobodys(one));
     let main = &configuration.main;
     let subject =
         Subject { directory, configuration: &configuration, main, tables: &tables, sources, host, compat };
@@ -76,6 +76,7 @@ pub fn check(
     if reach >= Reach::Online {
         found.extend(online::review(&subject));
     }
+    found.retain(|one| !is_nobodys(one));
     in_order(found)
 }
 

@@ -181,7 +181,8 @@ impl Assembly {
     }
 
     pub(super) fn say_all(&self, found: &[Diagnostic]) {
-        for diagnostic in found {
+        let (unserved, others): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.code.0 == UNSERVED);
+        for diagnostic in others {
             let message = match diagnostic.severity {
                 Severity::Error => Message::error(diagnostic.to_string()),
                 Severity::Warning => Message::warning(diagnostic.to_string()),
@@ -189,5 +190,30 @@ impl Assembly {
             };
             self.shared.log.write(MASTER, message);
         }
+        if let Some(text) = unserved_in_a_line(&unserved) {
+            self.shared.log.write(MASTER, Message::warning(text));
+        }
     }
+}
+
+/// A parameter that is not served yet.
+const UNSERVED: u16 = 123;
+/// Names in a log line.
+const NAMED_MAX: usize = 20;
+
+/// One line for all of them at each load: `komainu check` has the places.
+fn unserved_in_a_line(unserved: &[&Diagnostic]) -> Option<String> {
+    let name = |one: &&Diagnostic| one.place.text().to_owned();
+    let mut names: Vec<String> = unserved.iter().map(name).collect();
+    names.sort();
+    names.dedup();
+    let listed = names.get(..NAMED_MAX).unwrap_or(&names).join(", ");
+    let more = names.len().saturating_sub(NAMED_MAX);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let are = match names.len() {
+        0 => return None,
+        1 => "parameter is",
+        _ => "parameters are",
+    };
+    Some(format!("[K0123]: {} {are} not served yet and without effect: {listed}{more}", names.len()))
 }

@@ -2,53 +2,17 @@
 //! `komainu check --elsewhere` says of them. `UPDATE=1` writes what it says now into the pages: read it before you
 //! keep it. A `## ` heading begins anew. T0.4, T1.4–T1.6, T1.10, T1.12–T1.14, T2.6, T2.8, T2.11, T2.12, T2.15.
 
-use config::{Compat, Host, Interface};
-use komainu::check::{Reach, check, text};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use tables::{SourceError, Sources};
+use config::Compat;
+use komainu::check::fuzz::{FOLDER, Files};
+use komainu::check::text;
+use std::path::Path;
 
-/// Files that are nowhere but here.
-pub(crate) struct Files(pub(crate) BTreeMap<PathBuf, String>);
-
-pub(crate) const FOLDER: &str = "/etc/postfix";
 const COMMAND: &str = "$ komainu check --elsewhere";
 
-impl Files {
-    /// What every machine has, and the shortest master.cf.
-    pub(crate) fn new() -> Files {
-        let mut files = Files(BTreeMap::new());
-        files.add("master.cf", "smtp inet n - n - - smtpd\n");
-        files.add("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
-        files.add("/etc/group", "root:x:0:\n");
-        files.add("/etc/aliases", "postmaster: root\n");
-        files
-    }
-
-    pub(crate) fn add(&mut self, name: &str, text: &str) {
-        self.0.insert(Path::new(FOLDER).join(name), text.to_owned());
-    }
-}
-
-impl Sources for Files {
-    fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
-        let missing = || SourceError::Missing(path.to_owned());
-        self.0.get(path).map(|text| text.clone().into_bytes()).ok_or_else(missing)
-    }
-}
-
-pub(crate) fn host() -> Host {
-    let interface = |address: &str, prefix| Interface { address: address.parse().expect("one"), prefix };
-    Host {
-        hostname: "mx.example.com".to_owned(),
-        addresses: vec![interface("127.0.0.1", 8), interface("192.0.2.25", 24)],
-    }
-}
-
 /// What the command prints.
-pub(crate) fn said(files: &Files) -> String {
+fn said(files: &Files) -> String {
     let folder = Path::new(FOLDER);
-    let found = check(folder, Compat::V3_11, &host(), files, Reach::Paper);
+    let found = files.check(Compat::V3_11);
     format!("{}{}", text::render(&found, text::Style::default()), text::closing(folder, &found))
 }
 
@@ -71,7 +35,7 @@ fn played(page: &str) -> String {
             continue;
         }
         if !info.is_empty() && info != "console" && info != "sh" {
-            files.add(info, &text);
+            files.add(info, text.as_str());
         }
         out.push_str(&format!("{text}```\n"));
     }

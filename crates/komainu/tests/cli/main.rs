@@ -13,6 +13,7 @@ mod check;
 mod conf;
 mod databases;
 mod guide;
+mod mutations;
 mod names;
 mod postmap;
 mod program;
