@@ -3,7 +3,6 @@
 //! The configuration is made of what large sites have: long networks and domain lists, many restriction classes,
 //! thirty services with options of their own, big tables of every kind. The program is started as people start it.
 
-use crate::figures::median;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -51,11 +50,11 @@ fn measure(program: &Path, folder: &Path, (runs, lines): (u32, (usize, usize))) 
     }
     times.sort_by(f64::total_cmp);
     let (least, most) = (times.first().copied().unwrap_or(0.0), times.last().copied().unwrap_or(0.0));
+    let median = times.get(times.len() / 2).copied().unwrap_or(0.0);
     let (configuration, tables) = lines;
     println!(
         "komainu check, {configuration} lines of configuration, {tables} of tables: \
-         {least:.0} / {:.0} / {most:.0} ms (least, median, most of {runs})\n{last}",
-        median(&times)
+         {least:.0} / {median:.0} / {most:.0} ms (least, median, most of {runs})\n{last}"
     );
     Ok(())
 }
@@ -161,7 +160,7 @@ fn tables() -> Vec<(&'static str, String)> {
         ("recipient_access", lines(15_000, &|n| format!("user{n}@example.com OK"))),
         ("relay_recipients", lines(15_000, &|n| format!("user{n}@relay{}.example.net x", n % 800))),
         ("header_checks", lines(500, &|n| format!("/^Subject: .*word{n}.*(a|b)+$/ REJECT"))),
-        ("aliases", lines(1_500, &|n| format!("name{n}: user{n}"))),
+        ("aliases", lines(1_500, &|n| format!("name{n} user{n}"))),
     ];
     let so_far: usize = made.iter().map(|(_, text)| text.lines().count()).sum();
     let rest = TABLE_LINES.saturating_sub(so_far);
