@@ -116,7 +116,7 @@ impl Written {
         Ok(())
     }
 
-    fn records(&self, name: &str, kind: RecordKind) -> Answer {
+    pub(crate) fn records(&self, name: &str, kind: RecordKind) -> Answer {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         if let Some(answer) = self.names.get(&name).and_then(|kinds| kinds.get(&kind)) {
             return answer.clone();

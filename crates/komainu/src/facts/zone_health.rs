@@ -32,6 +32,17 @@ impl Health {
         !self.lists_everything && self.silent < SILENT_PROBES_MAX
     }
 
+    /// The health after one more probe: the answers about the two [`test_points`].
+    #[must_use]
+    pub fn after(self, good: &Answer, bad: &Answer) -> Health {
+        let silent = |answer: &Answer| matches!(answer, Answer::Unavailable(_));
+        Health {
+            silent: if silent(good) && silent(bad) { self.silent.saturating_add(1) } else { 0 },
+            lists_everything: matches!(bad, Answer::Records(_)),
+            no_test_point: !matches!(good, Answer::Records(_)),
+        }
+    }
+
     /// Why it is skipped.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -41,6 +52,16 @@ impl Health {
             "it gives no answer"
         }
     }
+}
+
+/// What must be listed, and what must not (RFC 5782 §5).
+#[must_use]
+pub fn test_points(zone: &Zone) -> [Question; 2] {
+    let points = match zone.kind {
+        ZoneKind::Address => ["2.0.0.127", "1.0.0.127"],
+        ZoneKind::Domain => ["test", "invalid"],
+    };
+    points.map(|point| Question::Dns { name: format!("{point}.{}", zone.domain), kind: RecordKind::A })
 }
 
 /// The zones' state; unknown zones count as healthy.
@@ -59,13 +80,7 @@ impl ZoneHealth {
 
     /// Probes one zone; gives its health where it turned from good to bad or back.
     pub async fn probe(&self, zone: &Zone, names: &dyn Names) -> Option<Health> {
-        let (listed, unlisted) = match zone.kind {
-            ZoneKind::Address => ("2.0.0.127", "1.0.0.127"),
-            ZoneKind::Domain => ("test", "invalid"),
-        };
-        let ask =
-            |point: &str| Question::Dns { name: format!("{point}.{}", zone.domain), kind: RecordKind::A };
-        let (good, bad) = (ask(listed), ask(unlisted));
+        let [good, bad] = test_points(zone);
         let (good, bad) = tokio::join!(names.ask(&good), names.ask(&bad));
         self.record(&zone.domain, &good, &bad)
     }
@@ -74,10 +89,7 @@ impl ZoneHealth {
         let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
         let health = zones.entry(zone.to_owned()).or_default();
         let before = health.is_healthy();
-        let silent = |answer: &Answer| matches!(answer, Answer::Unavailable(_));
-        health.silent = if silent(good) && silent(bad) { health.silent.saturating_add(1) } else { 0 };
-        health.lists_everything = matches!(bad, Answer::Records(_));
-        health.no_test_point = !matches!(good, Answer::Records(_));
+        *health = health.after(good, bad);
         (before != health.is_healthy()).then_some(*health)
     }
 }

@@ -21,11 +21,13 @@ mod scene;
 mod secrets;
 mod sockets;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tls;
 
 pub use machine::{Machine, Sight, Stat};
 pub use names::is_public_resolver;
+pub(super) use names::zones;
+pub(super) use scene::place;
 pub use scene::{Scene, Server};
 pub use tls::fuzz_pem;
 

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 pub(super) const NOW_S: i64 = 1_767_225_600;
 
 /// A machine in a folder.
-pub(super) struct World {
+pub(in crate::check) struct World {
     root: TempDir,
     pub(super) machine: Machine,
     main: String,
@@ -48,7 +48,7 @@ impl Sources for Below {
 
 impl World {
     /// A machine with which nothing is wrong.
-    pub(super) fn new() -> World {
+    pub(in crate::check) fn new() -> World {
         let root = tempfile::Builder::new().prefix("k").tempdir().expect("a folder");
         let machine = Machine::below(root.path(), NOW_S);
         let interface = |text: &str, prefix| Interface { address: text.parse().expect("address"), prefix };
@@ -75,24 +75,24 @@ impl World {
             .folder("/var/lib")
     }
 
-    pub(super) fn main(mut self, text: &str) -> World {
+    pub(in crate::check) fn main(mut self, text: &str) -> World {
         self.main.push_str(text);
         self.main.push('\n');
         self
     }
 
-    pub(super) fn master(mut self, text: &str) -> World {
+    pub(in crate::check) fn master(mut self, text: &str) -> World {
         self.master.push_str(text);
         self.master.push('\n');
         self
     }
 
-    pub(super) fn address(mut self, text: &str, prefix: u8) -> World {
+    pub(in crate::check) fn address(mut self, text: &str, prefix: u8) -> World {
         self.addresses.push(Interface { address: text.parse().expect("address"), prefix });
         self
     }
 
-    pub(super) fn file(self, path: &str, content: impl AsRef<[u8]>) -> World {
+    pub(in crate::check) fn file(self, path: &str, content: impl AsRef<[u8]>) -> World {
         let real = self.real(path);
         self.make_folder(real.parent().expect("a folder"));
         std::fs::write(&real, content).expect("written");
@@ -100,7 +100,7 @@ impl World {
         self
     }
 
-    pub(super) fn folder(self, path: &str) -> World {
+    pub(in crate::check) fn folder(self, path: &str) -> World {
         self.make_folder(&self.real(path));
         self
     }
@@ -139,6 +139,15 @@ impl World {
 
     /// What the machine says.
     pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
+        let found = self.look(review_on);
+        for one in &found {
+            assert!(one.help.is_some(), "{one:?} says what to do");
+        }
+        found
+    }
+
+    /// Loads the configuration, and has `judge` look at it.
+    pub(in crate::check) fn look<T>(&self, judge: impl FnOnce(&Scene<'_>, &Machine) -> T) -> T {
         if !self.real("/etc/postfix/main.cf").exists() {
             self.make_folder(&self.real("/etc/postfix"));
             for (name, text) in [("main.cf", &self.main), ("master.cf", &self.master)] {
@@ -150,11 +159,7 @@ impl World {
         let sources = Below(self.machine.clone());
         let directory = Path::new("/etc/postfix");
         let (configuration, _) = Configuration::load_for(&host, directory, Compat::V3_11, &sources);
-        let found = review_on(&Scene::new(&configuration, &sources), &self.machine);
-        for one in &found {
-            assert!(one.help.is_some(), "{one:?} says what to do");
-        }
-        found
+        judge(&Scene::new(&configuration, &sources), &self.machine)
     }
 
     /// The same, as `K0500 error: …`, and the word underlined.
