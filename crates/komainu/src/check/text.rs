@@ -48,9 +48,15 @@ pub fn render(found: &[Diagnostic], style: Style) -> String {
     let mut out = String::new();
     let mut of_code: BTreeMap<_, usize> = BTreeMap::new();
     let mut shown = 0;
-    let same = Same::gather(found);
+    let (unserved, others): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
+        found.iter().partition(|one| one.code.0 == UNSERVED && one.place.file.is_some());
+    let same = gather(&others);
+    let mut tables_of_names = by_file(&unserved).into_iter();
     for all in &same {
         let Some(first) = all.first() else { continue };
+        if first.severity < Severity::Warning {
+            tables_of_names.by_ref().for_each(|of_file| out.push_str(&names(&of_file, &lines, &renderer)));
+        }
         let count = of_code.entry((first.code, first.place.path())).or_default();
         *count += 1;
         if *count <= SHOWN_OF_A_CODE && shown < SHOWN_MAX {
@@ -59,6 +65,7 @@ pub fn render(found: &[Diagnostic], style: Style) -> String {
             out.push_str("\n\n");
         }
     }
+    tables_of_names.for_each(|of_file| out.push_str(&names(&of_file, &lines, &renderer)));
     for ((code, path), count) in of_code {
         if let Some(more) = count.checked_sub(SHOWN_OF_A_CODE).filter(|more| *more > 0) {
             let path = path.map_or_else(String::new, |path| format!(" in {}", path.display()));
@@ -69,23 +76,65 @@ pub fn render(found: &[Diagnostic], style: Style) -> String {
     out
 }
 
-/// Findings that say the same of several places of a file.
-struct Same;
-
-impl Same {
-    fn gather(found: &[Diagnostic]) -> Vec<Vec<&Diagnostic>> {
-        let mut all: Vec<Vec<&Diagnostic>> = Vec::new();
-        let mut at: BTreeMap<_, usize> = BTreeMap::new();
-        for one in found {
-            let key = (one.severity, one.code, one.place.path(), &one.message, &one.help, fixed(one));
-            let index = *at.entry(key).or_insert(all.len());
-            match all.get_mut(index) {
-                Some(same) => same.push(one),
-                None => all.push(vec![one]),
-            }
+/// Findings that say the same of several places of a file, together.
+fn gather<'a>(found: &[&'a Diagnostic]) -> Vec<Vec<&'a Diagnostic>> {
+    let mut all: Vec<Vec<&Diagnostic>> = Vec::new();
+    let mut at: BTreeMap<_, usize> = BTreeMap::new();
+    for one in found {
+        let key = (one.severity, one.code, one.place.path(), &one.message, &one.help, fixed(one));
+        let index = *at.entry(key).or_insert(all.len());
+        match all.get_mut(index) {
+            Some(same) => same.push(one),
+            None => all.push(vec![one]),
         }
-        all
     }
+    all
+}
+
+/// A parameter that is not served yet: a stock main.cf has several, which are shown together.
+const UNSERVED: u16 = 123;
+/// Names in one drawing.
+const NAMES_MAX: usize = 25;
+
+/// The findings of each file, each message once.
+fn by_file<'a>(found: &[&'a Diagnostic]) -> Vec<Vec<&'a Diagnostic>> {
+    let mut files: BTreeMap<_, Vec<&Diagnostic>> = BTreeMap::new();
+    for one in found {
+        let of_file = files.entry(one.place.path()).or_default();
+        if !of_file.iter().any(|other| other.message == one.message) {
+            of_file.push(one);
+        }
+    }
+    files.into_values().collect()
+}
+
+/// The names of parameters in one drawing, each with what it is.
+fn names(found: &[&Diagnostic], lines: &Lines, renderer: &Renderer) -> String {
+    let (Some(first), Some(last)) = (found.first(), found.iter().take(NAMES_MAX).next_back()) else {
+        return String::new();
+    };
+    let Some(file) = &first.place.file else { return String::new() };
+    let line = lines.position(file, first.place.start).0;
+    let until = lines.start(file, lines.position(file, last.place.start).0 + 1).unwrap_or(file.text.len());
+    let from = lines.start(file, line).unwrap_or(0);
+    let Some(text) = file.text.get(from..until) else { return String::new() };
+    let annotations = found.iter().take(NAMES_MAX).filter_map(|one| {
+        let (start, end) = (one.place.start.checked_sub(from)?, one.place.end.checked_sub(from)?);
+        text.get(start..end)?;
+        let what = one.help.as_deref().map(|help| help.rsplit("what it is: ").next().unwrap_or(help));
+        Some(AnnotationKind::Primary.span(start..end).label(what.map(str::to_owned)))
+    });
+    let title = match found.len() {
+        1 => format!("{}, and without effect here", first.message),
+        many => format!("{many} parameters are not served yet, and without effect here"),
+    };
+    let title = level(first.severity).primary_title(title).id(first.code.to_string());
+    let snippet = Snippet::source(text).line_start(line).path(path(file)).annotations(annotations);
+    let mut group = title.element(snippet);
+    if let Some(more) = found.len().checked_sub(NAMES_MAX).filter(|more| *more > 0) {
+        group = group.element(Level::NOTE.message(format!("and {more} more: --format json has them all")));
+    }
+    renderer.render(&[group]) + "\n\n"
 }
 
 fn fixed(one: &Diagnostic) -> Option<&str> {
