@@ -6,13 +6,14 @@
 //! is believed. Postfix's order of relay and recipient list, `smtpd_delay_reject`, classes and `warn_if_reject` are
 //! the evaluator's (T2.4, T2.11).
 
-use super::Subject;
-use super::outcomes::{End, Ending, Spot, bare, may_permit, refuses, spelled, table};
+use super::Case;
+use super::outcomes::{End, Ending, Spot, bare, may_permit, spelled, table};
 use super::persona::{Persona, Word};
 use crate::check::{self, Check, Entry, Plain};
 use crate::decision::TableLine;
 use crate::transaction::{Stage, Transaction};
 use std::collections::HashMap;
+use tables::TableId;
 
 /// Words of one kind that are picked.
 const PICKS_MAX: usize = 64;
@@ -41,13 +42,13 @@ struct Path {
 pub(super) enum Course {
     /// It may pass, by these favours; by none where nothing stops it.
     Passes(Vec<Favour>),
-    /// It is refused whatever the world answers; first by one of these, in this list.
+    /// It is refused whatever the world answers; by this, in this list.
     Refused(Option<(Stage, Entry)>),
 }
 
 /// The walks for one persona.
 pub(super) struct Walker<'s> {
-    subject: &'s Subject<'s>,
+    case: &'s Case<'s>,
     persona: Persona,
     /// Checks whose OK doesn't count.
     without: Vec<Entry>,
@@ -56,11 +57,14 @@ pub(super) struct Walker<'s> {
 
 /// One walk.
 struct Walk<'w> {
-    subject: &'w Subject<'w>,
+    case: &'w Case<'w>,
     persona: &'w Persona,
     without: Option<&'w [Entry]>,
     known: HashMap<(usize, Stage, bool), Ends>,
+    /// What ended the last list that could not be passed, the innermost.
     refusal: Option<(Stage, Entry)>,
+    /// The first of them that nothing went round.
+    closed: Option<(Stage, Entry)>,
 }
 
 /// Where a list is walked.
@@ -99,8 +103,8 @@ fn joined(path: &Path, more: &Path) -> Path {
 }
 
 impl<'s> Walker<'s> {
-    pub(super) const fn new(subject: &'s Subject<'s>, persona: Persona, without: Vec<Entry>) -> Walker<'s> {
-        Walker { subject, persona, without, walks: 0 }
+    pub(super) const fn new(case: &'s Case<'s>, persona: Persona, without: Vec<Entry>) -> Walker<'s> {
+        Walker { case, persona, without, walks: 0 }
     }
 
     /// What becomes of this persona's mail.
@@ -148,7 +152,7 @@ impl<'s> Walker<'s> {
     /// Every word of a kind that some table knows, those that are let pass first; `None` where they can't be picked,
     /// or are too many.
     fn words(&self, word: check::Subject) -> Option<Vec<String>> {
-        let policy = self.subject.policy;
+        let policy = self.case.policy;
         let (mut liked, mut others) = (Vec::new(), Vec::new());
         if word == check::Subject::Helo {
             others.push("203.0.113.77".to_owned());
@@ -164,12 +168,12 @@ impl<'s> Walker<'s> {
                 if !asks {
                     continue;
                 }
-                let seat = table(&entry.check).map(|table| self.subject.snapshot.table(table));
-                let Some(seat) = seat.filter(|seat| !seat.is_broken()) else { continue };
+                let present = |table: &TableId| !self.case.snapshot.table(*table).is_broken();
+                let Some(table) = table(&entry.check).filter(present) else { continue };
                 // What is behind a socket may be any word.
-                for row in seat.rows()?.into_iter().filter(|row| !refuses(&row.value)) {
+                for row in self.case.rows(table)?.iter() {
                     let may = may_permit(&row.value);
-                    match row.key {
+                    match row.key.clone() {
                         Some(key) if may => liked.push(key),
                         Some(key) => others.push(key),
                         None if may => return None,
@@ -186,8 +190,8 @@ impl<'s> Walker<'s> {
 
     /// `without`: checks whose OK doesn't count; `None` for all.
     fn walk(&self, persona: &Persona, without: Option<&[Entry]>) -> Course {
-        let mut walk = Walk { subject: self.subject, persona, without, known: HashMap::new(), refusal: None };
-        let settings = &self.subject.policy.settings;
+        let mut walk = Walk { case: self.case, persona, without, known: HashMap::new(), refusal: None, closed: None };
+        let settings = &self.case.policy.settings;
         let mut order = [Stage::Relay, Stage::Recipient];
         if !settings.relay_first {
             order.reverse();
@@ -204,7 +208,7 @@ impl<'s> Walker<'s> {
         }
         match paths.into_iter().find(|path| !path.discard) {
             Some(path) => Course::Passes(path.favours),
-            None => Course::Refused(walk.refusal),
+            None => Course::Refused(walk.closed),
         }
     }
 }
@@ -227,9 +231,13 @@ fn chosen(favour: &Favour, persona: &Persona) -> Option<check::Subject> {
 
 impl Walk<'_> {
     fn list(&mut self, stage: Stage, tx: &Transaction, paths: &[Path]) -> Vec<Path> {
-        let policy = self.subject.policy;
+        let policy = self.case.policy;
         let list = policy.lists.get(&stage).map_or(&[][..], Vec::as_slice);
+        self.refusal = None;
         let ends = self.run(list, At { stage, tx, warned: false, depth: 0 });
+        if ends.through.is_empty() && ends.permit.is_empty() {
+            self.closed = self.closed.take().or(self.refusal.take());
+        }
         let mut passed = Vec::new();
         for path in paths {
             for more in ends.through.iter().chain(&ends.permit) {
@@ -264,6 +272,7 @@ impl Walk<'_> {
             }
             ends.through = through;
             if ends.through.is_empty() {
+                self.refusal.get_or_insert_with(|| (at.stage, entry.clone()));
                 break;
             }
         }
@@ -274,8 +283,7 @@ impl Walk<'_> {
         if let Check::Class(class) = entry.check {
             return self.class(class, at);
         }
-        let (policy, snapshot) = (self.subject.policy, self.subject.snapshot);
-        let spot = Spot { policy, snapshot, persona: self.persona, stage: at.stage, tx: at.tx };
+        let spot = Spot { case: self.case, persona: self.persona, stage: at.stage, tx: at.tx };
         let mut ends = Ends::default();
         for ending in spot.endings(entry, at.warned) {
             let (end, discard, line) = match ending {
@@ -300,9 +308,7 @@ impl Walk<'_> {
                     let own = Favour { stage: at.stage, entry: entry.clone(), line };
                     self.permitted(&mut ends, own, discard);
                 }
-                End::Refuse => {
-                    self.refusal.get_or_insert_with(|| (at.stage, entry.clone()));
-                }
+                End::Refuse => {}
             }
         }
         ends
@@ -315,7 +321,7 @@ impl Walk<'_> {
         }
         // A class that leads back to itself answers 451.
         self.known.insert(key, Ends::default());
-        let policy = self.subject.policy;
+        let policy = self.case.policy;
         let list = policy.classes.get(class).map_or(&[][..], Vec::as_slice);
         let ends = self.run(list, At { depth: at.depth + 1, ..at });
         self.known.insert(key, ends.clone());

@@ -4,8 +4,8 @@
 //! permitted" counts as a refusal: that deferral always falls due. Answers aren't tied together from check to check:
 //! two checks may suppose opposite answers to one question, so "may" is said rather too often than too seldom.
 
+use super::Case;
 use super::persona::{Persona, Word};
-use crate::Policy;
 use crate::access::Search;
 use crate::check::{Check, Entry, Plain, Subject};
 use crate::decision::TableLine;
@@ -16,7 +16,7 @@ use config::{Place, Spanned};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use tables::{Row, Snapshot, TableId};
+use tables::{Row, TableId};
 
 /// Answers that are tried for one check.
 const TRIES_MAX: usize = 256;
@@ -49,8 +49,7 @@ pub(super) enum End {
 
 /// Where a check is looked at.
 pub(super) struct Spot<'a> {
-    pub(super) policy: &'a Policy,
-    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) case: &'a Case<'a>,
     pub(super) persona: &'a Persona,
     pub(super) stage: Stage,
     pub(super) tx: &'a Transaction,
@@ -74,7 +73,7 @@ impl Spot<'_> {
                 Some(subject) => self.access(subject, table, warned),
                 None => vec![Ending::Plain(End::Refuse)],
             },
-            _ if table(&entry.check).is_some_and(|table| self.snapshot.table(table).is_broken()) => {
+            _ if table(&entry.check).is_some_and(|table| self.case.snapshot.table(table).is_broken()) => {
                 vec![Ending::Plain(End::Through)]
             }
             _ => self.tried(entry, warned).into_iter().map(Ending::Plain).collect(),
@@ -84,7 +83,7 @@ impl Spot<'_> {
     /// A table by a key. What one that isn't there would say is not known; that it isn't there is said elsewhere.
     fn access(&self, subject: Subject, table: TableId, warned: bool) -> Vec<Ending> {
         let through = || Ending::Plain(End::Through);
-        let seat = self.snapshot.table(table);
+        let seat = self.case.snapshot.table(table);
         if seat.is_broken() {
             return vec![through()];
         }
@@ -118,8 +117,8 @@ impl Spot<'_> {
 
     /// The line that answers what is said now.
     fn hit(&self, subject: Subject, table: TableId) -> Hit {
-        let facts = Facts::new(Arc::clone(self.snapshot));
-        let mut e = Evaluation::new(self.policy, self.tx, &facts, request(self.stage));
+        let facts = Facts::new(Arc::clone(self.case.snapshot));
+        let mut e = Evaluation::new(self.case.policy, self.tx, &facts, request(self.stage));
         e.stage = self.stage;
         let outer = e.about(of(self.stage));
         let about = e.about(subject);
@@ -158,26 +157,26 @@ impl Spot<'_> {
             return Ending::Plain(End::Refuse);
         }
         let words = config::split_words(Spanned::new(value.to_owned(), Place::nowhere()));
-        let mut names = crate::compile::RunTime { policy: self.policy };
+        let mut names = crate::compile::RunTime { policy: self.case.policy };
         Ending::Nested(crate::parse::entries(&words, bare(self.stage), &mut names), line)
     }
 
     /// Lines of a table that may let pass, each value once.
     fn lines(&self, subject: Subject, table: TableId) -> Vec<TableLine> {
-        let seat = self.snapshot.table(table);
+        let seat = self.case.snapshot.table(table);
         let mut seen = HashSet::new();
         let mut lines = Vec::new();
-        for row in seat.rows().unwrap_or_default() {
-            let new = !refuses(&row.value) && !seen.contains(&row.value);
-            if !new || (subject == Subject::Recipient && !self.is_foreign(&row)) {
+        let foreign = |row: &Row| row.key.as_ref().is_none_or(|key| self.case.is_foreign(key));
+        for row in self.case.rows(table).iter().flat_map(|rows| rows.iter()) {
+            if seen.contains(row.value.as_str()) || (subject == Subject::Recipient && !foreign(row)) {
                 continue;
             }
             seen.insert(row.value.clone());
             lines.push(TableLine {
                 table: seat.name().to_owned(),
-                key: row.key.unwrap_or_default(),
-                value: row.value,
-                place: row.place,
+                key: row.key.clone().unwrap_or_default(),
+                value: row.value.clone(),
+                place: row.place.clone(),
             });
             if lines.len() >= VALUES_MAX {
                 break;
@@ -186,19 +185,10 @@ impl Spot<'_> {
         lines
     }
 
-    /// Whether a line of a recipient table may be about somebody of another domain.
-    fn is_foreign(&self, row: &Row) -> bool {
-        let Some(key) = &row.key else { return true };
-        let recipient = mail::Address::from_internal(spelled(Subject::Recipient, key));
-        let addresses = &self.policy.addresses;
-        let resolved = addresses.resolve(&recipient, self.snapshot.as_ref());
-        resolved.is_ok_and(|resolved| !addresses.is_authorized_destination(&resolved))
-    }
-
     /// How a check may end, whatever the world answers: by the evaluator itself.
     fn tried(&self, entry: &Entry, warned: bool) -> Vec<End> {
         let mut ends = Vec::new();
-        let mut open = vec![Facts::new(Arc::clone(self.snapshot))];
+        let mut open = vec![Facts::new(Arc::clone(self.case.snapshot))];
         let mut tries = 0;
         while let Some(facts) = open.pop() {
             tries += 1;
@@ -227,7 +217,7 @@ impl Spot<'_> {
     }
 
     fn once(&self, entry: &Entry, facts: &Facts, warned: bool) -> Result<End, Need> {
-        let mut e = Evaluation::new(self.policy, self.tx, facts, request(self.stage));
+        let mut e = Evaluation::new(self.case.policy, self.tx, facts, request(self.stage));
         e.stage = self.stage;
         let about = e.about(of(self.stage));
         let status = e.single(entry, &about, warned)?;

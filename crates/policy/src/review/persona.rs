@@ -30,7 +30,7 @@ pub(super) struct Persona {
     pub(super) recipient: Word,
     /// Besides those whom nobody knows, also those whom a table lists: hosts, recipients, backup domains.
     pub(super) listed_too: bool,
-    tls: bool,
+    pub(super) tls: bool,
 }
 
 /// What a client says that no table knows.

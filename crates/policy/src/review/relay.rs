@@ -5,7 +5,7 @@
 //! whom a table or the DNS lists. Silent about servers that listen on loopback alone. Postfix's own test at its start
 //! is K0414; what that one says isn't said again.
 
-use super::Subject;
+use super::Case;
 use super::flow::{Course, Favour, Walker};
 use super::outcomes::bare;
 use super::persona::Persona;
@@ -20,36 +20,36 @@ const LISTS: [&str; 2] = ["smtpd_relay_restrictions", "smtpd_recipient_restricti
 const SAFE: &str =
     "smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination";
 
-pub(super) fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
-    if subject.is_inside() {
+pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
+    if case.is_inside() {
         return Vec::new();
     }
-    let strangers = Persona::strangers(subject);
-    if strangers.iter().any(|one| Walker::new(subject, one.clone(), Vec::new()).is_unhindered()) {
-        let policy = subject.policy;
+    let strangers = Persona::strangers(case);
+    if strangers.iter().any(|one| Walker::new(case, one.clone(), Vec::new()).is_unhindered()) {
+        let policy = case.policy;
         if !crate::compile::has_refusal(&policy.lists, &policy.classes) {
             return Vec::new();
         }
-        return vec![unprotected(subject)];
+        return vec![unprotected(case)];
     }
     let mut without = Vec::new();
     let mut found = Vec::new();
     for stranger in strangers {
-        for favour in favours(subject, &stranger, &mut without) {
-            found.push(open(subject, &favour));
+        for favour in favours(case, &stranger, &mut without) {
+            found.push(open(case, &favour));
         }
     }
-    for favour in favours(subject, &Persona::listed(subject), &mut without) {
-        found.extend(listed(subject, &favour));
+    for favour in favours(case, &Persona::listed(case), &mut without) {
+        found.extend(listed(case, &favour));
     }
     found
 }
 
 /// The checks by whose favour somebody's mail passes; each is then in `without`.
-fn favours(subject: &Subject<'_>, persona: &Persona, without: &mut Vec<Entry>) -> Vec<Favour> {
+fn favours(case: &Case<'_>, persona: &Persona, without: &mut Vec<Entry>) -> Vec<Favour> {
     let mut found = Vec::new();
     while found.len() < SAID_MAX {
-        let course = |without: &[Entry]| Walker::new(subject, persona.clone(), without.to_vec()).course();
+        let course = |without: &[Entry]| Walker::new(case, persona.clone(), without.to_vec()).course();
         let Course::Passes(way) = course(without) else { break };
         let decisive = way.iter().find(|favour| {
             let mut fewer = without.clone();
@@ -66,18 +66,19 @@ fn favours(subject: &Subject<'_>, persona: &Persona, without: &mut Vec<Entry>) -
 
 /// Whether somebody can relay: for the proof that [`review`] says so exactly when it is so.
 #[cfg(test)]
-pub(super) fn is_open(subject: &Subject<'_>) -> bool {
+pub(super) fn is_open(subject: &super::Subject<'_>) -> bool {
+    let case = &Case { subject, rows: std::rc::Rc::default(), foreign: std::cell::RefCell::default() };
     let open = |one: Persona| {
-        let mut walker = Walker::new(subject, one, Vec::new());
+        let mut walker = Walker::new(case, one, Vec::new());
         matches!(walker.course(), Course::Passes(_))
     };
-    Persona::strangers(subject).into_iter().any(open)
+    Persona::strangers(case).into_iter().any(open)
 }
 
-fn unprotected(subject: &Subject<'_>) -> Diagnostic {
-    let places = LISTS.map(|name| subject.parameters.text(name).place);
+fn unprotected(case: &Case<'_>) -> Diagnostic {
+    let places = LISTS.map(|name| case.parameters.text(name).place);
     let place = places.into_iter().find(|place| place.file.is_some()).unwrap_or_else(Place::nowhere);
-    let message = format!("nothing refuses relaying to strangers{}", subject.whose(&LISTS));
+    let message = format!("nothing refuses relaying to strangers{}", case.whose(&LISTS));
     Diagnostic::error(440, place, message).help(format!(
         "what would refuse it isn't reached, or only warns: everybody could send mail to everywhere through this \
          server; write `{SAFE}`"
@@ -120,8 +121,8 @@ fn line(line: &crate::decision::TableLine) -> String {
 }
 
 /// Where else the refusal could be, at the level in force.
-fn repair(subject: &Subject<'_>, favour: &Favour) -> String {
-    let p = subject.parameters;
+fn repair(case: &Case<'_>, favour: &Favour) -> String {
+    let p = case.parameters;
     let empty = p.list("smtpd_relay_restrictions").is_empty();
     match (favour.stage, empty) {
         (Stage::Relay, _) => format!(
@@ -141,16 +142,16 @@ fn repair(subject: &Subject<'_>, favour: &Favour) -> String {
     }
 }
 
-fn open(subject: &Subject<'_>, favour: &Favour) -> Diagnostic {
+fn open(case: &Case<'_>, favour: &Favour) -> Diagnostic {
     let text = &favour.entry.text;
     let message = format!(
         "`{text}` may say OK to a stranger before anything refuses relaying{}",
-        subject.whose(&LISTS)
+        case.whose(&LISTS)
     );
     let help = format!(
         "an open relay: {}; {}{}",
         whose_word(favour),
-        repair(subject, favour),
+        repair(case, favour),
         if favour.line.is_some() {
             "; `permit_auth_destination` instead of OK in the table lets nobody relay"
         } else {
@@ -161,11 +162,11 @@ fn open(subject: &Subject<'_>, favour: &Favour) -> Diagnostic {
 }
 
 /// Those whom somebody has listed may relay. In the relay list that is what it is for.
-fn listed(subject: &Subject<'_>, favour: &Favour) -> Option<Diagnostic> {
+fn listed(case: &Case<'_>, favour: &Favour) -> Option<Diagnostic> {
     let (text, place) = (&favour.entry.text, favour.entry.place.clone());
-    let whose = subject.whose(&LISTS);
+    let whose = case.whose(&LISTS);
     if matches!(favour.entry.check, Check::Plain(Plain::PermitMxBackup)) {
-        if !subject.parameters.list("permit_mx_backup_networks").is_empty() {
+        if !case.parameters.list("permit_mx_backup_networks").is_empty() {
             return None;
         }
         let message = format!("{text} relays for every domain that names this host as a backup{whose}");

@@ -102,6 +102,12 @@ impl Screening {
         self.sites.public_name(tally, facts)
     }
 
+    /// The most and the least that all lists together can come to.
+    #[must_use]
+    pub fn weights(&self) -> (i64, i64) {
+        self.sites.weights()
+    }
+
     /// The zones to probe.
     #[must_use]
     pub fn dnsbl_zones(&self) -> Vec<Zone> {

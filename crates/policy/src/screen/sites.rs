@@ -90,6 +90,13 @@ impl Sites {
         sites
     }
 
+    /// The sums of all positive and of all negative weights.
+    pub(super) fn weights(&self) -> (i64, i64) {
+        let weights = || self.zones.iter().flat_map(|zone| zone.entries.iter().map(|(_, weight)| *weight));
+        let sum = |wanted: fn(&i64) -> bool| weights().filter(wanted).fold(0, i64::saturating_add);
+        (sum(|weight| *weight > 0), sum(|weight| *weight < 0))
+    }
+
     pub(super) fn questions(&self, client: IpAddr) -> impl Iterator<Item = (&str, Question)> {
         let reversed = reversed(client);
         self.zones.iter().map(move |zone| {

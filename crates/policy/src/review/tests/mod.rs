@@ -1,10 +1,12 @@
 //! Configurations that deserve a finding, and those beside them that don't.
 
+mod lists;
 mod open;
 mod relay;
 
 use super::{Subject, review};
 use crate::Policy;
+use crate::screen::Screening;
 use config::{Compat, Host, Interface, MainCf, MasterCf, Parameters, SourceFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub(super) struct Server {
     pub(super) policy: Policy,
     pub(super) snapshot: Arc<Snapshot>,
     service: Option<config::Service>,
+    screening: Option<Screening>,
     /// What the compiler says.
     pub(super) said: Vec<u16>,
 }
@@ -50,9 +53,11 @@ impl Server {
         let mut catalogue = Catalogue::new();
         let files = Files(files);
         let (policy, said) = Policy::compile(&parameters, &mut catalogue, &files);
+        let screened = parameters.definitions().any(|(name, _)| name.starts_with("postscreen_"));
+        let screening = screened.then(|| Screening::compile(&parameters, &mut catalogue, &files).0);
         let (snapshot, _) = Snapshot::compile(&catalogue, &files);
         let said = said.iter().map(|diagnostic| diagnostic.code.0).collect();
-        Server { parameters, policy, snapshot: Arc::new(snapshot), service, said }
+        Server { parameters, policy, snapshot: Arc::new(snapshot), service, screening, said }
     }
 
     pub(super) fn new(main: &str) -> Server {
@@ -65,6 +70,7 @@ impl Server {
             policy: &self.policy,
             snapshot: &self.snapshot,
             service: self.service.as_ref(),
+            screening: self.screening.as_ref(),
             addresses: &[],
         }
     }
@@ -73,6 +79,6 @@ impl Server {
     pub(super) fn found(&self, codes: std::ops::RangeInclusive<u16>) -> Vec<String> {
         let own = |d: &config::Diagnostic| codes.contains(&d.code.0);
         let text = |d: config::Diagnostic| format!("{} {} {}", d.severity, d.code, d.place.text());
-        review(&self.subject()).into_iter().filter(own).map(text).collect()
+        review(&[self.subject()]).into_iter().filter(own).map(text).collect()
     }
 }

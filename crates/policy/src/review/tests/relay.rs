@@ -173,8 +173,8 @@ fn services_and_where_they_listen() {
     let server = Server::with(main, &line(options), Vec::new());
     let inside = ["127.0.0.1:10025".parse().unwrap(), "[::1]:10025".parse().unwrap()];
     let subject = super::Subject { addresses: &inside, ..server.subject() };
-    assert!(super::review(&subject).iter().all(|d| d.code.0 != 440));
-    let message = super::review(&server.subject()).remove(0).message;
+    assert!(super::review(&[subject]).iter().all(|d| d.code.0 != 440));
+    let message = super::review(&[server.subject()]).remove(0).message;
     assert!(message.ends_with("(service submission)"), "{message}");
 }
 
@@ -183,7 +183,7 @@ fn services_and_where_they_listen() {
 fn words() {
     let main = "smtpd_recipient_restrictions = check_sender_access hash:/ok, reject_unauth_destination";
     let server = Server::with(main, "", ACCESS.to_vec());
-    let found = super::review(&server.subject()).remove(0);
+    let found = super::review(&[server.subject()]).remove(0);
     assert_eq!(
         found.to_string(),
         "main.cf:7:32: error[K0440]: `check_sender_access hash:/ok` may say OK to a stranger before anything refuses \
