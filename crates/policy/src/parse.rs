@@ -305,6 +305,10 @@ impl Parser<'_> {
             );
             return;
         }
+        if let Some(diagnostic) = another_thing(word) {
+            self.names.say(diagnostic);
+            return;
+        }
         let classes = self.names.classes();
         let mut diagnostic = Diagnostic::error(400, place.clone(), format!("unknown restriction {name}"));
         diagnostic = match names::nearest(name, classes.iter().map(String::as_str)) {
@@ -315,6 +319,34 @@ impl Parser<'_> {
         };
         self.names.say(diagnostic);
     }
+}
+
+/// A word that is no restriction, but something that somebody may have meant.
+fn another_thing(word: &Spanned<String>) -> Option<Diagnostic> {
+    const CONSEQUENCE: &str = "Postfix answers 451 4.3.5 to everyone who gets here";
+    let (name, place) = (word.value.as_str(), word.place.clone());
+    let said = |message: String| Diagnostic::error(400, place.clone(), message);
+    if config::registry::find(name).is_some() {
+        return Some(
+            said(format!("{name} is a parameter, not a restriction"))
+                .help(format!("{CONSEQUENCE}; write ${name} where its value is meant")),
+        );
+    }
+    if name.starts_with('/') {
+        return Some(said(format!("{name} is a file, not a restriction")).help(format!(
+            "{CONSEQUENCE}; write what is looked up in it, and its type: check_client_access hash:{name}"
+        )));
+    }
+    let (first, argument) = name.split_once('=')?;
+    let (_, form) = names::find(first)?;
+    let said = said(format!("{first} takes its argument without `=`"));
+    if matches!(form, Form::Plain(_) | Form::MapsRbl | Form::NotYet) || argument.is_empty() {
+        return Some(said.help(format!("{CONSEQUENCE}; write {first} alone")));
+    }
+    let whole = place.text() == name;
+    let instead = format!("{first} {argument}");
+    let said = said.help(format!("{CONSEQUENCE}; write {instead}"));
+    Some(if whole { said.fix(place.clone(), instead) } else { said })
 }
 
 fn broken(warning: String) -> Check {

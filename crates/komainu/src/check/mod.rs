@@ -13,6 +13,7 @@ mod lookups;
 pub mod online;
 pub mod pages;
 pub mod repair;
+mod restrictions;
 pub mod sarif;
 pub mod surroundings;
 pub mod text;
@@ -86,8 +87,7 @@ pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     // config::review: main.cf and master.cf as written.
     found.extend(lookups::review(subject));
-    // policy::review: restriction lists together.
-    let _ = (subject, &mut found);
+    found.extend(restrictions::review(subject));
     found
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Favour {
     pub(super) stage: Stage,
     pub(super) entry: Entry,
     pub(super) line: Option<TableLine>,
+    /// It stands in what a table's line names; that table's check is a favour, too.
+    pub(super) within: bool,
 }
 
 /// A way through, so far.
@@ -296,8 +298,10 @@ impl Walk<'_> {
                         add(&mut ends.through, path);
                     }
                     if let Some(path) = more.permit.into_iter().find(|path| !path.discard) {
-                        let own = Favour { stage: at.stage, entry: entry.clone(), line: Some(line) };
-                        self.permitted(&mut ends, own, path.discard);
+                        let own =
+                            Favour { stage: at.stage, entry: entry.clone(), line: Some(line), within: false };
+                        let inner = path.favours.into_iter().map(|inner| Favour { within: true, ..inner });
+                        self.permitted(&mut ends, std::iter::once(own).chain(inner).collect(), false);
                     }
                     continue;
                 }
@@ -305,8 +309,8 @@ impl Walk<'_> {
             match end {
                 End::Through => add(&mut ends.through, Path { discard, favours: Vec::new() }),
                 End::Permit => {
-                    let own = Favour { stage: at.stage, entry: entry.clone(), line };
-                    self.permitted(&mut ends, own, discard);
+                    let own = Favour { stage: at.stage, entry: entry.clone(), line, within: false };
+                    self.permitted(&mut ends, vec![own], discard);
                 }
                 End::Refuse => {}
             }
@@ -329,11 +333,11 @@ impl Walk<'_> {
     }
 
     /// An OK that doesn't count is no word at all.
-    fn permitted(&self, ends: &mut Ends, favour: Favour, discard: bool) {
-        let counts =
-            self.without.is_some_and(|without| !without.iter().any(|other| same(other, &favour.entry)));
+    fn permitted(&self, ends: &mut Ends, favours: Vec<Favour>, discard: bool) {
+        let is = |entry: &Entry| favours.first().is_some_and(|favour| same(entry, &favour.entry));
+        let counts = self.without.is_some_and(|without| !without.iter().any(is));
         match counts {
-            true => add(&mut ends.permit, Path { discard, favours: vec![favour] }),
+            true => add(&mut ends.permit, Path { discard, favours }),
             false => add(&mut ends.through, Path { discard: false, favours: Vec::new() }),
         }
     }

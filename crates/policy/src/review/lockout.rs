@@ -1,8 +1,8 @@
 //! Whether the lists shut out those for whom the server is there: users who log in, and one's own networks.
 //!
 //! K0442: they can't send to other domains, because something refuses relaying before anything knows them (T2.5,
-//! T2.11). K0443: a service for submission refuses everybody who logs in. Only what is refused whatever the DNS,
-//! policy servers and tables answer is said.
+//! T2.11). K0443: a service for submission refuses everybody who logs in. Only what is refused whatever the DNS
+//! and tables answer is said; that a policy server would say OK to one's own users is nothing to rely on.
 
 use super::Case;
 use super::flow::{Course, Walker};
@@ -10,7 +10,7 @@ use super::persona::Persona;
 use crate::check::Entry;
 use crate::transaction::Stage;
 use config::{Diagnostic, Parameters};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 const LISTS: [&str; 5] = [
     "smtpd_client_restrictions",
@@ -23,14 +23,18 @@ const LISTS: [&str; 5] = [
 pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
     let own = own_network(case.parameters);
     let users = users(case, own);
-    let networks = own.and_then(|own| networks(case, own));
+    // The relay list knows this machine at least: then a recipient list that refuses it wasn't meant so.
+    let known = !case.parameters.list("smtpd_relay_restrictions").is_empty();
+    let machine = known.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let networks = own.or(machine).and_then(|own| networks(case, own));
+    let whose = if own.is_some() { "your own networks" } else { "programs on this machine" };
     match (users, networks) {
         (Some(users), Some(networks)) if super::flow::same(&users.1, &networks.1) => {
-            vec![said(case, "users who log in, and your own networks,", &users)]
+            vec![said(case, &format!("users who log in, and {whose},"), &users)]
         }
         (users, networks) => {
             let users = users.map(|users| said(case, "users who log in", &users));
-            let networks = networks.map(|networks| said(case, "your own networks", &networks));
+            let networks = networks.map(|networks| said(case, whose, &networks));
             users.into_iter().chain(networks).collect()
         }
     }

@@ -247,7 +247,8 @@ impl Spot<'_> {
             Question::Lookup { .. } => vec![Answer::Value(None)],
             Question::Effect { effect: Effect::Sleep(_), .. } => vec![Answer::Done],
             Question::Effect { effect: Effect::PolicyService { .. }, .. } => {
-                vec![Answer::Action("DUNNO".to_owned()), Answer::Action("OK".to_owned())]
+                let actions: &[&str] = if self.persona.vouched { &["DUNNO", "OK"] } else { &["DUNNO"] };
+                actions.iter().map(|action| Answer::Action((*action).to_owned())).collect()
             }
         }
     }

@@ -5,7 +5,7 @@
 //! (sender, HELO) is [`Word::Any`], until one of it is picked to see whether lists agree on it.
 
 use super::Subject;
-use crate::transaction::{Client, NameStatus, Sasl, Stage, Tls, Transaction};
+use crate::transaction::{Client, ClientCertificate, NameStatus, Sasl, Stage, Tls, Transaction};
 use config::Parameters;
 use mail::Address;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -30,7 +30,11 @@ pub(super) struct Persona {
     pub(super) recipient: Word,
     /// Besides those whom nobody knows, also those whom a table lists: hosts, recipients, backup domains.
     pub(super) listed_too: bool,
+    /// Whether a policy server may say OK.
+    pub(super) vouched: bool,
     pub(super) tls: bool,
+    /// Whether a certificate that anybody can get is trusted.
+    certificate: bool,
 }
 
 /// What a client says that no table knows.
@@ -60,6 +64,18 @@ fn offers_tls(p: &Parameters) -> bool {
         || ["smtpd_use_tls", "smtpd_enforce_tls", "smtpd_tls_wrappermode"].iter().any(|name| p.flag(name))
 }
 
+/// Whether clients are asked for certificates, and those of public authorities are trusted.
+fn trusts_anybody(p: &Parameters) -> bool {
+    let asks = p.flag("smtpd_tls_ask_ccert") || p.flag("smtpd_tls_req_ccert");
+    let public = |name: &str| {
+        let path = p.text(name).value;
+        ["/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/ssl/cert.pem", "/usr/share/ca-certificates"]
+            .iter()
+            .any(|known| path.starts_with(known))
+    };
+    asks && (p.flag("tls_append_default_CA") || public("smtpd_tls_CAfile") || public("smtpd_tls_CApath"))
+}
+
 impl Persona {
     fn at(address: IpAddr, subject: &Subject<'_>) -> Persona {
         let mut client = Client::unnamed(address, 40_000, server(address), 25);
@@ -74,7 +90,9 @@ impl Persona {
             sender: Word::Any,
             recipient: Word::Text(RECIPIENT.to_owned()),
             listed_too: false,
+            vouched: true,
             tls: offers_tls(subject.parameters),
+            certificate: trusts_anybody(subject.parameters),
         }
     }
 
@@ -97,19 +115,21 @@ impl Persona {
     /// Somebody who has logged in, from anywhere.
     pub(super) fn logged_in(subject: &Subject<'_>) -> Persona {
         let [address, ..] = STRANGERS;
-        Persona { sasl: true, listed_too: true, tls: true, ..Persona::at(address, subject) }
+        Persona { sasl: true, listed_too: true, vouched: false, tls: true, ..Persona::at(address, subject) }
     }
 
     /// A host of one's own.
     pub(super) fn own(address: IpAddr, subject: &Subject<'_>) -> Persona {
-        Persona { listed_too: true, ..Persona::at(address, subject) }
+        Persona { listed_too: true, vouched: false, ..Persona::at(address, subject) }
     }
 
     /// What the list of `stage` sees; `delayed` lists see everything.
     pub(super) fn transaction(&self, stage: Stage, delayed: bool) -> Transaction {
         let mut tx = Transaction::new(self.client.clone());
         tx.sasl = self.sasl.then(|| Sasl { username: "somebody".to_owned(), ..Sasl::default() });
-        tx.tls = self.tls.then(Tls::default);
+        let certificate =
+            self.certificate.then(|| ClientCertificate { trusted: true, ..ClientCertificate::default() });
+        tx.tls = self.tls.then(|| Tls { certificate, ..Tls::default() });
         let said = |word: &Word, any: &str| match word {
             Word::Any => any.to_owned(),
             Word::Text(text) => text.clone(),

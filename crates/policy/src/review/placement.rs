@@ -2,7 +2,8 @@
 //!
 //! K0444 nothing to look at yet, K0445 HELO checks that silence evades, K0446 `warn_if_reject` before nothing, K0447
 //! a rule known for refusing honest servers (T2.8), K0448 a DNS list before one's own users, K0449 a policy server
-//! that is asked about what is refused anyway (T2.15), K0461 an empty class, K0462 a bare table. T1.4, T2.4, T2.9.
+//! that is asked about what is refused anyway (T2.15), K0460 what Postfix does otherwise, K0461 an empty class,
+//! K0462 a bare table. T1.4, T2.4, T2.9.
 
 use super::Case;
 use super::outcomes::bare;
@@ -29,6 +30,7 @@ pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
     }
     found.extend(asked_in_vain(case));
     found.extend(empty_classes(case));
+    found.extend(otherwise(case, &entries));
     found
 }
 
@@ -242,6 +244,27 @@ fn asked_in_vain(case: &Case<'_>) -> Vec<Diagnostic> {
         )
     };
     recipient.iter().take(end).filter(service).map(hint).collect()
+}
+
+/// What Postfix does otherwise, where the lists show it (docs/internals/differences.md).
+fn otherwise(case: &Case<'_>, entries: &[(Stage, &Entry)]) -> Option<Diagnostic> {
+    let name = "smtpd_dns_reply_filter";
+    let filter = case.parameters.text(name);
+    let asks = |plain: Plain| {
+        matches!(
+            plain,
+            Plain::RejectUnknownHeloHostname
+                | Plain::RejectUnknownSenderDomain
+                | Plain::RejectUnknownRecipientDomain
+        )
+    };
+    let found = entries.iter().find(|(_, entry)| matches!(entry.check, Check::Plain(plain) if asks(plain)));
+    let (_, entry) = found.filter(|_| !filter.value.trim().is_empty())?;
+    let message = format!("{} refuses where {name} takes every record away", entry.name);
+    Some(
+        Diagnostic::hint(460, filter.place, message)
+            .help("Postfix warns and lets the mail pass there; here it is as if there were no such records"),
+    )
 }
 
 /// A class without restrictions.

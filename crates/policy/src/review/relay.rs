@@ -50,7 +50,8 @@ fn favours(case: &Case<'_>, persona: &Persona, without: &mut Vec<Entry>) -> Vec<
     let mut found = Vec::new();
     while found.len() < SAID_MAX {
         let course = |without: &[Entry]| Walker::new(case, persona.clone(), without.to_vec()).course();
-        let Course::Passes(way) = course(without) else { break };
+        let Course::Passes(mut way) = course(without) else { break };
+        way.retain(|favour| !favour.within);
         let decisive = way.iter().find(|favour| {
             let mut fewer = without.clone();
             fewer.push(favour.entry.clone());
@@ -91,6 +92,9 @@ fn whose_word(favour: &Favour) -> String {
         Check::PolicyService(_) => return "a policy server answers what it likes".to_owned(),
         Check::Plain(Plain::PermitNakedIpAddress) => {
             return "anybody can put an address into HELO".to_owned();
+        }
+        Check::Plain(Plain::PermitTlsAllClientcerts) => {
+            return "anybody can get a certificate of a public authority".to_owned();
         }
         Check::Plain(Plain::Permit) => return "it says OK to everybody".to_owned(),
         Check::Access { subject, .. } => Some(subject),

@@ -16,6 +16,10 @@ fn findings() {
     };
     check("permit_mynetworks, reject_unauth_destination", &[]);
     check("reject_unauth_destinaton", &["K0400 reject_unauth_destinaton"]);
+    check("smtpd_relay_restrictions", &["K0400 smtpd_relay_restrictions"]);
+    check("/etc/postfix/access", &["K0400 /etc/postfix/access"]);
+    check("reject_rbl_client=bl.example", &["K0400 reject_rbl_client=bl.example"]);
+    check("warn_if_reject reject, permit_mynetworks", &[]);
     check("check_client_access", &["K0402 check_client_access"]);
     check("check_client_access foo", &["K0402 foo"]);
     check("sleep x", &["K0402 x"]);
@@ -48,6 +52,7 @@ fn repairs() {
     };
     check("reject_unauth_destinaton", "reject_unauth_destination");
     check("reject_unknown_hostname", "reject_unknown_helo_hostname");
+    check("reject_rbl_client=bl.example=127.0.0.2", "reject_rbl_client bl.example=127.0.0.2");
     check("check_policy_service tcp:127.0.0.1:10023", "inet:127.0.0.1:10023");
 }
 

@@ -22,7 +22,10 @@ fn own_users_are_shut_out() {
     let refuses = "warning K0442 reject_unauth_destination";
     // mynetworks has more than this machine.
     check(list, &[refuses]);
-    check(&format!("{list}\nmynetworks = 127.0.0.0/8, [::1]/128"), &[]);
+    // The relay list lets programs on this machine relay, this one doesn't.
+    check(&format!("{list}\nmynetworks = 127.0.0.0/8, [::1]/128"), &[refuses]);
+    let alone = "mynetworks = 127.0.0.0/8\nsmtpd_relay_restrictions =\n";
+    check(&format!("{alone}smtpd_recipient_restrictions = reject_unauth_destination"), &[]);
     check(&format!("{list}\nmynetworks = 127.0.0.0/8\nsmtpd_sasl_auth_enable = yes"), &[refuses]);
     check(&format!("{list}\nsmtpd_sasl_auth_enable = yes"), &[refuses]);
     let safe = "smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination";
@@ -200,6 +203,16 @@ fn classes_and_tables_without_a_word() {
     let server = Server::with("smtpd_sender_restrictions = hash:/x", "", vec![("/x", "a REJECT")]);
     let fix = super::review(&[server.subject()]).remove(0).fix.map(|fix| fix.replacement);
     assert_eq!(fix.as_deref(), Some("check_sender_access hash:/x"));
+}
+
+#[test]
+fn what_postfix_does_otherwise() {
+    let filter = "smtpd_dns_reply_filter = pcre:/f\nsmtpd_sender_restrictions =";
+    let with = found(&format!("{filter} reject_unknown_sender_domain"), 460..=460);
+    assert_eq!(with, ["hint K0460 pcre:/f"]);
+    assert_eq!(found(&format!("{filter} reject_non_fqdn_sender"), 460..=460), [""; 0]);
+    let without = "smtpd_sender_restrictions = reject_unknown_sender_domain";
+    assert_eq!(found(without, 460..=460), [""; 0]);
 }
 
 /// What several servers have in common is said once.

@@ -3,6 +3,7 @@
 mod lists;
 mod open;
 mod relay;
+mod samples;
 
 use super::{Subject, review};
 use crate::Policy;

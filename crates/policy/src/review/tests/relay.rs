@@ -148,6 +148,19 @@ fn both_lists_and_all_around_them() {
     );
 }
 
+/// A certificate proves who somebody is, not that they belong here.
+#[test]
+fn certificates_of_public_authorities() {
+    let list = "smtpd_relay_restrictions = permit_tls_all_clientcerts, reject_unauth_destination\n\
+                smtpd_tls_security_level = may\nsmtpd_tls_ask_ccert = yes\n";
+    let check = |more: &str, expect: &[&str]| assert_eq!(found(&format!("{list}{more}")), expect, "{more}");
+    check("", &[]);
+    check("smtpd_tls_CAfile = /etc/postfix/our-own-ca.pem", &[]);
+    check("tls_append_default_CA = yes", &["error K0440 permit_tls_all_clientcerts"]);
+    check("smtpd_tls_CAfile = /etc/ssl/certs/ca-certificates.crt", &["error K0440 permit_tls_all_clientcerts"]);
+    check("tls_append_default_CA = yes\nsmtpd_tls_ask_ccert = no", &[]);
+}
+
 /// Two tables that never say OK to the same sender let nobody through.
 #[test]
 fn one_sender_must_please_both() {

@@ -1,0 +1,92 @@
+//! Restriction lists judged together: every SMTP server of master.cf with its `-o`, through `policy::review`.
+//!
+//! Also those servers that aren't opened yet for want of TLS: their lists are compiled here. Where master.cf has no
+//! SMTP server, main.cf's own lists are judged. T1.4, T2.5, T2.8, T2.11.
+
+use super::Subject;
+use crate::configuration::Listener;
+use config::{Diagnostic, Parameters, Role, Service, ServiceKind};
+use policy::{Policy, review};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tables::Catalogue;
+
+/// A server that has no listener.
+struct Unopened<'a> {
+    service: Option<&'a Service>,
+    parameters: Parameters,
+    policy: Policy,
+    addresses: Vec<SocketAddr>,
+}
+
+/// What is wrong in the lists.
+#[must_use]
+pub(super) fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    let configuration = subject.configuration;
+    let mut catalogue = configuration.catalogue.clone();
+    let (unopened, mut found) = unopened(subject, &mut catalogue);
+    let (tables, more) = subject.tables.recompile(&catalogue, &[], subject.sources);
+    if catalogue.specs().len() > configuration.catalogue.specs().len() {
+        found.extend(more);
+    }
+    let snapshot = Arc::new(tables);
+    let opened = configuration.listeners.iter().map(|listener| review::Subject {
+        parameters: &listener.parameters,
+        policy: &listener.policy,
+        snapshot: &snapshot,
+        service: service(subject, listener),
+        screening: listener.screening.as_ref().map(|screening| &screening.lists),
+        addresses: &listener.addresses,
+    });
+    let others = unopened.iter().map(|one| review::Subject {
+        parameters: &one.parameters,
+        policy: &one.policy,
+        snapshot: &snapshot,
+        service: one.service,
+        screening: None,
+        addresses: &one.addresses,
+    });
+    let servers: Vec<_> = opened.chain(others).collect();
+    found.extend(review::review(&servers));
+    found
+}
+
+/// The line whose `-o` a listener's session has.
+fn service<'a>(subject: &Subject<'a>, listener: &Listener) -> Option<&'a Service> {
+    let services = &subject.configuration.master.services;
+    let line = services
+        .iter()
+        .find(|service| service.kind == ServiceKind::Inet && service.name.value == listener.name)?;
+    if line.role() != Role::Postscreen {
+        return Some(line);
+    }
+    let behind = subject.configuration.parameters.text("smtpd_service_name").value;
+    services.iter().find(|service| service.kind == ServiceKind::Pass && service.name.value == behind)
+}
+
+fn unopened<'a>(
+    subject: &Subject<'a>,
+    catalogue: &mut Catalogue,
+) -> (Vec<Unopened<'a>>, Vec<Diagnostic>) {
+    let configuration = subject.configuration;
+    let mut wanted = Vec::new();
+    for service in &configuration.master.services {
+        let opened = configuration.listeners.iter().any(|listener| listener.name == service.name.value);
+        if service.role() == Role::Smtpd && service.kind == ServiceKind::Inet && !opened {
+            let (parameters, _) = configuration.parameters.with_overrides(&service.overrides);
+            wanted.push((Some(service), parameters));
+        }
+    }
+    if wanted.is_empty() && configuration.listeners.is_empty() {
+        wanted.push((None, configuration.parameters.clone()));
+    }
+    let (mut servers, mut found) = (Vec::new(), Vec::new());
+    for (service, parameters) in wanted {
+        let (policy, more) = Policy::compile(&parameters, catalogue, subject.sources);
+        found.extend(more);
+        let name = service.map_or("", |service| service.name.value.as_str());
+        let addresses = name.parse().into_iter().collect();
+        servers.push(Unopened { service, parameters, policy, addresses });
+    }
+    (servers, found)
+}
