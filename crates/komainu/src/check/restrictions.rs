@@ -64,10 +64,7 @@ fn service<'a>(subject: &Subject<'a>, listener: &Listener) -> Option<&'a Service
     services.iter().find(|service| service.kind == ServiceKind::Pass && service.name.value == behind)
 }
 
-fn unopened<'a>(
-    subject: &Subject<'a>,
-    catalogue: &mut Catalogue,
-) -> (Vec<Unopened<'a>>, Vec<Diagnostic>) {
+fn unopened<'a>(subject: &Subject<'a>, catalogue: &mut Catalogue) -> (Vec<Unopened<'a>>, Vec<Diagnostic>) {
     let configuration = subject.configuration;
     let mut wanted = Vec::new();
     for service in &configuration.master.services {

@@ -192,7 +192,8 @@ impl<'s> Walker<'s> {
 
     /// `without`: checks whose OK doesn't count; `None` for all.
     fn walk(&self, persona: &Persona, without: Option<&[Entry]>) -> Course {
-        let mut walk = Walk { case: self.case, persona, without, known: HashMap::new(), refusal: None, closed: None };
+        let mut walk =
+            Walk { case: self.case, persona, without, known: HashMap::new(), refusal: None, closed: None };
         let settings = &self.case.policy.settings;
         let mut order = [Stage::Relay, Stage::Recipient];
         if !settings.relay_first {

@@ -106,7 +106,10 @@ impl Subject<'_> {
         let own = |service: &&Service| {
             service.overrides.iter().any(|one| parameters.contains(&one.name.value.as_str()))
         };
-        self.service.filter(own).map(|service| format!(" (service {})", service.name.value)).unwrap_or_default()
+        self.service
+            .filter(own)
+            .map(|service| format!(" (service {})", service.name.value))
+            .unwrap_or_default()
     }
 }
 

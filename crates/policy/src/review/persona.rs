@@ -34,7 +34,7 @@ pub(super) struct Persona {
     pub(super) vouched: bool,
     pub(super) tls: bool,
     /// Whether a certificate that anybody can get is trusted.
-    certificate: bool,
+    pub(super) certificate: bool,
 }
 
 /// What a client says that no table knows.

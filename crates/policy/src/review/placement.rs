@@ -109,8 +109,12 @@ fn evaded(case: &Case<'_>, entries: &[(Stage, &Entry)]) -> Option<Diagnostic> {
     };
     let (_, entry) = entries.iter().find(refuses)?;
     Some(
-        Diagnostic::hint(445, entry.place.clone(), format!("{} looks at those who say HELO only", entry.name))
-            .help("a client that goes straight to MAIL passes by; write `smtpd_helo_required = yes`"),
+        Diagnostic::hint(
+            445,
+            entry.place.clone(),
+            format!("{} looks at those who say HELO only", entry.name),
+        )
+        .help("a client that goes straight to MAIL passes by; write `smtpd_helo_required = yes`"),
     )
 }
 
@@ -224,10 +228,7 @@ fn own_users(case: &Case<'_>, stage: Stage, list: &[Entry]) -> Vec<Diagnostic> {
 fn asked_in_vain(case: &Case<'_>) -> Vec<Diagnostic> {
     let list = |stage| case.policy.lists.get(&stage).map_or(&[][..], Vec::as_slice);
     let refuses = |entry: &Entry| {
-        matches!(
-            entry.check,
-            Check::Plain(Plain::RejectUnauthDestination | Plain::DeferUnauthDestination)
-        )
+        matches!(entry.check, Check::Plain(Plain::RejectUnauthDestination | Plain::DeferUnauthDestination))
     };
     let first = if case.policy.settings.relay_first { list(Stage::Relay) } else { &[] };
     if first.iter().any(refuses) {

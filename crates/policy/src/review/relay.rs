@@ -148,10 +148,8 @@ fn repair(case: &Case<'_>, favour: &Favour) -> String {
 
 fn open(case: &Case<'_>, favour: &Favour) -> Diagnostic {
     let text = &favour.entry.text;
-    let message = format!(
-        "`{text}` may say OK to a stranger before anything refuses relaying{}",
-        case.whose(&LISTS)
-    );
+    let message =
+        format!("`{text}` may say OK to a stranger before anything refuses relaying{}", case.whose(&LISTS));
     let help = format!(
         "an open relay: {}; {}{}",
         whose_word(favour),

@@ -60,8 +60,12 @@ fn own_networks(case: &Case<'_>) -> Option<Diagnostic> {
         return None;
     }
     Some(
-        Diagnostic::warning(458, place(case, &[name]), format!("{name} doesn't let your own networks through"))
-            .help("they are tested like strangers; write permit_mynetworks first"),
+        Diagnostic::warning(
+            458,
+            place(case, &[name]),
+            format!("{name} doesn't let your own networks through"),
+        )
+        .help("they are tested like strangers; write permit_mynetworks first"),
     )
 }
 

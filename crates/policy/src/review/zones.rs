@@ -119,7 +119,8 @@ fn fate(subject: &Subject<'_>, zone: &Zone) -> Option<Diagnostic> {
         }
         State::Moved => {
             let message = format!("{domain} is not where the list is");
-            let said = Diagnostic::warning(452, place, message).help(format!("{what}; write {}", row.instead));
+            let said =
+                Diagnostic::warning(452, place, message).help(format!("{what}; write {}", row.instead));
             mended(said, zone, &row)
         }
         State::Paid => {

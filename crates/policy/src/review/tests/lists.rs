@@ -39,9 +39,10 @@ fn own_users_are_shut_out() {
     check("smtpd_client_restrictions = reject_rbl_client bl.example=127.0.0.2", &[]);
     // A relay list that was written so was meant so.
     check("smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination", &[]);
-    check("smtpd_recipient_restrictions = shut\nsmtpd_restriction_classes = shut\nshut = reject_unauth_destination", &[
-        refuses,
-    ]);
+    check(
+        "smtpd_recipient_restrictions = shut\nsmtpd_restriction_classes = shut\nshut = reject_unauth_destination",
+        &[refuses],
+    );
     check("smtpd_recipient_restrictions = warn_if_reject reject_unauth_destination", &[]);
 }
 
@@ -55,15 +56,19 @@ fn submission_that_refuses_its_users() {
     check("", "  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject", &[]);
     check("", "  -o smtpd_client_restrictions=reject", &["error K0443 reject"]);
     check("", "  -o smtpd_client_restrictions=permit_mynetworks,reject", &[]);
-    check("smtpd_recipient_restrictions = reject_unauth_destination", "", &[
-        "error K0443 reject_unauth_destination",
-    ]);
+    check(
+        "smtpd_recipient_restrictions = reject_unauth_destination",
+        "",
+        &["error K0443 reject_unauth_destination"],
+    );
     let own = "  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject";
     check("smtpd_recipient_restrictions = reject_unauth_destination", own, &[]);
     check("", "  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject", &[]);
-    check("", "  -o smtpd_relay_restrictions=permit_sasl_authentcated,reject", &[
-        "error K0443 permit_sasl_authentcated",
-    ]);
+    check(
+        "",
+        "  -o smtpd_relay_restrictions=permit_sasl_authentcated,reject",
+        &["error K0443 permit_sasl_authentcated"],
+    );
 }
 
 #[test]
@@ -82,16 +87,20 @@ fn where_a_check_can_do_nothing() {
     check(&nothing("sender", "reject_unlisted_recipient"), &["warning K0444 reject_unlisted_recipient"]);
     check(&nothing("sender", "check_sender_access hash:/x, check_helo_access hash:/x"), &[]);
     check(&nothing("recipient", "check_sender_access hash:/x"), &[]);
-    check("smtpd_data_restrictions = check_recipient_access hash:/x", &["warning K0444 check_recipient_access"]);
+    check(
+        "smtpd_data_restrictions = check_recipient_access hash:/x",
+        &["warning K0444 check_recipient_access"],
+    );
     check("smtpd_data_restrictions = reject_unauth_pipelining, reject_multi_recipient_bounce", &[]);
     check("smtpd_etrn_restrictions = check_sender_access hash:/x", &["warning K0444 check_sender_access"]);
     check("smtpd_etrn_restrictions = permit_mynetworks, reject", &[]);
     let class = "smtpd_restriction_classes = c\nc = reject_unlisted_recipient\n";
     check(&format!("{class}{}", nothing("sender", "c")), &["warning K0444 reject_unlisted_recipient"]);
 
-    check("smtpd_helo_restrictions = permit_mynetworks, reject_non_fqdn_helo_hostname", &[
-        "hint K0445 reject_non_fqdn_helo_hostname",
-    ]);
+    check(
+        "smtpd_helo_restrictions = permit_mynetworks, reject_non_fqdn_helo_hostname",
+        &["hint K0445 reject_non_fqdn_helo_hostname"],
+    );
     check("smtpd_helo_restrictions = permit_mynetworks, reject_rbl_client bl.example", &[]);
     check("smtpd_helo_required = yes\nsmtpd_helo_restrictions = reject_non_fqdn_helo_hostname", &[]);
 
@@ -109,9 +118,10 @@ fn where_a_check_can_do_nothing() {
 fn orders_and_rules_that_surprise() {
     let check = |main: &str, expect: &[&str]| assert_eq!(found(main, 447..=449), expect, "{main}");
     let client = |list: &str| format!("smtpd_client_restrictions = {list}");
-    check(&client("permit_mynetworks, reject_unknown_client_hostname"), &[
-        "hint K0447 reject_unknown_client_hostname",
-    ]);
+    check(
+        &client("permit_mynetworks, reject_unknown_client_hostname"),
+        &["hint K0447 reject_unknown_client_hostname"],
+    );
     check(&client("permit_mynetworks, warn_if_reject reject_unknown_client_hostname"), &[]);
     check(&client("reject_unknown_reverse_client_hostname"), &[]);
     check(&client("permit_mynetworks, reject_rbl_client bl.example"), &[]);
@@ -157,7 +167,10 @@ fn zones_by_their_fate() {
     );
     check("reject_rbl_client zen.spamhaus.org=127.0.0.[2..11], reject_rbl_client bl.spamcop.net", &[]);
     check("reject_rbl_client rbl-plus.mail-abuse.org", &["warning K0453 rbl-plus.mail-abuse.org"]);
-    check("reject_rbl_client b.barracudacentral.org=127.0.0.2", &["hint K0453 b.barracudacentral.org=127.0.0.2"]);
+    check(
+        "reject_rbl_client b.barracudacentral.org=127.0.0.2",
+        &["hint K0453 b.barracudacentral.org=127.0.0.2"],
+    );
     check("reject_rhsbl_sender dbl.spamhaus.org", &[]);
     check("reject_rbl_client dbl.spamhaus.org", &["warning K0454 dbl.spamhaus.org"]);
     check("reject_rhsbl_sender zen.spamhaus.org", &["warning K0454 zen.spamhaus.org"]);

@@ -157,7 +157,10 @@ fn certificates_of_public_authorities() {
     check("", &[]);
     check("smtpd_tls_CAfile = /etc/postfix/our-own-ca.pem", &[]);
     check("tls_append_default_CA = yes", &["error K0440 permit_tls_all_clientcerts"]);
-    check("smtpd_tls_CAfile = /etc/ssl/certs/ca-certificates.crt", &["error K0440 permit_tls_all_clientcerts"]);
+    check(
+        "smtpd_tls_CAfile = /etc/ssl/certs/ca-certificates.crt",
+        &["error K0440 permit_tls_all_clientcerts"],
+    );
     check("tls_append_default_CA = yes\nsmtpd_tls_ask_ccert = no", &[]);
 }
 

@@ -31,7 +31,11 @@ fn documented_set_ups_are_clean() {
                       \x20 -o smtpd_relay_restrictions=\n\
                       \x20 -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject\n";
     check("Debian's submission", debian, submission);
-    check("today's submission", debian, "submission inet n - y - - smtpd\n  -o smtpd_sasl_auth_enable=yes\n  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject\n");
+    check(
+        "today's submission",
+        debian,
+        "submission inet n - y - - smtpd\n  -o smtpd_sasl_auth_enable=yes\n  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject\n",
+    );
     check("nothing but the default", today, "");
     check(
         "SMTPD_ACCESS_README",
@@ -60,7 +64,9 @@ fn documented_set_ups_are_clean() {
     );
     check(
         "RESTRICTION_CLASS_README, restricted senders",
-        &format!("{today}{classes}smtpd_sender_restrictions = check_sender_access hash:/etc/postfix/restricted_senders"),
+        &format!(
+            "{today}{classes}smtpd_sender_restrictions = check_sender_access hash:/etc/postfix/restricted_senders"
+        ),
         "",
     );
     check(
