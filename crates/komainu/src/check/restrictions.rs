@@ -25,11 +25,13 @@ pub(super) fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let configuration = subject.configuration;
     let mut catalogue = configuration.catalogue.clone();
     let (unopened, mut found) = unopened(subject, &mut catalogue);
-    let (tables, more) = subject.tables.recompile(&catalogue, &[], subject.sources);
+    let mut snapshot = subject.tables.clone();
     if catalogue.specs().len() > configuration.catalogue.specs().len() {
-        found.extend(more);
+        let (tables, more) = snapshot.recompile(&catalogue, &[], subject.sources);
+        found.extend(more.into_iter().filter(|one| one.place.file.is_some()));
+        snapshot = tables;
     }
-    let snapshot = Arc::new(tables);
+    let snapshot = Arc::new(snapshot);
     let opened = configuration.listeners.iter().map(|listener| review::Subject {
         parameters: &listener.parameters,
         policy: &listener.policy,

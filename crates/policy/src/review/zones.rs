@@ -107,14 +107,14 @@ fn fate(subject: &Subject<'_>, zone: &Zone) -> Option<Diagnostic> {
     Some(match row.state {
         State::Alive | State::OwnResolver => return None,
         State::Dead => Diagnostic::warning(450, place, format!("{domain} is dead{}", since(&row)))
-            .help(format!("{what}; every client waits for its silence; {}", instead(&row))),
+            .help(format!("{what}; it lists nobody, and costs every client a question; {}", instead(&row))),
         State::World => {
             let skipped = if subject.policy.settings.dnsbl_health {
                 "; here such a list is noticed and skipped, Postfix would refuse all mail"
             } else {
                 "; all mail would be refused"
             };
-            Diagnostic::error(451, place, format!("{domain} lists the whole world{}", since(&row)))
+            Diagnostic::error(451, place, format!("{domain} has listed the whole world{}", since(&row)))
                 .help(format!("{what}{skipped}; {}", instead(&row)))
         }
         State::Moved => {

@@ -139,6 +139,10 @@ fn orders_and_rules_that_surprise() {
     check(grey, &[]);
     let late = "smtpd_relay_before_recipient_restrictions = no\n";
     check(&format!("{late}{grey}"), &["hint K0449 check_policy_service"]);
+    // At level 0 it opens a relay, and that is enough to say.
+    let server = Server::new(grey);
+    assert_eq!(server.found(447..=449), [""; 0]);
+    assert_eq!(server.found(440..=440).len(), 1);
     let after = "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service inet:10023";
     check(&format!("{late}{after}"), &[]);
 }
