@@ -51,6 +51,7 @@ const WORDS: &[(Entry, Action)] = &[
     (Entry::new("PREPEND", ACCESS, "Puts a header before the message's own; not at the end of data.").takes("NAME: VALUE").since("2.1"), Action::OfMail(MailAction::Prepend)),
     (Entry::new("REDIRECT", ACCESS, "Sends the mail to the address instead of all its recipients.").takes("USER@DOMAIN").since("2.1"), Action::OfMail(MailAction::Redirect)),
     (Entry::new("REJECT", ACCESS, "Refuses the request with access_map_reject_code.").takes("[TEXT]"), Action::Reject),
+    (Entry::new("RELAY", ACCESS, "Lets the request pass as OK does; the word is sendmail's, and Postfix knows it too."), Action::Permit),
     (Entry::new("WARN", ACCESS, "Logs the text as a warning with what is known of the session, and goes on.").takes("[TEXT]").since("2.1"), Action::Warn),
 ];
 

@@ -2,11 +2,15 @@
 //!
 //! No result: they look for panics, runaway time and memory.
 
-use crate::catalogue::Usage;
+use crate::catalogue::{Catalogue, TableSpec, Usage};
 use crate::database::{Format, read};
 use crate::postmap;
+use crate::review::{self, Parents, Setting, Use, Used};
+use crate::snapshot::Snapshot;
 use crate::sources::{SourceError, Sources};
+use config::{Compat, Host, MainCf, Parameters, Place, SourceFile, Spanned};
 use std::path::Path;
+use std::sync::Arc;
 
 struct One<'b>(&'b [u8]);
 
@@ -23,6 +27,43 @@ pub fn lookup_in(kind: &str, bytes: &[u8], key: &str) {
             let _ = opened.table.lookup(key);
             let _ = opened.table.pairs();
             let _ = opened.warnings().count();
+        }
+    }
+}
+
+/// Judges `bytes` as a table of type `kind` in every use that a table has.
+pub fn review(kind: &str, bytes: &[u8]) {
+    let main = "t";
+    let word = Spanned::new(format!("{kind}:/table"), Place::nowhere());
+    let Ok(table) = TableSpec::parse(&word) else { return };
+    let setting = Setting {
+        restrictions: vec!["permit".to_owned(), "reject".to_owned()],
+        transports: vec!["smtp".to_owned()],
+        access_parents: Parents::Match,
+        transport_parents: Parents::Dotted,
+    };
+    let file = Arc::new(SourceFile { path: main.into(), text: String::new() });
+    let host = Host { hostname: "mail.example.com".to_owned(), addresses: Vec::new() };
+    let (parameters, _) = Parameters::new(&MainCf::parse(&file).0, &host, Compat::V3_11);
+    let (catalogue, tables) = (Catalogue::new(), Snapshot::default());
+    for how in Use::ALL {
+        let mut table = table.clone();
+        if how == Use::Aliases {
+            table.usage = Usage::Aliases;
+        }
+        let used = [Used { table, how, by: "mydestination".to_owned(), place: Place::nowhere() }];
+        let found = review::review(&review::Subject {
+            used: &used,
+            setting: &setting,
+            parameters: &parameters,
+            catalogue: &catalogue,
+            tables: &tables,
+            sources: &One(bytes),
+        });
+        for one in found {
+            let place = &one.place;
+            let text = place.file.as_deref().map_or("", |file| file.text.as_str());
+            assert!(text.get(place.start..place.end).is_some(), "a place is in its file: {one}");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::usage::{AccessOf, Moment};
 use super::words::Words;
 
 /// What access(5) knows beside numbers and restrictions.
-pub(super) const ACCESS: [&str; 14] = [
+pub(super) const ACCESS: [&str; 15] = [
     "BCC",
     "DEFER",
     "DEFER_IF_PERMIT",
@@ -23,6 +23,7 @@ pub(super) const ACCESS: [&str; 14] = [
     "PREPEND",
     "REDIRECT",
     "REJECT",
+    "RELAY",
     "WARN",
 ];
 
@@ -65,7 +66,7 @@ fn known(of: AccessOf, moment: Moment, action: &str, text: &str) -> Option<Odd> 
         Some(Odd::warning(IDLE_ACTION, message, format!("write {action} {what}")))
     };
     match action {
-        "OK" => forbidden(of, action),
+        "OK" | "RELAY" => forbidden(of, action),
         "PREPEND" if moment == Moment::AfterContent => Some(Odd::warning(
             IDLE_ACTION,
             "PREPEND comes too late in smtpd_end_of_data_restrictions: it is skipped",
@@ -125,7 +126,7 @@ fn unknown(word: &str, instead: &str) -> Odd {
 }
 
 /// Words of other programs, and what they mean here.
-const FOREIGN: [(&str, &str); 18] = [
+const FOREIGN: [(&str, &str); 17] = [
     ("accept", "OK"),
     ("allow", "OK"),
     ("ban", "REJECT"),
@@ -139,7 +140,6 @@ const FOREIGN: [(&str, &str); 18] = [
     ("quarantine", "HOLD"),
     ("refuse", "REJECT"),
     ("rejected", "REJECT"),
-    ("relay", "OK"),
     ("skip", "DUNNO"),
     ("spam", "REJECT"),
     ("whitelist", "OK"),

@@ -107,10 +107,11 @@ impl Aliases {
         }
         let first = self.rows.get(back_to)?;
         names.push(&first.key);
-        let odd = Odd::warning(
+        let odd = Odd::error(
             ALIAS_LOOP,
             format!("an alias that leads back to itself: {}", names.join(" → ")),
-            "mail for it finds no end and isn't delivered; let one of them lead elsewhere",
+            "mail for it finds no end and isn't delivered (from virtual_alias_maps Postfix doesn't take the message at \
+             all: 451 4.6.0 Alias expansion error); let one of them lead elsewhere",
         );
         Some(odd.at(first.place.clone()))
     }

@@ -15,7 +15,6 @@ mod lines;
 mod loops;
 mod networks;
 mod patterns;
-mod permits;
 mod sheet;
 #[cfg(test)]
 mod tests;
@@ -23,7 +22,6 @@ mod usage;
 mod values;
 mod words;
 
-pub use permits::{Grant, Permit, Permits, grant, may_permit};
 pub use usage::{AccessOf, Moment, Parents, Part, Use, Used, Where, by_parameters};
 
 use crate::catalogue::{Catalogue, Kind, TableId, TableSpec, Usage};
@@ -119,7 +117,11 @@ fn groups(used: &[Used]) -> BTreeMap<String, Group<'_>> {
 fn collect<'a>(one: &'a Used, spec: &TableSpec, groups: &mut BTreeMap<String, Group<'a>>) {
     if spec.kind == Kind::Unionmap {
         for member in &spec.members {
-            collect(one, member, groups);
+            let mut member = member.clone();
+            if one.how == Use::Aliases && member.kind.is_indexed() {
+                member.usage = Usage::Aliases;
+            }
+            collect(one, &member, groups);
         }
         return;
     }
@@ -212,7 +214,10 @@ impl Room<'_> {
     fn unserved(&mut self, group: &Group<'_>) -> Table {
         let built = build(&group.spec, &[], self.subject.sources);
         self.found.extend(built.notices.iter().map(Notice::diagnostic));
-        self.found.extend(trouble(&group.spec, &built.table));
+        // A default's table that isn't there is nobody's fault.
+        if group.spec.place.file.is_some() {
+            self.found.extend(trouble(&group.spec, &built.table));
+        }
         built.table
     }
 

@@ -124,6 +124,34 @@ pub struct Used {
 }
 
 impl Use {
+    /// One of each sort.
+    pub const ALL: [Use; 24] = [
+        Use::Access(AccessOf::Client, Moment::WithMail),
+        Use::Access(AccessOf::ReverseClient, Moment::BeforeMail),
+        Use::Access(AccessOf::Helo, Moment::WithMail),
+        Use::Access(AccessOf::Sender, Moment::AfterContent),
+        Use::Access(AccessOf::Hosts, Moment::WithMail),
+        Use::Access(AccessOf::Sasl, Moment::WithMail),
+        Use::Access(AccessOf::Certificate, Moment::WithMail),
+        Use::Access(AccessOf::Whatever, Moment::WithMail),
+        Use::Postscreen,
+        Use::Checks(Part::Header, Where::Arrival),
+        Use::Checks(Part::Body, Where::Delivery),
+        Use::Checks(Part::Header, Where::Milter),
+        Use::Aliases,
+        Use::VirtualAliases,
+        Use::Addresses,
+        Use::Relocated,
+        Use::Mailboxes,
+        Use::Recipients,
+        Use::Transports,
+        Use::Passwords,
+        Use::TlsPolicies,
+        Use::Domains(Parents::Match),
+        Use::Clients(Parents::Dotted),
+        Use::ClientKeywords,
+    ];
+
     /// Whether only the presence of a key counts.
     pub(super) const fn ignores_values(self) -> bool {
         matches!(self, Use::Domains(_) | Use::Clients(_) | Use::Recipients)
@@ -227,7 +255,7 @@ fn table(word: &Spanned<String>, how: Use, by: &str) -> Option<Used> {
         return None;
     }
     let mut table = TableSpec::parse(&Spanned::new(bare.to_owned(), word.place.clone())).ok()?;
-    if how == Use::Aliases {
+    if how == Use::Aliases && table.kind.is_indexed() {
         table.usage = Usage::Aliases;
     }
     Some(Used { table, how, by: by.to_owned(), place: word.place.clone() })

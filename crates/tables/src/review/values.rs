@@ -137,10 +137,10 @@ pub(super) fn brackets(nexthop: &str) -> Option<Odd> {
     }
     let port = if port.is_empty() { String::new() } else { format!(":{port}") };
     if host.parse::<IpAddr>().is_ok() {
-        return Some(Odd::warning(
+        return Some(Odd::hint(
             NO_BRACKETS,
-            format!("{host} is looked up as the name of a domain"),
-            format!("an address as the next hop needs brackets: [{host}]{port}"),
+            format!("{host} is written as the name of a domain"),
+            format!("transport(5) wants brackets around an address: [{host}]{port}"),
         ));
     }
     let hosts = ["mail", "mx", "mx1", "mx2", "relay", "smtp", "smarthost", "mailhost"];

@@ -2,7 +2,7 @@
 
 use crate::common::{Memory, Random};
 use config::{Place, Spanned};
-use tables::fuzz::lookup_in;
+use tables::fuzz::{lookup_in, review};
 use tables::{AddressList, Catalogue, DomainList, Snapshot, TableSpec, Usage, postmap};
 
 const SEEDS: &[(&str, &str)] = &[
@@ -97,5 +97,37 @@ fn deep_nesting_ends() {
         lookup_in(kind, format!("/{}/ x\n", "a{1000}".repeat(20)).as_bytes(), "a");
         lookup_in(kind, format!("/{}a{}/ x\n", "(".repeat(40), "){900}".repeat(40)).as_bytes(), "a");
         lookup_in(kind, "if /x/\n".repeat(2_000).as_bytes(), "a");
+    }
+}
+
+/// What a review makes of any text: no panic, places within the text.
+#[test]
+fn reviews_survive_mutations() {
+    const SEEDS: &[(&str, &str)] = &[
+        (
+            "hash",
+            "a@b.example OK # x\n192.168.0.0/16 550\n .example.com REJCT\\\n#c,\n d\n[::1]:25 RELAY: x\n",
+        ),
+        ("hash", "*@x |/bin/x y\n@y @z\n@z @y\n2001:0DB8:: =  OK\nx. smtp:mail.y.z\n\"q\": \"|r\"\n"),
+        ("cidr", "10.0.0.0/8 ok\n10.1.0.0/16 REJECT # no\n 10.2.0.0/16 x\nif ::/0\n::1 $1\nendif\n"),
+        ("regexp", "/^Received:/i IGNORE\nif /a/\n /./ DROP\nendif\n!/x@y/ FILTER\n/./ 550\n/z/ z\n"),
+        (
+            "pcre",
+            "/^(a+)+$/ REJECT\n/(?:\\w*\\s?)*x(?=b)/ REPLACE $1\n/^$/ x\n/\u{fc}(\u{e9}|e)+y/ PREPEND \u{df}\n",
+        ),
+    ];
+    let mut random = Random(11);
+    for round in 0..600 {
+        let (kind, seed) = SEEDS[round % SEEDS.len()];
+        let mut bytes = seed.as_bytes().to_vec();
+        for _ in 0..=random.below(6) {
+            let at = random.below(bytes.len() + 1);
+            match random.below(3) {
+                0 if at < bytes.len() => bytes[at] = u8::try_from(random.below(256)).expect("a byte"),
+                1 if at < bytes.len() => drop(bytes.remove(at)),
+                _ => bytes.insert(at, *b"\\()[{?*$\n @/:,.#\"|".get(random.below(18)).expect("one")),
+            }
+        }
+        review(kind, &bytes);
     }
 }
