@@ -177,11 +177,6 @@ impl Indexed {
         self.entries.len()
     }
 
-    /// All entries, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.entries.iter().map(|(key, entry)| (&**key, entry))
-    }
-
     /// All pairs in the order of the source.
     pub(crate) fn pairs(&self) -> Vec<(&str, &str)> {
         let mut pairs: Vec<_> = self.entries.iter().collect();

@@ -403,7 +403,7 @@ fn whole_address(how: Use, key: &str) -> Option<Odd> {
 
 /// check_ccert_access, relay_clientcerts: `A1:B2:…`, or a subject or issuer where search_order says so.
 fn fingerprint(key: &str) -> Option<Odd> {
-    let digits = key.len() >= 32 && key.len() % 2 == 0 && key.bytes().all(|b| b.is_ascii_hexdigit());
+    let digits = key.len() >= 32 && key.len().is_multiple_of(2) && key.bytes().all(|b| b.is_ascii_hexdigit());
     if !digits {
         return None;
     }

@@ -55,10 +55,11 @@ pub(super) fn judge(source: &Source, kind: Kind, uses: &[Use], found: &mut Findi
         if trimmed.len() == line.len() {
             open = true;
             conditional = line.get(..2).is_some_and(|head| head.eq_ignore_ascii_case("if"));
-        } else if open && !conditional {
-            if let Some(odd) = swallowed(trimmed, before, kind, uses) {
-                found.say(odd, place);
-            }
+        } else if open
+            && !conditional
+            && let Some(odd) = swallowed(trimmed, before, kind, uses)
+        {
+            found.say(odd, place);
         }
         before = Before::Text(line);
     }

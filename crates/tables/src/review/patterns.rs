@@ -33,20 +33,25 @@ pub(super) struct Table<'r> {
     pub(super) words: &'r Words,
 }
 
-/// A rule that ends every search, or that an equal one repeats: where it stands.
-type Earlier<'r> = HashMap<(usize, &'r str, &'r str), usize>;
+/// What the rules so far leave to those behind them.
+#[derive(Default)]
+struct Reach<'r> {
+    /// Block, pattern and flags of each rule, and its line.
+    seen: HashMap<(usize, &'r str, &'r str), usize>,
+    /// The block and the line of a rule that matches everything.
+    ended: Option<(usize, usize)>,
+}
 
 impl Table<'_> {
     pub(super) fn judge(&self, rules: Option<&Rules>, found: &mut Findings) {
-        let mut seen: Earlier<'_> = HashMap::new();
+        let mut reach = Reach::default();
         // The open conditions, by the line that opened them; 0 outside.
         let mut open: Vec<usize> = Vec::new();
-        let mut ended: Option<(usize, usize)> = None;
         for line in self.lines {
             let text = line.trimmed();
             if is_word(text, "endif") {
                 let block = open.pop();
-                ended = ended.filter(|(at, _)| Some(*at) != block);
+                reach.ended = reach.ended.filter(|(at, _)| Some(*at) != block);
                 continue;
             }
             if is_word(text, "if") {
@@ -55,7 +60,7 @@ impl Table<'_> {
             }
             let Some(rule) = dissect(text) else { continue };
             let block = open.last().copied().unwrap_or(0);
-            self.reach(line, &rule, (block, &mut seen, &mut ended), found);
+            self.reach(line, &rule, (block, &mut reach), found);
             self.pattern(line, &rule, found);
             self.result(line, &rule, found);
         }
@@ -69,15 +74,11 @@ impl Table<'_> {
         &self,
         line: &'t Line<'_>,
         rule: &Dissected<'t>,
-        (block, seen, ended): (
-            usize,
-            &mut HashMap<(usize, &'t str, &'t str), usize>,
-            &mut Option<(usize, usize)>,
-        ),
+        (block, reach): (usize, &mut Reach<'t>),
         found: &mut Findings,
     ) {
         let place = || self.source.place(line);
-        if let Some((_, at)) = *ended {
+        if let Some((_, at)) = reach.ended {
             let message = format!("line {at} matches everything: this rule is never reached");
             found.say(Odd::warning(SHADOWED, message, "put the rule that matches everything last"), place);
             return;
@@ -85,7 +86,7 @@ impl Table<'_> {
         if rule.negated {
             return;
         }
-        if let Some(at) = seen.get(&(block, rule.pattern, rule.flags)) {
+        if let Some(at) = reach.seen.get(&(block, rule.pattern, rule.flags)) {
             let message = format!("the pattern stands in line {at} already: this rule is never reached");
             found.say(
                 Odd::warning(SHADOWED, message, "the first match ends the search; delete one of the two"),
@@ -93,9 +94,9 @@ impl Table<'_> {
             );
             return;
         }
-        seen.insert((block, rule.pattern, rule.flags), line.number);
+        reach.seen.insert((block, rule.pattern, rule.flags), line.number);
         if matches!(rule.pattern, "" | "^" | "$" | ".*" | "^.*" | ".*$" | "^.*$" | "." | "^.") {
-            *ended = Some((block, line.number));
+            reach.ended = Some((block, line.number));
         }
     }
 
