@@ -102,11 +102,11 @@ fn look(domain: &Domain, matter: &Matter<'_>, known: &Known) -> Option<Option<Di
         }
         Told::Nothing => vec![name.as_str()],
         Told::Records(records) => {
-            let host = |record| match record {
-                &Record::Mx { ref host, .. } => Some(host.as_str()),
+            let hosts = records.iter().filter_map(|record| match record {
+                Record::Mx { host, .. } => Some(host.as_str()),
                 _ => None,
-            };
-            records.iter().filter_map(host).take(16).collect()
+            });
+            hosts.take(16).collect()
         }
     };
     if hosts.iter().any(|host| matches!(*host, "" | ".")) {

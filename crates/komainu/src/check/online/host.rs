@@ -22,7 +22,7 @@ fn look(matter: &Matter<'_>, known: &Known) -> Option<Vec<Diagnostic>> {
     if !name.contains('.') || name.ends_with(".local") || name.ends_with(".localdomain") {
         return None;
     }
-    let Some(addresses) = known.addresses(&name)? else { return None };
+    let addresses = known.addresses(&name)??;
     if addresses.is_empty() {
         let message = format!("myhostname = {name} has no address in the DNS");
         let help = "servers that look up the name of HELO refuse mail from here; add an A or AAAA record, or name \
@@ -69,11 +69,11 @@ fn back(address: IpAddr, name: &str, at: &Place, known: &Known) -> Option<Option
     let names: Vec<&str> = match known.dns(&reverse_name(address), RecordKind::Ptr)? {
         Told::Silence => return Some(None),
         Told::Records(records) => {
-            let name = |record| match record {
-                &Record::Ptr(ref name) => Some(name.as_str()),
+            let names = records.iter().filter_map(|record| match record {
+                Record::Ptr(name) => Some(name.as_str()),
                 _ => None,
-            };
-            records.iter().filter_map(name).take(8).collect()
+            });
+            names.take(8).collect()
         }
         Told::Nothing | Told::NoName => Vec::new(),
     };

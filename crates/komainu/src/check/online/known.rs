@@ -112,11 +112,11 @@ impl Known {
             return Some(None);
         }
         let Told::Records(records) = told else { return Some(Some(Vec::new())) };
-        let text = |record| match record {
-            &Record::Txt(ref text) => Some(text.as_str()),
+        let texts = records.iter().filter_map(|record| match record {
+            Record::Txt(text) => Some(text.as_str()),
             _ => None,
-        };
-        Some(Some(records.iter().filter_map(text).collect()))
+        });
+        Some(Some(texts.collect()))
     }
 
     /// Whether nobody has answered anything.

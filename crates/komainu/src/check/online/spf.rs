@@ -251,10 +251,14 @@ impl Walk<'_> {
         for (_, mechanism) in &spf.mechanisms {
             let name = |hosts: &Hosts| hosts.domain.clone().unwrap_or_else(|| own.to_owned());
             match mechanism {
-                Mechanism::Include(domain) if !has_macro(domain) => drop(self.known.texts(domain)),
-                Mechanism::A(hosts) if !has_macro(&name(hosts)) => drop(self.known.addresses(&name(hosts))),
+                Mechanism::Include(domain) if !has_macro(domain) => {
+                    let _ = self.known.texts(domain);
+                }
+                Mechanism::A(hosts) if !has_macro(&name(hosts)) => {
+                    let _ = self.known.addresses(&name(hosts));
+                }
                 Mechanism::Mx(hosts) if !has_macro(&name(hosts)) => {
-                    drop(self.known.dns(&name(hosts), RecordKind::Mx));
+                    let _ = self.known.dns(&name(hosts), RecordKind::Mx);
                 }
                 _ => {}
             }
@@ -344,7 +348,7 @@ fn look(domain: &Domain, matter: &Matter<'_>, known: &Known) -> Option<Vec<Diagn
     let name = &domain.name;
     let (own, is_addressed) = (own::sending(matter, known), is_addressed(domain, known));
     let place = || domain.place.clone();
-    let Some(records) = records(name, known)? else { return None };
+    let records = records(name, known)??;
     let record = match records.as_slice() {
         [record] => *record,
         [] if !is_addressed? => return None,

@@ -6,6 +6,7 @@
 //! it sees what that user may see; what is hidden from them is no finding.
 
 mod accounts;
+mod elsewhere;
 mod endpoints;
 mod files;
 mod gateway;
@@ -44,7 +45,7 @@ pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
 /// Everything that a machine says about the configuration.
 #[must_use]
 pub fn review_on(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
-    let judges: [fn(&Scene<'_>, &Machine) -> Vec<Diagnostic>; 12] = [
+    let judges: [fn(&Scene<'_>, &Machine) -> Vec<Diagnostic>; 13] = [
         files::review,
         secrets::review,
         accounts::review,
@@ -57,6 +58,7 @@ pub fn review_on(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
         sasl::review,
         sockets::review,
         listening::review,
+        elsewhere::review,
     ];
     in_order(judges.iter().flat_map(|judge| judge(scene, machine)).collect())
 }

@@ -81,3 +81,27 @@ fn a_table_for_root_alone() {
         .chmod("/etc/postfix/header_checks", 0o600)
         .expect(&[]);
 }
+
+/// What nothing opens here is opened by Postfix.
+#[test]
+fn tables_of_parameters_that_are_not_served() {
+    let world = |value: &str| World::new().main(value);
+    let maps = "smtp_generic_maps = hash:/etc/postfix/generic";
+    world(maps).expect(&[
+        "K0502 warning: smtp_generic_maps: there is no /etc/postfix/generic @hash:/etc/postfix/generic",
+    ]);
+    world(maps).file("/etc/postfix/generic", "").expect(&[]);
+    world(maps).file("/etc/postfix/generic.db", "").expect(&[]);
+    world("header_checks = regexp:/etc/postfix/header_checks").expect(&["K0502"]);
+    // The loader says that a served one is missing.
+    world("virtual_alias_maps = hash:/etc/postfix/virtual").expect(&[]);
+}
+
+#[test]
+fn an_alias_database_that_is_not_built() {
+    let world = || World::new().main("alias_database = hash:/etc/aliases");
+    world().expect(&[]);
+    let text = || world().file("/etc/aliases", "postmaster: root\n");
+    text().expect(&["K0503 hint: there is no /etc/aliases.db @hash:/etc/aliases"]);
+    text().file("/etc/aliases.db", "x").expect(&[]);
+}

@@ -181,7 +181,10 @@ fn names() {
     world(&whole, &key, &root)
         .master("submission inet n - n - - smtpd -o myhostname=smtp.example.com")
         .expect(&["K0514 warning: the certificate in /etc/ssl/own.pem is not for smtp.example.com"]);
-    named("other.example.com").main("tls_server_sni_maps = hash:/etc/postfix/sni").expect(&[]);
+    named("other.example.com")
+        .main("tls_server_sni_maps = hash:/etc/postfix/sni")
+        .file("/etc/postfix/sni", "")
+        .expect(&[]);
 }
 
 #[test]
