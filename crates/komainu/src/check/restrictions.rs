@@ -89,3 +89,63 @@ fn unopened<'a>(subject: &Subject<'a>, catalogue: &mut Catalogue) -> (Vec<Unopen
     }
     (servers, found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::Configuration;
+    use config::{Compat, Host, Interface, MainCf};
+    use std::path::Path;
+    use tables::{Snapshot, SourceError, Sources};
+
+    struct Files(&'static str);
+
+    impl Sources for Files {
+        fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
+            match path.to_str() {
+                Some("/c/main.cf") => Ok(
+                    b"compatibility_level = 3.6\nsmtpd_sender_restrictions = check_sender_access static:OK\n"
+                        .to_vec(),
+                ),
+                Some("/c/master.cf") => Ok(self.0.as_bytes().to_vec()),
+                _ => Err(SourceError::Missing(path.to_owned())),
+            }
+        }
+    }
+
+    /// Servers with a listener are judged by what it compiled; others, and main.cf alone, by lists compiled here.
+    #[test]
+    fn every_server_once() {
+        let check = |master: &'static str, expect: &[Option<&str>]| {
+            let files = Files(master);
+            let own = Interface { address: "127.0.0.1".parse().unwrap(), prefix: 8 };
+            let host = Host { hostname: "mx.example.com".to_owned(), addresses: vec![own] };
+            let (configuration, _) = Configuration::load_for(&host, Path::new("/c"), Compat::V3_11, &files);
+            let (tables, _) = Snapshot::compile(&configuration.catalogue, &files);
+            let main = MainCf::empty();
+            let subject = Subject {
+                directory: Path::new("/c"),
+                configuration: &configuration,
+                main: &main,
+                tables: &tables,
+                sources: &files,
+                host: &host,
+                compat: Compat::V3_11,
+            };
+            let mut catalogue = configuration.catalogue.clone();
+            let (servers, _) = unopened(&subject, &mut catalogue);
+            let names: Vec<_> =
+                servers.iter().map(|one| one.service.map(|service| service.name.value.as_str())).collect();
+            assert_eq!(names, expect, "{master}");
+            let before = configuration.catalogue.specs().len();
+            assert!(!expect.is_empty() || catalogue.specs().len() == before, "{master}");
+        };
+        check("smtp inet n - y - - smtpd\n", &[]);
+        check("", &[None]);
+        check(
+            "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n  -o smtpd_tls_security_level=encrypt\n",
+            &[Some("submission")],
+        );
+        check("pickup unix n - y 60 1 pickup\n", &[None]);
+    }
+}

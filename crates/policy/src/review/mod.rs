@@ -70,7 +70,7 @@ pub fn review(subjects: &[Subject<'_>]) -> Vec<Diagnostic> {
     found.retain(|one| {
         seen.insert((one.code, key(&one.place))) && !(one.code.0 == 449 && open.contains(&key(&one.place)))
     });
-    found.sort_by(|a, b| (key(&a.place), a.code).cmp(&(key(&b.place), b.code)));
+    found.sort_by_key(|one| (key(&one.place), one.code));
     found
 }
 
