@@ -6,6 +6,7 @@ use crate::conf::{
     Class, Conf, Folding, Machine, MainEdit, MainRequest, MasterEdit, MasterRequest, Sources, edit_main,
     edit_master, fold_setting,
 };
+use crate::review::{Subject, review};
 use crate::{Compat, Host, MainCf, MasterCf, Parameters, Place, SourceFile, check_names};
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub fn main_cf(bytes: &[u8]) {
         assert!(text.value.len() <= (2 << 20), "{name} grew to {} bytes", text.value.len());
         let _read = (parameters.flag(name), parameters.number(name), parameters.duration(name));
     }
+    reviewed(&main, &MasterCf::default(), &parameters);
     let _under_stress = parameters.with_stress(true).text("smtpd_timeout");
 }
 
@@ -53,6 +55,16 @@ pub fn master_cf(bytes: &[u8]) {
         }
     }
     let _names = check_names(&MainCf::empty(), &master);
+    reviewed(&MainCf::empty(), &master, &parameters);
+}
+
+fn reviewed(main: &MainCf, master: &MasterCf, parameters: &Parameters) {
+    for diagnostic in review(&Subject { main, master, parameters }) {
+        assert_inside(&diagnostic.place);
+        if let Some(fix) = &diagnostic.fix {
+            assert_inside(&fix.place);
+        }
+    }
 }
 
 /// Edits `bytes` as main.cf and as master.cf, and asks `Conf` for everything in them.

@@ -17,6 +17,7 @@ mod names;
 mod parameters;
 pub mod place;
 pub mod registry;
+pub mod review;
 mod traced;
 pub mod units;
 

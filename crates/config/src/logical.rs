@@ -3,6 +3,7 @@
 //! A line that begins with white space goes on with the logical line before it; comments and blank lines in
 //! between don't end it.
 
+use crate::conf::is_space;
 use crate::traced::{Traced, is_skipped};
 use crate::{Diagnostic, Place, SourceFile};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(crate) fn logical_lines(file: &Arc<SourceFile>, code: u16) -> (Vec<LogicalLi
             continue;
         }
         let place = Place::new(file, start, start + bare.len());
-        if !bare.starts_with(char::is_whitespace) {
+        if !bare.starts_with(is_space) {
             let mut text = Traced::default();
             text.push(bare, place, None);
             lines.push(LogicalLine { text });

@@ -4,9 +4,13 @@
 //! Diagnostics: K0101 a line without `=`, K0102 no name before `=`, K0103 white space before the first line,
 //! K0104 defined twice, K0105 a control character.
 
+mod mending;
+
+use crate::conf::is_space;
 use crate::logical::{LogicalLine, logical_lines};
 use crate::traced::Traced;
 use crate::{Diagnostic, Place, SourceFile, Spanned};
+use mending::mended;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,11 +48,16 @@ impl MainCf {
     pub fn parse(file: &Arc<SourceFile>) -> (MainCf, Vec<Diagnostic>) {
         let mut main = MainCf { definitions: BTreeMap::new(), file: Some(Arc::clone(file)) };
         let (lines, mut diagnostics) = logical_lines(file, 103);
+        // Whether the value before ends in a comma: what follows was to be more of it.
+        let mut goes_on = false;
         for line in lines {
             diagnostics.extend(control_character(&line));
             match definition(&line) {
-                Ok((name, definition)) => main.add(name, definition, &mut diagnostics),
-                Err(diagnostic) => diagnostics.push(*diagnostic),
+                Ok((name, definition)) => {
+                    goes_on = definition.raw.value.ends_with(',');
+                    main.add(name, definition, &mut diagnostics);
+                }
+                Err(diagnostic) => diagnostics.push(mended(*diagnostic, &line.text, goes_on)),
             }
         }
         (main, diagnostics)
@@ -97,8 +106,8 @@ fn definition(line: &LogicalLine) -> Result<(String, Definition), Box<Diagnostic
     let Some((before, _)) = text.split_once('=') else {
         return Err(Box::new(without_equals(line)));
     };
-    let name = before.trim();
-    let name_start = before.len() - before.trim_start().len();
+    let name = before.trim_matches(is_space);
+    let name_start = before.len() - before.trim_start_matches(is_space).len();
     let place = line.text.place(name_start..name_start + name.len());
     if name.is_empty() {
         let place = line.text.place(0..text.len());
@@ -107,7 +116,7 @@ fn definition(line: &LogicalLine) -> Result<(String, Definition), Box<Diagnostic
                 .help("write `name = value`"),
         ));
     }
-    if name.contains(char::is_whitespace) {
+    if name.contains(is_space) {
         return Err(Box::new(
             Diagnostic::error(101, place, format!("missing `=` after the parameter name: `{name}`"))
                 .help("write `name = value`; a line that goes on with the one above begins with white space"),

@@ -15,6 +15,7 @@ pub mod words;
 pub use endpoint::{Endpoint, Port};
 pub use role::Role;
 
+use crate::conf::is_space;
 use crate::logical::logical_lines;
 use crate::traced::Traced;
 use crate::{Diagnostic, Place, SourceFile, Spanned};
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub struct MasterCf {
     /// In the order of the file.
     pub services: Vec<Service>,
+    file: Option<Arc<SourceFile>>,
 }
 
 /// The type column.
@@ -106,13 +108,19 @@ impl MasterCf {
     #[must_use]
     pub fn parse(file: &Arc<SourceFile>) -> (MasterCf, Vec<Diagnostic>) {
         let (lines, mut diagnostics) = logical_lines(file, 206);
-        let mut master = MasterCf::default();
+        let mut master = MasterCf { services: Vec::new(), file: Some(Arc::clone(file)) };
         for line in lines {
             if let Some(service) = Line::new(&line.text, &mut diagnostics).service() {
                 master.add(service, &mut diagnostics);
             }
         }
         (master, diagnostics)
+    }
+
+    /// The file it was read from.
+    #[must_use]
+    pub fn file(&self) -> Option<&Arc<SourceFile>> {
+        self.file.as_ref()
     }
 
     fn add(&mut self, service: Service, diagnostics: &mut Vec<Diagnostic>) {
@@ -179,9 +187,9 @@ impl<'a> Line<'a> {
     /// The next word; `None` at the line's end.
     fn word(&mut self) -> Option<Spanned<String>> {
         let rest = self.text.as_str().get(self.at..)?;
-        let start = self.at + (rest.len() - rest.trim_start().len());
+        let start = self.at + (rest.len() - rest.trim_start_matches(is_space).len());
         let rest = self.text.as_str().get(start..)?;
-        let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let length = rest.find(is_space).unwrap_or(rest.len());
         self.at = start + length;
         (length > 0).then(|| self.spanned(start..self.at))
     }
@@ -244,6 +252,14 @@ impl<'a> Line<'a> {
 
     fn too_few(&mut self, columns: &[Spanned<String>]) {
         let message = format!("bad field count: {} of 8 columns", columns.len());
+        if columns.first().is_some_and(|word| word.value.starts_with("-o")) {
+            let mut start = self.whole();
+            start.end = start.start;
+            let diagnostic = Diagnostic::error(201, self.whole(), message)
+                .help("options of the service above begin with white space: indent the line")
+                .fix(start, "  ");
+            return self.tell(diagnostic);
+        }
         let diagnostic = Diagnostic::error(201, self.whole(), message).help(
             "write: service type private unpriv chroot wakeup maxproc command; `-` stands for a default; \
              a line that goes on with the one above begins with white space",

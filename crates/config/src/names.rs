@@ -4,11 +4,15 @@
 //! restriction class, when it begins with a service of master.cf and ends as such parameters do, or when it
 //! belongs to a database table that is named in main.cf (`ldap:NAME` brings `NAME_server_host` …).
 //! Diagnostics: K0120 an unknown name, K0121 a parameter of a service that isn't there, K0122 a name of the past,
-//! K0123 a parameter that is not served yet.
+//! K0123 a parameter that is not served yet, K0130 a restriction where a parameter stands.
+
+mod nearness;
 
 use crate::expand;
 use crate::registry;
 use crate::{Diagnostic, MainCf, MasterCf, Place};
+pub use nearness::nearest;
+pub(crate) use nearness::{Near, nearness};
 use std::collections::BTreeSet;
 
 /// Names of main.cf and of master.cf's `-o` that nobody knows, with what was meant.
@@ -23,6 +27,22 @@ pub fn check_names(main: &MainCf, master: &MasterCf) -> Vec<Diagnostic> {
     of_main.chain(of_master).filter_map(|(name, value, place)| known.check(name, value, place)).collect()
 }
 
+/// Names that only changed: the value stays as it is.
+const RENAMED: [(&str, &str); 12] = [
+    ("authorized_verp_clients", "smtpd_authorized_verp_clients"),
+    ("fallback_relay", "smtp_fallback_relay"),
+    ("lmtp_per_record_deadline", "lmtp_per_request_deadline"),
+    ("postscreen_blacklist_action", "postscreen_denylist_action"),
+    ("postscreen_dnsbl_ttl", "postscreen_dnsbl_max_ttl"),
+    ("postscreen_dnsbl_whitelist_threshold", "postscreen_dnsbl_allowlist_threshold"),
+    ("postscreen_whitelist_interfaces", "postscreen_allowlist_interfaces"),
+    ("smtpd_client_connection_limit_exceptions", "smtpd_client_event_limit_exceptions"),
+    ("smtpd_per_record_deadline", "smtpd_per_request_deadline"),
+    ("smtp_per_record_deadline", "smtp_per_request_deadline"),
+    ("tlsproxy_client_level", "tlsproxy_client_security_level"),
+    ("tlsproxy_client_policy", "tlsproxy_client_policy_maps"),
+];
+
 struct Known {
     /// Referred to by `$name`, and restriction classes.
     used: BTreeSet<String>,
@@ -30,6 +50,8 @@ struct Known {
     services: BTreeSet<String>,
     /// What the parameters of database tables begin with.
     databases: BTreeSet<String>,
+    /// What main.cf defines.
+    defined: BTreeSet<String>,
 }
 
 /// Transports that Postfix knows without master.cf.
@@ -53,7 +75,8 @@ impl Known {
         let databases = values.iter().flat_map(|value| words(value)).filter_map(database).collect();
         let named = master.services.iter().map(|service| service.name.value.clone());
         let services = named.chain(TRANSPORTS.map(str::to_owned)).collect();
-        Known { used, services, databases }
+        let defined = main.definitions().keys().cloned().collect();
+        Known { used, services, databases, defined }
     }
 
     fn check(&self, name: &str, value: &str, place: &Place) -> Option<Diagnostic> {
@@ -72,7 +95,11 @@ impl Known {
             }
             let instead = parameter.obsolete?;
             let diagnostic = Diagnostic::warning(122, place.clone(), format!("{name} is a name of the past"));
-            return Some(diagnostic.help(instead));
+            let renamed = RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new);
+            return Some(match renamed {
+                Some(new) if !self.defined.contains(new) => diagnostic.help(instead).fix(place.clone(), new),
+                _ => diagnostic.help(instead),
+            });
         }
         let in_database = |prefix: &String| {
             name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
@@ -84,25 +111,69 @@ impl Known {
         if derived.is_some_and(|derived| self.services.contains(derived.service)) {
             return None;
         }
-        let near = nearest(name, registry::all().filter(|p| p.obsolete.is_none()).map(|p| p.name));
-        let diagnostic = match (near, derived) {
-            (None, Some(derived)) => {
-                let service = derived.service;
-                let message = format!("{name} belongs to a service `{service}` that master.cf doesn't have");
-                return Some(
-                    Diagnostic::warning(121, place.clone(), message)
-                        .help("it has no effect; name the service as in master.cf"),
-                );
-            }
-            _ => Diagnostic::warning(120, place.clone(), format!("unknown parameter: {name}")),
-        };
-        Some(match near {
-            Some(near) => diagnostic
-                .help(format!("did you mean `{near}`? As it stands it has no effect"))
-                .fix(place.clone(), near),
-            None => diagnostic.help("it has no effect; delete it, or refer to it as `$name`"),
-        })
+        if is_restriction(name) {
+            return Some(restriction(name, value, place));
+        }
+        let near = nearness(name, registry::all().filter(|p| p.obsolete.is_none()).map(|p| p.name));
+        if let (Near::Nothing, Some(derived)) = (&near, derived) {
+            return Some(self.foreign(name, derived.service, place));
+        }
+        Some(self.unknown(name, &near, place))
     }
+
+    /// A parameter of a service that isn't there.
+    fn foreign(&self, name: &str, service: &str, place: &Place) -> Diagnostic {
+        let message = format!("{name} belongs to a service `{service}` that master.cf doesn't have");
+        let diagnostic = Diagnostic::warning(121, place.clone(), message);
+        match nearest(service, self.services.iter().map(String::as_str)) {
+            Some(near) => {
+                let meant = format!("{near}{}", name.get(service.len()..).unwrap_or(""));
+                diagnostic.help(format!("it has no effect; did you mean `{meant}`?"))
+            }
+            None => diagnostic.help("it has no effect; name the service as in master.cf"),
+        }
+    }
+
+    fn unknown(&self, name: &str, near: &Near<'_>, place: &Place) -> Diagnostic {
+        let diagnostic = Diagnostic::warning(120, place.clone(), format!("unknown parameter: {name}"));
+        match near {
+            Near::One(near) if self.defined.contains(*near) => diagnostic
+                .help(format!("did you mean `{near}`, which is set too? As it stands it has no effect")),
+            Near::One(near) => diagnostic
+                .help(format!("did you mean `{near}`? As it stands it has no effect"))
+                .fix(place.clone(), *near),
+            Near::Several(names) => {
+                let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+                let names = names.join(" or ");
+                diagnostic.help(format!("did you mean {names}? As it stands it has no effect"))
+            }
+            Near::Nothing if name.starts_with("mua_") => diagnostic.help(format!(
+                "it has no effect unless master.cf refers to it: `-o smtpd_{}=${name}`",
+                name.trim_start_matches("mua_")
+            )),
+            Near::Nothing => diagnostic.help("it has no effect; delete it, or refer to it as `$name`"),
+        }
+    }
+}
+
+/// Whether the name is a restriction's: no parameter begins so but those of the registry.
+fn is_restriction(name: &str) -> bool {
+    ["permit_", "reject_", "check_", "defer_if_", "warn_if_reject"]
+        .iter()
+        .any(|start| name.starts_with(start))
+}
+
+fn restriction(name: &str, value: &str, place: &Place) -> Diagnostic {
+    let message = format!("{name} is a restriction and no parameter");
+    let written = match value.trim() {
+        "" | "yes" | "no" => name.to_owned(),
+        value if name.starts_with("check_") || name.contains("bl_") => format!("{name} {value}"),
+        _ => name.to_owned(),
+    };
+    Diagnostic::warning(130, place.clone(), message).help(format!(
+        "it has no effect here; write `{written}` into a list such as smtpd_recipient_restrictions, before what \
+         permits everyone"
+    ))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -115,48 +186,6 @@ fn database(word: &str) -> Option<String> {
     let (kind, name) = word.split_once(':')?;
     let is_database = matches!(kind, "ldap" | "mysql" | "pgsql" | "sqlite" | "memcache" | "mongodb");
     (is_database && !name.is_empty() && !name.contains('/')).then(|| name.to_owned())
-}
-
-/// The candidate that is most like `word`, when one is like enough.
-#[must_use]
-pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A wrong letter for each five, and three at most: farther off it is another word.
-    let limit = (word.chars().count() / 5).clamp(1, 3);
-    if word.len() > 128 {
-        return None;
-    }
-    candidates
-        .filter(|candidate| candidate.len().abs_diff(word.len()) <= limit)
-        .filter_map(|candidate| Some((distance(word, candidate, limit)?, candidate)))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters to add, delete, change or swap with their neighbours to come from `a` to `b`; `None` when
-/// more than `limit`.
-fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
-    const FAR: usize = usize::MAX / 2;
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut next = Vec::with_capacity(row.len());
-        next.push(i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(FAR);
-            let change = cell(&row, j) + usize::from(x != y);
-            let mut best = change.min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1);
-            if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
-                best = best.min(cell(&before, j - 1) + 1);
-            }
-            next.push(best);
-        }
-        if next.iter().chain(&row).all(|cell| *cell > limit) {
-            return None;
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row.last().copied().filter(|distance| *distance <= limit)
 }
 
 #[cfg(test)]

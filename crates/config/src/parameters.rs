@@ -4,6 +4,8 @@
 //! what hangs on the machine comes in as `Host`.
 //! Diagnostics: K0106 to K0109 values that don't fit their type; K0110 to K0115 come from `expand`.
 
+mod mending;
+
 use crate::computed::{Networks, my_domain, my_hostname};
 use crate::expand::{Scope, expand};
 use crate::level::Level;
@@ -301,7 +303,12 @@ fn check(inner: &Inner, name: &str, diagnostics: &mut Vec<Diagnostic>) {
             (106, "a boolean".to_owned(), "write `yes` or `no`".to_owned())
         }
         Kind::Number | Kind::Size if parse_number(text).is_none() => {
-            (107, "a number".to_owned(), "write digits only, without a unit".to_owned())
+            let help = mending::advice(kind(name), text);
+            (
+                107,
+                "a number".to_owned(),
+                help.unwrap_or_else(|| "write digits only, without a unit".to_owned()),
+            )
         }
         Kind::Time(unit) if parse_time(text, unit).is_none() => {
             let help = format!(
@@ -326,14 +333,19 @@ fn check(inner: &Inner, name: &str, diagnostics: &mut Vec<Diagnostic>) {
     let place = inner.definitions.get(name).map_or_else(crate::Place::nowhere, |d| {
         if d.raw.place.file.is_some() { d.raw.place.clone() } else { d.name.clone() }
     });
-    diagnostics.push(
-        Diagnostic::error(code, place, format!("bad value of {name}: `{text}` is not {wanted}"))
-            .help(format!("{help}; the default is `{}`", default.as_str())),
-    );
+    let mut diagnostic =
+        Diagnostic::error(code, place.clone(), format!("bad value of {name}: `{text}` is not {wanted}"))
+            .help(format!("{help}; the default is `{}`", default.as_str()));
+    if place.text() == text
+        && let Some(mended) = mending::mended(kind(name), text).filter(|mended| mended != text)
+    {
+        diagnostic = diagnostic.fix(place, mended);
+    }
+    diagnostics.push(diagnostic);
 }
 
 /// The least that Postfix takes, where less would refuse or send away every client.
-fn least(name: &str) -> i64 {
+pub(crate) fn least(name: &str) -> i64 {
     match name {
         "postscreen_command_count_limit"
         | "postscreen_command_time_limit"

@@ -4,6 +4,7 @@
 //! what was referred to, and the writing itself last. A word inside one piece is placed where it was written;
 //! a word glued together from several is placed where the gluing was written.
 
+use crate::conf::is_space;
 use crate::{Place, SourceFile, Spanned};
 use std::ops::Range;
 use std::sync::Arc;
@@ -133,8 +134,8 @@ impl Traced {
     /// Without white space around it.
     #[must_use]
     pub fn trim(&self) -> Traced {
-        let start = self.text.len() - self.text.trim_start().len();
-        let end = start + self.text.trim().len();
+        let start = self.text.len() - self.text.trim_start_matches(is_space).len();
+        let end = start + self.text.trim_matches(is_space).len();
         self.slice(start..end)
     }
 
@@ -209,7 +210,7 @@ impl Traced {
 
 /// Whether a physical line is a comment or blank, and so no part of a logical line.
 pub(crate) fn is_skipped(line: &str) -> bool {
-    let line = line.trim_start();
+    let line = line.trim_start_matches(is_space);
     line.is_empty() || line.starts_with('#')
 }
 

@@ -311,6 +311,15 @@ impl Parser<'_> {
         }
         let classes = self.names.classes();
         let mut diagnostic = Diagnostic::error(400, place.clone(), format!("unknown restriction {name}"));
+        if config::registry::find(name).is_some() {
+            let help = "it is a parameter: write it on a line of its own, as in";
+            self.names.say(
+                diagnostic.help(format!(
+                    "{help} `{name} = …`; Postfix answers 451 4.3.5 to everyone who gets here"
+                )),
+            );
+            return;
+        }
         diagnostic = match names::nearest(name, classes.iter().map(String::as_str)) {
             Some(meant) => diagnostic
                 .help(format!("did you mean {meant}? Postfix answers 451 4.3.5 to everyone who gets here"))

@@ -5,6 +5,7 @@
 //! nothing or no `=`, K0213 a missing `}` or text behind it, K0214 an unknown option.
 
 use super::{Line, Override, Service};
+use crate::conf::is_space;
 use crate::traced::Traced;
 use crate::{Diagnostic, Place, Spanned};
 use std::ops::Range;
@@ -41,7 +42,7 @@ impl Arguments<'_> {
     /// The words up to the next option: the rest of a value whose white space split it.
     fn rest_of_value(&mut self) -> Option<usize> {
         let mut end = None;
-        while self.next_is(|word| !word.starts_with('-')) {
+        while self.next_is(|word| !word.starts_with('-') && word != "\\") {
             end = self.words.pop_front().map(|word| word.whole.end);
         }
         end
@@ -74,7 +75,7 @@ impl Line<'_> {
         let mut words = Vec::new();
         loop {
             let rest = text.get(self.at..).unwrap_or("");
-            let start = self.at + (rest.len() - rest.trim_start().len());
+            let start = self.at + (rest.len() - rest.trim_start_matches(is_space).len());
             if start >= text.len() {
                 return words;
             }
@@ -228,7 +229,22 @@ impl Line<'_> {
         );
     }
 
+    /// A line that was to go on as in a shell script.
+    fn backslash(&mut self, word: &Argument) {
+        let text = self.text.as_str().get(..word.whole.start).unwrap_or("");
+        let blank = text.len() - text.trim_end_matches(is_space).len();
+        let gone = self.text.place(word.whole.start - blank..word.whole.end);
+        let place = self.text.place(word.whole.clone());
+        let diagnostic = Diagnostic::error(211, place, "unexpected command-line argument: \\")
+            .help("delete it: a line goes on in the next one when that begins with white space");
+        let one_line = gone.end - gone.start == blank + word.whole.len();
+        self.tell(if one_line { diagnostic.fix(gone, "") } else { diagnostic });
+    }
+
     fn stray(&mut self, service: &Service, arguments: &mut Arguments<'_>, word: &Argument) {
+        if arguments.str(&word.whole) == "\\" {
+            return self.backslash(word);
+        }
         let end = arguments.rest_of_value().unwrap_or(word.whole.end);
         let place: Place = self.text.place(word.whole.start..end);
         let text = self.text.as_str().get(word.whole.start..end).unwrap_or("");
@@ -252,8 +268,8 @@ fn push(service: &mut Service, arguments: &Arguments<'_>, name: Range<usize>, va
 /// `range` without the white space at its ends.
 fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
     let part = text.get(range.clone()).unwrap_or("");
-    let start = range.start + (part.len() - part.trim_start().len());
-    start..start + part.trim().len()
+    let start = range.start + (part.len() - part.trim_start_matches(is_space).len());
+    start..start + part.trim_matches(is_space).len()
 }
 
 /// The length of the word at the start of `text`, and whether its braces are closed.
@@ -263,7 +279,7 @@ fn word_length(text: &str) -> (usize, bool) {
         match c {
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),
-            c if depth == 0 && c.is_whitespace() => return (at, true),
+            c if depth == 0 && is_space(c) => return (at, true),
             _ => {}
         }
     }

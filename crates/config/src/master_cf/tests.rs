@@ -95,6 +95,19 @@ fn white_space_around_equals() {
 #[test]
 fn bad_lines() {
     faults("smtp inet n - y -\n", &["master.cf:1:1: error[K0201]: bad field count: 6 of 8"]);
+    faults(
+        "25 inet n - y - - smtpd\n-o smtpd_timeout=3s\n",
+        &[
+            "master.cf:2:1: error[K0201]: bad field count: 2 of 8 columns; options of the service above begin with white space",
+        ],
+    );
+    faults(
+        "25 inet n - y - - smtpd \\\n  -o smtpd_timeout=3s \\\n  -v\n",
+        &[
+            "master.cf:1:25: error[K0211]: unexpected command-line argument: \\; delete it",
+            "master.cf:2:23: error[K0211]",
+        ],
+    );
     faults("smtp bogus n - y - - smtpd\n", &["master.cf:1:6: error[K0202]: invalid type field \"bogus\""]);
     faults("smtp inet x - y - - smtpd\n", &["master.cf:1:11: error[K0203]: invalid private field \"x\""]);
     faults("smtp inet n - y 3x - smtpd\n", &["master.cf:1:17: error[K0203]: invalid wakeup field"]);

@@ -71,7 +71,88 @@ fn distances() {
     for (a, b, expect) in
         [("", "", 0), ("a", "", 1), ("ab", "ba", 1), ("abc", "axc", 1), ("kitten", "sitting", 3)]
     {
-        assert_eq!(distance(a, b, 3), Some(expect), "{a} {b}");
-        assert_eq!(distance(b, a, 3), Some(expect), "{b} {a}");
+        assert_eq!(nearness::distance(a, b, 3), Some(expect), "{a} {b}");
+        assert_eq!(nearness::distance(b, a, 3), Some(expect), "{b} {a}");
     }
+}
+
+/// T2.12: what people really write.
+#[test]
+fn near() {
+    #[track_caller]
+    fn check(word: &str, expect: &str) {
+        let near = nearness(word, registry::all().filter(|p| p.obsolete.is_none()).map(|p| p.name));
+        let near = match near {
+            Near::One(name) => name.to_owned(),
+            Near::Several(names) => names.join("|"),
+            Near::Nothing => "-".to_owned(),
+        };
+        assert_eq!(near, expect, "{word}");
+    }
+    check("smtpd_recipient_restrictons", "smtpd_recipient_restrictions");
+    check("smtpd_recipient_restriction", "smtpd_recipient_restrictions");
+    check("smtp_recipient_restrictions", "smtpd_recipient_restrictions");
+    check("smptd_recipient_restrictions", "smtpd_recipient_restrictions");
+    check("smtpd-recipient-restrictions", "smtpd_recipient_restrictions");
+    check("smtpd_restrictions_recipient", "smtpd_recipient_restrictions");
+    check("My_Hostname", "myhostname");
+    check("my_networks", "mynetworks");
+    check("mydestinations", "mydestination");
+    check("relay_host", "relayhost");
+    check("relay_domain", "relay_domains");
+    check("virtual_alias_map", "virtual_alias_maps");
+    check("smtpd_tls_cert", "smtpd_tls_cert_file");
+    check("smtps_tls_cert_file", "smtp_tls_cert_file|smtpd_tls_cert_file");
+    check("submission_tls_auth_only", "smtpd_tls_auth_only");
+    check("sasl_auth_enable", "lmtp_sasl_auth_enable|smtp_sasl_auth_enable|smtpd_sasl_auth_enable");
+    check("smtpd_sasl_auth_enabled", "smtpd_sasl_auth_enable");
+    check("smtpd_tls_sercurity_level", "smtpd_tls_security_level");
+    check("messagesize_limit", "message_size_limit");
+    check("mailbox_sizelimit", "mailbox_size_limit");
+    check("inet_interface", "inet_interfaces");
+    check("inet_protocol", "inet_protocols");
+    check("my\u{3000}hostname", "myhostname");
+    check("x", "-");
+    check("site_policy", "-");
+    check("dovecot_path", "-");
+}
+
+#[test]
+fn restrictions_as_parameters() {
+    check(
+        "reject_unknown_client = yes\n",
+        "",
+        &[
+            "main.cf:1:1: warning[K0130]: reject_unknown_client is a restriction and no parameter; it has no effect here; write `reject_unknown_client`",
+        ],
+    );
+    check("permit_mynetworks = yes\n", "", &["main.cf:1:1: warning[K0130]"]);
+    check(
+        "check_client_access = hash:/etc/postfix/x\n",
+        "",
+        &[
+            "main.cf:1:1: warning[K0130]: check_client_access is a restriction and no parameter; it has no effect here; write `check_client_access hash:/etc/postfix/x`",
+        ],
+    );
+    check("reject_code = 554\npermit_mx_backup_networks = 192.0.2.0/24\n", "", &[]);
+    // A name that is set already isn't set again by a repair.
+    let file =
+        Arc::new(SourceFile { path: "main.cf".into(), text: "myhostname = a\nmyhostnam = b\n".to_owned() });
+    let (main, _) = MainCf::parse(&file);
+    let found = check_names(&main, &MasterCf::default());
+    assert_eq!((found.len(), found[0].fix.as_ref()), (1, None));
+    check(
+        "mua_client_restrictions = reject\n",
+        "",
+        &[
+            "main.cf:1:1: warning[K0120]: unknown parameter: mua_client_restrictions; it has no effect unless master.cf refers to it",
+        ],
+    );
+    check(
+        "slw_destination_rate_delay = 1s\n",
+        "slow unix - - n - - smtp\n",
+        &[
+            "main.cf:1:1: warning[K0121]: slw_destination_rate_delay belongs to a service `slw` that master.cf doesn't have; it has no effect; did you mean `slow_destination_rate_delay`?",
+        ],
+    );
 }

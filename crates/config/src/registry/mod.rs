@@ -246,7 +246,7 @@ impl Parameter {
 }
 
 /// All rows, sorted by name within each file.
-pub fn all() -> impl Iterator<Item = &'static Parameter> {
+pub fn all() -> impl Iterator<Item = &'static Parameter> + Clone {
     FILES.iter().copied().flatten()
 }
 

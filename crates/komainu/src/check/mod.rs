@@ -84,8 +84,12 @@ pub fn check(
 /// What the pure rooms say of a configuration that is loaded. One line a room.
 #[must_use]
 pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    // config::review: main.cf and master.cf as written.
+    let parameters = &subject.configuration.parameters;
+    let mut found = config::review::review(&config::review::Subject {
+        main: subject.main,
+        master: &subject.configuration.master,
+        parameters,
+    });
     found.extend(lookups::review(subject));
     found.extend(restrictions::review(subject));
     found

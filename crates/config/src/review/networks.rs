@@ -1,0 +1,186 @@
+//! `mynetworks`: who is trusted, and how many more than its writer thinks.
+//!
+//! Words that can't be read or can't match are the match lists' to tell; tables and files aren't looked into.
+//! K0142 too many are trusted, K0143 a container's gateway, K0144 mynetworks_style.
+
+use super::{Subject, place};
+use crate::{Diagnostic, Parameters, Place, Severity};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub(super) fn review(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
+    trusted(subject.parameters, subject.parameters, found);
+    for service in &subject.master.services {
+        if service.overrides.iter().any(|one| one.name.value == "mynetworks") {
+            trusted(&subject.parameters.with_overrides(&service.overrides).0, subject.parameters, found);
+        }
+    }
+    style(subject.parameters, found);
+}
+
+fn trusted(own: &Parameters, machine: &Parameters, found: &mut Vec<Diagnostic>) {
+    if !own.is_set("mynetworks") {
+        return;
+    }
+    for word in own.list("mynetworks") {
+        if let Some(network) = Network::parse(&word.value) {
+            found.extend(network.judged(&word.value, &word.place, machine));
+        } else if word.value == "static:all" || word.value.starts_with("static:") {
+            found.push(world(&word.value, &word.place));
+        }
+    }
+}
+
+fn world(word: &str, place: &Place) -> Diagnostic {
+    Diagnostic::error(142, place.clone(), format!("`{word}` in mynetworks is the whole world"))
+        .help("permit_mynetworks lets everyone send anywhere: an open relay; name your own networks only")
+}
+
+struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Reads `192.0.2.0/24`, `[2001:db8::]/32`, or an address.
+    fn parse(word: &str) -> Option<Network> {
+        let (address, bits) = match word.rsplit_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (word, None),
+        };
+        let address = match address.strip_prefix('[') {
+            Some(inner) => IpAddr::V6(inner.strip_suffix(']')?.parse().ok()?),
+            None => IpAddr::V4(address.parse().ok()?),
+        };
+        let whole = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Some(whole), |bits| bits.parse().ok()).filter(|bits| *bits <= whole)?;
+        Some(Network { address, bits })
+    }
+
+    fn judged(&self, word: &str, place: &Place, machine: &Parameters) -> Option<Diagnostic> {
+        match self.address {
+            IpAddr::V4(address) => self.judged_v4(address, word, place, machine),
+            IpAddr::V6(address) => self.judged_v6(address, word, place),
+        }
+    }
+
+    fn judged_v4(
+        &self,
+        address: Ipv4Addr,
+        word: &str,
+        place: &Place,
+        machine: &Parameters,
+    ) -> Option<Diagnostic> {
+        if self.bits == 0 {
+            return Some(world(word, place));
+        }
+        if is_private(address, self.bits) {
+            return self.container(address, word, place, machine);
+        }
+        let hosts = 1_u64.checked_shl(u32::from(32 - self.bits))?;
+        let meant = match address.octets() {
+            [172, ..] => "; private addresses are 172.16.0.0/12",
+            [192, ..] => "; private addresses are 192.168.0.0/16",
+            _ => "",
+        };
+        let severity = match self.bits {
+            ..=7 => Severity::Error,
+            8..=16 => Severity::Warning,
+            17..=23 => Severity::Hint,
+            _ => return None,
+        };
+        let message = format!("`{word}` in mynetworks trusts {hosts} public addresses");
+        let mut diagnostic = Diagnostic::warning(142, place.clone(), message)
+            .help(format!("whoever has one of them may send anywhere; name your own networks only{meant}"));
+        diagnostic.severity = severity;
+        Some(diagnostic)
+    }
+
+    fn judged_v6(&self, address: Ipv6Addr, word: &str, place: &Place) -> Option<Diagnostic> {
+        if let Some(inner) = address.to_ipv4_mapped()
+            && self.bits >= 96
+        {
+            let inner_network = Network { address: IpAddr::V4(inner), bits: self.bits - 96 };
+            return (inner_network.bits == 0).then(|| world(word, place));
+        }
+        if self.bits <= 3 {
+            return Some(world(word, place));
+        }
+        let global = address.segments()[0] & 0xe000 == 0x2000;
+        if !global || self.bits >= 32 {
+            return None;
+        }
+        let message = format!("`{word}` in mynetworks trusts more than a provider's whole network");
+        let mut diagnostic = Diagnostic::warning(142, place.clone(), message)
+            .help("whoever has an address in it may send anywhere; a site has a /48 or a /64");
+        if self.bits < 16 {
+            diagnostic.severity = Severity::Error;
+        }
+        Some(diagnostic)
+    }
+
+    /// Docker's first bridge: clients from outside may come from its gateway.
+    fn container(
+        &self,
+        address: Ipv4Addr,
+        word: &str,
+        place: &Place,
+        machine: &Parameters,
+    ) -> Option<Diagnostic> {
+        let gateway = Ipv4Addr::new(172, 17, 0, 1);
+        if address.octets()[0] != 172 || !covers(address, self.bits, gateway) {
+            return None;
+        }
+        let message = format!("`{word}` in mynetworks holds the gateway of a container network");
+        let mut diagnostic = Diagnostic::hint(143, place.clone(), message).help(
+            "where a port is published without the client's address (Docker's userland proxy, rootless Podman, \
+             masquerading), everyone comes from 172.17.0.1 and is trusted: an open relay; name the containers that \
+             send mail, or have them log in",
+        );
+        let here = machine.host().addresses.iter().any(|own| match own.address {
+            IpAddr::V4(own) => own.octets()[0] == 172 && covers(address, self.bits, own),
+            IpAddr::V6(_) => false,
+        });
+        if here {
+            diagnostic.severity = Severity::Warning;
+        }
+        Some(diagnostic)
+    }
+}
+
+fn covers(network: Ipv4Addr, bits: u8, address: Ipv4Addr) -> bool {
+    let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
+    u32::from(network) & mask == u32::from(address) & mask
+}
+
+/// Whether the whole network is of addresses that the Internet doesn't route.
+fn is_private(address: Ipv4Addr, bits: u8) -> bool {
+    let ranges = [
+        ([10, 0, 0, 0], 8),
+        ([127, 0, 0, 0], 8),
+        ([172, 16, 0, 0], 12),
+        ([192, 168, 0, 0], 16),
+        ([169, 254, 0, 0], 16),
+        ([100, 64, 0, 0], 10),
+    ];
+    ranges.into_iter().any(|(range, length)| bits >= length && covers(Ipv4Addr::from(range), length, address))
+}
+
+fn style(main: &Parameters, found: &mut Vec<Diagnostic>) {
+    let Some(place) = place(main, "mynetworks_style") else { return };
+    if main.is_set("mynetworks") {
+        let message = "mynetworks_style has no effect beside mynetworks";
+        found.push(Diagnostic::hint(144, place, message).help("delete one of the two"));
+        return;
+    }
+    match main.text("mynetworks_style").value.as_str() {
+        "class" => found.push(
+            Diagnostic::error(144, place, "mynetworks_style = class trusts the whole class A, B or C network around this machine")
+                .help("16 million neighbours may send anywhere: an open relay; write `mynetworks_style = host`, or mynetworks itself"),
+        ),
+        "subnet" => found.push(
+            Diagnostic::hint(144, place, "mynetworks_style = subnet trusts all neighbours of this machine")
+                .help("at a hosting provider the neighbours are strangers who may send anywhere; write `mynetworks_style = host`, or mynetworks itself"),
+        ),
+        _ => {}
+    }
+}
