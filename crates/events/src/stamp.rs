@@ -187,12 +187,22 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// The last two digits.
+const fn digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10 % 10, b'0' + number % 10]
+}
+
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Stamp::Syslog(Clock { month, day, hour, minute, second }) => {
-                let month = MONTHS.get(usize::from(month).wrapping_sub(1)).copied().unwrap_or("???");
-                write!(f, "{month} {day:2} {hour:02}:{minute:02}:{second:02}")
+                // By hand, as it stands in front of every line.
+                let [d1, d2] = digits(day);
+                let ([h1, h2], [m1, m2], [s1, s2]) = (digits(hour), digits(minute), digits(second));
+                let d1 = if d1 == b'0' { b' ' } else { d1 };
+                let clock = [b' ', d1, d2, b' ', h1, h2, b':', m1, m2, b':', s1, s2];
+                f.write_str(MONTHS.get(usize::from(month).wrapping_sub(1)).copied().unwrap_or("???"))?;
+                f.write_str(std::str::from_utf8(&clock).unwrap_or_default())
             }
             Stamp::Rfc3339 { year, clock: Clock { month, day, hour, minute, second }, fraction, offset } => {
                 write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;

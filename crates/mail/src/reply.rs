@@ -108,16 +108,29 @@ impl Reply {
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let mut lines = self.text.split('\n').peekable();
         while let Some(line) = lines.next() {
-            let mark = if lines.peek().is_some() { '-' } else { ' ' };
-            out.extend_from_slice(self.code.to_string().as_bytes());
-            let mut utf8 = [0; 4];
-            out.extend_from_slice(mark.encode_utf8(&mut utf8).as_bytes());
-            if let Some(dsn) = self.dsn {
-                out.extend_from_slice(dsn.to_string().as_bytes());
+            push_number(self.code, out);
+            out.push(if lines.peek().is_some() { b'-' } else { b' ' });
+            if let Some(Dsn { class, subject, detail }) = self.dsn {
+                push_number(class.into(), out);
+                out.push(b'.');
+                push_number(subject, out);
+                out.push(b'.');
+                push_number(detail, out);
                 out.push(b' ');
             }
             out.extend_from_slice(line.trim_end_matches('\r').as_bytes());
             out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// Digits by hand: each reply has up to four numbers, and formatting is slow.
+fn push_number(number: u16, out: &mut Vec<u8>) {
+    let mut wanted = false;
+    for unit in [10_000, 1_000, 100, 10, 1] {
+        wanted |= number >= unit || unit == 1;
+        if wanted {
+            out.push(b"0123456789".get(usize::from(number / unit % 10)).copied().unwrap_or(b'0'));
         }
     }
 }
@@ -151,5 +164,10 @@ mod tests {
         let mut out = Vec::new();
         Reply::new(550, Dsn::new(5, 7, 1), "one\ntwo").write_to(&mut out);
         assert_eq!(out, b"550-5.7.1 one\r\n550 5.7.1 two\r\n");
+        for number in [0, 7, 10, 99, 100, 101, 220, 999, 1000, 10_203, u16::MAX] {
+            let mut out = Vec::new();
+            push_number(number, &mut out);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
     }
 }

@@ -368,7 +368,7 @@ impl<'a> Evaluation<'a> {
     /// About the client: `name[address]`.
     pub(crate) fn client(&self) -> About {
         let client = &self.tx.client;
-        let name = format!("{}[{}]", client.name, client.address);
+        let name = [&client.name, "[", &mail::host::address_text(client.address), "]"].concat();
         About { subject: Subject::Client, name }
     }
 

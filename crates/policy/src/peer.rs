@@ -54,15 +54,15 @@ pub fn client_names(address: IpAddr, lookup_enabled: bool, facts: &Facts) -> Res
     if !mail::host::is_hostname(&reverse) {
         return Ok(ClientNames::unknown(NameStatus::Unknown, None));
     }
-    let doubt = format!("hostname {reverse} does not resolve to address {address}");
+    let doubt = || format!("hostname {reverse} does not resolve to address {address}");
     let (name_status, warning) = match facts.ask(&Question::HostAddresses(reverse.to_ascii_lowercase()))? {
         Answer::Addresses(addresses) if addresses.contains(&address) => (NameStatus::Ok, None),
-        Answer::Addresses(_) => (NameStatus::Forged, Some(doubt)),
-        Answer::NoName => (NameStatus::Unknown, Some(format!("{doubt}: Name or service not known"))),
+        Answer::Addresses(_) => (NameStatus::Forged, Some(doubt())),
+        Answer::NoName => (NameStatus::Unknown, Some(format!("{}: Name or service not known", doubt()))),
         Answer::NoRecords => {
-            (NameStatus::Unknown, Some(format!("{doubt}: No address associated with hostname")))
+            (NameStatus::Unknown, Some(format!("{}: No address associated with hostname", doubt())))
         }
-        _ => (NameStatus::Temporary, Some(format!("{doubt}: Temporary failure in name resolution"))),
+        _ => (NameStatus::Temporary, Some(format!("{}: Temporary failure in name resolution", doubt()))),
     };
     let name = if name_status == NameStatus::Ok { reverse.clone() } else { UNKNOWN.to_owned() };
     Ok(ClientNames { name, name_status, reverse_name: reverse, reverse_name_status: NameStatus::Ok, warning })

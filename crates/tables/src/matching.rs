@@ -17,6 +17,7 @@ use crate::source::notice::{BAD_PATTERN, UNREADABLE};
 use crate::sources::Sources;
 use crate::table::LookupError;
 use config::{Diagnostic, Place, SourceFile, Spanned};
+use mail::host::address_text;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::Path;
@@ -117,11 +118,14 @@ impl AddressList {
     /// # Errors
     /// When a table can't say.
     pub fn contains(&self, snapshot: &Snapshot, name: &str, address: IpAddr) -> Result<bool, LookupError> {
-        let (name, text) = (fold(name), address.to_string());
+        if self.is_empty() {
+            return Ok(false);
+        }
+        let name = fold(name);
         self.0.search(|test| match test {
             Test::Names(names) => Ok(self.0.holds_domain(names, &name)),
             Test::Table(id) => Ok(self.0.table_holds_domain(snapshot, *id, &name)?
-                || snapshot.table(*id).lookup(&text)?.is_some()),
+                || snapshot.table(*id).lookup(&address_text(address))?.is_some()),
             Test::Network(network) => Ok(network.contains(address)),
             Test::Broken { .. } => Ok(false),
         })
@@ -132,9 +136,8 @@ impl AddressList {
     /// # Errors
     /// When a table can't say.
     pub fn contains_address(&self, snapshot: &Snapshot, address: IpAddr) -> Result<bool, LookupError> {
-        let text = address.to_string();
         self.0.search(|test| match test {
-            Test::Table(id) => Ok(snapshot.table(*id).lookup(&text)?.is_some()),
+            Test::Table(id) => Ok(snapshot.table(*id).lookup(&address_text(address))?.is_some()),
             Test::Network(network) => Ok(network.contains(address)),
             Test::Names(_) | Test::Broken { .. } => Ok(false),
         })

@@ -149,7 +149,7 @@ impl Agents {
             let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
             rustix::fs::open(&self.scratch, flags, Mode::RUSR | Mode::WUSR)?.into()
         };
-        let length = io::copy(body, &mut file)?;
+        let length = maildir::copy(&[], body, &mut file)?;
         file.rewind()?;
         Ok((file, length))
     }

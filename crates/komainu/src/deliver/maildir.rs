@@ -58,6 +58,11 @@ impl MaildirError {
     }
 }
 
+/// What is read and written at once.
+const PIECE_BYTES: u64 = 256 * 1024;
+/// Room for most messages; what isn't needed of it is never touched.
+const PIECE_BYTES_MIN: usize = 72 * 1024;
+
 /// Makes each delivery's temporary name unique within the process.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -83,8 +88,7 @@ pub fn deliver(
         other => other,
     };
     let written = file.and_then(|mut file| {
-        file.write_all(head)?;
-        io::copy(content, &mut file)?;
+        copy(head, content, &mut file)?;
         file.sync_all()?;
         file.metadata()
     });
@@ -101,6 +105,22 @@ pub fn deliver(
         let _ = fs::remove_file(&temporary);
         MaildirError::Write { path: temporary, source }
     })
+}
+
+/// Writes `head` and then `content` in pieces that are large: most messages are one write.
+pub(super) fn copy(head: &[u8], content: &mut dyn Read, to: &mut dyn Write) -> io::Result<u64> {
+    let mut piece = Vec::with_capacity(PIECE_BYTES_MIN + head.len());
+    piece.extend_from_slice(head);
+    let mut length = 0;
+    loop {
+        let came = Read::take(&mut *content, PIECE_BYTES).read_to_end(&mut piece)?;
+        to.write_all(&piece)?;
+        length += came as u64;
+        if (came as u64) < PIECE_BYTES {
+            return Ok(length);
+        }
+        piece.clear();
+    }
 }
 
 fn open_new(path: &Path) -> io::Result<File> {

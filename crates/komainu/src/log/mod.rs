@@ -11,6 +11,7 @@ use crate::clock;
 use crate::privileged::Helper;
 use events::{Event, Line, Stamp};
 use sink::Sink;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
@@ -18,6 +19,9 @@ use std::time::Duration;
 
 /// Lines that may wait to be written.
 const LINES_WAITING_MAX: usize = 16_384;
+
+/// Most lines are shorter.
+const LINE_BYTES: usize = 256;
 
 /// How long the writer lets lines gather: who speaks meanwhile wakes nobody, and one write takes them all.
 const GATHERING: Duration = Duration::from_millis(1);
@@ -161,7 +165,12 @@ impl Shape {
             Format::Postfix if self.syslog => format!("{program}[{}]: {event}", self.pid),
             Format::Postfix => {
                 let time = Stamp::syslog(wall, minutes);
-                Line { time, host: (&*self.host).into(), program: program.into(), pid, event }.to_string()
+                let line = Line { time, host: (&*self.host).into(), program: program.into(), pid, event };
+                // Room for all of it at once: growing step by step costs more than the text.
+                let mut text = String::with_capacity(LINE_BYTES);
+                // Writing to a string can't fail.
+                let _ = write!(text, "{line}");
+                text
             }
         }
     }

@@ -13,12 +13,12 @@ use crate::log::Destination;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Gid, Uid};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// How many deliveries run side by side: enough for the file system to merge their flushes.
 const DELIVERY_THREADS: usize = 12;
@@ -99,6 +99,37 @@ struct Job {
     content: OwnedFd,
 }
 
+/// Deliveries that wait for a thread. One that comes wakes one thread; a channel behind a lock would wake two.
+#[derive(Default)]
+struct Jobs {
+    waiting: Mutex<VecDeque<(Job, Arc<Grants>)>>,
+    came: Condvar,
+}
+
+impl Jobs {
+    /// Whether there was room for it.
+    fn add(&self, job: Job, grants: Arc<Grants>) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= DELIVERIES_WAITING_MAX {
+            return false;
+        }
+        waiting.push_back((job, grants));
+        drop(waiting);
+        self.came.notify_one();
+        true
+    }
+
+    fn next(&self) -> (Job, Arc<Grants>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(next) = waiting.pop_front() {
+                return next;
+            }
+            waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 /// Serves requests on standard input until the server has gone.
 ///
 /// # Errors
@@ -106,15 +137,13 @@ struct Job {
 pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
     let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
     let mut grants = Arc::new(Grants::read(config, compat).unwrap_or_default());
-    let (jobs, queue) = mpsc::sync_channel::<(Job, Arc<Grants>)>(DELIVERIES_WAITING_MAX);
-    let queue = Arc::new(Mutex::new(queue));
+    let jobs = Arc::new(Jobs::default());
     for number in 0..DELIVERY_THREADS {
-        let (socket, queue) = (Arc::clone(&socket), Arc::clone(&queue));
+        let (socket, jobs) = (Arc::clone(&socket), Arc::clone(&jobs));
         let name = format!("deliver-{number}");
         let work = move || {
             loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok((job, grants)) = next else { return };
+                let (job, grants) = jobs.next();
                 let answer = deliver(&job, &grants);
                 // When the server has gone there is nobody to tell; the main loop ends by itself.
                 let _ = wire::send(socket.as_fd(), &answer.encode(job.id), None);
@@ -122,8 +151,9 @@ pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
         };
         std::thread::Builder::new().name(name).spawn(work).map_err(HelperError::Thread)?;
     }
-    while let Some((packet, descriptor)) = wire::receive(socket.as_fd()).map_err(HelperError::Socket)? {
-        let Ok((id, request)) = Request::decode(&packet) else { continue };
+    let mut inbox = wire::Inbox::new();
+    while let Some((packet, descriptor)) = inbox.receive(socket.as_fd()).map_err(HelperError::Socket)? {
+        let Ok((id, request)) = Request::decode(packet) else { continue };
         let (answer, opened) = match (request, descriptor) {
             (Request::Open(path), _) => answer_with(open(Path::new(&path), &grants)),
             (Request::Listen(address), _) => answer_with(listen(&address, &grants)),
@@ -137,10 +167,10 @@ pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
                 (Answer::Done, None)
             }
             (Request::Maildir(request), Some(content)) => {
-                match jobs.try_send((Job { id, request, content }, Arc::clone(&grants))) {
-                    Ok(()) => continue,
-                    Err(_) => (Answer::Temporary("4.3.0 too many deliveries under way".into()), None),
+                if jobs.add(Job { id, request, content }, Arc::clone(&grants)) {
+                    continue;
                 }
+                (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
             }
             (Request::Maildir(_), None) => (Answer::Temporary("4.3.0 no content came along".into()), None),
         };

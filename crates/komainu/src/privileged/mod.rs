@@ -123,8 +123,9 @@ impl Inner {
     }
 
     fn take_answers(&self) {
-        while let Ok(Some((packet, descriptor))) = wire::receive(self.socket.as_fd()) {
-            if let Ok((id, answer)) = Answer::decode(&packet) {
+        let mut inbox = wire::Inbox::new();
+        while let Ok(Some((packet, descriptor))) = inbox.receive(self.socket.as_fd()) {
+            if let Ok((id, answer)) = Answer::decode(packet) {
                 let waiting = self.lock().remove(&id);
                 if let Some(done) = waiting {
                     done((answer, descriptor));

@@ -215,30 +215,33 @@ pub(super) fn send(socket: impl AsFd, packet: &[u8], descriptor: Option<Borrowed
     Ok(())
 }
 
-/// Receives one packet; `None` when the peer has gone.
-pub(super) fn receive(socket: impl AsFd) -> io::Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
-    let mut packet = vec![0; PACKET_BYTES_MAX];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let got = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(
-            &socket,
-            &mut [IoSliceMut::new(&mut packet)],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        )
-    })?;
-    if got.bytes == 0 {
-        return Ok(None);
+/// Where packets are received, one after another.
+pub(super) struct Inbox(Box<[u8]>);
+
+impl Inbox {
+    pub(super) fn new() -> Inbox {
+        Inbox(vec![0; PACKET_BYTES_MAX].into_boxed_slice())
     }
-    packet.truncate(got.bytes);
-    let mut descriptor = None;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
-            descriptor = descriptors.next();
+
+    /// Receives one packet; `None` when the peer has gone.
+    pub(super) fn receive(&mut self, socket: impl AsFd) -> io::Result<Option<(&[u8], Option<OwnedFd>)>> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let got = rustix::io::retry_on_intr(|| {
+            let mut packet = [IoSliceMut::new(&mut self.0)];
+            rustix::net::recvmsg(&socket, &mut packet, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        })?;
+        if got.bytes == 0 {
+            return Ok(None);
         }
+        let mut descriptor = None;
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
+                descriptor = descriptors.next();
+            }
+        }
+        Ok(Some((self.0.get(..got.bytes).unwrap_or_default(), descriptor)))
     }
-    Ok(Some((packet, descriptor)))
 }
 
 #[cfg(test)]

@@ -236,8 +236,8 @@ impl Session {
         let mut peer = Peer::new(client.address, client.port);
         peer.name.clone_from(&client.name);
         peer.rights = rights;
-        let address = client.address.to_string();
         for id in &lists.discard_ehlo_keyword_maps {
+            let address = mail::host::address_text(client.address);
             let hit = unless_unasked(snapshot.table(*id).lookup(&address), None)?;
             peer.discard_ehlo_keywords = hit.map(|hit| crate::configuration::keywords(&hit.value));
             if peer.discard_ehlo_keywords.is_some() {
@@ -293,7 +293,9 @@ impl Session {
             }
             Request::Mail(mail) => {
                 self.instances = self.instances.wrapping_add(1);
-                tx.instance = format!("{}.{}", self.instance_base, self.instances);
+                let (process, since) = (std::process::id(), self.since);
+                tx.instance =
+                    format!("{process:x}.{:x}.{:x}.{}", since.seconds(), since.micros(), self.instances);
                 tx.sender = Some(mail.sender.clone());
                 tx.declared_size = mail.size;
                 tx.smtputf8 = mail.smtputf8;

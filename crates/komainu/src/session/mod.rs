@@ -99,7 +99,8 @@ struct Session {
     /// Warnings about the configuration that this session has given already.
     warned: Vec<String>,
     reception: Option<Box<Reception>>,
-    instance_base: String,
+    /// When it began.
+    since: mail::Wall,
     instances: u32,
     /// Messages that were accepted.
     messages: u32,
@@ -162,8 +163,6 @@ impl Session {
         let mut tx = Transaction::new(client);
         tx.stress = stressed;
         let facts = Facts::new(service.live.snapshot());
-        let instance_base =
-            format!("{:x}.{:x}.{:x}", std::process::id(), now.wall.seconds(), now.wall.micros());
         Session {
             shared,
             seat,
@@ -177,7 +176,7 @@ impl Session {
             rewrite_client: false,
             warned: Vec::new(),
             reception: None,
-            instance_base,
+            since: now.wall,
             instances: 0,
             messages: 0,
             reach: Reach::Open,

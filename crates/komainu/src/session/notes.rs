@@ -17,7 +17,7 @@ impl Session {
     /// `name[address]`, with the port where the administrator wants it.
     pub(super) fn peer(&self) -> Peer<'_> {
         let client = &self.tx.client;
-        let peer = Peer::new(client.name.as_str(), client.address.to_string());
+        let peer = Peer::new(client.name.as_str(), mail::host::address_text(client.address));
         if self.service.listener.receiving.port_logging { peer.with_port(client.port) } else { peer }
     }
 

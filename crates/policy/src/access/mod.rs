@@ -100,7 +100,7 @@ impl Evaluation<'_> {
 
     /// An address and the networks it is in.
     pub(crate) fn address_keys(&self, table: TableId, address: IpAddr) -> Vec<String> {
-        let text = address.to_string();
+        let text = mail::host::address_text(address);
         let mut keys = vec![text.clone()];
         if !self.takes_parts(table) {
             return keys;

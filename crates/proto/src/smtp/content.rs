@@ -41,6 +41,8 @@ pub(super) struct Content {
     /// Whether a line ended in a bare `<LF>`.
     bare_newline: bool,
     too_large: bool,
+    /// How much has come at once: room for that is made at once.
+    expected: usize,
     chunk: Vec<u8>,
     spare: Vec<Vec<u8>>,
     ready: Vec<Vec<u8>>,
@@ -68,6 +70,7 @@ impl Content {
             received: 0,
             bare_newline: false,
             too_large: false,
+            expected: 0,
             chunk: Vec::new(),
             spare: Vec::new(),
             ready: Vec::new(),
@@ -125,6 +128,7 @@ impl Content {
 
     /// DATA's lines. Stops at the end of data.
     pub(super) fn data(&mut self, bytes: &[u8]) -> Fed {
+        self.expected = bytes.len();
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.line == Line::Start {
@@ -135,7 +139,7 @@ impl Content {
                 }
                 self.line = Line::Middle;
             }
-            let newline = rest.iter().position(|&b| b == b'\n');
+            let newline = memchr::memchr(b'\n', rest);
             let (piece, after) = rest.split_at(newline.unwrap_or(rest.len()));
             self.piece(piece);
             if newline.is_some() {
@@ -153,12 +157,13 @@ impl Content {
     /// BDAT's bytes: no dots, no end mark.
     pub(super) fn binary(&mut self, bytes: &[u8]) {
         self.received = self.received.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.expected = bytes.len();
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.line == Line::Start {
                 self.line = Line::Middle;
             }
-            let newline = rest.iter().position(|&b| b == b'\n');
+            let newline = memchr::memchr(b'\n', rest);
             let (piece, after) = rest.split_at(newline.unwrap_or(rest.len()));
             self.piece(piece);
             rest = &[];
@@ -262,6 +267,7 @@ impl Content {
         while !bytes.is_empty() {
             if self.chunk.capacity() == 0 {
                 self.chunk = self.spare.pop().unwrap_or_default();
+                self.chunk.reserve(self.expected.min(CHUNK_BYTES_MAX));
             }
             let room = CHUNK_BYTES_MAX.saturating_sub(self.chunk.len()).min(bytes.len());
             let (now, later) = bytes.split_at(room);

@@ -81,10 +81,13 @@ impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (good, all) = self.total();
         for (name, good, all) in self.rows().chain([("commands", good, all)]) {
-            write!(f, "{name}={good}")?;
+            f.write_str(name)?;
+            f.write_str("=")?;
+            good.fmt(f)?;
             // Postfix: a count of nothing is shown as 0/0.
             if good != all || all == 0 {
-                write!(f, "/{all}")?;
+                f.write_str("/")?;
+                all.fmt(f)?;
             }
             if name != "commands" {
                 f.write_str(" ")?;

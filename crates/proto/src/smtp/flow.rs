@@ -177,7 +177,7 @@ impl Server {
             (Mode::AuthResponse, Some(auth)) => auth.response_limit.max(self.settings.line_length_limit),
             _ => self.settings.line_length_limit,
         };
-        let Some(end) = rest.iter().position(|&b| b == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', rest) else {
             if rest.len() > limit {
                 self.state.skipped = rest.last().copied();
                 self.state.cut = Some(limit.saturating_add(1));
