@@ -4,6 +4,7 @@
 //! told apart from "no answer", which is what 450 against 550 hangs on. What was said is kept by `memory`, whole
 //! answers to policy's questions; the library's own cache of records would keep all of it twice.
 
+use super::exchange::{Exchange, Said};
 use super::hosts::Hosts;
 use super::memory::{Remembering, Source};
 use super::{AnswerFuture, Names};
@@ -51,6 +52,8 @@ pub struct Resolver(Remembering<Network>);
 
 /// The name servers, and the hosts file in front of them.
 struct Network {
+    /// For plain answers.
+    exchange: Option<Exchange>,
     resolver: TokioResolver,
     hosts: Hosts,
 }
@@ -74,10 +77,11 @@ impl Resolver {
         options.max_active_requests = QUESTIONS_MAX * 2;
         options.num_concurrent_reqs = 1;
         options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
+        let exchange = Exchange::new(config.name_servers());
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
         let resolver = builder.build().map_err(ResolverError::Build)?;
-        Ok(Resolver(Remembering::new(Network { resolver, hosts }, at_once.min(QUESTIONS_MAX))))
+        Ok(Resolver(Remembering::new(Network { exchange, resolver, hosts }, at_once.min(QUESTIONS_MAX))))
     }
 }
 
@@ -107,23 +111,19 @@ impl Network {
             return (Answer::Invalid(format!("\"{name}\" is no domain name")), NOT_KEPT);
         };
         name.set_fqdn(true);
-        let lookup = match self.resolver.lookup(name, record_type(kind)).await {
-            Ok(lookup) => lookup,
-            Err(error) => return no_records(&error),
+        let said = match &self.exchange {
+            Some(exchange) => exchange.ask(&name, record_type(kind)).await,
+            None => None,
         };
-        // An alias on the way holds no longer than what it leads to.
-        let holds = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
-        let records: Vec<Record> = lookup
-            .answers()
-            .iter()
-            .filter(|record| record.record_type() == record_type(kind))
-            .filter_map(|record| convert(&record.data))
-            .collect();
-        let holds = Duration::from_secs(holds.into());
-        if records.is_empty() {
-            return (Answer::NoRecords, NOTHING_HOLDS_MIN);
+        match said {
+            Some(Said::Records(records)) => found(&records, kind),
+            Some(Said::Nothing(code, holds)) => nothing(code, holds),
+            // In a box: its future is large, and seldom needed.
+            None => match Box::pin(self.resolver.lookup(name, record_type(kind))).await {
+                Ok(lookup) => found(lookup.answers(), kind),
+                Err(error) => no_records(&error),
+            },
         }
-        (Answer::Records(records), holds)
     }
 
     async fn host_name(&self, address: IpAddr) -> (Answer, Duration) {
@@ -248,14 +248,30 @@ fn convert(data: &RData) -> Option<Record> {
     })
 }
 
+/// The records among `answers`, and how long they hold.
+fn found(answers: &[hickory_proto::rr::Record], kind: RecordKind) -> (Answer, Duration) {
+    // An alias on the way holds no longer than what it leads to.
+    let holds = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
+    let wanted = answers.iter().filter(|record| record.record_type() == record_type(kind));
+    let records: Vec<Record> = wanted.filter_map(|record| convert(&record.data)).collect();
+    if records.is_empty() {
+        return (Answer::NoRecords, NOTHING_HOLDS_MIN);
+    }
+    (Answer::Records(records), Duration::from_secs(holds.into()))
+}
+
 /// Why there are no records, and how long that holds.
 fn no_records(error: &NetError) -> (Answer, Duration) {
     let NetError::Dns(DnsError::NoRecordsFound(none)) = error else {
         return (Answer::Unavailable(error.to_string()), FAILURE_HOLDS);
     };
-    let nothing_holds = Duration::from_secs(none.negative_ttl.unwrap_or(0).into());
+    nothing(none.response_code, none.negative_ttl)
+}
+
+fn nothing(code: ResponseCode, holds: Option<u32>) -> (Answer, Duration) {
+    let nothing_holds = Duration::from_secs(holds.unwrap_or(0).into());
     let nothing_holds = nothing_holds.clamp(NOTHING_HOLDS_MIN, NOTHING_HOLDS_MAX);
-    match none.response_code {
+    match code {
         ResponseCode::NXDomain => (Answer::NoName, nothing_holds),
         ResponseCode::NoError => (Answer::NoRecords, nothing_holds),
         code => (Answer::Unavailable(code.to_string()), FAILURE_HOLDS),

@@ -4,7 +4,9 @@
 //! `policy` never waits; whoever drives a decision asks [`Answers::answer`] for what is missing. T1.4.
 
 pub mod dns;
+mod exchange;
 pub mod hosts;
+pub mod listings;
 mod memory;
 pub mod policy_client;
 pub mod table_client;
@@ -34,6 +36,8 @@ pub struct Answers {
     pub names: Arc<dyn Names>,
     /// Which DNSBLs are to be believed.
     pub health: zone_health::ZoneHealth,
+    /// Which DNSBLs have most clients.
+    pub listings: listings::Listings,
     /// Connections to policy servers.
     pub policy_servers: policy_client::PolicyServers,
     /// Connections to servers of tables.

@@ -9,6 +9,7 @@ use super::{Counting, Generation, ServeError, Spawned, open_spool, spawner, warn
 use crate::configuration::Configuration;
 use crate::deliver::manager::Routing;
 use crate::deliver::{Manager, agent::Agents};
+use crate::facts::listings::Listings;
 use crate::facts::policy_client::PolicyServers;
 use crate::facts::table_client::TableServers;
 use crate::facts::zone_health::ZoneHealth;
@@ -90,6 +91,7 @@ impl Assembly {
         let answers = Arc::new(Answers {
             names,
             health: ZoneHealth::default(),
+            listings: Listings::default(),
             table_servers: TableServers::new(queue_directory.clone(), warner(&p, &log)),
             policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper), warner(&p, &log)),
         });

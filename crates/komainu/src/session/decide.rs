@@ -8,11 +8,13 @@ use super::house::Word;
 use super::{Service, Session};
 use crate::clock;
 use crate::facts::Answers;
+use crate::facts::listings::zone_of;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question, RecordKind};
 use proto::smtp::{
     Envelope, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict,
 };
+use std::net::IpAddr;
 use std::sync::Arc;
 use tables::LookupError;
 use tokio::io::AsyncWrite;
@@ -24,20 +26,25 @@ pub(super) struct Prefetch {
     answers: JoinSet<Vec<(Question, Answer)>>,
 }
 
-/// Answers a question that is asked ahead. A list that has the client will be asked why: at once, so that its answer
-/// time counts once more and not once for each list that was waited for (T1.4).
-async fn ask_ahead(answers: &Answers, question: Question) -> Vec<(Question, Answer)> {
-    let answer = answers.answer(&question, &[]).await;
-    let listed = match (&question, &answer) {
-        (Question::Dns { name, kind: RecordKind::A }, Answer::Records(_)) => Some(name.clone()),
-        _ => None,
+/// Answers a question that is asked ahead. A list that has the client will be asked why: together with whether, where
+/// it has most clients, else at once, so that its answer time counts once more and not once for each list that was
+/// waited for (T1.4).
+async fn ask_ahead(answers: &Answers, question: Question, client: IpAddr) -> Vec<(Question, Answer)> {
+    let (Some(zone), Question::Dns { name, .. }) = (zone_of(&question, client), &question) else {
+        let answer = answers.answer(&question, &[]).await;
+        return vec![(question, answer)];
     };
-    let mut answered = vec![(question, answer)];
-    if let Some(name) = listed {
-        let why = Question::Dns { name, kind: RecordKind::Txt };
-        let answer = answers.answer(&why, &[]).await;
-        answered.push((why, answer));
+    let why = Question::Dns { name: name.clone(), kind: RecordKind::Txt };
+    let together = answers.listings.is_likely(zone);
+    let reason = async { if together { Some(answers.answer(&why, &[]).await) } else { None } };
+    let (answer, mut reason) = tokio::join!(answers.answer(&question, &[]), reason);
+    let listed = matches!(answer, Answer::Records(_));
+    answers.listings.note(zone, listed);
+    if listed && reason.is_none() {
+        reason = Some(answers.answer(&why, &[]).await);
     }
+    let mut answered = vec![(question, answer)];
+    answered.extend(reason.map(|reason| (why, reason)));
     answered
 }
 
@@ -189,7 +196,7 @@ impl Session {
                 }
                 let answers = Arc::clone(&self.shared.answers);
                 prefetch.asked.push(question.clone());
-                prefetch.answers.spawn(async move { ask_ahead(&answers, question).await });
+                prefetch.answers.spawn(async move { ask_ahead(&answers, question, address).await });
             }
         }
         self.prefetch = Some(prefetch).filter(|prefetch| !prefetch.asked.is_empty());
