@@ -83,11 +83,18 @@ impl<'a> Line<'a> {
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.time, self.host, self.program)?;
-        if let Some(pid) = self.pid {
-            write!(f, "[{pid}]")?;
+        // Piece by piece: a server writes three of these for a client that it refuses.
+        self.time.fmt(f)?;
+        for text in [" ", &self.host, " ", &self.program] {
+            f.write_str(text)?;
         }
-        write!(f, ": {}", self.event)
+        if let Some(pid) = self.pid {
+            f.write_str("[")?;
+            pid.fmt(f)?;
+            f.write_str("]")?;
+        }
+        f.write_str(": ")?;
+        self.event.fmt(f)
     }
 }
 

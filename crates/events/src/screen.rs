@@ -32,7 +32,10 @@ impl<'a> ScreenPeer<'a> {
 
 impl fmt::Display for ScreenPeer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}]:{}", self.address, self.port)
+        f.write_str("[")?;
+        f.write_str(&self.address)?;
+        f.write_str("]:")?;
+        self.port.fmt(f)
     }
 }
 

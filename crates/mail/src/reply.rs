@@ -138,11 +138,16 @@ fn push_number(number: u16, out: &mut Vec<u8>) {
 impl fmt::Display for Reply {
     /// As Postfix logs it: `450 4.7.1 <alor.aaa.jp>: Helo command rejected: Host not found`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.code)?;
+        self.code.fmt(f)?;
         if let Some(dsn) = self.dsn {
-            write!(f, " {dsn}")?;
+            f.write_str(" ")?;
+            dsn.fmt(f)?;
         }
-        write!(f, " {}", self.text.replace('\n', "; "))
+        for (at, line) in self.text.split('\n').enumerate() {
+            f.write_str(if at == 0 { " " } else { "; " })?;
+            f.write_str(line)?;
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::facts::{Facts, Lookup};
 use config::{Diagnostic, Parameters, Place, Spanned, split_words};
+use mail::host::address_text;
 use std::net::IpAddr;
 use tables::{AddressList, Catalogue, Sources, TableId};
 
@@ -78,7 +79,7 @@ impl AccessList {
             let found = match entry {
                 Entry::Networks => self.is_ours(client, facts),
                 Entry::Word(word) => self.word(word, NAME, client, facts),
-                Entry::Table { id, name } => match facts.lookup(*id, &client.to_string()) {
+                Entry::Table { id, name } => match facts.lookup(*id, &address_text(client)) {
                     Ok(Lookup::Nothing) => Ok(None),
                     Ok(Lookup::Found(hit)) => self.value(&hit.value, name, client, facts),
                     Ok(Lookup::Failed(_)) | Err(_) => Err(format!("{name}: table lookup error -- {REST}")),
@@ -108,6 +109,10 @@ impl AccessList {
         client: IpAddr,
         facts: &Facts,
     ) -> Result<Option<Standing>, String> {
+        // Most values are one word.
+        if let Some(standing) = verdict(value) {
+            return Ok(standing);
+        }
         for word in split_words(Spanned::new(value.to_owned(), Place::nowhere())) {
             if let Some(standing) = self.word(&word.value, name, client, facts)? {
                 return Ok(Some(standing));

@@ -22,7 +22,7 @@ pub(super) struct Voice<'a> {
 }
 
 fn peer(address: SocketAddr) -> ScreenPeer<'static> {
-    ScreenPeer { address: address.ip().to_string().into(), port: address.port() }
+    ScreenPeer { address: mail::host::address_text(address.ip()).into(), port: address.port() }
 }
 
 impl Voice<'_> {
