@@ -1,0 +1,278 @@
+//! A message's envelope on its way out: MAIL, RCPT and DATA, their answers, and each recipient's verdict.
+//!
+//! With PIPELINING all commands go in one piece and the answers are taken in their order; without it each waits for
+//! the one before. A server that takes DATA without a recipient gets an empty message, RFC 2920 §3.1.
+
+use super::capabilities::{Capabilities, Keyword};
+use super::replies::Said;
+use super::{Dialect, Verdict, Why, words};
+use mail::Dsn;
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+/// One message to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// As it stands between `<` and `>`; empty for the null sender.
+    pub sender: String,
+    /// Bytes as they will be sent, for SIZE=.
+    pub size_bytes: u64,
+    /// BODY=8BITMIME.
+    pub eight_bit: bool,
+    /// Headers or addresses need SMTPUTF8.
+    pub smtputf8: bool,
+    /// `FULL` or `HDRS`.
+    pub ret: Option<&'static str>,
+    /// ENVID, in xtext.
+    pub envelope_id: Option<String>,
+    /// Not empty.
+    pub recipients: Vec<To>,
+}
+
+/// One recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct To {
+    /// As it stands between `<` and `>`.
+    pub address: String,
+    /// `rfc822;…`, in xtext.
+    pub orcpt: Option<String>,
+    /// `SUCCESS,FAILURE`; empty where it was not given.
+    pub notify: String,
+}
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Mail,
+    /// The how manieth.
+    Rcpt(usize),
+    Data,
+}
+
+/// What follows from an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// For this one's answer.
+    Wait(Command),
+    /// Send the message.
+    Body,
+    /// The server wants a message that nobody gets.
+    EmptyDot,
+    /// Nothing is to be sent.
+    Reset,
+}
+
+/// The message under way.
+#[derive(Debug, Default)]
+pub(super) struct Envelope {
+    mail: Mail,
+    verdicts: Vec<Option<Verdict>>,
+    /// Sent, and not answered.
+    asked: VecDeque<Command>,
+    /// LMTP: recipients whose answer to the dot is awaited; SMTP: all that were accepted.
+    accepted: VecDeque<usize>,
+    /// An answer that came while the message was still being sent.
+    early: VecDeque<Said>,
+}
+
+impl Envelope {
+    pub(super) fn new(mail: Mail) -> Envelope {
+        let verdicts = vec![None; mail.recipients.len()];
+        Envelope { mail, verdicts, ..Envelope::default() }
+    }
+
+    /// Why the server need not even be asked.
+    pub(super) fn refused_beforehand(&self, can: &Capabilities, host: &str) -> Option<Verdict> {
+        let size = self.mail.size_bytes;
+        if can.size_max > 0 && size > can.size_max {
+            let text = format!("message size {size} exceeds size limit {} of server {host}", can.size_max);
+            return Some(Verdict::failed(Dsn::new(5, 3, 4), text));
+        }
+        if self.mail.smtputf8 && !can.has(Keyword::SmtpUtf8) {
+            let text = format!("SMTPUTF8 is required, but was not offered by host {host}");
+            return Some(Verdict::failed(Dsn::new(5, 6, 7), text));
+        }
+        None
+    }
+
+    /// Sends MAIL, and with PIPELINING everything up to DATA.
+    pub(super) fn ask(&mut self, can: &Capabilities, out: &mut Vec<u8>) {
+        self.send(Command::Mail, can, out);
+        if can.has(Keyword::Pipelining) {
+            for at in 0..self.mail.recipients.len() {
+                self.send(Command::Rcpt(at), can, out);
+            }
+            self.send(Command::Data, can, out);
+        }
+    }
+
+    pub(super) fn doing(&self) -> &'static str {
+        match self.asked.front() {
+            Some(Command::Mail) | None => words::MAIL,
+            Some(Command::Rcpt(_)) => words::RCPT,
+            Some(Command::Data) => words::DATA,
+        }
+    }
+
+    fn send(&mut self, command: Command, can: &Capabilities, out: &mut Vec<u8>) {
+        let line = match command {
+            Command::Mail => self.mail_command(can),
+            Command::Rcpt(at) => {
+                let Some(to) = self.mail.recipients.get(at) else { return };
+                rcpt_command(to, can)
+            }
+            Command::Data => "DATA".to_owned(),
+        };
+        out.extend_from_slice(line.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        self.asked.push_back(command);
+    }
+
+    fn mail_command(&self, can: &Capabilities) -> String {
+        let mail = &self.mail;
+        let mut line = format!("MAIL FROM:<{}>", mail.sender);
+        // Writing to a string can't fail.
+        if can.has(Keyword::Size) {
+            let _ = write!(line, " SIZE={}", mail.size_bytes);
+        }
+        if mail.eight_bit && can.has(Keyword::EightBitMime) {
+            line.push_str(" BODY=8BITMIME");
+        }
+        if mail.smtputf8 && can.has(Keyword::SmtpUtf8) {
+            line.push_str(" SMTPUTF8");
+        }
+        if can.has(Keyword::Dsn) {
+            if let Some(ret) = mail.ret {
+                let _ = write!(line, " RET={ret}");
+            }
+            if let Some(id) = &mail.envelope_id {
+                let _ = write!(line, " ENVID={id}");
+            }
+        }
+        line
+    }
+
+    /// Takes an answer in.
+    pub(super) fn answered(
+        &mut self,
+        said: &Said,
+        can: &Capabilities,
+        host: &str,
+        out: &mut Vec<u8>,
+    ) -> Next {
+        let Some(command) = self.asked.pop_front() else { return Next::Reset };
+        match command {
+            Command::Mail if said.class() != 2 => {
+                let verdict = refusal(said, host, "MAIL FROM");
+                self.verdicts.fill(Some(verdict));
+            }
+            Command::Rcpt(at) => {
+                if let Some(verdict @ None) = self.verdicts.get_mut(at) {
+                    if said.class() == 2 {
+                        self.accepted.push_back(at);
+                    } else {
+                        *verdict = Some(refusal(said, host, "RCPT TO"));
+                    }
+                }
+            }
+            Command::Data => return self.data_answered(said, host),
+            Command::Mail => {}
+        }
+        if let Some(command) = self.asked.front() {
+            return Next::Wait(*command);
+        }
+        let next = match command {
+            Command::Mail if self.is_open() => Command::Rcpt(0),
+            Command::Rcpt(at) if at + 1 < self.mail.recipients.len() => Command::Rcpt(at + 1),
+            Command::Rcpt(_) if !self.accepted.is_empty() => Command::Data,
+            _ => return Next::Reset,
+        };
+        self.send(next, can, out);
+        Next::Wait(next)
+    }
+
+    fn data_answered(&mut self, said: &Said, host: &str) -> Next {
+        match said.code {
+            354 if self.accepted.is_empty() => Next::EmptyDot,
+            300..400 if !self.accepted.is_empty() => Next::Body,
+            _ => {
+                let verdict = refusal(said, host, "DATA");
+                self.settle_accepted(&verdict);
+                Next::Reset
+            }
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.verdicts.iter().any(Option::is_none)
+    }
+
+    /// An answer that came before its question.
+    pub(super) fn early(&mut self, said: Said) {
+        // More than one for each recipient is of no use.
+        if self.early.len() < self.mail.recipients.len() {
+            self.early.push_back(said);
+        }
+    }
+
+    /// Takes an answer to the dot in; true when none is missing.
+    pub(super) fn dot_answered(&mut self, said: &Said, dialect: Dialect, host: &str) -> bool {
+        let verdict = match said.class() {
+            2 => Verdict::Sent(Why { dsn: said.dsn(), text: said.text.clone() }),
+            _ => refusal(said, host, "end of DATA"),
+        };
+        match dialect {
+            Dialect::Smtp => self.settle_accepted(&verdict),
+            Dialect::Lmtp => {
+                let at = self.accepted.pop_front();
+                if let Some(slot) = at.and_then(|at| self.verdicts.get_mut(at)) {
+                    *slot = Some(verdict);
+                }
+            }
+        }
+        self.accepted.is_empty()
+    }
+
+    /// The answers that came while the message was being sent.
+    pub(super) fn take_early(&mut self) -> VecDeque<Said> {
+        std::mem::take(&mut self.early)
+    }
+
+    fn settle_accepted(&mut self, verdict: &Verdict) {
+        for at in self.accepted.drain(..) {
+            if let Some(slot) = self.verdicts.get_mut(at) {
+                *slot = Some(verdict.clone());
+            }
+        }
+    }
+
+    /// The verdicts in the recipients' order; whoever has none has `otherwise`.
+    pub(super) fn take_verdicts(&mut self, otherwise: Option<&Verdict>, host: &str) -> Vec<Verdict> {
+        let missing = || Verdict::failed(Dsn::new(4, 3, 0), format!("host {host} gave no answer"));
+        self.asked.clear();
+        self.accepted.clear();
+        let verdicts = std::mem::take(&mut self.verdicts).into_iter();
+        verdicts.map(|verdict| verdict.or_else(|| otherwise.cloned()).unwrap_or_else(missing)).collect()
+    }
+}
+
+fn rcpt_command(to: &To, can: &Capabilities) -> String {
+    let mut line = format!("RCPT TO:<{}>", to.address);
+    // Writing to a string can't fail.
+    if can.has(Keyword::Dsn) {
+        if !to.notify.is_empty() {
+            let _ = write!(line, " NOTIFY={}", to.notify);
+        }
+        if let Some(orcpt) = &to.orcpt {
+            let _ = write!(line, " ORCPT={orcpt}");
+        }
+    }
+    line
+}
+
+/// A refusal's verdict. An answer that is neither a refusal nor what was asked for is an error of the protocol.
+fn refusal(said: &Said, host: &str, command: &str) -> Verdict {
+    let odd = if matches!(said.class(), 4 | 5) { "" } else { "Protocol error: " };
+    let dsn = if odd.is_empty() { said.dsn() } else { Dsn::new(5, 5, 0) };
+    Verdict::failed(dsn, format!("{odd}host {host} said: {} (in reply to {command} command)", said.text))
+}

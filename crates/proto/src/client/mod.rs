@@ -1,0 +1,486 @@
+//! The client's side of SMTP and LMTP: one conversation with one server, message after message.
+//!
+//! [`Client::handle`] takes what came, [`Client::poll`] says what to do next, [`Client::deadline`] when to give up.
+//! It owns no socket: who drives it writes what it puts into `out`, and reads meanwhile, so that a server which
+//! answers early never blocks. Replies become a [`Verdict`] for each recipient, in Postfix's words. It looks up no
+//! host, tries no second server and speaks no TLS. RFC 5321, RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 1870
+//! (SIZE), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 6531 (SMTPUTF8).
+
+mod body;
+mod capabilities;
+mod envelope;
+mod replies;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use body::Body;
+use capabilities::Capabilities;
+use envelope::Envelope;
+use mail::{Dsn, Mono, Now};
+use replies::{Replies, Said};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+pub use capabilities::Keyword;
+pub use envelope::{Mail, To};
+
+/// Which protocol is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// EHLO, and one answer for all recipients.
+    Smtp,
+    /// LHLO, and an answer for each recipient.
+    Lmtp,
+}
+
+/// How long each part of a conversation may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `smtp_helo_timeout`: the greeting, EHLO and HELO.
+    pub helo: Duration,
+    /// `smtp_mail_timeout`.
+    pub mail: Duration,
+    /// `smtp_rcpt_timeout`.
+    pub rcpt: Duration,
+    /// `smtp_data_init_timeout`.
+    pub data_init: Duration,
+    /// `smtp_data_xfer_timeout`: each piece of the message.
+    pub data_xfer: Duration,
+    /// `smtp_data_done_timeout`.
+    pub data_done: Duration,
+    /// `smtp_rset_timeout`.
+    pub rset: Duration,
+    /// `smtp_quit_timeout`.
+    pub quit: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        let seconds = Duration::from_secs;
+        Timeouts {
+            helo: seconds(300),
+            mail: seconds(300),
+            rcpt: seconds(300),
+            data_init: seconds(120),
+            data_xfer: seconds(180),
+            data_done: seconds(600),
+            rset: seconds(20),
+            quit: seconds(300),
+        }
+    }
+}
+
+/// What main.cf says about the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Which protocol.
+    pub dialect: Dialect,
+    /// `smtp_helo_name` (T1.12), `lmtp_lhlo_name`.
+    pub helo_name: String,
+    /// `smtp_always_send_ehlo`; without it EHLO is said to who greets with ESMTP.
+    pub always_ehlo: bool,
+    /// `smtp_never_send_ehlo`.
+    pub never_ehlo: bool,
+    /// `smtp_skip_5xx_greeting`: a 5xx greeting is a reason to try another server, not to bounce.
+    pub skip_5xx_greeting: bool,
+    /// `smtp_discard_ehlo_keywords`.
+    pub discarded: Vec<Keyword>,
+    /// `smtp_line_length_limit`; 0 is without limit.
+    pub line_length_max: usize,
+    /// `smtp_skip_quit_response`.
+    pub skip_quit_response: bool,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+}
+
+impl Settings {
+    /// Postfix's defaults.
+    #[must_use]
+    pub fn new(dialect: Dialect, helo_name: impl Into<String>) -> Settings {
+        Settings {
+            dialect,
+            helo_name: helo_name.into(),
+            always_ehlo: true,
+            never_ehlo: false,
+            skip_5xx_greeting: true,
+            discarded: Vec::new(),
+            line_length_max: 998,
+            skip_quit_response: true,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// What became of a recipient, or of the whole server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The server has taken it over.
+    Sent(Why),
+    /// To be tried again, at another server of the destination or later.
+    Deferred(Why),
+    /// Refused for good.
+    Bounced(Why),
+}
+
+/// A verdict's words for the log and the bounce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The enhanced status code.
+    pub dsn: Dsn,
+    /// `host mx.example[192.0.2.1] said: 550 … (in reply to RCPT TO command)`.
+    pub text: String,
+}
+
+impl Verdict {
+    /// What it says, however it ends.
+    #[must_use]
+    pub const fn why(&self) -> &Why {
+        match self {
+            Verdict::Sent(why) | Verdict::Deferred(why) | Verdict::Bounced(why) => why,
+        }
+    }
+
+    /// Deferred or bounced, as the status code's class says.
+    fn failed(dsn: Dsn, text: String) -> Verdict {
+        let why = Why { dsn, text };
+        if dsn.class == 5 { Verdict::Bounced(why) } else { Verdict::Deferred(why) }
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The server sent something.
+    Bytes(&'a [u8]),
+    /// The answer to [`Action::Ready`]: a message is to be sent.
+    Mail(Box<Mail>),
+    /// The answer to [`Action::Chunk`]: a piece of the message, lines ended by LF or CRLF.
+    Chunk(&'a [u8]),
+    /// The answer to [`Action::Chunk`]: that was all of it.
+    End,
+    /// The answer to [`Action::Ready`]: there is nothing more to send.
+    Quit,
+    /// The server closed the connection, or it broke.
+    PeerClosed,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Give a message, or quit.
+    Ready,
+    /// Give a piece of the message.
+    Chunk,
+    /// The message is over, one verdict for each recipient, in order.
+    Finished(Vec<Verdict>),
+    /// This server can't be used; all recipients have this verdict.
+    Unusable(Verdict),
+    /// A line for the log, as a warning.
+    Warn(String),
+    /// Write what is left and close.
+    Close,
+}
+
+/// Where the conversation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Greeting,
+    Ehlo,
+    Helo,
+    Ready,
+    /// Answers to MAIL, RCPT and DATA are awaited.
+    Envelope,
+    /// The message is being sent.
+    Body,
+    /// The answer to the final dot is awaited.
+    Dot,
+    /// The same, of a message without recipients.
+    EmptyDot,
+    Reset,
+    Quit,
+    Closed,
+}
+
+/// One conversation.
+#[derive(Debug)]
+pub struct Client {
+    settings: Settings,
+    /// `mx.example[192.0.2.1]`.
+    host: String,
+    phase: Phase,
+    replies: Replies,
+    capabilities: Capabilities,
+    envelope: Envelope,
+    body: Body,
+    actions: VecDeque<Action>,
+    deadline: Option<Mono>,
+    /// Whether the server's strange lines have been told.
+    warned: bool,
+}
+
+impl Client {
+    /// A conversation that waits for the greeting. `host` names the server in texts: `mx.example[192.0.2.1]`.
+    #[must_use]
+    pub fn new(settings: Settings, host: impl Into<String>, now: Now) -> Client {
+        let deadline = Some(now.mono + settings.timeouts.helo);
+        Client {
+            body: Body::new(settings.line_length_max),
+            settings,
+            host: host.into(),
+            phase: Phase::Greeting,
+            replies: Replies::default(),
+            capabilities: Capabilities::default(),
+            envelope: Envelope::default(),
+            actions: VecDeque::new(),
+            deadline,
+            warned: false,
+        }
+    }
+
+    /// Takes in what happened, and appends to `out` what is to be sent.
+    pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Vec<u8>) {
+        match input {
+            Input::Bytes(bytes) => {
+                self.replies.push(bytes);
+                while self.phase != Phase::Closed
+                    && let Some(said) = self.replies.next()
+                {
+                    self.said(now, &said, out);
+                }
+                if self.replies.is_flood() {
+                    self.lost(format!("reply of host {} is too long", self.host), Dsn::new(4, 5, 0));
+                }
+            }
+            Input::Mail(mail) => self.begin(now, *mail, out),
+            Input::Chunk(bytes) if self.phase == Phase::Body => {
+                self.body.push(bytes, out);
+                self.wait(now, self.settings.timeouts.data_xfer);
+                self.actions.push_back(Action::Chunk);
+            }
+            Input::End if self.phase == Phase::Body => {
+                self.body.end(out);
+                self.phase = Phase::Dot;
+                self.wait(now, self.settings.timeouts.data_done);
+                for said in self.envelope.take_early() {
+                    self.said(now, &said, out);
+                }
+            }
+            Input::Quit if self.phase == Phase::Ready => self.quit(now, out),
+            Input::Chunk(_) | Input::End | Input::Quit => {}
+            Input::PeerClosed => {
+                let text = format!("lost connection with {} while {}", self.host, self.doing());
+                self.lost(text, Dsn::new(4, 4, 2));
+            }
+        }
+    }
+
+    /// What to do next, if anything.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Client::expire`] wants to be called.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Mono> {
+        self.deadline
+    }
+
+    /// Gives up if the deadline has passed.
+    pub fn expire(&mut self, now: Now) {
+        if self.deadline.is_some_and(|at| at <= now.mono) {
+            let text = format!("conversation with {} timed out while {}", self.host, self.doing());
+            self.lost(text, Dsn::new(4, 4, 2));
+        }
+    }
+
+    fn wait(&mut self, now: Now, time: Duration) {
+        self.deadline = Some(now.mono + time);
+    }
+
+    /// What is going on, for "while …".
+    fn doing(&self) -> &'static str {
+        match self.phase {
+            Phase::Greeting => words::GREETING,
+            Phase::Ehlo if self.settings.dialect == Dialect::Lmtp => words::LHLO,
+            Phase::Ehlo => words::EHLO,
+            Phase::Helo => words::HELO,
+            Phase::Envelope => self.envelope.doing(),
+            Phase::Body => words::BODY,
+            Phase::Dot | Phase::EmptyDot => words::DOT,
+            Phase::Reset => words::RSET,
+            Phase::Ready | Phase::Quit | Phase::Closed => words::QUIT,
+        }
+    }
+
+    /// The conversation is over before its time.
+    fn lost(&mut self, text: String, dsn: Dsn) {
+        let verdict = Verdict::failed(dsn, text);
+        match self.phase {
+            Phase::Greeting | Phase::Ehlo | Phase::Helo => {
+                self.actions.push_back(Action::Unusable(verdict));
+            }
+            Phase::Envelope | Phase::Body | Phase::Dot | Phase::EmptyDot => self.finish(Some(&verdict)),
+            Phase::Ready | Phase::Reset | Phase::Quit | Phase::Closed => {}
+        }
+        self.close();
+    }
+
+    fn close(&mut self) {
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Closed;
+            self.deadline = None;
+            self.actions.retain(|action| !matches!(action, Action::Ready | Action::Chunk));
+            self.actions.push_back(Action::Close);
+        }
+    }
+
+    /// Tells the verdicts; whoever has none has `otherwise`.
+    fn finish(&mut self, otherwise: Option<&Verdict>) {
+        let verdicts = self.envelope.take_verdicts(otherwise, &self.host);
+        self.actions.push_back(Action::Finished(verdicts));
+    }
+
+    fn ready(&mut self) {
+        self.phase = Phase::Ready;
+        self.deadline = None;
+        self.actions.push_back(Action::Ready);
+    }
+
+    fn quit(&mut self, now: Now, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"QUIT\r\n");
+        if self.settings.skip_quit_response {
+            self.close();
+        } else {
+            self.phase = Phase::Quit;
+            self.wait(now, self.settings.timeouts.quit);
+        }
+    }
+
+    fn said(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
+        if let Some(line) = said.strange.as_deref().filter(|_| !self.warned) {
+            self.warned = true;
+            let text =
+                format!("non-{} response from {}: {line}", words::dialect(self.settings.dialect), self.host);
+            self.actions.push_back(Action::Warn(text));
+        }
+        match self.phase {
+            Phase::Greeting => self.greeted(now, said, out),
+            Phase::Ehlo | Phase::Helo => self.introduced(now, said, out),
+            Phase::Envelope => self.envelope_answered(now, said, out),
+            Phase::Dot => {
+                if self.envelope.dot_answered(said, self.settings.dialect, &self.host) {
+                    self.finish(None);
+                    self.ready();
+                }
+            }
+            Phase::EmptyDot => {
+                self.finish(None);
+                self.ready();
+            }
+            Phase::Reset => self.ready(),
+            Phase::Quit => self.close(),
+            // Nobody can have taken over what wasn't sent yet.
+            Phase::Body if said.class() == 2 => {
+                let text =
+                    format!("Protocol error: host {} said: {} (while {})", self.host, said.text, words::BODY);
+                self.lost(text, Dsn::new(4, 5, 0));
+            }
+            // A server that refuses before the message is through: its answer to the dot comes early.
+            Phase::Body => self.envelope.early(said.clone()),
+            // Nothing was asked: a server that says goodbye.
+            Phase::Ready => self.close(),
+            Phase::Closed => {}
+        }
+    }
+
+    fn greeted(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
+        if said.class() != 2 {
+            let skipped = self.settings.skip_5xx_greeting && said.class() == 5;
+            let dsn = if skipped { Dsn { class: 4, ..said.dsn() } } else { said.dsn() };
+            self.unusable(dsn, said, out);
+            return;
+        }
+        let extended = self.settings.always_ehlo || said.text.to_ascii_uppercase().contains("ESMTP");
+        let hello = match self.settings.dialect {
+            Dialect::Lmtp => "LHLO",
+            Dialect::Smtp if extended && !self.settings.never_ehlo => "EHLO",
+            Dialect::Smtp => "HELO",
+        };
+        self.phase = if hello == "HELO" { Phase::Helo } else { Phase::Ehlo };
+        self.hello(now, hello, out);
+    }
+
+    fn hello(&mut self, now: Now, verb: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{verb} {}\r\n", self.settings.helo_name).as_bytes());
+        self.wait(now, self.settings.timeouts.helo);
+    }
+
+    fn introduced(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
+        match (said.class(), self.phase) {
+            (2, Phase::Ehlo) => {
+                self.capabilities = Capabilities::read(&said.lines, &self.settings.discarded);
+                self.ready();
+            }
+            (2, _) => self.ready(),
+            // RFC 5321 §3.2: a server that doesn't know EHLO is greeted with HELO.
+            (5, Phase::Ehlo) if self.settings.dialect == Dialect::Smtp => {
+                self.phase = Phase::Helo;
+                self.hello(now, "HELO", out);
+            }
+            _ => self.unusable(said.dsn(), said, out),
+        }
+    }
+
+    fn unusable(&mut self, dsn: Dsn, said: &Said, out: &mut Vec<u8>) {
+        let text = format!("host {} refused to talk to me: {}", self.host, said.text);
+        self.actions.push_back(Action::Unusable(Verdict::failed(dsn, text)));
+        out.extend_from_slice(b"QUIT\r\n");
+        self.close();
+    }
+
+    fn begin(&mut self, now: Now, mail: Mail, out: &mut Vec<u8>) {
+        self.body = Body::new(self.settings.line_length_max);
+        self.envelope = Envelope::new(mail);
+        if self.phase != Phase::Ready {
+            // Not asked for: the connection is gone.
+            let text = format!("lost connection with {} while {}", self.host, words::MAIL);
+            self.finish(Some(&Verdict::failed(Dsn::new(4, 4, 2), text)));
+            return;
+        }
+        if let Some(verdict) = self.envelope.refused_beforehand(&self.capabilities, &self.host) {
+            self.finish(Some(&verdict));
+            self.ready();
+            return;
+        }
+        self.phase = Phase::Envelope;
+        self.envelope.ask(&self.capabilities, out);
+        self.wait(now, self.settings.timeouts.mail);
+    }
+
+    fn envelope_answered(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
+        use envelope::Next;
+        let time = self.settings.timeouts;
+        match self.envelope.answered(said, &self.capabilities, &self.host, out) {
+            Next::Wait(envelope::Command::Mail) => self.wait(now, time.mail),
+            Next::Wait(envelope::Command::Rcpt(_)) => self.wait(now, time.rcpt),
+            Next::Wait(envelope::Command::Data) => self.wait(now, time.data_init),
+            Next::Body => {
+                self.phase = Phase::Body;
+                self.wait(now, time.data_xfer);
+                self.actions.push_back(Action::Chunk);
+            }
+            Next::EmptyDot => {
+                out.extend_from_slice(b".\r\n");
+                self.phase = Phase::EmptyDot;
+                self.wait(now, time.data_done);
+            }
+            Next::Reset => {
+                out.extend_from_slice(b"RSET\r\n");
+                self.finish(None);
+                self.phase = Phase::Reset;
+                self.wait(now, time.rset);
+            }
+        }
+    }
+}
