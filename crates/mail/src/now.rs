@@ -60,6 +60,14 @@ impl Wall {
     }
 }
 
+impl Sub<Mono> for Mono {
+    type Output = Duration;
+    /// The time from the second to the first; zero where that would be negative.
+    fn sub(self, earlier: Mono) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
 impl Add<Duration> for Wall {
     type Output = Wall;
     fn add(self, delay: Duration) -> Wall {

@@ -32,6 +32,8 @@ pub struct Agents {
     pub scratch: PathBuf,
     /// The accounts: /etc/passwd.
     pub passwd: PathBuf,
+    /// Where sockets named without a leading `/` are.
+    pub queue_directory: PathBuf,
 }
 
 /// How one recipient's delivery ended, with the words for the log.

@@ -3,19 +3,20 @@
 //! One task owns the scheduler. A message that has just been accepted hands its envelope over in memory;
 //! all others are read from the spool when their turn comes.
 
-use super::agent::{Agents, Delivered};
+use super::agent::Agents;
+use super::smtp::Transport;
 use super::target::{Targets, lookup_failed};
+use super::work::{self, Work};
 use crate::clock;
 use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
 use events::daemon::Message as Warning;
-use events::delivery::{Delay, Delays, Delivery, Status};
 use events::queue::{Queued, Removed};
-use mail::{QueueId, Wall};
+use mail::{Address, QueueId, Wall};
 use policy::Answer;
 use policy::address::AddressClasses;
-use queue::{Action, Attempt, Entry, Event, Note, Outcome, Reason, Route, Scheduler, Settings};
+use queue::{Action, Attempt, Entry, Event, Note, Reason, Route, Scheduler, Settings};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -69,6 +70,8 @@ pub struct Routing {
     pub targets: Arc<Targets>,
     /// Tables.
     pub live: Arc<Live>,
+    /// Transports to other servers, by their names in master.cf.
+    pub transports: HashMap<String, Arc<Transport>>,
     /// The scheduler's parameters.
     pub settings: Settings,
     /// `postfix`, before `/qmgr`.
@@ -76,10 +79,19 @@ pub struct Routing {
 }
 
 impl Routing {
+    fn route(
+        &self,
+        sender: &Address,
+        recipient: &Address,
+        snapshot: &Snapshot,
+    ) -> Result<Route, LookupError> {
+        self.targets.routes().route((sender, recipient), &self.classes, snapshot)
+    }
+
     /// Where each recipient's mail goes.
     fn routes(&self, entry: &Entry, snapshot: &Snapshot) -> Result<Vec<Route>, LookupError> {
         let recipients = entry.recipients.iter();
-        recipients.map(|recipient| self.targets.route(&recipient.address, &self.classes, snapshot)).collect()
+        recipients.map(|recipient| self.route(&entry.sender, &recipient.address, snapshot)).collect()
     }
 
     /// The same, asking the tables that are behind sockets.
@@ -88,7 +100,7 @@ impl Routing {
         let mut routes = Vec::with_capacity(entry.recipients.len());
         for recipient in &entry.recipients {
             routes.push(loop {
-                match self.targets.route(&recipient.address, &self.classes, &snapshot) {
+                match self.route(&entry.sender, &recipient.address, &snapshot) {
                     Ok(route) => break route,
                     Err(LookupError::Unasked { table, key }) => {
                         let answer = answers.table_servers.ask(&table, &key).await;
@@ -371,81 +383,14 @@ impl Manager {
             log: self.log.clone(),
         };
         let handle = self.handle.clone();
-        if work.attempt.route.transport == "discard" {
-            // Nothing blocks there.
-            let (attempt, outcomes) = work.run();
-            handle.tell(Event::Finished { attempt, outcomes });
-            return;
+        let done = move |(attempt, outcomes)| handle.tell(Event::Finished { attempt, outcomes });
+        match work.kind() {
+            work::Kind::Nowhere => done(work.run()),
+            work::Kind::Mailbox => drop(tokio::task::spawn_blocking(move || done(work.run()))),
+            work::Kind::Network(transport) => {
+                let answers = Arc::clone(&self.answers);
+                tokio::spawn(async move { done(work.send(&transport, &*answers.names).await) });
+            }
         }
-        tokio::task::spawn_blocking(move || {
-            let (attempt, outcomes) = work.run();
-            handle.tell(Event::Finished { attempt, outcomes });
-        });
-    }
-}
-
-/// One attempt on its thread.
-struct Work {
-    attempt: Attempt,
-    entry: Arc<Entry>,
-    activated: Wall,
-    started: Wall,
-    agents: Arc<Agents>,
-    routing: Arc<Routing>,
-    log: Log,
-}
-
-impl Work {
-    fn run(self) -> (u64, Vec<(u32, Outcome)>) {
-        let snapshot = self.routing.live.snapshot();
-        let route = &self.attempt.route;
-        let mut outcomes = Vec::with_capacity(self.attempt.recipients.len());
-        for index in &self.attempt.recipients {
-            let Some(recipient) = usize::try_from(*index).ok().and_then(|at| self.entry.recipients.get(at))
-            else {
-                continue;
-            };
-            let delivered = self.agents.deliver(
-                (self.attempt.number, &self.entry),
-                recipient,
-                (&route.transport, &route.nexthop),
-                (&self.routing.targets, &snapshot),
-            );
-            self.say(recipient, &delivered);
-            outcomes.push((*index, delivered.outcome));
-        }
-        (self.attempt.id, outcomes)
-    }
-
-    fn say(&self, recipient: &queue::Recipient, delivered: &Delivered) {
-        let now = clock::now().wall;
-        let delays = [
-            self.activated - self.entry.arrival,
-            self.started - self.activated,
-            Duration::ZERO,
-            now - self.started,
-        ];
-        let status = match delivered.outcome {
-            Outcome::Delivered => Status::Sent,
-            Outcome::Deferred(_) => Status::Deferred,
-            Outcome::Failed(_) => Status::Bounced,
-        };
-        let (to, original) = (recipient.address.to_external(), recipient.original.to_external());
-        let line = Delivery {
-            id: self.entry.id.as_str().into(),
-            orig_to: (to != original).then(|| original.as_str().into()),
-            to: to.as_str().into(),
-            relay: delivered.relay.into(),
-            conn_use: None,
-            delay: Delay::new(now - self.entry.arrival),
-            delays: Some(Delays(delays.map(Delay::new))),
-            dsn: Some(delivered.dsn.as_str().into()),
-            tls: None,
-            status,
-            text: delivered.text.as_str().into(),
-        };
-        let agent =
-            if delivered.relay == "none" { self.attempt.route.transport.as_str() } else { delivered.relay };
-        self.log.write(&format!("{}/{agent}", self.routing.syslog_name), line);
     }
 }

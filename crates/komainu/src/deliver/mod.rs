@@ -1,11 +1,14 @@
 //! The way out of the spool: the queue's driver and the delivery agents.
 //!
-//! `queue::Scheduler` says what to try; [`manager`] does it. Here are delivery to Maildirs (`virtual`,
-//! `local`) and `discard`; SMTP, LMTP, pipes and bounces come with the queue issue, on the same spool.
+//! `queue::Scheduler` says what to try; [`manager`] has it done. Here are delivery to Maildirs (`virtual`, `local`),
+//! `discard`, and other servers over SMTP and LMTP ([`smtp`]); pipes and bounces are not here yet.
 
 pub mod agent;
 pub mod maildir;
 pub mod manager;
+pub mod route;
+pub mod smtp;
 pub mod target;
+mod work;
 
 pub use manager::{Manager, QueueHandle};

@@ -1,13 +1,13 @@
-//! Where a recipient's mail goes: transport, Maildir, and as whom.
+//! Where a local or virtual recipient's mail is written, and as whom.
 //!
 //! `virtual` (virtual(8)): virtual_mailbox_base + virtual_mailbox_maps' value, uid and gid by their maps.
 //! `local`: below `komainu_mailbox_root` where that is set, else the home_mailbox of the user in
 //! /etc/passwd. Only Maildirs here: a path that doesn't end in `/` would be an mbox file.
 
+use super::route::{Routes, first};
 use config::Parameters;
 use mail::{Address, Dsn};
-use policy::address::{AddressClasses, Class, Lookup};
-use queue::{Reason, Route};
+use queue::Reason;
 use std::path::{Component, Path, PathBuf};
 use tables::{Catalogue, LookupError, Snapshot, TableId};
 
@@ -37,14 +37,14 @@ pub struct Targets {
     spool_directory: String,
     delimiters: String,
     original_recipient: bool,
-    transports: [(Class, String); 5],
-    transport_maps: Vec<TableId>,
+    routes: Routes,
 }
 
 impl Targets {
     /// Reads the parameters; tables are added to `catalogue`.
     #[must_use]
     pub fn compile(p: &Parameters, catalogue: &mut Catalogue) -> Targets {
+        let routes = Routes::compile(p, catalogue);
         let mut tables = |name: &str| -> Vec<TableId> {
             // What is wrong with them was said when the address classes were compiled.
             p.list(name).iter().filter_map(|word| catalogue.intern(word).ok()).collect()
@@ -65,14 +65,7 @@ impl Targets {
             spool_directory: text("mail_spool_directory"),
             delimiters: text("recipient_delimiter"),
             original_recipient: p.flag("enable_original_recipient"),
-            transport_maps: tables("transport_maps"),
-            transports: [
-                (Class::Local, text("local_transport")),
-                (Class::VirtualAlias, "error".to_owned()),
-                (Class::VirtualMailbox, text("virtual_transport")),
-                (Class::Relay, text("relay_transport")),
-                (Class::Default, text("default_transport")),
-            ],
+            routes,
         }
     }
 
@@ -97,26 +90,10 @@ impl Targets {
         user.unwrap_or(&local).to_owned()
     }
 
-    /// The route of an address.
-    ///
-    /// # Errors
-    /// When a table can't say, or must be asked first.
-    pub fn route(
-        &self,
-        address: &Address,
-        classes: &AddressClasses,
-        snapshot: &Snapshot,
-    ) -> Result<Route, LookupError> {
-        let resolved = classes.resolve(address, snapshot)?;
-        let by_class = self.transports.iter().find(|(class, _)| *class == resolved.class);
-        let by_class = by_class.map_or("error", |(_, transport)| transport.as_str());
-        let mapped = self.first(&self.transport_maps, &transport_keys(&resolved), snapshot)?;
-        // transport(5): `:nexthop` and an empty value keep the transport that the class has.
-        let mapped = mapped.filter(|value| !value.is_empty() && !value.starts_with(':'));
-        let transport = mapped.as_deref().unwrap_or(by_class);
-        let (name, nexthop) = transport.split_once(':').unwrap_or((transport, ""));
-        let nexthop = if nexthop.is_empty() { resolved.domain } else { nexthop.to_owned() };
-        Ok(Route { transport: name.to_owned(), nexthop })
+    /// Where mail goes that isn't for a mailbox here.
+    #[must_use]
+    pub const fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     /// The Maildir of a virtual mailbox.
@@ -230,7 +207,7 @@ impl Targets {
         address: &Address,
         snapshot: &Snapshot,
     ) -> Result<Option<String>, Reason> {
-        self.first(maps, &self.keys(address), snapshot).map_err(|error| match error {
+        first(maps, &self.keys(address), snapshot).map_err(|error| match error {
             LookupError::Unasked { .. } => {
                 // `check` says which table.
                 unsupported("mail system configuration error")
@@ -238,38 +215,6 @@ impl Targets {
             error => lookup_failed(&error),
         })
     }
-
-    /// The first value for a whole key, the first of `keys`, for parts of it, or for any key, `*`.
-    fn first(
-        &self,
-        maps: &[TableId],
-        keys: &[String],
-        snapshot: &Snapshot,
-    ) -> Result<Option<String>, LookupError> {
-        for (index, key) in keys.iter().enumerate() {
-            for map in maps {
-                if index > 0 && key != "*" && !snapshot.table(*map).has_fixed_keys() {
-                    continue;
-                }
-                if let Some(value) = Lookup::lookup(snapshot, *map, key)? {
-                    return Ok(Some(value));
-                }
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// transport(5): the address (whose case the tables fold, or not), its domain, the domain's parents with a dot in front, `*`.
-fn transport_keys(resolved: &policy::address::Resolved) -> Vec<String> {
-    let mut keys = vec![resolved.recipient.as_str().to_owned(), resolved.domain.clone()];
-    let mut rest = resolved.domain.as_str();
-    while let Some((_, parent)) = rest.split_once('.') {
-        keys.push(format!(".{parent}"));
-        rest = parent;
-    }
-    keys.push("*".to_owned());
-    keys
 }
 
 /// The longest name of a folder, NAME_MAX.

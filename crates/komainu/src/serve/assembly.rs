@@ -93,11 +93,22 @@ impl Assembly {
             health: ZoneHealth::default(),
             listings: Listings::default(),
             table_servers: TableServers::new(queue_directory.clone(), warner(&p, &log)),
-            policy_servers: PolicyServers::new(queue_directory, spawner(&spawned, &helper), warner(&p, &log)),
+            policy_servers: PolicyServers::new(
+                queue_directory.clone(),
+                spawner(&spawned, &helper),
+                warner(&p, &log),
+            ),
         });
         let host = p.text("myhostname").value;
         let caches = caches(&state, &log);
-        let agents = Agents { spool: spool.clone(), helper: helper.clone(), host, scratch: state, passwd };
+        let agents = Agents {
+            spool: spool.clone(),
+            helper: helper.clone(),
+            host,
+            scratch: state,
+            passwd,
+            queue_directory: queue_directory.clone(),
+        };
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
         let (mut manager, queue) =
             Manager::new(agents, Arc::clone(&routing), log.clone(), Arc::clone(&answers));

@@ -21,6 +21,7 @@ pub(crate) use start::{log_destination, state_folder};
 
 use crate::configuration::{Configuration, Listener};
 use crate::deliver::manager::Routing;
+use crate::deliver::smtp::Transport;
 use crate::deliver::target::Targets;
 use crate::facts::dns::Resolver;
 use crate::facts::hosts::Hosts;
@@ -119,7 +120,12 @@ impl Generation {
                 }
             })
             .collect();
+        let transports = configuration.master.services.iter().filter_map(|service| {
+            let transport = Transport::compile(service, &p, sources)?;
+            Some((service.name.value.clone(), Arc::new(transport)))
+        });
         let routing = Routing {
+            transports: transports.collect(),
             classes: configuration.classes,
             targets,
             live: Arc::clone(&live),

@@ -378,9 +378,10 @@ impl Session {
     async fn unroutable(&mut self, recipient: &Recipient) -> Option<Reply> {
         let address = self.rewritten(&recipient.address);
         let to = address.clone();
+        let from = self.tx.sender.as_ref().map_or_else(mail::Address::null, |sender| self.rewritten(sender));
         let route = self.looked_up(move |session| {
             let Service { targets, classes, .. } = &session.service;
-            targets.route(&to, classes, session.facts.snapshot())
+            targets.routes().route((&from, &to), classes, session.facts.snapshot())
         });
         let Ok(route) = route.await else {
             // Nobody can say now where its mail goes: the client tries again, as with Postfix.

@@ -23,7 +23,7 @@ pub struct Mail {
     pub smtputf8: bool,
     /// `FULL` or `HDRS`.
     pub ret: Option<&'static str>,
-    /// ENVID, in xtext.
+    /// ENVID, not encoded.
     pub envelope_id: Option<String>,
     /// Not empty.
     pub recipients: Vec<To>,
@@ -34,7 +34,7 @@ pub struct Mail {
 pub struct To {
     /// As it stands between `<` and `>`.
     pub address: String,
-    /// `rfc822;…`, in xtext.
+    /// `rfc822;…`, not encoded.
     pub orcpt: Option<String>,
     /// `SUCCESS,FAILURE`; empty where it was not given.
     pub notify: String,
@@ -146,7 +146,7 @@ impl Envelope {
                 let _ = write!(line, " RET={ret}");
             }
             if let Some(id) = &mail.envelope_id {
-                let _ = write!(line, " ENVID={id}");
+                let _ = write!(line, " ENVID={}", xtext(id));
             }
         }
         line
@@ -264,7 +264,8 @@ fn rcpt_command(to: &To, can: &Capabilities) -> String {
             let _ = write!(line, " NOTIFY={}", to.notify);
         }
         if let Some(orcpt) = &to.orcpt {
-            let _ = write!(line, " ORCPT={orcpt}");
+            let (kind, address) = orcpt.split_once(';').unwrap_or(("rfc822", orcpt));
+            let _ = write!(line, " ORCPT={kind};{}", xtext(address));
         }
     }
     line
@@ -275,4 +276,18 @@ fn refusal(said: &Said, host: &str, command: &str) -> Verdict {
     let odd = if matches!(said.class(), 4 | 5) { "" } else { "Protocol error: " };
     let dsn = if odd.is_empty() { said.dsn() } else { Dsn::new(5, 5, 0) };
     Verdict::failed(dsn, format!("{odd}host {host} said: {} (in reply to {command} command)", said.text))
+}
+
+/// RFC 3461 §4.
+fn xtext(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && byte != b'+' && byte != b'=' {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string can't fail.
+            let _ = write!(out, "+{byte:02X}");
+        }
+    }
+    out
 }

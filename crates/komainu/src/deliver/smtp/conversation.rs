@@ -1,0 +1,175 @@
+//! Drives a [`Client`] over a connection until its message is through.
+//!
+//! It reads while it writes, so that a server which answers early never blocks; the message is read from the spool
+//! piece by piece, so that a large one costs no more memory than a small one.
+
+use crate::clock;
+use mail::{Mono, Now};
+use proto::client::{Action, Client, Input, Mail, Verdict};
+use std::io::Read;
+use std::time::Duration;
+use store::Body;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Bytes of the message that are read from the spool at a time.
+const PIECE: usize = 64 * 1024;
+/// How long a goodbye may take to be written; nothing depends on it.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A message on its way out of the spool.
+pub(super) struct Letter {
+    body: Option<Body>,
+}
+
+impl Letter {
+    pub(super) const fn new(body: Body) -> Letter {
+        Letter { body: Some(body) }
+    }
+
+    /// The next piece, empty at the end.
+    async fn piece(&mut self) -> std::io::Result<Vec<u8>> {
+        let Some(mut body) = self.body.take() else { return Ok(Vec::new()) };
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = Vec::new();
+            let read = body.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+            (body, read.map(|_| piece))
+        });
+        let (body, piece) = read.await.map_err(std::io::Error::other)?;
+        self.body = Some(body);
+        piece
+    }
+}
+
+/// How a conversation about one message ended.
+pub(super) enum End {
+    /// The server said something about each recipient, in order.
+    Verdicts(Vec<Verdict>),
+    /// The server can't be used at all.
+    Unusable(Verdict),
+    /// The message can't be read; nothing was delivered.
+    Unreadable(std::io::Error),
+}
+
+/// Everything that came of it.
+pub(super) struct Outcome {
+    pub(super) end: End,
+    /// Texts for the log, as warnings.
+    pub(super) warnings: Vec<String>,
+    /// When the server was ready for the message; `None` where it never was.
+    pub(super) ready: Option<Mono>,
+}
+
+/// Sends one message to one server, and says goodbye.
+pub(super) async fn converse<S>(stream: S, client: Client, mail: Mail, letter: Letter) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut driver = Driver {
+        client,
+        mail: Some(mail),
+        letter,
+        out: Vec::new(),
+        ended: None,
+        warnings: Vec::new(),
+        ready: None,
+        wants_piece: false,
+        closing: false,
+    };
+    let mut input = vec![0; 4096];
+    while !driver.closing {
+        if driver.wants_piece && driver.out.is_empty() {
+            driver.feed().await;
+            driver.act();
+            continue;
+        }
+        let now = clock::now();
+        let deadline = driver.client.deadline().map_or(Duration::from_secs(3600), |at| at - now.mono);
+        tokio::select! {
+            read = reader.read(&mut input) => {
+                let now = clock::now();
+                match read {
+                    Ok(0) | Err(_) => driver.handle(now, Input::PeerClosed),
+                    Ok(count) => driver.handle(now, Input::Bytes(input.get(..count).unwrap_or_default())),
+                }
+            }
+            written = writer.write(&driver.out), if !driver.out.is_empty() => match written {
+                Ok(count) if count > 0 => {
+                    driver.out.drain(..count.min(driver.out.len()));
+                }
+                // What the server said before it hung up still counts: the reader gets to it.
+                _ => driver.out.clear(),
+            },
+            () = tokio::time::sleep(deadline) => driver.client.expire(clock::now()),
+        }
+        driver.act();
+    }
+    // Whether the goodbye gets through doesn't matter.
+    let _ = tokio::time::timeout(GOODBYE, async {
+        writer.write_all(&driver.out).await?;
+        writer.shutdown().await
+    })
+    .await;
+    let end = driver.ended.unwrap_or_else(|| End::Verdicts(Vec::new()));
+    Outcome { end, warnings: driver.warnings, ready: driver.ready }
+}
+
+struct Driver {
+    client: Client,
+    mail: Option<Mail>,
+    letter: Letter,
+    /// To be written.
+    out: Vec<u8>,
+    ended: Option<End>,
+    warnings: Vec<String>,
+    ready: Option<Mono>,
+    /// The conversation waits for a piece of the message.
+    wants_piece: bool,
+    closing: bool,
+}
+
+impl Driver {
+    fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.client.handle(now, input, &mut self.out);
+    }
+
+    async fn feed(&mut self) {
+        self.wants_piece = false;
+        match self.letter.piece().await {
+            Ok(piece) if piece.is_empty() => self.handle(clock::now(), Input::End),
+            Ok(piece) => self.handle(clock::now(), Input::Chunk(&piece)),
+            Err(error) => {
+                // The connection is cut before the final dot: the server throws away what it has.
+                self.ended = Some(End::Unreadable(error));
+                self.out.clear();
+                self.closing = true;
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.client.poll() {
+            match action {
+                Action::Ready => {
+                    let now = clock::now();
+                    match self.mail.take() {
+                        Some(mail) => {
+                            self.ready = Some(now.mono);
+                            self.handle(now, Input::Mail(Box::new(mail)));
+                        }
+                        None => self.handle(now, Input::Quit),
+                    }
+                }
+                Action::Chunk => self.wants_piece = true,
+                Action::Finished(verdicts) => {
+                    self.ended.get_or_insert(End::Verdicts(verdicts));
+                }
+                Action::Unusable(verdict) => {
+                    self.ended.get_or_insert(End::Unusable(verdict));
+                }
+                Action::Warn(text) => self.warnings.push(text),
+                Action::Close => self.closing = true,
+            }
+        }
+    }
+}
