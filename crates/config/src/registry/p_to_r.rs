@@ -130,7 +130,7 @@ pub(super) const ROWS: &[Parameter] = &[
     number("relay_domains_reject_code", "554").done(),
     list("relay_recipient_maps", "").since("2.0").done(),
     text("relay_transport", "relay").since("2.0").partly("mail waits for other transports than local, virtual, error and discard"),
-    text("relayhost", ""),
+    text("relayhost", "").done(),
     list("relocated_maps", ""),
     flag("relocated_prefix_enable", "yes").since("3.11"),
     text("remote_header_rewrite_domain", "").since("2.2"),

@@ -22,6 +22,7 @@ mod far_server;
 mod legacy;
 mod limits;
 mod listeners;
+mod lmtp;
 mod logs;
 mod postfix_peer;
 mod pressure;

@@ -9,6 +9,9 @@ use policy::{Answer, Question, Record, RecordKind};
 use proto::client::{Verdict, Why};
 use std::net::IpAddr;
 
+#[cfg(test)]
+mod tests;
+
 /// A server to be tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {

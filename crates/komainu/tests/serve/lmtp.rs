@@ -1,0 +1,135 @@
+//! Mail handed to Debian's Dovecot over LMTP, by the tutorial's line, and read again over IMAP (T2.24).
+
+use crate::client::Client;
+use crate::server::Server;
+use crate::site::{Site, until};
+use crate::world::{self, Needs};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+const DOVECOT: &str = "
+base_dir = /mnt/dovecot/run
+state_dir = /mnt/dovecot/state
+log_path = /mnt/dovecot/log
+protocols = lmtp imap
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:/mnt/dovecot/mail/%u
+first_valid_uid = 1
+passdb {
+  driver = passwd-file
+  args = /mnt/dovecot/users
+}
+userdb {
+  driver = passwd-file
+  args = /mnt/dovecot/users
+  default_fields = uid=5000 gid=5000 home=/mnt/dovecot/mail/%u
+}
+service imap-login {
+  inet_listener imap {
+    address = 127.0.0.1
+    port = 1143
+  }
+  inet_listener imaps {
+    port = 0
+  }
+}
+service lmtp {
+  unix_listener /mnt/spool/private/dovecot-lmtp {
+    mode = 0666
+  }
+  inet_listener lmtp {
+    address = 127.0.0.1
+    port = 2424
+  }
+}
+";
+
+const READ: &str = "
+import imaplib
+box = imaplib.IMAP4('127.0.0.1', 1143)
+box.login('box@virtual.example', 'secret')
+box.select()
+for number in box.search(None, 'ALL')[1][0].split():
+    print(box.fetch(number, '(RFC822)')[1][0][1].decode())
+";
+
+/// Debian's Dovecot; ends with the test.
+struct Dovecot(Child);
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start() -> Dovecot {
+    for folder in ["/mnt/dovecot/run", "/mnt/dovecot/state", "/mnt/dovecot/mail", "/mnt/spool/private"] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    std::os::unix::fs::chown("/mnt/dovecot/mail", Some(5000), Some(5000)).expect("owner");
+    fs::write("/mnt/dovecot/dovecot.conf", DOVECOT).expect("writes");
+    fs::write("/mnt/dovecot/users", "box@virtual.example:{PLAIN}secret::::::\n").expect("writes");
+    let child = Command::new("dovecot")
+        .args(["-F", "-c", "/mnt/dovecot/dovecot.conf"])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let dovecot = Dovecot(child);
+    until("Dovecot's LMTP", || std::net::TcpStream::connect("127.0.0.1:2424").ok());
+    dovecot
+}
+
+#[test]
+fn dovecot_takes_mail_over_lmtp() {
+    world::run("lmtp::dovecot_takes_mail_over_lmtp", Needs::Root, || {
+        if !Path::new("/usr/lib/dovecot/lmtp").exists() {
+            println!("lmtp: didn't run: no Dovecot with LMTP");
+            assert!(std::env::var_os("CI").is_none(), "no Dovecot with LMTP");
+            return;
+        }
+        let _dovecot = start();
+        let site = Site::new(
+            "queue_directory = /mnt/spool\n\
+             virtual_mailbox_domains = virtual.example, inet.example\n\
+             virtual_mailbox_maps = inline:{{box@virtual.example=x},{nobody@virtual.example=x}}\n\
+             virtual_transport = lmtp:unix:private/dovecot-lmtp\n\
+             transport_maps = inline:{{inet.example=lmtp:inet:127.0.0.1:2424}}\n",
+        );
+        site.write(
+            "master.cf",
+            &format!("{} inet n - n - - smtpd\nlmtp unix - - n - - lmtp\n", site.address()),
+        );
+        let _server = Server::start(&site);
+        let mut client = Client::hello(&site.address());
+        assert!(client.say("MAIL FROM:<a@example.org>").starts_with("250"));
+        for to in ["box@virtual.example", "nobody@virtual.example"] {
+            assert!(client.say(&format!("RCPT TO:<{to}>")).starts_with("250"), "{to}");
+        }
+        assert!(client.say("DATA").starts_with("354"));
+        let reply = client.say("Subject: hello\r\n\r\nover LMTP\r\n..dot\r\n.");
+        assert!(reply.starts_with("250"), "{reply}");
+        // Each recipient has an answer of its own.
+        let line = site.logged("to=<box@virtual.example>", 0);
+        assert!(line.contains("relay=mx.example.com[private/dovecot-lmtp], "), "{line}");
+        assert!(line.contains("dsn=2.0.0, status=sent (250 2.0.0 <box@virtual.example> "), "{line}");
+        assert!(line.contains("postfix/lmtp["), "{line}");
+        let line = site.logged("to=<nobody@virtual.example>", 0);
+        assert!(
+            line.contains(
+                "dsn=5.1.1, status=bounced (host mx.example.com[private/dovecot-lmtp] said: 550 5.1.1"
+            ),
+            "{line}"
+        );
+        assert!(line.ends_with("(in reply to RCPT TO command))"), "{line}");
+        let read = Command::new("python3").args(["-c", READ]).output().expect("runs");
+        let text = String::from_utf8_lossy(&read.stdout);
+        assert!(
+            text.contains("Subject: hello") && text.contains("over LMTP") && text.contains("\n.dot"),
+            "{read:?}"
+        );
+        assert!(text.contains("Delivered-To: box@virtual.example"), "{text}");
+    });
+}
