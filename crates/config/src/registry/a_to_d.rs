@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Parameter] = &[
     number("default_recipient_limit", "20000"),
     time("default_recipient_refill_delay", Unit::Second, "5s").since("2.4"),
     number("default_recipient_refill_limit", "100").since("2.4"),
-    text("default_transport", "smtp").partly("mail waits for other transports than local, virtual, error and discard"),
+    text("default_transport", "smtp").partly("mail waits for transports by pipe, and for TLS or a log-in where smtp must have them"),
     time("default_transport_rate_delay", Unit::Second, "0s").since("3.1"),
     text("default_verp_delimiters", "+=").since("1.1").done(),
     number("defer_code", "450").done(),

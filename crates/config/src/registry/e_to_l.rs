@@ -194,6 +194,6 @@ pub(super) const ROWS: &[Parameter] = &[
     list("local_login_sender_maps", "static:*").since("3.6"),
     list("local_recipient_maps", "proxy:unix:passwd.byname $alias_maps").done(),
     text("local_transport", "local:$myhostname")
-        .partly("mail waits for other transports than local, virtual, error and discard"),
+        .partly("mail waits for transports by pipe, and for TLS or a log-in where smtp must have them"),
     raw("luser_relay", ""),
 ];

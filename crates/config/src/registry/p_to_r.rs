@@ -129,7 +129,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("relay_domains", "${{$compatibility_level} <level {2} ? {$mydestination} : {}}").done(),
     number("relay_domains_reject_code", "554").done(),
     list("relay_recipient_maps", "").since("2.0").done(),
-    text("relay_transport", "relay").since("2.0").partly("mail waits for other transports than local, virtual, error and discard"),
+    text("relay_transport", "relay").since("2.0").partly("mail waits for transports by pipe, and for TLS or a log-in where smtp must have them"),
     text("relayhost", "").done(),
     list("relocated_maps", ""),
     flag("relocated_prefix_enable", "yes").since("3.11"),

@@ -196,7 +196,7 @@ pub(super) const ROWS: &[Parameter] = &[
         .since("2.1")
         .no_effect("the services inside Komainu's one program have no names"),
     list("transport_maps", "")
-        .partly("mail waits for other transports than local, virtual, error and discard"),
+        .partly("mail waits for transports by pipe, and for TLS or a log-in where smtp must have them"),
     time("transport_retry_time", Unit::Second, "60s"),
     time("trigger_timeout", Unit::Second, "10s").no_effect("there are no daemons that wait for each other"),
     text("undisclosed_recipients_header", ""),
@@ -234,6 +234,6 @@ pub(super) const ROWS: &[Parameter] = &[
     number("virtual_minimum_uid", "100").done(),
     text("virtual_transport", "virtual")
         .since("2.0")
-        .partly("mail waits for other transports than local, virtual, error and discard"),
+        .partly("mail waits for transports by pipe, and for TLS or a log-in where smtp must have them"),
     list("virtual_uid_maps", "").done(),
 ];
