@@ -145,7 +145,7 @@ pub struct Decision {
     /// How it came about.
     pub path: Vec<Step>,
     /// For [`Transaction::carried`](crate::Transaction::carried) of the next decision.
-    pub carried: Carried,
+    pub carried: Option<Box<Carried>>,
 }
 
 /// How far an evaluation comes with what is known: for explaining.

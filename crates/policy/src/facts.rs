@@ -7,7 +7,6 @@
 //! The invariant: more facts never change a decision that was made with fewer.
 
 use crate::transaction::Stage;
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,17 +152,18 @@ pub struct Need(pub Question);
 #[derive(Clone, Debug)]
 pub struct Facts {
     snapshot: Arc<Snapshot>,
-    answers: HashMap<Question, Answer>,
+    /// Few, and held by every client that waits: a list, without room for more.
+    answers: Vec<(Question, Answer)>,
 }
 
 /// How many answers a session keeps before the old ones go; every decision asks far fewer.
-pub const ANSWERS_MAX: usize = 4096;
+pub const ANSWERS_MAX: usize = 256;
 
 impl Facts {
     /// Nothing is known but the tables.
     #[must_use]
     pub fn new(snapshot: Arc<Snapshot>) -> Facts {
-        Facts { snapshot, answers: HashMap::new() }
+        Facts { snapshot, answers: Vec::new() }
     }
 
     /// The answer to `question`.
@@ -171,7 +171,7 @@ impl Facts {
     /// # Errors
     /// When it is not known yet.
     pub fn ask(&self, question: &Question) -> Result<&Answer, Need> {
-        self.answers.get(question).ok_or_else(|| Need(question.clone()))
+        self.find(question).ok_or_else(|| Need(question.clone()))
     }
 
     /// Whether `question` has been answered.
@@ -179,7 +179,7 @@ impl Facts {
     pub fn knows(&self, question: &Question) -> bool {
         match question {
             Question::Lookup { table, key } => self.snapshot.knows(table, key),
-            question => self.answers.contains_key(question),
+            question => self.find(question).is_some(),
         }
     }
 
@@ -191,9 +191,24 @@ impl Facts {
                 Arc::make_mut(&mut self.snapshot).learn(&table, key, said);
             }
             (question, answer) => {
-                self.answers.entry(question).or_insert(answer);
+                if self.find(&question).is_none() {
+                    self.answers.push((question, answer));
+                }
             }
         }
+    }
+
+    fn find(&self, question: &Question) -> Option<&Answer> {
+        self.answers.iter().find(|(asked, _)| asked == question).map(|(_, answer)| answer)
+    }
+
+    /// Drops what was learnt about names of hosts and their addresses. Names of a client are found once, and a client
+    /// that waits is not to hold them twice.
+    pub fn forget_names(&mut self) {
+        let is_name =
+            |question: &Question| matches!(question, Question::HostName(_) | Question::HostAddresses(_));
+        self.answers.retain(|(question, _)| !is_name(question));
+        self.answers.shrink_to_fit();
     }
 
     /// Drops the answers to effects. To be called when a decision has been made: the next one asks anew, as Postfix
@@ -202,7 +217,8 @@ impl Facts {
         if self.answers.len() > ANSWERS_MAX {
             self.answers.clear();
         }
-        self.answers.retain(|question, _| !matches!(question, Question::Effect { .. }));
+        self.answers.retain(|(question, _)| !matches!(question, Question::Effect { .. }));
+        self.answers.shrink_to_fit();
     }
 
     /// Drops what tables behind sockets have said: the next request asks anew.

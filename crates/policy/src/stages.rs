@@ -19,22 +19,22 @@ pub(crate) fn decide(
     facts: &Facts,
 ) -> Result<Decision, Need> {
     let mut e = Evaluation::new(policy, tx, facts, request);
-    let mut carried = tx.carried.clone();
+    let mut carried = tx.carried.as_deref().cloned().unwrap_or_default();
     let verdict = e.judge(&mut carried)?;
-    Ok(Decision { verdict, notes: e.notes, effects: e.effects, path: e.path, carried })
+    Ok(Decision { verdict, notes: e.notes, effects: e.effects, path: e.path, carried: carried.boxed() })
 }
 
 /// Decides, and tells the way also where it ends at a question; see [`Policy::attempt`].
 pub(crate) fn attempt(policy: &Policy, request: Request, tx: &Transaction, facts: &Facts) -> Attempt {
     let mut e = Evaluation::new(policy, tx, facts, request);
-    let mut carried = tx.carried.clone();
+    let mut carried = tx.carried.as_deref().cloned().unwrap_or_default();
     match e.judge(&mut carried) {
         Ok(verdict) => Attempt::Decided(Box::new(Decision {
             verdict,
             notes: e.notes,
             effects: e.effects,
             path: e.path,
-            carried,
+            carried: carried.boxed(),
         })),
         Err(need) => Attempt::Asks { need, path: e.path },
     }

@@ -138,7 +138,15 @@ pub struct Carried {
     pub sender: Option<Reply>,
 }
 
-/// One client and its mail.
+impl Carried {
+    /// For a transaction: nothing where there is nothing.
+    #[must_use]
+    pub fn boxed(self) -> Option<Box<Carried>> {
+        (self != Carried::default()).then(|| Box::new(self))
+    }
+}
+
+/// One client and its mail. What few clients have is in boxes: thousands may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     /// The other end.
@@ -168,9 +176,9 @@ pub struct Transaction {
     /// ETRN's argument.
     pub etrn_domain: Option<String>,
     /// Set when the client has logged in.
-    pub sasl: Option<Sasl>,
+    pub sasl: Option<Box<Sasl>>,
     /// Set when the session is encrypted.
-    pub tls: Option<Tls>,
+    pub tls: Option<Box<Tls>>,
     /// Whether SMTPUTF8 was asked for.
     pub smtputf8: bool,
     /// Whether bytes from the client wait behind the present command.
@@ -180,7 +188,7 @@ pub struct Transaction {
     /// Whether the service runs under stress: policy servers see it.
     pub stress: bool,
     /// From the session's earlier decisions.
-    pub carried: Carried,
+    pub carried: Option<Box<Carried>>,
 }
 
 impl Stage {
@@ -262,7 +270,7 @@ impl Transaction {
             unread_input: false,
             pipelining_violation: false,
             stress: false,
-            carried: Carried::default(),
+            carried: None,
         }
     }
 }

@@ -161,8 +161,8 @@ fn ttls(p: &Parameters) -> Ttls {
     let seconds = |name: &str| u32::try_from(p.duration(name).as_secs()).unwrap_or(u32::MAX);
     Ttls {
         greet: seconds("postscreen_greet_ttl"),
-        // The DNS's own times don't come this far.
-        dnsbl: seconds("postscreen_dnsbl_max_ttl").max(seconds("postscreen_dnsbl_min_ttl")),
+        dnsbl_min: seconds("postscreen_dnsbl_min_ttl"),
+        dnsbl: seconds("postscreen_dnsbl_max_ttl"),
         pipelining: seconds("postscreen_pipelining_ttl"),
         non_smtp: seconds("postscreen_non_smtp_command_ttl"),
         bare_newline: seconds("postscreen_bare_newline_ttl"),

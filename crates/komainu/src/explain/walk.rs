@@ -101,12 +101,15 @@ pub fn walk(stand: &Stand, visit: &Visit, answerer: &dyn Answerer, supposed: &Su
     let to = stand.listener.addresses.first().map_or(to, std::net::SocketAddr::ip);
     let port = stand.listener.addresses.first().map_or(25, std::net::SocketAddr::port);
     let mut tx = Transaction::new(Client::unnamed(visit.client, 0, to, port));
-    tx.sasl = visit.sasl.as_ref().map(|username| policy::Sasl {
-        method: "PLAIN".to_owned(),
-        username: username.clone(),
-        sender: String::new(),
+    tx.sasl = visit.sasl.as_ref().map(|username| {
+        Box::new(policy::Sasl {
+            method: "PLAIN".to_owned(),
+            username: username.clone(),
+            sender: String::new(),
+        })
     });
-    tx.tls = visit.tls.then(|| policy::Tls { protocol: "TLSv1.3".to_owned(), ..policy::Tls::default() });
+    let tls = || policy::Tls { protocol: "TLSv1.3".to_owned(), ..policy::Tls::default() };
+    tx.tls = visit.tls.then(|| Box::new(tls()));
     let facts = Facts::new(stand.live.snapshot());
     let mut player = Player {
         stand,

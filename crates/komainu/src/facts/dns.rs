@@ -5,6 +5,7 @@
 //! answers to policy's questions; the library's own cache of records would keep all of it twice.
 
 use super::exchange::{Exchange, Said};
+use super::flight::Flight;
 use super::hosts::Hosts;
 use super::memory::{Remembering, Source};
 use super::{AnswerFuture, Names};
@@ -18,6 +19,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use policy::{Answer, Question, Record, RecordKind};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Questions under way at once, each with a socket and some 10 kB of the library's state.
@@ -48,7 +50,7 @@ pub enum ResolverError {
 }
 
 /// Asks name servers, remembers what they said.
-pub struct Resolver(Remembering<Network>);
+pub struct Resolver(Arc<Remembering<Network>>);
 
 /// The name servers, and the hosts file in front of them.
 struct Network {
@@ -81,7 +83,8 @@ impl Resolver {
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         *builder.options_mut() = options;
         let resolver = builder.build().map_err(ResolverError::Build)?;
-        Ok(Resolver(Remembering::new(Network { exchange, resolver, hosts }, at_once.min(QUESTIONS_MAX))))
+        let network = Network { exchange, resolver, hosts };
+        Ok(Resolver(Arc::new(Remembering::new(network, at_once.min(QUESTIONS_MAX)))))
     }
 }
 
@@ -176,6 +179,14 @@ impl Names for Resolver {
 
     fn known(&self, question: &Question) -> Option<Answer> {
         self.0.known(question)
+    }
+
+    fn holds(&self, question: &Question) -> Option<Duration> {
+        self.0.holds(question)
+    }
+
+    fn begin(self: Arc<Self>, question: Question) -> Arc<Flight> {
+        Remembering::begin(&self.0, question)
     }
 }
 

@@ -8,15 +8,14 @@
 //!
 //! What isn't here: how a question is asked (`dns`). T1.4, T2.2.
 
+use super::flight::Flight;
 use super::{AnswerFuture, Names};
 use policy::{Answer, Question};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 /// Answers kept: some 8 MB when full.
@@ -27,6 +26,8 @@ const SHARDS: usize = 16;
 const FLIGHTS_MAX: usize = 16_384;
 /// How long a question waits for its turn. Turns come late only where name servers are silent.
 const TURN_MAX: Duration = Duration::from_secs(5);
+/// Room that is kept when nobody waits any more.
+const QUEUE_KEPT: usize = 1024;
 /// How long nothing is kept beyond, whatever the answer says.
 const KEPT_MAX: Duration = Duration::from_secs(86_400);
 
@@ -65,6 +66,11 @@ impl Shard {
         Some(answer)
     }
 
+    fn holds(&self, question: &Question, now: Instant) -> Option<Duration> {
+        let kept = self.young.get(question).or_else(|| self.old.get(question))?;
+        Some(kept.until.saturating_duration_since(now))
+    }
+
     fn keep(&mut self, question: Question, kept: Kept) {
         if self.young.len() >= ANSWERS_MAX / SHARDS / 2 {
             self.old = std::mem::take(&mut self.young);
@@ -73,15 +79,23 @@ impl Shard {
     }
 }
 
-type Flight = watch::Receiver<Option<Answer>>;
+/// Questions under way, and those that wait for their turn.
+#[derive(Default)]
+struct Desk {
+    flights: HashMap<Question, Arc<Flight>>,
+    queue: VecDeque<(Arc<Flight>, Instant)>,
+    /// How many are really being asked.
+    asking: usize,
+    /// Whether somebody sends those home who have waited too long.
+    is_watched: bool,
+}
 
 struct Inner<S> {
     source: S,
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
-    flights: Mutex<HashMap<Question, Flight>>,
-    /// One for each question that is really asked.
-    turns: Semaphore,
+    desk: Mutex<Desk>,
+    at_once: usize,
 }
 
 /// A source whose answers are remembered. Cheap to clone.
@@ -94,8 +108,8 @@ impl<S: Source> Remembering<S> {
             source,
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
-            flights: Mutex::default(),
-            turns: Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)),
+            desk: Mutex::default(),
+            at_once: at_once.max(1),
         }))
     }
 
@@ -105,50 +119,85 @@ impl<S: Source> Remembering<S> {
     }
 
     async fn learn(&self, question: &Question) -> Answer {
-        if let Some(answer) = self.recall(question) {
-            return answer;
-        }
-        let Some(mut flight) = self.flight(question) else {
-            return Answer::Unavailable("too many questions to name servers".to_owned());
-        };
-        match flight.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone().unwrap_or_else(given_up),
-            Err(_) => given_up(),
+        match self.recall(question) {
+            Some(answer) => answer,
+            None => self.0.flight(question.clone()).landed().await,
         }
     }
 
-    /// The question as it is being asked, or is asked from now on; `None` where too many are.
-    fn flight(&self, question: &Question) -> Option<Flight> {
-        let mut flights = lock(&self.0.flights);
-        let full = flights.len() >= FLIGHTS_MAX;
-        match flights.entry(question.clone()) {
-            Entry::Occupied(flight) => Some(flight.get().clone()),
-            Entry::Vacant(_) if full => None,
-            Entry::Vacant(place) => {
-                let (tell, flight) = watch::channel(None);
-                place.insert(flight.clone());
-                tokio::spawn(Arc::clone(&self.0).ask(question.clone(), tell));
-                Some(flight)
-            }
+    /// The question as it is being asked, or is asked from now on; or as it has been.
+    pub(super) fn begin(&self, question: Question) -> Arc<Flight> {
+        match self.recall(&question) {
+            Some(answer) => Flight::over(question, answer),
+            None => self.0.flight(question),
         }
     }
 }
 
 impl<S: Source> Inner<S> {
-    async fn ask(self: Arc<Inner<S>>, question: Question, tell: watch::Sender<Option<Answer>>) {
-        let landing = Landing { inner: &self, question: &question };
-        let (answer, holds) = match tokio::time::timeout(TURN_MAX, self.turns.acquire()).await {
-            // In a box, so that those who wait for their turn don't have the room for it.
-            Ok(_turn) => Box::pin(self.source.fetch(&question)).await,
-            Err(_) => (given_up(), Duration::ZERO),
-        };
-        if !holds.is_zero() {
-            let kept = Kept { answer: answer.clone(), until: Instant::now() + holds.min(KEPT_MAX) };
-            self.shard(&question).keep(question.clone(), kept);
+    /// The question as it is being asked, or is asked from now on.
+    fn flight(self: &Arc<Self>, question: Question) -> Arc<Flight> {
+        let mut desk = lock(&self.desk);
+        if let Some(flight) = desk.flights.get(&question) {
+            return Arc::clone(flight);
         }
-        drop(landing);
-        // Whoever asked may be gone.
-        let _ = tell.send(Some(answer));
+        if desk.flights.len() >= FLIGHTS_MAX {
+            let answer = Answer::Unavailable("too many questions to name servers".to_owned());
+            return Flight::over(question, answer);
+        }
+        let flight = Flight::new(question.clone());
+        desk.flights.insert(question, Arc::clone(&flight));
+        desk.queue.push_back((Arc::clone(&flight), Instant::now()));
+        if desk.asking < self.at_once {
+            desk.asking = desk.asking.saturating_add(1);
+            tokio::spawn(Arc::clone(self).ask_all());
+        } else if !desk.is_watched {
+            desk.is_watched = true;
+            tokio::spawn(Arc::clone(self).watch());
+        }
+        flight
+    }
+
+    /// Asks one question after another until none waits.
+    async fn ask_all(self: Arc<Self>) {
+        let mut turn = Turn { inner: Arc::clone(&self), flight: None };
+        while turn.next() {
+            let Some(flight) = turn.flight.clone() else { break };
+            let (answer, holds) = self.source.fetch(flight.question()).await;
+            if !holds.is_zero() {
+                let kept = Kept { answer: answer.clone(), until: Instant::now() + holds.min(KEPT_MAX) };
+                self.shard(flight.question()).keep(flight.question().clone(), kept);
+            }
+            let next = flight.why(&answer).map(|why| Remembering(Arc::clone(&self)).begin(why));
+            turn.land(answer, next);
+        }
+    }
+
+    /// Answers those who have waited for their turn for too long, as long as anybody waits.
+    async fn watch(self: Arc<Self>) {
+        loop {
+            let until = {
+                let mut desk = lock(&self.desk);
+                let now = Instant::now();
+                while let Some((flight, since)) = desk.queue.pop_front() {
+                    if now.duration_since(since) < TURN_MAX {
+                        desk.queue.push_front((flight, since));
+                        break;
+                    }
+                    desk.take_off(flight.question());
+                    flight.land(given_up(), None);
+                }
+                match desk.queue.front() {
+                    Some((_, since)) => *since + TURN_MAX,
+                    None => {
+                        desk.is_watched = false;
+                        desk.queue.shrink_to(QUEUE_KEPT);
+                        return;
+                    }
+                }
+            };
+            tokio::time::sleep_until(until).await;
+        }
     }
 
     fn shard(&self, question: &Question) -> MutexGuard<'_, Shard> {
@@ -158,18 +207,45 @@ impl<S: Source> Inner<S> {
     }
 }
 
-/// Takes a question out of those under way, also where asking it panics.
-struct Landing<'a, S> {
-    inner: &'a Inner<S>,
-    question: &'a Question,
+impl Desk {
+    fn take_off(&mut self, question: &Question) {
+        self.flights.remove(question);
+        if self.flights.is_empty() && self.flights.capacity() > QUEUE_KEPT {
+            self.flights.shrink_to(0);
+        }
+    }
 }
 
-impl<S> Drop for Landing<'_, S> {
+/// The right to ask; given back also where asking panics, and then the question has its answer all the same.
+struct Turn<S: Source> {
+    inner: Arc<Inner<S>>,
+    flight: Option<Arc<Flight>>,
+}
+
+impl<S: Source> Turn<S> {
+    /// Takes the question whose turn it is; false where there is none.
+    fn next(&mut self) -> bool {
+        self.flight = lock(&self.inner.desk).queue.pop_front().map(|(flight, _)| flight);
+        self.flight.is_some()
+    }
+
+    fn land(&mut self, answer: Answer, next: Option<Arc<Flight>>) {
+        if let Some(flight) = self.flight.take() {
+            lock(&self.inner.desk).take_off(flight.question());
+            flight.land(answer, next);
+        }
+    }
+}
+
+impl<S: Source> Drop for Turn<S> {
     fn drop(&mut self) {
-        let mut flights = lock(&self.inner.flights);
-        flights.remove(self.question);
-        if flights.is_empty() && flights.capacity() > 1024 {
-            flights.shrink_to(0);
+        self.land(given_up(), None);
+        let mut desk = lock(&self.inner.desk);
+        desk.asking = desk.asking.saturating_sub(1);
+        // Whoever came between the last look and now.
+        if !desk.queue.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+            desk.asking = desk.asking.saturating_add(1);
+            tokio::spawn(Arc::clone(&self.inner).ask_all());
         }
     }
 }
@@ -181,6 +257,14 @@ impl<S: Source> Names for Remembering<S> {
 
     fn known(&self, question: &Question) -> Option<Answer> {
         self.recall(question)
+    }
+
+    fn holds(&self, question: &Question) -> Option<Duration> {
+        self.0.shard(question).holds(question, Instant::now())
+    }
+
+    fn begin(self: Arc<Self>, question: Question) -> Arc<Flight> {
+        Remembering::begin(&self, question)
     }
 }
 
@@ -238,6 +322,7 @@ mod tests {
         asked(1);
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(memory.known(&question), Some(Answer::NoRecords));
+        assert_eq!(memory.holds(&question), Some(Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(memory.known(&question), None);
         memory.ask(&question).await;
@@ -249,7 +334,7 @@ mod tests {
         asked(4);
         assert_eq!(memory.ask(&Question::HostName([192, 0, 2, 1].into())).await, Answer::NoName);
         asked(4);
-        assert!(lock(&memory.0.flights).is_empty());
+        assert!(lock(&memory.0.desk).flights.is_empty());
     }
 
     /// A session that ends doesn't take the answer with it.
@@ -281,7 +366,7 @@ mod tests {
         let found = answers.iter().filter(|answer| **answer == Answer::NoRecords).count();
         assert!((50..=60).contains(&found) && refused + found == answers.len(), "{found} {refused}");
         assert_eq!(slow.peak.load(Ordering::Relaxed), 10);
-        assert!(lock(&memory.0.flights).is_empty());
+        assert!(lock(&memory.0.desk).flights.is_empty());
     }
 
     #[test]

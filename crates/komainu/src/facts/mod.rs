@@ -5,6 +5,7 @@
 
 pub mod dns;
 mod exchange;
+pub mod flight;
 pub mod hosts;
 pub mod listings;
 mod memory;
@@ -12,21 +13,39 @@ pub mod policy_client;
 pub mod table_client;
 pub mod zone_health;
 
+use flight::Flight;
 use policy::{Answer, Effect, PolicyService, Question};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An answer on its way.
 pub type AnswerFuture<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// Whoever knows names and DNS: the network's resolver, or a test's table.
-pub trait Names: Send + Sync {
+pub trait Names: Send + Sync + 'static {
     /// Answers `HostName`, `HostAddresses` and `Dns`.
     fn ask<'a>(&'a self, question: &'a Question) -> AnswerFuture<'a>;
     /// The answer, where it is known without waiting.
     fn known(&self, _question: &Question) -> Option<Answer> {
         None
+    }
+    /// For how long the answer holds from now on, where that is known.
+    fn holds(&self, _question: &Question) -> Option<Duration> {
+        None
+    }
+    /// Begins to ask, or joins those who have; it goes on also where nobody waits for the answer any more. To be
+    /// called within a runtime.
+    fn begin(self: Arc<Self>, question: Question) -> Arc<Flight> {
+        let flight = Flight::new(question);
+        let asked = Arc::clone(&flight);
+        tokio::spawn(async move {
+            let answer = self.ask(asked.question()).await;
+            let next = asked.why(&answer).map(|why| self.begin(why));
+            asked.land(answer, next);
+        });
+        flight
     }
 }
 
@@ -52,14 +71,15 @@ impl Answers {
                 self.names.ask(question).await
             }
             Question::ZoneHealth(zone) => Answer::Healthy(self.health.is_healthy(zone)),
-            Question::Lookup { table, key } => self.table_servers.ask(table, key).await,
+            // What is rare is in a box: those who wait for other answers don't have the room for it.
+            Question::Lookup { table, key } => Box::pin(self.table_servers.ask(table, key)).await,
             Question::Effect { effect: Effect::Sleep(duration), .. } => {
                 tokio::time::sleep(*duration).await;
                 Answer::Done
             }
             Question::Effect { effect: Effect::PolicyService { service, attributes }, .. } => {
                 match services.get(*service) {
-                    Some(service) => self.policy_servers.ask(service, attributes).await,
+                    Some(service) => Box::pin(self.policy_servers.ask(service, attributes)).await,
                     None => Answer::Failed("no such policy service".to_owned()),
                 }
             }

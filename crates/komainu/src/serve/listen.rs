@@ -4,6 +4,7 @@ use super::ServeError;
 use crate::clock;
 use crate::privileged::{Answer, Helper, Request};
 use crate::session::arrival::{Arrival, Ends, FULL, receive};
+use crate::session::line;
 use crate::session::{Service, Shared};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::BTreeMap;
@@ -148,7 +149,9 @@ pub(super) async fn accept(socket: TcpListener, service: Arc<RwLock<Service>>, s
         let Ok(to) = stream.local_addr() else { continue };
         let service = service.read().unwrap_or_else(PoisonError::into_inner).clone();
         let behind_proxy = service.listener.upstream.is_some();
-        let Some(arrival) = Arrival::new(stream, Ends { from, to }, service, Arc::clone(&shared)) else {
+        let Some(arrival) =
+            Arrival::new(line::Socket::new(stream), Ends { from, to }, service, Arc::clone(&shared))
+        else {
             continue;
         };
         // A stranger for whom there is no seat costs no task.

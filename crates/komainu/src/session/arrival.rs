@@ -12,6 +12,7 @@
 //! T2.2, T2.3.
 
 use super::house::Seat;
+use super::line::Line;
 use super::screening::screen;
 use super::{Service, Shared, serve};
 use crate::clock;
@@ -89,14 +90,14 @@ impl<S> Arrival<S> {
 /// Takes a connection from its first byte to its end.
 pub fn receive<S>(arrival: Arrival<S>) -> impl Future<Output = ()>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Line,
 {
     // What a stage needs to wait is in a box, and so is what is known, so that sessions don't keep the room for it.
     let mut arrival = Box::new(arrival);
     async move {
         if let Some(upstream) = arrival.service.listener.upstream {
             if let Err(fault) = Box::pin(hear_proxy(&mut arrival, upstream)).await {
-                return Box::pin(turn_away(*arrival, upstream, &fault)).await;
+                return Box::pin(turn_away(unboxed(arrival), upstream, &fault)).await;
             }
             if !arrival.is_admitted() {
                 return Box::pin(say_and_leave(&mut arrival.stream, FULL)).await;
@@ -107,8 +108,13 @@ where
         {
             return;
         }
-        serve(*arrival).await;
+        serve(unboxed(arrival)).await;
     }
+}
+
+/// What is in the box, whose room is free from now on: a box that is moved out of in place keeps it to its scope's end.
+fn unboxed<T>(boxed: Box<T>) -> T {
+    *boxed
 }
 
 /// Reads the PROXY header: whose connection it is, and what the client has said behind it. T2.3.

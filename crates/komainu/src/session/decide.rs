@@ -7,53 +7,22 @@
 use super::house::Word;
 use super::{Service, Session};
 use crate::clock;
-use crate::facts::Answers;
 use crate::facts::listings::zone_of;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question, RecordKind};
 use proto::smtp::{
     Envelope, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict,
 };
-use std::net::IpAddr;
 use std::sync::Arc;
 use tables::LookupError;
 use tokio::io::AsyncWrite;
-use tokio::task::JoinSet;
-
-/// Questions asked ahead, and their answers as they come in.
-pub(super) struct Prefetch {
-    asked: Vec<Question>,
-    answers: JoinSet<Vec<(Question, Answer)>>,
-}
-
-/// Answers a question that is asked ahead. A list that has the client will be asked why: together with whether, where
-/// it has most clients, else at once, so that its answer time counts once more and not once for each list that was
-/// waited for (T1.4).
-async fn ask_ahead(answers: &Answers, question: Question, client: IpAddr) -> Vec<(Question, Answer)> {
-    let (Some(zone), Question::Dns { name, .. }) = (zone_of(&question, client), &question) else {
-        let answer = answers.answer(&question, &[]).await;
-        return vec![(question, answer)];
-    };
-    let why = Question::Dns { name: name.clone(), kind: RecordKind::Txt };
-    let together = answers.listings.is_likely(zone);
-    let reason = async { if together { Some(answers.answer(&why, &[]).await) } else { None } };
-    let (answer, mut reason) = tokio::join!(answers.answer(&question, &[]), reason);
-    let listed = matches!(answer, Answer::Records(_));
-    answers.listings.note(zone, listed);
-    if listed && reason.is_none() {
-        reason = Some(answers.answer(&why, &[]).await);
-    }
-    let mut answered = vec![(question, answer)];
-    answered.extend(reason.map(|reason| (why, reason)));
-    answered
-}
 
 /// More questions than any decision asks: a policy that needs more is one that asks without end.
 const QUESTIONS_MAX: u32 = 10_000;
 
 impl Session {
     /// Decides on a request. Tables behind sockets are asked anew for each.
-    pub(super) async fn decide<S: AsyncWrite + Unpin>(
+    pub(super) async fn decide<S: AsyncWrite + Unpin + Send>(
         &mut self,
         request: Request,
         stream: &mut S,
@@ -87,7 +56,7 @@ impl Session {
     }
 
     /// Decides on a request and does what the decision says apart from the reply.
-    async fn rule<S: AsyncWrite + Unpin>(
+    async fn rule<S: AsyncWrite + Unpin + Send>(
         &mut self,
         request: Request,
         stream: &mut S,
@@ -119,7 +88,7 @@ impl Session {
         }
     }
 
-    async fn evaluate<S: AsyncWrite + Unpin>(
+    async fn evaluate<S: AsyncWrite + Unpin + Send>(
         &mut self,
         request: policy::Request,
         stream: &mut S,
@@ -152,24 +121,14 @@ impl Session {
 
     /// Finds one answer, in what was asked ahead or now.
     async fn learn(&mut self, question: Question) {
-        if let Some(prefetch) = &mut self.prefetch
-            && prefetch.asked.contains(&question)
-        {
-            while let Some(Ok(answered)) = prefetch.answers.join_next().await {
-                for (asked, answer) in answered {
-                    self.facts.learn(asked, answer);
-                }
-                if self.facts.knows(&question) {
-                    break;
-                }
+        if let Some(at) = self.ahead.iter().position(|flight| *flight.question() == question) {
+            let flight = self.ahead.swap_remove(at);
+            let answer = flight.landed().await;
+            self.ahead.extend(flight.next());
+            if let Some(zone) = zone_of(&question, self.tx.client.address) {
+                self.shared.answers.listings.note(zone, matches!(answer, Answer::Records(_)));
             }
-            // A client that waits is not to hold what has been answered.
-            if prefetch.answers.is_empty() {
-                self.prefetch = None;
-            }
-            if self.facts.knows(&question) {
-                return;
-            }
+            return self.facts.learn(question, answer);
         }
         let answer = self.shared.answers.answer(&question, self.service.listener.policy.services()).await;
         self.facts.learn(question, answer);
@@ -184,28 +143,41 @@ impl Session {
             self.looked_up(move |session| local.contains_address(session.facts.snapshot(), address)).await;
         let ours = ours.unwrap_or(false);
         let lookup = listener.receiving.peername_lookup;
-        let mut prefetch = Prefetch { asked: Vec::new(), answers: JoinSet::new() };
         if !ours {
             for question in listener.policy.questions_at_connect(address) {
-                if matches!(question, Question::HostName(_)) && !lookup {
-                    continue;
+                match &question {
+                    Question::HostName(_) if !lookup => continue,
+                    // Is known here.
+                    Question::ZoneHealth(_) => continue,
+                    _ => {}
                 }
                 if let Some(answer) = self.shared.answers.names.known(&question) {
                     self.facts.learn(question, answer);
                     continue;
                 }
-                let answers = Arc::clone(&self.shared.answers);
-                prefetch.asked.push(question.clone());
-                prefetch.answers.spawn(async move { ask_ahead(&answers, question, address).await });
+                // A list that has the client will be asked why: together with whether, where it has most clients,
+                // else as soon as it says so, and not when each list before it was waited for (T1.4).
+                let answers = &self.shared.answers;
+                let likely = zone_of(&question, address).is_some_and(|zone| answers.listings.is_likely(zone));
+                if let (true, Question::Dns { name, .. }) = (likely, &question) {
+                    let why = Question::Dns { name: name.clone(), kind: RecordKind::Txt };
+                    self.ahead.push(Arc::clone(&answers.names).begin(why));
+                }
+                let flight = Arc::clone(&answers.names).begin(question);
+                if !likely {
+                    flight.want_why();
+                }
+                self.ahead.push(flight);
             }
         }
-        self.prefetch = Some(prefetch).filter(|prefetch| !prefetch.asked.is_empty());
         let names = loop {
             match policy::client_names(address, lookup, &self.facts) {
                 Ok(names) => break names,
                 Err(Need(question)) => Box::pin(self.learn(question)).await,
             }
         };
+        self.facts.forget_names();
+        self.ahead.shrink_to_fit();
         if let Some(warning) = &names.warning {
             self.warn(warning);
         }
@@ -279,7 +251,7 @@ impl Session {
             (client.reverse_name, client.reverse_name_status) = forwarded(name);
         }
         self.facts.forget_all();
-        self.prefetch = None;
+        self.ahead = Vec::new();
         self.assumed = true;
         self.introduce().await;
         self.facts.forget_lookups();

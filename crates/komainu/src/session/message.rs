@@ -175,7 +175,9 @@ impl Session {
         let tx = &mut self.tx;
         (tx.queue_id, tx.sender, tx.recipient) = (None, None, None);
         (tx.recipient_count, tx.recipient_ordinal, tx.message_size) = (0, 0, None);
-        tx.carried.sender = None;
+        if let Some(carried) = &mut tx.carried {
+            carried.sender = None;
+        }
     }
 
     /// What the client is told when the spool can't take its mail.

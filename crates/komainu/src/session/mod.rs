@@ -10,6 +10,7 @@ mod cleanup;
 mod decide;
 mod farewell;
 pub mod house;
+pub mod line;
 mod message;
 mod metering;
 mod notes;
@@ -18,15 +19,16 @@ pub mod screening;
 use crate::clock;
 use crate::configuration::Listener;
 use crate::facts::Answers;
+use crate::facts::flight::Flight;
 use arrival::{Arrival, Ends};
 use house::{House, Seat, Word};
+use line::Line;
 pub use metering::Ticket;
 
 use crate::deliver::QueueHandle;
 use crate::deliver::target::Targets;
 use crate::live::Live;
 use crate::log::Log;
-use decide::Prefetch;
 use message::Reception;
 use policy::address::AddressClasses;
 use policy::rates::Rates;
@@ -42,8 +44,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 32 * 1024;
-/// A reply buffer larger than this is given back when it is empty.
-const OUT_BYTES_KEPT: usize = 512;
+/// Room for the replies to what a client says at once.
+const OUT_BYTES: usize = 512;
 /// Replies that may wait while there are more commands to answer.
 const OUT_BYTES_MAX: usize = 16 * 1024;
 
@@ -90,7 +92,8 @@ struct Session {
     server: Server,
     tx: Transaction,
     facts: Facts,
-    prefetch: Option<Prefetch>,
+    /// Questions that were asked ahead and not needed yet.
+    ahead: Vec<Arc<Flight>>,
     effects: Vec<MailEffect>,
     /// XCLIENT has said who the client is.
     assumed: bool,
@@ -136,7 +139,7 @@ enum Reach {
 /// future as well as in the session.
 pub fn serve<S>(arrival: Arrival<S>) -> impl Future<Output = ()>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Line,
 {
     let Arrival { mut stream, ends, early, judged, known, service, shared, seat } = arrival;
     let mut session = Box::new(Session::new(ends, service, shared, seat));
@@ -170,7 +173,7 @@ impl Session {
             server,
             tx,
             facts,
-            prefetch: None,
+            ahead: Vec::new(),
             effects: Vec::new(),
             assumed: false,
             rewrite_client: false,
@@ -187,11 +190,10 @@ impl Session {
 
     /// Talks to the client. What it has said `early` is heard first, or, where that has been judged already, behind
     /// the greeting.
-    async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(&mut self, stream: &mut S) {
+    async fn run<S: Line>(&mut self, stream: &mut S) {
         let mut out = Vec::new();
         if !self.early.is_empty() {
-            // In a box: a session's future is not to have room for this twice.
-            if self.judged && !Box::pin(self.act_all(stream, &mut out)).await {
+            if self.judged && !self.act_all(stream, &mut out).await {
                 return;
             }
             let early = std::mem::take(&mut self.early);
@@ -217,16 +219,17 @@ impl Session {
     }
 
     /// Does what there is to do; false when the session is over.
-    async fn act_all<S: AsyncRead + AsyncWrite + Unpin + Send>(
-        &mut self,
-        stream: &mut S,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    async fn act_all<S: Line>(&mut self, stream: &mut S, out: &mut Vec<u8>) -> bool {
         while let Some(action) = self.server.poll() {
-            if !self.act(action, stream, out).await {
-                self.flush(stream, out).await;
-                let _ = stream.shutdown().await;
-                return false;
+            match self.act_at_once(action) {
+                Ok(Next::Go) => {}
+                Ok(Next::Close) => {
+                    self.flush(stream, out).await;
+                    let _ = stream.shutdown().await;
+                    return false;
+                }
+                // In a box, as all that may wait but for the client: a client that waits is not to hold room for it.
+                Err(action) => Box::pin(self.act_or_lose(action, stream, out)).await,
             }
             // A client that pipelines without reading is not to fill the memory.
             if out.len() > OUT_BYTES_MAX {
@@ -236,10 +239,28 @@ impl Session {
         true
     }
 
-    /// Writes what there is, and gives a large buffer back. A client that takes nothing for `smtpd_timeout`, or is
+    /// Writes what there is, and gives the buffer back. A client that takes nothing for `smtpd_timeout`, or is
     /// gone, gets nothing more: the conversation ends at the next wait.
-    async fn flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, out: &mut Vec<u8>) {
+    async fn flush<S: AsyncWrite + Unpin + Send>(&mut self, stream: &mut S, out: &mut Vec<u8>) {
+        let out = std::mem::take(out);
         let mut rest = out.as_slice();
+        if rest.is_empty() || !matches!(self.reach, Reach::Open) {
+            return;
+        }
+        // Nearly always the socket's buffer takes it all, and no timer is wanted.
+        let at_once =
+            std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_write(cx, rest))).await;
+        match at_once {
+            Poll::Ready(Ok(written)) if written > 0 => rest = rest.get(written..).unwrap_or_default(),
+            Poll::Ready(_) => self.reach = Reach::Lost(Woken::Broken),
+            Poll::Pending => {}
+        }
+        if !rest.is_empty() && matches!(self.reach, Reach::Open) {
+            Box::pin(self.flush_slowly(stream, rest)).await;
+        }
+    }
+
+    async fn flush_slowly<S: AsyncWrite + Unpin + Send>(&mut self, stream: &mut S, mut rest: &[u8]) {
         let (whole, limit) = (self.server.settings().per_request_deadline, self.server.write_timeout());
         let mut until = None;
         while !rest.is_empty() && matches!(self.reach, Reach::Open) {
@@ -251,10 +272,6 @@ impl Session {
                 Ok(_) => self.reach = Reach::Lost(Woken::Broken),
                 Err(_) => self.reach = Reach::Lost(Woken::Stuck),
             }
-        }
-        out.clear();
-        if out.capacity() > OUT_BYTES_KEPT {
-            *out = Vec::new();
         }
     }
 
@@ -277,6 +294,7 @@ impl Session {
                 match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                        out.reserve(OUT_BYTES);
                         server.handle(clock::now(), Input::Bytes(buffer.filled()), out);
                         Poll::Ready(Woken::Input)
                     }
@@ -298,51 +316,77 @@ impl Session {
         woken
     }
 
-    /// Does one action; false ends the session.
-    async fn act<S: AsyncWrite + Unpin>(
-        &mut self,
-        action: Action,
-        stream: &mut S,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    /// Does an action that waits for nothing; others come back.
+    fn act_at_once(&mut self, action: Action) -> Result<Next, Action> {
         match action {
-            Action::Decide(request) => {
-                let verdict = self.decide(request, stream, out).await;
-                self.server.handle(clock::now(), Input::Decided(verdict), out);
-            }
-            Action::Filter(line) => match Box::pin(self.filter(&line)).await {
-                Ok(filtered) => self.server.handle(clock::now(), Input::Filtered(filtered), out),
-                Err(reply) => {
-                    self.server.handle(clock::now(), Input::Decided(Verdict::Disconnect(reply)), out)
-                }
-            },
             Action::Chunk(chunk) => {
                 self.receive(&chunk);
                 self.server.recycle(chunk);
             }
+            Action::Abort => self.abort(),
+            Action::Note(note) => self.note(note),
+            Action::StartTls | Action::Authenticate(AuthStep::Cancelled) => {}
+            Action::Close => return Ok(Next::Close),
+            waits => return Err(waits),
+        }
+        Ok(Next::Go)
+    }
+
+    /// Does an action that waits for something, unless the client goes meanwhile. What is being made durable is not
+    /// given up.
+    async fn act_or_lose<S: Line>(&mut self, action: Action, stream: &mut S, out: &mut Vec<u8>) {
+        if !matches!(action, Action::Decide(_) | Action::Filter(_)) {
+            return self.act(action, stream, out).await;
+        }
+        let gone = stream.gone();
+        let lost = tokio::select! {
+            biased;
+            () = self.act(action, stream, out) => false,
+            () = gone => true,
+        };
+        if lost {
+            // Nobody hears the reply; the conversation learns of the loss at its next wait.
+            self.reach = Reach::Lost(Woken::Broken);
+            let reply = mail::Reply::new(451, mail::Dsn::new(4, 3, 0), "Error: connection lost");
+            self.facts.forget_effects();
+            self.server.handle(clock::now(), Input::Decided(Verdict::Reject(reply)), out);
+        }
+    }
+
+    /// Does an action that waits for something.
+    async fn act<S: AsyncWrite + Unpin + Send>(&mut self, action: Action, stream: &mut S, out: &mut Vec<u8>) {
+        let input = match action {
+            Action::Decide(request) => Input::Decided(self.decide(request, stream, out).await),
+            Action::Filter(line) => match Box::pin(self.filter(&line)).await {
+                Ok(filtered) => Input::Filtered(filtered),
+                Err(reply) => Input::Decided(Verdict::Disconnect(reply)),
+            },
             Action::Commit => {
-                // In a box, as all that is rare: the room in a session's future is held by those that wait, too.
                 let stored = Box::pin(self.commit()).await;
                 if stored.is_ok() {
                     self.messages = self.messages.saturating_add(1);
                     self.seat.has_delivered();
                 }
-                self.server.handle(clock::now(), Input::Stored(stored), out);
+                Input::Stored(stored)
             }
-            Action::Abort => self.abort(),
-            Action::Identity(identity) => Box::pin(self.assume(*identity)).await,
-            Action::Note(note) => self.note(note),
-            Action::StartTls | Action::Authenticate(AuthStep::Cancelled) => {}
+            Action::Identity(identity) => return Box::pin(self.assume(*identity)).await,
             Action::Authenticate(_) => {
                 // Offered by no listener yet; a client that tries all the same is told so.
                 let reply =
                     mail::Reply::new(454, mail::Dsn::new(4, 7, 0), "Temporary authentication failure");
-                self.server.handle(clock::now(), Input::Authenticated(AuthOutcome::Failure(reply)), out);
+                Input::Authenticated(AuthOutcome::Failure(reply))
             }
-            Action::Close => return false,
-        }
-        true
+            // Done at once.
+            Action::Chunk(_) | Action::Abort | Action::Note(_) | Action::StartTls | Action::Close => return,
+        };
+        self.server.handle(clock::now(), input, out);
     }
+}
+
+/// Whether the session goes on.
+enum Next {
+    Go,
+    Close,
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {
@@ -362,7 +406,7 @@ mod tests {
     use super::*;
 
     /// The size of the future that a connection's task is made of.
-    fn future_bytes<F>(_: impl FnOnce(Arrival<tokio::net::TcpStream>) -> F) -> usize {
+    fn future_bytes<F>(_: impl FnOnce(Arrival<line::Socket>) -> F) -> usize {
         size_of::<F>()
     }
 
@@ -371,6 +415,6 @@ mod tests {
     fn a_waiting_client_is_small() {
         let (future, session) = (future_bytes(arrival::receive), size_of::<Session>());
         println!("future {future} bytes, session {session} bytes");
-        assert!(future < 2048 && session < 2048, "{future} + {session} bytes");
+        assert!(future < 768 && session < 1024, "{future} + {session} bytes");
     }
 }

@@ -6,11 +6,11 @@ use komainu::facts::{AnswerFuture, Names};
 use komainu::log::{Destination, Format, Log};
 use komainu::serve::{Assembly, Ground};
 use komainu::session::arrival::{Arrival, Ends, receive};
+use komainu::session::line::Line;
 use policy::{Answer, Question};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::RealDisk;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
 /// Nobody has a name.
@@ -66,7 +66,7 @@ impl House {
     /// A client comes from `from`, and is served in the background.
     pub(crate) fn receive<S>(&self, stream: S, from: SocketAddr) -> JoinHandle<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Line + 'static,
     {
         let service = self.assembly.services().first().expect("a service").clone();
         let ends = Ends { from, to: ([127, 0, 0, 1], 2525).into() };

@@ -126,10 +126,10 @@ impl Persona {
     /// What the list of `stage` sees; `delayed` lists see everything.
     pub(super) fn transaction(&self, stage: Stage, delayed: bool) -> Transaction {
         let mut tx = Transaction::new(self.client.clone());
-        tx.sasl = self.sasl.then(|| Sasl { username: "somebody".to_owned(), ..Sasl::default() });
+        tx.sasl = self.sasl.then(|| Box::new(Sasl { username: "somebody".to_owned(), ..Sasl::default() }));
         let certificate =
             self.certificate.then(|| ClientCertificate { trusted: true, ..ClientCertificate::default() });
-        tx.tls = self.tls.then(|| Tls { certificate, ..Tls::default() });
+        tx.tls = self.tls.then(|| Box::new(Tls { certificate, ..Tls::default() }));
         let said = |word: &Word, any: &str| match word {
             Word::Any => any.to_owned(),
             Word::Text(text) => text.clone(),

@@ -62,6 +62,8 @@ pub struct Ranked {
     pub domain: String,
     /// Whether all have answered.
     pub complete: bool,
+    /// For how many seconds the shortest of the answers holds, where that is known.
+    pub holds_s: Option<u32>,
 }
 
 /// What the driver tells.
@@ -406,7 +408,8 @@ impl Screen {
     fn judge(&mut self, now: Now, out: &mut Vec<u8>) {
         let talked = !self.early.is_empty();
         if self.is_trusted() && self.failed.is_empty() && !self.veto && !talked {
-            self.record.extend(self.settings.ttls.dnsbl, now.wall);
+            let holds_s = self.settings.ttls.dnsbl_holding(self.ranked.holds_s);
+            self.record.extend(holds_s, now.wall);
             self.actions.push_back(Action::Remember(self.record));
             self.note(Note::PassNew);
             return self.hand_on();
@@ -438,7 +441,9 @@ impl Screen {
             return;
         }
         if !self.passed.is_empty() {
-            self.record.pass(self.passed, &self.settings, now.wall);
+            let ttls = &self.settings.ttls;
+            let dnsbl_s = ttls.dnsbl_holding(self.ranked.holds_s);
+            self.record.pass(self.passed, ttls, dnsbl_s, now.wall);
             self.actions.push_back(Action::Remember(self.record));
         }
         if self.passed.has(self.due) {

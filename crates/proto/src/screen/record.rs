@@ -2,7 +2,7 @@
 //!
 //! Times are seconds since 1970, zero for a test that was never passed.
 
-use super::Settings;
+use super::Ttls;
 use mail::Wall;
 
 /// A set of tests.
@@ -86,10 +86,9 @@ impl Record {
         self.0.into_iter().max().unwrap_or(0)
     }
 
-    /// `tests` were passed at `now`.
-    pub(super) fn pass(&mut self, tests: Tests, settings: &Settings, now: Wall) {
-        let ttls = &settings.ttls;
-        let lengths = [ttls.greet, ttls.dnsbl, ttls.pipelining, ttls.non_smtp, ttls.bare_newline];
+    /// `tests` were passed at `now`; what the DNS lists said counts for `dnsbl_s`.
+    pub(super) fn pass(&mut self, tests: Tests, ttls: &Ttls, dnsbl_s: u32, now: Wall) {
+        let lengths = [ttls.greet, dnsbl_s, ttls.pipelining, ttls.non_smtp, ttls.bare_newline];
         for ((test, until), length) in Tests::EACH.into_iter().zip(&mut self.0).zip(lengths) {
             if tests.has(test) {
                 *until = seconds(now).saturating_add(length);
@@ -139,10 +138,15 @@ mod tests {
 
     #[test]
     fn each_test_expires_by_itself() {
-        let settings = Settings::default();
+        let settings = crate::screen::Settings::default();
         let all = Tests::GREET.with(Tests::DNSBL).with(Tests::DEEP);
         let mut record = Record::default();
-        record.pass(all.without(Tests::NON_SMTP), &settings, Wall::from_seconds(1000));
+        record.pass(
+            all.without(Tests::NON_SMTP),
+            &settings.ttls,
+            settings.ttls.dnsbl,
+            Wall::from_seconds(1000),
+        );
         let due = |s| record.due(all, Wall::from_seconds(s));
         assert_eq!(due(1000), Tests::NON_SMTP);
         assert_eq!(due(1000 + 3600), Tests::NON_SMTP.with(Tests::DNSBL));

@@ -38,6 +38,8 @@ impl Penalty {
 pub struct Ttls {
     /// `postscreen_greet_ttl`
     pub greet: u32,
+    /// `postscreen_dnsbl_min_ttl`, however short the lists' answers hold.
+    pub dnsbl_min: u32,
     /// `postscreen_dnsbl_max_ttl`
     pub dnsbl: u32,
     /// `postscreen_pipelining_ttl`
@@ -46,6 +48,15 @@ pub struct Ttls {
     pub non_smtp: u32,
     /// `postscreen_bare_newline_ttl`
     pub bare_newline: u32,
+}
+
+impl Ttls {
+    /// What the DNS test counts for, where the lists' answers hold for so many seconds.
+    #[must_use]
+    pub fn dnsbl_holding(&self, holds_s: Option<u32>) -> u32 {
+        let longest = self.dnsbl.max(self.dnsbl_min);
+        holds_s.map_or(longest, |holds_s| holds_s.clamp(self.dnsbl_min, longest))
+    }
 }
 
 /// One listener's choices. `Settings::default()` is Postfix's defaults for a host `localhost`.
@@ -135,6 +146,7 @@ impl Default for Settings {
             allowlist_threshold: 0,
             ttls: Ttls {
                 greet: DAY,
+                dnsbl_min: 60,
                 dnsbl: 3600,
                 pipelining: 30 * DAY,
                 non_smtp: 30 * DAY,

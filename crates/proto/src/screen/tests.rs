@@ -124,7 +124,7 @@ fn lists_rank_and_trust() {
         allowlist_threshold: -1,
         ..Settings::default()
     };
-    let ranked = |rank| Ranked { rank, domain: "bl.example".to_owned(), complete: true };
+    let ranked = |rank| Ranked { rank, domain: "bl.example".to_owned(), complete: true, holds_s: None };
     let mut play = Play::new(settings(), Standing::Unknown);
     assert_eq!(play.ends, [Action::AskLists]);
     play.give(Input::Ranked(ranked(2))).wait(WAIT);
@@ -209,4 +209,15 @@ fn what_came_with_the_header_is_handed_on() {
         screen.handle(now, Input::Bytes(b"HELO a\r\n"), &mut out);
         assert_eq!(String::from_utf8_lossy(&screen.take_early()), expect, "{standing:?}");
     }
+}
+
+/// postconf(5), `postscreen_dnsbl_max_ttl` and `_min_ttl`: what the DNS says counts, between the two.
+#[test]
+fn lists_answers_count_as_long_as_they_hold() {
+    let ttls = Ttls { dnsbl_min: 60, dnsbl: 3600, ..Ttls::default() };
+    for (holds_s, expect) in [(None, 3600), (Some(0), 60), (Some(300), 300), (Some(86_400), 3600)] {
+        assert_eq!(ttls.dnsbl_holding(holds_s), expect, "{holds_s:?}");
+    }
+    let crossed = Ttls { dnsbl_min: 600, dnsbl: 60, ..Ttls::default() };
+    assert_eq!(crossed.dnsbl_holding(Some(5)), 600);
 }

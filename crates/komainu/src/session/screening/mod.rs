@@ -12,9 +12,11 @@ pub use cache::Cache;
 use super::READ_BUFFER;
 use super::arrival::Arrival;
 use super::house::Word;
+use super::line::Line;
 use crate::clock;
 use crate::configuration::{CacheSettings, Screening};
 use crate::facts::Answers;
+use crate::facts::flight::Flight;
 use crate::log::Log;
 use mail::{Dsn, Reply};
 use policy::screen::{Standing as Listed, Tally};
@@ -26,11 +28,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use store::Disk;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::task::JoinSet;
 
 /// How long a client may take to accept what it is told here: it fits the socket's buffer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -98,10 +99,38 @@ impl Drop for Guest {
 /// The DNS lists' answers as they come in.
 #[derive(Default)]
 struct Lookups {
-    under_way: JoinSet<(usize, Question, Answer)>,
+    under_way: Vec<(usize, Arc<Flight>)>,
+    /// When those that are still under way have no answer.
+    until: Option<tokio::time::Instant>,
     asked: usize,
     tally: Tally,
+    /// How long the shortest of the answers holds.
+    holds_s: Option<u32>,
     known: Vec<(Question, Answer)>,
+}
+
+impl Lookups {
+    /// The answers that have come.
+    fn poll(&mut self, context: &Context<'_>) -> Poll<Vec<(usize, Question, Answer)>> {
+        let mut answers = Vec::new();
+        self.under_way.retain(|(zone, flight)| match flight.poll_landed(context) {
+            Poll::Ready(answer) => {
+                answers.push((*zone, flight.question().clone(), answer));
+                false
+            }
+            Poll::Pending => true,
+        });
+        if answers.is_empty() { Poll::Pending } else { Poll::Ready(answers) }
+    }
+
+    /// What has no answer by now has none.
+    fn give_up(&mut self) -> Vec<(usize, Question, Answer)> {
+        let late = std::mem::take(&mut self.under_way).into_iter();
+        late.map(|(zone, flight)| {
+            (zone, flight.question().clone(), Answer::Unavailable("time-out".to_owned()))
+        })
+        .collect()
+    }
 }
 
 /// How a wait ended.
@@ -109,7 +138,7 @@ enum Woken {
     Input,
     Broken,
     Deadline,
-    Answer(usize, Question, Answer),
+    Answers(Vec<(usize, Question, Answer)>),
     Told(Word),
 }
 
@@ -127,7 +156,7 @@ struct Door {
 /// `arrival`.
 pub(super) async fn screen<S>(arrival: &mut Arrival<S>, screening: Arc<Screening>) -> bool
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Line,
 {
     let (client, server) = (canonical(arrival.ends.from), canonical(arrival.ends.to));
     let mut door = Door {
@@ -185,8 +214,10 @@ where
             Woken::Told(Word::Hurry) => screen.time_out(clock::now(), &mut out),
             Woken::Deadline => screen.expire(clock::now(), &mut out),
             Woken::Broken => screen.handle(clock::now(), Input::PeerClosed, &mut out),
-            Woken::Answer(zone, question, answer) => {
-                door.hear((zone, question, answer), &mut screen, &mut out)
+            Woken::Answers(answers) => {
+                for answer in answers {
+                    door.hear(answer, &mut screen, &mut out);
+                }
             }
         }
     }
@@ -231,13 +262,10 @@ impl Door {
                 skipped.push((zone, question));
                 continue;
             }
-            let (answers, patience) = (Arc::clone(&self.answers), screening.lookup_timeout);
-            self.lookups.under_way.spawn(async move {
-                let answer = tokio::time::timeout(patience, answers.answer(&question, &[])).await;
-                let answer = answer.unwrap_or_else(|_| Answer::Unavailable("time-out".to_owned()));
-                (zone, question, answer)
-            });
+            let flight = Arc::clone(&self.answers.names).begin(question);
+            self.lookups.under_way.push((zone, flight));
         }
+        self.lookups.until = tokio::time::Instant::now().checked_add(screening.lookup_timeout);
         for (zone, question) in skipped {
             self.hear((zone, question, Answer::NoName), screen, out);
         }
@@ -255,7 +283,12 @@ impl Door {
         let domain = lists.domain(zone);
         self.voice().listed(domain, &listed);
         self.voice().unanswered(&question, &answer);
+        if let Some(holds) = self.answers.names.holds(&question) {
+            let holds_s = u32::try_from(holds.as_secs()).unwrap_or(u32::MAX);
+            self.lookups.holds_s = Some(self.lookups.holds_s.map_or(holds_s, |other| other.min(holds_s)));
+        }
         let ranked = Ranked {
+            holds_s: self.lookups.holds_s,
             rank: self.lookups.tally.rank,
             domain: lists.public_name(&self.lookups.tally, &self.facts),
             complete: self.lookups.tally.answered >= self.lookups.asked,
@@ -295,20 +328,22 @@ impl Door {
             })
         });
         let ear = arrival.seat.ear();
-        let lookups = &mut self.lookups.under_way;
+        let lookups = &mut self.lookups;
+        let patience = lookups.until.filter(|_| !lookups.under_way.is_empty());
+        let earliest = deadline.into_iter().chain(patience).min();
+        let answered = std::future::poll_fn(|cx| lookups.poll(cx));
         let woken = tokio::select! {
             biased;
             woken = reading => woken,
-            Some(joined) = lookups.join_next(), if !lookups.is_empty() => match joined {
-                Ok((zone, question, answer)) => Woken::Answer(zone, question, answer),
-                // A look-up that broke has nothing to say; the wait goes on.
-                Err(_) => Woken::Input,
-            },
-            () = super::sleep_until(deadline) => Woken::Deadline,
+            answers = answered => Woken::Answers(answers),
+            () = super::sleep_until(earliest) => Woken::Deadline,
             word = ear.told() => Woken::Told(word),
         };
         arrival.seat.is_busy();
-        woken
+        match woken {
+            Woken::Deadline if patience == earliest => Woken::Answers(self.lookups.give_up()),
+            woken => woken,
+        }
     }
 }
 

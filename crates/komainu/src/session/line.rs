@@ -1,0 +1,164 @@
+//! The line to a client: a socket that can also be asked whether anybody is still at its other end.
+//!
+//! A session that waits for something else than its client (`sleep`, a name server, a policy server, a table behind a
+//! socket) reads nothing and holds no buffer meanwhile. It still hears of an end: of a reset at once, of a client that
+//! has closed its side and said nothing before that it is owed an answer to, a second later. Whoever has sent commands
+//! ahead and closed its side hears the answers, as with Postfix. T2.2.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A client that has closed its side may still listen: so long an answer may take to come.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
+/// Between two looks where there are bytes that nobody reads now.
+const UNREAD: Duration = Duration::from_secs(1);
+
+/// What a session talks over.
+pub trait Line: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Ends when the client is gone. Where that can't be known it never ends.
+    fn gone(&self) -> impl Future<Output = ()> + Send + use<Self> {
+        std::future::pending()
+    }
+}
+
+/// Pipes in memory can't tell.
+impl Line for DuplexStream {}
+
+/// A client's socket.
+pub struct Socket(Arc<TcpStream>);
+
+impl Socket {
+    /// As it was accepted.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Socket {
+        Socket(Arc::new(stream))
+    }
+
+    /// Writes what fits without waiting.
+    ///
+    /// # Errors
+    /// As of a socket.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+}
+
+impl Line for Socket {
+    fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let stream = Arc::clone(&self.0);
+        async move {
+            // A reset, or an error of the socket's own, ends it.
+            while let Ok(ready) = stream.ready(Interest::READABLE | Interest::ERROR).await {
+                if ready.is_error() {
+                    return;
+                }
+                let unread = stream.peek(&mut [0]).await;
+                match unread {
+                    Ok(0) => return tokio::time::sleep(HALF_CLOSED).await,
+                    Ok(_) => tokio::time::sleep(UNREAD).await,
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(context))?;
+            match self.0.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(length) => {
+                    buffer.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(context))?;
+            match self.0.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::net::TcpListener;
+    use tokio::time::timeout;
+
+    async fn pair() -> (std::net::TcpStream, Socket) {
+        let listening = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let client = std::net::TcpStream::connect(listening.local_addr().expect("bound")).expect("connects");
+        let (server, _) = listening.accept().expect("accepts");
+        server.set_nonblocking(true).expect("a socket");
+        (client, Socket::new(TcpStream::from_std(server).expect("a socket")))
+    }
+
+    const MOMENT: Duration = Duration::from_millis(300);
+
+    #[tokio::test]
+    async fn who_is_there_is_not_gone() {
+        let (client, socket) = pair().await;
+        let mut gone = Box::pin(socket.gone());
+        assert!(timeout(MOMENT, &mut gone).await.is_err());
+        (&client).write_all(b"RSET\r\n").expect("takes it");
+        assert!(timeout(MOMENT, &mut gone).await.is_err());
+        // Nothing was read.
+        let mut heard = [0; 6];
+        tokio::io::AsyncReadExt::read_exact(&mut { socket }, &mut heard).await.expect("reads");
+        assert_eq!(&heard, b"RSET\r\n");
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_heard_at_once_and_an_end_soon() {
+        let (client, socket) = pair().await;
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("a socket");
+        drop(client);
+        assert!(timeout(MOMENT, socket.gone()).await.is_ok());
+        let (client, socket) = pair().await;
+        drop(client);
+        let mut gone = Box::pin(socket.gone());
+        assert!(timeout(MOMENT, &mut gone).await.is_err(), "it may still listen");
+        assert!(timeout(HALF_CLOSED * 2, gone).await.is_ok());
+    }
+
+    /// Whoever has said everything and closed its side is owed answers.
+    #[tokio::test]
+    async fn what_was_said_before_is_answered() {
+        let (client, socket) = pair().await;
+        (&client).write_all(b"QUIT\r\n").expect("takes it");
+        client.shutdown(std::net::Shutdown::Write).expect("a socket");
+        assert!(timeout(UNREAD * 2, socket.gone()).await.is_err());
+    }
+}
