@@ -349,6 +349,8 @@ fn rules() {
         &["K0340 w 1"],
     );
     check("regexp", &[HEADERS], "/^(a+)+$/ REJECT\n", &[]);
+    // What the loader has skipped isn't judged.
+    check("regexp", &[HEADERS], "/a/foo DROP\n", &["K0305 w 1"]);
     // What the loader says of tables that aren't served yet: no delimiters, no such flag.
     check("regexp", &[HEADERS], "^Subject: x REJECT\nSubject: y REJECT\n", &["K0305 w 1", "K0305 w 2"]);
 }

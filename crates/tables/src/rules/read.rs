@@ -211,6 +211,9 @@ pub(crate) fn dissect(text: &str) -> Option<Dissected<'_>> {
     let end = closing(body, delimiter)?;
     let behind = body.get(end + delimiter.len_utf8()..)?;
     let (flags, result) = behind.split_at_checked(behind.find(is_space).unwrap_or(behind.len()))?;
+    if !flags.chars().all(|flag| "imsxAEUX".contains(flag)) {
+        return None;
+    }
     Some(Dissected { negated, pattern: body.get(..end)?, flags, result: result.trim_matches(is_space) })
 }
 
