@@ -108,8 +108,10 @@ impl Known {
             return None;
         }
         let derived = registry::derived(name);
-        if derived.is_some_and(|derived| self.services.contains(derived.service)) {
-            return None;
+        if let Some(derived) = derived
+            && self.services.contains(derived.service)
+        {
+            return not_served(name, place, derived, value);
         }
         if is_restriction(name) {
             return Some(restriction(name, value, place));
@@ -186,6 +188,16 @@ fn database(word: &str) -> Option<String> {
     let (kind, name) = word.split_once(':')?;
     let is_database = matches!(kind, "ldap" | "mysql" | "pgsql" | "sqlite" | "memcache" | "mongodb");
     (is_database && !name.is_empty() && !name.contains('/')).then(|| name.to_owned())
+}
+
+/// A transport's own parameter that asks for what isn't done. A command's time limit is not said: `spawn` needs none,
+/// and of `pipe` the transport itself is told.
+fn not_served(name: &str, place: &Place, derived: registry::Derived<'_>, value: &str) -> Option<Diagnostic> {
+    let asks = derived.default != "$command_time_limit" && derived.default != value.trim();
+    (asks && derived.state() == registry::State::NotYet).then(|| {
+        Diagnostic::warning(123, place.clone(), format!("{name} is not served yet"))
+            .help("it is read and has no effect here; what it asks for is not done")
+    })
 }
 
 #[cfg(test)]
