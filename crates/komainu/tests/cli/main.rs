@@ -10,6 +10,7 @@
 )]
 
 mod check;
+mod clean;
 mod conf;
 mod databases;
 mod guide;
