@@ -296,13 +296,20 @@ impl Parser<'_> {
         let name = &word.value;
         let place = word.place.clone();
         if is_remark(name) {
-            self.names.say(
-                Diagnostic::error(401, place, format!("{name} does not begin a remark inside a value"))
-                    .help(
-                        "every word behind it is read as a restriction, and Postfix answers 451 4.3.5 to everyone; \
-                         put the remark on a line of its own that begins with #",
-                    ),
+            let moved = remark_moved(&place, name);
+            let said = Diagnostic::error(
+                401,
+                place,
+                format!("{name} does not begin a remark inside a value"),
+            )
+            .help(
+                "every word behind it is read as a restriction, and Postfix answers 451 4.3.5 to everyone; \
+                     put the remark on a line of its own that begins with #",
             );
+            self.names.say(match moved {
+                Some((line, mended)) => said.fix(line, mended),
+                None => said,
+            });
             return;
         }
         if let Some(diagnostic) = another_thing(word) {
@@ -356,6 +363,23 @@ fn another_thing(word: &Spanned<String>) -> Option<Diagnostic> {
     let instead = format!("{first} {argument}");
     let said = said.help(format!("{CONSEQUENCE}; write {instead}"));
     Some(if whole { said.fix(place.clone(), instead) } else { said })
+}
+
+/// The line that ends in a remark, and the same with the remark on a line of its own before it. Not where more than
+/// the remark may stand behind it: another `-o`, a brace that closes.
+fn remark_moved(place: &Place, word: &str) -> Option<(Place, String)> {
+    let file = place.file.as_ref().filter(|_| place.text() == word)?;
+    let start = file.text.get(..place.start)?.rfind('\n').map_or(0, |at| at + 1);
+    let rest = file.text.get(place.start..)?;
+    let remark = rest.lines().next()?;
+    let before = file.text.get(start..place.start)?.trim_end();
+    if before.contains("-o ") || before.contains('{') || remark.contains('}') {
+        return None;
+    }
+    let words = remark.trim_start_matches(['/', '#', '*']).trim();
+    let line = Place::new(file, start, place.start + remark.len());
+    let own = format!("# {words}");
+    Some((line, if before.is_empty() { own } else { format!("{own}\n{before}") }))
 }
 
 fn broken(warning: String) -> Check {

@@ -6,6 +6,7 @@
 //! for). This file only joins them: what is wrong is said where it is known. A server's own start and reload don't
 //! come here. T0.4, T1.4–T1.6, T1.10, T1.13, T1.14, T2.6, T2.11, T2.12, T2.15.
 
+mod covered;
 pub mod fuzz;
 pub mod json;
 pub mod lines;
@@ -78,6 +79,7 @@ pub fn check(
         found.extend(online::review(&subject));
     }
     found.retain(|one| !is_nobodys(one));
+    covered::drop(&mut found);
     in_order(found)
 }
 

@@ -6,7 +6,7 @@
 use super::lines::Lines;
 use super::repair::Plan;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
-use config::{Diagnostic, Place, Severity, SourceFile};
+use config::{Code, Diagnostic, Place, Severity, SourceFile};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -49,7 +49,7 @@ pub fn render(found: &[Diagnostic], style: Style) -> String {
     let mut of_code: BTreeMap<_, usize> = BTreeMap::new();
     let mut shown = 0;
     let (unserved, others): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
-        found.iter().partition(|one| one.code.0 == UNSERVED && one.place.file.is_some());
+        found.iter().partition(|one| one.code == UNSERVED && one.place.file.is_some());
     let same = gather(&others);
     let mut tables_of_names = by_file(&unserved).into_iter();
     for all in &same {
@@ -92,7 +92,7 @@ fn gather<'a>(found: &[&'a Diagnostic]) -> Vec<Vec<&'a Diagnostic>> {
 }
 
 /// A parameter that is not served yet: a stock main.cf has several, which are shown together.
-const UNSERVED: u16 = 123;
+const UNSERVED: Code = Code(123);
 /// Names in one drawing.
 const NAMES_MAX: usize = 25;
 

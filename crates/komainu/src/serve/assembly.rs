@@ -18,7 +18,7 @@ use crate::log::Log;
 use crate::privileged::Helper;
 use crate::session::house::House;
 use crate::session::{Service, Shared};
-use config::{Diagnostic, Severity};
+use config::{Code, Diagnostic, Severity};
 use events::daemon::Message;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -194,7 +194,7 @@ impl Assembly {
     }
 
     pub(super) fn say_all(&self, found: &[Diagnostic]) {
-        let (unserved, others): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.code.0 == UNSERVED);
+        let (unserved, others): (Vec<_>, Vec<_>) = found.iter().partition(|one| one.code == UNSERVED);
         for diagnostic in others {
             let message = match diagnostic.severity {
                 Severity::Error => Message::error(diagnostic.to_string()),
@@ -210,7 +210,7 @@ impl Assembly {
 }
 
 /// A parameter that is not served yet.
-const UNSERVED: u16 = 123;
+const UNSERVED: Code = Code(123);
 /// Names in a log line.
 const NAMED_MAX: usize = 20;
 

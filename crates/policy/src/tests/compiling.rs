@@ -40,6 +40,19 @@ fn findings() {
 fn remarks_inside_a_list() {
     let found = said("smtpd_client_restrictions = permit_mynetworks // our own\n  permit");
     assert_eq!(found, ["K0401 //", "K0400 our", "K0400 own"]);
+    let mended = |text: &str| {
+        let scene = Scene::new(text, World::default());
+        let fix = scene.said.iter().find_map(|one| one.fix.clone())?;
+        Some((fix.place.text().to_owned(), fix.replacement))
+    };
+    let text = "smtpd_client_restrictions = permit_mynetworks, //our own  \n  permit";
+    let line = text.split('\n').next().unwrap_or_default().to_owned();
+    let expect = "# our own\nsmtpd_client_restrictions = permit_mynetworks,".to_owned();
+    assert_eq!(mended(text), Some((line, expect)));
+    assert_eq!(
+        mended("smtpd_client_restrictions =\n  //all\n  permit").map(|fix| fix.1),
+        Some("# all".to_owned())
+    );
 }
 
 #[test]
