@@ -65,13 +65,9 @@ fn the_pages_say_what_is_said() {
 /// Fails with the first line that differs.
 #[track_caller]
 fn similar(path: &Path, page: &str, now: &str) {
-    let differs = page.lines().zip(now.lines()).enumerate().find(|(_, (old, new))| old != new);
-    if let Some((at, (old, new))) = differs {
-        panic!(
-            "{}:{}:\n  page: {old}\n  now:  {new}\nUPDATE=1 writes what is said now",
-            path.display(),
-            at + 1
-        );
+    for (at, (old, new)) in page.lines().zip(now.lines()).enumerate() {
+        let place = format!("{}:{}: UPDATE=1 writes what is said now", path.display(), at + 1);
+        assert_eq!(old, new, "{place}");
     }
     assert_eq!(page.lines().count(), now.lines().count(), "{}", path.display());
 }
