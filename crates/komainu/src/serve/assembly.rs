@@ -107,7 +107,7 @@ impl Assembly {
             host,
             scratch: state,
             passwd,
-            queue_directory: queue_directory.clone(),
+            queue_directory,
         };
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
         let (mut manager, queue) =

@@ -113,6 +113,7 @@ where
 }
 
 /// What is in the box, whose room is free from now on: a box that is moved out of in place keeps it to its scope's end.
+#[expect(clippy::boxed_local, reason = "giving the box up is what this is for")]
 fn unboxed<T>(boxed: Box<T>) -> T {
     *boxed
 }
