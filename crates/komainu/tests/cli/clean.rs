@@ -46,8 +46,8 @@ fn a_fault_in_one_is_seen() {
     let clean = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/config/clean/stand-alone");
     let folder = Folder::new();
     let read = |name: &str| std::fs::read_to_string(clean.join(name)).expect("readable");
-    folder.write("master.cf", &read("master.cf"));
-    folder.write("main.cf", &format!("{}smtpd_client_restrictions = // reject\n", read("main.cf")));
+    folder.write("master.cf", read("master.cf"));
+    folder.write("main.cf", format!("{}smtpd_client_restrictions = // reject\n", read("main.cf")));
     assert!(alarms(folder.path()).iter().any(|found| found.contains("K0401")));
 }
 
@@ -64,7 +64,7 @@ fn debians_stock_files_pass() {
     for names in [&["main.cf.debian"][..], &["main.cf.dist"], &["main.cf.debian", "main.cf.tls"]] {
         let folder = Folder::new();
         let read = |name: &&str| std::fs::read_to_string(stock.join(name)).expect("readable");
-        folder.write("main.cf", &names.iter().map(read).collect::<String>());
+        folder.write("main.cf", names.iter().map(read).collect::<String>());
         folder.write("master.cf", &master);
         assert_eq!(alarms(folder.path()), Vec::<String>::new(), "{names:?}");
     }
