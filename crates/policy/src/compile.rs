@@ -290,9 +290,9 @@ fn check_relay(
              check_relay_domains",
         )
         .help(
-            "without one, everybody could send mail to everywhere through this server: write \
-             `smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination`, or \
-             `compatibility_level = 3.6` for its default, which is empty without",
+            "Postfix takes no mail until there is one, as without it everybody could send mail to everywhere through \
+             this server: write `smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, \
+             reject_unauth_destination`; without `compatibility_level` its default is empty",
         ),
     );
 }

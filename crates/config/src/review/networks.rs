@@ -178,7 +178,7 @@ fn style(main: &Parameters, found: &mut Vec<Diagnostic>) {
                 .help("16 million neighbours may send anywhere: an open relay; write `mynetworks_style = host`, or mynetworks itself"),
         ),
         "subnet" => found.push(
-            Diagnostic::hint(144, place, "mynetworks_style = subnet trusts all neighbours of this machine")
+            Diagnostic::warning(144, place, "mynetworks_style = subnet trusts all neighbours of this machine")
                 .help("at a hosting provider the neighbours are strangers who may send anywhere; write `mynetworks_style = host`, or mynetworks itself"),
         ),
         _ => {}

@@ -23,7 +23,7 @@ use crate::configuration::Configuration;
 use config::{Compat, Diagnostic, Host, MainCf, SourceFile};
 use std::collections::HashSet;
 use std::path::Path;
-use tables::source::notice::NOT_SERVED;
+use tables::source::notice::{NOT_SERVED, UNREADABLE};
 use tables::{Snapshot, Sources};
 
 /// Everything that a review may look at; loaded once.
@@ -78,7 +78,8 @@ pub fn check(
     if reach >= Reach::Online {
         found.extend(online::review(&subject));
     }
-    found.retain(|one| !is_nobodys(one));
+    // On paper a table that isn't on this machine may well be on the other one.
+    found.retain(|one| !is_nobodys(one) && (reach > Reach::Paper || one.code.0 != UNREADABLE));
     covered::drop(&mut found);
     in_order(found)
 }

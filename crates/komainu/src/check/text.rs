@@ -272,8 +272,8 @@ pub fn closing(directory: &Path, found: &[Diagnostic]) -> String {
     let Some(first) = found.first() else { return format!("{directory}: all is well\n") };
     let repairs = match Plan::of(found).mended {
         0 => String::new(),
-        1 => "komainu check --fix mends one of them; ".to_owned(),
-        more => format!("komainu check --fix mends {more} of them; "),
+        1 => "--fix mends one of them; ".to_owned(),
+        more => format!("--fix mends {more} of them; "),
     };
     let code = first.code;
     format!(

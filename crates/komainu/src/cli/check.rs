@@ -19,7 +19,8 @@ use tables::Sources as _;
 ///
 /// Reads main.cf, master.cf and every table that they name, and looks at the files, sockets and certificates around
 /// them; nothing is served, sent or, without --fix, changed. Exit code 0 where there is no error (warnings and hints
-/// may be), 1 where there is one, 64 wrong usage, 78 where there is no configuration to read.
+/// may be), 1 where there is one, 64 wrong usage, 75 where a repair can't be written, 78 where
+/// there is no configuration to read.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The folder with main.cf and master.cf [default: /etc/komainu, then /etc/postfix].
@@ -156,7 +157,7 @@ impl Called<'_> {
         drop(out);
         let repairs = format!("{} repair{}", plan.mended, if plan.mended == 1 { "" } else { "s" });
         if !self.arguments.yes && !agreed(&format!("Make {repairs}?"))? {
-            eprintln!("{repairs} not made: komainu check --fix --yes makes them");
+            eprintln!("{repairs} not made: the same command with --yes makes them");
             return Ok(found);
         }
         for repair in &plan.repairs {

@@ -1,7 +1,7 @@
 //! `komainu explain`.
 
 use super::{CompatArgument, EX_CONFIG, EX_USAGE, default_config, render};
-use crate::configuration::{Configuration, DirectSources};
+use crate::configuration::{Configuration, DirectSources, has_errors};
 use crate::explain::answers::{Answerer, Offline, Online, Written};
 use crate::explain::text::Ink;
 use crate::explain::visit::{BadVisit, Visit};
@@ -127,6 +127,7 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
     }
     let visit = visit(arguments).map_err(Refused::usage)?;
     let (configuration, mut found) = Configuration::load(&directory, arguments.compat.into(), &DirectSources);
+    let is_refused = has_errors(&found);
     let parameters = configuration.parameters.clone();
     let answerer = answerer(arguments, &parameters)?;
     let stand = Stand::new(configuration, arguments.service.as_deref(), &DirectSources);
@@ -136,6 +137,11 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
     found.retain(|one| one.severity == Severity::Error);
     if !found.is_empty() {
         eprint!("{}", render::render(&found));
+    }
+    if is_refused {
+        eprintln!(
+            "komainu: `komainu serve` refuses this configuration until the errors are mended; here is what it would do all the same\n"
+        );
     }
     let parameters = stand.listener.parameters.clone();
     match &arguments.log {

@@ -27,7 +27,7 @@ pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
     let known = !case.parameters.list("smtpd_relay_restrictions").is_empty();
     let machine = known.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let networks = own.or(machine).and_then(|own| networks(case, own));
-    let whose = if own.is_some() { "your own networks" } else { "programs on this machine" };
+    let whose = if own.is_some() { "your own networks" } else { "clients on this machine" };
     match (users, networks) {
         (Some(users), Some(networks)) if super::flow::same(&users.1, &networks.1) => {
             vec![said(case, &format!("users who log in, and {whose},"), &users)]

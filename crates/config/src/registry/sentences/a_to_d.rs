@@ -87,7 +87,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("default_cache_db_type", "Table type of the caches that defaults name, such as verify_cache and postscreen_cache."),
     ("default_database_type", "Table type that tools and defaults take where a table is named without one."),
     ("default_delivery_slot_cost", "How many deliveries a large message must have received before a small one may overtake it; 0 turns overtaking off."),
-    ("default_delivery_slot_discount", "Percentage of the needed delivery slots at which a message may already be overtaken."),
+    ("default_delivery_slot_discount", "Percentage of the needed delivery slots that may still be missing when a message is overtaken."),
     ("default_delivery_slot_loan", "Number of delivery slots that a message lends to a smaller one before it has earned them."),
     ("default_delivery_status_filter", "Table that rewrites status code and text of a delivery's outcome before it is acted on."),
     ("default_destination_concurrency_failed_cohort_limit", "How many rounds of failed connections make a destination count as dead; 0 never does."),

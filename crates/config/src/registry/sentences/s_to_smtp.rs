@@ -50,7 +50,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("smtp_header_checks", "Patterns that the SMTP client holds against each header of what it sends."),
     ("smtp_helo_name", "Name by which the SMTP client introduces itself in HELO and EHLO."),
     ("smtp_helo_timeout", "How long the SMTP client waits for the greeting and for the reply to HELO or EHLO."),
-    ("smtp_host_lookup", "How the SMTP client finds addresses of hosts: dns, native (the system's host tables), or both in order."),
+    ("smtp_host_lookup", "How the SMTP client finds addresses of hosts: dns, native (the system's host tables), or both, dns first."),
     ("smtp_line_length_limit", "Longest content line in bytes that the SMTP client sends; longer ones are broken; 0 means no limit."),
     ("smtp_log_tls_feature_status", "Whether the SMTP client's delivery log lines tell which TLS features were in use."),
     ("smtp_mail_timeout", "How long the SMTP client waits for the reply to MAIL FROM."),

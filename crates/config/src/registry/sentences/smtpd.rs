@@ -87,7 +87,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("smtpd_sender_login_maps", "Tables with the login names that own a sender address, for the restrictions on sender login mismatch."),
     ("smtpd_sender_restrictions", "Restrictions on envelope senders, judged at MAIL FROM or, delayed, at RCPT TO."),
     ("smtpd_service_name", "Name of the service that postscreen hands tested clients to."),
-    ("smtpd_soft_error_limit", "Errors of a session from which on each reply is delayed by smtpd_error_sleep_time."),
+    ("smtpd_soft_error_limit", "Errors of a session beyond which each reply is delayed by smtpd_error_sleep_time."),
     ("smtpd_starttls_timeout", "How long each read and write of the TLS handshake may take for the SMTP server."),
     ("smtpd_timeout", "How long the SMTP server waits for a client's next command, and to send a reply; under stress 10 s."),
     ("smtpd_tls_CAfile", "File with CA certificates by which the SMTP server verifies clients; read before rights are dropped."),

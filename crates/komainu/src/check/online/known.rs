@@ -125,6 +125,11 @@ impl Known {
             && self.answers.values().all(|answer| matches!(answer, Answer::Unavailable(_)))
     }
 
+    /// Whether no name exists, whatever was asked: such a name server says that of everything.
+    pub(super) fn heard_no_name(&self) -> bool {
+        self.answers.len() > 2 && self.answers.values().all(|answer| matches!(answer, Answer::NoName))
+    }
+
     /// What got no answer, for people.
     pub(super) fn silence(&self) -> Option<String> {
         const SHOWN: usize = 5;

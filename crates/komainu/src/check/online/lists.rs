@@ -92,17 +92,18 @@ fn works(zone: &Zone, known: &Known) -> Option<Option<Diagnostic>> {
         return Some(Some(Diagnostic::warning(627, place(), message).help(help)));
     }
     let health = Health::default().after(good, bad);
-    let help = "it is skipped here; under Postfix it costs time or refuses everybody: take it out";
-    let said =
-        |what: &str| Some(Some(Diagnostic::warning(625, place(), format!("{domain} {what}")).help(help)));
+    let said = |what: &str, consequence: &str| {
+        let help = format!("it is skipped here; under Postfix {consequence}: take it out");
+        Some(Some(Diagnostic::warning(625, place(), format!("{domain} {what}")).help(help)))
+    };
     if health.lists_everything {
-        return said("lists the whole world (127.0.0.1 among it)");
+        return said("lists the whole world (127.0.0.1 among it)", "it refuses everybody");
     }
     if health.silent > 0 {
-        return said("gives no answer");
+        return said("gives no answer", "every client waits for it");
     }
     if health.no_test_point && matches!(apex, Told::NoName) {
-        return said("doesn't exist any more");
+        return said("doesn't exist any more", "it is asked for every client, and never lists one");
     }
     Some(None)
 }

@@ -128,6 +128,9 @@ pub fn judge(matter: &Matter<'_>, known: &Known) -> Vec<Diagnostic> {
     }
     found.extend(dkim::judge(matter, known));
     found.extend(lists::judge(matter, known));
+    if known.heard_no_name() {
+        return vec![unasked("the name server says of every name that it doesn't exist")];
+    }
     match known.silence() {
         // Nobody answers: what would be said of each name is that, again and again.
         Some(said) if known.heard_nothing() => vec![unasked(&said)],
