@@ -51,6 +51,10 @@ fn named(scene: &Scene<'_>) -> Vec<Named> {
 }
 
 fn judge(path: &Path, place: &Place, stat: Stat, (accounts, user): (&Accounts, u32)) -> Option<Diagnostic> {
+    // What is written into a device such as /dev/null is read by nobody.
+    if stat.mode & 0o170_000 == 0o020_000 {
+        return None;
+    }
     let shown = path.display();
     let decides = "who writes it decides what the server does, and what it runs";
     let is_sticky = stat.mode & 0o1000 != 0;
@@ -95,6 +99,7 @@ mod tests {
         check(0o100_600, 0, 0, "");
         check(0o100_666, 0, 0, "error everybody may write /x");
         check(0o041_777, 0, 0, "");
+        check(0o020_666, 0, 0, "");
         check(0o040_777, 0, 0, "error everybody may write /x");
         check(0o100_664, 0, 50, "warning the group staff may write /x");
         check(0o100_644, 1000, 1000, "warning /x belongs to ann, not to root");

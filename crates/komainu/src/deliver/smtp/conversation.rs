@@ -104,6 +104,7 @@ where
         }
         driver.act();
     }
+    driver.settle();
     // Whether the goodbye gets through doesn't matter.
     let _ = tokio::time::timeout(GOODBYE, async {
         writer.write_all(&driver.out).await?;
@@ -147,6 +148,17 @@ impl Driver {
         }
     }
 
+    /// A server that ended the conversation before it was given the message, as one that talks out of turn behind
+    /// its answer to EHLO: the client says what that means for each recipient.
+    fn settle(&mut self) {
+        if self.ended.is_none()
+            && let Some(mail) = self.mail.take()
+        {
+            self.handle(clock::now(), Input::Mail(Box::new(mail)));
+            self.act();
+        }
+    }
+
     fn act(&mut self) {
         while let Some(action) = self.client.poll() {
             match action {
@@ -170,6 +182,36 @@ impl Driver {
                 Action::Warn(text) => self.warnings.push(text),
                 Action::Close => self.closing = true,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::client::{Dialect, Settings, To};
+
+    #[tokio::test]
+    async fn who_talks_out_of_turn_has_deferred_everybody() {
+        for greeting in ["220 x\r\n250 x\r\n221 bye\r\n", "220 x\r\n250 x\r\n250 x\r\n250 x\r\n354 x\r\n"] {
+            let (mut server, stream) = tokio::io::duplex(4096);
+            server.write_all(greeting.as_bytes()).await.expect("takes it");
+            let client = Client::new(Settings::new(Dialect::Smtp, "mx.test"), "far[192.0.2.1]", clock::now());
+            let to = |address: &str| To { address: address.to_owned(), ..To::default() };
+            let mail = Mail { recipients: vec![to("a@far.test"), to("b@far.test")], ..Mail::default() };
+            let End::Verdicts(verdicts) = converse(stream, client, mail, Letter { body: None }).await.end
+            else {
+                panic!("no verdicts");
+            };
+            let said: Vec<&str> = verdicts
+                .iter()
+                .filter(|verdict| matches!(verdict, Verdict::Deferred(_)))
+                .map(|verdict| verdict.why().text.as_str())
+                .collect();
+            assert_eq!(
+                said, ["lost connection with far[192.0.2.1] while sending MAIL FROM"; 2],
+                "{greeting:?}"
+            );
         }
     }
 }
