@@ -30,7 +30,7 @@ use crate::live::Live;
 use crate::log::Log;
 use crate::privileged::{Answer, Helper, Request, spawn};
 use crate::session::Service;
-use config::Parameters;
+use config::{Parameters, Role};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -129,7 +129,7 @@ impl Generation {
             classes: configuration.classes,
             targets,
             live: Arc::clone(&live),
-            settings: queue_settings(&p),
+            settings: queue_settings(&p, configuration.master.services.iter()),
             syslog_name: p.text("syslog_name").value,
         };
         Generation {
@@ -175,7 +175,14 @@ fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
     })
 }
 
-fn queue_settings(p: &Parameters) -> queue::Settings {
+/// Deliveries to other servers under way at once, over one transport: they take a descriptor and some memory each, no
+/// process. Postfix's limit of 100 processes would let a hundred destinations that hang stop all others.
+const FAR_DELIVERIES_MAX: u32 = 500;
+
+fn queue_settings<'a>(
+    p: &Parameters,
+    services: impl Iterator<Item = &'a config::Service>,
+) -> queue::Settings {
     let mut settings = queue::Settings {
         minimal_backoff: p.duration("minimal_backoff_time"),
         maximal_backoff: p.duration("maximal_backoff_time"),
@@ -188,6 +195,11 @@ fn queue_settings(p: &Parameters) -> queue::Settings {
     // Nothing waits for another server there, so only the machine sets a limit.
     let unlimited = queue::schedule::Limits { concurrency: 0, recipients: 50, processes: 0 };
     settings.transport_limits.insert("discard".to_owned(), unlimited);
+    for service in services.filter(|service| matches!(service.role(), Role::Smtp | Role::Lmtp)) {
+        let processes = service.process_limit.unwrap_or(FAR_DELIVERIES_MAX);
+        let limits = queue::schedule::Limits { processes, ..queue::schedule::Limits::default() };
+        settings.transport_limits.insert(service.name.value.clone(), limits);
+    }
     settings
 }
 
