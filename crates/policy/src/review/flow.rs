@@ -157,7 +157,7 @@ impl<'s> Walker<'s> {
         let policy = self.case.policy;
         let (mut liked, mut others) = (Vec::new(), Vec::new());
         if word == check::Subject::Helo {
-            others.push("203.0.113.77".to_owned());
+            others.push("243.0.113.77".to_owned());
         }
         let lists = policy.lists.iter().map(|(stage, list)| (Some(*stage), list));
         for (stage, list) in lists.chain(policy.classes.iter().map(|list| (None, list))) {

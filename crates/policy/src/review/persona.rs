@@ -42,10 +42,11 @@ pub(super) const HELO: &str = "mail.stranger.example";
 pub(super) const SENDER: &str = "someone@stranger.example";
 pub(super) const RECIPIENT: &str = "someone@elsewhere.example";
 
-/// Hosts that are nobody's in particular.
+/// Hosts that are nobody's: those of version 4 are in no network that was ever given to anybody (240.0.0.0/4), so no
+/// list of one's own networks has them but one that has everybody.
 const STRANGERS: [IpAddr; 3] = [
-    IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77)),
-    IpAddr::V4(Ipv4Addr::new(37, 120, 18, 99)),
+    IpAddr::V4(Ipv4Addr::new(243, 0, 113, 77)),
+    IpAddr::V4(Ipv4Addr::new(252, 120, 18, 99)),
     IpAddr::V6(Ipv6Addr::new(0x2a0e, 0x97c0, 0x33, 0x7, 0, 0, 0, 0x99)),
 ];
 

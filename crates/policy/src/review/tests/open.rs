@@ -22,7 +22,7 @@ const NAMES: &[&str] = &[
     "check_helo_access inline:{{h.example=550 no},{g.example=OK}}",
     "check_recipient_access inline:{{example.com=OK}}",
     "check_client_access inline:{{192.0.2.9=OK}}",
-    "check_client_access cidr:{{203.0.113.0/24 OK}}",
+    "check_client_access cidr:{{243.0.113.0/24 OK}}",
     "check_sender_access static:REJECT",
     "check_recipient_access static:DISCARD",
     "reject",
@@ -117,7 +117,7 @@ fn lets_pass(server: &Server, from: &Transaction) -> bool {
 
 fn stranger(helo: Option<&str>, sender: &str) -> Transaction {
     let to = "192.0.2.254".parse().unwrap();
-    let mut client = Client::unnamed("203.0.113.77".parse().unwrap(), 4711, to, 25);
+    let mut client = Client::unnamed("243.0.113.77".parse().unwrap(), 4711, to, 25);
     (client.name, client.reverse_name) = (HELO.to_owned(), HELO.to_owned());
     (client.name_status, client.reverse_name_status) = (NameStatus::Ok, NameStatus::Ok);
     let mut tx = Transaction::new(client);
@@ -130,7 +130,7 @@ fn stranger(helo: Option<&str>, sender: &str) -> Transaction {
 
 /// Whether some stranger gets through.
 fn is_open(server: &Server, helo_required: bool) -> bool {
-    let helos = [Some(HELO), Some("h.example"), Some("g.example"), Some("203.0.113.77"), None];
+    let helos = [Some(HELO), Some("h.example"), Some("g.example"), Some("243.0.113.77"), None];
     helos.into_iter().filter(|helo| helo.is_some() || !helo_required).any(|helo| {
         [SENDER, "a@s.example", "b@s.example", "c@s.example"]
             .into_iter()
