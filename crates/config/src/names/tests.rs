@@ -47,7 +47,7 @@ fn misspelt() {
 #[test]
 fn known() {
     check("relayhost =\n", "", &[]);
-    check("relayhost = mx\n", "", &["main.cf:1:1: warning[K0123]: relayhost is not served yet"]);
+    check("always_bcc = x\n", "", &["main.cf:1:1: warning[K0123]: always_bcc is not served yet"]);
     check(
         "relay_destination_concurrency_limit = 5\n",
         "",
