@@ -152,8 +152,10 @@ fn times(main: &Parameters, found: &mut Vec<Diagnostic>) {
 
 fn errors(own: &Parameters, found: &mut Vec<Diagnostic>) {
     let (soft, hard) = (own.number("smtpd_soft_error_limit"), own.number("smtpd_hard_error_limit"));
-    // One more is how sample set-ups of content filters say: nobody is made to wait.
-    if own.is_set("smtpd_soft_error_limit") && soft > hard.saturating_add(1) && hard > 0 {
+    // One more is how sample set-ups of content filters say: nobody is made to wait. Without a pause the soft limit
+    // does nothing.
+    let pauses = !own.duration("smtpd_error_sleep_time").is_zero();
+    if own.is_set("smtpd_soft_error_limit") && soft > hard.saturating_add(1) && hard > 0 && pauses {
         told(
             own,
             ["smtpd_soft_error_limit", "smtpd_hard_error_limit"],

@@ -39,6 +39,7 @@ fn limits() {
     check("smtpd_soft_error_limit = 30\n", SMTP, &["warning K0141 main.cf:1:26"]);
     check("smtpd_soft_error_limit = 1001\nsmtpd_hard_error_limit = 1000\n", SMTP, &[]);
     check("smtpd_soft_error_limit = 30\nsmtpd_hard_error_limit = 40\n", SMTP, &[]);
+    check("smtpd_soft_error_limit = 30\nsmtpd_error_sleep_time = 0\n", SMTP, &[]);
     check("", "smtp inet n - n - - smtpd -o smtpd_hard_error_limit=5\n", &[]);
     check("smtpd_recipient_limit = 50\n", SMTP, &["hint K0141 main.cf:1:25"]);
     check("smtpd_client_connection_count_limit = 200\n", SMTP, &["hint K0141 main.cf:1:39"]);
