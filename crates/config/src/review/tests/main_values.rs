@@ -82,7 +82,7 @@ fn networks() {
     check("mynetworks = 172.16.0.0/12\n", "", &["hint K0143 main.cf:1:14"]);
     check("mynetworks = 172.17.0.5 172.20.0.0/16\n", "", &[]);
     check("mynetworks_style = class\n", "", &["error K0144 main.cf:1:20"]);
-    check("mynetworks_style = subnet\n", "", &["hint K0144 main.cf:1:20"]);
+    check("mynetworks_style = subnet\n", "", &["warning K0144 main.cf:1:20"]);
     check("mynetworks_style = host\n", "", &[]);
     check("mynetworks_style = host\nmynetworks = 127.0.0.0/8\n", "", &["hint K0144 main.cf:1:20"]);
 }
