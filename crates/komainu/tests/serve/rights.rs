@@ -55,7 +55,8 @@ fn tables_that_only_root_may_read_are_live() {
         save(&table, &format!("{GOOD}/^five@/ REJECT five\n"), 0o600);
         becomes(&site, "five", "five");
 
-        // A broken edit keeps what was good, and says where it is broken.
+        // A broken edit keeps what was good, and says where it is broken. The edit before is told after it is in force.
+        site.logged("; live", 0);
         let mark = site.log().len();
         save(&table, &format!("{GOOD}/^(six@/ REJECT six\n"), 0o600);
         let place = format!("{}:5:1: ", table.display());
