@@ -14,3 +14,4 @@ pub mod log;
 pub mod privileged;
 pub mod serve;
 pub mod session;
+mod strerror;

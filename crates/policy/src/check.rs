@@ -5,6 +5,7 @@
 //! time (451 4.3.5) after the compiler has said so. No evaluation here.
 
 use crate::dnsbl::ListZone;
+use crate::transaction::Stage;
 use config::Place;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,21 @@ pub(crate) enum Subject {
     EndOfData,
     Certificate,
     Sasl,
+}
+
+impl Subject {
+    /// What the list of `stage` is about.
+    pub(crate) const fn of_list(stage: Stage) -> Subject {
+        match stage {
+            Stage::Client => Subject::Client,
+            Stage::Helo => Subject::Helo,
+            Stage::Sender => Subject::Sender,
+            Stage::Relay | Stage::Recipient => Subject::Recipient,
+            Stage::Data => Subject::Data,
+            Stage::EndOfData => Subject::EndOfData,
+            Stage::Etrn => Subject::Etrn,
+        }
+    }
 }
 
 /// Which hosts of a name a check looks at.

@@ -113,16 +113,7 @@ impl Evaluation<'_> {
         if list.is_empty() {
             return Ok(Status::Dunno);
         }
-        let subject = match stage {
-            Stage::Client => Subject::Client,
-            Stage::Helo => Subject::Helo,
-            Stage::Sender => Subject::Sender,
-            Stage::Relay | Stage::Recipient => Subject::Recipient,
-            Stage::Data => Subject::Data,
-            Stage::EndOfData => Subject::EndOfData,
-            Stage::Etrn => Subject::Etrn,
-        };
-        let about = self.about(subject);
+        let about = self.about(Subject::of_list(stage));
         self.run(list, &about)
     }
 

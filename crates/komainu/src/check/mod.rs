@@ -20,7 +20,7 @@ pub mod surroundings;
 pub mod text;
 
 use crate::configuration::Configuration;
-use config::{Compat, Diagnostic, Host, MainCf, SourceFile};
+use config::{Compat, Diagnostic, Host, SourceFile};
 use std::collections::HashSet;
 use std::path::Path;
 use tables::source::notice::{NOT_SERVED, UNREADABLE};
@@ -28,20 +28,12 @@ use tables::{Snapshot, Sources};
 
 /// Everything that a review may look at; loaded once.
 pub struct Subject<'a> {
-    /// The folder with main.cf and master.cf.
-    pub directory: &'a Path,
-    /// Parameters, services, catalogue of tables, listeners.
+    /// main.cf as written, parameters, services, catalogue of tables, listeners.
     pub configuration: &'a Configuration,
-    /// main.cf as written.
-    pub main: &'a MainCf,
     /// Every table of the catalogue, compiled.
     pub tables: &'a Snapshot,
     /// Where files come from.
     pub sources: &'a dyn Sources,
-    /// The machine.
-    pub host: &'a Host,
-    /// Whose defaults are in force.
-    pub compat: Compat,
 }
 
 /// How far it is looked.
@@ -68,9 +60,7 @@ pub fn check(
     let (configuration, mut found) = Configuration::load_for(host, directory, compat, sources);
     let (tables, more) = Snapshot::compile(&configuration.catalogue, sources);
     found.extend(more);
-    let main = &configuration.main;
-    let subject =
-        Subject { directory, configuration: &configuration, main, tables: &tables, sources, host, compat };
+    let subject = Subject { configuration: &configuration, tables: &tables, sources };
     found.extend(review(&subject));
     if reach >= Reach::Machine {
         found.extend(surroundings::review(&subject));
@@ -89,7 +79,7 @@ pub fn check(
 pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let parameters = &subject.configuration.parameters;
     let mut found = config::review::review(&config::review::Subject {
-        main: subject.main,
+        main: &subject.configuration.main,
         master: &subject.configuration.master,
         parameters,
     });

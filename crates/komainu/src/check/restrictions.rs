@@ -94,7 +94,7 @@ fn unopened<'a>(subject: &Subject<'a>, catalogue: &mut Catalogue) -> (Vec<Unopen
 mod tests {
     use super::*;
     use crate::configuration::Configuration;
-    use config::{Compat, Host, Interface, MainCf};
+    use config::{Compat, Host, Interface};
     use std::path::Path;
     use tables::{Snapshot, SourceError, Sources};
 
@@ -122,16 +122,7 @@ mod tests {
             let host = Host { hostname: "mx.example.com".to_owned(), addresses: vec![own] };
             let (configuration, _) = Configuration::load_for(&host, Path::new("/c"), Compat::V3_11, &files);
             let (tables, _) = Snapshot::compile(&configuration.catalogue, &files);
-            let main = MainCf::empty();
-            let subject = Subject {
-                directory: Path::new("/c"),
-                configuration: &configuration,
-                main: &main,
-                tables: &tables,
-                sources: &files,
-                host: &host,
-                compat: Compat::V3_11,
-            };
+            let subject = Subject { configuration: &configuration, tables: &tables, sources: &files };
             let mut catalogue = configuration.catalogue.clone();
             let (servers, _) = unopened(&subject, &mut catalogue);
             let names: Vec<_> =

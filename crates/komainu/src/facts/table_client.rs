@@ -7,6 +7,7 @@
 
 use super::policy_client::{Stream, Warn};
 use crate::configuration::{DirectSources, port_number};
+use crate::strerror::strerror;
 use policy::Answer;
 use proto::lookup::{Reading, Said, socketmap, tcp};
 use std::collections::BTreeMap;
@@ -275,10 +276,7 @@ fn describe(error: &io::Error) -> String {
         io::ErrorKind::TimedOut => "Connection timed out",
         io::ErrorKind::UnexpectedEof => "Success",
         io::ErrorKind::AddrNotAvailable => "Cannot assign requested address",
-        _ => {
-            let text = error.to_string();
-            return text.split(" (os error").next().unwrap_or_default().to_owned();
-        }
+        _ => return strerror(error),
     };
     text.to_owned()
 }

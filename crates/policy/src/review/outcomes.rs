@@ -120,7 +120,7 @@ impl Spot<'_> {
         let facts = Facts::new(Arc::clone(self.case.snapshot));
         let mut e = Evaluation::new(self.case.policy, self.tx, &facts, request(self.stage));
         e.stage = self.stage;
-        let outer = e.about(of(self.stage));
+        let outer = e.about(Subject::of_list(self.stage));
         let about = e.about(subject);
         let asked = match e.access_keys(subject, table, &outer) {
             Ok(Ok(Some(asked))) => asked,
@@ -219,7 +219,7 @@ impl Spot<'_> {
     fn once(&self, entry: &Entry, facts: &Facts, warned: bool) -> Result<End, Need> {
         let mut e = Evaluation::new(self.case.policy, self.tx, facts, request(self.stage));
         e.stage = self.stage;
-        let about = e.about(of(self.stage));
+        let about = e.about(Subject::of_list(self.stage));
         let status = e.single(entry, &about, warned)?;
         Ok(match status {
             Status::Reject => End::Refuse,
@@ -291,24 +291,11 @@ const fn request(stage: Stage) -> Request {
     }
 }
 
-/// What a list is about.
-const fn of(stage: Stage) -> Subject {
-    match stage {
-        Stage::Client => Subject::Client,
-        Stage::Helo => Subject::Helo,
-        Stage::Sender => Subject::Sender,
-        Stage::Relay | Stage::Recipient => Subject::Recipient,
-        Stage::Data => Subject::Data,
-        Stage::EndOfData => Subject::EndOfData,
-        Stage::Etrn => Subject::Etrn,
-    }
-}
-
 /// What a bare table in a list is asked for.
 pub(super) const fn bare(stage: Stage) -> Option<Subject> {
     match stage {
         Stage::Data | Stage::EndOfData => None,
-        stage => Some(of(stage)),
+        stage => Some(Subject::of_list(stage)),
     }
 }
 

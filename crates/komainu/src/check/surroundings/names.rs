@@ -43,8 +43,6 @@ const PUBLIC: [(&str, &str); 30] = [
     ("76.76.2.0", "Control D"),
     ("77.88.8.8", "Yandex"),
 ];
-/// Lists that don't answer those; their zones end so.
-const REFUSING: [&str; 4] = ["spamhaus.org", "surbl.org", "uribl.com", "dnswl.org"];
 /// Where systemd-resolved writes whom it asks itself.
 const UPSTREAM: &str = "/run/systemd/resolve/resolv.conf";
 /// What Debian's Postfix copies into its chroot, of what names are found by.
@@ -54,15 +52,6 @@ const COPIED: [&str; 4] = ["/etc/resolv.conf", "/etc/hosts", "/etc/services", "/
 #[must_use]
 pub fn is_public_resolver(address: IpAddr) -> Option<&'static str> {
     PUBLIC.iter().find(|(text, _)| text.parse() == Ok(address)).map(|(_, whose)| *whose)
-}
-
-/// Whether the list `zone` answers public resolvers nothing.
-#[must_use]
-pub(super) fn refuses_public(zone: &str) -> bool {
-    let zone = zone.to_ascii_lowercase();
-    REFUSING
-        .iter()
-        .any(|end| zone.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
@@ -121,7 +110,8 @@ fn no_servers(message: &str) -> Diagnostic {
 
 fn public(scene: &Scene<'_>, servers: &[IpAddr]) -> Option<Diagnostic> {
     let (server, whose) = servers.iter().find_map(|server| Some((server, is_public_resolver(*server)?)))?;
-    let (zone, place) = zones(scene).into_iter().find(|(zone, _)| refuses_public(zone))?;
+    let (zone, place) =
+        zones(scene).into_iter().find(|(zone, _)| policy::review::refuses_public_resolvers(zone))?;
     let message = format!("{zone} doesn't answer {whose}'s public resolver {server}, which is asked here");
     let help = "the list lists nobody; in Postfix, without =127.0.0.x behind the zone, it refuses everybody. Run a \
                 resolver of your own (unbound) on this machine and ask that";
@@ -227,7 +217,7 @@ mod tests {
             ("notspamhaus.org", false),
             ("bl.spamcop.net", false),
         ] {
-            assert_eq!(refuses_public(zone), expect, "{zone}");
+            assert_eq!(policy::review::refuses_public_resolvers(zone), expect, "{zone}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! symbolic link is followed, and stays one.
 
 use super::Fatal;
+use crate::strerror::strerror;
 use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
@@ -49,19 +50,13 @@ impl Coding {
     }
 }
 
-/// Why a file can't be opened, in C's words.
-pub(super) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
-}
-
 /// Replaces the contents of `path` by what `edit` makes of them; a file that stays the same isn't touched.
 pub(super) fn replace(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Vec<u8>, Fatal>) -> Result<(), Fatal> {
     let failed = |what: &str, path: &Path, error: &io::Error| {
-        Fatal(format!("{what} {}: {}", path.display(), reason(error)))
+        Fatal(format!("{what} {}: {}", path.display(), strerror(error)))
     };
     let unreadable =
-        |error: &io::Error| Fatal(format!("open {} for reading: {}", path.display(), reason(error)));
+        |error: &io::Error| Fatal(format!("open {} for reading: {}", path.display(), strerror(error)));
     let real = fs::canonicalize(path).map_err(|error| unreadable(&error))?;
     let mut temporary = real.clone().into_os_string();
     temporary.push(".tmp");

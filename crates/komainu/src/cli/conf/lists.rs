@@ -1,8 +1,8 @@
 //! `-a -A -b -l -m -t -T`: what this program has, which is not always what Debian's Postfix was built with.
 
-use super::file::reason;
 use super::options::Options;
 use super::{Called, Fatal};
+use crate::strerror::strerror;
 use std::io::{self, Write as _};
 
 impl Called<'_> {
@@ -26,7 +26,8 @@ impl Called<'_> {
             self.warn("no bounces are written yet, and so there are no built-in templates");
             return Ok(true);
         };
-        let text = std::fs::read(name).map_err(|error| Fatal(format!("open {name}: {}", reason(&error))))?;
+        let text =
+            std::fs::read(name).map_err(|error| Fatal(format!("open {name}: {}", strerror(&error))))?;
         let _ = io::stdout().write_all(&text);
         Ok(true)
     }

@@ -1,9 +1,10 @@
 //! Showing parameters, services, their fields and their settings.
 
-use super::file::{Coding, reason};
+use super::file::Coding;
 use super::options::{Action, Form, Options};
 use super::{Called, Fatal, folder};
 use crate::configuration::host;
+use crate::strerror::strerror;
 use config::conf::{
     Conf, Entry, FIELDS, Folding, Machine, Refused, Sources, fold_setting, fold_value, squeezed,
 };
@@ -67,7 +68,7 @@ impl Called<'_> {
     fn read(&self, options: &Options) -> Result<(Conf, Coding, Vec<String>), Fatal> {
         let (directory, named) = folder(options);
         let shown = directory.display().to_string();
-        let absent = |path: &Path, error: &io::Error| format!("open {}: {}", path.display(), reason(error));
+        let absent = |path: &Path, error: &io::Error| format!("open {}: {}", path.display(), strerror(error));
         let main = if options.has('d') {
             None
         } else {

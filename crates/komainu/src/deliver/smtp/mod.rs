@@ -11,6 +11,7 @@ mod transport;
 
 use crate::clock;
 use crate::facts::Names;
+use crate::strerror::strerror;
 use conversation::{End, Letter, Outcome, converse};
 use destination::Destination;
 use events::delivery::ConnectFailed;
@@ -249,10 +250,7 @@ impl Attempt<'_> {
         };
         match tokio::time::timeout(self.transport.connect_timeout, connecting).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => {
-                let text = error.to_string();
-                Err(text.split(" (os error").next().unwrap_or_default().to_owned())
-            }
+            Ok(Err(error)) => Err(strerror(&error)),
             Err(_) => Err("Connection timed out".to_owned()),
         }
     }

@@ -9,6 +9,7 @@ use super::query::missing_contents;
 use super::{Fatal, Program, base64, contents, spec_of, warn};
 use crate::clock;
 use crate::configuration::DirectSources;
+use crate::strerror::strerror;
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ fn one(word: &str, options: &Options) -> Result<(), Fatal> {
         warnings.sort_by_key(|(line, _)| *line);
     }
     let source = Path::new(name).metadata();
-    let source = source.map_err(|error| Fatal(format!("open {name}: {}", super::database::words(&error))))?;
+    let source = source.map_err(|error| Fatal(format!("open {name}: {}", strerror(&error))))?;
     match Format::of(spec.kind) {
         Some(format @ (Format::Cdb | Format::Lmdb)) => {
             let _rights = OwnersRights::take(&source, options)?;
@@ -150,7 +151,7 @@ fn put_text_in_force(spec: &TableSpec, options: &Options, source: &Metadata) -> 
         let both = rustix::fs::Timestamps { last_access: now, last_modification: now };
         Ok(rustix::fs::futimens(&text, &both)?)
     });
-    saved.map_err(|error| Fatal(format!("touch {}: {}", spec.name, super::database::words(&error))))
+    saved.map_err(|error| Fatal(format!("touch {}: {}", spec.name, strerror(&error))))
 }
 
 fn say_live(opened: &Opened, name: &str, options: &Options) {

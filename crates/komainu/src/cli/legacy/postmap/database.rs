@@ -6,6 +6,7 @@
 
 use super::Fatal;
 use super::options::Options;
+use crate::strerror::strerror;
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Gid, Uid};
 use std::fs::{File, Metadata, OpenOptions, Permissions};
@@ -25,7 +26,8 @@ pub(super) struct Target {
 impl Target {
     /// Locks the file at `path`, where there is one, and makes one beside it. `source` is the text's.
     pub(super) fn open(path: PathBuf, source: Option<&Metadata>, options: &Options) -> Result<Target, Fatal> {
-        let failed = |error: io::Error| Fatal(format!("open database {}: {}", path.display(), words(&error)));
+        let failed =
+            |error: io::Error| Fatal(format!("open database {}: {}", path.display(), strerror(&error)));
         let old = lock(&path).map_err(failed)?;
         let mode = match &old {
             Some(old) => old.metadata().map_err(failed)?.mode() & 0o7777,
@@ -53,7 +55,7 @@ impl Target {
                 let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
             });
-        done.map_err(|error| Fatal(format!("write {}: {}", self.path.display(), words(&error))))
+        done.map_err(|error| Fatal(format!("write {}: {}", self.path.display(), strerror(&error))))
     }
 
     fn fill(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -113,12 +115,6 @@ fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
     Err(failed)
 }
 
-/// The system's words without Rust's number behind them.
-pub(super) fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned())
-}
-
 fn umask() -> u32 {
     let mask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     rustix::process::umask(mask);
@@ -137,7 +133,7 @@ impl OwnersRights {
             rustix::thread::set_thread_groups(&[])
                 .and_then(|()| rustix::thread::set_thread_res_gid(Gid::ROOT, gid, Gid::ROOT))
                 .and_then(|()| rustix::thread::set_thread_res_uid(Uid::ROOT, uid, Uid::ROOT))
-                .map_err(|error| Fatal(format!("set_eugid: {}", words(&error.into()))))?;
+                .map_err(|error| Fatal(format!("set_eugid: {}", strerror(&error.into()))))?;
         }
         Ok(OwnersRights(wanted))
     }

@@ -4,10 +4,11 @@
 //! what must be edited. A file is read whole, changed, and replaced.
 
 use super::build::{FileRows, buildable, database, ends_with_nul, file, manner, rows};
-use super::database::{Target, words};
+use super::database::Target;
 use super::options::Options;
 use super::{Fatal, warn};
 use crate::configuration::DirectSources;
+use crate::strerror::strerror;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
@@ -140,6 +141,6 @@ fn known(target: &Target, format: Format) -> Result<Rows, Fatal> {
 fn standard_input() -> Result<Vec<u8>, Fatal> {
     let mut bytes = Vec::new();
     let mut input = io::stdin().lock().take(SOURCE_BYTES_MAX as u64);
-    input.read_to_end(&mut bytes).map_err(|error| Fatal(format!("read stdin: {}", words(&error))))?;
+    input.read_to_end(&mut bytes).map_err(|error| Fatal(format!("read stdin: {}", strerror(&error))))?;
     Ok(bytes)
 }
