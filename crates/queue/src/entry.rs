@@ -11,6 +11,10 @@ use mail::{Address, Dsn, QueueId, Wall};
 mod tests;
 
 const VERSION: u8 = 1;
+/// The message is on hold.
+const HOLD: u8 = 1;
+/// The message is to be given back.
+const EXPIRE: u8 = 4;
 /// NOTIFY=NEVER, and none of the other bits.
 pub const NOTIFY_NEVER: u8 = 1;
 /// NOTIFY=SUCCESS.
@@ -45,6 +49,8 @@ pub struct Entry {
     pub client: Client,
     /// The hold queue: not tried until released.
     pub hold: bool,
+    /// `postsuper -e`: given back to its sender at the next attempt, however young it is.
+    pub expire: bool,
     /// `content_filter` or FILTER: `transport:nexthop`.
     pub filter: Option<String>,
     /// REDIRECT: replaces all recipients at delivery.
@@ -171,6 +177,10 @@ pub enum Note {
     },
     /// Put on hold, or released.
     Hold(bool),
+    /// To be given back to its sender at the next attempt.
+    Expire,
+    /// To be tried as if it were new, and no longer on hold; what is done stays done.
+    Requeue,
 }
 
 impl Entry {
@@ -189,6 +199,7 @@ impl Entry {
             smtputf8: false,
             client: Client::default(),
             hold: false,
+            expire: false,
             filter: None,
             redirect: None,
             verp: None,
@@ -225,6 +236,18 @@ impl Entry {
                 self.next_attempt = next_attempt;
             }
             Note::Hold(hold) => self.hold = hold,
+            Note::Expire => self.expire = true,
+            Note::Requeue => self.requeue(),
+        }
+    }
+
+    fn requeue(&mut self) {
+        (self.hold, self.expire) = (false, false);
+        (self.tries, self.next_attempt) = (0, self.arrival);
+        for recipient in &mut self.recipients {
+            if recipient.status.is_open() {
+                recipient.status = Status::Pending;
+            }
         }
     }
 
@@ -262,7 +285,7 @@ impl Entry {
         });
         to.u8(u8::from(self.smtputf8));
         self.client.encode(&mut to);
-        to.u8(u8::from(self.hold));
+        to.u8(if self.hold { HOLD } else { 0 } | if self.expire { EXPIRE } else { 0 });
         to.optional(self.filter.as_deref());
         to.optional(self.redirect.as_ref().map(Address::as_str));
         to.optional(self.verp.as_deref());
@@ -302,7 +325,11 @@ impl Entry {
         };
         entry.smtputf8 = from.flag("SMTPUTF8")?;
         entry.client = Client::decode(&mut from)?;
-        entry.hold = from.flag("hold")?;
+        let flags = from.u8()?;
+        if flags & !(HOLD | EXPIRE) != 0 {
+            return Err(DecodeError::Value("hold"));
+        }
+        (entry.hold, entry.expire) = (flags & HOLD != 0, flags & EXPIRE != 0);
         entry.filter = from.optional()?;
         entry.redirect = from.optional()?.map(Address::from_internal);
         entry.verp = from.optional()?;
@@ -420,6 +447,8 @@ impl Note {
                 to.u8(2);
                 to.u8(u8::from(*hold));
             }
+            Note::Expire => to.u8(8),
+            Note::Requeue => to.u8(9),
         }
         to.finish()
     }
@@ -441,6 +470,8 @@ impl Note {
             }
             1 => Note::Deferred { tries: from.u32()?, next_attempt: Wall(from.i64()?) },
             2 => Note::Hold(from.flag("hold")?),
+            8 => Note::Expire,
+            9 => Note::Requeue,
             _ => return Err(DecodeError::Value("note")),
         };
         from.finish()?;

@@ -11,4 +11,4 @@ pub mod schedule;
 
 pub use codec::DecodeError;
 pub use entry::{BodyType, Client, Entry, Note, Reason, Recipient, ReturnContent, Status};
-pub use schedule::{Action, Attempt, Event, Outcome, Route, Scheduler, Settings};
+pub use schedule::{Action, Attempt, Event, Order, Outcome, Route, Scheduler, Settings};

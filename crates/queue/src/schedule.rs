@@ -13,12 +13,16 @@ use mail::{Address, Dsn, QueueId, Wall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+mod by_hand;
 mod lanes;
+mod line;
 #[cfg(test)]
 mod tests;
 
+pub use by_hand::Order;
 use lanes::{Job, Key, Lanes};
 pub use lanes::{Limits, Route};
+use line::Line;
 
 /// How long to wait before the spool is asked again for what it refused.
 const RETRY: Duration = Duration::from_secs(60);
@@ -132,15 +136,12 @@ pub enum Event {
     },
     /// `postqueue -f`: everything deferred is due now.
     Flush,
-    /// `postsuper -H`, or a message tried by hand: held or waiting, it is due now.
-    Release {
+    /// Somebody wants something done with one message.
+    ByHand {
         /// The message.
         number: u64,
-    },
-    /// The message was removed by hand.
-    Forget {
-        /// The message.
-        number: u64,
+        /// What.
+        order: Order,
     },
 }
 
@@ -211,6 +212,8 @@ struct Active {
     outstanding: usize,
     /// Outcomes that no note holds yet.
     unsaved: Vec<(u32, Status)>,
+    /// Wanted again as soon as this round is over.
+    again: bool,
 }
 
 /// Notes on their way into the spool.
@@ -228,14 +231,16 @@ pub struct Scheduler {
     /// Queue runs are at whole multiples of `queue_run_delay` after this.
     started: Wall,
     /// Never tried, in order of arrival.
-    incoming: VecDeque<u64>,
+    incoming: Line,
     /// Deferred, by the time before which they are not tried.
     waiting: BTreeSet<(Wall, u64)>,
     /// Where in `waiting` a message stands.
     wake: BTreeMap<u64, Wall>,
     /// Deferred and due.
-    due: VecDeque<u64>,
+    due: Line,
     loading: BTreeSet<u64>,
+    /// Being read while somebody changed them: the answer doesn't count; whether they are due then.
+    stale: BTreeMap<u64, bool>,
     active: BTreeMap<u64, Active>,
     /// On hold, or with failed recipients only.
     held: BTreeSet<u64>,
@@ -260,11 +265,12 @@ impl Scheduler {
         Scheduler {
             settings,
             started: now,
-            incoming: VecDeque::new(),
+            incoming: Line::default(),
             waiting: BTreeSet::new(),
             wake: BTreeMap::new(),
-            due: VecDeque::new(),
+            due: Line::default(),
             loading: BTreeSet::new(),
+            stale: BTreeMap::new(),
             active: BTreeMap::new(),
             held: BTreeSet::new(),
             running: BTreeMap::new(),
@@ -302,7 +308,7 @@ impl Scheduler {
                 }
             }
             Event::Unreadable { number } => {
-                self.loading.remove(&number);
+                self.asked_for(number);
             }
             Event::Finished { attempt, outcomes } => self.finished(now, attempt, outcomes),
             Event::Persisted { number } => {
@@ -325,10 +331,9 @@ impl Scheduler {
             Event::Flush => {
                 let all: Vec<u64> = std::mem::take(&mut self.waiting).into_iter().map(|(_, n)| n).collect();
                 self.wake.clear();
-                self.due.extend(all);
+                all.into_iter().for_each(|number| self.due.push_back(number));
             }
-            Event::Release { number } => self.release(number),
-            Event::Forget { number } => self.forget(number),
+            Event::ByHand { number, order } => self.by_hand(now, number, order),
         }
         self.fill();
     }
@@ -441,31 +446,9 @@ impl Scheduler {
         }
     }
 
-    fn release(&mut self, number: u64) {
-        if let Some(at) = self.wake.remove(&number) {
-            self.waiting.remove(&(at, number));
-            self.due.push_back(number);
-        } else if self.held.remove(&number) {
-            self.due.push_back(number);
-        }
-    }
-
-    fn forget(&mut self, number: u64) {
-        if let Some(at) = self.wake.remove(&number) {
-            self.waiting.remove(&(at, number));
-        }
-        self.incoming.retain(|other| *other != number);
-        self.due.retain(|other| *other != number);
-        self.loading.remove(&number);
-        self.held.remove(&number);
-        self.unsaved.remove(&number);
-        self.active.remove(&number);
-        self.lanes.forget(number);
-    }
-
     /// Makes a loaded message active; `None` if nobody asked for it, or it has nothing to be tried.
     fn activate(&mut self, now: Wall, number: u64, mut entry: Entry) -> Option<&mut Active> {
-        if !self.loading.remove(&number) {
+        if !self.asked_for(number) {
             return None;
         }
         for note in self.unsaved.get(&number).iter().flat_map(|unsaved| &unsaved.notes) {
@@ -484,13 +467,17 @@ impl Scheduler {
         let (id, sender, size) = (entry.id.clone(), entry.sender.clone(), entry.size);
         self.actions.push_back(Action::Active { id, sender, size, recipients });
         entry.next_attempt = now;
-        let active = Active { entry, outstanding: 0, unsaved: Vec::new() };
+        let active = Active { entry, outstanding: 0, unsaved: Vec::new(), again: false };
         Some(self.active.entry(number).insert_entry(active).into_mut())
     }
 
     fn loaded(&mut self, now: Wall, number: u64, entry: Entry, routes: &[Route]) {
         let settings = self.settings.clone();
         let Some(active) = self.activate(now, number, entry) else { return };
+        if active.entry.expire {
+            self.finish(now, number);
+            return;
+        }
         let (mut unrouted, mut routed) = (Vec::new(), Vec::new());
         for index in open_recipients(&active.entry) {
             let at = usize::try_from(index).unwrap_or(usize::MAX);
@@ -542,15 +529,18 @@ impl Scheduler {
             return;
         }
         entry.tries = entry.tries.saturating_add(1);
-        if entry.is_open() && now - entry.arrival >= self.lifetime(&entry.sender) {
+        let old = entry.expire || now - entry.arrival >= self.lifetime(&entry.sender);
+        // While it is on hold, it doesn't get too old.
+        if entry.is_open() && old && !entry.hold {
             for index in open_recipients(entry) {
                 let at = usize::try_from(index).unwrap_or(usize::MAX);
-                if let Some(recipient) = entry.recipients.get_mut(at)
-                    && let Status::Deferred(reason) = &recipient.status
-                {
-                    recipient.status = Status::Expired(reason.clone());
-                    active.unsaved.push((index, recipient.status.clone()));
-                }
+                let Some(recipient) = entry.recipients.get_mut(at) else { continue };
+                let reason = match &recipient.status {
+                    Status::Deferred(reason) => reason.clone(),
+                    _ => Reason::new(Dsn::new(4, 0, 0), "message is administratively expired"),
+                };
+                recipient.status = Status::Expired(reason);
+                active.unsaved.push((index, recipient.status.clone()));
             }
             let (id, sender) = (entry.id.clone(), entry.sender.clone());
             self.actions.push_back(Action::Expired { id, sender });
@@ -561,9 +551,11 @@ impl Scheduler {
             notes.push(Note::Statuses(active.unsaved));
         }
         notes.push(Note::Deferred { tries: entry.tries, next_attempt: entry.next_attempt });
-        let (open, until) = (entry.is_open(), entry.next_attempt);
+        let (open, hold, until) = (entry.is_open(), entry.hold, entry.next_attempt);
         self.persist(number, notes);
-        if open {
+        if open && !hold && active.again {
+            self.due.push_back(number);
+        } else if open && !hold {
             self.wait(number, until);
         } else {
             self.held.insert(number);

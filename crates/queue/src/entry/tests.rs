@@ -28,17 +28,19 @@ fn recipient() -> impl Strategy<Value = Recipient> {
 }
 
 fn entry() -> impl Strategy<Value = Entry> {
-    let parts = (proptest::collection::vec(recipient(), 0..5), any::<(i64, u64, bool, bool, u32)>(), 0u8..3);
+    let parts =
+        (proptest::collection::vec(recipient(), 0..5), any::<(i64, u64, bool, bool, bool, u32)>(), 0u8..3);
     (parts, "\\PC{0,12}", proptest::option::of("\\PC{0,9}")).prop_map(
         |((recipients, plain, body), text, maybe)| {
-            let (time, size, smtputf8, hold, tries) = plain;
+            let (time, size, smtputf8, hold, expire, tries) = plain;
             let sender = Address::from_internal(text.clone());
             let mut entry = Entry::new(QueueId::short(Wall(time), size), Wall(time), sender, recipients);
             entry.return_content =
                 [None, Some(ReturnContent::Full), Some(ReturnContent::Headers)][usize::from(body)];
             let types = [BodyType::SevenBit, BodyType::EightBitMime, BodyType::BinaryMime];
             entry.body_type = types[usize::from(body)];
-            (entry.size, entry.smtputf8, entry.hold, entry.tries) = (size, smtputf8, hold, tries);
+            (entry.size, entry.smtputf8, entry.tries) = (size, smtputf8, tries);
+            (entry.hold, entry.expire) = (hold, expire);
             entry.envelope_id = maybe.clone();
             entry.filter = maybe.clone();
             entry.redirect = maybe.clone().map(Address::from_internal);

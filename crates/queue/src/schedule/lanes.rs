@@ -151,14 +151,18 @@ impl Lanes {
         }
     }
 
-    /// Drops the attempts of a message that wait for their turn.
-    pub(super) fn forget(&mut self, number: u64) {
+    /// Drops the attempts of a message that wait for their turn; how many.
+    pub(super) fn forget(&mut self, number: u64) -> usize {
+        let mut dropped = 0;
         for lane in self.lanes.values_mut() {
+            let before = lane.jobs.len();
             lane.jobs.retain(|job| job.number != number);
+            dropped += before - lane.jobs.len();
         }
         let lanes = &self.lanes;
         self.turn.retain(|key| lanes.get(key).is_some_and(|lane| !lane.jobs.is_empty()));
         self.lanes.retain(|_, lane| lane.running > 0 || !lane.jobs.is_empty());
+        dropped
     }
 }
 

@@ -1,6 +1,8 @@
 //! Simulated days: the scheduler against a spool and agents made of a few maps.
 
 use super::*;
+
+mod by_hand;
 use crate::entry::Recipient;
 use proptest::prelude::*;
 
@@ -85,6 +87,24 @@ impl World {
                 Action::Expired { .. } => self.expired += 1,
             }
         }
+    }
+
+    /// An order, as the driver gives it: durable first.
+    fn order(&mut self, number: u64, order: Order) {
+        let note = match order {
+            Order::Hold => Some(Note::Hold(true)),
+            Order::Release => Some(Note::Hold(false)),
+            Order::Expire => Some(Note::Expire),
+            Order::Requeue => Some(Note::Requeue),
+            Order::Flush | Order::Delete => None,
+        };
+        if let Some((_, notes)) = self.spool.get_mut(&number) {
+            notes.extend(note.map(|note| Note::decode(&note.encode()).unwrap()));
+        }
+        if order == Order::Delete {
+            self.spool.remove(&number);
+        }
+        self.scheduler.handle(self.now, Event::ByHand { number, order });
     }
 
     fn finish(&mut self, outcome: impl Fn(&Attempt, u32) -> Outcome) {
@@ -230,28 +250,6 @@ fn what_the_spool_refuses_is_not_delivered_again() {
         world.starts.iter().map(|(_, attempt)| (attempt.number, attempt.recipients.clone())).collect();
     assert_eq!(served.iter().filter(|start| **start == (1, vec![0])).count(), 1);
     assert_eq!(served.iter().filter(|start| start.0 == 2).count(), 1);
-}
-
-#[test]
-fn hold_release_flush_forget() {
-    let mut world = World::new(Settings::default());
-    world.queue(1, &["a@x.example"]);
-    world.spool.get_mut(&1).unwrap().0.hold = true;
-    world.run();
-    assert_eq!((world.starts.len(), world.scheduler.held()), (0, 1));
-    world.spool.get_mut(&1).unwrap().1.push(Note::Hold(false));
-    world.scheduler.handle(START, Event::Release { number: 1 });
-    world.run();
-    assert_eq!(world.starts.len(), 1);
-    world.finish(|_, _| deferred());
-    world.run();
-    world.scheduler.handle(START, Event::Flush);
-    world.run();
-    assert_eq!(world.starts.len(), 2, "a flush doesn't wait");
-    world.scheduler.handle(START, Event::Forget { number: 1 });
-    world.finish(|_, _| deferred());
-    world.run();
-    assert_eq!((world.scheduler.deadline(), world.scheduler.active()), (None, 0));
 }
 
 proptest! {

@@ -1,0 +1,132 @@
+//! What people do with one message: postsuper(1)'s and postqueue(1)'s orders.
+//!
+//! The spool knows already what must outlive a crash (the driver has written the note, or removed the message)
+//! when an order comes here. What is being delivered at this moment is delivered to the end; nothing more is begun.
+
+use super::Scheduler;
+use mail::Wall;
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// `postsuper -h`: no further attempt.
+    Hold,
+    /// `postsuper -H`: no longer on hold, and due now.
+    Release,
+    /// `postqueue -i`: due now, unless it is on hold.
+    Flush,
+    /// `postsuper -r`: as if it were new.
+    Requeue,
+    /// `postsuper -e`: given back to its sender now, unless it is on hold.
+    Expire,
+    /// `postsuper -d`: it is gone.
+    Delete,
+}
+
+impl Scheduler {
+    pub(super) fn by_hand(&mut self, now: Wall, number: u64, order: Order) {
+        match order {
+            Order::Hold => self.hold(now, number),
+            Order::Release | Order::Requeue => self.again(number),
+            Order::Flush => {
+                if let Some(at) = self.wake.remove(&number) {
+                    self.waiting.remove(&(at, number));
+                    self.due.push_back(number);
+                }
+            }
+            Order::Expire => self.expire_now(now, number),
+            Order::Delete => self.forget(number),
+        }
+    }
+
+    /// Takes it out of all that wait; whether it is known and not active.
+    fn withdraw(&mut self, number: u64) -> bool {
+        let waiting = self.wake.remove(&number).is_some_and(|at| self.waiting.remove(&(at, number)));
+        let in_line = self.incoming.remove(number) | self.due.remove(number);
+        // What is being read now may be from before the order.
+        let loading = self.loading.remove(&number);
+        if loading {
+            self.stale.insert(number, false);
+        }
+        waiting || in_line || loading || self.stale.contains_key(&number)
+    }
+
+    /// Due now; but not read a second time before the first answer has come.
+    fn line_up(&mut self, number: u64) {
+        match self.stale.get_mut(&number) {
+            Some(due) => *due = true,
+            None => self.due.push_back(number),
+        }
+    }
+
+    /// Whether the answer of a load is wanted.
+    pub(super) fn asked_for(&mut self, number: u64) -> bool {
+        match self.stale.remove(&number) {
+            Some(due) => {
+                if due {
+                    self.due.push_back(number);
+                }
+                false
+            }
+            None => self.loading.remove(&number),
+        }
+    }
+
+    fn hold(&mut self, now: Wall, number: u64) {
+        if self.withdraw(number) {
+            self.held.insert(number);
+            self.stale.entry(number).and_modify(|due| *due = false);
+        }
+        if let Some(active) = self.active.get_mut(&number) {
+            active.entry.hold = true;
+            self.stop(now, number);
+        }
+    }
+
+    fn again(&mut self, number: u64) {
+        if let Some(active) = self.active.get_mut(&number) {
+            (active.entry.hold, active.entry.expire) = (false, false);
+            active.again = true;
+        } else if self.withdraw(number) | self.held.remove(&number) {
+            self.line_up(number);
+        }
+    }
+
+    fn expire_now(&mut self, now: Wall, number: u64) {
+        if !self.held.contains(&number) && self.withdraw(number) {
+            self.line_up(number);
+        }
+        if let Some(active) = self.active.get_mut(&number) {
+            active.entry.expire = true;
+            self.stop(now, number);
+        }
+    }
+
+    fn forget(&mut self, number: u64) {
+        self.withdraw(number);
+        self.stale.entry(number).and_modify(|due| *due = false);
+        self.held.remove(&number);
+        self.unsaved.remove(&number);
+        self.unremoved.remove(&number);
+        if self.active.remove(&number).is_some() {
+            self.lanes.forget(number);
+        }
+    }
+
+    /// Begins no more attempts of an active message; where none is under way, its round is over.
+    fn stop(&mut self, now: Wall, number: u64) {
+        let dropped = self.lanes.forget(number);
+        let Some(active) = self.active.get_mut(&number) else { return };
+        active.outstanding = active.outstanding.saturating_sub(dropped);
+        if active.outstanding > 0 {
+            return;
+        }
+        if active.entry.hold && active.unsaved.is_empty() {
+            // Nothing was tried: no try to be counted.
+            self.active.remove(&number);
+            self.held.insert(number);
+        } else {
+            self.finish(now, number);
+        }
+    }
+}
