@@ -151,7 +151,7 @@ impl Run<'_> {
             Some(open @ (b'{' | b'(')) => {
                 let close = if open == b'{' { b'}' } else { b')' };
                 let Some(length) = matching(source.str(body..range.end), open, close) else {
-                    let shown = source.str(start..range.end).to_owned();
+                    let shown = source.text.as_str();
                     let help = "close it; for a single `$` write `$$`";
                     return Err(source.stop(
                         110,
@@ -167,7 +167,7 @@ impl Run<'_> {
             _ => {
                 let length = name_length(source.str(body..range.end));
                 if length == 0 {
-                    let shown = source.str(start..range.end).to_owned();
+                    let shown = source.text.as_str();
                     let help = "write a name after `$`; for a single `$` write `$$`";
                     return Err(source.stop(
                         110,
@@ -205,7 +205,7 @@ impl Run<'_> {
         let name = source.str(at..at + length).to_owned();
         let rest = source.str(after..inner.end);
         if length == 0 && rest.is_empty() {
-            let shown = source.str(whole.clone()).to_owned();
+            let shown = source.text.as_str();
             return Err(source.stop(
                 110,
                 whole,

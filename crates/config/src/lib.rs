@@ -3,6 +3,7 @@
 //! Text goes in, values with places and diagnostics come out; reading files is the program's business.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod bounce_text;
 mod computed;
 pub mod conf;
 pub mod diagnostic;

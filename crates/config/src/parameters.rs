@@ -281,6 +281,14 @@ impl Parameters {
         expand(&Traced::nowhere(text), &*self.inner).0.as_str().to_owned()
     }
 
+    /// The value of `name` with its references replaced, and what is wrong with them; `None` for a name that nobody
+    /// knows.
+    pub(crate) fn value_of(&self, name: &str) -> Option<(String, Vec<Diagnostic>)> {
+        let value = self.inner.value(name)?;
+        let (text, found) = self.inner.replaced(name, &value);
+        Some((text.as_str().to_owned(), found))
+    }
+
     /// What was defined, by name: the value as written.
     pub fn definitions(&self) -> impl Iterator<Item = (&str, &Spanned<String>)> {
         self.inner.definitions.iter().map(|(name, definition)| (name.as_str(), &definition.raw))

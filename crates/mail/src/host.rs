@@ -63,6 +63,15 @@ pub fn address_text(address: IpAddr) -> String {
     text
 }
 
+/// `name` with its `xn--` labels as people write them; as it is, where one of them is none.
+#[must_use]
+pub fn unicode_name(name: &str) -> String {
+    match idna::domain_to_unicode(name) {
+        (unicode, Ok(())) => unicode,
+        _ => name.to_owned(),
+    }
+}
+
 fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }

@@ -9,6 +9,7 @@ mod file;
 mod lists;
 mod options;
 mod show;
+mod templates;
 
 use super::default_config;
 use options::{Action, Options};

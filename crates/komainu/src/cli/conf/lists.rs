@@ -1,9 +1,11 @@
-//! `-a -A -b -l -m -t -T`: what this program has, which is not always what Debian's Postfix was built with.
+//! `-a -A -l -m -T`: what this program has, which is not always what Debian's Postfix was built with.
 
 use super::options::Options;
 use super::{Called, Fatal};
-use crate::strerror::strerror;
 use std::io::{self, Write as _};
+
+/// What `-T` may ask for.
+const TLS_MODES: [&str; 3] = ["compile-version", "run-version", "public-key-algorithms"];
 
 impl Called<'_> {
     pub(super) fn lists(&self, letter: char, options: &Options) -> Result<bool, Fatal> {
@@ -12,23 +14,14 @@ impl Called<'_> {
                 // A reader that left wants no more.
                 let _ = writeln!(io::stdout(), "{name}");
             }),
-            'b' | 't' => return self.templates(options),
+            'b' | 't' => return self.templates(letter, options),
+            'T' if !TLS_MODES.contains(&options.mode.as_str()) => {
+                self.warn(&format!("unknown 'postconf -T' mode: {}", options.mode));
+                return Ok(false);
+            }
             // No SASL, no mbox and no TLS are built in: postconf(1) says that there is no output then.
             _ => {}
         }
-        Ok(true)
-    }
-
-    /// The templates of a file; there are none built in, since no bounces are written.
-    fn templates(&self, options: &Options) -> Result<bool, Fatal> {
-        let named = options.words.first().filter(|name| !name.is_empty());
-        let Some(name) = named else {
-            self.warn("no bounces are written yet, and so there are no built-in templates");
-            return Ok(true);
-        };
-        let text =
-            std::fs::read(name).map_err(|error| Fatal(format!("open {name}: {}", strerror(&error))))?;
-        let _ = io::stdout().write_all(&text);
         Ok(true)
     }
 }
