@@ -62,14 +62,14 @@ impl Diagnostic {
         Diagnostic::new(Severity::Hint, code, place, message.into())
     }
 
-    const fn new(severity: Severity, code: u16, place: Place, message: String) -> Diagnostic {
-        Diagnostic { code: Code(code), severity, place, message, help: None, fix: None }
+    fn new(severity: Severity, code: u16, place: Place, message: String) -> Diagnostic {
+        Diagnostic { code: Code(code), severity, place, message: readable(message), help: None, fix: None }
     }
 
     /// With a word on what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
-        self.help = Some(help.into());
+        self.help = Some(readable(help.into()));
         self
     }
 
@@ -79,6 +79,19 @@ impl Diagnostic {
         self.fix = Some(Fix { place, replacement: replacement.into() });
         self
     }
+}
+
+/// What is quoted in a finding may be a line of megabytes: nobody reads it, and a hundred of them fill the memory.
+const TEXT_BYTES_MAX: usize = 4_000;
+
+/// `text`, its middle left out where it is too long.
+fn readable(text: String) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text;
+    }
+    let half = TEXT_BYTES_MAX / 2;
+    let (begin, end) = (text.floor_char_boundary(half), text.ceil_char_boundary(text.len() - half));
+    format!("{} … {}", text.get(..begin).unwrap_or(""), text.get(end..).unwrap_or(""))
 }
 
 impl fmt::Display for Code {

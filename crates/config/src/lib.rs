@@ -28,5 +28,5 @@ pub use main_cf::MainCf;
 pub use master_cf::{Endpoint, MasterCf, Override, Port, Role, Service, ServiceKind};
 pub use names::{check_names, nearest as nearest_name};
 pub use parameters::Parameters;
-pub use place::{Place, SourceFile, Spanned};
+pub use place::{LineStarts, Place, SourceFile, Spanned};
 pub use traced::{Traced, split_words, unbraced};

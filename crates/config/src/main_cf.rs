@@ -9,7 +9,7 @@ mod mending;
 use crate::conf::is_space;
 use crate::logical::{LogicalLine, logical_lines};
 use crate::traced::Traced;
-use crate::{Diagnostic, Place, SourceFile, Spanned};
+use crate::{Diagnostic, LineStarts, Place, SourceFile, Spanned};
 use mending::mended;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +48,7 @@ impl MainCf {
     pub fn parse(file: &Arc<SourceFile>) -> (MainCf, Vec<Diagnostic>) {
         let mut main = MainCf { definitions: BTreeMap::new(), file: Some(Arc::clone(file)) };
         let (lines, mut diagnostics) = logical_lines(file, 103);
+        let starts = LineStarts::of(&file.text);
         // Whether the value before ends in a comma: what follows was to be more of it.
         let mut goes_on = false;
         for line in lines {
@@ -55,7 +56,10 @@ impl MainCf {
             match definition(&line) {
                 Ok((name, definition)) => {
                     goes_on = definition.raw.value.ends_with(',');
-                    main.add(name, definition, &mut diagnostics);
+                    let earlier = main.definitions.get(&name).map(|earlier| earlier.name.start);
+                    let twice = earlier.map(|at| twice(&name, &definition, starts.line(at)));
+                    diagnostics.extend(twice);
+                    main.definitions.insert(name, definition);
                 }
                 Err(diagnostic) => diagnostics.push(mended(*diagnostic, &line.text, goes_on)),
             }
@@ -84,21 +88,13 @@ impl MainCf {
     pub(crate) fn definitions(&self) -> &BTreeMap<String, Definition> {
         &self.definitions
     }
+}
 
-    fn add(&mut self, name: String, definition: Definition, diagnostics: &mut Vec<Diagnostic>) {
-        let place = definition.name.clone();
-        if let Some(earlier) = self.definitions.insert(name.clone(), definition) {
-            let line = earlier.name.line();
-            diagnostics.push(
-                Diagnostic::warning(
-                    104,
-                    place,
-                    format!("{name} overrides its earlier definition in line {line}"),
-                )
-                .help(format!("the last definition wins; delete the one in line {line}")),
-            );
-        }
-    }
+/// What is said of a definition whose name is defined in `line` already.
+fn twice(name: &str, definition: &Definition, line: usize) -> Diagnostic {
+    let message = format!("{name} overrides its earlier definition in line {line}");
+    Diagnostic::warning(104, definition.name.clone(), message)
+        .help(format!("the last definition wins; delete the one in line {line}"))
 }
 
 fn definition(line: &LogicalLine) -> Result<(String, Definition), Box<Diagnostic>> {

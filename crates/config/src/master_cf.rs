@@ -18,7 +18,8 @@ pub use role::Role;
 use crate::conf::is_space;
 use crate::logical::logical_lines;
 use crate::traced::Traced;
-use crate::{Diagnostic, Place, SourceFile, Spanned};
+use crate::{Diagnostic, LineStarts, Place, SourceFile, Spanned};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -108,13 +109,20 @@ impl MasterCf {
     #[must_use]
     pub fn parse(file: &Arc<SourceFile>) -> (MasterCf, Vec<Diagnostic>) {
         let (lines, mut diagnostics) = logical_lines(file, 206);
-        let mut master = MasterCf { services: Vec::new(), file: Some(Arc::clone(file)) };
+        let starts = LineStarts::of(&file.text);
+        // Of two with one name and type the later stands, in the later's place.
+        let mut services: Vec<Option<Service>> = Vec::new();
+        let mut at: HashMap<(ServiceKind, String), usize> = HashMap::new();
         for line in lines {
-            if let Some(service) = Line::new(&line.text, &mut diagnostics).service() {
-                master.add(service, &mut diagnostics);
+            let Some(service) = Line::new(&line.text, &mut diagnostics).service() else { continue };
+            let earlier = at.insert((service.kind, service.name.value.clone()), services.len());
+            if let Some(earlier) = earlier.and_then(|at| services.get_mut(at)).and_then(Option::take) {
+                diagnostics.push(twice(&service, starts.line(earlier.name.place.start)));
             }
+            services.push(Some(service));
         }
-        (master, diagnostics)
+        let services = services.into_iter().flatten().collect();
+        (MasterCf { services, file: Some(Arc::clone(file)) }, diagnostics)
     }
 
     /// The file it was read from.
@@ -122,24 +130,14 @@ impl MasterCf {
     pub fn file(&self) -> Option<&Arc<SourceFile>> {
         self.file.as_ref()
     }
+}
 
-    fn add(&mut self, service: Service, diagnostics: &mut Vec<Diagnostic>) {
-        let same = |other: &Service| other.kind == service.kind && other.name.value == service.name.value;
-        if let Some(at) = self.services.iter().position(same) {
-            let earlier = self.services.remove(at);
-            let (name, kind) = (&service.name.value, service.kind.name());
-            let line = earlier.name.place.line();
-            diagnostics.push(
-                Diagnostic::warning(
-                    204,
-                    service.name.place.clone(),
-                    format!("the service {name} {kind} is defined in line {line} already"),
-                )
-                .help(format!("the last definition wins; delete the one in line {line}")),
-            );
-        }
-        self.services.push(service);
-    }
+/// What is said of a service that is defined in `line` already.
+fn twice(service: &Service, line: usize) -> Diagnostic {
+    let (name, kind) = (&service.name.value, service.kind.name());
+    let message = format!("the service {name} {kind} is defined in line {line} already");
+    Diagnostic::warning(204, service.name.place.clone(), message)
+        .help(format!("the last definition wins; delete the one in line {line}"))
 }
 
 impl Service {

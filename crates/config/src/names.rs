@@ -23,9 +23,14 @@ pub fn check_names(main: &MainCf, master: &MasterCf) -> Vec<Diagnostic> {
     let of_main =
         of_main.map(|(name, definition)| (name.as_str(), definition.value.as_str(), &definition.name));
     let overrides = master.services.iter().flat_map(|service| &service.overrides);
+    let mut guesses = GUESSES_MAX;
     let of_master = overrides.map(|one| (one.name.value.as_str(), one.value.value.as_str(), &one.name.place));
-    of_main.chain(of_master).filter_map(|(name, value, place)| known.check(name, value, place)).collect()
+    let all = of_main.chain(of_master);
+    all.filter_map(|(name, value, place)| known.check(name, value, place, &mut guesses)).collect()
 }
+
+/// Unknown names for which it is guessed what was meant: a file with more of them isn't main.cf.
+const GUESSES_MAX: usize = 1_000;
 
 /// Names that only changed: the value stays as it is.
 const RENAMED: [(&str, &str); 12] = [
@@ -79,7 +84,8 @@ impl Known {
         Known { used, services, databases, defined }
     }
 
-    fn check(&self, name: &str, value: &str, place: &Place) -> Option<Diagnostic> {
+    /// What is wrong with a name; `guesses` counts down how often it is still asked what was meant.
+    fn check(&self, name: &str, value: &str, place: &Place, guesses: &mut usize) -> Option<Diagnostic> {
         if let Some(parameter) = registry::find(name) {
             if self.used.contains(name) {
                 return None;
@@ -101,10 +107,11 @@ impl Known {
                 _ => diagnostic.help(instead),
             });
         }
-        let in_database = |prefix: &String| {
-            name.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
+        let in_database = || {
+            let mut prefixes = name.match_indices('_').filter(|(at, _)| at + 1 < name.len());
+            prefixes.any(|(at, _)| name.get(..at).is_some_and(|prefix| self.databases.contains(prefix)))
         };
-        if self.used.contains(name) || self.databases.iter().any(in_database) {
+        if self.used.contains(name) || in_database() {
             return None;
         }
         let derived = registry::derived(name);
@@ -115,6 +122,10 @@ impl Known {
         }
         if is_restriction(name) {
             return Some(restriction(name, value, place));
+        }
+        *guesses = guesses.saturating_sub(1);
+        if *guesses == 0 {
+            return Some(self.unknown(name, &Near::Nothing, place));
         }
         let near = nearness(name, registry::all().filter(|p| p.obsolete.is_none()).map(|p| p.name));
         if let (Near::Nothing, Some(derived)) = (&near, derived) {

@@ -13,6 +13,63 @@ pub struct SourceFile {
     pub text: String,
 }
 
+/// Where the lines of a text begin: for who asks for many places of one file, since [`Place::line`] and
+/// [`Place::column`] count anew each time.
+#[derive(Clone, Debug)]
+pub struct LineStarts {
+    starts: Vec<usize>,
+    /// Characters before each block.
+    characters: Vec<usize>,
+}
+
+/// Bytes after which characters are counted anew: a line may have millions.
+const BLOCK: usize = 1024;
+
+impl LineStarts {
+    /// The lines of `text`.
+    #[must_use]
+    pub fn of(text: &str) -> LineStarts {
+        let behind = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let mut sum = 0;
+        let characters = text.as_bytes().chunks(BLOCK).map(|block| {
+            let before = sum;
+            sum += characters(block);
+            before
+        });
+        LineStarts { characters: characters.collect(), starts: std::iter::once(0).chain(behind).collect() }
+    }
+
+    /// The line, counted from 1, in which the byte `at` stands.
+    #[must_use]
+    pub fn line(&self, at: usize) -> usize {
+        self.starts.partition_point(|start| *start <= at)
+    }
+
+    /// Where line `number` begins; `None` past the last.
+    #[must_use]
+    pub fn start(&self, number: usize) -> Option<usize> {
+        self.starts.get(number.checked_sub(1)?).copied()
+    }
+
+    /// The column in characters, counted from 1, of the byte `at` of `text`, the same as before.
+    #[must_use]
+    pub fn column(&self, text: &str, at: usize) -> usize {
+        let before = |at: usize| {
+            let block = at / BLOCK;
+            let rest = text.as_bytes().get(block * BLOCK..at).unwrap_or_default();
+            self.characters.get(block).copied().unwrap_or(0) + characters(rest)
+        };
+        let at = at.min(text.len());
+        let from = self.start(self.line(at)).unwrap_or(0);
+        before(at).saturating_sub(before(from)) + 1
+    }
+}
+
+/// The characters that begin in `bytes` of a text.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
 /// A stretch of a file, or a word that no file holds (a default, a command line).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -103,5 +160,24 @@ impl<T> Spanned<T> {
     /// The same place with another value.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Spanned<U> {
         Spanned { value: f(self.value), place: self.place }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_are_those_of_places() {
+        let long = "ä".repeat(3000);
+        for text in ["", "a", "a\nb\n", "\n\n", "ü\näb\r\nc", &format!("x\n{long}y\n{long}\n")] {
+            let file = Arc::new(SourceFile { path: "x".into(), text: text.to_owned() });
+            let starts = LineStarts::of(text);
+            for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                let place = Place::new(&file, at, at);
+                let found = (starts.line(at), starts.column(text, at));
+                assert_eq!(found, (place.line(), place.column()), "{at} of {} bytes", text.len());
+            }
+        }
     }
 }

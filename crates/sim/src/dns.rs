@@ -2,7 +2,8 @@
 //!
 //! Lines read `name TYPE data [delay=300ms]`; an IP address as name stands for its reverse name. A name
 //! without records doesn't exist (NXDOMAIN); `NODATA`, `NXDOMAIN`, `SERVFAIL`, `REFUSED` and `TIMEOUT`
-//! in the place of the data (or of type and data) give those answers. Aliases are followed.
+//! in the place of the data (or of type and data) give those answers. Aliases are followed. The name `*` stands
+//! for every name without lines of its own.
 //!
 //! Deliberately missing: zones, delegation, DNSSEC, EDNS, compression in answers (RFC 1035 §4.1.4).
 
@@ -164,6 +165,9 @@ pub struct BadRecord {
     why: &'static str,
 }
 
+/// What is said of names that have nothing of their own, as captive resolvers do.
+const EVERY_NAME: &str = "*";
+
 /// The names of one dialogue.
 #[derive(Clone, Debug, Default)]
 pub struct Zone {
@@ -224,7 +228,10 @@ impl Zone {
         let mut found = Vec::new();
         let mut delay = Duration::ZERO;
         for _ in 0..8 {
-            let here: Vec<&Entry> = self.entries.iter().filter(|entry| entry.name == name).collect();
+            let mut here = self.named(&name);
+            if here.is_empty() {
+                here = self.named(EVERY_NAME);
+            }
             let special = here.iter().find_map(|entry| match entry.outcome {
                 Outcome::Special(special) if entry.kind.is_none_or(|k| k == kind) => {
                     Some((special, entry.delay))
@@ -259,8 +266,12 @@ impl Zone {
         Answer { records: Err(Special::ServerFailure), delay }
     }
 
+    fn named(&self, name: &str) -> Vec<&Entry> {
+        self.entries.iter().filter(|entry| entry.name == name).collect()
+    }
+
     fn exists(&self, name: &str) -> bool {
-        self.entries.iter().any(|entry| {
+        !self.named(EVERY_NAME).is_empty() || self.entries.iter().any(|entry| {
             entry.name == name
                 || entry.name.strip_suffix(name).is_some_and(|head| name.is_empty() || head.ends_with('.'))
         })

@@ -98,6 +98,65 @@ fn records_that_are_not() {
     assert_eq!(listed.place.text(), "bl.example=127.0.0.2");
 }
 
+/// Each record by itself: what is said where it is missing, wrong, or can't be had.
+#[test]
+fn each_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (server, address) = name_server("");
+    let check = |without: &str, with: &str, expect: &[u16]| {
+        let kept = GOOD.lines().filter(|line| without.is_empty() || !line.starts_with(without));
+        let zone: Vec<&str> = kept.chain(with.lines()).collect();
+        server.load(Zone::parse(zone).expect("records"));
+        let found = ask(folder.path(), &main_cf(&address, "reject_rbl_client bl.example=127.0.0.2"));
+        assert_eq!(codes(&found), expect, "without {without:?}, with {with:?}: {found:#?}");
+    };
+    // The host's own name, there and back.
+    check("mx.example.com. A", "", &[600, 605]);
+    check("mx.example.com. A", "mx.example.com. AAAA 2001:db8::25\n", &[601, 602, 602]);
+    check("192.0.2.25 PTR", "", &[602]);
+    check("192.0.2.25 PTR", "192.0.2.25 PTR pool.example.", &[602]);
+    check("192.0.2.25 PTR", "192.0.2.25 PTR pool.example.\npool.example. A 192.0.2.25", &[603]);
+    check("192.0.2.25 PTR", "192.0.2.25 SERVFAIL", &[630]);
+    // Where mail goes.
+    check("example.com. MX", "example.com. MX 0 .", &[605]);
+    check("example.com. MX", "example.com. MX 10 gone.example.", &[605]);
+    check("example.com. MX", "example.com. MX 10 mx.example.com.\nexample.com. MX 5 gone.example.", &[605]);
+    check("example.com. MX", "example.com. MX 10 alias.example.\nalias.example. CNAME mx.example.com.", &[]);
+    check("example.com. MX", "example.com. MX SERVFAIL", &[630]);
+    // SPF, DMARC, DKIM.
+    check("example.com. TXT", "", &[610]);
+    check("_spf.example.com.", "", &[611]);
+    check("_spf.example.com.", "_spf.example.com. TXT \"v=spf1 ip4:198.51.100.0/24 -all\"", &[613]);
+    check("_spf.example.com.", "_spf.example.com. SERVFAIL", &[630]);
+    check("_dmarc.", "", &[616]);
+    check("_dmarc.", "_dmarc.example.com. TXT \"v=DMARC1; p=\"", &[617]);
+    check("_dmarc.", "_dmarc.example.com. REFUSED", &[630]);
+    check("mail._domainkey.", "", &[621]);
+    // A list that fails is known to be down; the rest is judged.
+    check("2.0.0.127.bl", "2.0.0.127.bl.example. SERVFAIL\n1.0.0.127.bl.example. SERVFAIL", &[625, 630]);
+    check("", "", &[]);
+}
+
+/// What is said of every name is nothing to go by: an address (a captive resolver), a failure, a refusal, nothing.
+#[test]
+fn name_servers_that_are_no_use() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (server, address) = name_server("");
+    let check = |zone: &str, expect: &str| {
+        server.load(Zone::parse(zone.lines()).expect("records"));
+        let found = ask(folder.path(), &main_cf(&address, "reject_rbl_client bl.example=127.0.0.2"));
+        assert_eq!(codes(&found), [630], "{zone}: {found:#?}");
+        let said = found.first().map(|one| format!("{} {}", one.severity, one.message)).unwrap_or_default();
+        assert!(said.starts_with("warning the DNS can't be asked: ") && said.contains(expect), "{zone}: {said}");
+    };
+    check("* A 198.51.100.1", "has an address for every name: 198.51.100.1");
+    check("* A 198.51.100.1\n* TXT \"hello\"\n* PTR portal.example.\n* MX 10 portal.example.", "every name");
+    check(&format!("{GOOD}* A 198.51.100.1"), "every name");
+    check("", "says of every name that it doesn't exist");
+    check("* SERVFAIL", "Server Failure");
+    check("* REFUSED", "Refused");
+}
+
 /// A name server that says nothing: one finding, and not for ever.
 #[test]
 fn silence() {

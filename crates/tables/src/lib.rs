@@ -35,6 +35,6 @@ pub use remote::{Endpoint, Protocol, Remote};
 pub use rows::Row;
 pub use snapshot::{Seat, Snapshot};
 pub use source::Notice;
-pub use sources::{Accounts, SourceError, Sources};
+pub use sources::{Accounts, SourceError, Sources, Vantage};
 pub use table::{Hit, LookupError, Table};
 pub use types::{served_types, types};

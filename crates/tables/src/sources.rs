@@ -28,6 +28,11 @@ pub trait Sources {
         None
     }
 
+    /// What may be asked of the machine beside its files.
+    fn vantage(&self) -> Vantage {
+        Vantage::Looking
+    }
+
     /// The variables of the program's environment, for `environ:` tables.
     fn environment(&self) -> Vec<(String, String)> {
         Vec::new()
@@ -42,6 +47,17 @@ pub trait Sources {
         let group = self.read(Path::new(GROUP))?;
         Ok(Arc::new(AccountFiles::parse(&String::from_utf8_lossy(&passwd), &String::from_utf8_lossy(&group))))
     }
+}
+
+/// From where a configuration is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vantage {
+    /// By the server itself: hosts that it names are looked up as the system does, in the DNS too.
+    Serving,
+    /// By whoever only looks at it: hosts are looked up in the hosts file, and others are left open.
+    Looking,
+    /// On another machine than the one that it is for: that one's files and hosts are left open.
+    Elsewhere,
 }
 
 /// The file behind `unix:passwd.byname`.

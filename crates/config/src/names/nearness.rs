@@ -111,28 +111,38 @@ fn several(found: Vec<&str>) -> Near<'_> {
 }
 
 /// How many letters to add, delete, change or swap with their neighbours to come from `a` to `b`; `None` when
-/// more than `limit`.
+/// more than `limit`. Only cells no farther than that from the diagonal can count.
 pub(super) fn distance(a: &str, b: &str, limit: usize) -> Option<usize> {
     const FAR: usize = usize::MAX / 2;
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut before: Vec<usize> = vec![FAR; b.len() + 1];
     let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut next: Vec<usize> = vec![FAR; b.len() + 1];
     for (i, x) in a.iter().enumerate() {
-        let mut next = Vec::with_capacity(row.len());
-        next.push(i + 1);
-        for (j, y) in b.iter().enumerate() {
+        next.fill(FAR);
+        let mut least = FAR;
+        if let Some(first) = next.first_mut().filter(|_| i < limit) {
+            *first = i + 1;
+            least = i + 1;
+        }
+        let band = i.saturating_sub(limit)..(i + limit + 1).min(b.len());
+        for (j, y) in b.iter().enumerate().take(band.end).skip(band.start) {
             let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(FAR);
             let change = cell(&row, j) + usize::from(x != y);
             let mut best = change.min(cell(&row, j + 1) + 1).min(cell(&next, j) + 1);
             if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
                 best = best.min(cell(&before, j - 1) + 1);
             }
-            next.push(best);
+            if let Some(cell) = next.get_mut(j + 1) {
+                *cell = best;
+            }
+            least = least.min(best);
         }
-        if next.iter().chain(&row).all(|cell| *cell > limit) {
+        if least > limit && row.iter().all(|cell| *cell > limit) {
             return None;
         }
-        before = std::mem::replace(&mut row, next);
+        std::mem::swap(&mut before, &mut row);
+        std::mem::swap(&mut row, &mut next);
     }
     row.last().copied().filter(|distance| *distance <= limit)
 }

@@ -1,6 +1,6 @@
 //! Line and column of places, found by halves: a table of 100,000 lines is counted through once.
 
-use config::{Diagnostic, SourceFile};
+use config::{Diagnostic, LineStarts, SourceFile};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Lines {
     /// By the file's address, which stays while the findings hold it.
-    starts: HashMap<*const SourceFile, Vec<usize>>,
+    starts: HashMap<*const SourceFile, LineStarts>,
 }
 
 impl Lines {
@@ -18,7 +18,7 @@ impl Lines {
         let mut lines = Lines::default();
         let places = found.iter().flat_map(|one| [Some(&one.place), one.fix.as_ref().map(|fix| &fix.place)]);
         for file in places.flatten().filter_map(|place| place.file.as_ref()) {
-            lines.starts.entry(Arc::as_ptr(file)).or_insert_with(|| starts(&file.text));
+            lines.starts.entry(Arc::as_ptr(file)).or_insert_with(|| LineStarts::of(&file.text));
         }
         lines
     }
@@ -28,21 +28,14 @@ impl Lines {
     pub fn position(&self, file: &Arc<SourceFile>, at: usize) -> (usize, usize) {
         let at = file.text.floor_char_boundary(at);
         let Some(starts) = self.starts.get(&Arc::as_ptr(file)) else { return (1, at + 1) };
-        let line = starts.partition_point(|start| *start <= at).max(1);
-        let from = starts.get(line - 1).copied().unwrap_or(0);
-        (line, file.text.get(from..at).map_or(0, |text| text.chars().count()) + 1)
+        (starts.line(at), starts.column(&file.text, at))
     }
 
     /// Where line `number` begins; `None` past the last.
     #[must_use]
     pub fn start(&self, file: &Arc<SourceFile>, number: usize) -> Option<usize> {
-        self.starts.get(&Arc::as_ptr(file))?.get(number.checked_sub(1)?).copied()
+        self.starts.get(&Arc::as_ptr(file))?.start(number)
     }
-}
-
-fn starts(text: &str) -> Vec<usize> {
-    let behind = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-    std::iter::once(0).chain(behind).collect()
 }
 
 #[cfg(test)]

@@ -15,16 +15,18 @@ pub mod online;
 pub mod pages;
 pub mod repair;
 mod restrictions;
+pub mod rights;
 pub mod sarif;
 pub mod surroundings;
 pub mod text;
 
-use crate::configuration::Configuration;
-use config::{Compat, Diagnostic, Host, SourceFile};
+use crate::configuration::{Configuration, LookingSources};
+use config::{Code, Compat, Diagnostic, Host, SourceFile};
 use std::collections::HashSet;
 use std::path::Path;
+use surroundings::Machine;
 use tables::source::notice::{NOT_SERVED, UNREADABLE};
-use tables::{Snapshot, Sources};
+use tables::{Snapshot, Sources, Vantage};
 
 /// Everything that a review may look at; loaded once.
 pub struct Subject<'a> {
@@ -57,19 +59,24 @@ pub fn check(
     sources: &dyn Sources,
     reach: Reach,
 ) -> Vec<Diagnostic> {
+    let vantage = if reach == Reach::Paper { Vantage::Elsewhere } else { Vantage::Looking };
+    let machine = Machine::this(crate::clock::now().wall.seconds());
+    let looking = LookingSources::new(sources, vantage);
+    let sources: &dyn Sources = &looking;
     let (configuration, mut found) = Configuration::load_for(host, directory, compat, sources);
     let (tables, more) = Snapshot::compile(&configuration.catalogue, sources);
     found.extend(more);
     let subject = Subject { configuration: &configuration, tables: &tables, sources };
     found.extend(review(&subject));
     if reach >= Reach::Machine {
-        found.extend(surroundings::review(&subject));
+        found.extend(surroundings::review(&subject, &machine));
     }
     if reach >= Reach::Online {
         found.extend(online::review(&subject));
     }
     // On paper a table that isn't on this machine may well be on the other one.
     found.retain(|one| !is_nobodys(one) && (reach > Reach::Paper || one.code.0 != UNREADABLE));
+    rights::say_once(&mut found, &looking.denied(), &machine);
     covered::drop(&mut found);
     in_order(found)
 }
@@ -101,16 +108,13 @@ pub fn in_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let file = one.place.file.as_ref().map(|file| file.path.clone());
         seen.insert((one.code, file, one.place.start, one.message.clone()))
     });
-    found.sort_by(|a, b| {
-        let key = |one: &Diagnostic| (file_rank(one.place.file.as_deref()), one.place.start, one.code);
-        let path = |one: &Diagnostic| one.place.path().map(Path::to_owned);
-        b.severity
-            .cmp(&a.severity)
-            .then_with(|| key(a).0.cmp(&key(b).0))
-            .then_with(|| path(a).cmp(&path(b)))
-            .then_with(|| key(a).cmp(&key(b)))
-    });
+    found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| spot(a).cmp(&spot(b))));
     found
+}
+
+/// Where a finding belongs among those of its severity.
+fn spot(one: &Diagnostic) -> (u8, Option<&Path>, usize, Code) {
+    (file_rank(one.place.file.as_deref()), one.place.path(), one.place.start, one.code)
 }
 
 /// main.cf, master.cf, other files, what no file holds.

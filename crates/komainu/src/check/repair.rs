@@ -70,7 +70,10 @@ impl Repair {
     fn add(&mut self, fix: &Fix) -> bool {
         let edit = Edit { range: fix.place.start..fix.place.end, replacement: fix.replacement.clone() };
         let text = self.file.text.as_str();
-        let same_file = fix.place.file.as_ref().is_some_and(|file| file.text == text);
+        let same_file = fix.place.file.as_ref().is_some_and(|file| {
+            // By its address first: the text may be long, and its repairs many.
+            Arc::ptr_eq(file, &self.file) || file.text == text
+        });
         if !same_file || text.get(edit.range.clone()).is_none() {
             return false;
         }
@@ -186,7 +189,7 @@ impl<'e> Hunk<'e> {
     fn write(&self, repair: &Repair, starts: &[usize], grown: isize, out: &mut String) -> isize {
         let first = self.changes.first().map_or(0, |change| change.lines.start);
         let from = first.saturating_sub(CONTEXT);
-        let until = (self.end() + CONTEXT).min(count(&repair.file.text));
+        let until = (self.end() + CONTEXT).min(count(&repair.file.text, starts));
         let mut body = String::new();
         let (mut old, mut new) = (0_usize, 0_usize);
         let mut at = from;
@@ -239,8 +242,8 @@ fn line_at(starts: &[usize], at: usize) -> usize {
 }
 
 /// Lines of a text; the last one may lack its newline.
-fn count(text: &str) -> usize {
-    text.split_inclusive('\n').count()
+fn count(text: &str, starts: &[usize]) -> usize {
+    if text.is_empty() || text.ends_with('\n') { starts.len() - 1 } else { starts.len() }
 }
 
 #[cfg(test)]

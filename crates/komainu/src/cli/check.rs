@@ -6,14 +6,15 @@
 use super::render::{self, Colour};
 use super::{CompatArgument, EX_CONFIG, EX_USAGE, conf, default_config};
 use crate::check::repair::{Plan, Repair};
-use crate::check::{Reach, check, json, pages, sarif, text};
+use crate::check::surroundings::Machine;
+use crate::check::{Reach, check, json, pages, rights, sarif, text};
 use crate::configuration::{DirectSources, has_errors, host};
 use clap::{Args, ValueEnum};
 use config::{Compat, Diagnostic, Severity};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tables::Sources as _;
+use tables::{SourceError, Sources as _};
 
 /// Say what is wrong with a configuration before the first client finds out.
 ///
@@ -81,7 +82,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return ExitCode::from(EX_CONFIG);
     };
     if let Err(error) = DirectSources.read(&directory.join("main.cf")) {
-        eprintln!("komainu: {error}: give the folder that holds main.cf with --config");
+        let advice = match &error {
+            SourceError::Denied(path) => rights::advice(path, &Machine::this(0)),
+            _ => "give the folder that holds main.cf with --config".to_owned(),
+        };
+        eprintln!("komainu: {error}: {advice}");
         return ExitCode::from(EX_CONFIG);
     }
     let called = Called { arguments, directory: &directory };

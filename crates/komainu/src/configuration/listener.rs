@@ -3,6 +3,7 @@
 use super::limits::limits;
 use super::{Later, Screening, Upstream};
 use crate::clock;
+use crate::facts::hosts::Hosts;
 use config::{Diagnostic, MasterCf, Override, Parameters, Role, Service, ServiceKind, Spanned};
 use mail::Wall;
 use mail::message::{CleanupSettings, StrayCr};
@@ -12,7 +13,7 @@ use proto::smtp::{BareNewline, Keywords, Settings};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tables::matching::{AddressList, DomainList};
-use tables::{Catalogue, Sources, TableId};
+use tables::{Catalogue, Sources, TableId, Vantage};
 
 /// One SMTP server.
 pub struct Listener {
@@ -417,25 +418,36 @@ fn addresses(name: &str, p: &Parameters, sources: &dyn Sources) -> Result<Vec<So
         protocols.contains("all") || protocols.contains(if address.is_ipv4() { "ipv4" } else { "ipv6" })
     };
     let hosts: Vec<IpAddr> = match host {
-        Some(host) => named_host(host)?,
-        None => interfaces(&p.text("inet_interfaces").value)?,
+        Some(host) => named_host(host, sources)?,
+        None => interfaces(&p.text("inet_interfaces").value, sources)?,
     };
     Ok(hosts.into_iter().filter(wanted).map(|address| SocketAddr::new(address, port)).collect())
 }
 
-fn named_host(host: &str) -> Result<Vec<IpAddr>, String> {
+/// The addresses of a host; none where nobody may ask for them, and the port is left unjudged.
+fn named_host(host: &str, sources: &dyn Sources) -> Result<Vec<IpAddr>, String> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }
     if host.eq_ignore_ascii_case("localhost") {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
-    let resolved = std::net::ToSocketAddrs::to_socket_addrs(&(host, 0));
-    let resolved = resolved.map_err(|error| format!("host \"{host}\": {error}"))?;
-    Ok(resolved.map(|address| address.ip()).collect())
+    match sources.vantage() {
+        Vantage::Elsewhere => Ok(Vec::new()),
+        Vantage::Looking => {
+            let text = sources.read(std::path::Path::new("/etc/hosts")).unwrap_or_default();
+            let hosts = Hosts::parse(&String::from_utf8_lossy(&text));
+            Ok(hosts.addresses(host).unwrap_or_default().to_vec())
+        }
+        Vantage::Serving => {
+            let resolved = std::net::ToSocketAddrs::to_socket_addrs(&(host, 0));
+            let resolved = resolved.map_err(|error| format!("host \"{host}\": {error}"))?;
+            Ok(resolved.map(|address| address.ip()).collect())
+        }
+    }
 }
 
-fn interfaces(setting: &str) -> Result<Vec<IpAddr>, String> {
+fn interfaces(setting: &str, sources: &dyn Sources) -> Result<Vec<IpAddr>, String> {
     let mut addresses = Vec::new();
     for word in setting.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()) {
         match word.to_ascii_lowercase().as_str() {
@@ -443,7 +455,10 @@ fn interfaces(setting: &str) -> Result<Vec<IpAddr>, String> {
             "loopback-only" => {
                 addresses.extend([IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()])
             }
-            name => addresses.extend(named_host(name.trim_start_matches('[').trim_end_matches(']'))?),
+            name => {
+                let name = name.trim_start_matches('[').trim_end_matches(']');
+                addresses.extend(named_host(name, sources)?);
+            }
         }
     }
     addresses.dedup();

@@ -18,7 +18,7 @@ pub use later::Later;
 pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
 pub use screening::{CacheSettings, Screening, Words};
-pub use sources::{DirectSources, HelperSources, open_source, read_direct};
+pub use sources::{DirectSources, HelperSources, LookingSources, open_source, read_direct};
 pub use upstream::{Speaker, Upstream};
 
 use config::{
@@ -31,7 +31,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tables::{Catalogue, Sources};
+use tables::{Catalogue, Sources, Vantage};
 
 /// Everything that main.cf and master.cf say, ready to be served.
 pub struct Configuration {
@@ -210,6 +210,10 @@ fn origin_from_file(parameters: &Parameters, sources: &dyn Sources) -> Option<St
     let origin = parameters.text("myorigin").value;
     if !origin.starts_with('/') {
         return None;
+    }
+    if sources.vantage() == Vantage::Elsewhere {
+        // This machine's file says another name; most have the host's in it.
+        return Some(parameters.text("myhostname").value);
     }
     let bytes = sources.read(Path::new(&origin)).ok()?;
     let text = String::from_utf8_lossy(&bytes);

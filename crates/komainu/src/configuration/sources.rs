@@ -3,14 +3,16 @@
 use crate::privileged::{Answer, Helper, Request};
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 use tables::sources::SOURCE_BYTES_MAX;
-use tables::{SourceError, Sources};
+use tables::{Accounts, SourceError, Sources, Vantage};
 
 /// Reads files with the process's own rights.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +25,10 @@ impl Sources for DirectSources {
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {
         path.metadata().and_then(|metadata| metadata.modified()).ok()
+    }
+
+    fn vantage(&self) -> Vantage {
+        Vantage::Serving
     }
 
     fn environment(&self) -> Vec<(String, String)> {
@@ -65,8 +71,59 @@ impl Sources for HelperSources {
         }
     }
 
+    fn vantage(&self) -> Vantage {
+        Vantage::Serving
+    }
+
     fn environment(&self) -> Vec<(String, String)> {
         environment()
+    }
+}
+
+/// Reads as `inner` does, for somebody who serves nothing: nobody is asked for the hosts that are named.
+pub struct LookingSources<'a> {
+    inner: &'a dyn Sources,
+    vantage: Vantage,
+    denied: RefCell<BTreeSet<PathBuf>>,
+}
+
+impl<'a> LookingSources<'a> {
+    /// Reads from `inner`, standing where `vantage` says.
+    #[must_use]
+    pub fn new(inner: &'a dyn Sources, vantage: Vantage) -> LookingSources<'a> {
+        LookingSources { inner, vantage, denied: RefCell::default() }
+    }
+
+    /// The files that may not be read.
+    #[must_use]
+    pub fn denied(&self) -> BTreeSet<PathBuf> {
+        self.denied.borrow().clone()
+    }
+}
+
+impl Sources for LookingSources<'_> {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
+        let read = self.inner.read(path);
+        if matches!(read, Err(SourceError::Denied(_))) {
+            self.denied.borrow_mut().insert(path.to_owned());
+        }
+        read
+    }
+
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        self.inner.modified(path)
+    }
+
+    fn vantage(&self) -> Vantage {
+        self.vantage
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        self.inner.environment()
+    }
+
+    fn accounts(&self) -> Result<Arc<dyn Accounts>, SourceError> {
+        self.inner.accounts()
     }
 }
 
@@ -148,6 +205,10 @@ impl Sources for Recorder<'_> {
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {
         self.inner.modified(path)
+    }
+
+    fn vantage(&self) -> Vantage {
+        self.inner.vantage()
     }
 
     fn environment(&self) -> Vec<(String, String)> {

@@ -16,6 +16,11 @@ pub struct Known {
     is_over: bool,
 }
 
+/// A name that never exists (RFC 6761 §6.4): who answers it with an address does so for every name.
+const NOWHERE: &str = "komainu-check.invalid";
+/// The name that always exists: who doesn't know it says of every name that there is none.
+const ROOT: &str = "";
+
 /// Records, or why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Told<'a> {
@@ -119,21 +124,43 @@ impl Known {
         Some(Some(texts.collect()))
     }
 
-    /// Whether nobody has answered anything.
-    pub(super) fn heard_nothing(&self) -> bool {
-        !self.answers.is_empty()
-            && self.answers.values().all(|answer| matches!(answer, Answer::Unavailable(_)))
+    /// Asks the two names of which is known what must be said.
+    pub(super) fn ask_controls(&self) {
+        let _ = (self.dns(NOWHERE, RecordKind::A), self.dns(ROOT, RecordKind::Ns));
     }
 
-    /// Whether no name exists, whatever was asked: such a name server says that of everything.
-    pub(super) fn heard_no_name(&self) -> bool {
-        self.answers.len() > 2 && self.answers.values().all(|answer| matches!(answer, Answer::NoName))
+    /// The answers but for the two that are asked as a control.
+    fn answers(&self) -> impl Iterator<Item = (&Question, &Answer)> {
+        let is_control = |question: &Question| matches!(question, Question::Dns { name, .. } if name == NOWHERE || name == ROOT);
+        self.answers.iter().filter(move |(question, _)| !is_control(question))
+    }
+
+    /// Whether nobody has answered anything.
+    pub(super) fn heard_nothing(&self) -> bool {
+        let mut answers = self.answers().map(|(_, answer)| answer).peekable();
+        answers.peek().is_some() && answers.all(|answer| matches!(answer, Answer::Unavailable(_)))
+    }
+
+    /// What the name server says falsely of every name, for people: that there is none, or that there is one.
+    pub(super) fn lie(&self) -> Option<String> {
+        let said = |name: &str, kind| self.answers.get(&Question::Dns { name: name.to_owned(), kind });
+        if let Some(Answer::Records(records)) = said(NOWHERE, RecordKind::A)
+            && let Some(Record::A(address)) = records.first()
+        {
+            return Some(format!(
+                "the name server has an address for every name: {address} for {NOWHERE}, which can't exist"
+            ));
+        }
+        let knows_root = matches!(said(ROOT, RecordKind::Ns), Some(Answer::Records(_)));
+        let no_name = self.answers().all(|(_, answer)| matches!(answer, Answer::NoName));
+        (!knows_root && no_name && self.answers().count() > 2)
+            .then(|| "the name server says of every name that it doesn't exist".to_owned())
     }
 
     /// What got no answer, for people.
     pub(super) fn silence(&self) -> Option<String> {
         const SHOWN: usize = 5;
-        let silent = self.answers.iter().filter_map(|(question, answer)| match (question, answer) {
+        let silent = self.answers().filter_map(|(question, answer)| match (question, answer) {
             (Question::Dns { name, kind }, Answer::Unavailable(why)) => {
                 Some((format!("{name} ({})", format!("{kind:?}").to_ascii_uppercase()), why))
             }

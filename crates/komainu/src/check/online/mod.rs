@@ -2,7 +2,7 @@
 //!
 //! The judges are pure: each runs over what has been answered so far and names what it misses ([`Known`]); all that
 //! is missing is asked at once, and the judges run anew, until nothing is missing, or time is up. What got no answer
-//! is no finding but K0630. No mail is sent and no other server than the resolver is spoken to.
+//! is no finding but K0630; nor is what a name server says that is caught lying: two names are asked as a control. No mail is sent and no other server than the resolver is spoken to.
 
 mod dkim;
 mod dmarc;
@@ -118,6 +118,7 @@ async fn ask_all(matter: &Matter<'_>, names: Arc<dyn Names>) -> Known {
 /// All that the answers say. Names what it misses to `known`.
 #[must_use]
 pub fn judge(matter: &Matter<'_>, known: &Known) -> Vec<Diagnostic> {
+    known.ask_controls();
     let mut found = host::judge(matter, known);
     found.extend(domains::judge(matter, known));
     // What a relayed domain publishes is its owner's.
@@ -128,8 +129,8 @@ pub fn judge(matter: &Matter<'_>, known: &Known) -> Vec<Diagnostic> {
     }
     found.extend(dkim::judge(matter, known));
     found.extend(lists::judge(matter, known));
-    if known.heard_no_name() {
-        return vec![unasked("the name server says of every name that it doesn't exist")];
+    if let Some(lie) = known.lie() {
+        return vec![unasked(&lie)];
     }
     match known.silence() {
         // Nobody answers: what would be said of each name is that, again and again.

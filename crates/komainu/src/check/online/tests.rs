@@ -386,3 +386,15 @@ fn no_answers() {
         &["K0630 hint: no answer about _dmarc.example.com (TXT)"],
     );
 }
+
+/// What nobody can believe is no finding: a captive resolver has an address for every name, others know none.
+#[test]
+fn name_servers_that_lie() {
+    let captive = format!("{GOOD}komainu-check.invalid A 198.51.100.1");
+    check(&world(), &captive, &["K0630 warning: the DNS can't be asked: the name server has an address for every name"]);
+    check(&world(), "", &["K0630 warning: the DNS can't be asked: the name server says of every name"]);
+    // The names are really not there.
+    let found = ask(&world(), ". NS a.root-servers.net");
+    let codes: Vec<u16> = found.iter().map(|one| one.code.0).collect();
+    assert!(codes.contains(&600) && codes.contains(&605) && !codes.contains(&630), "{found:#?}");
+}

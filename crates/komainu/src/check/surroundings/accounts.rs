@@ -10,7 +10,7 @@ use config::Diagnostic;
 
 /// /etc/passwd and /etc/group.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Accounts {
+pub(in crate::check) struct Accounts {
     passwd: String,
     group: String,
     /// Whether there may be accounts that these files don't list.
@@ -18,7 +18,7 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn read(machine: &Machine) -> Accounts {
+    pub(in crate::check) fn read(machine: &Machine) -> Accounts {
         let text = |path| machine.text(path).unwrap_or_default();
         let mut accounts = Accounts::parse(&text("/etc/passwd"), &text("/etc/group"));
         accounts.more_elsewhere = accounts.passwd.is_empty() || asks_more(&text("/etc/nsswitch.conf"));
@@ -38,7 +38,7 @@ impl Accounts {
         self.groups().any(|(group, ..)| group == name)
     }
 
-    pub(super) fn user_name(&self, uid: u32) -> String {
+    pub(in crate::check) fn user_name(&self, uid: u32) -> String {
         let mut users = self.passwd.lines().map(|line| line.split(':'));
         let name = users.find_map(|mut fields| {
             let name = fields.next()?;
@@ -47,7 +47,7 @@ impl Accounts {
         name.unwrap_or_else(|| format!("user {uid}"))
     }
 
-    pub(super) fn group_name(&self, gid: u32) -> String {
+    pub(in crate::check) fn group_name(&self, gid: u32) -> String {
         let name = self.groups().find(|(_, number, _)| *number == gid).map(|(name, ..)| name.to_owned());
         name.unwrap_or_else(|| gid.to_string())
     }

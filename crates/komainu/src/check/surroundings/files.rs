@@ -4,7 +4,7 @@
 //! same at each start. Whoever looks may own the files: the configuration is theirs then.
 //! Diagnostics: K0500 files that others may write.
 
-use super::{Machine, Scene, Stat};
+use super::{Machine, Scene, Stat, named};
 use crate::check::surroundings::accounts::Accounts;
 use config::{Diagnostic, Place};
 use std::collections::HashSet;
@@ -47,6 +47,13 @@ fn named(scene: &Scene<'_>) -> Vec<Named> {
         let paths = spec.path().into_iter().chain(spec.database());
         all.extend(paths.map(|path| Named { path, place: spec.place.clone() }));
     }
+    let settings = named::settings(scene);
+    for table in named::tables(&settings) {
+        let place = &table.spec.place;
+        all.extend(table.databases().into_iter().map(|path| Named { path, place: place.clone() }));
+        all.push(Named { place: table.spec.place, path: table.path });
+    }
+    all.extend(named::pattern_files(&settings).into_iter().map(|(path, place)| Named { path, place }));
     all
 }
 

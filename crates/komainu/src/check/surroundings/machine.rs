@@ -4,10 +4,12 @@
 //! is not opened). What can't be seen is told apart from what isn't there.
 
 use crate::configuration::open_source;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest file that is read: certificates and small texts.
 const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -22,6 +24,8 @@ pub struct Machine {
     pub now_s: i64,
     /// Whether this process runs in a container.
     pub in_container: bool,
+    /// What could not be looked at.
+    hidden: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 /// What there is at a path.
@@ -90,14 +94,26 @@ impl Machine {
         let marks = ["/.dockerenv", "/run/.containerenv"];
         let told = std::env::var_os("container").is_some_and(|word: OsString| !word.is_empty());
         let in_container = told || marks.iter().any(|mark| Path::new(mark).exists());
-        Machine { root: PathBuf::from("/"), user: rustix::process::geteuid().as_raw(), now_s, in_container }
+        let user = rustix::process::geteuid().as_raw();
+        Machine { root: PathBuf::from("/"), user, now_s, in_container, hidden: Arc::default() }
     }
 
     /// The folder `root` in place of a machine.
     #[cfg(test)]
     pub(super) fn below(root: &Path, now_s: i64) -> Machine {
         let user = rustix::process::geteuid().as_raw();
-        Machine { root: root.to_owned(), user, now_s, in_container: false }
+        Machine { root: root.to_owned(), user, now_s, in_container: false, hidden: Arc::default() }
+    }
+
+    /// What this user could not look at so far.
+    #[must_use]
+    pub fn hidden(&self) -> BTreeSet<PathBuf> {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that `path` couldn't be looked at.
+    fn is_hidden(&self, path: &Path) {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
     }
 
     /// Where `path` really is.
@@ -116,7 +132,10 @@ impl Machine {
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Sight::Missing,
-                _ => Sight::Hidden,
+                _ => {
+                    self.is_hidden(path);
+                    Sight::Hidden
+                }
             },
         }
     }
@@ -142,7 +161,12 @@ impl Machine {
     /// As `open` and `read`; `FileTooLarge` for what is longer than anybody means to look at.
     pub fn bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        open_source(&self.real(path))?.take(READ_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        let file = open_source(&self.real(path)).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                self.is_hidden(path);
+            }
+        })?;
+        file.take(READ_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > READ_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }

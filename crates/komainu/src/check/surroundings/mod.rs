@@ -3,7 +3,7 @@
 //!
 //! [`Machine`] looks, everything else judges what it saw. Nothing is changed here, and nothing leaves the machine:
 //! connections are tried on loopback and on UNIX-domain sockets only, all at once and for a short time. Whoever runs
-//! it sees what that user may see; what is hidden from them is no finding.
+//! it sees what that user may see; what is hidden from them is no finding of its own: the machine keeps a list.
 
 mod accounts;
 mod elsewhere;
@@ -13,6 +13,7 @@ mod gateway;
 mod listening;
 mod machine;
 mod mailboxes;
+mod named;
 mod names;
 mod programs;
 mod queue;
@@ -25,6 +26,7 @@ mod sockets;
 pub(super) mod tests;
 mod tls;
 
+pub(super) use accounts::Accounts;
 pub use machine::{Machine, Sight, Stat};
 pub use names::is_public_resolver;
 pub(super) use names::zones;
@@ -37,9 +39,8 @@ use config::Diagnostic;
 
 /// Looks at what `subject` names on this machine.
 #[must_use]
-pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
-    let machine = Machine::this(crate::clock::now().wall.seconds());
-    review_on(&Scene::new(subject.configuration, subject.sources), &machine)
+pub fn review(subject: &Subject<'_>, machine: &Machine) -> Vec<Diagnostic> {
+    review_on(&Scene::new(subject.configuration, subject.sources), machine)
 }
 
 /// Everything that a machine says about the configuration.

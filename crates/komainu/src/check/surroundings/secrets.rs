@@ -6,8 +6,9 @@
 //! Diagnostics: K0501 a secret that everybody can read.
 
 use super::tls::keys;
+use super::named::{self, Table};
 use super::{Machine, Scene};
-use config::{Diagnostic, Parameters, Place, Spanned};
+use config::{Diagnostic, Place, Spanned};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tables::{Kind, TableSpec};
@@ -16,8 +17,8 @@ use tables::{Kind, TableSpec};
 const STRANGER: (u32, u32) = (u32::MAX - 1, u32::MAX - 1);
 const PASSWORD_MAPS: [&str; 3] =
     ["smtp_sasl_password_maps", "lmtp_sasl_password_maps", "tls_server_sni_maps"];
-/// How such tables are written in main.cf.
-const FOREIGN: [&str; 5] = ["mysql:", "pgsql:", "ldap:", "mongodb:", "memcache:"];
+/// Tables whose settings may hold a password.
+const FOREIGN: [&str; 5] = ["mysql", "pgsql", "ldap", "mongodb", "memcache"];
 
 /// A file that holds a secret.
 struct Secret {
@@ -29,17 +30,15 @@ struct Secret {
 pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     let mut secrets = Vec::new();
     let mut found = Vec::new();
+    let settings = named::settings(scene);
+    for setting in settings.iter().filter(|setting| PASSWORD_MAPS.contains(&setting.name.as_str())) {
+        let specs = setting.words.iter().filter_map(|word| TableSpec::parse(word).ok());
+        found.extend(specs.flat_map(named::flat).filter_map(|spec| written_down(&spec, machine)));
+    }
+    for table in named::tables(&settings) {
+        secrets.extend(passwords(&table, machine));
+    }
     for p in scene.views() {
-        for name in PASSWORD_MAPS {
-            for spec in specs(p, name) {
-                found.extend(written_down(&spec, machine));
-                let paths = spec.path().into_iter().chain(spec.database());
-                let what = if name == "tls_server_sni_maps" { "private keys" } else { "passwords" };
-                let paths = paths.filter(|path| what == "passwords" || is_database(path));
-                secrets.extend(paths.map(|path| Secret { path, place: spec.place.clone(), what }));
-            }
-        }
-        secrets.extend(foreign(p, machine));
         let with_key = |file: &Spanned<String>| holds(machine, Path::new(&file.value), b"PRIVATE KEY-----");
         let keys = keys(p).into_iter().filter(with_key);
         secrets.extend(keys.map(|file| Secret {
@@ -60,17 +59,24 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     found
 }
 
-fn specs(p: &Parameters, name: &str) -> Vec<TableSpec> {
-    let words = p.list(name).into_iter();
-    words.filter_map(|word| TableSpec::parse(&word).ok()).flat_map(flat).collect()
-}
-
-fn flat(spec: TableSpec) -> Vec<TableSpec> {
-    if spec.members.is_empty() { vec![spec] } else { spec.members.into_iter().flat_map(flat).collect() }
-}
-
-fn is_database(path: &Path) -> bool {
-    path.extension().is_some_and(|suffix| suffix == "db" || suffix == "lmdb" || suffix == "cdb")
+/// The files of a table that hold secrets.
+fn passwords(table: &Table, machine: &Machine) -> Vec<Secret> {
+    let place = || table.spec.place.clone();
+    if table.spec.kind == Kind::Foreign {
+        let is_secret = || machine.bytes(&table.path).is_ok_and(|bytes| has_password(&bytes));
+        let kinds = FOREIGN.contains(&table.spec.type_name.as_str());
+        let secret = Secret { path: table.path.clone(), place: place(), what: "a password" };
+        return if kinds && is_secret() { vec![secret] } else { Vec::new() };
+    }
+    if !PASSWORD_MAPS.contains(&table.parameter.as_str()) {
+        return Vec::new();
+    }
+    // The text of tls_server_sni_maps names the files of the keys, its database holds them.
+    let names_keys = table.parameter == "tls_server_sni_maps";
+    let what = if names_keys { "private keys" } else { "passwords" };
+    let text = (!names_keys).then(|| table.path.clone());
+    let paths = text.into_iter().chain(table.databases());
+    paths.map(|path| Secret { path, place: place(), what }).collect()
 }
 
 /// Whether everybody can read `path`: its own mode, and every folder on the way.
@@ -82,17 +88,6 @@ fn is_open(machine: &Machine, path: &Path) -> bool {
 
 fn holds(machine: &Machine, path: &Path, what: &[u8]) -> bool {
     machine.bytes(path).is_ok_and(|bytes| bytes.windows(what.len()).any(|window| window == what))
-}
-
-/// What the tables of databases and directories read, where a password stands in it.
-fn foreign(p: &Parameters, machine: &Machine) -> Vec<Secret> {
-    let names_one = |text: &str| FOREIGN.iter().any(|kind| text.contains(kind));
-    let names = p.definitions().filter(|(_, raw)| names_one(&raw.value)).map(|(name, _)| name);
-    let specs = names.flat_map(|name| specs(p, name)).filter(|spec| spec.kind == Kind::Foreign);
-    let files = specs.filter(|spec| spec.name.starts_with('/'));
-    let secrets =
-        files.map(|spec| Secret { path: PathBuf::from(&spec.name), place: spec.place, what: "a password" });
-    secrets.filter(|secret| machine.bytes(&secret.path).is_ok_and(|bytes| has_password(&bytes))).collect()
 }
 
 /// Whether a mysql_table(5), pgsql_table(5), ldap_table(5) or mongodb_table(5) file holds a password.

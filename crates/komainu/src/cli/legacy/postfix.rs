@@ -4,7 +4,7 @@
 //! file in its state folder. T0.6.
 
 use super::super::{EX_USAGE, check, default_config, render, serve};
-use crate::configuration::{Configuration, DirectSources, has_errors};
+use crate::configuration::{Configuration, DirectSources, LookingSources, has_errors};
 use crate::serve::{Options, ServeError, pid};
 use config::Compat;
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,6 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
+use tables::Vantage;
 
 /// How long `start` waits for the server to be ready, and `stop` for it to be gone.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,7 +80,8 @@ fn say(what: &str) {
 
 /// The state folder of a configuration, without serving it.
 fn state(directory: &Path) -> PathBuf {
-    let (configuration, _) = Configuration::load(directory, Compat::default(), &DirectSources);
+    let sources = LookingSources::new(&DirectSources, Vantage::Looking);
+    let (configuration, _) = Configuration::load(directory, Compat::default(), &sources);
     let options = Options { config: Some(directory.to_owned()), ..Options::default() };
     crate::serve::state_folder(&options, &configuration.parameters)
 }

@@ -10,13 +10,14 @@ use super::{Fatal, Program, base64, contents, spec_of, warn};
 use crate::clock;
 use crate::configuration::DirectSources;
 use crate::strerror::strerror;
+use config::LineStarts;
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use tables::database::{Format, cdb, lmdb};
 use tables::postmap::{Duplicates, Keys, Manner, Opened};
 use tables::source::notice::DATABASE_NEWER;
-use tables::{Sources, TableSpec, postmap};
+use tables::{Notice, Sources, TableSpec, postmap};
 
 pub(super) fn all(words: &[String], options: &Options) -> Result<bool, Fatal> {
     for word in words {
@@ -32,8 +33,10 @@ fn one(word: &str, options: &Options) -> Result<(), Fatal> {
     let spec = buildable(word)?;
     let usage = options.program.usage();
     let opened = postmap::parse(&spec, usage, manner(options), bytes).map_err(Fatal)?;
-    let mut warnings: Vec<(usize, String)> =
-        opened.notices.iter().map(|notice| (notice.place.line(), notice.postfix.clone())).collect();
+    let text = opened.notices.iter().find_map(|notice| notice.place.file.as_ref());
+    let starts = LineStarts::of(text.map_or("", |file| file.text.as_str()));
+    let warning = |notice: &Notice| (starts.line(notice.place.start), notice.postfix.clone());
+    let mut warnings: Vec<(usize, String)> = opened.notices.iter().map(warning).collect();
     if options.has('F') {
         warnings.extend(missing_contents(&opened, name));
         warnings.sort_by_key(|(line, _)| *line);
