@@ -271,10 +271,14 @@ impl Zone {
     }
 
     fn exists(&self, name: &str) -> bool {
-        !self.named(EVERY_NAME).is_empty() || self.entries.iter().any(|entry| {
-            entry.name == name
-                || entry.name.strip_suffix(name).is_some_and(|head| name.is_empty() || head.ends_with('.'))
-        })
+        !self.named(EVERY_NAME).is_empty()
+            || self.entries.iter().any(|entry| {
+                entry.name == name
+                    || entry
+                        .name
+                        .strip_suffix(name)
+                        .is_some_and(|head| name.is_empty() || head.ends_with('.'))
+            })
     }
 }
 

@@ -147,7 +147,10 @@ fn name_servers_that_are_no_use() {
         let found = ask(folder.path(), &main_cf(&address, "reject_rbl_client bl.example=127.0.0.2"));
         assert_eq!(codes(&found), [630], "{zone}: {found:#?}");
         let said = found.first().map(|one| format!("{} {}", one.severity, one.message)).unwrap_or_default();
-        assert!(said.starts_with("warning the DNS can't be asked: ") && said.contains(expect), "{zone}: {said}");
+        assert!(
+            said.starts_with("warning the DNS can't be asked: ") && said.contains(expect),
+            "{zone}: {said}"
+        );
     };
     check("* A 198.51.100.1", "has an address for every name: 198.51.100.1");
     check("* A 198.51.100.1\n* TXT \"hello\"\n* PTR portal.example.\n* MX 10 portal.example.", "every name");

@@ -99,8 +99,11 @@ fn said(found: &[Diagnostic]) {
     }
     let folder = Path::new(FOLDER);
     let _closing = text::closing(folder, found);
-    let (json, sarif) = (json::render(folder, found), sarif::render(found));
-    assert!(json.is_object() && sarif.is_object());
+    let (mut json, mut sarif) = (Vec::new(), Vec::new());
+    assert!(json::write(&mut json, folder, found).is_ok() && sarif::write(&mut sarif, found).is_ok());
+    for text in [json, sarif] {
+        assert!(serde_json::from_slice::<serde_json::Value>(&text).is_ok_and(|value| value.is_object()));
+    }
     let plan = Plan::of(found);
     for repair in &plan.repairs {
         assert!(repair.text() != repair.file.text, "a repair that changes nothing");

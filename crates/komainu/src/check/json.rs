@@ -1,21 +1,23 @@
 //! Findings for programs: one JSON object. docs/guide/check.md says what it holds; fields are added, never renamed.
 
 use super::lines::Lines;
-use super::pages;
+use super::{pages, stream};
 use config::{Diagnostic, Place, Severity};
 use serde_json::{Value, json};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Raised when a field changes its meaning.
 const VERSION: u32 = 1;
 
-/// All findings in the order given.
-#[must_use]
-pub fn render(directory: &Path, found: &[Diagnostic]) -> Value {
+/// Writes all findings in the order given.
+///
+/// # Errors
+/// As `out`'s.
+pub fn write(out: &mut dyn Write, directory: &Path, found: &[Diagnostic]) -> io::Result<()> {
     let lines = Lines::of(found);
     let count = |severity| found.iter().filter(|one| one.severity == severity).count();
-    let findings: Vec<Value> = found.iter().map(|one| finding(one, &lines)).collect();
-    json!({
+    let frame = json!({
         "version": VERSION,
         "directory": directory.display().to_string(),
         "summary": {
@@ -24,8 +26,9 @@ pub fn render(directory: &Path, found: &[Diagnostic]) -> Value {
             "hints": count(Severity::Hint),
             "repairable": found.iter().filter(|one| one.fix.is_some()).count(),
         },
-        "findings": findings,
-    })
+        "findings": stream::LIST,
+    });
+    stream::write(out, &frame, 1, found.iter().map(|one| finding(one, &lines)))
 }
 
 fn finding(one: &Diagnostic, lines: &Lines) -> Value {

@@ -17,6 +17,7 @@ pub mod repair;
 mod restrictions;
 pub mod rights;
 pub mod sarif;
+mod stream;
 pub mod surroundings;
 pub mod text;
 
@@ -126,3 +127,6 @@ fn file_rank(file: Option<&SourceFile>) -> u8 {
         None => 3,
     }
 }
+
+#[cfg(test)]
+mod tests;

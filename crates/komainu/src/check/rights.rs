@@ -27,7 +27,8 @@ pub(super) fn say_once(found: &mut Vec<Diagnostic>, denied: &BTreeSet<PathBuf>, 
         return;
     }
     let is_denied = |one: &Diagnostic| {
-        matches!(one.code, Code(UNREADABLE | DATABASE_UNREADABLE)) && one.message.ends_with("Permission denied")
+        matches!(one.code, Code(UNREADABLE | DATABASE_UNREADABLE))
+            && one.message.ends_with("Permission denied")
     };
     found.retain(|one| !is_denied(one));
     let hidden = machine.hidden();
@@ -45,7 +46,8 @@ fn left_out(paths: &BTreeSet<&PathBuf>) -> Option<Diagnostic> {
         _ => format!("{} and {more} more", shown.join(", ")),
     };
     let message = format!("not looked at, for this user may not: {files}");
-    let help = "what hangs on them is not judged, and that nothing is said of them means nothing; run it as root";
+    let help =
+        "what hangs on them is not judged, and that nothing is said of them means nothing; run it as root";
     Some(Diagnostic::hint(504, Place::nowhere(), message).help(help))
 }
 
@@ -59,20 +61,24 @@ pub fn advice(path: &Path, machine: &Machine) -> String {
         Sight::Hidden | Sight::Missing => None,
     };
     // A file that can't be seen lies in a folder that can't be entered: the deepest that is seen.
-    let (what, verb, stat) = match (seen(path), above.iter().find_map(|folder| Some((*folder, seen(folder)?)))) {
-        (Some(stat), _) => (path, "read", stat),
-        (None, Some((folder, stat))) => (folder, "enter", stat),
-        (None, None) => return "run the same as root".to_owned(),
-    };
+    let (what, verb, stat) =
+        match (seen(path), above.iter().find_map(|folder| Some((*folder, seen(folder)?)))) {
+            (Some(stat), _) => (path, "read", stat),
+            (None, Some((folder, stat))) => (folder, "enter", stat),
+            (None, None) => return "run the same as root".to_owned(),
+        };
     let owner = accounts.user_name(stat.uid);
     let wanted = if verb == "read" { 0o040 } else { 0o010 };
-    let group = (stat.mode & wanted != 0).then(|| format!(" and the group {}", accounts.group_name(stat.gid)));
+    let group =
+        (stat.mode & wanted != 0).then(|| format!(" and the group {}", accounts.group_name(stat.gid)));
     format!("only {owner}{} may {verb} {}: run the same as root", group.unwrap_or_default(), what.display())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Reach;
+    use crate::configuration::DirectSources;
 
     #[test]
     fn files_left_out() {
@@ -94,8 +100,16 @@ mod tests {
     /// What root is refused stays what it is.
     #[test]
     fn tables_of_others() {
-        let table = || Diagnostic::error(304, Place::nowhere(), "hash:/x is unavailable. open database /x: Permission denied");
-        let gone = || Diagnostic::error(304, Place::nowhere(), "hash:/x is unavailable. open database /x: No such file");
+        let table = || {
+            Diagnostic::error(
+                304,
+                Place::nowhere(),
+                "hash:/x is unavailable. open database /x: Permission denied",
+            )
+        };
+        let gone = || {
+            Diagnostic::error(304, Place::nowhere(), "hash:/x is unavailable. open database /x: No such file")
+        };
         let check = |user: u32, expect: &[u16]| {
             let mut machine = Machine::this(0);
             machine.user = user;
@@ -120,5 +134,59 @@ mod tests {
         assert!(!said.contains("group"), "{said}");
         mode(0o640).expect("chmod");
         assert!(advice(&file, &machine).contains(" and the group "), "{}", advice(&file, &machine));
+    }
+
+    /// A configuration in a folder that everybody may enter, checked by somebody without rights.
+    fn by_nobody(closed: &str, reach: Reach) -> Vec<Diagnostic> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+                .expect("chmod");
+        };
+        mode(folder.path(), 0o755);
+        let table = folder.path().join("access");
+        let main = format!(
+            "compatibility_level = 3.6\nmyhostname = mx.example.com\nmydestination = example.com\nalias_maps =\n\
+             mynetworks = 127.0.0.0/8\nsmtpd_client_restrictions = check_client_access hash:{}\n",
+            table.display()
+        );
+        for (name, text) in
+            [("main.cf", main.as_str()), ("master.cf", "25 inet n - n - - smtpd\n"), ("access", "x OK\n")]
+        {
+            std::fs::write(folder.path().join(name), text).expect("written");
+            mode(&folder.path().join(name), 0o644);
+        }
+        mode(&folder.path().join(closed), 0);
+        let path = folder.path().to_owned();
+        let judge = move || {
+            // A thread's rights are its own on Linux; who isn't root has none to drop.
+            let nobody = rustix::process::Uid::from_raw(65534);
+            let _ = rustix::thread::set_thread_res_uid(nobody, nobody, nobody);
+            let host = config::Host { hostname: "mx.example.com".to_owned(), addresses: Vec::new() };
+            let found = crate::check::check(&path, config::Compat::V3_11, &host, &DirectSources, reach);
+            found.into_iter().filter(|one| matches!(one.code.0, 100 | 304 | 504)).collect()
+        };
+        std::thread::spawn(judge).join().expect("looked")
+    }
+
+    /// The server's helper reads it: no error, and no silence either.
+    #[test]
+    fn a_table_for_root_alone() {
+        for reach in [Reach::Paper, Reach::Machine] {
+            let found = by_nobody("access", reach);
+            let said: Vec<String> =
+                found.iter().map(|one| format!("{} {}", one.code, one.severity)).collect();
+            assert_eq!(said, ["K0504 hint"], "{found:#?}");
+            assert!(found.iter().all(|one| one.message.contains("/access")), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_for_root_alone() {
+        let found = by_nobody("main.cf", Reach::Machine);
+        let first = found.first().expect("said");
+        let help = first.help.as_deref().unwrap_or_default();
+        assert_eq!(first.code, Code(100), "{found:#?}");
+        assert!(help.starts_with("only ") && help.ends_with(": run the same as root"), "{help}");
     }
 }

@@ -4,22 +4,25 @@
 
 use super::lines::Lines;
 use super::pages::{self, Page};
+use super::stream;
 use config::{Code, Diagnostic, Fix, Place, Severity};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json";
 
-/// One log with one run.
-#[must_use]
-pub fn render(found: &[Diagnostic]) -> Value {
+/// Writes one log with one run.
+///
+/// # Errors
+/// As `out`'s.
+pub fn write(out: &mut dyn Write, found: &[Diagnostic]) -> io::Result<()> {
     let lines = Lines::of(found);
     let codes: Vec<Code> = found.iter().map(|one| one.code).collect::<BTreeSet<_>>().into_iter().collect();
     let rules: Vec<Value> = codes.iter().map(|code| rule(*code)).collect();
-    let results: Vec<Value> = found.iter().map(|one| result(one, &codes, &lines)).collect();
-    json!({
+    let frame = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
@@ -29,9 +32,10 @@ pub fn render(found: &[Diagnostic]) -> Value {
                 "rules": rules,
             } },
             "columnKind": "unicodeCodePoints",
-            "results": results,
+            "results": stream::LIST,
         }],
-    })
+    });
+    stream::write(out, &frame, 3, found.iter().map(|one| result(one, &codes, &lines)))
 }
 
 fn rule(code: Code) -> Value {
@@ -113,3 +117,6 @@ fn uri(path: &Path) -> String {
     }
     uri
 }
+
+#[cfg(test)]
+mod tests;

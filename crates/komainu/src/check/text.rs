@@ -7,7 +7,7 @@ use super::lines::Lines;
 use super::repair::Plan;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 use config::{Code, Diagnostic, Place, Severity, SourceFile};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
@@ -99,10 +99,10 @@ const NAMES_MAX: usize = 25;
 /// The findings of each file, each message once.
 fn by_file<'a>(found: &[&'a Diagnostic]) -> Vec<Vec<&'a Diagnostic>> {
     let mut files: BTreeMap<_, Vec<&Diagnostic>> = BTreeMap::new();
+    let mut said = HashSet::new();
     for one in found {
-        let of_file = files.entry(one.place.path()).or_default();
-        if !of_file.iter().any(|other| other.message == one.message) {
-            of_file.push(one);
+        if said.insert((one.place.path(), &one.message)) {
+            files.entry(one.place.path()).or_default().push(one);
         }
     }
     files.into_values().collect()

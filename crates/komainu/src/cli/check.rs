@@ -132,14 +132,14 @@ impl Called<'_> {
     }
 
     fn show(&self, found: &[Diagnostic]) -> Result<(), Failed> {
-        let mut out = io::stdout().lock();
+        let mut out = io::BufWriter::new(io::stdout().lock());
         match self.arguments.format {
             Format::Text => {
-                let style = self.arguments.color.style(&out);
+                let style = self.arguments.color.style(out.get_ref());
                 write!(out, "{}{}", text::render(found, style), self.closing(found))?;
             }
-            Format::Json => writeln!(out, "{:#}", json::render(self.directory, found))?,
-            Format::Sarif => writeln!(out, "{:#}", sarif::render(found))?,
+            Format::Json => json::write(&mut out, self.directory, found)?,
+            Format::Sarif => sarif::write(&mut out, found)?,
         }
         Ok(out.flush()?)
     }

@@ -391,7 +391,11 @@ fn no_answers() {
 #[test]
 fn name_servers_that_lie() {
     let captive = format!("{GOOD}komainu-check.invalid A 198.51.100.1");
-    check(&world(), &captive, &["K0630 warning: the DNS can't be asked: the name server has an address for every name"]);
+    check(
+        &world(),
+        &captive,
+        &["K0630 warning: the DNS can't be asked: the name server has an address for every name"],
+    );
     check(&world(), "", &["K0630 warning: the DNS can't be asked: the name server says of every name"]);
     // The names are really not there.
     let found = ask(&world(), ". NS a.root-servers.net");

@@ -91,7 +91,9 @@ fn add(spec: TableSpec, parameter: &str, all: &mut Vec<Table>) {
 
 /// The files of patterns among the words of lists: `mynetworks = /etc/postfix/networks`.
 pub(super) fn pattern_files(settings: &[Setting]) -> Vec<(PathBuf, Place)> {
-    let lists = settings.iter().filter(|setting| registry::find(&setting.name).is_some_and(|one| one.kind == Type::List));
+    let lists = settings
+        .iter()
+        .filter(|setting| registry::find(&setting.name).is_some_and(|one| one.kind == Type::List));
     let words = lists.flat_map(|setting| &setting.words);
     let files = words.filter_map(|word| {
         let path = word.value.strip_prefix('!').unwrap_or(&word.value);

@@ -5,8 +5,8 @@
 //! should be: the server's helper reads it (T1.14). What lies in a folder that others can't enter is out of reach.
 //! Diagnostics: K0501 a secret that everybody can read.
 
-use super::tls::keys;
 use super::named::{self, Table};
+use super::tls::keys;
 use super::{Machine, Scene};
 use config::{Diagnostic, Place, Spanned};
 use std::collections::HashSet;

@@ -105,3 +105,63 @@ fn an_alias_database_that_is_not_built() {
     text().expect(&["K0503 hint: there is no /etc/aliases.db @hash:/etc/aliases"]);
     text().file("/etc/aliases.db", "x").expect(&[]);
 }
+
+/// Tables that nothing opens here yet decide under Postfix all the same, and after the next release here.
+#[test]
+fn tables_that_nothing_opens_and_others_may_write() {
+    let check = |setting: &str, path: &str, mode: u32, expect: &[&str]| {
+        World::new().main(setting).file(path, "").chmod(path, mode).expect(expect);
+    };
+    for name in
+        ["transport_maps", "virtual_mailbox_maps", "sender_bcc_maps", "smtp_tls_policy_maps", "body_checks"]
+    {
+        let setting = format!("{name} = hash:/etc/postfix/t");
+        check(&setting, "/etc/postfix/t", 0o644, &[]);
+        check(
+            &setting,
+            "/etc/postfix/t",
+            0o646,
+            &["K0500 error: everybody may write /etc/postfix/t @hash:/etc/postfix/t"],
+        );
+    }
+    let union = "transport_maps = unionmap:{hash:/etc/postfix/t,proxy:regexp:/etc/postfix/u}";
+    let both = World::new()
+        .main(union)
+        .file("/etc/postfix/t", "")
+        .file("/etc/postfix/u", "")
+        .chmod("/etc/postfix/u", 0o666);
+    both.expect(&["K0500 error: everybody may write /etc/postfix/u"]);
+    let database = World::new().main("transport_maps = hash:/etc/postfix/t").file("/etc/postfix/t", "");
+    let database = database.file("/etc/postfix/t.db", "x").chmod("/etc/postfix/t.db", 0o666);
+    database.expect(&["K0500 error: everybody may write /etc/postfix/t.db"]);
+    // Who may write a list's file of patterns relays.
+    let patterns = || World::new().main("smtpd_authorized_xclient_hosts = /etc/postfix/patterns");
+    let patterns = || patterns().file("/etc/postfix/patterns", "192.0.2.0/24\n");
+    patterns().expect(&[]);
+    patterns()
+        .chmod("/etc/postfix/patterns", 0o666)
+        .expect(&["K0500 error: everybody may write /etc/postfix/patterns"]);
+    // What Postfix writes itself.
+    World::new().main("smtp_tls_session_cache_database = btree:/var/lib/postfix/smtp_scache").expect(&[]);
+}
+
+/// The same behind `-o`, for services that others run too.
+#[test]
+fn tables_of_one_service() {
+    let master = "relay unix - - n - - smtp\n  -o smtp_sasl_password_maps=hash:/etc/postfix/pw";
+    let world = || World::new().master(master);
+    world().expect(&[
+        "K0502 warning: smtp_sasl_password_maps: there is no /etc/postfix/pw @hash:/etc/postfix/pw",
+    ]);
+    let world = || world().file("/etc/postfix/pw", "x u:p\n");
+    world()
+        .expect(&["K0501 error: everybody on this machine may read /etc/postfix/pw, which holds passwords"]);
+    world().chmod("/etc/postfix/pw", 0o600).expect(&[]);
+    World::new()
+        .master("relay unix - - n - - smtp\n  -o smtp_sasl_password_maps=static:u:p")
+        .expect(&["K0501 error: a password stands in /etc/postfix/master.cf"]);
+    World::new()
+        .main("transport_maps = hash:/etc/postfix/folder")
+        .folder("/etc/postfix/folder")
+        .expect(&["K0502 warning: transport_maps: /etc/postfix/folder is no file"]);
+}

@@ -1,0 +1,63 @@
+//! What is looked at beside the files, by reach: hosts and /etc/mailname of this machine or another.
+
+use super::{Reach, check};
+use crate::configuration::{Configuration, DirectSources, LookingSources};
+use config::{Compat, Host};
+use std::net::IpAddr;
+use std::path::Path;
+use tables::{SourceError, Sources, Vantage};
+
+fn host() -> Host {
+    Host { hostname: "mx.example.com".to_owned(), addresses: Vec::new() }
+}
+
+fn folder(main: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let base = "compatibility_level = 3.6\nmyhostname = mx.example.com\nmydestination = example.com\nalias_maps =\n\
+                mynetworks = 127.0.0.0/8\n";
+    std::fs::write(folder.path().join("main.cf"), format!("{base}{main}\n")).expect("written");
+    std::fs::write(folder.path().join("master.cf"), "2525 inet n - n - - smtpd\n").expect("written");
+    folder
+}
+
+/// Only the server asks the DNS for hosts that it is to listen on: a name that nobody has would be K0215.
+#[test]
+fn hosts_that_are_named() {
+    let codes = |main: &str, reach| -> Vec<u16> {
+        let found = check(folder(main).path(), Compat::V3_11, &host(), &DirectSources, reach);
+        found.iter().map(|one| one.code.0).filter(|code| matches!(code, 147 | 167 | 208 | 215)).collect()
+    };
+    for reach in [Reach::Paper, Reach::Machine] {
+        assert_eq!(codes("inet_interfaces = no-such-host.invalid", reach), [0; 0], "{reach:?}");
+        assert_eq!(codes("inet_interfaces = eth0", reach), [167], "{reach:?}: once");
+    }
+    // The other machine's mail name is its own.
+    assert_eq!(codes("myorigin = /no/such/mailname", Reach::Paper), [0; 0]);
+    assert_eq!(codes("myorigin = /no/such/mailname", Reach::Machine), [147]);
+}
+
+/// Its hosts file has one name; the rest is the machine's.
+struct WithHosts;
+
+impl Sources for WithHosts {
+    fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
+        match path.to_str() {
+            Some("/etc/hosts") => Ok(b"192.0.2.7 here.example.com\n".to_vec()),
+            _ => DirectSources.read(path),
+        }
+    }
+}
+
+#[test]
+fn hosts_of_the_hosts_file() {
+    let folder = folder("inet_interfaces = here.example.com, 192.0.2.9, no-such-host.invalid");
+    let addresses = |vantage| -> Vec<IpAddr> {
+        let sources = LookingSources::new(&WithHosts, vantage);
+        let (configuration, _) = Configuration::load_for(&host(), folder.path(), Compat::V3_11, &sources);
+        configuration.listen_addresses().iter().map(std::net::SocketAddr::ip).collect()
+    };
+    let expect =
+        |list: &[&str]| -> Vec<IpAddr> { list.iter().map(|text| text.parse().expect("address")).collect() };
+    assert_eq!(addresses(Vantage::Looking), expect(&["192.0.2.7", "192.0.2.9"]));
+    assert_eq!(addresses(Vantage::Elsewhere), expect(&["192.0.2.9"]));
+}
