@@ -102,6 +102,11 @@ example.net defer_if_permit wait
 abuse@example.com OK
 secret@example.com REJECT
 postmaster@ OK
+[table transports]
+alice@example.com error:5.2.1 on leave
+abuse@example.com retry:4.2.2 come back
+secret@example.com error:no such thing
+x@example.net retry:
 [table nets]
 127.0.0.0/8 REJECT loops
 0.0.0.0/0 DUNNO
@@ -152,6 +157,14 @@ fn scene(chance: &mut Chance) -> (String, Vec<&'static str>) {
     }
     if chance.in_(3) {
         text.push_str("message_size_limit = 3000\n");
+    }
+    if chance.in_(4) {
+        let transports =
+            ["texthash:/etc/postfix/transports", "texthash:/etc/postfix/transports", "fail:none"];
+        line(&mut text, &format!("transport_maps = {}", chance.one(&transports)));
+    }
+    if chance.in_(24) {
+        text.push_str("queue_minfree = 8000000000000000000\n");
     }
     text.push_str(TABLES);
     let names: Vec<&'static str> = NAMES.into_iter().filter(|_| !chance.in_(4)).collect();
@@ -215,7 +228,9 @@ fn dialogue(seed: u64, scene: &str, names: &[&str], visit: &Visit) -> Result<Str
     layout::lay_out(&parsed, &harness::root(), &place)?;
     let configuration = in_process::load(&place).map_err(unserved)?;
     let stand = Stand::new(configuration, None, &in_process::Files(&place));
-    let (stand, _) = stand.map_err(|error| unserved(error.to_string()))?;
+    let (mut stand, _) = stand.map_err(|error| unserved(error.to_string()))?;
+    // More than any message here wants, and less than the most that queue_minfree asks for.
+    stand.free_bytes = Some(1 << 40);
     let answers = Written::parse(&names.join("\n")).map_err(|error| unserved(error.to_string()))?;
     let walk = walk(&stand, visit, &answers, &[]);
     let mut text = format!("{scene}\n[smtp {}]\n", visit.client);

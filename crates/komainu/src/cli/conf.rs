@@ -11,7 +11,7 @@ mod options;
 mod show;
 mod templates;
 
-use super::default_config;
+use super::{EX_USAGE, default_config};
 use options::{Action, Options};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -54,6 +54,10 @@ pub(super) fn main_as(program: &str, words: Vec<OsString>) -> ExitCode {
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(Fatal(text)) if text == options::OWN_USAGE => {
+            eprintln!("{text}");
+            ExitCode::from(EX_USAGE)
+        }
         Err(Fatal(text)) => {
             eprintln!("{program}: fatal: {text}");
             ExitCode::FAILURE

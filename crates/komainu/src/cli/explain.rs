@@ -1,10 +1,11 @@
 //! `komainu explain`.
 
 use super::{CompatArgument, EX_CONFIG, EX_USAGE, default_config, render};
-use crate::configuration::{Configuration, DirectSources, has_errors};
+use crate::configuration::{Configuration, DirectSources, has_errors, state_directory};
 use crate::explain::answers::{Answerer, Offline, Online, Written};
+use crate::explain::log_line::Search;
 use crate::explain::text::Ink;
-use crate::explain::visit::{BadVisit, Visit};
+use crate::explain::visit::{BadVisit, Nameless, Visit};
 use crate::explain::{Stand, json, log_line, outcomes, text, walk};
 use crate::facts::dns::Resolver;
 use crate::facts::hosts::Hosts;
@@ -59,11 +60,14 @@ pub(super) struct Arguments {
     /// Where the session ends: connect, helo, mail, rcpt, data, end-of-data.
     #[arg(long, value_name = "STAGE")]
     stage: Option<String>,
+    /// When it is: `2026-11-22T01:02:03+09:00` (RFC 3339), or seconds since 1970; the log line has that date.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    at: Option<String>,
     /// A file with the session: `client-addr = 192.0.2.1` and the other options, one a line.
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
-    /// A refusal's log line: find the rule that made it.
-    #[arg(long, value_name = "LINE", conflicts_with_all = ["session", "from", "to", "helo", "client_addr"])]
+    /// A log line about a refusal, hold, redirection …: find the rule that made it.
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["session", "from", "to", "helo", "client_addr", "client_name", "stage"])]
     log: Option<String>,
     /// A file with DNS and policy answers: `NAME TYPE DATA`, `policy ENDPOINT ACTION`; other names don't exist.
     #[arg(long, value_name = "FILE", conflicts_with = "offline")]
@@ -75,6 +79,10 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
+
+/// What a wrong option is answered with.
+const USAGE: &str = "usage: komainu explain [--config DIR] --client-addr ADDRESS --helo NAME --from ADDRESS --to ADDRESS\n       \
+    komainu explain [--config DIR] --log LINE\n       `komainu explain --help` lists all options";
 
 /// Questions to name servers at once; one decision asks few.
 const QUESTIONS_AT_ONCE: usize = 64;
@@ -109,6 +117,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(code) => code,
         Err(refused) => {
             eprintln!("komainu: {}", refused.what);
+            if refused.code == EX_USAGE {
+                eprintln!("{USAGE}");
+            }
             ExitCode::from(refused.code)
         }
     }
@@ -131,7 +142,8 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
     let parameters = configuration.parameters.clone();
     let answerer = answerer(arguments, &parameters)?;
     let stand = Stand::new(configuration, arguments.service.as_deref(), &DirectSources);
-    let (stand, more) = stand.map_err(Refused::config)?;
+    let (mut stand, more) = stand.map_err(Refused::config)?;
+    stand.free_bytes = free_bytes(&parameters);
     found.extend(more);
     // The session is explained all the same: it goes as the mistake makes it go.
     found.retain(|one| one.severity == Severity::Error);
@@ -150,6 +162,15 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
     }
 }
 
+/// What is free where the queue is, as the server will find it.
+fn free_bytes(parameters: &Parameters) -> Option<u64> {
+    let named = parameters.text("komainu_state_directory").value;
+    let state = if named.is_empty() { state_directory() } else { PathBuf::from(named) };
+    let there = state.ancestors().find(|path| path.exists())?;
+    let stat = rustix::fs::statvfs(there).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
+}
+
 fn visit(arguments: &Arguments) -> Result<Visit, String> {
     let mut visit = Visit::default();
     if let Some(path) = &arguments.session {
@@ -165,6 +186,7 @@ fn visit(arguments: &Arguments) -> Result<Visit, String> {
         ("sasl-user", &arguments.sasl_user),
         ("size", &arguments.size),
         ("stage", &arguments.stage),
+        ("at", &arguments.at),
     ];
     for (key, value) in given {
         if let Some(value) = value {
@@ -178,6 +200,7 @@ fn visit(arguments: &Arguments) -> Result<Visit, String> {
         visit.set("to", to).map_err(bad)?;
     }
     visit.tls |= arguments.tls;
+    visit.check().map_err(bad)?;
     Ok(visit)
 }
 
@@ -236,27 +259,47 @@ fn explain_line(
     parameters: &Parameters,
 ) -> Result<ExitCode, Refused> {
     let logged = log_line::parse(line).map_err(Refused::usage)?;
-    let Some(found) = log_line::find(stand, &logged, answerer) else {
-        eprintln!("komainu: no rule of this configuration makes this reply now: {}", logged.reply);
-        eprintln!(
-            "  = help: was the rule, a table or the address of the client another one then? Did a policy service or \
-             a table behind a socket say so? Is it another service's (--service)?"
-        );
-        return Ok(ExitCode::FAILURE);
+    let found = match log_line::find(stand, &logged, answerer) {
+        Search::Found(found) => found,
+        Search::Nothing { nearest, now } => {
+            eprintln!("komainu: no rule of this configuration makes this line now: {}", logged.reply);
+            if let Some((check, reply)) = nearest {
+                eprintln!("  = nearest: {check}: {reply}");
+            }
+            if let Some(now) = now {
+                eprintln!("  = now such a session is answered: {now}");
+            }
+            eprintln!(
+                "  = help: was the rule, a table or the address of the client another one then? Did a policy service or \
+                 a table behind a socket say so? Is it another service's (--service)?"
+            );
+            return Ok(ExitCode::FAILURE);
+        }
     };
     if arguments.format == Format::Json {
         println!("{}", json::render(&found.walk, &[]));
         return Ok(ExitCode::SUCCESS);
     }
-    let step = &found.told.step;
     println!("{}", logged.reply);
-    println!("  made by   {}", step.check);
-    println!("  in        {} {}", step.stage.parameter(), text::short(&step.place));
-    if let Some(line) = &step.line {
-        println!("  by line   {} {} {}", text::short(&line.place), line.key, line.value);
+    match &found.told {
+        Some(told) => {
+            let step = &told.step;
+            println!("  made by   {}", step.check);
+            let place =
+                if step.place.file.is_some() { text::short(&step.place) } else { "(default)".to_owned() };
+            println!("  in        {} {place}", step.stage.parameter());
+            if let Some(line) = &step.line {
+                println!("  by line   {} {} {}", text::short(&line.place), line.key, line.value);
+            }
+        }
+        None => println!("  made by   the server itself, no restriction list: see below"),
     }
-    if let Some((question, answer)) = &found.supposed {
+    for (question, answer) in &found.supposed {
         println!("  because   {} → {}", text::question_text(question), text::answer_text(answer));
+    }
+    if !found.nameless.is_empty() && found.nameless.len() < Nameless::ALL.len() {
+        let words: Vec<&str> = found.nameless.iter().map(|nameless| nameless.words()).collect();
+        println!("  unknown   {}", words.join("; or "));
     }
     print!("\n{}", text::render(&logged.visit, &found.walk, parameters, ink()));
     Ok(ExitCode::SUCCESS)

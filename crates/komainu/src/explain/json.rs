@@ -1,7 +1,7 @@
 //! A played session as JSON: one object, stable keys.
 
 use super::outcomes::Otherwise;
-use super::text::{answer_text, question_text};
+use super::text::{answer_text, effect_text, question_text};
 use super::walk::{Asked, Exchange, Told, Walk};
 use config::Place;
 use policy::Outcome;
@@ -19,6 +19,10 @@ pub fn render(walk: &Walk, found: &[Otherwise]) -> Value {
         "otherwise": found.iter().map(|other| json!({
             "question": question_text(&other.question),
             "answer": answer_text(&other.answer),
+            "besides": other.besides.iter().map(|(question, answer)| json!({
+                "question": question_text(question),
+                "answer": answer_text(answer),
+            })).collect::<Vec<_>>(),
             "command": other.command,
             "reply": other.reply,
         })).collect::<Vec<_>>(),
@@ -31,7 +35,8 @@ fn exchange(exchange: &Exchange) -> Value {
         "replies": exchange.replies,
         "steps": exchange.steps.iter().map(step).collect::<Vec<_>>(),
         "asked": exchange.asked.iter().map(asked).collect::<Vec<_>>(),
-        "not_reached": exchange.unreached,
+        "not_reached": exchange.unreached.iter().flat_map(|list| &list.checks).collect::<Vec<_>>(),
+        "beyond_the_lists": exchange.beyond,
         "waits_for_rcpt": exchange.waits.map(policy::Stage::parameter),
         "log": exchange.log,
     })
@@ -48,7 +53,7 @@ fn step(told: &Told) -> Value {
         Outcome::DeferIfReject(reply) => ("defer_if_reject", Some(reply.to_string())),
         Outcome::Nested => ("nested", None),
         Outcome::Skipped(why) => ("skipped", Some(why.clone())),
-        Outcome::Did(effect) => ("did", Some(format!("{effect:?}"))),
+        Outcome::Did(effect) => ("did", Some(effect_text(effect))),
     };
     json!({
         "list": step.stage.parameter(),

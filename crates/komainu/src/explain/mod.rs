@@ -9,6 +9,7 @@
 pub mod answers;
 pub mod json;
 pub mod log_line;
+pub mod logged;
 pub mod outcomes;
 pub mod parameters;
 #[cfg(test)]
@@ -18,8 +19,10 @@ pub mod visit;
 pub mod walk;
 
 use crate::configuration::{Configuration, Listener};
+use crate::deliver::target::Targets;
 use crate::live::Live;
 use config::Diagnostic;
+use policy::address::AddressClasses;
 use std::sync::Arc;
 use tables::Sources;
 
@@ -29,6 +32,12 @@ pub struct Stand {
     pub listener: Listener,
     /// The tables.
     pub live: Arc<Live>,
+    /// Where mail goes.
+    pub targets: Targets,
+    /// Whose address is whose.
+    pub classes: Arc<AddressClasses>,
+    /// Bytes free where the queue is; `None` where that isn't looked at.
+    pub free_bytes: Option<u64>,
 }
 
 /// Why there is nothing to ask.
@@ -69,9 +78,11 @@ impl Stand {
             return Err(NoStand::NoServer);
         }
         let listener = listeners.swap_remove(at);
+        let targets = Targets::compile(&configuration.parameters, &mut configuration.catalogue);
         let (live, found) = Live::compile(configuration.catalogue, sources);
         let live = Arc::new(live);
         configuration.later.fill(&live);
-        Ok((Stand { listener, live }, found))
+        let classes = configuration.classes;
+        Ok((Stand { listener, live, targets, classes, free_bytes: None }, found))
     }
 }

@@ -1,7 +1,8 @@
 //! What would change if an unknown answer were another one.
 //!
 //! Each open question is answered otherwise on its own, the others as assumed: a list that a person can read, one
-//! line for each outcome that differs. Not all combinations: nine blocklists have too many.
+//! line for each outcome that differs. Where another answer leads to questions that weren't asked before, these are
+//! answered otherwise, too. Not all combinations: nine blocklists have too many.
 
 use super::Stand;
 use super::answers::{Answerer, others};
@@ -11,10 +12,16 @@ use policy::{Answer, Question};
 
 /// Open questions that are tried; more are left out, and counted.
 const QUESTIONS_MAX: usize = 64;
+/// Sessions that are played for it.
+const WALKS_MAX: usize = 1_000;
+/// Other answers at the same time.
+const SUPPOSED_MAX: usize = 3;
 
 /// One other way the session might go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Otherwise {
+    /// What else would have to be answered otherwise before.
+    pub besides: Vec<(Question, Answer)>,
     /// What isn't known.
     pub question: Question,
     /// What it would have to be answered.
@@ -36,23 +43,66 @@ pub fn otherwise(
     answerer: &dyn Answerer,
     trunk: &Walk,
 ) -> (Vec<Otherwise>, usize) {
-    let mut found = Vec::new();
+    let mut search =
+        Search { stand, visit, answerer, trunk, found: Vec::new(), walks: 0, untried: 0, later: Vec::new() };
+    search.untried = trunk.assumed.len().saturating_sub(QUESTIONS_MAX);
     for (question, assumed) in trunk.assumed.iter().take(QUESTIONS_MAX) {
+        search.turn(&[], question, assumed);
+    }
+    // What only another answer led to; a session that ends early leads nowhere.
+    let mut at = 0;
+    while let Some((supposed, walk)) = search.later.get(at).cloned() {
+        at = at.saturating_add(1);
+        let is_new = |(question, _): &&(Question, Answer)| {
+            !trunk.assumed.iter().chain(&supposed).any(|(known, _)| known == question)
+        };
+        for (question, assumed) in walk.assumed.iter().filter(is_new).take(QUESTIONS_MAX) {
+            search.turn(&supposed, question, assumed);
+        }
+    }
+    (search.found, search.untried)
+}
+
+struct Search<'a> {
+    stand: &'a Stand,
+    visit: &'a Visit,
+    answerer: &'a dyn Answerer,
+    trunk: &'a Walk,
+    found: Vec<Otherwise>,
+    walks: usize,
+    untried: usize,
+    /// Sessions that may have asked what the others didn't.
+    later: Vec<(Vec<(Question, Answer)>, Walk)>,
+}
+
+impl Search<'_> {
+    /// Gives one question every other answer.
+    fn turn(&mut self, besides: &[(Question, Answer)], question: &Question, assumed: &Answer) {
+        if self.walks >= WALKS_MAX {
+            self.untried = self.untried.saturating_add(1);
+            return;
+        }
         let mut seen: Vec<String> = Vec::new();
-        for answer in others(question, &stand.listener.policy) {
+        for answer in others(question, &self.stand.listener.policy) {
             if answer == *assumed {
                 continue;
             }
-            let supposed = [(question.clone(), answer.clone())];
-            let walk = walk(stand, visit, answerer, &supposed);
-            let Some((command, reply)) = difference(trunk, &walk) else { continue };
-            if !seen.iter().any(|known| same_reply(known, &reply)) {
+            self.walks = self.walks.saturating_add(1);
+            let supposed = [besides, &[(question.clone(), answer.clone())]].concat();
+            let walk = walk(self.stand, self.visit, self.answerer, &supposed);
+            if supposed.len() < SUPPOSED_MAX {
+                self.later.push((supposed, walk.clone()));
+            }
+            let Some((command, reply)) = difference(self.trunk, &walk) else { continue };
+            let told = seen.iter().any(|known| same_reply(known, &reply))
+                || (!besides.is_empty() && self.found.iter().any(|known| same_reply(&known.reply, &reply)));
+            if !told {
                 seen.push(reply.clone());
-                found.push(Otherwise { question: question.clone(), answer, command, reply, walk });
+                let (besides, question) = (besides.to_vec(), question.clone());
+                self.found.push(Otherwise { besides, question, answer, command, reply, walk });
             }
         }
     }
-    (found, trunk.assumed.len().saturating_sub(QUESTIONS_MAX))
 }
 
 /// The first command at which two sessions part, and the second one's reply.

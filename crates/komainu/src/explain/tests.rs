@@ -1,9 +1,9 @@
 //! Made-up sessions against small configurations in a folder of their own.
 
 use super::answers::{Offline, Written};
-use super::log_line;
+use super::log_line::{self, Search};
 use super::outcomes::otherwise;
-use super::visit::Visit;
+use super::visit::{Nameless, Visit};
 use super::walk::{Walk, walk};
 use super::{NoStand, Stand};
 use crate::configuration::{Configuration, DirectSources};
@@ -61,6 +61,20 @@ fn last(walk: &Walk) -> (String, Outcome) {
     (step.check.clone(), step.outcome.clone())
 }
 
+/// What the last exchange's lists hold behind the check that ended them.
+fn unreached(walk: &Walk) -> Vec<String> {
+    let lists = &walk.exchanges.last().unwrap().unreached;
+    lists.iter().map(|list| format!("{}: {}", list.stage.parameter(), list.checks.join(", "))).collect()
+}
+
+/// The check that a log line is led back to, and the possible reasons of a client without a name.
+fn led_back(stand: &Stand, line: &str) -> Option<(Option<String>, Vec<Nameless>)> {
+    match log_line::find(stand, &log_line::parse(line).unwrap(), &Offline) {
+        Search::Found(found) => Some((found.told.map(|told| told.step.check), found.nameless)),
+        Search::Nothing { .. } => None,
+    }
+}
+
 #[test]
 fn a_table_line_that_refuses_is_named() {
     let fixture = Fixture::new(
@@ -73,7 +87,7 @@ fn a_table_line_that_refuses_is_named() {
     let rcpt = walk.exchanges.last().unwrap();
     let line = rcpt.steps.last().unwrap().step.line.as_ref().unwrap();
     assert_eq!((line.key.as_str(), line.place.line()), ("203.0.113", 2));
-    assert_eq!(rcpt.unreached, ["permit"]);
+    assert_eq!(unreached(&walk), ["smtpd_client_restrictions: permit"]);
     assert_eq!(
         rcpt.log,
         [format!(
@@ -158,12 +172,8 @@ fn a_log_line_leads_back_to_its_rule() {
             "Nov 22 01:02:03 mx postfix/smtpd[123]: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: {text}; \
              from=<{from}> to=<user@example.com> proto=ESMTP helo=<{helo}>"
         );
-        let logged = log_line::parse(&line).unwrap();
-        let found = log_line::find(&stand, &logged, &Offline);
-        assert_eq!(
-            found.map(|found| found.told.step.check),
-            Some(expect.replace("DIR", &fixture.folder.path().display().to_string()))
-        );
+        let expect = expect.replace("DIR", &fixture.folder.path().display().to_string());
+        assert_eq!(led_back(&stand, &line).and_then(|(check, _)| check), Some(expect));
     };
     let text = "504 5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname";
     check(text, "a@example.org", "localhost", "reject_non_fqdn_helo_hostname");
@@ -171,9 +181,220 @@ fn a_log_line_leads_back_to_its_rule() {
     check(text, "x@spam.org", "mail.example.org", "check_sender_access texthash:DIR/senders");
     let text = "450 4.1.8 <a@gone.example>: Sender address rejected: Domain not found";
     check(text, "a@gone.example", "mail.example.org", "reject_unknown_sender_domain");
-    assert_eq!(log_line::parse("connect from unknown[203.0.113.9]"), Err(log_line::BadLine::NoRefusal));
+    assert_eq!(log_line::parse("connect from unknown[203.0.113.9]"), Err(log_line::BadLine::NoDecision));
     let screened = "Nov 22 01:02:03 mx postfix/postscreen[123]: NOQUEUE: reject: RCPT from [203.0.113.9]:36045: \
                     550 5.7.1 Service unavailable; client [203.0.113.9] blocked using zen.example; \
                     from=<a@example.org>, to=<user@example.com>, proto=ESMTP, helo=<mail.example.org>";
-    assert_eq!(log_line::parse(screened), Err(log_line::BadLine::Screened));
+    let Err(log_line::BadLine::Screened(why)) = log_line::parse(screened) else { panic!("postscreen's") };
+    assert!(why.contains("postscreen_dnsbl_threshold"), "{why}");
+}
+
+/// A client may be `unknown` for several reasons; the reply tells some of them apart.
+#[test]
+fn why_a_client_was_unknown() {
+    let fixture = Fixture::new(
+        "smtpd_client_restrictions = reject_unknown_client_hostname\n\
+         smtpd_sender_restrictions = reject_unknown_reverse_client_hostname\n",
+        &[],
+    );
+    let stand = fixture.stand(None).unwrap();
+    let check = |reply: &str, expect: &str, nameless: &[Nameless]| {
+        let line = format!(
+            "2026-11-22T01:02:03.123456+00:00 mx postfix/smtpd[123]: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: \
+             {reply}; from=<a@example.org> to=<user@example.com> proto=ESMTP helo=<x>"
+        );
+        assert_eq!(led_back(&stand, &line), Some((Some(expect.to_owned()), nameless.to_vec())), "{reply}");
+    };
+    let host = "Client host rejected: cannot find your hostname, [203.0.113.9]";
+    // For good or for the moment: the code tells.
+    let (gone, moment) = (format!("450 4.7.25 {host}"), format!("450 4.7.1 {host}"));
+    check(&gone, "reject_unknown_client_hostname", &[Nameless::NoName, Nameless::Forged]);
+    check(
+        &moment,
+        "reject_unknown_client_hostname",
+        &[Nameless::NameUnavailable, Nameless::AddressUnavailable],
+    );
+    let fixture = Fixture::new("smtpd_client_restrictions = reject_unknown_reverse_client_hostname\n", &[]);
+    let stand = fixture.stand(None).unwrap();
+    let line = "postfix/smtpd: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 450 4.7.25 Client host rejected: \
+                cannot find your reverse hostname, [203.0.113.9]; from=<> to=<user@example.com> proto=SMTP helo=<x>";
+    let (check, nameless) = led_back(&stand, line).unwrap();
+    assert_eq!(check.as_deref(), Some("reject_unknown_reverse_client_hostname"));
+    assert_eq!(nameless, [Nameless::NoName]);
+}
+
+/// Every stage's line, and what isn't a refusal.
+#[test]
+fn lines_of_all_kinds() {
+    let fixture = Fixture::new(
+        "smtpd_delay_reject = no\nsmtpd_client_restrictions = check_client_access inline:{203.0.113.1=REJECT}\n\
+         smtpd_helo_restrictions = reject_invalid_helo_hostname\n\
+         smtpd_sender_restrictions = warn_if_reject reject_non_fqdn_sender\n\
+         smtpd_recipient_restrictions = check_recipient_access inline:{hold@example.com=HOLD, \
+         {bin@example.com=DISCARD}, {other@example.com=REDIRECT else@example.com}}\n\
+         smtpd_data_restrictions = check_sender_access inline:{late@example.org=REJECT}\n\
+         smtpd_end_of_data_restrictions = check_sender_access inline:{last@example.org=REJECT}\n\
+         transport_maps = inline:{gone@example.com=error:5.1.6 moved}\n",
+        &[],
+    );
+    let stand = fixture.stand(None).unwrap();
+    let check = |line: &str, expect: Option<&str>| {
+        let found = led_back(&stand, line);
+        let (told, _) = found.unwrap_or_else(|| panic!("no rule: {line}"));
+        match expect {
+            Some(expect) => {
+                assert!(told.as_ref().is_some_and(|told| told.starts_with(expect)), "{line}: {told:?}")
+            }
+            None => assert_eq!(told, None, "{line}"),
+        }
+    };
+    check(
+        "NOQUEUE: reject: CONNECT from h.example[203.0.113.1]: 554 5.7.1 <h.example[203.0.113.1]>: Client host \
+         rejected: Access denied; proto=SMTP",
+        Some("check_client_access"),
+    );
+    check(
+        "NOQUEUE: reject: EHLO from h.example[203.0.113.9]: 501 5.5.2 <a_*b>: Helo command rejected: Invalid name; \
+         proto=SMTP helo=<a_*b>",
+        Some("reject_invalid_helo_hostname"),
+    );
+    let from = |action: &str, stage: &str, text: &str, from: &str, to: &str| {
+        format!(
+            "Nov 22 01:02:03 mx postfix/submission/smtpd[12]: NOQUEUE: {action}: {stage} from h.example[203.0.113.9]: \
+             {text}; from=<{from}> to=<{to}> proto=ESMTP helo=<x.example>"
+        )
+    };
+    check(
+        "NOQUEUE: reject_warning: MAIL from h.example[203.0.113.9]: 504 5.5.2 <bare>: Sender address rejected: need \
+         fully-qualified address; from=<bare> proto=ESMTP helo=<x.example>",
+        Some("reject_non_fqdn_sender"),
+    );
+    let told = |to: &str, what: &str| format!("<{to}>: Recipient address triggers {what}");
+    let (hold, bin) = ("hold@example.com", "bin@example.com");
+    check(
+        &from("hold", "RCPT", &told(hold, "HOLD action"), "a@example.org", hold),
+        Some("check_recipient_access"),
+    );
+    check(
+        &from("discard", "RCPT", &told(bin, "DISCARD action"), "a@example.org", bin),
+        Some("check_recipient_access"),
+    );
+    let denied = "Sender address rejected: Access denied";
+    for (stage, sender) in [("DATA", "late@example.org"), ("END-OF-MESSAGE", "last@example.org")] {
+        let line =
+            from("reject", stage, &format!("554 5.7.1 <{sender}>: {denied}"), sender, "user@example.com");
+        check(&line, Some("check_sender_access"));
+    }
+    let moved = "550 5.1.6 <gone@example.com>: Recipient address rejected: moved";
+    check(&from("reject", "RCPT", moved, "\"a b\"@example.org", "gone@example.com"), None);
+    // Nothing makes this one; the nearest is told.
+    let line = from(
+        "reject",
+        "DATA",
+        "554 5.7.1 <late@example.org>: Sender address rejected: spam",
+        "late@example.org",
+        "user@example.com",
+    );
+    let logged = log_line::parse(&line).unwrap();
+    let Search::Nothing { nearest: Some((check, reply)), .. } = log_line::find(&stand, &logged, &Offline)
+    else {
+        panic!("there is no such rule")
+    };
+    assert!(check.starts_with("check_sender_access") && reply.ends_with(denied), "{check}: {reply}");
+}
+
+/// What isn't reached is what stands behind the check that ended a list: not a class's own members, not what
+/// `warn_if_reject` stands before, not default lists.
+#[test]
+fn what_was_not_reached() {
+    let fixture = Fixture::new(
+        "smtpd_restriction_classes = cls, inner\ninner = reject_non_fqdn_sender, permit\n\
+         cls = warn_if_reject reject_unauth_destination, inner, reject\n\
+         smtpd_client_restrictions = sleep 1, permit_mynetworks, permit, reject\n\
+         smtpd_recipient_restrictions = warn_if_reject reject, check_policy_service inet:127.0.0.1:9998, cls, \
+         reject_non_fqdn_recipient, permit\n",
+        &[],
+    );
+    let walk = walk(&fixture.stand(None).unwrap(), &visit(&USUAL[..]), &Offline, &[]);
+    let rcpt = walk.exchanges.iter().find(|exchange| exchange.command.starts_with("RCPT")).unwrap();
+    let lists: Vec<(String, Vec<String>)> =
+        rcpt.unreached.iter().map(|list| (list.stage.parameter().to_owned(), list.checks.clone())).collect();
+    assert_eq!(
+        lists,
+        [
+            ("smtpd_client_restrictions".to_owned(), vec!["reject".to_owned()]),
+            (
+                "smtpd_recipient_restrictions".to_owned(),
+                vec!["reject_non_fqdn_recipient".to_owned(), "permit".to_owned()]
+            ),
+        ]
+    );
+    // The relay list is the default one: no line of it was left over, and each is told as a default.
+    let relay = rcpt.steps.iter().filter(|told| told.step.stage.parameter() == "smtpd_relay_restrictions");
+    assert!(relay.clone().count() > 0 && relay.clone().all(|told| told.step.place.file.is_none()));
+    let parameters = fixture.stand(None).unwrap().listener.parameters;
+    let text = super::text::render(&visit(&USUAL[..]), &walk, &parameters, super::text::Ink::Plain);
+    assert!(
+        text.lines().any(|line| line.contains("permit_mynetworks") && line.ends_with("(default)")),
+        "{text}"
+    );
+    assert!(text.contains("    not reached: reject_non_fqdn_recipient, permit\n"), "{text}");
+}
+
+#[test]
+fn a_time_is_the_log_lines() {
+    let fixture = Fixture::new("smtpd_client_restrictions = reject\n", &[]);
+    let mut visit = visit(&USUAL);
+    visit.set("at", "2026-11-22T01:02:03+09:00").unwrap();
+    let walk = walk(&fixture.stand(None).unwrap(), &visit, &Offline, &[]);
+    let log = &walk.exchanges.last().unwrap().log;
+    assert!(log[0].starts_with("Nov 22 01:02:03 mx postfix/smtpd: NOQUEUE: reject: RCPT from "), "{log:?}");
+}
+
+/// Transports, room and tables that can't say refuse what the lists permit.
+#[test]
+fn what_refuses_beyond_the_lists() {
+    let fixture = Fixture::new(
+        "transport_maps = inline:{user@example.com=error:5.2.1 on leave, {late@example.com=retry:}}, fail:x\n\
+         queue_minfree = 1000\nmessage_size_limit = 500\n",
+        &[],
+    );
+    let mut stand = fixture.stand(None).unwrap();
+    let check = |stand: &Stand, to: &str, expect: &str| {
+        let walk = walk(stand, &visit(&[USUAL[0], USUAL[1], USUAL[2], ("to", to)]), &Offline, &[]);
+        assert_eq!(walk.last_reply(), Some(expect), "{to}");
+        let last = walk.exchanges.last().unwrap();
+        assert!(last.beyond.is_some(), "{last:?}");
+    };
+    let user = "550 5.2.1 <user@example.com>: Recipient address rejected: on leave";
+    check(&stand, "user@example.com", user);
+    check(&stand, "other@example.com", "451 4.3.0 <other@example.com>: Temporary lookup failure");
+    stand.free_bytes = Some(999);
+    check(&stand, "user@example.com", "452 4.3.1 Insufficient system storage");
+}
+
+/// Several unknown answers at once: each other outcome is listed once, and the search ends.
+#[test]
+fn outcomes_of_several_unknowns() {
+    let fixture = Fixture::new(
+        "smtpd_client_restrictions = reject_unknown_client_hostname, reject_rbl_client a.example, \
+         check_policy_service inet:127.0.0.1:9998\n\
+         smtpd_sender_restrictions = reject_unknown_sender_domain\n",
+        &[],
+    );
+    let stand = fixture.stand(None).unwrap();
+    let visit = visit(&USUAL);
+    let trunk = walk(&stand, &visit, &Offline, &[]);
+    let (found, untried) = otherwise(&stand, &visit, &Offline, &trunk);
+    assert_eq!(untried, 0);
+    let has = |part: &str| found.iter().any(|other| other.reply.contains(part));
+    for part in [
+        "450 4.7.25 Client host rejected",
+        "450 4.7.1 Client host rejected",
+        "554 5.7.1 Service unavailable; Client host",
+        "4.1.8 <a@example.org>: Sender address rejected: Domain not found",
+        "451 4.3.5",
+    ] {
+        assert!(has(part), "{part}: {:?}", found.iter().map(|other| &other.reply).collect::<Vec<_>>());
+    }
 }

@@ -5,7 +5,7 @@ use super::parameters::behind;
 use super::visit::Visit;
 use super::walk::{Asked, Exchange, Told, Walk};
 use config::{Parameters, Place};
-use policy::{Answer, Effect, Outcome, Question, Record, Stage};
+use policy::{Answer, Effect, MailEffect, Outcome, Question, Record, Stage};
 use std::fmt::Write;
 
 /// Members of a list that are named after the one that decided.
@@ -52,6 +52,9 @@ pub fn render(visit: &Visit, walk: &Walk, parameters: &Parameters, ink: Ink) -> 
     let name = visit.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
     // Writing to a string can't fail.
     let _ = writeln!(out, "{}", ink.paint(Tone::Strong, &format!("client {}{name}", visit.client)));
+    for gap in visit.gaps() {
+        let _ = writeln!(out, "{}", ink.paint(Tone::Faint, &format!("({gap})")));
+    }
     for exchange in &walk.exchanges {
         render_exchange(exchange, parameters, ink, &mut out);
     }
@@ -67,19 +70,15 @@ fn render_exchange(exchange: &Exchange, parameters: &Parameters, ink: Ink, out: 
     let mut stage = None;
     for told in &exchange.steps {
         if stage != Some(told.step.stage) {
+            stage.iter().for_each(|stage| unreached(exchange, *stage, ink, out));
             stage = Some(told.step.stage);
             heading(told.step.stage, parameters, ink, out);
         }
         render_step(told, parameters, ink, out);
     }
-    if !exchange.unreached.is_empty() {
-        let mut names: Vec<&str> =
-            exchange.unreached.iter().take(UNREACHED_MAX).map(String::as_str).collect();
-        if exchange.unreached.len() > UNREACHED_MAX {
-            names.push("…");
-        }
-        let _ =
-            writeln!(out, "    {}", ink.paint(Tone::Faint, &format!("not reached: {}", names.join(", "))));
+    stage.iter().for_each(|stage| unreached(exchange, *stage, ink, out));
+    if let Some(beyond) = &exchange.beyond {
+        let _ = writeln!(out, "  {}", ink.paint(Tone::Doubt, beyond));
     }
     if let (Some(waiting), true) = (exchange.waits, exchange.steps.is_empty()) {
         let text = format!("{} waits for RCPT (smtpd_delay_reject = yes)", waiting.parameter());
@@ -98,10 +97,22 @@ fn render_exchange(exchange: &Exchange, parameters: &Parameters, ink: Ink, out: 
     }
 }
 
+/// What stands in the list behind the check that ended it.
+fn unreached(exchange: &Exchange, stage: Stage, ink: Ink, out: &mut String) {
+    let Some(unreached) = exchange.unreached.iter().find(|unreached| unreached.stage == stage) else {
+        return;
+    };
+    let mut names: Vec<&str> = unreached.checks.iter().take(UNREACHED_MAX).map(String::as_str).collect();
+    if unreached.checks.len() > UNREACHED_MAX {
+        names.push("…");
+    }
+    let _ = writeln!(out, "    {}", ink.paint(Tone::Faint, &format!("not reached: {}", names.join(", "))));
+}
+
 fn heading(stage: Stage, parameters: &Parameters, ink: Ink, out: &mut String) {
     let name = stage.parameter();
     let place = parameters.raw(name).map(|raw| raw.place);
-    let place = place.as_ref().map_or_else(|| "default".to_owned(), short);
+    let place = place.as_ref().map_or_else(|| "(default)".to_owned(), short);
     let _ = writeln!(out, "  {} {}", ink.paint(Tone::Strong, name), ink.paint(Tone::Faint, &place));
 }
 
@@ -110,7 +121,7 @@ fn render_step(told: &Told, parameters: &Parameters, ink: Ink, out: &mut String)
     let indent = "    ".to_owned() + &"  ".repeat(usize::from(step.depth));
     let (tone, word) = outcome(&step.outcome);
     let pad = 46_usize.saturating_sub(step.check.chars().count()).max(1);
-    let place = if step.place.file.is_some() { short(&step.place) } else { String::new() };
+    let place = if step.place.file.is_some() { short(&step.place) } else { "(default)".to_owned() };
     let _ = writeln!(
         out,
         "{indent}{}{}{} {}",
@@ -149,7 +160,20 @@ fn outcome(outcome: &Outcome) -> (Tone, String) {
         Outcome::DeferIfReject(reply) => (Tone::Doubt, format!("defers, should the rest refuse: {reply}")),
         Outcome::Nested => (Tone::Faint, "goes on with:".to_owned()),
         Outcome::Skipped(why) => (Tone::Doubt, format!("passed over: {why}")),
-        Outcome::Did(effect) => (Tone::Doubt, format!("{effect:?}")),
+        Outcome::Did(effect) => (Tone::Doubt, effect_text(effect)),
+    }
+}
+
+/// What was done to the mail, in a few words.
+#[must_use]
+pub fn effect_text(effect: &MailEffect) -> String {
+    match effect {
+        MailEffect::Hold(_) => "would put it on hold".to_owned(),
+        MailEffect::Discard(_) => "would accept it and throw it away".to_owned(),
+        MailEffect::Filter(to) => format!("would send it through {to}"),
+        MailEffect::Redirect(to) => format!("would send it to {to} instead"),
+        MailEffect::Bcc(to) => format!("would send a copy to {to}"),
+        MailEffect::Prepend(line) => format!("would put a header on top: {line}"),
     }
 }
 
@@ -228,6 +252,9 @@ pub fn render_otherwise(found: &[Otherwise], untried: usize, ink: Ink) -> String
     }
     let _ = writeln!(out, "\n{}", ink.paint(Tone::Strong, "It would go otherwise if"));
     for other in found {
+        for (question, answer) in &other.besides {
+            let _ = writeln!(out, "  {} → {}, and", question_text(question), answer_text(answer));
+        }
         let _ = writeln!(
             out,
             "  {} → {}\n      {} {}",

@@ -6,19 +6,25 @@
 
 use super::Stand;
 use super::answers::{Answerer, favourable};
-use super::visit::{Last, Visit};
+use super::visit::{Last, Nameless, Visit};
+use crate::deliver::refusal::unroutable;
+use crate::session::request::{enter, no_room};
+use events::Stamp;
 use events::check::{Action as Word, Session as Known, Verdict as Line};
 use events::smtpd::Peer as Named;
-use mail::{Mono, Now, Wall};
+use mail::{Mono, Now, Reply, Wall};
 use policy::decision::Attempt;
 use policy::{Answer, Client, Decision, Facts, NameStatus, Need, NoteAction, Policy, Question, Stage, Step};
 use policy::{Transaction, UNKNOWN};
 use proto::smtp::{Action, Input, Peer, Request, Server, Verdict};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use tables::LookupError;
 
 /// Questions for one decision; more than any real one asks.
 const QUESTIONS_MAX: usize = 10_000;
+/// What stands for a client's name that doesn't lead back to it.
+const UNPROVED: &str = "client.invalid";
 /// The made-up session's queue id.
 const QUEUE_ID: &str = "EXPLAIN";
 
@@ -45,12 +51,23 @@ pub struct Exchange {
     pub steps: Vec<Told>,
     /// What was asked outside of any check: the client's names.
     pub asked: Vec<Asked>,
-    /// The members of the last list that weren't reached.
-    pub unreached: Vec<String>,
+    /// What the lists hold that wasn't reached.
+    pub unreached: Vec<Unreached>,
+    /// What decided where the lists had nothing against it: a transport, no room.
+    pub beyond: Option<String>,
     /// What the log would say.
     pub log: Vec<String>,
     /// The lists that wait for RCPT (`smtpd_delay_reject`).
     pub waits: Option<Stage>,
+}
+
+/// What stands in a list behind the check that ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreached {
+    /// The list.
+    pub stage: Stage,
+    /// Its members.
+    pub checks: Vec<String>,
 }
 
 /// One check with what it asked.
@@ -91,7 +108,7 @@ impl Walk {
 /// Plays `visit`; `supposed` comes before what `answerer` knows.
 #[must_use]
 pub fn walk(stand: &Stand, visit: &Visit, answerer: &dyn Answerer, supposed: &Supposed) -> Walk {
-    let now = Now { mono: Mono(0), wall: Wall::from_seconds(0) };
+    let now = Now { mono: Mono(0), wall: visit.at.map_or(Wall::from_seconds(0), |at| at.wall) };
     let peer = Peer::new(visit.client, 0);
     let server = Server::new(Arc::clone(&stand.listener.settings), peer, now);
     let to = match visit.client {
@@ -236,7 +253,14 @@ impl Player<'_> {
         if request == Request::Connect {
             self.meet();
         }
-        let (request, command) = self.describe(&request);
+        let (asked_for, size) = (request.clone(), self.visit.size);
+        let (request, command) = enter(&mut self.tx, &asked_for, &self.server);
+        if let (Request::EndOfData { .. }, true) = (&asked_for, size > 0) {
+            self.tx.message_size = Some(size);
+        }
+        if let Some(refusal) = self.before(&asked_for) {
+            return Verdict::Reject(refusal);
+        }
         let policy = self.policy();
         let mut asked: Vec<(usize, Asked)> = Vec::new();
         for _ in 0..QUESTIONS_MAX {
@@ -246,7 +270,7 @@ impl Player<'_> {
                     self.tell(request, command, &decision, asked);
                     self.tx.carried = decision.carried;
                     return match decision.verdict {
-                        policy::Verdict::Permit => Verdict::Permit,
+                        policy::Verdict::Permit => self.permitted(&asked_for),
                         policy::Verdict::Reject(reply) => Verdict::Reject(reply),
                         policy::Verdict::Disconnect(reply) => Verdict::Disconnect(reply),
                     };
@@ -287,12 +311,20 @@ impl Player<'_> {
     /// The client's names, given or looked up.
     fn meet(&mut self) {
         if let Some(name) = &self.visit.name {
-            let known = !name.eq_ignore_ascii_case(UNKNOWN);
+            let is_known = !name.eq_ignore_ascii_case(UNKNOWN);
+            let (status, reverse) = match self.visit.nameless {
+                _ if is_known => (NameStatus::Ok, NameStatus::Ok),
+                Nameless::NoName => (NameStatus::Unknown, NameStatus::Unknown),
+                Nameless::Forged => (NameStatus::Forged, NameStatus::Ok),
+                Nameless::NameUnavailable => (NameStatus::Temporary, NameStatus::Temporary),
+                Nameless::AddressUnavailable => (NameStatus::Temporary, NameStatus::Ok),
+            };
             let client = &mut self.tx.client;
             client.name.clone_from(name);
-            client.reverse_name.clone_from(name);
-            client.name_status = if known { NameStatus::Ok } else { NameStatus::Unknown };
-            client.reverse_name_status = client.name_status;
+            // A name that is there but proves nothing: which, nobody said.
+            let unproved = !is_known && reverse == NameStatus::Ok;
+            client.reverse_name = if unproved { UNPROVED.to_owned() } else { name.clone() };
+            (client.name_status, client.reverse_name_status) = (status, reverse);
         } else {
             let lookup = self.stand.listener.receiving.peername_lookup;
             let mut asked = Vec::new();
@@ -316,45 +348,61 @@ impl Player<'_> {
         self.server.identify(peer);
     }
 
-    /// Puts the request into the transaction, as a session does.
-    fn describe(&mut self, request: &Request) -> (policy::Request, &'static str) {
-        let tx = &mut self.tx;
-        tx.protocol = self.server.protocol();
-        tx.recipient = None;
-        let only = |server: &Server| match server.envelope().map(|envelope| envelope.recipients.as_slice()) {
-            Some([one]) => Some(one.address.clone()),
-            _ => None,
+    /// What is refused before the policy is asked.
+    fn before(&mut self, request: &Request) -> Option<Reply> {
+        let (Request::Mail(mail), Some(free)) = (request, self.stand.free_bytes) else { return None };
+        let receiving = &self.stand.listener.receiving;
+        let refusal = no_room(receiving, free, mail.size)?;
+        let beyond = format!(
+            "{free} bytes are free where the queue is: queue_minfree is {}, the message's size {}",
+            receiving.minfree_bytes, mail.size
+        );
+        self.note_beyond(beyond);
+        Some(refusal)
+    }
+
+    /// The policy has nothing against it: a recipient's transport may have.
+    fn permitted(&mut self, request: &Request) -> Verdict {
+        let Request::Rcpt(recipient) = request else { return Verdict::Permit };
+        let to = recipient.address.clone();
+        let from = self.tx.sender.clone().unwrap_or_else(mail::Address::null);
+        let mut refusal = Some(unroutable(&to));
+        for _ in 0..QUESTIONS_MAX {
+            let Stand { targets, classes, .. } = self.stand;
+            match targets.refusal((&from, &to), classes, self.facts.snapshot()) {
+                Err(LookupError::Unasked { table, key }) => {
+                    let asked = self.answer(Need(Question::Lookup { table, key }));
+                    if let Some(exchange) = self.walk.exchanges.last_mut() {
+                        exchange.asked.push(asked);
+                    }
+                }
+                Err(_) => break,
+                Ok(found) => {
+                    refusal = found;
+                    break;
+                }
+            }
+        }
+        self.facts.forget_lookups();
+        let Some(reply) = refusal else {
+            self.tx.recipient_count = self.tx.recipient_count.saturating_add(1);
+            return Verdict::Permit;
         };
-        match request {
-            Request::Helo { name, extended } => {
-                (tx.helo, tx.ehlo) = (Some(name.clone()), *extended);
-                (policy::Request::Helo, if *extended { "EHLO" } else { "HELO" })
-            }
-            Request::Mail(mail) => {
-                tx.sender = Some(mail.sender.clone());
-                tx.declared_size = mail.size;
-                tx.smtputf8 = mail.smtputf8;
-                (policy::Request::Mail, "MAIL")
-            }
-            Request::Rcpt(recipient) => {
-                tx.recipient_ordinal = tx.recipient_ordinal.saturating_add(1);
-                tx.recipient = Some(recipient.address.clone());
-                let accepted = self.server.envelope().map_or(0, |envelope| envelope.recipients.len());
-                tx.recipient_count = u32::try_from(accepted).unwrap_or(u32::MAX);
-                (policy::Request::Rcpt, "RCPT")
-            }
-            Request::Data => {
-                tx.recipient = only(&self.server);
-                (policy::Request::Data, "DATA")
-            }
-            Request::EndOfData { size } => {
-                tx.recipient = only(&self.server);
-                tx.message_size = Some(if self.visit.size > 0 { self.visit.size } else { *size });
-                (policy::Request::EndOfData, "END-OF-MESSAGE")
-            }
-            Request::Connect | Request::Etrn(_) | Request::Vrfy { .. } => {
-                (policy::Request::Connect, "CONNECT")
-            }
+        let note = policy::Note { action: NoteAction::Reject, text: reply.to_string() };
+        let line = self.line(&note, "RCPT");
+        self.note_beyond(
+            "the lists permit it; its transport, by the class of its address and transport_maps, doesn't"
+                .to_owned(),
+        );
+        if let Some(exchange) = self.walk.exchanges.last_mut() {
+            exchange.log.push(line);
+        }
+        Verdict::Reject(reply)
+    }
+
+    fn note_beyond(&mut self, beyond: String) {
+        if let Some(exchange) = self.walk.exchanges.last_mut() {
+            exchange.beyond = Some(beyond);
         }
     }
 
@@ -384,15 +432,7 @@ impl Player<'_> {
             policy::Request::Mail if policy.delays_reject() => Some(Stage::Sender),
             _ => None,
         };
-        let last = decision.path.iter().rev().find(|step| step.depth == 0);
-        if let Some(last) = last {
-            exchange.unreached = policy
-                .list(last.stage)
-                .skip_while(|(_, place)| **place != last.place)
-                .skip(1)
-                .map(|(text, _)| text.to_owned())
-                .collect();
-        }
+        exchange.unreached = unreached(&policy, decision);
     }
 
     /// A note as the log has it.
@@ -416,8 +456,44 @@ impl Player<'_> {
                 events::Event::from(line).to_string()
             }
         };
-        format!("{program}: {text}")
+        match self.visit.at {
+            None => format!("{program}: {text}"),
+            Some(at) => {
+                let host = &self.stand.listener.receiving.hostname;
+                let host = host.split('.').next().unwrap_or(host);
+                format!("{} {host} {program}: {text}", Stamp::syslog(at.wall, at.offset))
+            }
+        }
     }
+}
+
+/// What the lists that were looked into hold behind the check that ended them. A path doesn't name every member
+/// (`warn_if_reject` has no step of its own) and names checks that no list has.
+fn unreached(policy: &Policy, decision: &Decision) -> Vec<Unreached> {
+    let mut stages: Vec<Stage> = Vec::new();
+    for step in &decision.path {
+        if !stages.contains(&step.stage) {
+            stages.push(step.stage);
+        }
+    }
+    let mut all = Vec::new();
+    for stage in stages {
+        let members: Vec<(&str, &config::Place)> = policy.list(stage).collect();
+        let mut reached = 0;
+        for step in decision.path.iter().filter(|step| step.stage == stage && step.depth == 0) {
+            let rest = members.get(reached..).unwrap_or_default();
+            let is_it = |(text, place): &(&str, &config::Place)| *text == step.check && **place == step.place;
+            if let Some(at) = rest.iter().position(is_it) {
+                reached = reached.saturating_add(at).saturating_add(1);
+            }
+        }
+        let behind = members.get(reached..).unwrap_or_default();
+        let checks: Vec<String> = behind.iter().map(|(text, _)| (*text).to_owned()).collect();
+        if !checks.is_empty() {
+            all.push(Unreached { stage, checks });
+        }
+    }
+    all
 }
 
 /// Whether what is supposed of one question settles another: a name that doesn't exist has no records of any type

@@ -5,14 +5,14 @@
 //! background, so that later decisions wait for the slowest answer and not for their sum (T1.4).
 
 use super::house::Word;
+use super::request::{enter, no_room};
 use super::{Service, Session};
 use crate::clock;
+use crate::deliver::refusal;
 use crate::facts::listings::zone_of;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question, RecordKind};
-use proto::smtp::{
-    Envelope, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict,
-};
+use proto::smtp::{ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
 use std::sync::Arc;
 use tables::LookupError;
 use tokio::io::AsyncWrite;
@@ -259,51 +259,18 @@ impl Session {
 
     /// Puts the request into the transaction.
     fn describe(&mut self, request: Request) -> Described {
-        let tx = &mut self.tx;
-        tx.protocol = self.server.protocol();
-        tx.pipelining_violation = self.server.pipelining_violation();
-        tx.recipient = None;
-        tx.etrn_domain = None;
+        let (policy, command) = enter(&mut self.tx, &request, &self.server);
+        let plain = Described { policy, command, mail: None, recipient: None };
         match request {
-            Request::Connect => Described::plain(policy::Request::Connect, "CONNECT"),
-            Request::Helo { name, extended } => {
-                (tx.helo, tx.ehlo) = (Some(name), extended);
-                Described::plain(policy::Request::Helo, if extended { "EHLO" } else { "HELO" })
-            }
             Request::Mail(mail) => {
                 self.instances = self.instances.wrapping_add(1);
                 let (process, since) = (std::process::id(), self.since);
-                tx.instance =
+                self.tx.instance =
                     format!("{process:x}.{:x}.{:x}.{}", since.seconds(), since.micros(), self.instances);
-                tx.sender = Some(mail.sender.clone());
-                tx.declared_size = mail.size;
-                tx.smtputf8 = mail.smtputf8;
-                (tx.recipient_count, tx.recipient_ordinal, tx.queue_id, tx.message_size) = (0, 0, None, None);
-                Described { mail: Some(mail), ..Described::plain(policy::Request::Mail, "MAIL") }
+                Described { mail: Some(mail), ..plain }
             }
-            Request::Rcpt(recipient) => {
-                tx.recipient_ordinal = tx.recipient_ordinal.saturating_add(1);
-                tx.recipient = Some(recipient.address.clone());
-                Described { recipient: Some(recipient), ..Described::plain(policy::Request::Rcpt, "RCPT") }
-            }
-            Request::Data => {
-                tx.recipient = self.server.envelope().and_then(only_recipient);
-                let chunked = self.server.place() == "BDAT";
-                Described::plain(policy::Request::Data, if chunked { "BDAT" } else { "DATA" })
-            }
-            Request::EndOfData { size } => {
-                tx.recipient = self.server.envelope().and_then(only_recipient);
-                tx.message_size = Some(size);
-                Described::plain(policy::Request::EndOfData, "END-OF-MESSAGE")
-            }
-            Request::Etrn(domain) => {
-                tx.etrn_domain = Some(domain);
-                Described::plain(policy::Request::Etrn, "ETRN")
-            }
-            Request::Vrfy { address } => {
-                tx.recipient = Some(address);
-                Described::plain(policy::Request::Vrfy, "VRFY")
-            }
+            Request::Rcpt(recipient) => Described { recipient: Some(recipient), ..plain },
+            _ => plain,
         }
     }
 
@@ -311,11 +278,7 @@ impl Session {
     fn before(&self, request: &Described) -> Result<(), Reply> {
         let Some(mail) = &request.mail else { return Ok(()) };
         let free = self.shared.spool.free_bytes().unwrap_or(u64::MAX);
-        let wanted = self.service.listener.receiving.minfree_bytes.max(mail.size);
-        if free < wanted {
-            return Err(Reply::new(452, Dsn::new(4, 3, 1), "Insufficient system storage"));
-        }
-        Ok(())
+        no_room(&self.service.listener.receiving, free, mail.size).map_or(Ok(()), Err)
     }
 
     /// The policy has nothing against it.
@@ -345,39 +308,15 @@ impl Session {
         Verdict::Permit
     }
 
-    /// Why a recipient that the policy permits can't be had all the same: its transport is `error:` or `retry:`,
-    /// or with `komainu_mailbox_root`, where any name is somebody, its name can't be a folder there.
+    /// Why a recipient that the policy permits can't be had all the same.
     async fn unroutable(&mut self, recipient: &Recipient) -> Option<Reply> {
-        let address = self.rewritten(&recipient.address);
-        let to = address.clone();
-        let from = self.tx.sender.as_ref().map_or_else(mail::Address::null, |sender| self.rewritten(sender));
-        let route = self.looked_up(move |session| {
+        let to = recipient.address.clone();
+        let from = self.tx.sender.clone().unwrap_or_else(mail::Address::null);
+        let refusal = self.looked_up(move |session| {
             let Service { targets, classes, .. } = &session.service;
-            targets.routes().route((&from, &to), classes, session.facts.snapshot())
+            targets.refusal((&from, &to), classes, session.facts.snapshot())
         });
-        let Ok(route) = route.await else {
-            // Nobody can say now where its mail goes: the client tries again, as with Postfix.
-            let text = format!("<{}>: Temporary lookup failure", recipient.address.as_str());
-            return Some(Reply::new(451, Dsn::new(4, 3, 0), text));
-        };
-        let (code, dsn) = match route.transport.as_str() {
-            "error" => (550, Dsn::new(5, 0, 0)),
-            "retry" => (450, Dsn::new(4, 0, 0)),
-            "local" if !self.service.targets.can_be_folder(&address) => {
-                let text =
-                    format!("<{}>: Recipient address rejected: User unknown", recipient.address.as_str());
-                return Some(Reply::new(550, Dsn::new(5, 1, 1), text));
-            }
-            _ => return None,
-        };
-        // The default for a virtual alias domain is our own way of saying that it isn't delivered to.
-        let nexthop = Some(route.nexthop).filter(|nexthop| Some(nexthop.as_str()) != address.domain())?;
-        let (dsn, text) = match Dsn::parse_prefix(&nexthop) {
-            Some((named, text)) => (named.in_class_of(code), text.trim_start().to_owned()),
-            None => (dsn, nexthop),
-        };
-        let rejected = format!("<{}>: Recipient address rejected: {text}", recipient.address.as_str());
-        Some(Reply::new(code, dsn, rejected))
+        refusal.await.unwrap_or_else(|_| Some(refusal::unroutable(&recipient.address)))
     }
 
     fn server_delays_open(&self) -> bool {
@@ -461,19 +400,6 @@ struct Described {
     command: &'static str,
     mail: Option<Box<MailRequest>>,
     recipient: Option<Box<Recipient>>,
-}
-
-impl Described {
-    const fn plain(policy: policy::Request, command: &'static str) -> Described {
-        Described { policy, command, mail: None, recipient: None }
-    }
-}
-
-fn only_recipient(envelope: &Envelope) -> Option<mail::Address> {
-    match envelope.recipients.as_slice() {
-        [one] => Some(one.address.clone()),
-        _ => None,
-    }
 }
 
 fn forwarded(name: ForwardedName) -> (String, NameStatus) {

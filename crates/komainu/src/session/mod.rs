@@ -14,6 +14,7 @@ pub mod line;
 mod message;
 mod metering;
 mod notes;
+pub(crate) mod request;
 pub mod screening;
 
 use crate::clock;

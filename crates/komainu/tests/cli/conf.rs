@@ -13,8 +13,8 @@ const MAIN: &str = "# head\ncompatibility_level = 3.6\nfoo = bar\nmyorigin=$mydo
 
 const MASTER: &str = "# head\nsmtp      inet  n       -       y       -       -       smtpd\n  -o smtpd_client_restrictions=$mua_x  -o { foo2 = bar  baz } -o mynetworks=10.0.0.0/8,11.0.0.0/8\n# between\n  -v -o own=abc -o foo3=$own -o smtpd_helo_restrictions=$gone\n\n  -o syslog_name=postfix/$service_name\n# tail\nrelay unix - - n - - smtp -v -o a=b -o a=c\n\t-o d=e   \npol unix - n n - 0 spawn user=nobody argv=/bin/x a b\nslow unix - n n - - pipe flags=R user=x argv=/bin/y  ${recipient} -o a=b   {a b} $mail_name aaaaaaaaaaaaaaaaaaaaa\nfirst unix - n n - - pipe -oc=d { a b } -x\n127.0.0.1:10025 inet n - - - - smtpd -o a=b -o { x = y  z }\nlog unix-dgram - - - 300? 12345678 postlogd\nrelay unix - - y - - smtp -o second=1\n";
 
-struct Both {
-    folder: Folder,
+pub(crate) struct Both {
+    pub(crate) folder: Folder,
     theirs: PathBuf,
 }
 
@@ -22,7 +22,7 @@ struct Both {
 type Outcome = (String, BTreeSet<String>, Option<i32>);
 
 impl Both {
-    fn new() -> Option<Both> {
+    pub(crate) fn new() -> Option<Both> {
         let theirs = oracle("postconf")?;
         let folder = Folder::new();
         let both = Both { folder, theirs };
@@ -37,7 +37,7 @@ impl Both {
         Some(both)
     }
 
-    fn put(&self, folder: &str, main: &str, master: &str) {
+    pub(crate) fn put(&self, folder: &str, main: &str, master: &str) {
         std::fs::create_dir_all(self.folder.path().join(folder)).expect("a folder");
         self.folder.write(&format!("{folder}/main.cf"), main);
         self.folder.write(&format!("{folder}/master.cf"), master);
@@ -68,7 +68,7 @@ impl Both {
     }
 
     #[track_caller]
-    fn check(&self, folder: &str, arguments: &[&str]) {
+    pub(crate) fn check(&self, folder: &str, arguments: &[&str]) {
         let theirs = self.run(&self.theirs, folder, arguments);
         let ours = self.run(&komainu(), folder, arguments);
         let lines = |(out, ..): &Outcome| -> Vec<String> { out.lines().map(str::to_owned).collect() };
@@ -220,6 +220,16 @@ fn without_a_judge() {
     let ran = folder.komainu(&["conf", "--about", "--format", "json", "hash:", "reject", "nosuchthing"]);
     assert_eq!((ran.out.lines().count(), ran.code), (4, Some(1)), "{ran:?}");
     assert!(ran.errors.contains("nosuchthing: unknown name"), "{ran:?}");
+    for wrong in [&["conf", "--bogus"][..], &["conf", "-z"], &["conf", "-c"], &["conf", "--format"]] {
+        let ran = folder.komainu(wrong);
+        assert!(
+            ran.errors.contains("\nusage: komainu conf [") && !ran.errors.contains("postconf"),
+            "{ran:?}"
+        );
+        assert_eq!((ran.code, ran.out.as_str()), (Some(64), ""), "{ran:?}");
+    }
+    let ran = folder.komainu(&["conf", "-T", "bogus"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
     let ran = folder.komainu(&["conf", "--help"]);
     assert!(ran.out.contains("-Pe S/T/NAME=VALUE") && ran.code == Some(0), "{ran:?}");
     assert!(folder.komainu(&["conf", "-m"]).out.lines().any(|name| name == "cidr"));

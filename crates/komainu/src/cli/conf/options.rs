@@ -166,7 +166,7 @@ impl Options {
                     let value = if attached.is_empty() { rest.next() } else { Some(attached.to_owned()) };
                     let Some(value) = value else {
                         eprintln!("{}: option requires an argument -- '{letter}'", called.program);
-                        return Err(self.usage());
+                        return Err(self.usage(called));
                     };
                     return self.value(letter, value);
                 }
@@ -181,7 +181,7 @@ impl Options {
 
     fn invalid(&self, called: &Called<'_>, letter: char) -> Fatal {
         eprintln!("{}: invalid option -- '{letter}'", called.program);
-        self.usage()
+        self.usage(called)
     }
 
     fn value(&mut self, letter: char, value: String) -> Result<(), Fatal> {
@@ -223,11 +223,11 @@ impl Options {
         };
         if !matches!(name, "compat" | "config" | "format") {
             eprintln!("{}: unrecognized option '--{name}'", called.program);
-            return Err(self.usage());
+            return Err(self.usage(called));
         }
         let Some(value) = attached.or_else(|| rest.next()) else {
             eprintln!("{}: option '--{name}' requires an argument", called.program);
-            return Err(self.usage());
+            return Err(self.usage(called));
         };
         match (name, value.as_str()) {
             ("compat", "3.7") => self.compat = Compat::V3_7,
@@ -284,7 +284,10 @@ impl Options {
         self.letters.has(letter)
     }
 
-    fn usage(&self) -> Fatal {
+    fn usage(&self, called: &Called<'_>) -> Fatal {
+        if called.program != "postconf" {
+            return Fatal(OWN_USAGE.to_owned());
+        }
         let newer = self.compat != Compat::V3_7;
         let json = if newer { "[-j (JSON format)] " } else { "" };
         let quiet = if newer { "[-q (quiet)] " } else { "" };
@@ -318,6 +321,14 @@ fn classes(list: &str) -> Result<Vec<Class>, Fatal> {
 fn text_of(word: OsString) -> Result<String, Fatal> {
     word.into_string().map_err(|word| Fatal(format!("not UTF-8: {}", word.display())))
 }
+
+/// What a wrong option of `komainu conf` is answered with.
+pub(super) const OWN_USAGE: &str = "\
+usage: komainu conf [-dfhHjnqx] [-c DIR] [-C CLASS] [-o NAME=VALUE] [NAME ...]
+       komainu conf [-e] NAME=VALUE ... | -X NAME ... | -# NAME ...
+       komainu conf -M | -F | -P [-fhHjx] [SERVICE ...]
+       komainu conf --about NAME ... | -a | -A | -l | -m | -T MODE | -b [FILE] | -t [FILE]
+       `komainu conf --help` says what each does";
 
 /// `komainu conf --help`.
 pub(super) const HELP: &str = "\

@@ -1,0 +1,102 @@
+//! `komainu explain` from outside: what wrong options are answered with, and what a session that lacks a part is.
+
+use crate::program::{Folder, Ran};
+
+const MAIN: &str = "compatibility_level = 3.6\nmyhostname = mx.example.com\nmydestination = example.com\n\
+    mynetworks = 127.0.0.0/8\nlocal_recipient_maps =\nsmtpd_client_restrictions = reject_unknown_client_hostname\n";
+const MASTER: &str = "smtp inet n - n - - smtpd\n";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("main.cf", MAIN);
+    folder.write("master.cf", MASTER);
+    folder
+}
+
+fn explain(folder: &Folder, words: &[&str]) -> Ran {
+    folder.komainu(&[&["explain", "--config", ".", "--offline"], words].concat())
+}
+
+#[test]
+fn wrong_options() {
+    let folder = folder();
+    folder.write("session", "helo = x\nhello = y\n");
+    folder.write("answers", "example.org MX\n");
+    let check = |words: &[&str], part: &str| {
+        let ran = explain(&folder, words);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(64), ""), "{words:?}: {ran:?}");
+        assert!(ran.errors.contains(part), "{words:?}: {ran:?}");
+        assert!(ran.errors.to_ascii_lowercase().contains("usage: komainu explain"), "{words:?}: {ran:?}");
+    };
+    check(&["--client-addr", "mail.example.org"], "is no IP address");
+    check(&["--client-name", "a b"], "is no host name");
+    check(&["--helo", "a\nb"], "control character");
+    check(&["--to", "a@example.com"], "--to without --from");
+    check(&["--size", "5"], "--size without --from");
+    check(&["--from", "a@b", "--size", "big"], "is no number of bytes");
+    check(&["--stage", "later"], "is no stage");
+    check(&["--stage", "rcpt", "--helo", "x", "--from", "a@b"], "without --to");
+    check(&["--stage", "mail"], "without --from");
+    check(&["--stage", "helo"], "without --helo");
+    check(&["--at", "noon"], "is no time");
+    check(&["--session", "nosuch"], "nosuch: No such file");
+    check(&["--session", "session"], "\"hello\" is no part of a session");
+    check(&["--log", "connect from unknown[192.0.2.1]"], "no line about a decision");
+    check(&["--format", "yaml"], "invalid value");
+    check(&["--answers", "answers"], "cannot be used with");
+    check(&["--log", "x", "--from", "a@b"], "cannot be used with");
+    check(&["--bogus"], "unexpected argument");
+    check(&["word"], "unexpected argument");
+    let ran = folder.komainu(&["explain", "--config", ".", "--answers", "answers"]);
+    assert!(ran.code == Some(64) && ran.errors.contains("answers: line 1: "), "{ran:?}");
+    let ran = folder.komainu(&["explain", "--config", "nowhere"]);
+    assert!(ran.code == Some(78) && ran.errors.contains("nowhere has no main.cf"), "{ran:?}");
+    let ran = explain(&folder, &["--service", "submission"]);
+    assert!(ran.code == Some(78) && ran.errors.contains("there are: smtp"), "{ran:?}");
+}
+
+#[test]
+fn sessions_that_lack_a_part() {
+    let folder = folder();
+    let check = |words: &[&str], last: &str, gap: &str| {
+        let ran = explain(&folder, words);
+        assert_eq!(ran.code, Some(0), "{words:?}: {ran:?}");
+        let commands: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("> ")).collect();
+        assert!(commands.last().is_some_and(|command| command.starts_with(last)), "{words:?}: {ran:?}");
+        assert_eq!(ran.out.contains(gap), !gap.is_empty() || ran.out.contains(gap), "{words:?}: {ran:?}");
+        assert!(gap.is_empty() != ran.out.contains("(without --"), "{words:?}: {ran:?}");
+    };
+    check(&[], "> (connects)", "(without --helo NAME");
+    check(&["--helo", "x.example"], "> EHLO", "(without --from ADDRESS the session ends before MAIL)");
+    check(
+        &["--helo", "x.example", "--from", ""],
+        "> MAIL",
+        "(without --to ADDRESS the session ends before RCPT)",
+    );
+    check(&["--helo", "x.example", "--from", "", "--stage", "mail"], "> MAIL", "");
+    check(&["--helo", "x.example", "--from", "", "--to", "a@example.com"], "> (message)", "");
+}
+
+#[test]
+fn a_time_and_a_log_line() {
+    let folder = folder();
+    let words = ["--client-name", "unknown", "--helo", "x.example", "--from", "a@example.org"];
+    let at = ["--to", "b@example.com", "--at", "2026-11-22T01:02:03Z"];
+    let ran = explain(&folder, &[&words[..], &at[..]].concat());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let log = ran.out.lines().find_map(|line| line.strip_prefix("log: ")).unwrap_or_default();
+    assert!(
+        log.starts_with("Nov 22 01:02:03 mx postfix/smtpd: NOQUEUE: reject: RCPT from unknown["),
+        "{ran:?}"
+    );
+    let ran = explain(&folder, &["--log", log]);
+    assert!(
+        ran.code == Some(0) && ran.out.contains("  made by   reject_unknown_client_hostname\n"),
+        "{ran:?}"
+    );
+    assert!(ran.out.contains("  unknown   its address had no name (no PTR record); or "), "{ran:?}");
+    let other = log.replace("cannot find your hostname", "go away");
+    let ran = explain(&folder, &["--log", &other]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.errors.contains("  = nearest: reject_unknown_client_hostname: 450 4.7."), "{ran:?}");
+}
