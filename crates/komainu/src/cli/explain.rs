@@ -297,7 +297,9 @@ fn explain_line(
     for (question, answer) in &found.supposed {
         println!("  because   {} → {}", text::question_text(question), text::answer_text(answer));
     }
-    if !found.nameless.is_empty() && found.nameless.len() < Nameless::ALL.len() {
+    if found.nameless.len() == Nameless::ALL.len() {
+        println!("  unknown   for whatever reason: the reply is the same");
+    } else if !found.nameless.is_empty() {
         let words: Vec<&str> = found.nameless.iter().map(|nameless| nameless.words()).collect();
         println!("  unknown   {}", words.join("; or "));
     }

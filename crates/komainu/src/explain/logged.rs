@@ -51,15 +51,15 @@ pub fn parse(line: &str) -> Result<Logged, BadLine> {
     let mut rest = line;
     for _ in 0..PREFIXES_MAX {
         // The first reading counts: what stands behind it is the client's own text.
+        if let Event::ScreenReject(refusal) = Event::parse("postscreen", rest) {
+            return Err(BadLine::Screened(screened(&refusal.text)));
+        }
         match Event::parse("smtpd", rest) {
             Event::Verdict(verdict) => return logged(&verdict),
             Event::ProxyVerdict(_) => {
                 return Err(BadLine::Elsewhere("the filter of smtpd_proxy_filter answered so"));
             }
             _ => {}
-        }
-        if let Event::ScreenReject(refusal) = Event::parse("postscreen", rest) {
-            return Err(BadLine::Screened(screened(&refusal.text)));
         }
         if matches!(Event::parse("cleanup", rest), Event::ContentCheck(_)) {
             return Err(BadLine::Elsewhere(

@@ -193,8 +193,7 @@ fn a_log_line_leads_back_to_its_rule() {
 #[test]
 fn why_a_client_was_unknown() {
     let fixture = Fixture::new(
-        "smtpd_client_restrictions = reject_unknown_client_hostname\n\
-         smtpd_sender_restrictions = reject_unknown_reverse_client_hostname\n",
+        "smtpd_client_restrictions = reject_unknown_client_hostname\nunknown_client_reject_code = 550\n",
         &[],
     );
     let stand = fixture.stand(None).unwrap();
@@ -207,16 +206,19 @@ fn why_a_client_was_unknown() {
     };
     let host = "Client host rejected: cannot find your hostname, [203.0.113.9]";
     // For good or for the moment: the code tells.
-    let (gone, moment) = (format!("450 4.7.25 {host}"), format!("450 4.7.1 {host}"));
+    let (gone, moment) = (format!("550 5.7.25 {host}"), format!("450 4.7.25 {host}"));
     check(&gone, "reject_unknown_client_hostname", &[Nameless::NoName, Nameless::Forged]);
     check(
         &moment,
         "reject_unknown_client_hostname",
         &[Nameless::NameUnavailable, Nameless::AddressUnavailable],
     );
-    let fixture = Fixture::new("smtpd_client_restrictions = reject_unknown_reverse_client_hostname\n", &[]);
+    let fixture = Fixture::new(
+        "smtpd_client_restrictions = reject_unknown_reverse_client_hostname\nunknown_client_reject_code = 550\n",
+        &[],
+    );
     let stand = fixture.stand(None).unwrap();
-    let line = "postfix/smtpd: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 450 4.7.25 Client host rejected: \
+    let line = "postfix/smtpd: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.7.25 Client host rejected: \
                 cannot find your reverse hostname, [203.0.113.9]; from=<> to=<user@example.com> proto=SMTP helo=<x>";
     let (check, nameless) = led_back(&stand, line).unwrap();
     assert_eq!(check.as_deref(), Some("reject_unknown_reverse_client_hostname"));
@@ -234,7 +236,7 @@ fn lines_of_all_kinds() {
          {bin@example.com=DISCARD}, {other@example.com=REDIRECT else@example.com}}\n\
          smtpd_data_restrictions = check_sender_access inline:{late@example.org=REJECT}\n\
          smtpd_end_of_data_restrictions = check_sender_access inline:{last@example.org=REJECT}\n\
-         transport_maps = inline:{gone@example.com=error:5.1.6 moved}\n",
+         transport_maps = inline:{{gone@example.com=error:5.1.6 moved}}\n",
         &[],
     );
     let stand = fixture.stand(None).unwrap();
@@ -355,7 +357,7 @@ fn a_time_is_the_log_lines() {
 #[test]
 fn what_refuses_beyond_the_lists() {
     let fixture = Fixture::new(
-        "transport_maps = inline:{user@example.com=error:5.2.1 on leave, {late@example.com=retry:}}, fail:x\n\
+        "transport_maps = inline:{{user@example.com=error:5.2.1 on leave}}, fail:x\n\
          queue_minfree = 1000\nmessage_size_limit = 500\n",
         &[],
     );
@@ -390,7 +392,7 @@ fn outcomes_of_several_unknowns() {
     let has = |part: &str| found.iter().any(|other| other.reply.contains(part));
     for part in [
         "450 4.7.25 Client host rejected",
-        "450 4.7.1 Client host rejected",
+        "Client host rejected: Access denied",
         "554 5.7.1 Service unavailable; Client host",
         "4.1.8 <a@example.org>: Sender address rejected: Domain not found",
         "451 4.3.5",

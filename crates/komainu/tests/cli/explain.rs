@@ -3,7 +3,8 @@
 use crate::program::{Folder, Ran};
 
 const MAIN: &str = "compatibility_level = 3.6\nmyhostname = mx.example.com\nmydestination = example.com\n\
-    mynetworks = 127.0.0.0/8\nlocal_recipient_maps =\nsmtpd_client_restrictions = reject_unknown_client_hostname\n";
+    mynetworks = 127.0.0.0/8\nlocal_recipient_maps =\nsmtpd_client_restrictions = reject_unknown_client_hostname\n\
+    unknown_client_reject_code = 550\n";
 const MASTER: &str = "smtp inet n - n - - smtpd\n";
 
 fn folder() -> Folder {
@@ -26,7 +27,11 @@ fn wrong_options() {
         let ran = explain(&folder, words);
         assert_eq!((ran.code, ran.out.as_str()), (Some(64), ""), "{words:?}: {ran:?}");
         assert!(ran.errors.contains(part), "{words:?}: {ran:?}");
-        assert!(ran.errors.to_ascii_lowercase().contains("usage: komainu explain"), "{words:?}: {ran:?}");
+        let errors = ran.errors.to_ascii_lowercase();
+        assert!(
+            errors.contains("usage: komainu explain") || errors.contains("try '--help'"),
+            "{words:?}: {ran:?}"
+        );
     };
     check(&["--client-addr", "mail.example.org"], "is no IP address");
     check(&["--client-name", "a b"], "is no host name");
@@ -63,7 +68,7 @@ fn sessions_that_lack_a_part() {
         assert_eq!(ran.code, Some(0), "{words:?}: {ran:?}");
         let commands: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("> ")).collect();
         assert!(commands.last().is_some_and(|command| command.starts_with(last)), "{words:?}: {ran:?}");
-        assert_eq!(ran.out.contains(gap), !gap.is_empty() || ran.out.contains(gap), "{words:?}: {ran:?}");
+        assert!(ran.out.contains(gap), "{words:?}: {ran:?}");
         assert!(gap.is_empty() != ran.out.contains("(without --"), "{words:?}: {ran:?}");
     };
     check(&[], "> (connects)", "(without --helo NAME");
@@ -98,5 +103,5 @@ fn a_time_and_a_log_line() {
     let other = log.replace("cannot find your hostname", "go away");
     let ran = explain(&folder, &["--log", &other]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
-    assert!(ran.errors.contains("  = nearest: reject_unknown_client_hostname: 450 4.7."), "{ran:?}");
+    assert!(ran.errors.contains("  = nearest: reject_unknown_client_hostname: 550 5.7."), "{ran:?}");
 }

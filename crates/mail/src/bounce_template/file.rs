@@ -13,7 +13,7 @@ pub(super) struct Entry {
 
 /// What the file is: a number of templates, and warnings.
 pub(super) fn entries(name: &str, text: &str) -> Result<(Vec<Entry>, Vec<String>), String> {
-    let mut lines = lines_of(text).enumerate();
+    let mut lines = lines_of(text).enumerate().peekable();
     let (mut entries, mut warnings) = (Vec::new(), Vec::new());
     while let Some((index, line)) = lines.next() {
         // Postfix counts the line that it would read next.
@@ -31,10 +31,11 @@ pub(super) fn entries(name: &str, text: &str) -> Result<(Vec<Entry>, Vec<String>
                 return Err(format!("{name}, line {next}: missing end marker after <<"));
             }
             let mut closed = false;
-            for (index, line) in lines.by_ref() {
+            while let Some((index, line)) = lines.next() {
                 next = index.saturating_add(2);
                 if line == marker {
-                    closed = true;
+                    // At the file's very end, it is one all the same, with a warning.
+                    closed = text.ends_with('\n') || lines.peek().is_some();
                     break;
                 }
                 body.push(line.to_owned());

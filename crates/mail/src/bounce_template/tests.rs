@@ -66,6 +66,7 @@ fn files() {
     };
     check("# c\n  \n\n failure_template=<< X Y\nfoo\nX Y\n", &[]);
     check("failure_template = <<EOF\nSubject: x\n\nhello", &["f, line 5: missing \"EOF\" end marker"]);
+    check("failure_template = <<EOF\nfoo\nEOF", &["f, line 4: missing \"EOF\" end marker"]);
     check("failure_template = <<E\u{1}F\r\nfoo\nE\u{1}F \n", &["f, line 4: missing \"E?F\" end marker"]);
     check(
         "foo_template = <<EOF\nx\nEOF\n\nf\u{e9}_template = y\n",
