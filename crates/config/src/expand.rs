@@ -227,6 +227,7 @@ impl Run<'_> {
         if length > 0 && rest.starts_with('{') {
             return self.function(source, &name, after..inner.end, out);
         }
+        let rest = source.str(at + length..inner.end);
         Err(source.stop(
             110,
             after..inner.end,

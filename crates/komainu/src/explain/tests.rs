@@ -218,7 +218,7 @@ fn why_a_client_was_unknown() {
         &[],
     );
     let stand = fixture.stand(None).unwrap();
-    let line = "postfix/smtpd: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.7.25 Client host rejected: \
+    let line = "postfix/smtpd: NOQUEUE: reject: RCPT from unknown[203.0.113.9]: 550 5.7.1 Client host rejected: \
                 cannot find your reverse hostname, [203.0.113.9]; from=<> to=<user@example.com> proto=SMTP helo=<x>";
     let (check, nameless) = led_back(&stand, line).unwrap();
     assert_eq!(check.as_deref(), Some("reject_unknown_reverse_client_hostname"));

@@ -172,6 +172,9 @@ impl Player<'_> {
         let Some(from) = visit.from.as_ref().filter(|_| visit.last >= Last::Mail) else { return };
         let size = if visit.size > 0 { format!(" SIZE={}", visit.size) } else { String::new() };
         self.command(format!("MAIL FROM:<{from}>{size}"));
+        if self.walk.last_reply().is_some_and(|reply| reply.starts_with(['4', '5'])) {
+            return;
+        }
         if visit.last >= Last::Rcpt {
             for to in &visit.to {
                 self.command(format!("RCPT TO:<{to}>"));
