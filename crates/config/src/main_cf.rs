@@ -49,6 +49,8 @@ impl MainCf {
         let mut main = MainCf { definitions: BTreeMap::new(), file: Some(Arc::clone(file)) };
         let (lines, mut diagnostics) = logical_lines(file, 103);
         let starts = LineStarts::of(&file.text);
+        // Where the names stand that are defined again.
+        let mut earlier: BTreeMap<String, Vec<Place>> = BTreeMap::new();
         // Whether the value before ends in a comma: what follows was to be more of it.
         let mut goes_on = false;
         for line in lines {
@@ -56,14 +58,14 @@ impl MainCf {
             match definition(&line) {
                 Ok((name, definition)) => {
                     goes_on = definition.raw.value.ends_with(',');
-                    let earlier = main.definitions.get(&name).map(|earlier| earlier.name.start);
-                    let twice = earlier.map(|at| twice(&name, &definition, starts.line(at)));
-                    diagnostics.extend(twice);
-                    main.definitions.insert(name, definition);
+                    if let Some(before) = main.definitions.insert(name.clone(), definition) {
+                        earlier.entry(name).or_default().push(before.name);
+                    }
                 }
                 Err(diagnostic) => diagnostics.push(mended(*diagnostic, &line.text, goes_on)),
             }
         }
+        diagnostics.extend(earlier.iter().filter_map(|(name, places)| main.repeated(name, places, &starts)));
         (main, diagnostics)
     }
 
@@ -88,13 +90,23 @@ impl MainCf {
     pub(crate) fn definitions(&self) -> &BTreeMap<String, Definition> {
         &self.definitions
     }
-}
 
-/// What is said of a definition whose name is defined in `line` already.
-fn twice(name: &str, definition: &Definition, line: usize) -> Diagnostic {
-    let message = format!("{name} overrides its earlier definition in line {line}");
-    Diagnostic::warning(104, definition.name.clone(), message)
-        .help(format!("the last definition wins; delete the one in line {line}"))
+    /// The definition that wins, and where those stand that don't.
+    fn repeated(&self, name: &str, earlier: &[Place], starts: &LineStarts) -> Option<Diagnostic> {
+        const SHOWN_MAX: usize = 5;
+        let place = self.definitions.get(name)?.name.clone();
+        let path = place.path()?.display().to_string();
+        let lines = earlier.iter().take(SHOWN_MAX);
+        let mut lines: Vec<String> =
+            lines.map(|place| format!("{path}:{}", starts.line(place.start))).collect();
+        if earlier.len() > SHOWN_MAX {
+            lines.push(format!("{} more lines", earlier.len() - SHOWN_MAX));
+        }
+        let message = format!("{name} overrides its earlier definition in {}", lines.join(", "));
+        let those = if lines.len() == 1 { "the one" } else { "those" };
+        let help = format!("the last definition wins: this one; delete {those} in {}", lines.join(", "));
+        Some(Diagnostic::warning(104, place, message).help(help))
+    }
 }
 
 fn definition(line: &LogicalLine) -> Result<(String, Definition), Box<Diagnostic>> {

@@ -135,9 +135,10 @@ impl MasterCf {
 /// What is said of a service that is defined in `line` already.
 fn twice(service: &Service, line: usize) -> Diagnostic {
     let (name, kind) = (&service.name.value, service.kind.name());
-    let message = format!("the service {name} {kind} is defined in line {line} already");
+    let path = service.name.place.path().map(|path| path.display().to_string()).unwrap_or_default();
+    let message = format!("the service {name} {kind} overrides its earlier definition in {path}:{line}");
     Diagnostic::warning(204, service.name.place.clone(), message)
-        .help(format!("the last definition wins; delete the one in line {line}"))
+        .help(format!("the last definition wins: this one; delete the one in {path}:{line}"))
 }
 
 impl Service {

@@ -95,12 +95,16 @@ impl Known {
                 if matches!(parameter.default, registry::Default::Text(text) if text == value.trim()) {
                     return None;
                 }
-                let diagnostic = Diagnostic::warning(123, place.clone(), format!("{name} is not served yet"));
+                let diagnostic =
+                    Diagnostic::warning(123, place.clone(), format!("{name} is not implemented yet"));
                 let what = parameter.sentence().trim_end_matches('.');
-                return Some(diagnostic.help(format!("it has no effect here yet; what it is: {what}")));
+                return Some(diagnostic.help(format!(
+                    "Komainu doesn't implement it yet, so it has no effect here; what it is: {what}"
+                )));
             }
             let instead = parameter.obsolete?;
-            let diagnostic = Diagnostic::warning(122, place.clone(), format!("{name} is a name of the past"));
+            let diagnostic =
+                Diagnostic::warning(122, place.clone(), format!("{name} has been removed or renamed"));
             let renamed = RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new);
             return Some(match renamed {
                 Some(new) if !self.defined.contains(new) => diagnostic.help(instead).fix(place.clone(), new),
@@ -206,8 +210,8 @@ fn database(word: &str) -> Option<String> {
 fn not_served(name: &str, place: &Place, derived: registry::Derived<'_>, value: &str) -> Option<Diagnostic> {
     let asks = derived.default != "$command_time_limit" && derived.default != value.trim();
     (asks && derived.state() == registry::State::NotYet).then(|| {
-        Diagnostic::warning(123, place.clone(), format!("{name} is not served yet"))
-            .help("it is read and has no effect here; what it asks for is not done")
+        Diagnostic::warning(123, place.clone(), format!("{name} is not implemented yet"))
+            .help("Komainu doesn't implement it yet, so it has no effect here")
     })
 }
 

@@ -211,9 +211,12 @@ fn judge(list: &[Entry], compiler: &mut Compiler<'_>) {
                         Diagnostic::hint(
                             412,
                             zone.place.clone(),
-                            format!("{} is taken for a listing whatever it answers", zone.domain),
+                            format!("{} has no filter: any answer counts as a listing", zone.domain),
                         )
-                        .help(format!("most lists document their answers: {}=127.0.0.[2..11]", zone.domain)),
+                        .help(format!(
+                            "write the answers that the list documents, as in {}=127.0.0.[2..11]",
+                            zone.domain
+                        )),
                     );
                 }
             }
@@ -255,7 +258,7 @@ fn check_recursion(names: &[Spanned<String>], bodies: &[Vec<Entry>], compiler: &
                             entry.place.clone(),
                             format!("the restriction class {} leads back to itself", name.value),
                         )
-                        .help("Postfix's smtpd crashes of it; here it answers 451 4.3.5"),
+                        .help("Postfix's smtpd crashes; Komainu answers 451 4.3.5"),
                     );
                     open.clear();
                     break;
@@ -281,6 +284,8 @@ fn check_relay(
     let place = parameters.text("smtpd_relay_restrictions").place;
     let place =
         if place.file.is_some() { place } else { parameters.text("smtpd_recipient_restrictions").place };
+    let lists = ["smtpd_relay_restrictions", "smtpd_recipient_restrictions"];
+    let place = nearest_place(parameters, place, &lists);
     compiler.said.push(
         Diagnostic::error(
             414,
@@ -295,6 +300,21 @@ fn check_relay(
              reject_unauth_destination`; without `compatibility_level` its default is empty",
         ),
     );
+}
+
+/// `place`; or, where a default is to blame, what is nearest to it in main.cf: one of `names` though it was written
+/// empty, the level that defaults hang on, the file's beginning.
+pub(crate) fn nearest_place(parameters: &Parameters, place: Place, names: &[&str]) -> Place {
+    if place.file.is_some() {
+        return place;
+    }
+    let named = |name: &str| parameters.name_place(name).filter(|place| place.file.is_some()).cloned();
+    let beginning = || {
+        let any = parameters.definitions().find_map(|(name, _)| named(name))?;
+        Some(Place::new(any.file.as_ref()?, 0, 0))
+    };
+    let written = names.iter().copied().chain(["compatibility_level"]).find_map(named);
+    written.or_else(beginning).unwrap_or(place)
 }
 
 /// Whether relay or recipient list has a restriction that refuses relaying: all that Postfix looks at when it starts.

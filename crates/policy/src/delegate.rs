@@ -33,9 +33,9 @@ fn endpoint(word: &Spanned<String>) -> Result<(Endpoint, Option<Diagnostic>), St
             let said = Diagnostic::error(
                 407,
                 word.place.clone(),
-                format!("{text}: a policy server has no transport tcp"),
+                format!("{text}: a policy server is named by inet: or unix:, not by tcp:"),
             )
-            .help(format!("Postfix ends with a fatal error; read as inet:{address}"))
+            .help(format!("Postfix's smtpd stops with a fatal error and takes no mail; Komainu treats it as inet:{address}"))
             .fix(word.place.clone(), word.place.text().replacen("tcp:", "inet:", 1));
             Ok((inet(address)?, Some(said)))
         }
@@ -51,7 +51,7 @@ pub(crate) fn service(
     said: &mut Vec<Diagnostic>,
 ) -> Result<PolicyService, String> {
     let words = if word.value.starts_with('{') {
-        config::split_words(strip_braces(word))
+        config::split_words(config::unbraced(word).unwrap_or_else(|| strip_braces(word)))
     } else {
         vec![word.clone()]
     };
@@ -74,10 +74,39 @@ pub(crate) fn service(
         policy_context: p.text("smtpd_policy_service_policy_context").value,
         place: word.place.clone(),
     };
-    for setting in words.iter().skip(1) {
-        apply(&mut service, setting, said);
+    let mut settings = words.iter().skip(1).peekable();
+    while let Some(setting) = settings.next() {
+        // `name = value` with blanks and without braces: three words for one thing.
+        let mut pieces = vec![setting];
+        while let Some(more) = settings.next_if(|next| {
+            let last = pieces.last().map_or("", |piece| piece.value.as_str());
+            !last.starts_with('{') && (last.ends_with('=') || next.value.starts_with('='))
+        }) {
+            pieces.push(more);
+        }
+        match pieces.as_slice() {
+            [one] => apply(&mut service, one, said),
+            several => said.push(parted(several)),
+        }
     }
     Ok(service)
+}
+
+/// A setting that blanks have parted.
+fn parted(pieces: &[&Spanned<String>]) -> Diagnostic {
+    let joined: String = pieces.iter().map(|piece| piece.value.as_str()).collect();
+    let mut place = pieces.first().map_or_else(config::Place::nowhere, |piece| piece.place.clone());
+    if let Some(last) = pieces.last().filter(|last| last.place.path() == place.path()) {
+        place.end = last.place.end.max(place.end);
+    }
+    let whole = place.file.is_some() && !place.text().contains(['{', '\n']);
+    let message = format!("blanks around `=` make several words of {joined}");
+    let diagnostic = Diagnostic::error(408, place.clone(), message).help(format!(
+        "Postfix's smtpd stops with a fatal error and takes no mail; write `{joined}` without blanks, or in braces: \
+         `{{ {} }}`",
+        joined.replacen('=', " = ", 1)
+    ));
+    if whole { diagnostic.fix(place, joined) } else { diagnostic }
 }
 
 fn apply(service: &mut PolicyService, setting: &Spanned<String>, said: &mut Vec<Diagnostic>) {
@@ -87,9 +116,9 @@ fn apply(service: &mut PolicyService, setting: &Spanned<String>, said: &mut Vec<
             Diagnostic::error(
                 408,
                 setting.place.clone(),
-                format!("{} is no setting of a policy server", inner.value),
+                format!("{} is not a setting of a policy server", inner.value),
             )
-            .help("write name=value; Postfix ends with a fatal error"),
+            .help("write name=value; Postfix's smtpd stops with a fatal error and takes no mail"),
         );
         return;
     };
@@ -118,9 +147,9 @@ fn apply(service: &mut PolicyService, setting: &Spanned<String>, said: &mut Vec<
             Diagnostic::error(
                 408,
                 setting.place.clone(),
-                format!("{name}={value} is no setting of a policy server"),
+                format!("{name}={value} is not a setting of a policy server"),
             )
-            .help("Postfix ends with a fatal error"),
+            .help("Postfix's smtpd stops with a fatal error and takes no mail; write a setting such as timeout=10s"),
         );
     }
 }

@@ -56,6 +56,23 @@ impl AddressPattern {
         if rest.is_empty() { Ok(AddressPattern(octets)) } else { wrong("garbage after pattern", rest) }
     }
 
+    /// What is wrong with `text`, for people; Postfix's words are [`AddressPattern::parse`]'s.
+    pub(crate) fn fault(text: &str) -> String {
+        let Err(error) = AddressPattern::parse(text) else { return String::new() };
+        let (what, at) = error.split_once(" at \"").unwrap_or((error.as_str(), ""));
+        let done = at.split_once('>').map_or("", |(done, _)| done);
+        let what = match what {
+            "need \".\"" => "a dot is missing",
+            "need decimal number 0..255" => "a number from 0 to 255 is wanted",
+            "garbage after pattern" => "there is more than four numbers",
+            "bad range" => "the range ends before it begins",
+            _ => "`;`, `..` or `]` is wanted",
+        };
+        let behind =
+            if done.is_empty() { " at its beginning".to_owned() } else { format!(" behind `{done}`") };
+        format!("`{text}` is no filter: {what}{behind}")
+    }
+
     /// An address in the set.
     pub(crate) fn example(&self) -> Ipv4Addr {
         let [a, b, c, d] = &self.0;

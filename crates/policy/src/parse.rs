@@ -4,7 +4,7 @@
 //! new and collects diagnostics, the run-time one only finds what is there (Postfix refuses tables in tables, too).
 
 use crate::check::{CertificateKey, Check, Entry, Plain, Subject};
-use crate::dnsbl::ListZone;
+use crate::dnsbl::{AddressPattern, ListZone};
 use crate::names::{self, Form};
 use crate::service::ZoneKind;
 use config::{Diagnostic, Place, Spanned};
@@ -115,8 +115,8 @@ impl Parser<'_> {
             Form::MapsRbl => (Check::MapsRbl(self.names.maps_rbl()), word.value.clone()),
             Form::NotYet => {
                 self.names.say(
-                    Diagnostic::error(410, word.place.clone(), format!("{name} is not served yet"))
-                        .help("take it out; leaving it in would let pass what it is there to refuse"),
+                    Diagnostic::error(410, word.place.clone(), format!("{name} is not implemented yet"))
+                        .help("the configuration is refused, because skipping it would let in what it is there to refuse; remove it if you can do without"),
                 );
                 let warning = format!("restriction {name} ignored: not served yet");
                 (Check::Ignored { warning }, word.value.clone())
@@ -173,7 +173,7 @@ impl Parser<'_> {
                     Diagnostic::error(
                         402,
                         argument.place.clone(),
-                        format!("{} is no number of seconds", argument.value),
+                        format!("{} is not a number of seconds", argument.value),
                     )
                     .help("Postfix answers 451 4.3.5 to everyone who gets here"),
                 );
@@ -190,7 +190,7 @@ impl Parser<'_> {
                 Diagnostic::error(
                     402,
                     argument.place.clone(),
-                    format!("{name} wants a table, and {} is none", argument.value),
+                    format!("{name} needs a table, and {} isn't one", argument.value),
                 )
                 .help(
                     "write type:name, as in hash:/etc/postfix/access; Postfix answers 451 4.3.5 to everyone",
@@ -260,16 +260,19 @@ impl Parser<'_> {
             self.names.say(Diagnostic::error(
                 402,
                 argument.place.clone(),
-                format!("{name} wants a zone, and {} is a restriction", argument.value),
+                format!("{name} needs a zone, and {} is a restriction", argument.value),
             ));
             return Check::Ignored { warning };
         }
         match ListZone::parse(&argument.value, kind, argument.place.clone()) {
             Ok(zone) => check(Arc::new(zone)),
             Err(error) => {
+                let filter = argument.value.split_once('=').map_or("", |(_, filter)| filter);
                 self.names.say(
-                    Diagnostic::error(404, argument.place.clone(), format!("bad address filter: {error}"))
-                        .help("Postfix ends with a fatal error at the first mail that gets here"),
+                    Diagnostic::error(404, argument.place.clone(), AddressPattern::fault(filter)).help(
+                        "Postfix stops with a fatal error at the first mail that gets here; a filter is four numbers or \
+                         sets, as in `127.0.0.2` or `127.0.0.[2..11]`",
+                    ),
                 );
                 broken(format!("RBL reply error: {error}"))
             }
@@ -280,13 +283,13 @@ impl Parser<'_> {
         let name = word.value.to_ascii_lowercase();
         if let Some(today) = names::today(&name) {
             self.names.say(
-                Diagnostic::hint(405, word.place.clone(), format!("{name} is an old name of {today}"))
+                Diagnostic::hint(405, word.place.clone(), format!("{name} is the old name of {today}"))
                     .fix(word.place.clone(), today),
             );
         }
         if let Some((_, advice)) = names::DEPRECATED.iter().find(|(old, _)| *old == name) {
             self.names.say(
-                Diagnostic::warning(406, word.place.clone(), format!("{name} is gone from today's Postfix"))
+                Diagnostic::warning(406, word.place.clone(), format!("Postfix has removed {name}"))
                     .help(format!("use {advice} instead; it still works here")),
             );
         }
@@ -300,11 +303,11 @@ impl Parser<'_> {
             let said = Diagnostic::error(
                 401,
                 place,
-                format!("{name} does not begin a remark inside a value"),
+                format!("`{name}` does not begin a comment inside a list"),
             )
             .help(
                 "every word behind it is read as a restriction, and Postfix answers 451 4.3.5 to everyone; \
-                     put the remark on a line of its own that begins with #",
+                     put the comment on a line of its own that begins with #",
             );
             self.names.say(match moved {
                 Some((line, mended)) => said.fix(line, mended),

@@ -122,7 +122,13 @@ impl TableSpec {
         }
         let Some(kind) = types::find(type_name) else {
             let message = format!("unsupported dictionary type: {type_name}");
-            return Err(Diagnostic::error(UNKNOWN_TYPE, place.clone(), message));
+            let known: Vec<&str> = types::types().map(|entry| entry.name).collect();
+            let meant = match config::nearest_name(type_name, known.into_iter()) {
+                Some(near) => format!("did you mean `{near}:{name}`? As it stands"),
+                None => "write a type that exists, such as hash, texthash or cidr; as it stands".to_owned(),
+            };
+            let help = format!("{meant} mail that depends on this table gets 451");
+            return Err(Diagnostic::error(UNKNOWN_TYPE, place.clone(), message).help(help));
         };
         let mut spec = TableSpec {
             kind,

@@ -7,6 +7,7 @@
 
 use crate::source::notice::{DUPLICATE, LINE_ODD, LINE_SKIPPED};
 use crate::source::{Line, Notice, Source, is_space, printable};
+use config::Place;
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 
@@ -103,6 +104,17 @@ struct Reading<'s> {
     manner: Manner,
     notices: Vec<Notice>,
     table: Indexed,
+    /// How many keys stood there before.
+    duplicates: usize,
+}
+
+/// Of so many keys that stand there twice it is said where the first one is: to find a line takes time.
+const PLACED_MAX: usize = 100;
+
+fn first_counts(file: &str, line: usize) -> String {
+    format!(
+        "{file}:{line} has the key already, and the first line counts: this one has no effect; delete one of the two"
+    )
 }
 
 impl Indexed {
@@ -195,7 +207,7 @@ impl Indexed {
 impl<'s> Reading<'s> {
     fn new(source: &'s Source, style: Style, manner: Manner, notices: Vec<Notice>) -> Reading<'s> {
         let title = source.file.path.display().to_string();
-        Reading { source, title, style, manner, notices, table: Indexed::default() }
+        Reading { source, title, style, manner, notices, table: Indexed::default(), duplicates: 0 }
     }
 
     fn notice(&mut self, code: u16, line: &Line<'_>, text: String) {
@@ -221,13 +233,25 @@ impl<'s> Reading<'s> {
         let value = rest.trim_matches(is_space);
         if value.is_empty() {
             let ending = if self.style == Style::Text { " -- ignoring this line" } else { "" };
-            return self.notice(LINE_SKIPPED, line, format!("expected format: key whitespace value{ending}"));
+            let text = format!("expected format: key whitespace value{ending}");
+            return self.without_value(line, token, text);
         }
         if token.ends_with(':') {
             let text = "record is in \"key: value\" format; is this an alias file?".to_owned();
             self.notice(LINE_ODD, line, text);
         }
         self.insert(line, token, value);
+    }
+
+    /// A key with nothing behind it.
+    fn without_value(&mut self, line: &Line<'_>, key: &str, text: String) {
+        let shown: String = key.chars().take(60).collect();
+        let notice = Notice::line(LINE_SKIPPED, self.source.place(line), &self.title, line.number, text);
+        self.notices.push(notice.help(format!(
+            "the line has no effect, here or in Postfix; write a value behind the key, as in `{} REJECT` for an access \
+             table, or delete the line",
+            printable(&shown)
+        )));
     }
 
     fn alias_line(&mut self, line: &Line<'_>) {
@@ -260,7 +284,12 @@ impl<'s> Reading<'s> {
                 let shown = if self.style == Style::Text { key } else { slot.key() };
                 let text = format!("duplicate entry: \"{shown}\"");
                 let place = self.source.place(line);
+                let first = Place::new(&self.source.file, slot.get().start, slot.get().end);
                 let mut notice = Notice::line(DUPLICATE, place, &self.title, line.number, text);
+                self.duplicates += 1;
+                if self.duplicates <= PLACED_MAX {
+                    notice = notice.help(first_counts(&self.title, first.line()));
+                }
                 if let Style::Database(suffix) = self.style {
                     notice.postfix = format!("{}: {}", database_title(suffix, &self.title), notice.text);
                 }

@@ -212,12 +212,16 @@ fn kept(spec: &TableSpec, reason: &str) -> Diagnostic {
         .help("the last good table stays in force")
 }
 
+/// What follows from a table that can't be asked.
+const LOOKUPS_FAIL: &str = "every lookup in it fails: an access table's restriction answers 451 4.3.5 Server configuration \
+                            error to everyone, other tables 451 4.3.0 Temporary lookup failure";
+
 /// What a table that is in force says about itself.
 pub(crate) fn trouble(spec: &TableSpec, table: &Table) -> Option<Diagnostic> {
     match &table.body {
         Body::Broken(reason) => {
             let message = format!("{spec} is unavailable. {reason}");
-            Some(Diagnostic::error(UNREADABLE, spec.place.clone(), message).help("every lookup in it fails"))
+            Some(Diagnostic::error(UNREADABLE, spec.place.clone(), message).help(LOOKUPS_FAIL))
         }
         Body::Union(_) if spec.kind == Kind::Foreign => {
             let message = "dict_nis_init: NIS domain name not set - NIS lookups disabled";
@@ -225,7 +229,7 @@ pub(crate) fn trouble(spec: &TableSpec, table: &Table) -> Option<Diagnostic> {
         }
         Body::Foreign => {
             let message = format!("{spec}: tables of type \"{}\" are not served yet", spec.type_name);
-            Some(Diagnostic::error(NOT_SERVED, spec.place.clone(), message).help("every lookup in it fails"))
+            Some(Diagnostic::error(NOT_SERVED, spec.place.clone(), message).help(LOOKUPS_FAIL))
         }
         _ => None,
     }

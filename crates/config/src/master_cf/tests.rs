@@ -116,7 +116,9 @@ fn bad_lines() {
     faults("a:b inet n - y - - smtpd\n", &["master.cf:1:1: error[K0208]: `b` is no port"]);
     faults(
         "25 inet n - y - - smtpd\n25 inet n - y - 7 smtpd\n25 unix n - y - 7 smtp\n",
-        &["master.cf:2:1: warning[K0204]: the service 25 inet is defined in line 1 already"],
+        &[
+            "master.cf:2:1: warning[K0204]: the service 25 inet overrides its earlier definition in master.cf:1",
+        ],
     );
     faults(" 25 inet n - y - - smtpd\n", &["master.cf:1:1: warning[K0206]"]);
     faults(

@@ -40,18 +40,20 @@ fn misspelt() {
     check(
         "fallback_relay = x\n",
         "",
-        &["main.cf:1:1: warning[K0122]: fallback_relay is a name of the past; write smtp_fallback_relay"],
+        &[
+            "main.cf:1:1: warning[K0122]: fallback_relay has been removed or renamed; write smtp_fallback_relay",
+        ],
     );
 }
 
 #[test]
 fn known() {
     check("relayhost =\n", "", &[]);
-    check("always_bcc = x\n", "", &["main.cf:1:1: warning[K0123]: always_bcc is not served yet"]);
+    check("always_bcc = x\n", "", &["main.cf:1:1: warning[K0123]: always_bcc is not implemented yet"]);
     check(
         "relay_destination_concurrency_limit = 5\n",
         "",
-        &["main.cf:1:1: warning[K0123]: relay_destination_concurrency_limit is not served yet"],
+        &["main.cf:1:1: warning[K0123]: relay_destination_concurrency_limit is not implemented yet"],
     );
     check("relay_destination_concurrency_limit = $default_destination_concurrency_limit\n", "", &[]);
     check("spf_time_limit = 3600\n", "spf unix - n n - 0 spawn user=x argv=/y\n", &[]);
@@ -61,12 +63,12 @@ fn known() {
     check(
         "slow_destination_rate_delay = 1s\n",
         "slow unix - - n - - smtp\n",
-        &["main.cf:1:1: warning[K0123]: slow_destination_rate_delay is not served yet"],
+        &["main.cf:1:1: warning[K0123]: slow_destination_rate_delay is not implemented yet"],
     );
     check(
         "relay_destination_recipient_limit = 1\npolicy_time_limit = 1\n",
         "policy unix - n n - 0 spawn\n",
-        &["main.cf:1:1: warning[K0123]: relay_destination_recipient_limit is not served yet"],
+        &["main.cf:1:1: warning[K0123]: relay_destination_recipient_limit is not implemented yet"],
     );
     check("alias_maps = ldap:who\nwho_server_host = h\nwho = x\n", "", &["main.cf:3:1: warning[K0120]"]);
     check(

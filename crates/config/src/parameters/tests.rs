@@ -114,7 +114,10 @@ fn faults() {
     check("v = $nope x\n", &["main.cf:1:5: warning[K0113]: undefined parameter: nope"]);
     check("v = ${lower{x}}\n", &["main.cf:1:12: error[K0115]"]);
     check("v = a$\n", &["main.cf:1:6: error[K0110]: empty macro name"]);
-    check("a = 1\na = 2\n", &["main.cf:2:1: warning[K0104]: a overrides its earlier definition in line 1"]);
+    check(
+        "a = 1\na = 2\n",
+        &["main.cf:2:1: warning[K0104]: a overrides its earlier definition in main.cf:1"],
+    );
     check("= b\n", &["main.cf:1:1: error[K0102]"]);
     check("a b = c\n", &["main.cf:1:1: error[K0101]: missing `=` after the parameter name: `a b`"]);
     check("a = b\0c\n", &["main.cf:1:6: warning[K0105]: the character U+0000"]);

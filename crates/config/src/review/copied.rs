@@ -49,11 +49,11 @@ fn look(file: &Arc<SourceFile>, found: &mut Vec<Diagnostic>) {
 fn told(place: Place, c: char, name: &str, plain: &str, line: &str) -> Diagnostic {
     let code = u32::from(c);
     let diagnostic =
-        Diagnostic::warning(131, place.clone(), format!("{name} (U+{code:04X}) is no plain character"));
+        Diagnostic::warning(131, place.clone(), format!("{name} (U+{code:04X}) is not the plain character"));
     let help = match plain {
-        "" => "delete it: Postfix takes it as a part of the word".to_owned(),
-        " " => "write a plain space: Postfix takes this one as a part of the word".to_owned(),
-        plain => format!("write `{plain}`: Postfix takes this one as it stands"),
+        "" => "delete it: to Postfix it is part of the word".to_owned(),
+        " " => "write a plain space: to Postfix this one is part of the word".to_owned(),
+        plain => format!("write `{plain}`: to Postfix this one is just another character"),
     };
     // At the beginning of a line, a space would make it go on with the line above.
     let leads = line.starts_with(c) && plain == " ";

@@ -21,8 +21,8 @@ fn left_from_testing(main: &Parameters, found: &mut Vec<Diagnostic>) {
     if let Some(place) = place(main, "soft_bounce").filter(|_| main.flag("soft_bounce")) {
         found.push(
             Diagnostic::warning(151, place, "soft_bounce turns every refusal into a temporary one").help(
-                "spam that is refused comes again for days, and mail that can't be delivered isn't returned; it is \
-                 for trying a configuration out: write `soft_bounce = no`",
+                "refused spam comes back for days, and undeliverable mail isn't returned; it is meant for testing a \
+                 configuration: write `soft_bounce = no`",
             ),
         );
     }
@@ -38,8 +38,8 @@ fn reply_codes(main: &Parameters, found: &mut Vec<Diagnostic>) {
         }
         if !(400..600).contains(&code) {
             found.push(
-                Diagnostic::error(152, place, format!("{name} = {code} is no code of a refusal")).help(
-                    "it begins with 4 or 5; Postfix answers `450 4.7.1 Service unavailable` in its place",
+                Diagnostic::error(152, place, format!("{name} = {code} is not the code of a refusal")).help(
+                    "such a code begins with 4 or 5; Postfix answers `450 4.7.1 Service unavailable` in its place",
                 ),
             );
         } else if code < 500 && name.starts_with("unknown_") && name.ends_with("_recipient_reject_code") {
@@ -47,11 +47,9 @@ fn reply_codes(main: &Parameters, found: &mut Vec<Diagnostic>) {
                 Diagnostic::warning(
                     152,
                     place,
-                    format!("{name} = {code} refuses unknown recipients for now only"),
+                    format!("{name} = {code} refuses unknown recipients only temporarily"),
                 )
-                .help(
-                    "senders try such mail again for days; 450 is for trying a configuration out, write 550",
-                ),
+                .help("such mail is retried for days; 450 is meant for testing a configuration; write 550"),
             );
         }
     }
@@ -71,8 +69,8 @@ fn unknown_recipients(main: &Parameters, found: &mut Vec<Diagnostic>) {
     {
         found.push(
             Diagnostic::warning(153, place, "with an empty local_recipient_maps every local address is accepted").help(
-                "mail for accounts that don't exist is accepted and returned to senders who are mostly forged; delete \
-                 the line, or name the tables that know who is there",
+                "mail for accounts that don't exist is accepted and returned to senders that are usually forged; delete the \
+                 line, or name the tables that list the accounts",
             ),
         );
     }
@@ -82,7 +80,7 @@ fn unknown_recipients(main: &Parameters, found: &mut Vec<Diagnostic>) {
     {
         found.push(
             Diagnostic::warning(153, place, "addresses that don't exist are accepted on every port")
-                .help("mail for them is returned to senders who are mostly forged; leave this to the submission ports"),
+                .help("mail for them is returned to senders that are usually forged; set this for the submission ports only"),
         );
     }
 }
@@ -92,12 +90,14 @@ fn maildir(main: &Parameters, found: &mut Vec<Diagnostic>) {
     let last = raw.value.rsplit('/').next().unwrap_or("");
     if last.eq_ignore_ascii_case("maildir") || last == ".maildir" {
         let meant = format!("{}/", raw.value);
-        let diagnostic =
-            Diagnostic::warning(154, raw.place.clone(), format!("`{}` is an mbox file", raw.value)).help(
-                format!(
-                    "a Maildir's name ends in a slash: write `{meant}`; IMAP servers don't find the mail else"
-                ),
-            );
+        let diagnostic = Diagnostic::warning(
+            154,
+            raw.place.clone(),
+            format!("`{}` makes an mbox file, not a Maildir", raw.value),
+        )
+        .help(format!(
+            "write `{meant}`: a Maildir's name ends in a slash; IMAP servers don't find mail in the mbox file"
+        ));
         found.push(fixed(diagnostic, &raw, meant));
     }
 }
@@ -108,11 +108,11 @@ fn copies(main: &Parameters, found: &mut Vec<Diagnostic>) {
         let value = main.text(name).value;
         if value.contains([',', ' ', ';']) {
             found.push(Diagnostic::warning(155, place, format!("{name} takes one address")).help(
-                "several are taken for one that doesn't exist, and each mail brings a bounce; name an alias",
+                "several are read as one address that doesn't exist, and each mail bounces; name an alias",
             ));
         } else if name == "always_bcc" && value.contains(':') {
             found.push(
-                Diagnostic::warning(155, place, "always_bcc takes an address, no table")
+                Diagnostic::warning(155, place, "always_bcc takes an address, not a table")
                     .help("for a table write sender_bcc_maps or recipient_bcc_maps"),
             );
         }
@@ -133,7 +133,7 @@ fn maillog(main: &Parameters, found: &mut Vec<Diagnostic>) {
             Diagnostic::error(
                 156,
                 place,
-                format!("maillog_file {file} is below none of maillog_file_prefixes"),
+                format!("maillog_file {file} is not below any of maillog_file_prefixes"),
             )
             .help(format!(
                 "Postfix doesn't start; put it below {}, or add its folder there",
@@ -156,7 +156,7 @@ fn level(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         }
     };
     effect("append_dot_mydomain", "1", "names without a dot get $mydomain");
-    effect("smtputf8_enable", "1", "addresses in UTF-8 aren't taken");
+    effect("smtputf8_enable", "1", "addresses in UTF-8 aren't accepted");
     effect("smtpd_relay_restrictions", "1", "smtpd_relay_restrictions is empty");
     if !main.is_set("mynetworks") {
         effect("mynetworks_style", "2", "all neighbours of this machine's networks are trusted");

@@ -54,11 +54,11 @@ fn both(domain: &str, first: &str, second: &str, place: Place, one_writing: bool
     }
     let effect = match first {
         "mydestination" => "its mail goes to the accounts of this machine",
-        "virtual_alias_domains" => "its mail is known by virtual_alias_maps only",
+        "virtual_alias_domains" => "its mail is looked up in virtual_alias_maps only",
         _ => "its mail goes to virtual mailboxes",
     };
     let mut diagnostic = Diagnostic::warning(145, place, message)
-        .help(format!("{first} wins: {effect}, and {second} has no effect on it; list a domain once"));
+        .help(format!("{first} wins: {effect}, and {second} has no effect for it; list each domain once"));
     if harmless {
         diagnostic.severity = Severity::Hint;
     }
@@ -72,7 +72,7 @@ fn my_hostname(main: &Parameters, found: &mut Vec<Diagnostic>) {
         if let Some(why) = invalid(&value) {
             let message = format!("{name} = {value}: {why}");
             let mut diagnostic =
-                Diagnostic::error(146, place, message).help("Postfix doesn't start with a name that is none");
+                Diagnostic::error(146, place, message).help("Postfix doesn't start with an invalid name");
             let bare = value.trim_matches('.');
             if let Some(raw) = literal(main, name)
                 && bare != value
@@ -98,13 +98,13 @@ fn invalid(name: &str) -> Option<&'static str> {
         return Some("it is empty");
     }
     if name.contains(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))) {
-        return Some("only letters, digits, `-` and `.` make a name");
+        return Some("a name may only contain letters, digits, `-` and `.`");
     }
     if name.starts_with('.') || name.ends_with('.') || name.contains("..") {
-        return Some("a dot stands between two labels only");
+        return Some("a dot may only stand between two labels");
     }
     if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        return Some("an address is no name");
+        return Some("an address is not a name");
     }
     None
 }
@@ -115,10 +115,10 @@ fn not_whole(value: &str, place: &Place) -> Option<Diagnostic> {
     if lower.contains('.') && !is_local {
         return None;
     }
-    let message = format!("myhostname = {value} isn't a name that the Internet knows");
+    let message = format!("myhostname = {value} is not a name that exists on the Internet");
     Some(Diagnostic::hint(146, place.clone(), message).help(
-        "it is said in HELO, and in the addresses of mail from here; many servers refuse both; write the whole name, \
-         the one that this machine's address leads to, as in mail.example.org",
+        "it is used in HELO and in the addresses of mail from here, and many servers refuse both; write the full name that \
+         the DNS has for this machine's address, such as mail.example.org",
     ))
 }
 
@@ -134,8 +134,8 @@ fn hosted(main: &Parameters, value: &str, place: &Place) -> Option<Diagnostic> {
     }
     let message = format!("myhostname ({value}) is one of {class}");
     Some(Diagnostic::hint(146, place.clone(), message).help(
-        "mail for root and the other accounts of this machine is then looked for among virtual ones; give the \
-         machine a name of its own",
+        "mail for root and other accounts of this machine is then looked up among the virtual ones; give the machine \
+         its own name",
     ))
 }
 
@@ -144,15 +144,15 @@ fn my_origin(main: &Parameters, found: &mut Vec<Diagnostic>) {
     let value = main.text("myorigin").value;
     if value.starts_with('/') {
         // What the file says would stand here if it could be read.
-        let message = format!("myorigin names the file {value}, which says nothing");
+        let message = format!("myorigin names the file {value}, which is missing or empty");
         found.push(Diagnostic::error(147, place, message).help(
-            "Debian's Postfix takes its first line, and doesn't start without it; write the domain itself",
+            "Debian's Postfix reads the domain from its first line, and doesn't start without it; write the domain itself",
         ));
     } else if value.contains('@') {
         let bare = value.trim_start_matches('@').to_owned();
-        let message = format!("myorigin = {value} has an `@`");
+        let message = format!("myorigin = {value} begins with `@`");
         let diagnostic = Diagnostic::error(147, place, message)
-            .help(format!("senders become \"root@\"@example.org, which nobody accepts; write `{bare}`"));
+            .help(format!("senders become \"root@\"@example.org, which no server accepts; write `{bare}`"));
         found.push(match literal(main, "myorigin") {
             Some(raw) if !bare.contains('@') => diagnostic.fix(raw.place, bare),
             _ => diagnostic,

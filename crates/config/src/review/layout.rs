@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         self.found.push(
             Diagnostic::warning(133, place, format!("{name} is set inside the value of {open}"))
                 .help(format!(
-                    "a line that begins with white space goes on with the line above, here line {number}{between}: \
+                    "a line that begins with white space continues the line above, here line {number}{between}: \
                      {name} isn't set, and {open} has this text at its end; delete the white space"
                 ))
                 .fix(Place::new(self.file, line.start, line.start + indent), ""),
@@ -126,10 +126,10 @@ impl<'a> Reader<'a> {
         let inner = line.text.trim_start_matches(is_space);
         let place = self.place_of(line, inner);
         self.found.push(
-            Diagnostic::warning(134, place, format!("this line goes on with {open}, not with {name}"))
+            Diagnostic::warning(134, place, format!("this line continues {open}, not {name}"))
                 .help(format!(
                     "{name} above it is commented out, so the line belongs to the value of {open} in line {number}; \
-                     comment it out too, or take the # before {name} away"
+                     comment it out too, or remove the # before {name}"
                 )),
         );
     }
@@ -142,10 +142,10 @@ impl<'a> Reader<'a> {
         }
         let place = self.place_of(line, inner);
         self.found.push(
-            Diagnostic::warning(231, place, format!("this line goes on with the service {open}, not with {name}"))
+            Diagnostic::warning(231, place, format!("this line continues the service {open}, not {name}"))
                 .help(format!(
                     "the service {name} above it is commented out, so its options belong to {open} in line {number}; \
-                     comment them out too, or take the # before {name} away"
+                     comment them out too, or remove the # before {name}"
                 )),
         );
     }
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
         let gone = Place::new(self.file, line.start + bare.len(), line.start + line.text.len());
         self.found.push(
             Diagnostic::warning(132, place, "a backslash at the end of a line is part of the value")
-                .help("delete it: a line goes on in the next one when that begins with white space")
+                .help("delete it: the next line continues this one if it begins with white space")
                 .fix(gone, ""),
         );
     }

@@ -106,7 +106,7 @@ fn times(main: &Parameters, found: &mut Vec<Diagnostic>) {
             "maximal_backoff_time",
             "maximal_queue_lifetime",
             Severity::Warning,
-            "mail is returned before it is tried a second time that late; write a smaller maximal_backoff_time",
+            "mail is returned before it is retried that late; write a smaller maximal_backoff_time",
         ),
         (
             "minimal_backoff_time",
@@ -162,7 +162,7 @@ fn errors(own: &Parameters, found: &mut Vec<Diagnostic>) {
             Severity::Warning,
             (
                 format!("smtpd_soft_error_limit ({soft}) is more than smtpd_hard_error_limit ({hard})"),
-                "clients are sent away before any of their errors is answered late; write a smaller \
+                "clients are disconnected before replies to their errors are ever delayed; write a smaller \
                  smtpd_soft_error_limit"
                     .to_owned(),
             ),

@@ -38,7 +38,7 @@ fn banner(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
             listener.place("smtpd_banner"),
             "smtpd_banner doesn't begin with the server's name",
         )
-        .help("SMTP wants it there (RFC 5321 §4.2), and some clients hang up; begin with $myhostname"),
+        .help("it is required there (RFC 5321 §4.2), and some clients hang up; begin with $myhostname"),
     );
 }
 
@@ -51,9 +51,9 @@ fn helo(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
             Diagnostic::hint(
                 165,
                 listener.place("smtpd_helo_restrictions"),
-                "a client that says no HELO passes smtpd_helo_restrictions",
+                "a client that sends no HELO bypasses smtpd_helo_restrictions",
             )
-            .help("write `smtpd_helo_required = yes`, so that none leaves it out"),
+            .help("write `smtpd_helo_required = yes`, so that every client must send it"),
         );
     }
 }
@@ -124,7 +124,7 @@ fn locked_out(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
     let help = if !listener.is_yes("smtpd_sasl_auth_enable") {
         "smtpd_sasl_auth_enable is off here, so that nobody can log in: write `-o smtpd_sasl_auth_enable=yes`"
     } else if listener.is_yes("smtpd_tls_auth_only") && !tls {
-        "smtpd_tls_auth_only has log-ins wait for TLS, and there is none: write `-o smtpd_tls_security_level=encrypt`"
+        "smtpd_tls_auth_only allows log-ins with TLS only, and there is none: write `-o smtpd_tls_security_level=encrypt`"
     } else {
         return;
     };
@@ -165,13 +165,13 @@ fn in_the_clear(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
     if level == "may" || listener.is_yes("smtpd_use_tls") {
         found.push(
             Diagnostic::warning(158, place, format!("the service {name} takes passwords before TLS")).help(
-                "a client that doesn't begin TLS sends them in the clear; write `smtpd_tls_auth_only = yes`",
+                "a client that doesn't begin TLS sends them unencrypted; write `smtpd_tls_auth_only = yes`",
             ),
         );
     } else {
         found.push(
             Diagnostic::error(158, place, format!("the service {name} takes passwords in the clear"))
-                .help("there is no TLS: whoever listens has them; set smtpd_tls_security_level and smtpd_tls_auth_only"),
+                .help("there is no TLS: whoever listens on the network gets them; set smtpd_tls_security_level and smtpd_tls_auth_only"),
         );
     }
 }
@@ -202,7 +202,7 @@ fn sasl(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
                 continue;
             }
             unknown = true;
-            let message = format!("`{}` is no option of {name}", word.value);
+            let message = format!("`{}` is not an option of {name}", word.value);
             let diagnostic = Diagnostic::error(159, word.place.clone(), message).help(format!(
                 "Postfix's smtpd stops at it and takes no mail; options are {}",
                 OPTIONS.join(", ")
@@ -226,7 +226,7 @@ fn anonymous_log_in(listener: &Listener<'_>, name: &str) -> Diagnostic {
         lists.iter().any(|list| own.list(list).iter().any(|word| word.value == "permit_sasl_authenticated"));
     let mut diagnostic =
         Diagnostic::warning(159, listener.place(name), format!("{name} doesn't have noanonymous")).help(
-            "who logs in as nobody (AUTH ANONYMOUS) counts as logged in: an open relay; add `noanonymous`",
+            "an anonymous log-in (AUTH ANONYMOUS) counts as a log-in: an open relay; add `noanonymous`",
         );
     if relays {
         diagnostic.severity = Severity::Error;

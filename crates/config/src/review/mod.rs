@@ -4,6 +4,7 @@
 //! reads a file. The loader's own findings (K01xx, K02xx in their readers) aren't said again. A server's start
 //! doesn't come here: `komainu check` does. T0.4, T1.5, T1.13, T2.12.
 
+mod commas;
 mod copied;
 mod delivery;
 mod domains;
@@ -14,6 +15,7 @@ mod networks;
 mod outgoing;
 mod overrides;
 mod past;
+mod placeholders;
 mod ranges;
 mod services;
 mod tls;
@@ -40,6 +42,8 @@ pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let listeners = Listener::all(subject);
     copied::review(subject, &mut found);
+    commas::review(subject, &mut found);
+    placeholders::review(subject, &mut found);
     layout::review(subject, &mut found);
     values::review(subject, &mut found);
     words::review(subject, &mut found);

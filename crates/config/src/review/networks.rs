@@ -26,8 +26,28 @@ fn trusted(own: &Parameters, machine: &Parameters, found: &mut Vec<Diagnostic>) 
             found.extend(network.judged(&word.value, &word.place, machine));
         } else if word.value == "static:all" || word.value.starts_with("static:") {
             found.push(world(&word.value, &word.place));
+        } else if is_name(&word.value) {
+            found.push(named(&word.value, &word.place));
         }
     }
+}
+
+/// A host's name: no address, table, file or exclusion.
+fn is_name(word: &str) -> bool {
+    let letters = word.bytes().any(|b| b.is_ascii_alphabetic());
+    letters
+        && word.contains('.')
+        && !word.starts_with('.')
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        // `192.168.x.0`
+        && word.rsplit('.').next().is_some_and(|last| last.bytes().any(|b| b.is_ascii_alphabetic()))
+}
+
+fn named(word: &str, place: &Place) -> Diagnostic {
+    Diagnostic::warning(142, place.clone(), format!("`{word}` in mynetworks is a name, not an address")).help(
+        "clients are trusted by what the DNS says of them: every host whose name is this one or below it may send \
+         anywhere, and none may while the lookup fails; write addresses or networks",
+    )
 }
 
 fn world(word: &str, place: &Place) -> Diagnostic {
@@ -130,7 +150,7 @@ impl Network {
         if address.octets()[0] != 172 || !covers(address, self.bits, gateway) {
             return None;
         }
-        let message = format!("`{word}` in mynetworks holds the gateway of a container network");
+        let message = format!("`{word}` in mynetworks contains the gateway of a container network");
         let mut diagnostic = Diagnostic::hint(143, place.clone(), message).help(
             "where a port is published without the client's address (Docker's userland proxy, rootless Podman, \
              masquerading), everyone comes from 172.17.0.1 and is trusted: an open relay; name the containers that \

@@ -27,7 +27,7 @@ fn relayhost(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         return;
     }
     if let Some((why, better)) = unreadable(value) {
-        let message = format!("`{value}` is no next hop: {why}");
+        let message = format!("`{value}` is not a valid next hop: {why}");
         let mut diagnostic = Diagnostic::error(148, raw.place.clone(), message);
         diagnostic = match better {
             Some(better) => {
@@ -61,7 +61,7 @@ fn unreadable(value: &str) -> Option<(&'static str, Option<String>)> {
     if let Some((_, rest)) = value.split_once("://") {
         let rest = rest.trim_end_matches('/');
         let better = (!rest.is_empty()).then(|| bracketed(rest));
-        return Some(("it has no `://`", better));
+        return Some(("it can't begin with a scheme (`://`)", better));
     }
     if let Some(rest) = value.strip_prefix("smtp:").or_else(|| value.strip_prefix("relay:"))
         && !rest.bytes().all(|b| b.is_ascii_digit())
@@ -69,10 +69,18 @@ fn unreadable(value: &str) -> Option<(&'static str, Option<String>)> {
         return Some(("a transport's name doesn't belong here", Some(rest.to_owned())));
     }
     if value.contains('@') {
-        return Some(("it is a host, and no address or account", None));
+        return Some(("it is a host, not a mail address or account", None));
     }
     if value.contains(';') {
-        return Some(("`;` doesn't part hosts", Some(value.replace(';', ","))));
+        return Some(("hosts are separated by commas, not `;`", Some(value.replace(';', ","))));
+    }
+    if let Some(hop) = value.split([',', ' ', '\t']).find(|hop| has_odd_port(hop)) {
+        let why = if hop.starts_with('[') {
+            "only `:` and a port may follow `]`"
+        } else {
+            "it may have one port, which is a number up to 65535 or the name of a service"
+        };
+        return Some((why, None));
     }
     let mut words = value.split([' ', '\t']).filter(|word| !word.is_empty());
     if let (Some(host), Some(port), None) = (words.next(), words.next(), words.next())
@@ -82,6 +90,30 @@ fn unreadable(value: &str) -> Option<(&'static str, Option<String>)> {
         return Some(("a port follows a colon", Some(format!("{host}:{port}"))));
     }
     None
+}
+
+/// `host:587:x`, `[host]587`, `host:70000`
+fn has_odd_port(hop: &str) -> bool {
+    let port = match hop.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((_, "")) => return false,
+            Some((_, behind)) => behind.strip_prefix(':'),
+            None => None,
+        },
+        // An IPv6 address by itself.
+        None if hop.parse::<std::net::Ipv6Addr>().is_ok() => return false,
+        None => match hop.split_once(':') {
+            None => return false,
+            Some((_, port)) => Some(port),
+        },
+    };
+    let is_name = |port: &str| {
+        !port.is_empty() && port.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    port.is_none_or(|port| {
+        let digits = port.bytes().all(|b| b.is_ascii_digit());
+        !is_name(port) || digits && port.parse::<u16>().is_err()
+    })
 }
 
 fn bracketed(hop: &str) -> String {
@@ -115,8 +147,8 @@ fn next_hop(subject: &Subject<'_>, hop: &str, raw: &Spanned<String>, found: &mut
         let message = format!("relayhost {hop} is looked up by MX");
         let better = format!("[{host}]:{port}");
         let diagnostic = Diagnostic::hint(148, raw.place.clone(), message).help(format!(
-            "a host that takes mail on port {port} is meant by its own name: write `{better}`, else its domain's MX \
-             hosts are asked on that port"
+            "to reach this very host, write `{better}`; without brackets mail goes to the MX hosts of the domain, on that \
+             port"
         ));
         found.push(diagnostic);
     }

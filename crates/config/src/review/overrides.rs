@@ -3,7 +3,7 @@
 //! K0230 an override without effect, K0232 one that stands there twice.
 
 use super::Subject;
-use crate::{Diagnostic, Role, Service};
+use crate::{Diagnostic, Override, Role, Service};
 use std::collections::HashMap;
 
 pub(super) fn review(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
@@ -21,16 +21,21 @@ pub(super) fn review(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 fn twice(service: &Service, found: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
+    let mut seen: HashMap<&str, &Override> = HashMap::new();
     for one in &service.overrides {
-        let (name, value) = (one.name.value.as_str(), one.value.value.as_str());
-        if let Some(earlier) = seen.insert(name, value) {
-            let message = format!("{name} is set twice for the service {}", service.name.value);
-            found.push(
-                Diagnostic::warning(232, one.name.place.clone(), message).help(format!(
-                    "the last one counts; `{name}={earlier}` has no effect: delete one of them"
-                )),
+        let name = one.name.value.as_str();
+        if let Some(earlier) = seen.insert(name, one) {
+            let place = &earlier.name.place;
+            let path = place.path().map(|path| path.display().to_string()).unwrap_or_default();
+            let message = format!(
+                "{name} overrides its earlier value for the service {} in {path}:{}",
+                service.name.value,
+                place.line()
             );
+            let earlier = &earlier.value.value;
+            found.push(Diagnostic::warning(232, one.name.place.clone(), message).help(format!(
+                "the last one wins: this one; `{name}={earlier}` has no effect: delete one of them"
+            )));
         }
     }
 }

@@ -39,7 +39,7 @@ fn going(own: &Parameters, name: &str) -> Option<Diagnostic> {
     }
     let advice = match name {
         "smtp_tls_per_site" | "lmtp_tls_per_site" => {
-            format!("write {side}_tls_policy_maps; the table's form is another")
+            format!("write {side}_tls_policy_maps; its table has another form")
         }
         "disable_dns_lookups" if own.flag(name) => "write `smtp_dns_support_level = disabled`".to_owned(),
         "disable_dns_lookups" => "delete it".to_owned(),
@@ -49,11 +49,11 @@ fn going(own: &Parameters, name: &str) -> Option<Diagnostic> {
         "smtp_cname_overrides_servername" | "lmtp_cname_overrides_servername" => "delete it".to_owned(),
         _ => return None,
     };
-    Some(Diagnostic::hint(140, at, format!("Postfix is giving {name} up")).help(advice))
+    Some(Diagnostic::hint(140, at, format!("{name} is deprecated, and Postfix will remove it")).help(advice))
 }
 
 fn replaced(own: &Parameters, name: &str, level: &str, value: &str) -> Diagnostic {
-    let message = format!("Postfix is giving {name} up");
+    let message = format!("{name} is deprecated, and Postfix will remove it");
     let at = own.name_place(name).cloned().unwrap_or_else(Place::nowhere);
     if own.is_set(level) {
         return Diagnostic::hint(140, at, message)

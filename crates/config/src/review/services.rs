@@ -53,7 +53,7 @@ fn backslashes(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
                 word.place.clone(),
                 "a backslash at the end of a line is an argument",
             );
-            let help = "delete it: a line goes on in the next one when that begins with white space";
+            let help = "delete it: the next line continues this one if it begins with white space";
             found.push(super::fixed(diagnostic.help(help), word, ""));
         }
     }

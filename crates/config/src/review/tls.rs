@@ -31,15 +31,15 @@ fn port(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
         let place = listener.place("smtpd_tls_wrappermode");
         found.push(
             Diagnostic::error(161, place, format!("the service {name} speaks TLS from the first byte")).help(
-                "no other server speaks so on port 25: no mail comes in; write `-o smtpd_tls_wrappermode=yes` at the \
+                "no other server does that on port 25, so no mail comes in; write `-o smtpd_tls_wrappermode=yes` at the \
                  smtps line (port 465) of master.cf only",
             ),
         );
     } else if wrapped && listener.port() == Some(587) {
         let place = listener.place("smtpd_tls_wrappermode");
         found.push(
-            Diagnostic::hint(161, place, format!("the service {name} speaks TLS from the first byte on port 587"))
-                .help("mail programs expect STARTTLS there and wait; port 465 is for TLS from the first byte (RFC 8314)"),
+            Diagnostic::warning(161, place, format!("the service {name} speaks TLS from the first byte on port 587"))
+                .help("mail programs expect STARTTLS there, so both sides wait for each other; port 465 is for TLS from the first byte (RFC 8314)"),
         );
     } else if !wrapped && listener.port() == Some(465) {
         found.push(
@@ -48,7 +48,7 @@ fn port(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
                 listener.service.name.place.clone(),
                 format!("the service {name} (port 465) has no smtpd_tls_wrappermode"),
             )
-            .help("clients begin with TLS there, and both sides wait; write `-o smtpd_tls_wrappermode=yes`"),
+            .help("clients begin with TLS there, so both sides wait for each other; write `-o smtpd_tls_wrappermode=yes`"),
         );
     }
     let mandatory = matches!(level.as_str(), "encrypt" | "verify" | "secure" | "fingerprint")
@@ -58,7 +58,7 @@ fn port(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
         let place = listener.place(which);
         found.push(
             Diagnostic::warning(160, place, format!("the service {name} refuses mail that comes without TLS")).help(
-                "a public server must not (RFC 2487 §5): write `may` here, and `-o smtpd_tls_security_level=encrypt` \
+                "a public server must not (RFC 3207 §4): write `may` here, and `-o smtpd_tls_security_level=encrypt` \
                  at the submission line of master.cf",
             ),
         );
@@ -77,7 +77,7 @@ fn level(own: &Parameters, name: &str, levels: &[&'static str], found: &mut Vec<
     }
     let server = name.starts_with("smtpd_");
     let lowered = matches!(value.value.as_str(), "verify" | "secure" | "fingerprint");
-    let message = format!("{name} = {} is no level", value.value);
+    let message = format!("{name} = {} is not a TLS level", value.value);
     let levels_text = levels.join(", ");
     let diagnostic = if server && lowered {
         Diagnostic::warning(162, value.place.clone(), message)
@@ -167,7 +167,7 @@ fn is_protocol(word: &str) -> bool {
 fn unknown_protocol(name: &str, word: &Spanned<String>) -> Diagnostic {
     let protocol = bare(&word.value);
     let mark = word.value.strip_suffix(protocol).unwrap_or("");
-    let message = format!("`{}` in {name} is no protocol", word.value);
+    let message = format!("`{}` in {name} is not a TLS protocol", word.value);
     let server = name.starts_with("smtpd_");
     let effect = if server {
         "Postfix doesn't offer TLS at all with such a list"

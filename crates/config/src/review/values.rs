@@ -31,8 +31,7 @@ fn value(name: &str, raw: &Spanned<String>, found: &mut Vec<Diagnostic>) {
     if let Some(rest) = text.strip_prefix('=') {
         let diagnostic =
             Diagnostic::warning(137, raw.place.clone(), format!("the value of {name} begins with `=`"));
-        let help =
-            format!("write `{name} = {}`: Postfix takes all behind the first `=` as the value", rest.trim());
+        let help = format!("write `{name} = {}`: everything behind the first `=` is the value", rest.trim());
         let blank = if before(&raw.place) == Some('=') { " " } else { "" };
         found.push(fixed(diagnostic.help(help), raw, format!("{blank}{}", rest.trim())));
         return;
@@ -75,10 +74,9 @@ fn remark(text: &str) -> Option<usize> {
 fn remarked(name: &str, raw: &Spanned<String>, at: usize) -> Diagnostic {
     let shown: String = raw.value.get(at..).unwrap_or("").chars().take(40).collect();
     let (severity, becomes) = match name {
-        "mynetworks" => (
-            Severity::Warning,
-            "what stands behind it counts for nothing in Postfix of today, and was trusted or refused as networks before",
-        ),
+        "mynetworks" => {
+            (Severity::Warning, "current Postfix ignores what follows it; older versions read it as networks")
+        }
         "mydestination" | "relay_domains" | "virtual_alias_domains" | "virtual_mailbox_domains" => {
             (Severity::Warning, "its words are taken as domains that this server has mail for")
         }
@@ -93,13 +91,13 @@ fn remarked(name: &str, raw: &Spanned<String>, at: usize) -> Diagnostic {
         _ if name.ends_with("_file") || name.ends_with("_path") => {
             (Severity::Error, "it becomes part of the file's name, and there is no such file")
         }
-        _ => (Severity::Warning, "a remark stands on a line of its own"),
+        _ => (Severity::Warning, "a comment needs a line of its own"),
     };
-    let message = format!("`{}` is part of the value of {name}, not a remark", shown.trim_end());
+    let message = format!("`{}` is part of the value of {name}, not a comment", shown.trim_end());
     let whole = raw.place.text() == raw.value;
     let place = if whole { end_of(&raw.place, at) } else { raw.place.clone() };
     let mut diagnostic = Diagnostic::warning(135, place, message)
-        .help(format!("{becomes}; put the remark on a line of its own that begins with #"));
+        .help(format!("{becomes}; put the comment on a line of its own that begins with #"));
     diagnostic.severity = severity;
     // A value that goes on in other lines behind the remark isn't one to cut.
     if whole && !raw.value.contains('\n') {
@@ -125,7 +123,7 @@ fn quoted(name: &str, raw: &Spanned<String>, kind: Kind, found: &mut Vec<Diagnos
         let Some(bare) = unquoted(&word.value) else { continue };
         let message = format!("the quotes are part of the value of {name}");
         let diagnostic = Diagnostic::warning(136, word.place.clone(), message).help(format!(
-            "write `{bare}`: Postfix knows no quotes here and looks for a thing that has them"
+            "write `{bare}`: quotes have no meaning here, and Postfix looks for something whose name contains them"
         ));
         found.push(fixed(diagnostic, &word, bare));
     }
@@ -172,7 +170,7 @@ fn empty_class(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         let message = format!("the restriction class {} {what}", class.value);
         let place = literal(subject.parameters, &class.value).map_or(class.place, |raw| raw.place);
         found.push(Diagnostic::error(139, place, message).help(format!(
-            "Postfix's smtpd stops at it and takes no mail; write `{} = …`, or take it out of \
+            "Postfix's smtpd stops and accepts no mail; write `{} = …`, or remove it from \
              smtpd_restriction_classes",
             class.value
         )));

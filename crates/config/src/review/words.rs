@@ -54,7 +54,7 @@ fn few(own: &Parameters, found: &mut Vec<Diagnostic>) {
 }
 
 fn unknown(name: &str, word: &Spanned<String>, known: &[&'static str], effect: &str) -> Diagnostic {
-    let message = format!("`{}` is no word of {name}", word.value);
+    let message = format!("`{}` is not a word that {name} knows", word.value);
     let diagnostic = Diagnostic::error(109, word.place.clone(), message)
         .help(format!("{effect}; words are {}", known.join(", ")));
     match nearness(&word.value, known.iter().copied()) {
@@ -89,7 +89,7 @@ fn interfaces(main: &Parameters, found: &mut Vec<Diagnostic>) {
 fn no_interface(word: &str) -> Option<&'static str> {
     let bare = word.trim_end_matches(|c: char| c.is_ascii_digit());
     if matches!(word, "*" | "any" | "loopback" | "loopback_only") {
-        return Some("no word that it knows");
+        return Some("an unknown word");
     }
     if word.contains('/') && !word.starts_with('/') && !word.contains(':') {
         return Some("a network");
@@ -107,7 +107,7 @@ fn mailboxes(main: &Parameters, found: &mut Vec<Diagnostic>) {
     let served = !main.list("virtual_mailbox_domains").is_empty() && own;
     let elsewhere = !main.text("komainu_mailbox_root").value.is_empty();
     if served && !elsewhere && main.text("virtual_mailbox_base").value.is_empty() {
-        found.push(Diagnostic::warning(168, at, "virtual_mailbox_domains have no virtual_mailbox_base").help(
+        found.push(Diagnostic::error(168, at, "virtual_mailbox_domains have no virtual_mailbox_base").help(
             "Postfix's virtual(8) stops, and their mail stays in the queue; name the folder that mailboxes are below, \
              or another virtual_transport",
         ));

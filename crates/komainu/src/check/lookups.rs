@@ -22,14 +22,17 @@ pub(super) fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
         access_parents: parents("smtpd_access_maps"),
         transport_parents: parents("transport_maps"),
     };
-    review::review(&review::Subject {
+    let mut found = review::misread(&configuration.parameters);
+    found.extend(configuration.listeners.iter().flat_map(|listener| review::misread(&listener.parameters)));
+    found.extend(review::review(&review::Subject {
         used: &used,
         setting: &setting,
         parameters: &configuration.parameters,
         catalogue: &configuration.catalogue,
         tables: subject.tables,
         sources: subject.sources,
-    })
+    }));
+    found
 }
 
 /// Each place that names a table, once.

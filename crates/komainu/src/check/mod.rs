@@ -79,7 +79,7 @@ pub fn check(
     found.retain(|one| !is_nobodys(one) && (reach > Reach::Paper || one.code.0 != UNREADABLE));
     rights::say_once(&mut found, &looking.denied(), &machine);
     covered::drop(&mut found);
-    in_order(found)
+    covered::fold(in_order(found))
 }
 
 /// What the pure rooms say of a configuration that is loaded. One line a room.

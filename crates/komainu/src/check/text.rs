@@ -125,8 +125,8 @@ fn names(found: &[&Diagnostic], lines: &Lines, renderer: &Renderer) -> String {
         Some(AnnotationKind::Primary.span(start..end).label(what.map(str::to_owned)))
     });
     let title = match found.len() {
-        1 => format!("{}, and without effect here", first.message),
-        many => format!("{many} parameters are not served yet, and without effect here"),
+        1 => format!("{}, and has no effect here", first.message),
+        many => format!("{many} parameters are not implemented yet, and have no effect here"),
     };
     let title = level(first.severity).primary_title(title).id(first.code.to_string());
     let snippet = Snippet::source(text).line_start(line).path(path(file)).annotations(annotations);

@@ -87,7 +87,7 @@ fn too_early(case: &Case<'_>, stage: Stage, entry: &Entry) -> Option<Diagnostic>
             format!("with smtpd_delay_reject = no {list} is evaluated at MAIL, before any {what} is known")
         }
         (Stage::Data | Stage::EndOfData, Subject::Recipient) => {
-            format!("in {list} a recipient is known only of mail with a single one")
+            format!("in {list} the recipient is only known if there is exactly one")
         }
         (Stage::Etrn, Subject::Sender | Subject::Recipient) => format!("with ETRN there is no {what}"),
         _ => return None,
@@ -95,7 +95,7 @@ fn too_early(case: &Case<'_>, stage: Stage, entry: &Entry) -> Option<Diagnostic>
     let message = format!("{} has nothing to look at here", entry.name);
     Some(
         Diagnostic::warning(444, entry.place.clone(), message)
-            .help(format!("{why}; put it into the list of its own stage")),
+            .help(format!("{why}; move it to the list of its own stage")),
     )
 }
 
@@ -112,9 +112,9 @@ fn evaded(case: &Case<'_>, entries: &[(Stage, &Entry)]) -> Option<Diagnostic> {
         Diagnostic::hint(
             445,
             entry.place.clone(),
-            format!("{} looks at those who say HELO only", entry.name),
+            format!("{} only looks at clients that send HELO", entry.name),
         )
-        .help("a client that goes straight to MAIL passes by; write `smtpd_helo_required = yes`"),
+        .help("a client that goes straight to MAIL bypasses it; write `smtpd_helo_required = yes`"),
     )
 }
 
@@ -172,7 +172,7 @@ fn honest_servers(list: &[Entry]) -> Vec<Diagnostic> {
         if strict && !warned {
             let message = format!("{} refuses honest servers too", entry.name);
             found.push(Diagnostic::hint(447, entry.place.clone(), message).help(
-                "many have a name that doesn't lead back to their address, and every failure of their DNS counts; \
+                "the names of many don't resolve back to their address, and any failure of their DNS counts too; \
                  reject_unknown_reverse_client_hostname is the milder one; write warn_if_reject before it for some \
                  weeks, and count the reject_warning lines",
             ));
@@ -207,7 +207,7 @@ fn own_users(case: &Case<'_>, stage: Stage, list: &[Entry]) -> Vec<Diagnostic> {
         }
         let message = format!("{} asks about your own users before {} lets them in", entry.text, behind.name);
         return vec![Diagnostic::warning(448, entry.place.clone(), message).help(format!(
-            "addresses of homes and mobile networks stand on such lists; put {} first",
+            "addresses of homes and mobile networks are on such lists; put {} first",
             behind.name
         ))];
     }
@@ -216,7 +216,7 @@ fn own_users(case: &Case<'_>, stage: Stage, list: &[Entry]) -> Vec<Diagnostic> {
         let message =
             format!("{} asks about users who log in{}", entry.text, case.whose(&[stage.parameter()]));
         return vec![Diagnostic::warning(448, entry.place.clone(), message).help(format!(
-            "addresses of homes and mobile networks stand on such lists; write permit_sasl_authenticated before it, or \
+            "addresses of homes and mobile networks are on such lists; write permit_sasl_authenticated before it, or \
              `-o {}=` for this service",
             stage.parameter()
         ))];
@@ -240,7 +240,7 @@ fn asked_in_vain(case: &Case<'_>) -> Vec<Diagnostic> {
     let hint = |entry: &Entry| {
         let message = format!("{} is asked about mail that is refused anyway", entry.text);
         Diagnostic::hint(449, entry.place.clone(), message).help(
-            "every attempt to relay costs a question, and a triplet in a greylist; put it behind \
+            "every relay attempt costs a query, and a triplet in a greylist; put it behind \
              reject_unauth_destination",
         )
     };
@@ -261,11 +261,10 @@ fn otherwise(case: &Case<'_>, entries: &[(Stage, &Entry)]) -> Option<Diagnostic>
     };
     let found = entries.iter().find(|(_, entry)| matches!(entry.check, Check::Plain(plain) if asks(plain)));
     let (_, entry) = found.filter(|_| !filter.value.trim().is_empty())?;
-    let message = format!("{} refuses where {name} takes every record away", entry.name);
-    Some(
-        Diagnostic::hint(460, filter.place, message)
-            .help("Postfix warns and lets the mail pass there; here it is as if there were no such records"),
-    )
+    let message = format!("{} refuses when {name} removes every record", entry.name);
+    Some(Diagnostic::hint(460, filter.place, message).help(
+        "Postfix warns and lets the mail pass there; Komainu treats the name as one without such records",
+    ))
 }
 
 /// A class without restrictions.
@@ -274,7 +273,7 @@ fn empty_classes(case: &Case<'_>) -> Vec<Diagnostic> {
     let empty = names.into_iter().zip(&case.policy.classes).filter(|(_, list)| list.is_empty());
     let said = |(name, _): (config::Spanned<String>, _)| {
         Diagnostic::warning(461, name.place, format!("the restriction class {} is empty", name.value))
-            .help(format!("naming it does nothing; write `{} = …`, or take it out", name.value))
+            .help(format!("using it does nothing; write `{} = …`, or remove it", name.value))
     };
     empty.map(said).collect()
 }
@@ -291,8 +290,9 @@ fn bare_table(case: &Case<'_>, stage: Stage, entry: &Entry) -> Option<Diagnostic
         _ => return None,
     };
     let in_class = case.policy.classes.iter().flatten().any(|other| std::ptr::eq(other, entry));
-    let said = Diagnostic::hint(462, entry.place.clone(), format!("{} is read as {name}", entry.text))
-        .help(format!("a bare table means another thing in each list; write {name} before it"));
+    let said =
+        Diagnostic::hint(462, entry.place.clone(), format!("{} means {name} in this list", entry.text))
+            .help(format!("a bare table means something else in each list; write {name} before it"));
     let whole = entry.place.text() == entry.text;
     Some(if in_class || !whole {
         said

@@ -78,12 +78,26 @@ pub(super) fn is_open(subject: &super::Subject<'_>) -> bool {
 
 fn unprotected(case: &Case<'_>) -> Diagnostic {
     let places = LISTS.map(|name| case.parameters.text(name).place);
-    let place = places.into_iter().find(|place| place.file.is_some()).unwrap_or_else(Place::nowhere);
+    let place = places.into_iter().find(|place| place.file.is_some());
+    let place = somewhere(case, place.unwrap_or_else(Place::nowhere));
     let message = format!("nothing refuses relaying to strangers{}", case.whose(&LISTS));
     Diagnostic::error(440, place, message).help(format!(
-        "what would refuse it isn't reached, or only warns: everybody could send mail to everywhere through this \
+        "what would refuse it isn't reached, or only warns: everybody could send mail anywhere through this \
          server; write `{SAFE}`"
     ))
+}
+
+/// `place`, or, where a default is to blame, what is nearest to it in a file: a list that somebody wrote, even empty,
+/// the service, the level.
+fn somewhere(case: &Case<'_>, place: Place) -> Place {
+    let names =
+        ["smtpd_relay_restrictions", "smtpd_recipient_restrictions", "mynetworks", "mynetworks_style"];
+    let service = case.service.filter(|service| !service.overrides.is_empty());
+    let place = match service {
+        Some(service) if place.file.is_none() => service.name.place.clone(),
+        _ => place,
+    };
+    crate::compile::nearest_place(case.parameters, place, &names)
 }
 
 /// What an OK of this check rests on, as far as strangers are concerned.
@@ -104,7 +118,7 @@ fn whose_word(favour: &Favour) -> String {
     let what = match about {
         Some(check::Subject::Sender) => "anybody can write that sender",
         Some(check::Subject::Helo) => "anybody can say that name in HELO",
-        Some(check::Subject::Client) => "it covers hosts that nobody knows",
+        Some(check::Subject::Client) => "it covers unknown hosts",
         Some(check::Subject::Recipient) => "it covers recipients everywhere",
         _ => "anybody may get there",
     };
@@ -160,12 +174,12 @@ fn open(case: &Case<'_>, favour: &Favour) -> Diagnostic {
             ""
         }
     );
-    Diagnostic::error(440, favour.entry.place.clone(), message).help(help)
+    Diagnostic::error(440, somewhere(case, favour.entry.place.clone()), message).help(help)
 }
 
 /// Those whom somebody has listed may relay. In the relay list that is what it is for.
 fn listed(case: &Case<'_>, favour: &Favour) -> Option<Diagnostic> {
-    let (text, place) = (&favour.entry.text, favour.entry.place.clone());
+    let (text, place) = (&favour.entry.text, somewhere(case, favour.entry.place.clone()));
     let whose = case.whose(&LISTS);
     if matches!(favour.entry.check, Check::Plain(Plain::PermitMxBackup)) {
         if !case.parameters.list("permit_mx_backup_networks").is_empty() {

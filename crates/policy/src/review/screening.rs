@@ -31,7 +31,7 @@ fn unreachable(case: &Case<'_>, most: i64) -> Option<Diagnostic> {
     let message = format!("no client can reach postscreen_dnsbl_threshold = {threshold}");
     let place = place(case, &["postscreen_dnsbl_threshold", "postscreen_dnsbl_sites"]);
     Some(Diagnostic::warning(456, place, message).help(format!(
-        "all lists of postscreen_dnsbl_sites together come to {most}: they are asked, and refuse nobody; lower the \
+        "the weights in postscreen_dnsbl_sites add up to {most}: the lists are queried, but refuse nobody; lower the \
          threshold, or raise a weight (zone*2)"
     )))
 }
@@ -44,9 +44,10 @@ fn never_allowed(case: &Case<'_>, least: i64) -> Option<Diagnostic> {
         return None;
     }
     let message = format!("no client can reach postscreen_dnsbl_allowlist_threshold = {threshold}");
-    Some(Diagnostic::warning(457, place(case, &names), message).help(format!(
-        "all lists that speak for a client come to {least} together; a negative weight is written zone*-2"
-    )))
+    Some(
+        Diagnostic::warning(457, place(case, &names), message)
+            .help(format!("the negative weights add up to {least}; write a negative weight as zone*-2")),
+    )
 }
 
 fn own_networks(case: &Case<'_>) -> Option<Diagnostic> {
@@ -79,9 +80,9 @@ fn after_220(case: &Case<'_>) -> Option<Diagnostic> {
     let name = tests.into_iter().find(|name| p.is_set(name) && p.flag(name))?;
     let place = place(case, &[name]);
     Some(
-        Diagnostic::hint(459, place, format!("{name} sends every new client away once, with 450 4.3.2")).help(
-            "mail from large senders comes back from another address, and waits for hours; the tests before the \
-             greeting cost nobody anything",
+        Diagnostic::hint(459, place, format!("{name} turns every new client away once, with 450 4.3.2")).help(
+            "mail from large senders comes back from another address, and is delayed for hours; the tests before the greeting \
+             have no such cost",
         ),
     )
 }

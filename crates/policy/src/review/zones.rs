@@ -96,8 +96,8 @@ fn since(row: &Row) -> String {
 
 fn instead(row: &Row) -> String {
     match row.instead {
-        "" => "take it out".to_owned(),
-        other => format!("take it out, or write {other}"),
+        "" => "remove it".to_owned(),
+        other => format!("remove it, or write {other}"),
     }
 }
 
@@ -106,11 +106,12 @@ fn fate(subject: &Subject<'_>, zone: &Zone) -> Option<Diagnostic> {
     let (domain, place, what) = (&zone.domain, zone.place.clone(), row.what);
     Some(match row.state {
         State::Alive | State::OwnResolver => return None,
-        State::Dead => Diagnostic::warning(450, place, format!("{domain} is dead{}", since(&row)))
-            .help(format!("{what}; it lists nobody, and costs every client a question; {}", instead(&row))),
+        State::Dead => Diagnostic::warning(450, place, format!("{domain} is dead{}", since(&row))).help(
+            format!("{what}; it lists nobody, and every client waits for the query; {}", instead(&row)),
+        ),
         State::World => {
             let skipped = if subject.policy.settings.dnsbl_health {
-                "; here such a list is noticed and skipped, Postfix would refuse all mail"
+                "; Komainu notices and skips such a list, Postfix would refuse all mail"
             } else {
                 "; all mail would be refused"
             };
@@ -118,7 +119,7 @@ fn fate(subject: &Subject<'_>, zone: &Zone) -> Option<Diagnostic> {
                 .help(format!("{what}{skipped}; {}", instead(&row)))
         }
         State::Moved => {
-            let message = format!("{domain} is not where the list is");
+            let message = format!("{domain} is not the list's zone");
             let said =
                 Diagnostic::warning(452, place, message).help(format!("{what}; write {}", row.instead));
             mended(said, zone, &row)
@@ -127,8 +128,10 @@ fn fate(subject: &Subject<'_>, zone: &Zone) -> Option<Diagnostic> {
             Diagnostic::warning(453, place, format!("{domain} answers subscribers only{}", since(&row)))
                 .help(format!("{what}; without a contract it lists nobody; {}", instead(&row)))
         }
-        State::Registered => Diagnostic::hint(453, place, format!("{domain} answers who is registered"))
-            .help(format!("{what}; register the address of your resolver, else it lists nobody")),
+        State::Registered => {
+            Diagnostic::hint(453, place, format!("{domain} answers registered resolvers only"))
+                .help(format!("{what}; register your resolver's address, or it lists nobody"))
+        }
     })
 }
 
@@ -156,7 +159,7 @@ fn wrong_kind(entry: &Entry) -> Option<Diagnostic> {
     let message = format!("{} is a list of {holds}, and {} asks it for {asked}", zone.domain, entry.name);
     Some(
         Diagnostic::warning(454, place, message)
-            .help(format!("it lists nobody this way, or answers with an error; write {other} instead")),
+            .help(format!("used like this it lists nobody, or returns an error; write {other} instead")),
     )
 }
 

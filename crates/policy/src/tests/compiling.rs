@@ -27,12 +27,30 @@ fn findings() {
     check("reject_unknown_client", &["K0405 reject_unknown_client"]);
     check("reject_maps_rbl", &["K0406 reject_maps_rbl"]);
     check("check_policy_service tcp:127.0.0.1:10023", &["K0407 tcp:127.0.0.1:10023"]);
+    check(
+        "check_policy_service { unix:x, default_action = DUNNO, timeout=5s }",
+        &["K0408 default_action = DUNNO"],
+    );
+    check("check_policy_service { unix:x, { default_action = DUNNO }, timeout=5s }", &[]);
+    check("check_policy_service { unix:x, timeuot=5s }", &["K0408 timeuot=5s"]);
     check("check_policy_service http:x", &["K0409 http:x"]);
     check("reject_unverified_recipient", &["K0410 reject_unverified_recipient"]);
     check("permit, reject", &["K0411 reject"]);
     check("reject_rbl_client bl.example", &["K0412 bl.example"]);
     check("aa\nsmtpd_restriction_classes = aa\naa = aa", &["K0413 aa"]);
     assert_eq!(said("smtpd_data_restrictions = hash:/x"), ["K0403 hash:/x"]);
+}
+
+/// A filter's fault in plain words.
+#[test]
+fn filters() {
+    let check = |filter: &str, expect: &str| {
+        assert_eq!(crate::dnsbl::AddressPattern::fault(filter), expect);
+    };
+    check("127.0.0.300", "`127.0.0.300` is no filter: a number from 0 to 255 is wanted behind `127.0.0.`");
+    check("127.0.0", "`127.0.0` is no filter: a dot is missing behind `127.0.0`");
+    check("127.0.0.[2-11]", "`127.0.0.[2-11]` is no filter: `;`, `..` or `]` is wanted behind `127.0.0.[2`");
+    check("127.0.0.2", "");
 }
 
 /// T1.5: the words behind `//` are restrictions to Postfix.
@@ -77,6 +95,9 @@ fn somebody_must_refuse_relaying() {
         assert_eq!(said(&main).iter().any(|found| found.starts_with("K0414")), open, "{relay} / {recipient}");
     };
     check("", "permit_mynetworks", true);
+    // A list that was written empty has a place all the same.
+    let empty = said("smtpd_relay_restrictions =\nsmtpd_recipient_restrictions =\n");
+    assert_eq!(empty, ["K0414 smtpd_relay_restrictions"]);
     check("", "", true);
     check("permit, reject", "", true);
     check("", "warn_if_reject reject_unauth_destination", true);

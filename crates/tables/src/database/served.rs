@@ -45,7 +45,7 @@ pub(crate) fn serve(spec: &TableSpec, format: Format, sources: &dyn Sources) -> 
     }
     let notice = |code: u16, text: String| {
         let postfix = format!("{}: {text}", path.display());
-        vec![Notice { code, place: Place::new(&source_file(text_path, ""), 0, 0), text, postfix }]
+        vec![Notice { code, place: Place::new(&source_file(text_path, ""), 0, 0), text, postfix, help: None }]
     };
     let why = match read_source(&path, sources) {
         Err(SourceError::Missing(_)) => return built,

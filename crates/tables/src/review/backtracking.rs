@@ -2,20 +2,31 @@
 //!
 //! `(a+)+$` can part a row of n letters in 2^n ways, and PCRE tries them all where `$` fails; at its limit Postfix
 //! says "match limit exceeded" and the pattern hasn't matched: whoever knows it gets past. A finding is certain: there
-//! is a text that one round of the repetition matches, and two rounds too. `regexp:` tables don't backtrack, and
-//! neither do we where a pattern is regular.
+//! is a text that the repetition matches in two ways (`ambiguity`), and something behind it that may fail. `regexp:`
+//! tables don't backtrack, and neither do we where a pattern is regular.
 
-use regex_syntax::ast::{self, Ast, GroupKind, RepetitionKind, RepetitionRange};
+use super::ambiguity::{is_ambiguous, takes_everything};
+use regex_syntax::ast::{self, AssertionKind, Ast, GroupKind, RepetitionKind, RepetitionRange};
 
-/// Single letters that are tried, and those that stand in the pattern.
-const LETTERS: &str = "a0 .-_@<x/=";
-const SAMPLES_MAX: usize = 40;
 const DEPTH_MAX: usize = 60;
+/// A bounded repetition of so many rounds counts as one without a bound: 2^30 ways are too many as well.
+const ROUNDS_MAX: u32 = 30;
 
 /// The part of the pattern that backtracks badly.
 pub(super) fn hazard(translated: &str) -> Option<String> {
     let parsed = ast::parse::ParserBuilder::new().nest_limit(250).build().parse(translated).ok()?;
-    Search { text: translated }.look(&parsed, false, 0)
+    Search { text: translated }.look(&parsed, Behind::Nothing, 0)
+}
+
+/// What stands behind a part of the pattern.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Behind {
+    /// Nothing that may fail.
+    Nothing,
+    /// The end of the text: no obstacle to a repetition that takes everything.
+    End,
+    /// Something that may fail.
+    More,
 }
 
 struct Search<'t> {
@@ -23,14 +34,19 @@ struct Search<'t> {
 }
 
 impl Search<'_> {
-    /// `followed`: something stands behind that may fail.
-    fn look(&self, ast: &Ast, followed: bool, depth: usize) -> Option<String> {
+    fn look(&self, ast: &Ast, followed: Behind, depth: usize) -> Option<String> {
         if depth > DEPTH_MAX {
             return None;
         }
         match ast {
             Ast::Repetition(repetition) => {
-                if followed && is_unbounded(&repetition.op.kind) && self.is_ambiguous(&repetition.ast) {
+                let inner = unwrapped(&repetition.ast);
+                let may_fail = match followed {
+                    Behind::Nothing => false,
+                    Behind::End => !takes_everything(self.text, inner),
+                    Behind::More => true,
+                };
+                if may_fail && is_unbounded(&repetition.op.kind) && is_ambiguous(self.text, inner) {
                     return self.text.get(span(ast)).map(str::to_owned);
                 }
                 self.look(&repetition.ast, followed, depth + 1)
@@ -44,48 +60,12 @@ impl Search<'_> {
                 let mut found = None;
                 for one in concat.asts.iter().rev() {
                     found = self.look(one, followed, depth + 1).or(found);
-                    followed |= may_fail(one);
+                    followed = followed.max(behind(one));
                 }
                 found
             }
             _ => None,
         }
-    }
-
-    /// Whether some letter is matched by one round and by two, or by two branches.
-    fn is_ambiguous(&self, ast: &Ast) -> bool {
-        let inner = unwrapped(ast);
-        // A single class or letter repeated parts a text in one way only.
-        if !matches!(inner, Ast::Concat(_) | Ast::Repetition(_) | Ast::Alternation(_)) {
-            return false;
-        }
-        let Some(whole) = self.compiled(inner) else { return false };
-        let branches: Vec<regex::bytes::Regex> = match inner {
-            Ast::Alternation(alternation) => {
-                alternation.asts.iter().filter_map(|one| self.compiled(one)).collect()
-            }
-            _ => Vec::new(),
-        };
-        let own = self.text.get(span(inner)).unwrap_or("");
-        let letters =
-            LETTERS.chars().chain(own.chars().filter(char::is_ascii_alphanumeric)).take(SAMPLES_MAX);
-        letters.into_iter().any(|letter| {
-            let (once, twice) = (letter.to_string(), format!("{letter}{letter}"));
-            let rounds = whole.is_match(once.as_bytes()) && whole.is_match(twice.as_bytes());
-            rounds || branches.iter().filter(|branch| branch.is_match(once.as_bytes())).count() > 1
-        })
-    }
-
-    /// A part of the pattern, which must match a text from end to end.
-    fn compiled(&self, ast: &Ast) -> Option<regex::bytes::Regex> {
-        let part = self.text.get(span(ast))?;
-        regex::bytes::RegexBuilder::new(&format!("^(?:{part})$"))
-            .unicode(false)
-            .case_insensitive(true)
-            .dot_matches_new_line(true)
-            .size_limit(1 << 20)
-            .build()
-            .ok()
     }
 }
 
@@ -109,7 +89,22 @@ const fn is_unbounded(kind: &RepetitionKind) -> bool {
         RepetitionKind::ZeroOrMore
             | RepetitionKind::OneOrMore
             | RepetitionKind::Range(RepetitionRange::AtLeast(_))
+            | RepetitionKind::Range(
+                RepetitionRange::Exactly(ROUNDS_MAX..) | RepetitionRange::Bounded(_, ROUNDS_MAX..)
+            )
     )
+}
+
+fn behind(ast: &Ast) -> Behind {
+    match ast {
+        Ast::Assertion(assertion)
+            if matches!(assertion.kind, AssertionKind::EndLine | AssertionKind::EndText) =>
+        {
+            Behind::End
+        }
+        _ if may_fail(ast) => Behind::More,
+        _ => Behind::Nothing,
+    }
 }
 
 /// Whether a part can keep the whole from matching.
@@ -144,14 +139,39 @@ mod tests {
         check("^(a|[a-z])*9", Some("(a|[a-z])*"));
         check("x(\\w*)*y", Some("(\\w*)*"));
         check("^((?:b|(a+)+)c)$", Some("(a+)+"));
+        check("^(.*,)*x", Some("(.*,)*"));
+        check("^(.*a){3,}$", Some("(.*a){3,}"));
+        check("^(foo|fo+)*bar", Some("(foo|fo+)*"));
+        check("^(a*b*)*c", Some("(a*b*)*"));
+        check("^(ab|a|b)+$", Some("(ab|a|b)+"));
+        check("^(\\s*\\w+\\s*)*;", Some("(\\s*\\w+\\s*)*"));
+        check("^([^,]*,?)*;", Some("([^,]*,?)*"));
+        check("^(\\w+\\s?)*$", Some("(\\w+\\s?)*"));
+        check("^(\\d+\\.?\\d*)+x", Some("(\\d+\\.?\\d*)+"));
+        check("^(a|ab|bc|c)*d", Some("(a|ab|bc|c)*"));
+        check("^(?:<[^>]*>|<br>)*end", Some("(?:<[^>]*>|<br>)*"));
+        check("^(a|aa){2,40}$", Some("(a|aa){2,40}"));
+        check("^(.|\\n)*x", Some("(.|\\n)*"));
         // Each round needs its dot, comma or letter.
         check("^([a-z0-9-]+\\.)+com$", None);
         check("^(\\d{1,3}\\.){3}\\d{1,3}$", None);
         check("^Received: (.*)+", None);
         check("^(foo|bar)*$", None);
         check("^[a-z]+$", None);
-        check("^(.|\\n)*x", None);
         check("^a+b+c+$", None);
+        check("^([^,]*,)*x", None);
+        check("^([^,]*,?)*$", None);
+        check("^(?:[0-9a-f]{1,4}:){1,7}:?$", None);
+        check("^(\\w+@\\w+\\.com;)+$", None);
+        check("^(?:(?:25[0-5]|2[0-4]\\d|1?\\d?\\d)\\.){3}\\d+$", None);
+        check("^[a-z]+(-[a-z]+)*\\.example$", None);
+        check("^(?:\\s+\\S+)*$", None);
+        check("^(\"[^\"]*\"|[^\" ])*$", None);
+        check("^(http|https|ftp)*:", None);
+        check("^(?:[a-z]{3})+$", None);
+        check("^(a|aa){2,4}$", None);
+        check("^(re|fwd?|aw): ", None);
+        check("^(=\\?[^?]+\\?[bq]\\?[^?]*\\?=\\s*)+$", None);
         check("(", None);
     }
 }

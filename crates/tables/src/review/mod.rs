@@ -6,6 +6,7 @@
 //! lines, and of one fault in one table twenty lines are told. T1.10, T1.14, T2.6.
 
 mod actions;
+mod ambiguity;
 mod backtracking;
 mod checks;
 mod classes;
@@ -22,7 +23,7 @@ mod usage;
 mod values;
 mod words;
 
-pub use usage::{AccessOf, Moment, Parents, Part, Use, Used, Where, by_parameters};
+pub use usage::{AccessOf, Moment, Parents, Part, Use, Used, Where, by_parameters, misread};
 
 use crate::catalogue::{Catalogue, Kind, TableId, TableSpec, Usage};
 use crate::snapshot::{Snapshot, build, source, trouble};

@@ -110,9 +110,12 @@ impl Table<'_> {
         if self.kind == Kind::Pcre
             && let Some(part) = self.hazard(rule)
         {
-            let message = format!("{part} can take exponential time on a text that somebody makes for it");
+            // What was judged has `[\x00-\xFF]` for a dot.
+            let part = part.replace("[\\x00-\\xFF]", ".");
+            let part = if rule.pattern.contains(&part) { part.as_str() } else { rule.pattern };
+            let message = format!("`{part}` can take exponential time on a text made for that purpose");
             let help = "Postfix gives up on such a text with \"match limit exceeded\", and the rule doesn't match; write \
-                        the repetition so that a text can be parted in one way only";
+                        the repetition so that it can match a text in one way only";
             found.say(Odd::warning(BACKTRACKS, message, help), place);
         }
         if !rule.negated

@@ -288,8 +288,9 @@ fn values_of_other_tables() {
     line(Use::VirtualAliases, "a@example.com |/bin/x", "K0345 w");
     line(Use::Transports, "example.com slow:", "");
     line(Use::Transports, "example.com :", "");
-    line(Use::Transports, "example.com fast:", "K0346 w");
-    line(Use::Transports, "example.com mail.example.net", "K0346 w");
+    line(Use::Transports, "example.com fast:", "K0346 e");
+    line(Use::Transports, "example.com mail.example.net", "K0346 e");
+    check("hash", &[Use::VirtualAliases], "@v.example # nobody\n", &["K0337 w 1", "K0354 h 1"]);
     line(Use::Transports, "example.com smtp:192.0.2.1", "K0347 h");
     line(Use::Transports, "example.com smtp:mail.example.net", "K0347 h");
     line(Use::Transports, "example.com smtp:[mail.example.net]:587", "");
@@ -403,6 +404,35 @@ fn files() {
     check(10, 20, &[]);
 }
 
+/// Words that should name tables, in parameters that nothing opens yet as well.
+#[test]
+fn words_that_name_no_table() {
+    let check = |main: &str, expect: &[&str]| {
+        let found = misread(&parameters(&format!("alias_maps =\n{main}\n")));
+        assert!(found.iter().all(|one| one.help.is_some()), "{found:?}");
+        let said: Vec<String> =
+            found.iter().map(|one| format!("{} {}", one.code, one.place.text())).collect();
+        assert_eq!(said, expect, "{main}");
+    };
+    check("transport_maps = hsah:/t", &["K0301 hsah:/t"]);
+    check("virtual_mailbox_maps = hash:/t, hsah:/u", &["K0301 hsah:/u"]);
+    check("sender_bcc_maps = pcre:/t, /etc/postfix/bcc", &["K0302 /etc/postfix/bcc"]);
+    check("header_checks = regexp", &["K0302 regexp"]);
+    check("transport_maps = proxy:hash:/t, inline:{a=b}, ldap:x", &[]);
+    check("postscreen_access_list = permit_mynetworks, cidr:/t", &[]);
+}
+
+/// What the loader says of a key that stands twice, and of one without a value.
+#[test]
+fn first_places() {
+    let files =
+        || Files(vec![("/t", b"a.example OK\nb.example OK\na.example REJECT\nc.example\n".to_vec(), 1)]);
+    let found = found("", &[used("hash:/t", CLIENT)], files());
+    let help = |code: u16| found.iter().find(|one| one.code.0 == code).and_then(|one| one.help.clone());
+    assert!(help(307).is_some_and(|help| help.starts_with("/t:1 has the key already")), "{found:?}");
+    assert!(help(305).is_some_and(|help| help.contains("`c.example REJECT`")), "{found:?}");
+}
+
 /// Of one fault twenty lines are told, and how many more there are.
 #[test]
 fn many_faults() {
@@ -428,7 +458,7 @@ fn samples() {
                      error:mail for *.example.com is not deliverable\n";
     let found = found("", &[used("hash:/t", Use::Transports)], Files(vec![("/t", transport.into(), 1)]));
     // `error` is no service of this setting.
-    assert_eq!(shown(&found), ["K0346 w 7"]);
+    assert_eq!(shown(&found), ["K0346 e 7"]);
     let client = "1.2.3.4/32 REJECT\n10.0.0.0/8 OK\n192.168.1.1             OK\n192.168.0.0/16          REJECT\n\
                   2001:db8::1             OK\n2001:db8::/32           REJECT\n";
     check("cidr", &[CLIENT], client, &[]);

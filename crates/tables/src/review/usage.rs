@@ -4,7 +4,9 @@
 //! aren't served yet (header checks, canonical maps …) have their rows too: their tables are judged all the same.
 
 use crate::catalogue::{TableSpec, Usage};
-use config::{Parameters, Place, Spanned};
+use crate::source::notice::BAD_NAME;
+use config::{Diagnostic, Parameters, Place, Spanned};
+use std::collections::HashSet;
 
 /// What a search asks a table for, and what its results are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -246,6 +248,35 @@ pub fn by_parameters(parameters: &Parameters) -> Vec<Used> {
         }
     }
     used
+}
+
+/// The parameters that name nothing but tables, where a word isn't the name of one.
+#[must_use]
+pub fn misread(parameters: &Parameters) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    // `mime_header_checks = $header_checks`: a word is told once.
+    let mut seen = HashSet::new();
+    let rows = ROWS.iter().filter(|(name, _)| *name != "postscreen_access_list");
+    for word in rows.flat_map(|(name, _)| parameters.list(name)) {
+        if word.place.file.is_none() || !seen.insert((word.place.start, word.value.clone())) {
+            continue;
+        }
+        if word.value.starts_with(['#', '"', '\'']) {
+            continue;
+        }
+        if !word.value.contains(':') {
+            let message =
+                format!("open dictionary: expecting \"type:name\" form instead of \"{}\"", word.value);
+            let help = format!(
+                "Postfix stops at it and takes no mail; write `hash:{}`, or another type",
+                word.value
+            );
+            found.push(Diagnostic::error(BAD_NAME, word.place, message).help(help));
+        } else if let Err(diagnostic) = TableSpec::parse(&word) {
+            found.push(diagnostic);
+        }
+    }
+    found
 }
 
 /// The table that `word` of a list names; what else stands there is somebody else's.

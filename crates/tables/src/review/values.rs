@@ -111,15 +111,15 @@ fn transport(value: &str, setting: &Setting) -> Option<Odd> {
         let help = format!("write {value}: for a transport, :[{value}] or smtp:[{value}] for a host");
         let known = setting.transports.iter().any(|one| one == value);
         return (!known).then(|| {
-            Odd::warning(NO_TRANSPORT, format!("{value} stands where the name of a transport is read"), help)
+            Odd::error(NO_TRANSPORT, format!("{value} stands where the name of a transport is read"), help)
         });
     };
     if !name.is_empty() && !setting.transports.is_empty() && !setting.transports.iter().any(|one| one == name)
     {
-        return Some(Odd::warning(
+        return Some(Odd::error(
             NO_TRANSPORT,
             format!("master.cf has no transport {name}"),
-            "mail for it waits in the queue, and is returned in the end",
+            "mail for it stays in the queue and is returned in the end: `mail transport unavailable`",
         ));
     }
     if matches!(name, "" | "smtp" | "relay" | "lmtp") {
@@ -199,7 +199,7 @@ fn screening(value: &str) -> Option<Odd> {
 
 /// `# …` behind a value is part of it.
 pub(super) fn remark(how: Use, value: &str) -> Option<Odd> {
-    let at = value.find(" #").or_else(|| value.find("\t#"))?;
+    let at = if value.starts_with('#') { 0 } else { value.find(" #").or_else(|| value.find("\t#"))? };
     let (word, _) = split(value);
     let upper = word.to_ascii_uppercase();
     let shown = value.get(at..).unwrap_or("").trim();

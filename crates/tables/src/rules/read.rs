@@ -95,6 +95,7 @@ impl<'s> Reading<'s> {
                             place,
                             text: text.clone(),
                             postfix: text,
+                            help: None,
                         });
                     }
                 }

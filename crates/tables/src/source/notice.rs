@@ -44,13 +44,15 @@ pub struct Notice {
     pub text: String,
     /// Postfix's whole text behind `warning: `.
     pub postfix: String,
+    /// What follows from it, and what to write.
+    pub help: Option<String>,
 }
 
 impl Notice {
     /// About line `number` of a table whose warnings start with `title`.
     pub(crate) fn line(code: u16, place: Place, title: &str, number: usize, text: String) -> Notice {
         let postfix = format!("{title}, line {number}: {text}");
-        Notice { code, place, text, postfix }
+        Notice { code, place, text, postfix, help: None }
     }
 
     pub(crate) fn stray_continuation(place: Place, path: &Path, raw: &str) -> Notice {
@@ -61,7 +63,12 @@ impl Notice {
         };
         let text = format!("logical line must not start with whitespace: \"{}\"", printable(&shown));
         let postfix = format!("{}: {text}", path.display());
-        Notice { code: LINE_SKIPPED, place, text, postfix }
+        Notice { code: LINE_SKIPPED, place, text, postfix, help: None }
+    }
+
+    /// With a word on what to do.
+    pub(crate) fn help(self, help: impl Into<String>) -> Notice {
+        Notice { help: Some(help.into()), ..self }
     }
 
     /// Whether something that the administrator wrote has no effect.
@@ -73,6 +80,11 @@ impl Notice {
     /// As it is shown by `check` and the log.
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
-        Diagnostic::warning(self.code, self.place.clone(), self.text.clone())
+        let diagnostic = Diagnostic::warning(self.code, self.place.clone(), self.text.clone());
+        match (&self.help, self.code) {
+            (Some(help), _) => diagnostic.help(help.as_str()),
+            (None, LINE_SKIPPED) => diagnostic.help("this line has no effect, here or in Postfix"),
+            (None, _) => diagnostic,
+        }
     }
 }

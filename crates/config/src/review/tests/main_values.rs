@@ -78,6 +78,8 @@ fn networks() {
         "",
         &[],
     );
+    check("mynetworks = friend.example.net\n", "", &["warning K0142 main.cf:1:14"]);
+    check("mynetworks = 127.0.0.1 localhost\n", "", &[]);
     check("mynetworks = 172.17.0.0/16\n", "", &["hint K0143 main.cf:1:14"]);
     check("mynetworks = 172.16.0.0/12\n", "", &["hint K0143 main.cf:1:14"]);
     check("mynetworks = 172.17.0.5 172.20.0.0/16\n", "", &[]);
@@ -131,6 +133,10 @@ fn outgoing() {
     check("relayhost = smtp:[192.0.2.1]:26\n", "", &["error K0148 main.cf:1:13"]);
     check("relayhost = me@relay.example\n", "", &["error K0148 main.cf:1:13"]);
     check("relayhost = a.example; b.example\n", "", &["error K0148 main.cf:1:13"]);
+    check("relayhost = relay.example:587:x\n", "", &["error K0148 main.cf:1:13"]);
+    check("relayhost = [relay.example]587\n", "", &["error K0148 main.cf:1:13"]);
+    check("relayhost = [relay.example]:70000\n", "", &["error K0148 main.cf:1:13"]);
+    check("relayhost = [relay.example]:submission, [2001:db8::2]:587, 2001:db8::3\n", "", &[]);
     check("relayhost = relay.example:587\n", "", &["hint K0148 main.cf:1:13"]);
     check("relayhost = [relay.example]:587\n", "", &[]);
     check("relayhost = $mydomain\n", "", &[]);
@@ -201,6 +207,54 @@ fn words() {
     check("inet_interfaces = eth0\n", "", &["error K0167 main.cf:1:19"]);
     check("inet_interfaces = 127.0.0.1, [::1], $myhostname, localhost\n", "", &[]);
     check("inet_interfaces = loopback-only\n", "", &[]);
-    check("virtual_mailbox_domains = v.example\n", "", &["warning K0168 main.cf:1:27"]);
+    check("virtual_mailbox_domains = v.example\n", "", &["error K0168 main.cf:1:27"]);
     check("virtual_mailbox_domains = v.example\nvirtual_mailbox_base = /m\n", "", &[]);
+}
+
+/// T1.5: a comma that is missing where the others are, once for each list. K0169.
+#[test]
+fn commas() {
+    let list = |text: &str| format!("smtpd_sender_restrictions = {text}\n");
+    check(&list("permit_mynetworks, reject_non_fqdn_sender permit"), "", &["hint K0169 main.cf:1:48"]);
+    check(
+        &list("permit_mynetworks,\n  check_sender_access hash:/x\n# a, b\n  reject_non_fqdn_sender, permit"),
+        "",
+        &["hint K0169 main.cf:2:23"],
+    );
+    check(&list("permit_mynetworks, warn_if_reject reject_non_fqdn_sender, sleep 1, permit"), "", &[]);
+    check(&list("permit_mynetworks reject_non_fqdn_sender permit"), "", &[]);
+    check(&list("permit_mynetworks reject_non_fqdn_sender, reject permit"), "", &[]);
+    check(&list("permit_mynetworks, // our own\n  reject_non_fqdn_sender, permit"), "", &[]);
+    check(&list("check_policy_service { unix:x, timeout=5s }, permit"), "", &[]);
+    check("mynetworks = 127.0.0.0/8, 10.0.0.0/8 [::1]/128\n", "", &["hint K0169 main.cf:1:27"]);
+    check("mynetworks = 127.0.0.0/8 10.0.0.0/8 [::1]/128\n", "", &[]);
+    check(
+        "smtpd_restriction_classes = a\na = permit_mynetworks, reject permit\n",
+        "",
+        &["hint K0169 main.cf:2:24"],
+    );
+    assert_eq!(
+        repaired("mydestination = a.example, b.example c.example,\n  d.example\n"),
+        "mydestination = a.example, b.example, c.example,\n  d.example\n"
+    );
+}
+
+/// T2.7, T2.10: what a page printed in the place of something else. K0163.
+#[test]
+fn placeholders() {
+    let rbl = |zone: &str| format!("smtpd_client_restrictions = reject_rbl_client {zone}\n");
+    let at = &["warning K0163 main.cf:1:47"];
+    check(&rbl("xxx.xxx.xxx.xxx"), "", at);
+    check(&rbl("yourkey.zen.dq.spamhaus.net=127.0.0.2"), "", at);
+    check(&rbl("your_dqs_key.zen.dq.spamhaus.net"), "", at);
+    check(&rbl("dnsbl.example.com"), "", at);
+    check(&rbl("<zone>"), "", at);
+    check(&rbl("zen.spamhaus.org=127.0.0.[2..11]"), "", &[]);
+    check("postscreen_dnsbl_sites = bl.example*2\n", "", &["warning K0163 main.cf:1:26"]);
+    check("mynetworks = 127.0.0.0/8 192.168.x.0/24\n", "", &["warning K0163 main.cf:1:26"]);
+    check("relayhost = [smtp.your-isp.com]:587\n", "", &["warning K0163 main.cf:1:13"]);
+    check("myhostname = mail.yourdomain.com\n", "", &["warning K0163 main.cf:1:14"]);
+    check("relayhost = [mail.your-server.de]:587\n", "", &[]);
+    check("mydestination = mail.example.org, example.org, xxl.example, x.example\n", "", &[]);
+    check("virtual_alias_maps = hash:/etc/postfix/your_aliases\n", "", &[]);
 }

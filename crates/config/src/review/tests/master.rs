@@ -53,7 +53,7 @@ fn tls() {
     check(&format!("smtpd_tls_wrappermode = yes\n{CERT}"), SMTP, &["error K0161 main.cf:1:25"]);
     check(CERT, "smtps inet n - n - - smtpd\n", &["warning K0161 master.cf:1:1"]);
     check(CERT, "smtps inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n", &[]);
-    check(CERT, &submission("-o smtpd_tls_wrappermode=yes"), &["hint K0161 master.cf:1:58"]);
+    check(CERT, &submission("-o smtpd_tls_wrappermode=yes"), &["warning K0161 master.cf:1:58"]);
     check(&format!("smtpd_tls_security_level = yes\n{CERT}"), SMTP, &["error K0162 main.cf:1:28"]);
     check(&format!("smtpd_tls_security_level = dane\n{CERT}"), SMTP, &["error K0162 main.cf:1:28"]);
     check("smtp_tls_security_level = yes\n", "", &["error K0162 main.cf:1:27"]);

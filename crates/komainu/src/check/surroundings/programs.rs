@@ -19,6 +19,9 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
             Role::Pipe => used.names(&service.name.value),
             _ => false,
         };
+        if matches!(service.role(), Role::Spawn | Role::Pipe) {
+            found.extend(incomplete(service));
+        }
         if is_used {
             found.extend(program(service, scene, machine));
             found.extend(account(service, &accounts));
@@ -26,6 +29,29 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     }
     found.extend(mailbox_command(scene, machine));
     found
+}
+
+/// A line without `argv=` or `user=`, without which no program is started.
+fn incomplete(service: &Service) -> Vec<Diagnostic> {
+    let lacks = |name: &str| {
+        let mut words = service.arguments.iter().take_while(|word| !word.value.starts_with("argv="));
+        let argv = || service.arguments.iter().any(|word| word.value.starts_with("argv="));
+        if name == "argv=" { !argv() } else { !words.any(|word| word.value.starts_with(name)) }
+    };
+    let (name, program) = (&service.name.value, service.program());
+    let consequence = match service.role() {
+        Role::Spawn => "Postfix's spawn(8) stops at it, and who connects is hung up on",
+        _ => "Postfix's pipe(8) stops at it, and mail for this transport stays in the queue",
+    };
+    let rows = [(530, "argv=", "argv=/path/of/the/program"), (531, "user=", "user=ACCOUNT before argv=")];
+    let missing = rows.into_iter().filter(|(_, word, _)| lacks(word));
+    missing
+        .map(|(code, word, write)| {
+            let message = format!("{name}: {program} without `{word}`");
+            let help = format!("{consequence}; write `{write}`");
+            Diagnostic::warning(code, service.command.place.clone(), message).help(help)
+        })
+        .collect()
 }
 
 /// What a program's file is.
@@ -88,19 +114,32 @@ fn mailbox_command(scene: &Scene<'_>, machine: &Machine) -> Option<Diagnostic> {
     Some(Diagnostic::warning(530, word.place, message).help(help))
 }
 
+/// Parameters with a transport that count though nobody writes them.
+const BY_DEFAULT: [&str; 4] =
+    ["default_transport", "local_transport", "relay_transport", "virtual_transport"];
+/// Tables with transports in them.
+const TABLES: [&str; 4] = [
+    "transport_maps",
+    "mailbox_transport_maps",
+    "fallback_transport_maps",
+    "sender_dependent_default_transport_maps",
+];
+
 /// The transports that anything names.
 struct Used(Vec<String>);
 
 impl Used {
     fn read(scene: &Scene<'_>, machine: &Machine) -> Used {
-        let mut words = Vec::new();
+        // What Postfix's queue manager names by itself.
+        let mut words: Vec<String> = ["retry", "error"].map(str::to_owned).to_vec();
         for p in scene.views() {
+            words.extend(BY_DEFAULT.iter().map(|name| p.text(name).value));
             for (name, _) in p.definitions() {
                 if name.ends_with("_transport") || name == "content_filter" {
                     words.push(p.text(name).value);
                 }
             }
-            for word in p.list("transport_maps") {
+            for word in TABLES.iter().flat_map(|name| p.list(name)) {
                 words.extend(values(&word, machine));
             }
         }

@@ -74,9 +74,10 @@ impl<'a> Scene<'a> {
         PathBuf::from(self.main.text("queue_directory").value)
     }
 
-    /// The ports that master.cf's services will have.
+    /// The ports that will be served: those of SMTP servers. Other inet services, `spawn` among them, get no port here.
     pub fn own_ports(&self) -> impl Iterator<Item = u16> {
-        self.master.services.iter().filter_map(|service| match service.endpoint()?.port {
+        let served = self.master.services.iter().filter(|service| service.role().is_listener());
+        served.filter_map(|service| match service.endpoint()?.port {
             config::Port::Number(port) => Some(port),
             config::Port::Name(_) => None,
         })

@@ -31,6 +31,10 @@ fn policy_services() {
     // Somebody else's machine isn't asked.
     rule("inet:192.0.2.99:10023").expect(&[]);
 
+    // Nothing opens a port for it.
+    let spawned = rule(&nobody).master(&format!("127.0.0.1:{port} inet n n n - 0 spawn user=vmail argv=env"));
+    spawned.expect(&["K0525 error: the policy service"]);
+
     let gone = rule("unix:private/policyd-spf");
     gone.expect(&["K0525 error: the policy service unix:private/policyd-spf isn't there: there is no \
                    /var/spool/postfix/private/policyd-spf @unix:private/policyd-spf"]);
@@ -88,6 +92,17 @@ fn programs_of_pipe_lines() {
     mapped.file("/etc/postfix/transport", "# x\nexample.com  maildrop:\n").expect(&[message]);
     let other = world().main("transport_maps = hash:/etc/postfix/transport");
     other.file("/etc/postfix/transport", "example.com  smtp:[192.0.2.1]\n").expect(&[]);
+    let line = |rest: &str| World::new().master(&format!("scan unix - n n - - pipe {rest}"));
+    line("flags=R user=vmail").expect(&["K0530 warning: scan: pipe without `argv=` @pipe"]);
+    line("argv=/usr/bin/scan user=x").expect(&["K0531 warning: scan: pipe without `user=` @pipe"]);
+    line("user=vmail argv=/usr/bin/scan").expect(&[]);
+    // What the queue manager names by itself, and defaults.
+    for name in ["retry", "relay"] {
+        let used = World::new().master(&format!("{name} unix - n n - - pipe user=nosuch argv=/usr/bin/env"));
+        used.file("/usr/bin/env", "")
+            .chmod("/usr/bin/env", 0o755)
+            .expect(&[&format!("K0531 warning: {name}: there is no account nosuch @user=nosuch")]);
+    }
     World::new()
         .main("mailbox_command = /usr/bin/procmail -a x")
         .expect(&["K0530 warning: mailbox_command's program isn't there: /usr/bin/procmail"]);
