@@ -12,6 +12,7 @@ pub mod facts;
 pub mod live;
 pub mod log;
 pub mod privileged;
+mod queued;
 pub mod serve;
 pub mod session;
 mod strerror;

@@ -39,11 +39,34 @@ impl QueueId {
         QueueId(text)
     }
 
+    /// The numbers that either spelling may have been made of: an id of one may look like one of the other.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        let long = self.0.char_indices().filter(|(at, c)| *at >= LONG_PREFIX && *c == 'z');
+        let long = long.filter_map(|(at, _)| decode(self.0.get(at.saturating_add(1)..)?));
+        let upper = !self.0.bytes().any(|byte| byte.is_ascii_lowercase());
+        let short = self.0.get(5..).filter(|_| upper).and_then(|text| u64::from_str_radix(text, 16).ok());
+        short.into_iter().chain(long)
+    }
+
     /// The id as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Digits of seconds and microseconds in the long spelling.
+const LONG_PREFIX: usize = 10;
+
+/// A number in base 51.
+fn decode(text: &str) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.bytes().try_fold(0_u64, |value, byte| {
+        let digit = SAFE.iter().position(|safe| *safe == byte).filter(|digit| *digit < 51)?;
+        value.checked_mul(51)?.checked_add(u64::try_from(digit).ok()?)
+    })
 }
 
 /// Writes `value` in `base`, with leading zeros up to `digits`.
@@ -89,5 +112,21 @@ mod tests {
         assert_eq!(long.as_str().len(), 14);
         assert_eq!(long.as_str().parse::<QueueId>(), Ok(long));
         assert_eq!("../../etc".parse::<QueueId>(), Err(NotAQueueId));
+    }
+
+    #[test]
+    fn the_number_is_found_in_the_id() {
+        for wall in [0, 999_999, 1_621_000_000_123_456, 90_000_000_000_000_000] {
+            for number in [0x10_0000, 0x10_0001, 0xDEAD_BEEF, u64::from(u32::MAX) << 20] {
+                for id in [QueueId::short(Wall(wall), number), QueueId::long(Wall(wall), number)] {
+                    assert!(id.numbers().any(|found| found == number), "{id} {number:X}");
+                    assert!(id.numbers().count() <= 3);
+                }
+            }
+        }
+        for text in ["zzzzzzzzzzzzzzzzzzzzzzzz", "FFFFFFFFFFFFFFFFFFFFFFFF", "abcdef", "0000000000z"] {
+            let id: QueueId = text.parse().unwrap();
+            assert!(id.numbers().count() <= 14, "{text}");
+        }
     }
 }

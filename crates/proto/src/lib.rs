@@ -3,10 +3,11 @@
 //!
 //! [`smtp`] is the server's side of SMTP, [`client`] the other one, of LMTP too; [`screen`] is what a client goes
 //! through before it; [`policy`] is the policy delegation protocol, both sides; [`lookup`] asks tables behind sockets;
-//! [`proxy`] is what a proxy says first about the client behind it. None knows restrictions or files.
+//! [`proxy`] is what a proxy says first about the client behind it; [`control`] is how the tools talk to the server. None knows restrictions or files.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod client;
+pub mod control;
 pub mod escape;
 pub mod lookup;
 pub mod policy;

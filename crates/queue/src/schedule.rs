@@ -402,6 +402,17 @@ impl Scheduler {
         self.active.len()
     }
 
+    /// Whether a message's envelope is in memory.
+    #[must_use]
+    pub fn is_active(&self, number: u64) -> bool {
+        self.active.contains_key(&number)
+    }
+
+    /// The messages with their envelope in memory.
+    pub fn active_numbers(&self) -> impl Iterator<Item = u64> {
+        self.active.keys().copied()
+    }
+
     /// Deferred messages that wait for their time.
     #[must_use]
     pub fn deferred(&self) -> usize {

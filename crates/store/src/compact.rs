@@ -7,7 +7,7 @@
 
 use crate::error::SpoolError;
 use crate::log::{Log, Op, OpBody, OpKind, RESERVE};
-use crate::read::{Contents, Part, body_path, lock};
+use crate::read::{Contents, Library, Part, body_path, lock};
 use crate::record::{Kind, encode_meta};
 
 /// How urgent compaction is.
@@ -124,7 +124,7 @@ impl Log {
                     bytes += op.total();
                     ops.push(op);
                 }
-                Err(SpoolError::Corrupt(_)) => match self.put_aside(number) {
+                Err(SpoolError::Corrupt(_)) => match self.library.put_aside(number) {
                     Ok(line) => {
                         set_aside.push(line);
                         ops.push(Op::new(number, OpKind::Remove, Vec::new()));
@@ -136,11 +136,13 @@ impl Log {
         }
         (ops, true)
     }
+}
 
+impl Library {
     /// Copies a damaged message to `corrupt/`, durably.
-    fn put_aside(&self, number: u64) -> Result<String, SpoolError> {
+    pub(crate) fn put_aside(&self, number: u64) -> Result<String, SpoolError> {
         let (place, segment, large) = {
-            let index = lock(&self.library.index);
+            let index = lock(&self.index);
             let entry = index.messages.get(&number).ok_or(SpoolError::NotFound(number))?;
             let segment = index.segments.get(&entry.message.segment).cloned();
             (entry.message, segment, entry.file_bytes.is_some())
@@ -150,7 +152,7 @@ impl Log {
             let count = segment.file.read_at(&mut bytes, u64::from(place.at));
             bytes.truncate(count.map_err(|error| SpoolError::io("read", "log", error))?);
         }
-        let disk = &self.library.disk;
+        let disk = &self.disk;
         let path = format!("corrupt/{number:X}-{}-{}", place.segment, place.at);
         write_aside(disk.as_ref(), &path, &bytes)?;
         if large {

@@ -35,7 +35,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn places(&self) -> impl Iterator<Item = Place> {
+    /// Where its records are.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
         std::iter::once(self.message).chain(self.envelope).chain(self.notes.iter().copied())
     }
 

@@ -7,6 +7,7 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::index::{Entry, Index, Place, Segment};
 use crate::record::{Kind, RecordHeader, UNIT, decode_meta};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -136,8 +137,10 @@ impl Library {
             let (entry, segments) = {
                 let index = lock(&self.index);
                 let entry = index.messages.get(&number).ok_or(SpoolError::NotFound(number))?.clone();
-                let mut segments = index.segments.clone();
-                segments.retain(|sequence, _| entry_uses(&entry, *sequence));
+                let uses = entry
+                    .places()
+                    .filter_map(|place| Some((place.segment, index.segments.get(&place.segment)?.clone())));
+                let segments: BTreeMap<u64, Segment> = uses.collect();
                 (entry, segments)
             };
             if former.as_ref() == Some(&entry) {
@@ -154,12 +157,6 @@ impl Library {
             }
         }
     }
-}
-
-fn entry_uses(entry: &Entry, segment: u64) -> bool {
-    entry.message.segment == segment
-        || entry.envelope.is_some_and(|place| place.segment == segment)
-        || entry.notes.iter().any(|place| place.segment == segment)
 }
 
 type Record = (RecordHeader, Vec<u8>);

@@ -141,6 +141,15 @@ impl Spool {
         self.change(Op::new(number, OpKind::Remove, Vec::new()), done);
     }
 
+    /// Moves a damaged message to `corrupt/`: copied there durably, then removed. Blocks for the copy; `done` gets
+    /// a line that says where it is.
+    pub fn set_aside(&self, number: u64, done: impl FnOnce(Result<String, SpoolError>) + Send + 'static) {
+        match self.library.put_aside(number) {
+            Ok(line) => self.remove(number, move |removed| done(removed.map(|()| line))),
+            Err(error) => done(Err(error)),
+        }
+    }
+
     fn change(&self, op: Op, done: impl FnOnce(Result<(), SpoolError>) + Send + 'static) {
         self.committer.ask(Request { op, done: Done::new(done) }, None, Urgency::Soon);
     }

@@ -7,9 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The names that the program knows how to be.
-const NAMES: [&str; 5] = ["newaliases", "postalias", "postconf", "postfix", "postmap"];
+const NAMES: [&str; 9] = [
+    "mailq",
+    "newaliases",
+    "postalias",
+    "postcat",
+    "postconf",
+    "postfix",
+    "postmap",
+    "postqueue",
+    "postsuper",
+];
 
-/// Make links by which the program is called under its old names (postconf, postmap, postalias, newaliases, postfix).
+/// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
 ///
 /// A link that points to komainu already is left alone; a file that is something else is never replaced
 /// without --force.

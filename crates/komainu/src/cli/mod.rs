@@ -9,6 +9,7 @@ mod conf;
 mod explain;
 mod legacy;
 mod links;
+mod queue;
 mod render;
 mod serve;
 mod servers;
@@ -31,7 +32,7 @@ pub(crate) const EX_CONFIG: u8 = 78;
 /// A mail server's whole guard as one program: Postfix's restriction lists, read from its own files.
 ///
 /// Called under an old name (see `komainu links`), it behaves as that program: postconf, postmap,
-/// postalias, newaliases, postfix.
+/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -48,7 +49,8 @@ enum Command {
     Table(table::Arguments),
     /// Show and edit the parameters of main.cf and the services of master.cf.
     Conf(conf::Arguments),
-    /// Make links by which the program is called under its old names (postconf, postmap, postalias, newaliases, postfix).
+    Queue(Box<queue::Arguments>),
+    /// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
     Links(links::Arguments),
 }
 
@@ -84,6 +86,10 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some("postalias") => return legacy::postalias::main(arguments),
         Some("newaliases") => return legacy::postalias::newaliases(arguments),
         Some("postconf") => return legacy::postconf::main(arguments),
+        Some("mailq") => return legacy::postqueue::mailq(arguments),
+        Some("postqueue") => return legacy::postqueue::main(arguments),
+        Some("postsuper") => return legacy::postsuper::main(arguments),
+        Some("postcat") => return legacy::postcat::main(arguments),
         Some("postfix") => return legacy::postfix::main(arguments),
         _ => {}
     }
@@ -97,6 +103,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Table(arguments) => table::run(arguments),
             Command::Conf(arguments) => conf::run(arguments),
+            Command::Queue(arguments) => queue::run(*arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
         Err(error) => {

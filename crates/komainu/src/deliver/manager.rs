@@ -4,6 +4,7 @@
 //! all others are read from the spool when their turn comes.
 
 use super::agent::Agents;
+use super::orders::{Given, Sites};
 use super::smtp::Transport;
 use super::target::{Targets, lookup_failed};
 use super::work::{self, Work};
@@ -16,8 +17,8 @@ use events::queue::{Queued, Removed};
 use mail::{Address, QueueId, Wall};
 use policy::Answer;
 use policy::address::AddressClasses;
-use queue::{Action, Attempt, Entry, Event, Note, Reason, Route, Scheduler, Settings};
-use std::collections::HashMap;
+use queue::{Action, Attempt, Entry, Event, Note, Order, Reason, Route, Scheduler, Settings};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tables::{LookupError, Snapshot};
@@ -25,19 +26,24 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 /// What the manager is told.
-enum Message {
+pub(super) enum Message {
     Scheduler(Event),
     New { number: u64, entry: Box<Entry> },
-    Loaded { number: u64, entry: Option<Box<Entry>> },
+    Loaded { number: u64, entry: Option<Box<Entry>>, notes: usize },
     Routed { number: u64, entry: Box<Entry>, routes: Result<Vec<Route>, Reason> },
     Removed { id: QueueId },
+    Given(Given),
+    Obeyed(Given, Result<(), store::SpoolError>),
+    Active(oneshot::Sender<HashSet<u64>>),
+    Site(String),
+    SitesFound(Vec<u64>),
     Drain(oneshot::Sender<()>),
 }
 
 /// How others reach the manager.
 #[derive(Clone)]
 pub struct QueueHandle {
-    messages: UnboundedSender<Message>,
+    pub(super) messages: UnboundedSender<Message>,
 }
 
 impl QueueHandle {
@@ -57,7 +63,7 @@ impl QueueHandle {
         }
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         let _ = self.messages.send(Message::Scheduler(event));
     }
 }
@@ -118,19 +124,25 @@ impl Routing {
 
 /// The driver.
 pub struct Manager {
-    scheduler: Scheduler,
-    handle: QueueHandle,
+    pub(super) scheduler: Scheduler,
+    pub(super) handle: QueueHandle,
     messages: UnboundedReceiver<Message>,
     /// Envelopes of messages that were just accepted, until the scheduler wants them.
-    fresh: HashMap<u64, Box<Entry>>,
+    pub(super) fresh: HashMap<u64, Box<Entry>>,
     /// Envelopes of active messages, and when they became active.
-    active: HashMap<u64, (Arc<Entry>, Wall)>,
-    agents: Arc<Agents>,
+    pub(super) active: HashMap<u64, (Arc<Entry>, Wall)>,
+    pub(super) agents: Arc<Agents>,
     routing: Arc<RwLock<Arc<Routing>>>,
-    log: Log,
+    pub(super) log: Log,
     answers: Arc<Answers>,
     /// Attempts and writes to the spool that haven't been answered.
-    under_way: usize,
+    pub(super) under_way: usize,
+    /// Messages with notes on their way into the spool, and how many.
+    pub(super) writing: HashMap<u64, usize>,
+    /// Messages that are being read, and nothing is written to: their notes may be folded in.
+    pub(super) foldable: HashSet<u64>,
+    /// Domains whose mail is looked for.
+    pub(super) sites: Sites,
     draining: Option<oneshot::Sender<()>>,
 }
 
@@ -163,6 +175,9 @@ impl Manager {
             log,
             answers,
             under_way: 0,
+            writing: HashMap::new(),
+            foldable: HashSet::new(),
+            sites: Sites::default(),
             draining: None,
         };
         (manager, handle)
@@ -174,9 +189,12 @@ impl Manager {
         for number in self.agents.spool.numbers() {
             let loaded = self.agents.spool.read(number).ok();
             let entry = loaded.and_then(|message| Entry::load(&message.envelope, &message.notes).ok());
-            let (next_attempt, deferred) =
-                entry.map_or((now, false), |entry| (entry.next_attempt, entry.tries > 0));
+            let (next_attempt, deferred, hold) =
+                entry.map_or((now, false, false), |entry| (entry.next_attempt, entry.tries > 0, entry.hold));
             self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred });
+            if hold {
+                self.scheduler.handle(now, Event::ByHand { number, order: Order::Hold });
+            }
         }
     }
 
@@ -213,7 +231,7 @@ impl Manager {
         Arc::clone(&self.routing.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn program(&self, daemon: &str) -> String {
+    pub(super) fn program(&self, daemon: &str) -> String {
         format!("{}/{daemon}", self.routing().syslog_name)
     }
 
@@ -227,9 +245,16 @@ impl Manager {
                 }
                 self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred: false });
             }
-            Message::Loaded { number, entry: Some(entry) } => self.loaded(now, number, entry),
+            Message::Loaded { number, entry: Some(entry), notes } => {
+                if self.foldable.remove(&number) && notes >= NOTES_MAX {
+                    // Where it fails, the notes are still there.
+                    self.agents.spool.replace(number, entry.encode(), drop);
+                }
+                self.loaded(now, number, entry);
+            }
             Message::Routed { number, entry, routes } => self.routed(now, number, entry, routes),
-            Message::Loaded { number, entry: None } => {
+            Message::Loaded { number, entry: None, .. } => {
+                self.foldable.remove(&number);
                 let text = format!("message {number:X} in the spool cannot be read; it is left where it is");
                 self.log.write(&self.program("qmgr"), Warning::warning(text));
                 for damage in self.agents.spool.take_damage() {
@@ -250,8 +275,19 @@ impl Manager {
                         | Event::NotRemoved { .. }
                 );
                 self.under_way = self.under_way.saturating_sub(usize::from(answered));
+                if let Event::Persisted { number } | Event::NotPersisted { number } = event {
+                    self.written(number);
+                }
                 self.scheduler.handle(now, event);
             }
+            Message::Given(given) => self.obey(given),
+            Message::Obeyed(given, outcome) => self.obeyed(now, given, outcome),
+            Message::Active(asked) => {
+                // Whoever asked may be gone.
+                let _ = asked.send(self.scheduler.active_numbers().collect());
+            }
+            Message::Site(domain) => self.look_for(domain),
+            Message::SitesFound(numbers) => self.found(now, numbers),
             Message::Drain(done) => self.draining = Some(done),
         }
         // Active messages that the scheduler is done with are dropped by `Remove` and `Persist`.
@@ -331,21 +367,22 @@ impl Manager {
             self.loaded(clock::now().wall, number, entry);
             return;
         }
+        if !self.writing.contains_key(&number) {
+            self.foldable.insert(number);
+        }
         let (agents, handle) = (Arc::clone(&self.agents), self.handle.clone());
         tokio::task::spawn_blocking(move || {
             let loaded = agents.spool.read(number).ok();
             let notes = loaded.as_ref().map_or(0, |message| message.notes.len());
             let entry = loaded.and_then(|message| Entry::load(&message.envelope, &message.notes).ok());
-            if let Some(entry) = entry.as_ref().filter(|_| notes >= NOTES_MAX) {
-                // Where it fails, the notes are still there.
-                agents.spool.replace(number, entry.encode(), drop);
-            }
-            let _ = handle.messages.send(Message::Loaded { number, entry: entry.map(Box::new) });
+            let _ = handle.messages.send(Message::Loaded { number, entry: entry.map(Box::new), notes });
         });
     }
 
     fn persist(&mut self, number: u64, notes: &[Note]) {
-        self.active.remove(&number);
+        if !self.scheduler.is_active(number) {
+            self.active.remove(&number);
+        }
         let Some((last, first)) = notes.split_last() else {
             self.scheduler.handle(clock::now().wall, Event::Persisted { number });
             return;
@@ -360,6 +397,7 @@ impl Manager {
             });
         }
         self.under_way = self.under_way.saturating_add(1);
+        self.writes(number);
         let handle = self.handle.clone();
         self.agents.spool.note(number, last.encode(), move |written| {
             let failed = written.is_err() || failed.load(std::sync::atomic::Ordering::Relaxed);

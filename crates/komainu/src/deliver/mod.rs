@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod maildir;
 pub mod manager;
+mod orders;
 pub mod refusal;
 pub mod route;
 pub mod smtp;

@@ -30,6 +30,16 @@ pub fn find_account(passwd: &str, name: &str) -> Option<Account> {
     Some(Account { name: name.to_owned(), uid, gid })
 }
 
+/// The name of a user id, in the text of /etc/passwd.
+#[must_use]
+pub fn account_name(passwd: &str, uid: u32) -> Option<&str> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    })
+}
+
 /// Becomes `account` in all ids, without supplementary groups, and keeps any later gain of rights out.
 ///
 /// The ids are a property of the calling thread, which the threads made later inherit: call it while the
@@ -59,5 +69,6 @@ mod tests {
         let found = find_account(passwd, "postfix").unwrap();
         assert_eq!((found.uid, found.gid), (101, 103));
         assert_eq!(find_account(passwd, "post"), None);
+        assert_eq!((account_name(passwd, 101), account_name(passwd, 1)), (Some("postfix"), None));
     }
 }

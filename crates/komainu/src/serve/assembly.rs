@@ -4,6 +4,7 @@
 //! memory. There is one wiring, so both are the same server. What differs between them (names, disk, accounts)
 //! comes in as [`Ground`].
 
+use super::control;
 use super::statistics::Reporter;
 use super::{Counting, Generation, ServeError, Spawned, open_spool, spawner, warner, zones};
 use crate::configuration::Configuration;
@@ -56,6 +57,7 @@ pub struct Assembly {
     caches: Option<Arc<dyn Disk>>,
     routing: Arc<RwLock<Arc<Routing>>>,
     spawned: Spawned,
+    rules: control::Rules,
     prober: Option<JoinHandle<()>>,
     reporter: Option<(Reporter, JoinHandle<()>)>,
 }
@@ -119,8 +121,10 @@ impl Assembly {
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
         let shared = Arc::new(Shared { answers, spool, log, queue, house, rates, waiting: Arc::default() });
+        let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
+        let (prober, reporter) = (None, None);
         let mut assembly =
-            Assembly { shared, helper, generation, routing, spawned, prober: None, reporter: None, caches };
+            Assembly { shared, helper, generation, routing, spawned, rules, prober, reporter, caches };
         assembly.put_in_force();
         Ok(assembly)
     }
@@ -129,6 +133,13 @@ impl Assembly {
     #[must_use]
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+
+    /// What the control socket needs.
+    pub(super) fn control(&self) -> control::Ground {
+        let Shared { spool, queue, log, .. } = &*self.shared;
+        let (spool, queue, log) = (spool.clone(), queue.clone(), log.clone());
+        control::Ground { spool, queue, log, rules: Arc::clone(&self.rules) }
     }
 
     /// The SMTP servers of the configuration in force.
@@ -162,6 +173,7 @@ impl Assembly {
             self.shared.waiting.open(screening, self.caches.as_ref(), &self.shared.log);
         }
         *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
         if let Some(prober) = self.prober.take() {
             prober.abort();

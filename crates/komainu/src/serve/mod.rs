@@ -5,6 +5,7 @@
 //! never served.
 
 mod assembly;
+mod control;
 mod listen;
 pub mod pid;
 mod reload;
@@ -70,6 +71,7 @@ pub(crate) struct Generation {
     pub(crate) dnsbl_health: bool,
     pub(crate) auto_reload: bool,
     pub(crate) counting: Counting,
+    pub(crate) access: Arc<control::Access>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -95,10 +97,12 @@ impl Generation {
         let p = configuration.parameters.clone();
         let targets = Targets::compile(&p, &mut configuration.catalogue);
         let targets = Arc::new(targets);
-        let (live, found) = match before {
+        let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
+        let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
             None => Live::compile(configuration.catalogue, sources),
         };
+        found.extend(unlisted);
         let live = Arc::new(live);
         configuration.later.fill(&live);
         let mut zones: Vec<policy::Zone> = Vec::new();
@@ -135,11 +139,12 @@ impl Generation {
         Generation {
             services,
             routing: Arc::new(routing),
-            live,
+            live: Arc::clone(&live),
             files,
             found,
             spawned,
             zones,
+            access: Arc::new(control::Access::new(lists, Arc::clone(&live))),
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting {
@@ -230,12 +235,15 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let path = state.join("queue");
     let disk = Arc::new(RealDisk::new(&path).map_err(|source| ServeError::State { path, source })?);
     let passwd = PathBuf::from(tables::sources::PASSWD);
+    let control_folder = state.clone();
     let ground = Ground { names, disk, state, passwd, helper, seats: shares.seats, log: log.clone() };
     let assembly = Assembly::new(configuration, ground, &sources)?;
     let (spool, waiting) = (assembly.shared.spool.clone(), Arc::clone(&assembly.shared.waiting));
+    let control = open_control(&control_folder, assembly.control(), &log);
     let mut house = reload::House::new(options, assembly, sockets, since).await;
     house.announce(&p);
     let outcome = wait(&mut house, signals).await;
+    drop(control);
     house.close(&outcome).await;
     log.flush();
     let at_rest = move || {
@@ -286,6 +294,18 @@ async fn wait(house: &mut reload::House, mut signals: Signals) -> Result<(), Ser
                     return Err(ServeError::HelperEnded);
                 }
             }
+        }
+    }
+}
+
+/// The server does its work without it, too: mail is received and delivered.
+fn open_control(state: &Path, ground: control::Ground, log: &Log) -> Option<control::Control> {
+    match control::Control::open(state, ground) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let text = format!("{}: {error}; the queue can't be looked at", state.join("control").display());
+            log.write("komainu/queue", events::daemon::Message::warning(text));
+            None
         }
     }
 }

@@ -323,8 +323,7 @@ impl Session {
         self.service.listener.settings.delay_open_until_valid_rcpt
     }
 
-    /// `fast_flush_domains`. What is queued for such a domain goes by the queue's own schedule: there is no
-    /// SMTP delivery yet that could be asked to hurry.
+    /// `fast_flush_domains`: what is queued for such a domain is due now.
     async fn etrn(&mut self) -> Verdict {
         let listed = self.looked_up(|session| {
             let domain = session.tx.etrn_domain.as_deref().unwrap_or_default();
@@ -333,6 +332,7 @@ impl Session {
         let listed = listed.await.unwrap_or(false);
         let domain = self.tx.etrn_domain.as_deref().unwrap_or_default();
         if listed {
+            self.shared.queue.flush_site(domain);
             return Verdict::PermitWith(Reply::plain(250, "Queuing started"));
         }
         self.warn(&format!("reject: ETRN {domain}... from {}", self.peer()));

@@ -1,6 +1,11 @@
 //! Old names: each file is one program as people know it, options, output and exit codes.
 
+mod getopt;
+mod mail_queue;
 pub(super) mod postalias;
+pub(super) mod postcat;
 pub(super) mod postconf;
 pub(super) mod postfix;
 pub(super) mod postmap;
+pub(super) mod postqueue;
+pub(super) mod postsuper;

@@ -1,0 +1,161 @@
+//! `komainu queue check`: every queued byte read against its checksum, from the disk, beside the server.
+
+use super::list::plural;
+use super::progress::Progress;
+use super::{Failed, Format, Where, said};
+use crate::queued::shelf::{Found, damage, look};
+use crate::queued::{Queue, QueueError};
+use clap::Args;
+use mail::{QueueId, Wall};
+use proto::control::{Outcome, Verb};
+use serde_json::json;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use store::{RealDisk, SpoolError, SpoolReader};
+
+/// Read the whole queue against its checksums, say what is damaged, and set that apart.
+///
+/// A damaged message is moved into the folder `corrupt` of the spool, where a person may look at it; it is no longer
+/// tried. Nothing is deleted. Exit code 1 when something is damaged.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Only look: leave damaged messages where they are.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    place: Where,
+    /// How the outcome is shown.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Checked {
+    messages: u64,
+    bytes: u64,
+    /// Places of the log, in words.
+    log: Vec<String>,
+    /// Damaged messages.
+    damaged: BTreeMap<u64, Damaged>,
+}
+
+struct Damaged {
+    id: QueueId,
+    why: String,
+    set_aside: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
+    let state = arguments.place.folder();
+    let path = state.join("queue");
+    let reader = |path: &Path| {
+        let opened = SpoolReader::open(Arc::new(RealDisk::existing(path)));
+        opened.map_err(|source| Failed::Queue(refused(path, source)))
+    };
+    // Who may read the spool may do this.
+    let mut queue = arguments.place.open()?;
+    let (spool, report) = reader(&path)?;
+    let mut checked = Checked { log: report.damage, ..Checked::default() };
+    let mut progress = Progress::new("checked");
+    let numbers = spool.numbers();
+    progress.expect(numbers.len() as u64);
+    let mut doubtful = report.corrupt;
+    for number in numbers {
+        progress.step();
+        match damage(&spool, number) {
+            Ok((size, None)) => {
+                checked.messages += 1;
+                checked.bytes = checked.bytes.saturating_add(size);
+            }
+            Ok((_, Some(_))) | Err(SpoolError::NotFound(_)) => doubtful.push(number),
+            Err(source) => return Err(Failed::Queue(refused(&path, source))),
+        }
+    }
+    drop(spool);
+    if !doubtful.is_empty() {
+        // A server may have moved or removed them while we read: a newer look tells.
+        let (spool, report) = reader(&path)?;
+        if queue.is_running() {
+            checked.log = report.damage;
+        }
+        for number in doubtful.into_iter().chain(report.corrupt) {
+            if let Ok((_, Some(why))) = damage(&spool, number) {
+                let id = match look(&spool, number, &HashSet::new()) {
+                    Found::Message(listed) => listed.entry.id.clone(),
+                    // Its own name can't be read: any name with its number in it will do.
+                    _ => QueueId::short(Wall(0), number),
+                };
+                checked.damaged.insert(number, Damaged { id, why, set_aside: false });
+            }
+        }
+    }
+    progress.clear();
+    if !arguments.dry_run {
+        set_aside(&mut queue, &mut checked)?;
+    }
+    say(&checked, arguments);
+    let sound = checked.damaged.is_empty() && checked.log.is_empty();
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn refused(path: &Path, source: SpoolError) -> QueueError {
+    match source {
+        SpoolError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            let source = std::io::Error::from(source.kind());
+            QueueError::Stopped { path: path.to_owned(), source }
+        }
+        source => QueueError::Spool { path: path.to_owned(), source },
+    }
+}
+
+fn set_aside(queue: &mut Queue, checked: &mut Checked) -> Result<(), Failed> {
+    let ids: Vec<QueueId> = checked.damaged.values().map(|damaged| damaged.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut moved = HashSet::new();
+    queue.order(Verb::SetAside, &ids, &mut |id, outcome| match outcome {
+        Outcome::Done => {
+            moved.insert(id.clone());
+        }
+        Outcome::Failed(why) => eprintln!("komainu: {id}: not set aside: {}", said::plain(&why)),
+        Outcome::Unchanged | Outcome::NotFound => {}
+    })?;
+    for damaged in checked.damaged.values_mut() {
+        damaged.set_aside = moved.contains(&damaged.id);
+    }
+    Ok(())
+}
+
+fn say(checked: &Checked, arguments: &Arguments) {
+    if arguments.format == Format::Json {
+        let damaged = checked.damaged.values().map(|damaged| {
+            json!({ "id": damaged.id.as_str(), "why": damaged.why, "set_aside": damaged.set_aside })
+        });
+        let object = json!({
+            "sound_messages": checked.messages,
+            "sound_bytes": checked.bytes,
+            "damaged": damaged.collect::<Vec<_>>(),
+            "log": checked.log,
+        });
+        println!("{object}");
+        return;
+    }
+    for line in &checked.log {
+        println!("{}", said::plain(line));
+    }
+    for damaged in checked.damaged.values() {
+        let where_to = if damaged.set_aside { "; moved to the spool's corrupt folder" } else { "" };
+        println!("{}: {}{where_to}", damaged.id, said::plain(&damaged.why));
+    }
+    let (messages, bytes) = (plural(checked.messages, "message"), said::bytes(checked.bytes));
+    let damaged = match checked.damaged.len() {
+        0 if checked.log.is_empty() => "nothing is damaged".to_owned(),
+        0 => "the log has damaged places".to_owned(),
+        count => format!("{} damaged", plural(count as u64, "message")),
+    };
+    println!("-- {messages} of {bytes} bytes sound; {damaged}");
+}

@@ -1,0 +1,152 @@
+//! The queue of a running server, over its control socket.
+
+use super::frames::{invalid, read_frame};
+use super::{Item, Listed, QueueError, Sink};
+use mail::QueueId;
+use proto::control::{Cause, IDS_MAX, Outcome, REPLY_BYTES_MAX, Reply, Request, VERSION, Verb};
+use queue::Entry;
+use std::io::{self, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The socket's name in the state folder.
+pub(crate) const NAME: &str = "control";
+/// How long the server may be silent. A flush of a slow disk is within it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A conversation with the server.
+pub(crate) struct Connection {
+    path: PathBuf,
+    stream: BufReader<UnixStream>,
+}
+
+impl Connection {
+    /// Greets the server of a state folder; `None` where there is none.
+    pub(crate) fn open(state: &Path) -> Result<Option<Connection>, QueueError> {
+        let path = state.join(NAME);
+        let stream = match UnixStream::connect(&path) {
+            Ok(stream) => stream,
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            {
+                return Ok(None);
+            }
+            Err(source) => return Err(QueueError::Socket { path, source }),
+        };
+        let timed =
+            stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+        timed.map_err(|source| QueueError::Socket { path: path.clone(), source })?;
+        let mut connection = Connection { path, stream: BufReader::with_capacity(64 << 10, stream) };
+        connection.send(&Request::Hello { version: VERSION })?;
+        match connection.receive()? {
+            Reply::Welcome { version: VERSION } => Ok(Some(connection)),
+            Reply::Welcome { version } => {
+                let text = format!("the server speaks version {version}, this program {VERSION}: restart it");
+                Err(QueueError::Refused(Cause::Protocol, text))
+            }
+            other => Err(connection.unexpected(&other)),
+        }
+    }
+
+    fn broken(&self, source: io::Error) -> QueueError {
+        QueueError::Socket { path: self.path.clone(), source }
+    }
+
+    fn unexpected(&self, reply: &Reply) -> QueueError {
+        match reply {
+            Reply::Refused(cause, text) => QueueError::Refused(*cause, text.clone()),
+            _ => self.broken(invalid("an unexpected reply")),
+        }
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), QueueError> {
+        self.stream.get_mut().write_all(&request.encode()).map_err(|error| self.broken(error))
+    }
+
+    fn receive(&mut self) -> Result<Reply, QueueError> {
+        let frame = read_frame(&mut self.stream, REPLY_BYTES_MAX).map_err(|error| self.broken(error))?;
+        let frame = frame.ok_or_else(|| self.broken(io::ErrorKind::UnexpectedEof.into()))?;
+        Reply::decode(&frame).map_err(|error| self.broken(invalid(&error.to_string())))
+    }
+
+    /// Asks for what is answered with `Done`.
+    pub(super) fn ask(&mut self, request: &Request) -> Result<(), QueueError> {
+        self.send(request)?;
+        match self.receive()? {
+            Reply::Done => Ok(()),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    pub(super) fn list(&mut self, ids: &[QueueId], each: Sink<'_>) -> Result<(), QueueError> {
+        if ids.is_empty() {
+            return self.list_some(ids, each);
+        }
+        each(Item::Total(ids.len() as u64))?;
+        ids.chunks(IDS_MAX).try_for_each(|some| {
+            self.list_some(some, &mut |item| match item {
+                Item::Total(_) => Ok(()),
+                item => each(item),
+            })
+        })
+    }
+
+    fn list_some(&mut self, ids: &[QueueId], each: Sink<'_>) -> Result<(), QueueError> {
+        self.send(&Request::List(ids.to_vec()))?;
+        loop {
+            match self.receive()? {
+                Reply::Total(count) => each(Item::Total(count))?,
+                Reply::Message { number, state, entry } => match Entry::decode(&entry) {
+                    Ok(entry) => each(Item::Message(Box::new(Listed { number, state, entry })))?,
+                    Err(error) => return Err(self.broken(invalid(&error.to_string()))),
+                },
+                Reply::Unreadable { why, .. } => each(Item::Unreadable(why))?,
+                Reply::Done => return Ok(()),
+                other => return Err(self.unexpected(&other)),
+            }
+        }
+    }
+
+    pub(super) fn order(
+        &mut self,
+        verb: Verb,
+        ids: &[QueueId],
+        each: &mut dyn FnMut(&QueueId, Outcome),
+    ) -> Result<(), QueueError> {
+        for some in ids.chunks(IDS_MAX) {
+            self.send(&Request::Order(verb, some.to_vec()))?;
+            loop {
+                match self.receive()? {
+                    Reply::Ordered(id, outcome) => each(&id, outcome),
+                    Reply::Done => break,
+                    other => return Err(self.unexpected(&other)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(
+        &mut self,
+        id: &QueueId,
+        to: &mut dyn FnMut(&Listed, &[u8]) -> io::Result<()>,
+    ) -> Result<Option<Box<Listed>>, QueueError> {
+        self.send(&Request::Read(id.clone()))?;
+        let listed = match self.receive()? {
+            Reply::Message { number, state, entry } => match Entry::decode(&entry) {
+                Ok(entry) => Box::new(Listed { number, state, entry }),
+                Err(error) => return Err(self.broken(invalid(&error.to_string()))),
+            },
+            Reply::Refused(Cause::NotFound, _) => return Ok(None),
+            other => return Err(self.unexpected(&other)),
+        };
+        loop {
+            match self.receive()? {
+                Reply::Body(bytes) => to(&listed, &bytes)?,
+                Reply::Done => return Ok(Some(listed)),
+                other => return Err(self.unexpected(&other)),
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Who may look at the queue, and who may hurry it: `authorized_mailq_users`, `authorized_flush_users`. All else is for
+//! root and the account that the server runs as.
+
+use crate::live::Live;
+use crate::privileged::rights;
+use config::{Diagnostic, Parameters};
+use std::sync::Arc;
+use tables::matching::{DomainList, StringList};
+use tables::{Catalogue, Sources};
+
+/// The lists, before the tables that they may name are compiled.
+pub(crate) struct Lists {
+    mailq: StringList,
+    flush: StringList,
+    sites: DomainList,
+}
+
+/// The lists.
+pub(crate) struct Access {
+    lists: Lists,
+    live: Arc<Live>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    uid: u32,
+    name: String,
+}
+
+/// What somebody may not.
+pub(super) struct Forbidden(pub(super) String);
+
+impl Lists {
+    pub(crate) fn compile(
+        p: &Parameters,
+        catalogue: &mut Catalogue,
+        sources: &dyn Sources,
+    ) -> (Lists, Vec<Diagnostic>) {
+        let parents = p.list("parent_domain_matches_subdomains");
+        let parents = parents.iter().any(|word| word.value == "fast_flush_domains");
+        let (mailq, mut found) =
+            StringList::compile(&p.list("authorized_mailq_users"), catalogue, sources, false);
+        let (flush, more) = StringList::compile(&p.list("authorized_flush_users"), catalogue, sources, false);
+        found.extend(more);
+        let (sites, more) = DomainList::compile(&p.list("fast_flush_domains"), catalogue, sources, parents);
+        found.extend(more);
+        (Lists { mailq, flush, sites }, found)
+    }
+}
+
+impl Access {
+    pub(crate) fn new(lists: Lists, live: Arc<Live>) -> Access {
+        Access { lists, live }
+    }
+
+    /// Looking at who waits.
+    pub(super) fn list(&self, caller: &Caller) -> Result<(), Forbidden> {
+        self.judge(&self.lists.mailq, caller, "view the mail queue")
+    }
+
+    /// Having it tried now.
+    pub(super) fn flush(&self, caller: &Caller) -> Result<(), Forbidden> {
+        self.judge(&self.lists.flush, caller, "flush the mail queue")
+    }
+
+    fn judge(&self, list: &StringList, caller: &Caller, what: &str) -> Result<(), Forbidden> {
+        // A table that can't say lets nobody in.
+        let listed = list.contains(&self.live.snapshot(), &caller.name).unwrap_or(false);
+        if caller.is_trusted() || listed { Ok(()) } else { Err(caller.may_not(what)) }
+    }
+
+    /// `fast_flush_domains`.
+    pub(super) fn is_site(&self, site: &str) -> bool {
+        self.lists.sites.contains(&self.live.snapshot(), site).unwrap_or(false)
+    }
+}
+
+impl Caller {
+    pub(super) fn new(uid: u32) -> Caller {
+        let passwd = std::fs::read_to_string(tables::sources::PASSWD).unwrap_or_default();
+        let name = rights::account_name(&passwd, uid).unwrap_or("unknown").to_owned();
+        Caller { uid, name }
+    }
+
+    /// Root, and the account that the server runs as.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.uid == 0 || self.uid == rustix::process::geteuid().as_raw()
+    }
+
+    pub(super) fn may_not(&self, what: &str) -> Forbidden {
+        Forbidden(format!("User {}({}) is not allowed to {what}", self.name, self.uid))
+    }
+}

@@ -1,0 +1,120 @@
+//! What is written is read; what is damaged is refused, whatever it is.
+
+use super::*;
+use mail::QueueId;
+use proptest::prelude::*;
+
+fn id() -> impl Strategy<Value = QueueId> {
+    "[0-9A-Za-z]{6,24}".prop_map(|text| text.parse().unwrap())
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let verbs =
+        [Verb::Hold, Verb::Release, Verb::Flush, Verb::Requeue, Verb::Expire, Verb::Delete, Verb::SetAside];
+    let ids = || proptest::collection::vec(id(), 0..4);
+    prop_oneof![
+        any::<u16>().prop_map(|version| Request::Hello { version }),
+        ids().prop_map(Request::List),
+        id().prop_map(Request::Read),
+        (proptest::sample::select(verbs.to_vec()), ids()).prop_map(|(verb, ids)| Request::Order(verb, ids)),
+        Just(Request::FlushAll),
+        "\\PC{0,20}".prop_map(Request::FlushSite),
+    ]
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    let causes =
+        [Cause::Protocol, Cause::Forbidden, Cause::NotFound, Cause::NotEligible, Cause::Busy, Cause::Failed];
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..40);
+    let outcome = prop_oneof![
+        Just(Outcome::Done),
+        Just(Outcome::Unchanged),
+        Just(Outcome::NotFound),
+        "\\PC{0,20}".prop_map(Outcome::Failed),
+    ];
+    prop_oneof![
+        any::<u16>().prop_map(|version| Reply::Welcome { version }),
+        any::<u64>().prop_map(Reply::Total),
+        (any::<u64>(), proptest::sample::select(State::all().to_vec()), bytes())
+            .prop_map(|(number, state, entry)| Reply::Message { number, state, entry }),
+        (any::<u64>(), "\\PC{0,20}").prop_map(|(number, why)| Reply::Unreadable { number, why }),
+        bytes().prop_map(Reply::Body),
+        (id(), outcome).prop_map(|(id, outcome)| Reply::Ordered(id, outcome)),
+        Just(Reply::Done),
+        (proptest::sample::select(causes.to_vec()), "\\PC{0,20}")
+            .prop_map(|(cause, text)| Reply::Refused(cause, text)),
+    ]
+}
+
+/// A frame in its two parts.
+fn cut(frame: &[u8]) -> (usize, &[u8]) {
+    let (head, rest) = frame.split_first_chunk().unwrap();
+    (length(*head, REPLY_BYTES_MAX).unwrap(), rest)
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(request in request(), reply in reply(), cut_at in any::<usize>()) {
+        let frame = request.encode();
+        let (length, rest) = cut(&frame);
+        prop_assert_eq!(length, rest.len());
+        prop_assert_eq!(Request::decode(rest), Ok(request));
+        // Ids are cut off whole, so a request for fewer of them may be left.
+        let _ = Request::decode(&rest[..cut_at % rest.len()]);
+        let frame = reply.encode();
+        let (length, rest) = cut(&frame);
+        prop_assert_eq!(length, rest.len());
+        prop_assert_eq!(Reply::decode(rest), Ok(reply));
+        prop_assert!(Reply::decode(&rest[..cut_at % rest.len()]).is_err());
+    }
+
+    #[test]
+    fn damage_is_refused_or_harmless(
+        request in request(), reply in reply(), changes in proptest::collection::vec(any::<(usize, u8)>(), 0..6)
+    ) {
+        for frame in [request.encode(), reply.encode()] {
+            let mut rest = frame[HEAD_BYTES..].to_vec();
+            for (at, byte) in &changes {
+                let at = at % rest.len();
+                rest[at] = *byte;
+            }
+            fuzz(&rest);
+        }
+    }
+
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fuzz(&bytes);
+    }
+}
+
+#[test]
+fn bounds() {
+    let check = |head: u32, expect: bool| {
+        assert_eq!(length(head.to_be_bytes(), REQUEST_BYTES_MAX).is_ok(), expect, "{head}");
+    };
+    check(0, false);
+    check(1, true);
+    check(65_536, true);
+    check(65_537, false);
+    check(u32::MAX, false);
+    let id: QueueId = "ABCDEFGHIJKLMNOPQRSTUVWX".parse().unwrap();
+    let largest = Request::Order(Verb::Delete, vec![id.clone(); IDS_MAX]).encode();
+    assert!(largest.len() <= REQUEST_BYTES_MAX, "{}", largest.len());
+    assert!(Request::decode(&largest[HEAD_BYTES..]).is_ok());
+    let more = Request::List(vec![id; IDS_MAX + 1]).encode();
+    assert_eq!(Request::decode(&more[HEAD_BYTES..]), Err(FrameError::Value("number of queue ids")));
+}
+
+#[test]
+fn strangers() {
+    let check = |bytes: &[u8], expect: FrameError| assert_eq!(Request::decode(bytes), Err(expect));
+    check(b"", FrameError::Short);
+    check(b"EHLO x\r\n", FrameError::Kind(b'E'));
+    check(b"\x01\0\0\0\x03abc\0\x01", FrameError::Value("greeting"));
+    check(b"\x03\0\0\0\x09../../etc", FrameError::Value("queue id"));
+    check(b"\x03\0\0\0\x07ABC\0DEF", FrameError::Value("queue id"));
+    check(b"\x03\xff\xff\xff\xffABCDEF", FrameError::Short);
+    check(b"\x05x", FrameError::Trailing(1));
+    check(b"\x04\x63\0\0\0\x06ABCDEF", FrameError::Value("verb"));
+}
