@@ -133,3 +133,13 @@ fn helper(arguments: &[OsString]) -> ExitCode {
 pub(crate) fn default_config() -> Option<PathBuf> {
     ["/etc/komainu", "/etc/postfix"].into_iter().map(PathBuf::from).find(|path| path.join("main.cf").exists())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_has_no_two_options_of_one_name() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -58,12 +58,13 @@ enum Command {
 /// Whose queue is meant.
 #[derive(Args, Debug, Default)]
 struct Where {
-    /// The folder with main.cf [default: your own server's queue if you have one, else /etc/komainu, /etc/postfix].
-    #[arg(long, short = 'c', value_name = "DIR", global = true)]
+    /// The folder with main.cf [default: MAIL_CONFIG, else your own server's queue if you have one, else /etc/komainu,
+    /// /etc/postfix].
+    #[arg(long, short = 'c', value_name = "DIR")]
     config: Option<PathBuf>,
     /// The server's state folder [default: komainu_state_directory].
-    #[arg(long, value_name = "DIR", conflicts_with = "config", global = true)]
-    state: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    state_dir: Option<PathBuf>,
 }
 
 /// How things are said.
@@ -124,18 +125,23 @@ fn failed(error: &Failed) -> ExitCode {
 
 impl Where {
     fn folder(&self) -> PathBuf {
-        if let Some(state) = &self.state {
+        if let Some(state) = &self.state_dir {
             return state.clone();
         }
-        let of_caller = || place::of_caller().filter(|_| self.config.is_none());
+        let named = self.directory();
+        let of_caller = || place::of_caller().filter(|_| named.is_none());
         of_caller().unwrap_or_else(|| {
-            let directory = self.config.clone().or_else(default_config);
+            let directory = named.clone().or_else(default_config);
             place::state(&place::parameters(&directory.unwrap_or_else(|| "/nonexistent".into())))
         })
     }
 
+    fn directory(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| std::env::var_os("MAIL_CONFIG").map(PathBuf::from))
+    }
+
     fn open(&self) -> Result<Queue, Failed> {
-        if let Some(directory) = &self.config {
+        if let Some(directory) = self.directory().filter(|_| self.state_dir.is_none()) {
             let file = directory.join("main.cf");
             std::fs::File::open(&file)
                 .map_err(|source| Failed::File { what: file.display().to_string(), source })?;
