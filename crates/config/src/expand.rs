@@ -124,8 +124,8 @@ impl Run<'_> {
             let rest = source.str(at..range.end);
             let plain = rest.find('$').unwrap_or(rest.len());
             if plain > 0 {
-                out.push_range(source.text, at..at + plain, source.outer);
                 self.count(source, at..at + plain)?;
+                out.push_range(source.text, at..at + plain, source.outer);
                 at += plain;
                 continue;
             }

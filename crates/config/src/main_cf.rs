@@ -2,7 +2,7 @@
 //!
 //! It reads the syntax alone: what a name means and what `$name` stands for is `Parameters`' business.
 //! Diagnostics: K0101 a line without `=`, K0102 no name before `=`, K0103 white space before the first line,
-//! K0104 defined twice, K0105 a control character.
+//! K0104 defined twice, K0105 a control character, K0116 more names than anybody means.
 
 mod mending;
 
@@ -13,6 +13,9 @@ use crate::{Diagnostic, LineStarts, Place, SourceFile, Spanned};
 use mending::mended;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Names that one main.cf defines; a file with more is none.
+const DEFINITIONS_MAX: usize = 20_000;
 
 /// The definitions of one main.cf, as written.
 #[derive(Clone, Debug, Default)]
@@ -53,10 +56,16 @@ impl MainCf {
         let mut earlier: BTreeMap<String, Vec<Place>> = BTreeMap::new();
         // Whether the value before ends in a comma: what follows was to be more of it.
         let mut goes_on = false;
+        let (mut left_out, mut first_left_out) = (0_usize, None);
         for line in lines {
             diagnostics.extend(control_character(&line));
             match definition(&line) {
                 Ok((name, definition)) => {
+                    if main.definitions.len() >= DEFINITIONS_MAX && !main.definitions.contains_key(&name) {
+                        left_out += 1;
+                        first_left_out.get_or_insert(definition.name);
+                        continue;
+                    }
                     goes_on = definition.raw.value.ends_with(',');
                     if let Some(before) = main.definitions.insert(name.clone(), definition) {
                         earlier.entry(name).or_default().push(before.name);
@@ -66,6 +75,12 @@ impl MainCf {
             }
         }
         diagnostics.extend(earlier.iter().filter_map(|(name, places)| main.repeated(name, places, &starts)));
+        diagnostics.extend(first_left_out.map(|place| {
+            let message =
+                format!("more than {DEFINITIONS_MAX} parameters: {left_out} from here on are left out");
+            let help = "Postfix has a thousand; this is no main.cf, or a program wrote it that went astray";
+            Diagnostic::error(116, place, message).help(help)
+        }));
         (main, diagnostics)
     }
 
@@ -150,4 +165,25 @@ fn without_equals(line: &LogicalLine) -> Diagnostic {
     let shown: String = line.text.as_str().chars().take(60).collect();
     Diagnostic::error(101, place, format!("missing `=` after the parameter name: `{}`", shown.trim_end()))
         .help("write `name = value`; a line that goes on with the one above begins with white space")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// K0116; the same name again and again is one.
+    #[test]
+    fn more_parameters_than_anybody_means() {
+        let check = |text: String, names: usize, expect: Option<u16>| {
+            let file = Arc::new(SourceFile { path: "main.cf".into(), text });
+            let (main, found) = MainCf::parse(&file);
+            let code = found.iter().map(|one| one.code.0).find(|code| *code != 104);
+            assert_eq!((main.definitions().len(), code), (names, expect));
+        };
+        let many = |count: usize| (0..count).map(|n| format!("p{n} = x\n")).collect::<String>();
+        check(many(20_000), 20_000, None);
+        check(many(20_000) + "p1 = y\n", 20_000, None);
+        check(many(20_003), 20_000, Some(116));
+        check("a = b\n".repeat(30_000), 1, None);
+    }
 }

@@ -4,7 +4,7 @@
 //! and type the last counts.
 //! Diagnostics: K0201 too few columns, K0202 unknown type, K0203 bad column, K0204 defined twice,
 //! K0205 unknown command, K0206 white space before the first line, K0207 a private inet service,
-//! K0208 a port that nobody knows; K0210 to K0214 come from `arguments`.
+//! K0208 a port that nobody knows, K0238 more SMTP servers than are served; K0210 to K0214 come from `arguments`.
 //! T0.4.
 
 mod arguments;
@@ -121,7 +121,8 @@ impl MasterCf {
             }
             services.push(Some(service));
         }
-        let services = services.into_iter().flatten().collect();
+        let mut services: Vec<Service> = services.into_iter().flatten().collect();
+        diagnostics.extend(too_many(&mut services));
         (MasterCf { services, file: Some(Arc::clone(file)) }, diagnostics)
     }
 
@@ -130,6 +131,28 @@ impl MasterCf {
     pub fn file(&self) -> Option<&Arc<SourceFile>> {
         self.file.as_ref()
     }
+}
+
+/// SMTP servers, each with lists and settings of its own; a machine has fewer ports that are worth one.
+const SERVERS_MAX: usize = 1_000;
+
+/// Takes away the SMTP servers above the limit.
+fn too_many(services: &mut Vec<Service>) -> Option<Diagnostic> {
+    let mut count = 0;
+    let mut first = None;
+    services.retain(|service| {
+        let is_server = matches!(service.role(), Role::Smtpd | Role::Postscreen);
+        count += usize::from(is_server);
+        let kept = !is_server || count <= SERVERS_MAX;
+        if !kept && first.is_none() {
+            first = Some(service.name.place.clone());
+        }
+        kept
+    });
+    let message = format!("{count} SMTP servers, more than {SERVERS_MAX}: those from here on are left out");
+    let help =
+        "nobody could connect to them; one server listens on all addresses where its name is a port alone";
+    first.map(|place| Diagnostic::error(238, place, message).help(help))
 }
 
 /// What is said of a service that is defined in `line` already.

@@ -190,8 +190,9 @@ fn patterns(catalogue: &Catalogue) -> HashSet<TableId> {
 
 fn zones(found: &[Arc<ListZone>]) -> Vec<Zone> {
     let mut zones: Vec<Zone> = Vec::new();
+    let mut seen = HashSet::new();
     for zone in found {
-        if !zones.iter().any(|other| other.domain == zone.domain && other.kind == zone.kind) {
+        if seen.insert((zone.domain.as_str(), zone.kind)) {
             zones.push(Zone { domain: zone.domain.clone(), kind: zone.kind, place: zone.place.clone() });
         }
     }

@@ -180,6 +180,7 @@ pub(crate) fn nearest<'a>(word: &str, more: impl Iterator<Item = &'a str>) -> Op
     restrictions()
         .map(|entry| entry.name)
         .chain(more)
+        .filter(|name| name.len().abs_diff(word.len()) <= limit)
         .map(|name| (distance(&word, name), name))
         .filter(|&(distance, _)| distance <= limit)
         .min()

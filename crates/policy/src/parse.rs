@@ -34,7 +34,7 @@ pub(crate) type Default = Option<Subject>;
 
 /// Parses a list.
 pub(crate) fn entries(words: &[Spanned<String>], default: Default, names: &mut dyn Namespace) -> Vec<Entry> {
-    let mut parser = Parser { words: words.iter().peekable(), default, names };
+    let mut parser = Parser { words: words.iter().peekable(), default, names, guesses: GUESSES_MAX };
     let mut list = Vec::new();
     while let Some(word) = parser.words.next() {
         let entry = parser.entry(word);
@@ -47,7 +47,12 @@ struct Parser<'p> {
     words: Peekable<std::slice::Iter<'p, Spanned<String>>>,
     default: Default,
     names: &'p mut dyn Namespace,
+    /// How often it is still guessed what was meant.
+    guesses: usize,
 }
+
+/// Unknown words of one list for which it is guessed what was meant.
+const GUESSES_MAX: usize = 200;
 
 /// What stands behind `//` or `#` in the middle of a list.
 fn is_remark(word: &str) -> bool {
@@ -330,7 +335,10 @@ impl Parser<'_> {
             );
             return;
         }
-        diagnostic = match names::nearest(name, classes.iter().map(String::as_str)) {
+        self.guesses = self.guesses.saturating_sub(1);
+        let guess =
+            if self.guesses == 0 { None } else { names::nearest(name, classes.iter().map(String::as_str)) };
+        diagnostic = match guess {
             Some(meant) => diagnostic
                 .help(format!("did you mean {meant}? Postfix answers 451 4.3.5 to everyone who gets here"))
                 .fix(place, meant),

@@ -174,3 +174,19 @@ fn roles() {
     let roles: Vec<Role> = master.services.iter().map(Service::role).collect();
     assert_eq!(roles, [Role::Retry, Role::Error, Role::Lmtp, Role::WithoutEffect]);
 }
+
+/// K0238: each server costs memory and time; a thousand are enough.
+#[test]
+fn more_servers_than_are_served() {
+    let check = |servers: usize, others: usize, expect: &[u16]| {
+        let mut text: String = (0..servers).map(|n| format!("{} inet n - n - - smtpd\n", n + 1)).collect();
+        text.extend((0..others).map(|n| format!("t{n} unix - - n - - smtp\n")));
+        let file = Arc::new(SourceFile { path: "master.cf".into(), text });
+        let (master, found) = MasterCf::parse(&file);
+        let codes: Vec<u16> = found.iter().map(|one| one.code.0).collect();
+        assert_eq!((codes.as_slice(), master.services.len()), (expect, servers.min(1000) + others));
+    };
+    check(1000, 2000, &[]);
+    check(1001, 1, &[238]);
+    check(3000, 0, &[238]);
+}

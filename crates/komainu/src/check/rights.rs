@@ -7,6 +7,7 @@
 use super::surroundings::{Accounts, Machine, Sight};
 use config::{Code, Diagnostic, Place};
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use tables::source::notice::{DATABASE_UNREADABLE, UNREADABLE};
 
@@ -33,7 +34,13 @@ pub(super) fn say_once(found: &mut Vec<Diagnostic>, denied: &BTreeSet<PathBuf>, 
     found.retain(|one| !is_denied(one));
     let hidden = machine.hidden();
     let all: BTreeSet<&PathBuf> = denied.iter().chain(&hidden).collect();
-    found.extend(left_out(&all));
+    // A folder above one that is named says nothing more.
+    let is_above = |path: &&PathBuf| {
+        let mut behind = all.range::<PathBuf, _>((Bound::Excluded(*path), Bound::Unbounded));
+        behind.next().is_some_and(|next| next.starts_with(path))
+    };
+    let named: BTreeSet<&PathBuf> = all.iter().copied().filter(|path| !is_above(path)).collect();
+    found.extend(left_out(&named));
 }
 
 fn left_out(paths: &BTreeSet<&PathBuf>) -> Option<Diagnostic> {

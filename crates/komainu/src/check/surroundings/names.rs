@@ -7,6 +7,7 @@
 
 use super::{Machine, Scene, scene};
 use config::{Diagnostic, Place, Spanned};
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -121,8 +122,9 @@ fn public(scene: &Scene<'_>, servers: &[IpAddr]) -> Option<Diagnostic> {
 /// All DNS lists that are asked anywhere, each once.
 pub(in crate::check) fn zones(scene: &Scene<'_>) -> Vec<(String, Place)> {
     let mut zones: Vec<(String, Place)> = Vec::new();
+    let mut seen = HashSet::new();
     let mut add = |domain: String, place: &Place| {
-        if !domain.is_empty() && !zones.iter().any(|(known, _)| *known == domain) {
+        if !domain.is_empty() && seen.insert(domain.clone()) {
             zones.push((domain, place.clone()));
         }
     };
