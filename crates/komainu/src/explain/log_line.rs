@@ -133,13 +133,13 @@ fn did(told: &Told, action: Action) -> bool {
 
 /// Texts that come from outside (a DNSBL's) may have changed since: what stands before them decides.
 fn is_reply(outcome: &Outcome, logged: &Logged) -> bool {
-    let reply = match (outcome, logged.action) {
-        (Outcome::WouldReject(reply), Action::RejectWarning)
-        | (
-            Outcome::Reject(reply) | Outcome::DeferIfPermit(reply) | Outcome::DeferIfReject(reply),
-            Action::Reject,
-        ) => reply,
-        _ => return false,
+    let ((Outcome::WouldReject(reply), Action::RejectWarning)
+    | (
+        Outcome::Reject(reply) | Outcome::DeferIfPermit(reply) | Outcome::DeferIfReject(reply),
+        Action::Reject,
+    )) = (outcome, logged.action)
+    else {
+        return false;
     };
     let said = reply.to_string();
     let stem = |text: &str| {

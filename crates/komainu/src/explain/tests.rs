@@ -289,20 +289,21 @@ fn lines_of_all_kinds() {
     }
     let moved = "550 5.1.6 <gone@example.com>: Recipient address rejected: moved";
     check(&from("reject", "RCPT", moved, "\"a b\"@example.org", "gone@example.com"), None);
-    // Nothing makes this one; the nearest is told.
-    let line = from(
-        "reject",
-        "DATA",
-        "554 5.7.1 <late@example.org>: Sender address rejected: spam",
-        "late@example.org",
-        "user@example.com",
-    );
-    let logged = log_line::parse(&line).unwrap();
-    let Search::Nothing { nearest: Some((check, reply)), .. } = log_line::find(&stand, &logged, &Offline)
-    else {
+}
+
+#[test]
+fn the_nearest_rule_to_a_line_that_nothing_makes() {
+    let fixture =
+        Fixture::new("smtpd_data_restrictions = check_sender_access inline:{late@example.org=REJECT}\n", &[]);
+    let line = "NOQUEUE: reject: DATA from h.example[203.0.113.9]: 554 5.7.1 <late@example.org>: Sender address \
+                rejected: spam; from=<late@example.org> to=<user@example.com> proto=ESMTP helo=<x.example>";
+    let logged = log_line::parse(line).unwrap();
+    let found = log_line::find(&fixture.stand(None).unwrap(), &logged, &Offline);
+    let Search::Nothing { nearest: Some((check, reply)), .. } = found else {
         panic!("there is no such rule")
     };
-    assert!(check.starts_with("check_sender_access") && reply.ends_with(denied), "{check}: {reply}");
+    assert!(check.starts_with("check_sender_access"), "{check}");
+    assert!(reply.ends_with("Sender address rejected: Access denied"), "{reply}");
 }
 
 /// What isn't reached is what stands behind the check that ended a list: not a class's own members, not what

@@ -256,7 +256,7 @@ impl Player<'_> {
         if request == Request::Connect {
             self.meet();
         }
-        let (asked_for, size) = (request.clone(), self.visit.size);
+        let (asked_for, size) = (request, self.visit.size);
         let (request, command) = enter(&mut self.tx, &asked_for, &self.server);
         if let (Request::EndOfData { .. }, true) = (&asked_for, size > 0) {
             self.tx.message_size = Some(size);
