@@ -18,10 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Answers kept: some 8 MB when full.
-const ANSWERS_MAX: usize = 32_768;
 /// Parts of the memory, so that threads seldom wait for each other.
 const SHARDS: usize = 16;
+/// Answers that one part keeps of each generation: what a table of 1,024 places holds before it doubles.
+const GENERATION: usize = 896;
+/// Answers kept: some 5 MB when full.
+#[cfg(test)]
+const ANSWERS_MAX: usize = SHARDS * 2 * GENERATION;
 /// Questions under way and waiting for their turn; beyond, the answer is that there is none this time.
 const FLIGHTS_MAX: usize = 16_384;
 /// How long a question waits for its turn. Turns come late only where name servers are silent.
@@ -72,7 +75,7 @@ impl Shard {
     }
 
     fn keep(&mut self, question: Question, kept: Kept) {
-        if self.young.len() >= ANSWERS_MAX / SHARDS / 2 {
+        if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(question, kept);

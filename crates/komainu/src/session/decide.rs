@@ -66,7 +66,7 @@ impl Session {
         self.facts.replace_snapshot(now);
         let request = self.describe(request);
         if matches!(request.policy, policy::Request::Connect) && !self.assumed {
-            self.meet().await;
+            Box::pin(self.meet()).await;
         }
         if matches!(request.policy, policy::Request::Connect)
             && let Err(reply) = Box::pin(self.count_in()).await
@@ -96,22 +96,21 @@ impl Session {
     ) -> Decision {
         let listener = Arc::clone(&self.service.listener);
         for _ in 0..QUESTIONS_MAX {
-            match listener.policy.decide(request, &self.tx, &self.facts, clock::now().wall) {
+            let question = match listener.policy.decide(request, &self.tx, &self.facts, clock::now().wall) {
                 Ok(decision) => {
                     self.facts.forget_effects();
                     return decision;
                 }
-                Err(Need(question)) => {
-                    // Replies to earlier commands must not wait for this one's answer.
-                    self.flush(stream, out).await;
-                    let ear = self.seat.ear();
-                    tokio::select! {
-                        biased;
-                        () = Box::pin(self.learn(question)) => {}
-                        // Whatever it waited for, the client asks again elsewhere or later.
-                        word = ear.dismissed() => return dismissed(word, &self.tx),
-                    }
-                }
+                Err(Need(question)) => question,
+            };
+            // Replies to earlier commands must not wait for this one's answer.
+            self.flush(stream, out).await;
+            let ear = self.seat.ear();
+            tokio::select! {
+                biased;
+                () = Box::pin(self.learn(question)) => {}
+                // Whatever it waited for, the client asks again elsewhere or later.
+                word = ear.dismissed() => return dismissed(word, &self.tx),
             }
         }
         self.facts.forget_effects();

@@ -53,16 +53,20 @@ impl Line for Socket {
     fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
         let stream = Arc::clone(&self.0);
         async move {
-            // A reset, or an error of the socket's own, ends it.
+            // A reset, or an error of the socket's own, ends it; also where bytes are left unread.
             while let Ok(ready) = stream.ready(Interest::READABLE | Interest::ERROR).await {
                 if ready.is_error() {
                     return;
                 }
-                let unread = stream.peek(&mut [0]).await;
-                match unread {
-                    Ok(0) => return tokio::time::sleep(HALF_CLOSED).await,
-                    Ok(_) => tokio::time::sleep(UNREAD).await,
-                    Err(_) => return,
+                // Not `peek`, whose future would be the larger part of this one.
+                let unread = std::future::poll_fn(|context| {
+                    Poll::Ready(stream.poll_peek(context, &mut ReadBuf::new(&mut [0])))
+                });
+                match unread.await {
+                    Poll::Ready(Ok(0)) => return tokio::time::sleep(HALF_CLOSED).await,
+                    Poll::Ready(Ok(_)) => tokio::time::sleep(UNREAD).await,
+                    Poll::Ready(Err(_)) => return,
+                    Poll::Pending => {}
                 }
             }
         }

@@ -34,7 +34,7 @@ use message::Reception;
 use policy::address::AddressClasses;
 use policy::rates::Rates;
 use policy::{Client, Facts, MailEffect, Transaction};
-use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Server, Verdict};
+use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Request, Server, Verdict};
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -221,23 +221,50 @@ impl Session {
 
     /// Does what there is to do; false when the session is over.
     async fn act_all<S: Line>(&mut self, stream: &mut S, out: &mut Vec<u8>) -> bool {
-        while let Some(action) = self.server.poll() {
-            match self.act_at_once(action) {
-                Ok(Next::Go) => {}
-                Ok(Next::Close) => {
-                    self.flush(stream, out).await;
-                    let _ = stream.shutdown().await;
-                    return false;
-                }
-                // In a box, as all that may wait but for the client: a client that waits is not to hold room for it.
-                Err(action) => Box::pin(self.act_or_lose(action, stream, out)).await,
+        loop {
+            match self.step(stream, out) {
+                Step::Done => {}
+                Step::Waits(work) => work.await,
+                Step::Nothing => return true,
+                Step::Close => break,
             }
             // A client that pipelines without reading is not to fill the memory.
             if out.len() > OUT_BYTES_MAX {
                 self.flush(stream, out).await;
             }
         }
-        true
+        self.flush(stream, out).await;
+        let _ = stream.shutdown().await;
+        false
+    }
+
+    /// Does the next thing where it waits for nothing; else says how to wait for it, in a box: a client that is waited
+    /// for is not to hold room for what else may be.
+    fn step<'s, S: Line>(&'s mut self, stream: &'s mut S, out: &'s mut Vec<u8>) -> Step<'s> {
+        let Some(action) = self.server.poll() else { return Step::Nothing };
+        match action {
+            Action::Chunk(chunk) => {
+                self.receive(&chunk);
+                self.server.recycle(chunk);
+            }
+            Action::Abort => self.abort(),
+            Action::Note(note) => self.note(note),
+            Action::StartTls | Action::Authenticate(AuthStep::Cancelled) => {}
+            Action::Close => return Step::Close,
+            Action::Decide(request) => {
+                return Step::Waits(Box::pin(self.decide_or_lose(request, stream, out)));
+            }
+            Action::Filter(line) => return Step::Waits(Box::pin(self.filter_or_lose(line, stream, out))),
+            Action::Commit => return Step::Waits(Box::pin(self.keep(out))),
+            Action::Identity(identity) => return Step::Waits(Box::pin(self.assume(*identity))),
+            Action::Authenticate(_) => {
+                // Offered by no listener yet; a client that tries all the same is told so.
+                let reply =
+                    mail::Reply::new(454, mail::Dsn::new(4, 7, 0), "Temporary authentication failure");
+                self.server.handle(clock::now(), Input::Authenticated(AuthOutcome::Failure(reply)), out);
+            }
+        }
+        Step::Done
     }
 
     /// Writes what there is, and gives the buffer back. A client that takes nothing for `smtpd_timeout`, or is
@@ -317,76 +344,62 @@ impl Session {
         woken
     }
 
-    /// Does an action that waits for nothing; others come back.
-    fn act_at_once(&mut self, action: Action) -> Result<Next, Action> {
-        match action {
-            Action::Chunk(chunk) => {
-                self.receive(&chunk);
-                self.server.recycle(chunk);
-            }
-            Action::Abort => self.abort(),
-            Action::Note(note) => self.note(note),
-            Action::StartTls | Action::Authenticate(AuthStep::Cancelled) => {}
-            Action::Close => return Ok(Next::Close),
-            waits => return Err(waits),
-        }
-        Ok(Next::Go)
-    }
-
-    /// Does an action that waits for something, unless the client goes meanwhile. What is being made durable is not
-    /// given up.
-    async fn act_or_lose<S: Line>(&mut self, action: Action, stream: &mut S, out: &mut Vec<u8>) {
-        if !matches!(action, Action::Decide(_) | Action::Filter(_)) {
-            return self.act(action, stream, out).await;
-        }
+    /// Decides, unless the client goes meanwhile.
+    async fn decide_or_lose<S: Line>(&mut self, request: Request, stream: &mut S, out: &mut Vec<u8>) {
         let gone = stream.gone();
-        let lost = tokio::select! {
+        let verdict = tokio::select! {
             biased;
-            () = self.act(action, stream, out) => false,
-            () = gone => true,
+            verdict = self.decide(request, stream, out) => Some(verdict),
+            () = gone => None,
         };
-        if lost {
-            // Nobody hears the reply; the conversation learns of the loss at its next wait.
-            self.reach = Reach::Lost(Woken::Broken);
-            let reply = mail::Reply::new(451, mail::Dsn::new(4, 3, 0), "Error: connection lost");
-            self.facts.forget_effects();
-            self.server.handle(clock::now(), Input::Decided(Verdict::Reject(reply)), out);
-        }
+        let verdict = verdict.unwrap_or_else(|| self.lost());
+        self.server.handle(clock::now(), Input::Decided(verdict), out);
     }
 
-    /// Does an action that waits for something.
-    async fn act<S: AsyncWrite + Unpin + Send>(&mut self, action: Action, stream: &mut S, out: &mut Vec<u8>) {
-        let input = match action {
-            Action::Decide(request) => Input::Decided(self.decide(request, stream, out).await),
-            Action::Filter(line) => match Box::pin(self.filter(&line)).await {
-                Ok(filtered) => Input::Filtered(filtered),
-                Err(reply) => Input::Decided(Verdict::Disconnect(reply)),
-            },
-            Action::Commit => {
-                let stored = Box::pin(self.commit()).await;
-                if stored.is_ok() {
-                    self.messages = self.messages.saturating_add(1);
-                    self.seat.has_delivered();
-                }
-                Input::Stored(stored)
-            }
-            Action::Identity(identity) => return Box::pin(self.assume(*identity)).await,
-            Action::Authenticate(_) => {
-                // Offered by no listener yet; a client that tries all the same is told so.
-                let reply =
-                    mail::Reply::new(454, mail::Dsn::new(4, 7, 0), "Temporary authentication failure");
-                Input::Authenticated(AuthOutcome::Failure(reply))
-            }
-            // Done at once.
-            Action::Chunk(_) | Action::Abort | Action::Note(_) | Action::StartTls | Action::Close => return,
+    /// `smtpd_command_filter`, unless the client goes meanwhile.
+    async fn filter_or_lose<S: Line>(&mut self, line: String, stream: &mut S, out: &mut Vec<u8>) {
+        let gone = stream.gone();
+        let filtered = tokio::select! {
+            biased;
+            filtered = self.filter(&line) => Some(filtered),
+            () = gone => None,
+        };
+        let input = match filtered {
+            Some(Ok(filtered)) => Input::Filtered(filtered),
+            Some(Err(reply)) => Input::Decided(Verdict::Disconnect(reply)),
+            None => Input::Decided(self.lost()),
         };
         self.server.handle(clock::now(), input, out);
     }
+
+    /// The client has gone while it should have waited. Nobody hears the reply; the conversation learns of the loss at
+    /// its next wait.
+    fn lost(&mut self) -> Verdict {
+        self.reach = Reach::Lost(Woken::Broken);
+        self.facts.forget_effects();
+        Verdict::Reject(mail::Reply::new(451, mail::Dsn::new(4, 3, 0), "Error: connection lost"))
+    }
+
+    /// Makes the message durable; that is not given up, whether or not the client is still there.
+    async fn keep(&mut self, out: &mut Vec<u8>) {
+        let stored = self.commit().await;
+        if stored.is_ok() {
+            self.messages = self.messages.saturating_add(1);
+            self.seat.has_delivered();
+        }
+        self.server.handle(clock::now(), Input::Stored(stored), out);
+    }
 }
 
-/// Whether the session goes on.
-enum Next {
-    Go,
+/// What there is to do.
+enum Step<'s> {
+    /// It was done at once.
+    Done,
+    /// It waits for something.
+    Waits(Pin<Box<dyn Future<Output = ()> + Send + 's>>),
+    /// Nothing.
+    Nothing,
+    /// The session is over.
     Close,
 }
 
