@@ -21,14 +21,29 @@ use tokio::io::AsyncWrite;
 const QUESTIONS_MAX: u32 = 10_000;
 
 impl Session {
-    /// Decides on a request. Tables behind sockets are asked anew for each.
+    /// Decides on a request and does what the decision says apart from the reply. Tables behind sockets are asked anew
+    /// for each.
     pub(super) async fn decide<S: AsyncWrite + Unpin + Send>(
         &mut self,
         request: Request,
         stream: &mut S,
         out: &mut Vec<u8>,
     ) -> Verdict {
-        let verdict = self.rule(request, stream, out).await;
+        let now = self.service.live.snapshot();
+        self.facts.replace_snapshot(now);
+        let request = self.describe(request);
+        // What comes once in a session or behind a decision is in a box: who is made to wait doesn't hold room for it.
+        let mut refusal = self.before(&request).err().map(Verdict::Reject);
+        if matches!(request.policy, policy::Request::Connect) {
+            refusal = Box::pin(self.let_in()).await.err().map(Verdict::Disconnect);
+        }
+        let verdict = match refusal {
+            Some(refusal) => refusal,
+            None => {
+                let decision = self.evaluate(request.policy, stream, out).await;
+                Box::pin(self.conclude(request, decision)).await
+            }
+        };
         self.facts.forget_lookups();
         verdict
     }
@@ -55,34 +70,21 @@ impl Session {
         Err(LookupError::Failed { table: "tables".to_owned(), key: "too many keys".to_owned() })
     }
 
-    /// Decides on a request and does what the decision says apart from the reply.
-    async fn rule<S: AsyncWrite + Unpin + Send>(
-        &mut self,
-        request: Request,
-        stream: &mut S,
-        out: &mut Vec<u8>,
-    ) -> Verdict {
-        let now = self.service.live.snapshot();
-        self.facts.replace_snapshot(now);
-        let request = self.describe(request);
-        if matches!(request.policy, policy::Request::Connect) && !self.assumed {
-            Box::pin(self.meet()).await;
+    /// A new client is met and counted, before anything is decided about it.
+    async fn let_in(&mut self) -> Result<(), Reply> {
+        if !self.assumed {
+            self.meet().await;
         }
-        if matches!(request.policy, policy::Request::Connect)
-            && let Err(reply) = Box::pin(self.count_in()).await
-        {
-            return Verdict::Disconnect(reply);
-        }
-        if let Err(reply) = self.before(&request) {
-            return Verdict::Reject(reply);
-        }
-        let decision = self.evaluate(request.policy, stream, out).await;
-        let command = request.command;
-        self.log_decision(command, &decision);
+        self.count_in().await
+    }
+
+    /// Does what a decision says.
+    async fn conclude(&mut self, request: Described, decision: Decision) -> Verdict {
+        self.log_decision(request.command, &decision);
         self.tx.carried = decision.carried;
         self.effects.extend(decision.effects);
         match decision.verdict {
-            policy::Verdict::Permit => Box::pin(self.permitted(request)).await,
+            policy::Verdict::Permit => self.permitted(request).await,
             policy::Verdict::Reject(reply) => Verdict::Reject(reply),
             policy::Verdict::Disconnect(reply) => Verdict::Disconnect(reply),
         }
@@ -118,19 +120,26 @@ impl Session {
         plain(policy::Verdict::Reject(reply), &self.tx)
     }
 
-    /// Finds one answer, in what was asked ahead or now.
-    async fn learn(&mut self, question: Question) {
-        if let Some(at) = self.ahead.iter().position(|flight| *flight.question() == question) {
-            let flight = self.ahead.swap_remove(at);
-            let answer = flight.landed().await;
-            self.ahead.extend(flight.next());
-            if let Some(zone) = zone_of(&question, self.tx.client.address) {
-                self.shared.answers.listings.note(zone, matches!(answer, Answer::Records(_)));
-            }
-            return self.facts.learn(question, answer);
+    /// Finds one answer, in what was asked ahead or now. Not an `async fn`: that would hold the question twice.
+    fn learn(&mut self, question: Question) -> impl Future<Output = ()> + Send {
+        async move {
+            let answer = match self.ahead.iter().position(|flight| *flight.question() == question) {
+                Some(at) => {
+                    let flight = self.ahead.swap_remove(at);
+                    let answer = flight.landed().await;
+                    self.ahead.extend(flight.next());
+                    if let Some(zone) = zone_of(&question, self.tx.client.address) {
+                        self.shared.answers.listings.note(zone, matches!(answer, Answer::Records(_)));
+                    }
+                    answer
+                }
+                None => {
+                    let services = self.service.listener.policy.services();
+                    self.shared.answers.answer(&question, services).await
+                }
+            };
+            self.facts.learn(question, answer);
         }
-        let answer = self.shared.answers.answer(&question, self.service.listener.policy.services()).await;
-        self.facts.learn(question, answer);
     }
 
     /// A client has connected: asks what can be asked, finds its names, and logs it.
