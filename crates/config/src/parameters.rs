@@ -7,6 +7,7 @@
 mod mending;
 
 use crate::computed::{Networks, my_domain, my_hostname};
+use crate::conf::is_space;
 use crate::expand::{Scope, expand};
 use crate::level::Level;
 use crate::main_cf::Definition;
@@ -107,9 +108,9 @@ impl Inner {
 
     /// The value of `name` read by `read`; the default's where that fails.
     fn typed<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
-        read(self.expanded(name).0.as_str().trim()).or_else(|| {
+        read(self.expanded(name).0.as_str().trim_matches(is_space)).or_else(|| {
             let default = self.default(name)?;
-            read(self.replaced(name, &default).0.as_str().trim())
+            read(self.replaced(name, &default).0.as_str().trim_matches(is_space))
         })
     }
 }
@@ -305,7 +306,7 @@ impl Parameters {
 fn check(inner: &Inner, name: &str, diagnostics: &mut Vec<Diagnostic>) {
     let (value, mut found) = inner.expanded(name);
     diagnostics.append(&mut found);
-    let text = value.as_str().trim();
+    let text = value.as_str().trim_matches(is_space);
     let help = match kind(name) {
         Kind::Flag if parse_flag(text).is_none() => {
             (106, "a boolean".to_owned(), "write `yes` or `no`".to_owned())

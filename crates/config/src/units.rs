@@ -23,7 +23,7 @@ pub fn parse_number(text: &str) -> Option<i64> {
 /// A time: a whole number and a unit, or `default` for none.
 #[must_use]
 pub fn parse_time(text: &str, default: Unit) -> Option<Duration> {
-    let text = text.trim();
+    let text = text.trim_matches(crate::conf::is_space);
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = match text.get(digits.len()..)? {
         "" => default.seconds(),

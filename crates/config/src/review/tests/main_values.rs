@@ -57,6 +57,16 @@ fn ranges() {
     check("queue_run_delay = 0\n", "", &["error K0108 main.cf:1:19"]);
     check("in_flow_delay = 11s\n", "", &["error K0108 main.cf:1:17"]);
     check("in_flow_delay = 10s\n", "", &[]);
+    // A no-break space is no blank: Postfix's smtpd stops at such a value.
+    for odd in [
+        "smtpd_helo_required = yes\u{a0}\n",
+        "smtpd_timeout = 30s\u{3000}\n",
+        "smtpd_recipient_limit = 9\u{a0}\n",
+    ] {
+        let (loaded, found) = said(odd, "");
+        assert!(loaded.iter().any(|one| (106..109).contains(&one.code.0)), "{odd}: {loaded:?}");
+        assert!(found.iter().any(|one| one.code.0 == 131), "{odd}: {found:?}");
+    }
     // The loader says these.
     check("smtpd_timeout = 0\nsmtpd_hard_error_limit = 0\n", "", &[]);
 }
