@@ -48,6 +48,12 @@ impl QueueId {
         short.into_iter().chain(long)
     }
 
+    /// Whether it is of the long spelling: the short one has no other letters than A to F.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        !self.0.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'))
+    }
+
     /// The id as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -121,6 +127,7 @@ mod tests {
                 for id in [QueueId::short(Wall(wall), number), QueueId::long(Wall(wall), number)] {
                     assert!(id.numbers().any(|found| found == number), "{id} {number:X}");
                     assert!(id.numbers().count() <= 3);
+                    assert_eq!(id.is_long(), id == QueueId::long(Wall(wall), number));
                 }
             }
         }

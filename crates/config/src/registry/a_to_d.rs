@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Parameter] = &[
     flag("allow_percent_hack", "yes").done(),
     flag("allow_srv_lookup_fallback", "no").since("3.8"),
     flag("allow_untrusted_routing", "no").done(),
-    text("alternate_config_directories", ""),
+    text("alternate_config_directories", "").no_effect("no program here has rights that its caller hasn't"),
     flag("always_add_missing_headers", "no").since("2.6").done(),
     text("always_bcc", ""),
     time("anvil_rate_time_unit", Unit::Second, "60s").done(),

@@ -27,8 +27,10 @@ pub(super) const ROWS: &[Parameter] = &[
     text("fallback_transport", ""),
     list("fallback_transport_maps", "").since("2.3"),
     list("fast_flush_domains", "$relay_domains").done(),
-    time("fast_flush_purge_time", Unit::Day, "7d"),
-    time("fast_flush_refresh_time", Unit::Hour, "12h"),
+    time("fast_flush_purge_time", Unit::Day, "7d")
+        .no_effect("the queue itself is looked through for a domain's mail"),
+    time("fast_flush_refresh_time", Unit::Hour, "12h")
+        .no_effect("the queue itself is looked through for a domain's mail"),
     number("fault_injection_code", "0").no_effect("it is for tests of Postfix itself"),
     text("flush_service_name", "flush")
         .since("2.0")

@@ -26,6 +26,8 @@ mod lmtp;
 mod logs;
 mod postfix_peer;
 mod pressure;
+mod queue;
+mod queue_oracle;
 mod relaying;
 mod reload;
 mod rights;

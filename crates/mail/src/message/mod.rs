@@ -68,7 +68,11 @@ impl MissingHeaders {
     pub fn new(id: &QueueId, wall: Wall, zone: &Zone, hostname: &str, sender: &Address) -> MissingHeaders {
         let from = if sender.is_null() { "MAILER-DAEMON".to_owned() } else { sender.to_external() };
         MissingHeaders {
-            message_id: format!("<{}.{id}@{hostname}>", time::compact(wall)),
+            message_id: if id.is_long() {
+                format!("<{id}@{hostname}>")
+            } else {
+                format!("<{}.{id}@{hostname}>", time::compact(wall))
+            },
             date: time::rfc5322(wall, zone),
             from,
         }

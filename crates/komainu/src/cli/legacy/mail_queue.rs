@@ -50,7 +50,8 @@ impl Site {
 
 /// Whether Postfix would take this for a queue id.
 pub(super) fn is_id(text: &str) -> bool {
-    (1..=ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    (1..=ID_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// For terminals and logs: what isn't printable becomes `?`.

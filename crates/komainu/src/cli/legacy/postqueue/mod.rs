@@ -24,6 +24,8 @@ const USAGE: &str =
     "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
 /// What Postfix says where nobody answers.
 const NOBODY: &str = "Connect to the Postfix showq service: Connection refused";
+/// Characters of a wrong id that are repeated.
+const SHOWN_MAX: usize = 100;
 const DOWN: &str = "Cannot flush mail queue - mail system is down";
 
 enum Wanted {
@@ -87,7 +89,10 @@ fn act(directory: Option<String>, wanted: Wanted) -> ExitCode {
     // What is wrong with the arguments is said before anything is looked for.
     match &wanted {
         Wanted::One(id) if !is_id(id) => {
-            return failed(&format!("Cannot flush queue ID - invalid name: \"{}\"", printable(id)));
+            let shown: String = id.chars().take(SHOWN_MAX).collect();
+            let more = if shown.len() < id.len() { "..." } else { "" };
+            let shown = printable(&shown);
+            return failed(&format!("Cannot flush queue ID - invalid name: \"{shown}{more}\""));
         }
         Wanted::Site(site) if !is_site(site) => {
             let site = printable(site);
