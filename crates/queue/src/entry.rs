@@ -5,14 +5,19 @@
 //! encoding is versioned and bounded. No schedule here, no log text. RFC 3461 (NOTIFY, ORCPT, RET, ENVID).
 
 use crate::codec::{DecodeError, Decoder, Encoder};
-use mail::{Address, Dsn, QueueId, Wall};
+use mail::{Address, QueueId, Wall};
 
+mod status;
 #[cfg(test)]
 mod tests;
+
+pub use status::{How, Reason, Remote, Status};
 
 const VERSION: u8 = 1;
 /// The message is on hold.
 const HOLD: u8 = 1;
+/// The sender was told of a delay.
+const WARNED: u8 = 2;
 /// The message is to be given back.
 const EXPIRE: u8 = 4;
 /// NOTIFY=NEVER, and none of the other bits.
@@ -51,6 +56,8 @@ pub struct Entry {
     pub hold: bool,
     /// `postsuper -e`: given back to its sender at the next attempt, however young it is.
     pub expire: bool,
+    /// The sender was told of a delay (`delay_warning_time`), which is done once.
+    pub warned: bool,
     /// `content_filter` or FILTER: `transport:nexthop`.
     pub filter: Option<String>,
     /// REDIRECT: replaces all recipients at delivery.
@@ -76,53 +83,6 @@ pub struct Recipient {
     pub notify: u8,
     /// Where it stands.
     pub status: Status,
-}
-
-/// Where a recipient stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Status {
-    /// Never tried.
-    #[default]
-    Pending,
-    /// Tried, to be tried again.
-    Deferred(Reason),
-    /// Done.
-    Delivered,
-    /// Refused for good. Kept, as the sender has not been told yet.
-    Failed(Reason),
-    /// Not delivered within `maximal_queue_lifetime`. Kept likewise; the last reason.
-    Expired(Reason),
-}
-
-impl Status {
-    /// Whether a delivery is still to be tried.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        matches!(self, Status::Pending | Status::Deferred(_))
-    }
-
-    /// Whether the sender has still to be told.
-    #[must_use]
-    pub fn is_failure(&self) -> bool {
-        matches!(self, Status::Failed(_) | Status::Expired(_))
-    }
-}
-
-/// Why a delivery did not happen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// 4.x.x or 5.x.x.
-    pub dsn: Dsn,
-    /// The text in parentheses of the log line.
-    pub text: String,
-}
-
-impl Reason {
-    /// A reason.
-    #[must_use]
-    pub fn new(dsn: Dsn, text: impl Into<String>) -> Reason {
-        Reason { dsn, text: text.into() }
-    }
 }
 
 /// RET=.
@@ -181,6 +141,8 @@ pub enum Note {
     Expire,
     /// To be tried as if it were new, and no longer on hold; what is done stays done.
     Requeue,
+    /// The sender was told of a delay.
+    Warned,
 }
 
 impl Entry {
@@ -200,6 +162,7 @@ impl Entry {
             client: Client::default(),
             hold: false,
             expire: false,
+            warned: false,
             filter: None,
             redirect: None,
             verp: None,
@@ -236,6 +199,7 @@ impl Entry {
                 self.next_attempt = next_attempt;
             }
             Note::Hold(hold) => self.hold = hold,
+            Note::Warned => self.warned = true,
             Note::Expire => self.expire = true,
             Note::Requeue => self.requeue(),
         }
@@ -257,10 +221,10 @@ impl Entry {
         self.recipients.iter().any(|recipient| recipient.status.is_open())
     }
 
-    /// Whether some recipient failed and the sender has not been told.
+    /// Whether somebody may have to be told of some recipient.
     #[must_use]
-    pub fn has_failure(&self) -> bool {
-        self.recipients.iter().any(|recipient| recipient.status.is_failure())
+    pub fn is_untold(&self) -> bool {
+        self.recipients.iter().any(|recipient| recipient.status.is_untold())
     }
 
     /// The bytes for the spool.
@@ -285,7 +249,8 @@ impl Entry {
         });
         to.u8(u8::from(self.smtputf8));
         self.client.encode(&mut to);
-        to.u8(if self.hold { HOLD } else { 0 } | if self.expire { EXPIRE } else { 0 });
+        let flags = [(self.hold, HOLD), (self.warned, WARNED), (self.expire, EXPIRE)];
+        to.u8(flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit));
         to.optional(self.filter.as_deref());
         to.optional(self.redirect.as_ref().map(Address::as_str));
         to.optional(self.verp.as_deref());
@@ -326,10 +291,12 @@ impl Entry {
         entry.smtputf8 = from.flag("SMTPUTF8")?;
         entry.client = Client::decode(&mut from)?;
         let flags = from.u8()?;
-        if flags & !(HOLD | EXPIRE) != 0 {
+        if flags & !(HOLD | WARNED | EXPIRE) != 0 {
             return Err(DecodeError::Value("hold"));
         }
-        (entry.hold, entry.expire) = (flags & HOLD != 0, flags & EXPIRE != 0);
+        entry.hold = flags & HOLD != 0;
+        entry.warned = flags & WARNED != 0;
+        entry.expire = flags & EXPIRE != 0;
         entry.filter = from.optional()?;
         entry.redirect = from.optional()?.map(Address::from_internal);
         entry.verp = from.optional()?;
@@ -388,41 +355,6 @@ impl Client {
     }
 }
 
-impl Status {
-    fn encode(&self, to: &mut Encoder) {
-        let (tag, reason) = match self {
-            Status::Pending => (0, None),
-            Status::Deferred(reason) => (1, Some(reason)),
-            Status::Delivered => (2, None),
-            Status::Failed(reason) => (3, Some(reason)),
-            Status::Expired(reason) => (4, Some(reason)),
-        };
-        to.u8(tag);
-        if let Some(Reason { dsn, text }) = reason {
-            to.u8(dsn.class);
-            to.u16(dsn.subject);
-            to.u16(dsn.detail);
-            to.text(text);
-        }
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Result<Status, DecodeError> {
-        let tag = from.u8()?;
-        let mut reason = || -> Result<Reason, DecodeError> {
-            let dsn = Dsn::new(from.u8()?, from.u16()?, from.u16()?);
-            Ok(Reason { dsn, text: from.text()? })
-        };
-        Ok(match tag {
-            0 => Status::Pending,
-            1 => Status::Deferred(reason()?),
-            2 => Status::Delivered,
-            3 => Status::Failed(reason()?),
-            4 => Status::Expired(reason()?),
-            _ => return Err(DecodeError::Value("status")),
-        })
-    }
-}
-
 impl Note {
     /// The bytes for the spool.
     #[must_use]
@@ -447,6 +379,7 @@ impl Note {
                 to.u8(2);
                 to.u8(u8::from(*hold));
             }
+            Note::Warned => to.u8(3),
             Note::Expire => to.u8(8),
             Note::Requeue => to.u8(9),
         }
@@ -470,6 +403,7 @@ impl Note {
             }
             1 => Note::Deferred { tries: from.u32()?, next_attempt: Wall(from.i64()?) },
             2 => Note::Hold(from.flag("hold")?),
+            3 => Note::Warned,
             8 => Note::Expire,
             9 => Note::Requeue,
             _ => return Err(DecodeError::Value("note")),

@@ -4,11 +4,12 @@
 //! A waiting message is a number and a time here; its envelope is in memory only while it is active, and at
 //! most `active_limit` are. Postfix's rule of waiting (T2.14): as long as the message is old, between
 //! `minimal_backoff_time` and `maximal_backoff_time`, then until the next queue run.
-//! Not here yet: bounces (a failed recipient is kept, held, and never lost), adaptive concurrency, dead
-//! destinations. An outcome is persisted before the message is forgotten, and one that could not be persisted
+//! Who is told of failures is [`crate::notice`]'s; a message whose reports can't be sent is kept. Not here yet:
+//! adaptive concurrency, dead destinations. An outcome is persisted before the message is forgotten, and one that could not be persisted
 //! is remembered, so that nobody is served twice for a full disk.
 
-use crate::entry::{Entry, Note, Reason, Status};
+use crate::entry::{Entry, How, Note, Reason, Status};
+use crate::notice::{self, Notice};
 use mail::{Address, Dsn, QueueId, Wall};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 mod by_hand;
 mod lanes;
 mod line;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,7 @@ pub use by_hand::Order;
 use lanes::{Job, Key, Lanes};
 pub use lanes::{Limits, Route};
 use line::Line;
+use telling::Told;
 
 /// How long to wait before the spool is asked again for what it refused.
 const RETRY: Duration = Duration::from_secs(60);
@@ -46,6 +49,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `TRANSPORT_destination_…_limit`, by transport.
     pub transport_limits: BTreeMap<String, Limits>,
+    /// Who is told of failures and delays.
+    pub notices: notice::Settings,
 }
 
 impl Default for Settings {
@@ -60,6 +65,7 @@ impl Default for Settings {
             active_limit: 20_000,
             limits: Limits::default(),
             transport_limits: BTreeMap::from([("local".to_owned(), local)]),
+            notices: notice::Settings::default(),
         }
     }
 }
@@ -69,6 +75,8 @@ impl Default for Settings {
 pub enum Outcome {
     /// Durably handed over.
     Delivered,
+    /// Likewise, and the sender is to be told of it.
+    Confirmed(How, Reason),
     /// To be tried again.
     Deferred(Reason),
     /// Refused for good.
@@ -134,6 +142,16 @@ pub enum Event {
         /// Its name.
         id: QueueId,
     },
+    /// [`Action::Tell`] is done: every report is durable in the spool.
+    Told {
+        /// The message.
+        number: u64,
+    },
+    /// A report could not be put into the spool; the message is tried again later.
+    NotTold {
+        /// The message.
+        number: u64,
+    },
     /// `postqueue -f`: everything deferred is due now.
     Flush,
     /// Somebody wants something done with one message.
@@ -161,7 +179,7 @@ pub enum Action {
         sender: Address,
         /// Bytes.
         size: u64,
-        /// All recipients that are still open.
+        /// All recipients, those too that are done.
         recipients: usize,
     },
     /// Deliver; answer with `Finished`.
@@ -182,12 +200,26 @@ pub enum Action {
         /// Its name.
         id: QueueId,
     },
-    /// To be logged: `from=<…>, status=expired, returned to sender`; until there are bounces, it is kept.
+    /// To be logged: `from=<…>, status=expired, returned to sender`.
     Expired {
         /// Its name.
         id: QueueId,
         /// The envelope sender.
         sender: Address,
+    },
+    /// Put these reports into the spool; answer with `Told` when all are durable, else with `NotTold`.
+    Tell {
+        /// The message.
+        number: u64,
+        /// Its envelope as it stands.
+        entry: Box<Entry>,
+        /// What is told to whom.
+        notices: Vec<Notice>,
+    },
+    /// To be logged: `undeliverable postmaster notification discarded`.
+    Discarded {
+        /// Its name.
+        id: QueueId,
     },
 }
 
@@ -242,7 +274,9 @@ pub struct Scheduler {
     /// Being read while somebody changed them: the answer doesn't count; whether they are due then.
     stale: BTreeMap<u64, bool>,
     active: BTreeMap<u64, Active>,
-    /// On hold, or with failed recipients only.
+    /// Their reports are on their way into the spool.
+    telling: BTreeMap<u64, Told>,
+    /// On hold.
     held: BTreeSet<u64>,
     running: BTreeMap<u64, (Attempt, Key)>,
     last_attempt: u64,
@@ -272,6 +306,7 @@ impl Scheduler {
             loading: BTreeSet::new(),
             stale: BTreeMap::new(),
             active: BTreeMap::new(),
+            telling: BTreeMap::new(),
             held: BTreeSet::new(),
             running: BTreeMap::new(),
             last_attempt: 0,
@@ -328,6 +363,8 @@ impl Scheduler {
                 self.unremoved.insert(number, id);
                 self.retry_later(now);
             }
+            Event::Told { number } => self.told(number),
+            Event::NotTold { number } => self.not_told(number),
             Event::Flush => {
                 let all: Vec<u64> = std::mem::take(&mut self.waiting).into_iter().map(|(_, n)| n).collect();
                 self.wake.clear();
@@ -443,7 +480,8 @@ impl Scheduler {
 
     /// Lets messages become active while there is room: one from incoming, one from deferred in turn.
     fn fill(&mut self) {
-        while self.active.len() + self.loading.len() < self.settings.active_limit.max(1) {
+        while self.active.len() + self.loading.len() + self.telling.len() < self.settings.active_limit.max(1)
+        {
             let (first, second) = if self.deferred_turn {
                 (&mut self.due, &mut self.incoming)
             } else {
@@ -451,7 +489,8 @@ impl Scheduler {
             };
             let Some(number) = first.pop_front().or_else(|| second.pop_front()) else { break };
             self.deferred_turn = !self.deferred_turn;
-            if !self.active.contains_key(&number) && self.loading.insert(number) {
+            let busy = self.active.contains_key(&number) || self.telling.contains_key(&number);
+            if !busy && self.loading.insert(number) {
                 self.actions.push_back(Action::Load { number });
             }
         }
@@ -465,16 +504,17 @@ impl Scheduler {
         for note in self.unsaved.get(&number).iter().flat_map(|unsaved| &unsaved.notes) {
             entry.apply(note.clone());
         }
-        if entry.hold || (!entry.is_open() && entry.has_failure()) {
+        if entry.hold {
             self.held.insert(number);
             return None;
         }
-        if !entry.is_open() {
+        if !entry.is_open() && !entry.is_untold() {
             self.unsaved.remove(&number);
             self.actions.push_back(Action::Remove { number, id: entry.id });
             return None;
         }
-        let recipients = open_recipients(&entry).len();
+        let expanded = |status: &Status| matches!(status, Status::Confirmed(How::Expanded, _));
+        let recipients = entry.recipients.iter().filter(|known| !expanded(&known.status)).count();
         let (id, sender, size) = (entry.id.clone(), entry.sender.clone(), entry.size);
         self.actions.push_back(Action::Active { id, sender, size, recipients });
         entry.next_attempt = now;
@@ -529,48 +569,27 @@ impl Scheduler {
         }
     }
 
-    /// All attempts of this round are over: remove, hold, or defer.
+    /// All attempts of this round are over: what is too old expires, and the rest follows from who is to be told.
     fn finish(&mut self, now: Wall, number: u64) {
         let Some(mut active) = self.active.remove(&number) else { return };
-        let entry = &mut active.entry;
-        if !entry.is_open() && !entry.has_failure() {
-            // What the spool refused before doesn't matter any more.
-            self.unsaved.remove(&number);
-            self.actions.push_back(Action::Remove { number, id: entry.id.clone() });
-            return;
-        }
-        entry.tries = entry.tries.saturating_add(1);
-        let old = entry.expire || now - entry.arrival >= self.lifetime(&entry.sender);
+        active.entry.tries = active.entry.tries.saturating_add(1);
+        let age = now - active.entry.arrival;
+        active.entry.next_attempt = now + self.backoff(age);
+        let old = active.entry.expire || age >= self.lifetime(&active.entry.sender);
         // While it is on hold, it doesn't get too old.
-        if entry.is_open() && old && !entry.hold {
-            for index in open_recipients(entry) {
+        if active.entry.is_open() && old && !active.entry.hold {
+            for index in open_recipients(&active.entry) {
                 let at = usize::try_from(index).unwrap_or(usize::MAX);
-                let Some(recipient) = entry.recipients.get_mut(at) else { continue };
-                let reason = match &recipient.status {
-                    Status::Deferred(reason) => reason.clone(),
+                let reason = match active.entry.recipients.get(at).map(|recipient| &recipient.status) {
+                    Some(Status::Deferred(reason)) => reason.clone(),
                     _ => Reason::new(Dsn::new(4, 0, 0), "message is administratively expired"),
                 };
-                recipient.status = Status::Expired(reason);
-                active.unsaved.push((index, recipient.status.clone()));
+                set_status(&mut active, index, Status::Expired(reason));
             }
-            let (id, sender) = (entry.id.clone(), entry.sender.clone());
+            let (id, sender) = (active.entry.id.clone(), active.entry.sender.clone());
             self.actions.push_back(Action::Expired { id, sender });
         }
-        entry.next_attempt = now + self.backoff(now - entry.arrival);
-        let mut notes = Vec::new();
-        if !active.unsaved.is_empty() {
-            notes.push(Note::Statuses(active.unsaved));
-        }
-        notes.push(Note::Deferred { tries: entry.tries, next_attempt: entry.next_attempt });
-        let (open, hold, until) = (entry.is_open(), entry.hold, entry.next_attempt);
-        self.persist(number, notes);
-        if open && !hold && active.again {
-            self.due.push_back(number);
-        } else if open && !hold {
-            self.wait(number, until);
-        } else {
-            self.held.insert(number);
-        }
+        self.conclude(now, number, active);
     }
 
     /// As long as the message is old, between the two bounds.
@@ -594,14 +613,19 @@ fn settle(active: &mut Active, outcomes: impl IntoIterator<Item = (u32, Outcome)
     for (index, outcome) in outcomes {
         let status = match outcome {
             Outcome::Delivered => Status::Delivered,
+            Outcome::Confirmed(how, reason) => Status::Confirmed(how, reason),
             Outcome::Deferred(reason) => Status::Deferred(reason),
             Outcome::Failed(reason) => Status::Failed(reason),
         };
-        let at = usize::try_from(index).unwrap_or(usize::MAX);
-        if let Some(recipient) = active.entry.recipients.get_mut(at) {
-            recipient.status = status.clone();
-            active.unsaved.push((index, status));
-        }
+        set_status(active, index, status);
+    }
+}
+
+fn set_status(active: &mut Active, index: u32, status: Status) {
+    let at = usize::try_from(index).unwrap_or(usize::MAX);
+    if let Some(recipient) = active.entry.recipients.get_mut(at) {
+        recipient.status = status.clone();
+        active.unsaved.push((index, status));
     }
 }
 

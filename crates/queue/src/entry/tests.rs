@@ -1,14 +1,24 @@
 //! An entry survives its encoding; damaged bytes are refused, not believed.
 
 use super::*;
+use mail::Dsn;
 use proptest::prelude::*;
 
 fn status() -> impl Strategy<Value = Status> {
-    let reason = ("[a-z ]{0,20}", 4u8..6, 0u16..10, 0u16..1000)
-        .prop_map(|(text, class, subject, detail)| Reason::new(Dsn::new(class, subject, detail), text));
+    let remote = ("[a-z.]{0,9}", "[ -~]{0,20}").prop_map(|(name, reply)| Remote { name, reply });
+    let reason = ("[a-z ]{0,20}", 2u8..6, 0u16..10, 0u16..1000, proptest::option::of(remote)).prop_map(
+        |(text, class, subject, detail, remote)| Reason {
+            dsn: Dsn::new(class, subject, detail),
+            text,
+            remote,
+        },
+    );
+    let how = prop_oneof![Just(How::Delivered), Just(How::Relayed), Just(How::Expanded)];
     prop_oneof![
         Just(Status::Pending),
         Just(Status::Delivered),
+        Just(Status::Returned),
+        (how, reason.clone()).prop_map(|(how, reason)| Status::Confirmed(how, reason)),
         reason.clone().prop_map(Status::Deferred),
         reason.clone().prop_map(Status::Failed),
         reason.prop_map(Status::Expired),
@@ -32,7 +42,7 @@ fn entry() -> impl Strategy<Value = Entry> {
         (proptest::collection::vec(recipient(), 0..5), any::<(i64, u64, bool, bool, bool, u32)>(), 0u8..3);
     (parts, "\\PC{0,12}", proptest::option::of("\\PC{0,9}")).prop_map(
         |((recipients, plain, body), text, maybe)| {
-            let (time, size, smtputf8, hold, expire, tries) = plain;
+            let (time, size, smtputf8, hold, other, tries) = plain;
             let sender = Address::from_internal(text.clone());
             let mut entry = Entry::new(QueueId::short(Wall(time), size), Wall(time), sender, recipients);
             entry.return_content =
@@ -40,7 +50,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             let types = [BodyType::SevenBit, BodyType::EightBitMime, BodyType::BinaryMime];
             entry.body_type = types[usize::from(body)];
             (entry.size, entry.smtputf8, entry.tries) = (size, smtputf8, tries);
-            (entry.hold, entry.expire) = (hold, expire);
+            (entry.hold, entry.expire, entry.warned) = (hold, other, hold != other);
             entry.envelope_id = maybe.clone();
             entry.filter = maybe.clone();
             entry.redirect = maybe.clone().map(Address::from_internal);

@@ -4,6 +4,7 @@
 //! when an order comes here. What is being delivered at this moment is delivered to the end; nothing more is begun.
 
 use super::Scheduler;
+use super::telling::Next;
 use mail::Wall;
 
 /// What is wanted.
@@ -81,12 +82,17 @@ impl Scheduler {
             active.entry.hold = true;
             self.stop(now, number);
         }
+        if let Some(told) = self.telling.get_mut(&number) {
+            told.next = Next::Held;
+        }
     }
 
     fn again(&mut self, number: u64) {
         if let Some(active) = self.active.get_mut(&number) {
             (active.entry.hold, active.entry.expire) = (false, false);
             active.again = true;
+        } else if let Some(told) = self.telling.get_mut(&number) {
+            told.next = Next::Now;
         } else if self.withdraw(number) | self.held.remove(&number) {
             self.line_up(number);
         }
@@ -100,6 +106,9 @@ impl Scheduler {
             active.entry.expire = true;
             self.stop(now, number);
         }
+        if let Some(told) = self.telling.get_mut(&number).filter(|told| told.next != Next::Held) {
+            told.next = Next::Now;
+        }
     }
 
     fn forget(&mut self, number: u64) {
@@ -108,6 +117,7 @@ impl Scheduler {
         self.held.remove(&number);
         self.unsaved.remove(&number);
         self.unremoved.remove(&number);
+        self.telling.remove(&number);
         if self.active.remove(&number).is_some() {
             self.lanes.forget(number);
         }

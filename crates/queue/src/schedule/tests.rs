@@ -16,6 +16,13 @@ struct World {
     spool: BTreeMap<u64, (Entry, Vec<Note>)>,
     removed: Vec<u64>,
     expired: usize,
+    /// Reports that were sent: of which message, and about whom.
+    reports: Vec<(u64, Vec<u32>)>,
+    /// The envelope that they were about, of the last ones.
+    told: Option<Entry>,
+    discarded: usize,
+    /// Reports aren't answered.
+    slow_reports: bool,
     starts: Vec<(Duration, Attempt)>,
     running: Vec<Attempt>,
     /// How many of the next writes fail.
@@ -30,6 +37,10 @@ impl World {
             spool: BTreeMap::new(),
             removed: Vec::new(),
             expired: 0,
+            reports: Vec::new(),
+            told: None,
+            discarded: 0,
+            slow_reports: false,
             starts: Vec::new(),
             running: Vec::new(),
             refuse: 0,
@@ -85,6 +96,17 @@ impl World {
                 }
                 Action::Active { .. } => {}
                 Action::Expired { .. } => self.expired += 1,
+                Action::Discarded { .. } => self.discarded += 1,
+                Action::Tell { number, .. } if self.refuse > 0 => {
+                    self.refuse -= 1;
+                    self.scheduler.handle(self.now, Event::NotTold { number });
+                }
+                Action::Tell { .. } if self.slow_reports => {}
+                Action::Tell { number, notices, entry } => {
+                    self.told = Some(*entry);
+                    self.reports.extend(notices.into_iter().map(|notice| (number, notice.recipients)));
+                    self.scheduler.handle(self.now, Event::Told { number });
+                }
             }
         }
     }
@@ -158,9 +180,8 @@ fn t2_14_tries() {
     let (at, world) = tries(0);
     assert_eq!(&at[..7], [0, 300, 600, 1200, 2400, 4800, 8800]);
     assert_eq!(at.iter().filter(|at| **at <= 5 * DAY).count(), 112);
-    assert_eq!((world.expired, world.removed.len()), (1, 0));
-    assert_eq!(world.scheduler.held(), 1, "kept, not lost");
-    assert!(matches!(world.entry(1).recipients[0].status, Status::Expired(_)));
+    assert_eq!((world.expired, world.removed.len()), (1, 1));
+    assert_eq!(world.reports, [(1, vec![0])], "its sender was told");
 
     let (at, _) = tries(300);
     assert_eq!(&at[..8], [0, 300, 600, 1200, 2400, 4800, 9000, 13_200]);
@@ -175,7 +196,7 @@ fn the_null_sender_has_a_lifetime_of_its_own() {
     world.run();
     world.finish(|_, _| deferred());
     world.run();
-    assert_eq!((world.expired, world.scheduler.held()), (1, 1));
+    assert_eq!((world.expired, world.removed.len(), world.reports.len()), (1, 1, 0));
 }
 
 #[test]
@@ -189,19 +210,58 @@ fn each_recipient_its_own_outcome() {
     world.run();
     let entry = world.entry(7);
     assert_eq!((entry.tries, entry.next_attempt), (1, START + Duration::from_secs(300)));
+    assert_eq!(world.reports, [(7, vec![1])], "the failure is told at once");
+    assert_eq!(entry.recipients[1].status, Status::Returned);
     assert!(world.sleep());
     world.run();
     assert_eq!(world.starts.len(), 3, "only the deferred one is tried again");
     assert_eq!(world.starts[2].1.recipients, [2]);
     world.finish(|_, _| Outcome::Delivered);
     world.run();
-    assert_eq!(
-        (world.scheduler.held(), world.removed.len()),
-        (1, 0),
-        "a failure is kept until there are bounces"
-    );
-    let statuses: Vec<_> = world.entry(7).recipients.into_iter().map(|r| r.status.is_failure()).collect();
-    assert_eq!(statuses, [false, true, false]);
+    assert_eq!((world.removed.as_slice(), world.reports.len()), ([7].as_slice(), 1), "told once");
+}
+
+#[test]
+fn what_could_not_be_told_is_told_later() {
+    let mut world = World::new(Settings::default());
+    world.queue(1, &["a@x.example"]);
+    world.run();
+    world.refuse = 2;
+    world.finish(|_, _| failed());
+    world.run();
+    assert_eq!((world.reports.len(), world.removed.len()), (0, 0));
+    while world.reports.is_empty() {
+        assert!(world.sleep());
+        world.run();
+    }
+    assert_eq!((world.reports.as_slice(), world.removed.len()), ([(1, vec![0])].as_slice(), 1));
+    assert_eq!(world.starts.len(), 1, "and not tried again");
+}
+
+#[test]
+fn a_message_on_hold_is_not_told_of() {
+    let mut world = World::new(Settings::default());
+    world.queue(1, &["a@x.example"]);
+    let reason = Reason::new(Dsn::new(5, 1, 1), "no");
+    let entry = &mut world.spool.get_mut(&1).unwrap().0;
+    (entry.hold, entry.recipients[0].status) = (true, Status::Failed(reason));
+    world.run();
+    assert_eq!((world.reports.len(), world.scheduler.held()), (0, 1));
+}
+
+#[test]
+fn a_delay_is_told_once() {
+    let notices = notice::Settings { delay_warning: Duration::from_secs(600), ..notice::Settings::default() };
+    let mut world = World::new(Settings { notices, ..Settings::default() });
+    world.queue(1, &["a@x.example"]);
+    for _ in 0..8 {
+        world.run();
+        world.finish(|_, _| deferred());
+        world.run();
+        assert_eq!(world.reports.len(), usize::from(world.now - START >= Duration::from_secs(600)));
+        assert!(world.sleep());
+    }
+    assert!(world.entry(1).warned);
 }
 
 #[test]
@@ -254,7 +314,7 @@ fn what_the_spool_refuses_is_not_delivered_again() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Each recipient ends delivered or kept with its failure; nobody is served twice; memory is let go.
+    /// Each recipient ends delivered or with its sender told, once; memory is let go.
     #[test]
     fn nobody_is_lost_nor_served_twice(seed in any::<u64>()) {
         let mut dice = seed | 1;
@@ -262,8 +322,11 @@ proptest! {
         let mut world = World::new(Settings { active_limit: 3, ..Settings::default() });
         let mut served: BTreeMap<(u64, u32), u32> = BTreeMap::new();
         let names = ["a@x.example", "b@x.example", "c@y.example", "d@z.example"];
+        let mut accepted = 0;
         for number in 1..=20 {
-            world.queue(number, &names[..1 + usize::try_from(roll(4)).unwrap()]);
+            let count = 1 + usize::try_from(roll(4)).unwrap();
+            accepted += count;
+            world.queue(number, &names[..count]);
         }
         for _ in 0..4000 {
             world.refuse = if roll(4) == 0 { 1 } else { 0 };
@@ -285,12 +348,14 @@ proptest! {
         }
         prop_assert!(served.values().all(|count| *count == 1));
         prop_assert_eq!(world.scheduler.active() + world.scheduler.deferred(), 0);
-        prop_assert_eq!(world.removed.len() + world.scheduler.held(), 20);
-        for number in world.spool.keys() {
-            for (index, recipient) in world.entry(*number).recipients.iter().enumerate() {
-                let delivered = served.contains_key(&(*number, u32::try_from(index).unwrap()));
-                prop_assert_eq!(delivered, recipient.status == Status::Delivered);
-            }
+        prop_assert_eq!(world.removed.len(), 20);
+        let mut told: Vec<(u64, u32)> = Vec::new();
+        for (number, recipients) in &world.reports {
+            told.extend(recipients.iter().map(|index| (*number, *index)));
         }
+        told.extend(served.keys());
+        told.sort_unstable();
+        prop_assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "told or served, once");
+        prop_assert_eq!(told.len(), accepted);
     }
 }

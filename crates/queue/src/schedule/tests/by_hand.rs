@@ -69,7 +69,7 @@ fn a_waiting_message() {
     world.order(1, Order::Expire);
     world.run();
     assert_eq!((world.starts.len(), world.expired), (1, 1), "no further try");
-    let status = world.entry(1).recipients[0].status.clone();
+    let status = world.told.as_ref().unwrap().recipients[0].status.clone();
     assert_eq!(status, Status::Expired(Reason::new(Dsn::new(4, 2, 0), "busy")), "the reason of the delay");
 
     let mut world = waiting();
@@ -113,7 +113,7 @@ fn a_message_that_is_being_delivered() {
     world.run();
     assert_eq!((tried(&world), world.expired), (vec![0], 1));
     let reasons: Vec<_> =
-        world.entry(1).recipients.iter().map(|recipient| recipient.status.clone()).collect();
+        world.told.as_ref().unwrap().recipients.iter().map(|recipient| recipient.status.clone()).collect();
     let admin = Reason::new(Dsn::new(4, 0, 0), "message is administratively expired");
     assert_eq!(reasons[1], Status::Expired(admin));
 
@@ -132,6 +132,33 @@ fn a_message_that_is_being_delivered() {
     world.finish(|_, _| Outcome::Delivered);
     world.run();
     assert_eq!((tried(&world), world.scheduler.active(), world.removed.len()), (vec![0], 0, 0));
+}
+
+/// The report is on its way, and the rest waits for it.
+#[test]
+fn a_message_that_is_being_told_of() {
+    for (order, starts, held, waits) in [
+        (Order::Hold, 2, 1, 0),
+        (Order::Requeue, 3, 0, 0),
+        (Order::Flush, 2, 0, 1),
+        (Order::Expire, 3, 0, 0),
+        (Order::Delete, 2, 0, 0),
+    ] {
+        let mut world = World::new(Settings::default());
+        world.queue(1, &["a@x.example", "b@y.example"]);
+        world.run();
+        world.slow_reports = true;
+        world.finish(|_, index| if index == 0 { deferred() } else { failed() });
+        world.run();
+        assert_eq!(world.starts.len(), 2);
+        world.scheduler.handle(world.now, Event::ByHand { number: 1, order });
+        world.run();
+        assert_eq!(world.starts.len(), 2, "{order:?}: nothing is begun meanwhile");
+        world.scheduler.handle(world.now, Event::Told { number: 1 });
+        world.run();
+        let found = (world.starts.len(), world.scheduler.held(), world.scheduler.deferred());
+        assert_eq!(found, (starts, held, waits), "{order:?}");
+    }
 }
 
 /// On hold nothing gets too old; once released, it is.
