@@ -128,6 +128,8 @@ words! {
         Deferred = "deferred",
         /// Returned.
         Bounced = "bounced",
+        /// Would have been returned, if `soft_bounce` weren't set.
+        SoftBounce = "SOFTBOUNCE",
         /// `sendmail -bv`, address verification: would be delivered.
         Deliverable = "deliverable",
         /// Would not.

@@ -12,6 +12,7 @@ pub mod message;
 pub mod now;
 pub mod queue_id;
 pub mod reply;
+pub mod report;
 pub mod time;
 
 pub use address::{Address, PathError, PathSyntax};

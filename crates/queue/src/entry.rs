@@ -215,6 +215,17 @@ impl Entry {
         }
     }
 
+    /// The sender as `recipient` sees it: with VERP, one for each (VERP_README).
+    #[must_use]
+    pub fn sender_for(&self, recipient: &Recipient) -> Address {
+        match &self.verp {
+            Some(delimiters) if !self.sender.is_null() => {
+                crate::notice::verp_sender(&self.sender, &recipient.address, delimiters)
+            }
+            _ => self.sender.clone(),
+        }
+    }
+
     /// Whether some recipient is still to be tried.
     #[must_use]
     pub fn is_open(&self) -> bool {

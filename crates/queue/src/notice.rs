@@ -82,8 +82,10 @@ impl Telling {
     #[must_use]
     pub fn of(entry: &Entry, now: Wall, settings: &Settings) -> Telling {
         let mut telling = Telling::default();
-        telling.failures(entry, settings);
+        // What was refused in this pass is told of apart from what got too old in it.
+        telling.failures(entry, settings, |status| matches!(status, Status::Failed(_)));
         telling.successes(entry);
+        telling.failures(entry, settings, |status| matches!(status, Status::Expired(_)));
         telling.delays(entry, now, settings);
         telling
     }
@@ -94,55 +96,42 @@ impl Telling {
         *self == Telling::default()
     }
 
-    fn failures(&mut self, entry: &Entry, settings: &Settings) {
-        let failures = select(entry, |recipient| recipient.status.is_failure());
+    /// Recipients whose status is one of `these` will not get the message.
+    fn failures(&mut self, entry: &Entry, settings: &Settings, these: fn(&Status) -> bool) {
+        let failures = select(entry, |recipient| these(&recipient.status));
         if failures.is_empty() {
             return;
         }
         self.told.extend(failures.iter().map(|index| (*index, Status::Returned)));
-        let to_postmaster = |to: &Address, content| Notice {
-            subject: Subject::Failure,
-            audience: Audience::Postmaster,
-            to: to.clone(),
-            content,
-            recipients: failures.clone(),
-        };
         if entry.sender.is_null() {
             let to = settings.double_bounces.as_ref();
-            self.notices.extend(to.map(|to| to_postmaster(to, ReturnContent::Full)));
+            self.notices.extend(to.map(|to| failure_copy(to.clone(), ReturnContent::Full, failures)));
         } else if is_double_bounce(entry, settings) {
             self.discarded = true;
+        } else if entry.verp.is_some() && !settings.one_bounce_for_verp {
+            // Each recipient has a sender of its own, so each has a bounce of its own.
+            failures.into_iter().for_each(|index| self.returns(entry, vec![index], settings));
         } else {
-            let asked =
-                select(entry, |recipient| recipient.status.is_failure() && wants(recipient, NOTIFY_FAILURE));
-            self.returns(entry, &asked, settings);
-            let to = settings.bounce_copies.as_ref();
-            self.notices.extend(to.map(|to| to_postmaster(to, ReturnContent::Headers)));
+            self.returns(entry, failures, settings);
         }
     }
 
-    /// The sender's own bounces: one, or with VERP one for each recipient.
-    fn returns(&mut self, entry: &Entry, asked: &[u32], settings: &Settings) {
-        let content = entry.return_content.unwrap_or(ReturnContent::Full);
-        let bounce = |to: Address, recipients: Vec<u32>| Notice {
-            subject: Subject::Failure,
-            audience: Audience::Sender,
-            to,
-            content,
-            recipients,
-        };
-        match &entry.verp {
-            Some(delimiters) if !settings.one_bounce_for_verp => {
-                for index in asked {
-                    let at = usize::try_from(*index).unwrap_or(usize::MAX);
-                    let Some(recipient) = entry.recipients.get(at) else { continue };
-                    let to = verp_sender(&entry.sender, &recipient.address, delimiters);
-                    self.notices.push(bounce(to, vec![*index]));
-                }
-            }
-            _ if asked.is_empty() => {}
-            _ => self.notices.push(bounce(entry.sender.clone(), asked.to_vec())),
+    /// The sender's bounce, and the postmaster's copy.
+    fn returns(&mut self, entry: &Entry, failures: Vec<u32>, settings: &Settings) {
+        let recipient = |index: &u32| entry.recipients.get(usize::try_from(*index).ok()?);
+        let wanted = |index: &u32| recipient(index).is_some_and(|one| wants(one, NOTIFY_FAILURE));
+        let asked: Vec<u32> = failures.iter().copied().filter(wanted).collect();
+        if let Some(first) = asked.first().and_then(recipient) {
+            self.notices.push(Notice {
+                subject: Subject::Failure,
+                audience: Audience::Sender,
+                to: if settings.one_bounce_for_verp { entry.sender.clone() } else { entry.sender_for(first) },
+                content: entry.return_content.unwrap_or(ReturnContent::Full),
+                recipients: asked,
+            });
         }
+        let to = settings.bounce_copies.as_ref();
+        self.notices.extend(to.map(|to| failure_copy(to.clone(), ReturnContent::Headers, failures)));
     }
 
     fn successes(&mut self, entry: &Entry) {
@@ -187,6 +176,10 @@ impl Telling {
         let to = settings.delay_copies.as_ref();
         self.notices.extend(to.map(|to| notice(Audience::Postmaster, to, deferred)));
     }
+}
+
+const fn failure_copy(to: Address, content: ReturnContent, recipients: Vec<u32>) -> Notice {
+    Notice { subject: Subject::Failure, audience: Audience::Postmaster, to, content, recipients }
 }
 
 fn select(entry: &Entry, wanted: impl Fn(&Recipient) -> bool) -> Vec<u32> {

@@ -206,6 +206,8 @@ pub enum Action {
         id: QueueId,
         /// The envelope sender.
         sender: Address,
+        /// `postsuper -e`: it is not too old, somebody wants it back.
+        forced: bool,
     },
     /// Put these reports into the spool; answer with `Told` when all are durable, else with `NotTold`.
     Tell {
@@ -523,7 +525,12 @@ impl Scheduler {
     }
 
     fn loaded(&mut self, now: Wall, number: u64, entry: Entry, routes: &[Route]) {
-        let settings = self.settings.clone();
+        let mut settings = self.settings.clone();
+        if entry.verp.is_some() {
+            // Each recipient has a sender address of its own.
+            let all = settings.transport_limits.values_mut().chain(std::iter::once(&mut settings.limits));
+            all.for_each(|limits| limits.recipients = 1);
+        }
         let Some(active) = self.activate(now, number, entry) else { return };
         if active.entry.expire {
             self.finish(now, number);
@@ -587,7 +594,8 @@ impl Scheduler {
                 set_status(&mut active, index, Status::Expired(reason));
             }
             let (id, sender) = (active.entry.id.clone(), active.entry.sender.clone());
-            self.actions.push_back(Action::Expired { id, sender });
+            let forced = active.entry.expire;
+            self.actions.push_back(Action::Expired { id, sender, forced });
         }
         self.conclude(now, number, active);
     }

@@ -60,6 +60,22 @@ impl Delivered {
         let outcome = if reason.dsn.class == 5 { Outcome::Failed(reason) } else { Outcome::Deferred(reason) };
         Delivered { outcome, relay, text, dsn }
     }
+
+    /// `soft_bounce`: what failed is tried again. Whether it had failed.
+    pub fn soften(&mut self) -> bool {
+        let Outcome::Failed(reason) = &self.outcome else { return false };
+        *self = Delivered::not(self.relay, Reason { dsn: Dsn { class: 4, ..reason.dsn }, ..reason.clone() });
+        true
+    }
+
+    /// The text of a success report.
+    #[must_use]
+    pub fn relay_text(&self) -> String {
+        match self.relay {
+            "none" => self.text.clone(),
+            relay => format!("delivery via {relay}: {}", self.text),
+        }
+    }
 }
 
 impl Agents {
@@ -80,11 +96,7 @@ impl Agents {
                 ("local", targets.local_mailbox(address, snapshot, &passwd))
             }
             "discard" => {
-                let text = if nexthop.is_empty() || Some(nexthop) == address.domain() {
-                    "silently"
-                } else {
-                    nexthop
-                };
+                let text = if nexthop.is_empty() { "silently" } else { nexthop };
                 return Delivered::sent("none", text);
             }
             "error" => {
@@ -109,7 +121,7 @@ impl Agents {
         recipient: &Recipient,
         (target, targets): (&Maildir, &Targets),
     ) -> Result<(), Reason> {
-        let head = head(&entry.sender, recipient, targets);
+        let head = head(&entry.sender_for(recipient), recipient, targets);
         if target.limit > 0 && entry.size > target.limit {
             return Err(Reason::new(Dsn::new(5, 2, 2), "message is larger than the mailbox limit"));
         }

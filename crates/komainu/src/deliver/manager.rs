@@ -5,18 +5,21 @@
 
 use super::agent::Agents;
 use super::orders::{Given, Sites};
+use super::reports::Teller;
 use super::smtp::Transport;
 use super::target::{Targets, lookup_failed};
+use super::wording::Reporting;
 use super::work::{self, Work};
 use crate::clock;
 use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
 use events::daemon::Message as Warning;
-use events::queue::{Queued, Removed};
+use events::queue::{Expired, Queued, Removed};
 use mail::{Address, QueueId, Wall};
 use policy::Answer;
 use policy::address::AddressClasses;
+use queue::notice::Notice;
 use queue::{Action, Attempt, Entry, Event, Note, Order, Reason, Route, Scheduler, Settings};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -80,6 +83,10 @@ pub struct Routing {
     pub transports: HashMap<String, Arc<Transport>>,
     /// The scheduler's parameters.
     pub settings: Settings,
+    /// How senders are told.
+    pub reporting: Reporting,
+    /// `soft_bounce`: nothing is refused for good.
+    pub soft_bounce: bool,
     /// `postfix`, before `/qmgr`.
     pub syslog_name: String,
 }
@@ -273,6 +280,8 @@ impl Manager {
                         | Event::Persisted { .. }
                         | Event::NotPersisted { .. }
                         | Event::NotRemoved { .. }
+                        | Event::Told { .. }
+                        | Event::NotTold { .. }
                 );
                 self.under_way = self.under_way.saturating_sub(usize::from(answered));
                 if let Event::Persisted { number } | Event::NotPersisted { number } = event {
@@ -351,15 +360,33 @@ impl Manager {
                     Err(_) => handle.tell(Event::NotRemoved { number, id }),
                 });
             }
-            Action::Expired { id, sender } => {
-                // Not Postfix's "returned to sender": there are no bounces yet, and a log must not claim one.
-                let text = format!(
-                    "{id}: from=<{}>, too old to be tried again; kept in the queue",
-                    sender.to_external()
-                );
-                self.log.write(&self.program("qmgr"), Warning::warning(text));
+            Action::Expired { id, sender, forced } => {
+                let (id, from) = (id.as_str().into(), sender.to_external().into());
+                let status = if forced { "force-expired" } else { "expired" };
+                self.log.write(&self.program("qmgr"), Expired { id, from, status: status.into() });
+            }
+            Action::Tell { number, entry, notices } => self.tell(number, Arc::new(*entry), notices),
+            Action::Discarded { id } => {
+                let text = format!("{id}: undeliverable postmaster notification discarded");
+                self.log.write(&self.program("bounce"), Warning::warning(text));
             }
         }
+    }
+
+    fn tell(&mut self, number: u64, entry: Arc<Entry>, notices: Vec<Notice>) {
+        self.under_way = self.under_way.saturating_add(1);
+        let teller = Teller {
+            agents: Arc::clone(&self.agents),
+            routing: self.routing(),
+            answers: Arc::clone(&self.answers),
+            log: self.log.clone(),
+            queue: self.handle.clone(),
+        };
+        let handle = self.handle.clone();
+        tokio::spawn(async move {
+            let told = teller.tell(number, &entry, notices).await;
+            handle.tell(if told { Event::Told { number } } else { Event::NotTold { number } });
+        });
     }
 
     fn load(&mut self, number: u64) {
@@ -380,6 +407,7 @@ impl Manager {
     }
 
     fn persist(&mut self, number: u64, notes: &[Note]) {
+        // Where other attempts of the message wait for their turn, they still need it.
         if !self.scheduler.is_active(number) {
             self.active.remove(&number);
         }

@@ -1,16 +1,19 @@
 //! The way out of the spool: the queue's driver and the delivery agents.
 //!
 //! `queue::Scheduler` says what to try; [`manager`] has it done. Here are delivery to Maildirs (`virtual`, `local`),
-//! `discard`, and other servers over SMTP and LMTP ([`smtp`]); pipes and bounces are not here yet.
+//! `discard`, other servers over SMTP and LMTP ([`smtp`]), and the reports that senders get ([`reports`]); pipes are
+//! not here yet.
 
 pub mod agent;
 pub mod maildir;
 pub mod manager;
 mod orders;
 pub mod refusal;
+mod reports;
 pub mod route;
 pub mod smtp;
 pub mod target;
+pub mod wording;
 mod work;
 
 pub use manager::{Manager, QueueHandle};

@@ -10,9 +10,10 @@ use crate::clock;
 use crate::facts::Names;
 use crate::log::Log;
 use events::delivery::{Delay, Delays, Delivery, Status};
-use mail::Wall;
+use mail::{Dsn, Wall};
 use proto::client::Verdict;
-use queue::{Attempt, Entry, Outcome, Reason};
+use queue::entry::NOTIFY_SUCCESS;
+use queue::{Attempt, Entry, How, Outcome, Reason, Recipient, Remote};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl Work {
             else {
                 continue;
             };
-            let delivered = self.agents.deliver(
+            let mut delivered = self.agents.deliver(
                 (self.attempt.number, &self.entry),
                 recipient,
                 (&route.transport, &route.nexthop),
@@ -68,8 +69,10 @@ impl Work {
             );
             let agent = if delivered.relay == "none" { route.transport.as_str() } else { delivered.relay };
             let program = format!("{}/{agent}", self.routing.syslog_name);
-            self.say(recipient, &program, &Line::from(&delivered));
-            outcomes.push((*index, delivered.outcome));
+            let softened = self.routing.soft_bounce && delivered.soften();
+            self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });
+            let text = delivered.relay_text();
+            outcomes.push((*index, confirmed(recipient, delivered.outcome, &text)));
         }
         (self.attempt.id, outcomes)
     }
@@ -87,23 +90,17 @@ impl Work {
         let nexthop = &self.attempt.route.nexthop;
         let reports = smtp::deliver(transport, &ground, message, &self.attempt.recipients, nexthop).await;
         let mut outcomes = Vec::with_capacity(reports.len());
-        for report in reports {
+        for mut report in reports {
             let at = usize::try_from(report.index).unwrap_or(usize::MAX);
-            if let Some(recipient) = self.entry.recipients.get(at) {
-                self.say(recipient, &transport.program, &Line::from(&report));
-            }
-            let reason = |why: proto::client::Why| Reason::new(why.dsn, why.text);
-            let outcome = match report.verdict {
-                Verdict::Sent(_) => Outcome::Delivered,
-                Verdict::Deferred(why) => Outcome::Deferred(reason(why)),
-                Verdict::Bounced(why) => Outcome::Failed(reason(why)),
-            };
-            outcomes.push((report.index, outcome));
+            let Some(recipient) = self.entry.recipients.get(at) else { continue };
+            let softened = transport.soft_bounce && report.soften();
+            self.say(recipient, &transport.program, &Line { softened, ..Line::from(&report) });
+            outcomes.push((report.index, outcome(recipient, &report)));
         }
         (self.attempt.id, outcomes)
     }
 
-    fn say(&self, recipient: &queue::Recipient, program: &str, said: &Line<'_>) {
+    fn say(&self, recipient: &Recipient, program: &str, said: &Line<'_>) {
         let now = clock::now().wall;
         let since_start = now - self.started;
         let delays = [
@@ -123,7 +120,7 @@ impl Work {
             delays: Some(Delays(delays.map(Delay::new))),
             dsn: Some(said.dsn.as_str().into()),
             tls: None,
-            status: said.status,
+            status: if said.softened { Status::SoftBounce } else { said.status },
             text: said.text.into(),
         };
         self.log.write(program, line);
@@ -137,17 +134,50 @@ pub(super) struct Line<'a> {
     status: Status,
     text: &'a str,
     connecting: Duration,
+    /// It would have been returned, but for `soft_bounce`.
+    softened: bool,
+}
+
+/// What a server's verdict means for the queue.
+fn outcome(recipient: &Recipient, report: &Report) -> Outcome {
+    let why = report.verdict.why();
+    let remote = report.server.as_ref().zip(why.reply.as_ref());
+    let remote = remote.map(|(server, reply)| Remote { name: server.name.clone(), reply: reply.clone() });
+    let reason = |text: String| Reason { dsn: why.dsn, text, remote };
+    match report.verdict {
+        Verdict::Deferred(_) => Outcome::Deferred(reason(why.text.clone())),
+        Verdict::Bounced(_) => Outcome::Failed(reason(why.text.clone())),
+        // RFC 3461 §5.2.2: a server that knows of reports sends them.
+        Verdict::Sent(_) if report.server.as_ref().is_some_and(|server| server.offers_dsn) => {
+            Outcome::Delivered
+        }
+        Verdict::Sent(_) if recipient.notify & NOTIFY_SUCCESS == 0 => Outcome::Delivered,
+        Verdict::Sent(_) => {
+            let text = format!("delivery via {}: {}", report.relay, why.text);
+            Outcome::Confirmed(How::Relayed, reason(text))
+        }
+    }
+}
+
+/// A delivery here, confirmed where the sender asked for it.
+fn confirmed(recipient: &Recipient, outcome: Outcome, text: &str) -> Outcome {
+    match outcome {
+        Outcome::Delivered if recipient.notify & NOTIFY_SUCCESS != 0 => {
+            Outcome::Confirmed(How::Delivered, Reason::new(Dsn::new(2, 0, 0), text))
+        }
+        other => other,
+    }
 }
 
 impl<'a> From<&'a Delivered> for Line<'a> {
     fn from(delivered: &'a Delivered) -> Line<'a> {
         let status = match delivered.outcome {
-            Outcome::Delivered => Status::Sent,
+            Outcome::Delivered | Outcome::Confirmed(..) => Status::Sent,
             Outcome::Deferred(_) => Status::Deferred,
             Outcome::Failed(_) => Status::Bounced,
         };
         let (relay, text) = (delivered.relay, delivered.text.as_str());
-        Line { relay, dsn: delivered.dsn.clone(), status, text, connecting: Duration::ZERO }
+        Line { relay, dsn: delivered.dsn.clone(), status, text, connecting: Duration::ZERO, softened: false }
     }
 }
 
@@ -160,6 +190,6 @@ impl<'a> From<&'a Report> for Line<'a> {
         };
         let why = report.verdict.why();
         let (relay, text) = (report.relay.as_str(), why.text.as_str());
-        Line { relay, dsn: why.dsn.to_string(), status, text, connecting: report.connecting }
+        Line { relay, dsn: why.dsn.to_string(), status, text, connecting: report.connecting, softened: false }
     }
 }

@@ -166,6 +166,10 @@ impl Assembly {
 
     fn put_in_force(&mut self) {
         self.say_all(&self.generation.found);
+        let bounce = format!("{}/bounce", self.generation.routing.syslog_name);
+        for remark in &self.generation.remarks {
+            self.shared.log.write(&bounce, Message::warning(remark.clone()));
+        }
         self.report_rates();
         let generation = &self.generation;
         for screening in generation.services.iter().filter_map(|service| service.listener.screening.as_ref())

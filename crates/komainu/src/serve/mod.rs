@@ -24,6 +24,7 @@ use crate::configuration::{Configuration, Listener};
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
 use crate::deliver::target::Targets;
+use crate::deliver::wording::{self, Reporting};
 use crate::facts::dns::Resolver;
 use crate::facts::hosts::Hosts;
 use crate::facts::policy_client::{Spawn, Warn};
@@ -66,6 +67,8 @@ pub(crate) struct Generation {
     pub(crate) live: Arc<Live>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) found: Vec<config::Diagnostic>,
+    /// What is wrong with the words of reports.
+    pub(crate) remarks: Vec<String>,
     pub(crate) spawned: Vec<config::Service>,
     pub(crate) zones: Vec<policy::Zone>,
     pub(crate) dnsbl_health: bool,
@@ -128,12 +131,15 @@ impl Generation {
             let transport = Transport::compile(service, &p, sources)?;
             Some((service.name.value.clone(), Arc::new(transport)))
         });
+        let (reporting, remarks) = Reporting::compile(&p, sources);
         let routing = Routing {
             transports: transports.collect(),
             classes: configuration.classes,
             targets,
             live: Arc::clone(&live),
             settings: queue_settings(&p, configuration.master.services.iter()),
+            reporting,
+            soft_bounce: p.flag("soft_bounce"),
             syslog_name: p.text("syslog_name").value,
         };
         Generation {
@@ -142,6 +148,7 @@ impl Generation {
             live: Arc::clone(&live),
             files,
             found,
+            remarks,
             spawned,
             zones,
             access: Arc::new(control::Access::new(lists, Arc::clone(&live))),
@@ -195,6 +202,7 @@ fn queue_settings<'a>(
         maximal_queue_lifetime: p.duration("maximal_queue_lifetime"),
         bounce_queue_lifetime: p.duration("bounce_queue_lifetime"),
         active_limit: usize::try_from(p.number("qmgr_message_active_limit")).unwrap_or(20_000),
+        notices: wording::notices(p),
         ..queue::Settings::default()
     };
     // Nothing waits for another server there, so only the machine sets a limit.

@@ -10,7 +10,8 @@ use mail::{Address, Dsn, QueueId, Reply, Wall};
 use policy::MailEffect;
 use policy::address::Expansion;
 use proto::smtp::{Body, MailRequest, Notify, Ret};
-use queue::{BodyType, Client, Entry, Recipient, ReturnContent};
+use queue::entry::{NOTIFY_NEVER, NOTIFY_SUCCESS};
+use queue::{BodyType, Client, Entry, How, Reason, Recipient, ReturnContent, Status};
 use store::{Incoming, SpoolError};
 
 /// A message that has a queue id.
@@ -159,8 +160,12 @@ impl Session {
                     return Err(busy());
                 }
             };
+            let recipient = match addresses.as_slice() {
+                [one] if *one == complete => recipient.clone(),
+                _ => replaced(recipient, complete, &mut recipients),
+            };
             for address in addresses {
-                if !recipients.iter().any(|known| known.address == address) {
+                if !recipients.iter().any(|known| known.status.is_open() && known.address == address) {
                     recipients.push(Recipient { address, ..recipient.clone() });
                 }
             }
@@ -215,6 +220,23 @@ impl Reception {
     }
 }
 
+/// An alias took a recipient's place: who asked to hear of success hears of that, and no more of success (RFC 3461
+/// §5.2.7.3). Gives what those have in common that take its place.
+fn replaced(recipient: &Recipient, complete: Address, all: &mut Vec<Recipient>) -> Recipient {
+    let mut common = recipient.clone();
+    if recipient.notify & NOTIFY_SUCCESS != 0 {
+        let reason = Reason::new(Dsn::new(2, 0, 0), "alias expanded");
+        let status = Status::Confirmed(How::Expanded, reason);
+        let notify = NOTIFY_SUCCESS;
+        all.push(Recipient { address: complete, notify, status, ..recipient.clone() });
+        common.notify &= !NOTIFY_SUCCESS;
+        if common.notify == 0 {
+            common.notify = NOTIFY_NEVER;
+        }
+    }
+    common
+}
+
 fn recipient(from: &proto::smtp::Recipient) -> Recipient {
     let mut recipient = Recipient::new(from.address.clone());
     recipient.orcpt.clone_from(&from.orcpt);
@@ -223,7 +245,7 @@ fn recipient(from: &proto::smtp::Recipient) -> Recipient {
 }
 
 fn notify(notify: Notify) -> u8 {
-    use queue::entry::{NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS};
+    use queue::entry::{NOTIFY_DELAY, NOTIFY_FAILURE};
     let bits = [
         (notify.never, NOTIFY_NEVER),
         (notify.success, NOTIFY_SUCCESS),

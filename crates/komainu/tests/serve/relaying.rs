@@ -9,7 +9,7 @@ use crate::site::{Site, free_port, until};
 use crate::world::{self, Needs};
 use std::collections::BTreeMap;
 
-const SERVERS: &[Words] = &[
+pub(crate) const SERVERS: &[Words] = &[
     KIND,
     Words { name: "busy", greeting: "421 4.3.2 busy", ..KIND },
     Words { name: "closed", greeting: "554 5.7.1 go away", ..KIND },

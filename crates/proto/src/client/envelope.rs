@@ -218,7 +218,10 @@ impl Envelope {
     /// Takes an answer to the dot in; true when none is missing.
     pub(super) fn dot_answered(&mut self, said: &Said, dialect: Dialect, host: &str) -> bool {
         let verdict = match said.class() {
-            2 => Verdict::Sent(Why { dsn: said.dsn(), text: said.text.clone() }),
+            2 => Verdict::Sent(Why {
+                reply: Some(said.text.clone()),
+                ..Why::new(said.dsn(), said.text.clone())
+            }),
             _ => refusal(said, host, "end of DATA"),
         };
         match dialect {
@@ -275,7 +278,8 @@ fn rcpt_command(to: &To, can: &Capabilities) -> String {
 fn refusal(said: &Said, host: &str, command: &str) -> Verdict {
     let odd = if matches!(said.class(), 4 | 5) { "" } else { "Protocol error: " };
     let dsn = if odd.is_empty() { said.dsn() } else { Dsn::new(5, 5, 0) };
-    Verdict::failed(dsn, format!("{odd}host {host} said: {} (in reply to {command} command)", said.text))
+    let text = format!("{odd}host {host} said: {} (in reply to {command} command)", said.text);
+    Verdict::refused(dsn, text, said)
 }
 
 /// RFC 3461 §4.

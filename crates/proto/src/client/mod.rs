@@ -130,6 +130,16 @@ pub struct Why {
     pub dsn: Dsn,
     /// `host mx.example[192.0.2.1] said: 550 … (in reply to RCPT TO command)`.
     pub text: String,
+    /// The server's own words, where it is its word: `550 …`.
+    pub reply: Option<String>,
+}
+
+impl Why {
+    /// Words of our own.
+    #[must_use]
+    pub fn new(dsn: Dsn, text: impl Into<String>) -> Why {
+        Why { dsn, text: text.into(), reply: None }
+    }
 }
 
 impl Verdict {
@@ -143,8 +153,16 @@ impl Verdict {
 
     /// Deferred or bounced, as the status code's class says.
     fn failed(dsn: Dsn, text: String) -> Verdict {
-        let why = Why { dsn, text };
-        if dsn.class == 5 { Verdict::Bounced(why) } else { Verdict::Deferred(why) }
+        Verdict::not_sent(Why::new(dsn, text))
+    }
+
+    /// The same, where a server's reply says so.
+    fn refused(dsn: Dsn, text: String, said: &Said) -> Verdict {
+        Verdict::not_sent(Why { reply: Some(said.text.clone()), ..Why::new(dsn, text) })
+    }
+
+    fn not_sent(why: Why) -> Verdict {
+        if why.dsn.class == 5 { Verdict::Bounced(why) } else { Verdict::Deferred(why) }
     }
 }
 
@@ -278,6 +296,12 @@ impl Client {
     /// What to do next, if anything.
     pub fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Whether the server tells senders what becomes of their mail (RFC 3461).
+    #[must_use]
+    pub fn offers_dsn(&self) -> bool {
+        self.capabilities.has(Keyword::Dsn)
     }
 
     /// When [`Client::expire`] wants to be called.
@@ -434,7 +458,7 @@ impl Client {
 
     fn unusable(&mut self, dsn: Dsn, said: &Said, out: &mut Vec<u8>) {
         let text = format!("host {} refused to talk to me: {}", self.host, said.text);
-        self.actions.push_back(Action::Unusable(Verdict::failed(dsn, text)));
+        self.actions.push_back(Action::Unusable(Verdict::refused(dsn, text, said)));
         out.extend_from_slice(b"QUIT\r\n");
         self.close();
     }

@@ -57,6 +57,8 @@ pub(super) struct Outcome {
     pub(super) warnings: Vec<String>,
     /// When the server was ready for the message; `None` where it never was.
     pub(super) ready: Option<Mono>,
+    /// The server tells senders what becomes of their mail.
+    pub(super) offers_dsn: bool,
 }
 
 /// Sends one message to one server, and says goodbye.
@@ -112,7 +114,8 @@ where
     })
     .await;
     let end = driver.ended.unwrap_or_else(|| End::Verdicts(Vec::new()));
-    Outcome { end, warnings: driver.warnings, ready: driver.ready }
+    let offers_dsn = driver.client.offers_dsn();
+    Outcome { end, warnings: driver.warnings, ready: driver.ready, offers_dsn }
 }
 
 struct Driver {

@@ -70,7 +70,7 @@ impl Lookup<'_> {
         }
         if exchangers.iter().all(|(_, host)| host.is_empty() || host == ".") {
             let text = format!("Domain {domain} does not accept mail (nullMX)");
-            return Err(Verdict::Bounced(Why { dsn: Dsn::new(5, 1, 0), text }));
+            return Err(Verdict::Bounced(Why::new(Dsn::new(5, 1, 0), text)));
         }
         let mut servers = Vec::new();
         let mut failure = None;
@@ -184,7 +184,7 @@ const fn address(record: &Record) -> Option<IpAddr> {
 
 fn loops(domain: &str) -> Verdict {
     let text = format!("mail for {domain} loops back to myself");
-    Verdict::Bounced(Why { dsn: Dsn::new(5, 4, 6), text })
+    Verdict::Bounced(Why::new(Dsn::new(5, 4, 6), text))
 }
 
 /// Why a name has no servers, in Postfix's words.
@@ -192,13 +192,13 @@ fn not_found(name: &str, kind: &str, answer: &Answer) -> Verdict {
     let said = |reason: &str| {
         format!("Host or domain name not found. Name service error for name={name} type={kind}: {reason}")
     };
-    let failed = |text| Verdict::Bounced(Why { dsn: Dsn::new(5, 4, 4), text });
+    let failed = |text| Verdict::Bounced(Why::new(Dsn::new(5, 4, 4), text));
     match answer {
         Answer::NoName => failed(said("Host not found")),
         Answer::NoRecords | Answer::Addresses(_) | Answer::Records(_) => {
             failed(said("Host found but no data record of requested type"))
         }
         Answer::Invalid(_) => failed(said("Malformed or unexpected name server reply")),
-        _ => Verdict::Deferred(Why { dsn: Dsn::new(4, 4, 3), text: said("Host not found, try again") }),
+        _ => Verdict::Deferred(Why::new(Dsn::new(4, 4, 3), said("Host not found, try again"))),
     }
 }

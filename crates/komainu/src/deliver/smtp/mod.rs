@@ -38,6 +38,26 @@ pub struct Report {
     pub relay: String,
     /// How long it took until the server was ready for the message.
     pub connecting: Duration,
+    /// Who said so; `None` where no server was spoken to.
+    pub server: Option<Spoken>,
+}
+
+/// A server that was spoken to.
+#[derive(Clone)]
+pub struct Spoken {
+    /// `mx.example`.
+    pub name: String,
+    /// It tells senders what becomes of their mail (RFC 3461).
+    pub offers_dsn: bool,
+}
+
+impl Report {
+    /// `soft_bounce`: what failed is tried again. Whether it had failed.
+    pub fn soften(&mut self) -> bool {
+        let Verdict::Bounced(why) = &self.verdict else { return false };
+        self.verdict = Verdict::Deferred(Why { dsn: Dsn { class: 4, ..why.dsn }, ..why.clone() });
+        true
+    }
 }
 
 /// What an attempt stands on.
@@ -106,6 +126,14 @@ impl Peer {
         }
     }
 
+    /// `mx.example`.
+    fn name(&self, myhostname: &str) -> String {
+        match self {
+            Peer::Tcp { server, .. } => server.name.clone(),
+            Peer::Unix(_) => myhostname.to_owned(),
+        }
+    }
+
     /// `mx.example[192.0.2.1]:25`.
     fn relay(&self, myhostname: &str) -> String {
         match self {
@@ -148,7 +176,7 @@ impl Attempt<'_> {
             Some(name) => transport.port_by_name(&name).ok_or_else(|| {
                 let text =
                     format!("mail system configuration error: unknown port {name} in nexthop {nexthop}");
-                Verdict::Deferred(Why { dsn: Dsn::new(4, 3, 5), text })
+                Verdict::Deferred(Why::new(Dsn::new(4, 3, 5), text))
             })?,
         };
         let lookup = transport.lookup(self.ground.names);
@@ -174,7 +202,7 @@ impl Attempt<'_> {
                 let failed = ConnectFailed { peer: relay.as_str().into(), reason: reason.as_str().into() };
                 (self.ground.log)(failed.into());
                 if is_last {
-                    let why = Why { dsn: Dsn::new(4, 4, 1), text: format!("connect to {relay}: {reason}") };
+                    let why = Why::new(Dsn::new(4, 4, 1), format!("connect to {relay}: {reason}"));
                     self.settle_all(&Verdict::Deferred(why), "none", Duration::ZERO);
                 }
                 return;
@@ -186,23 +214,31 @@ impl Attempt<'_> {
             Err(error) => return self.unreadable(&error.to_string(), &relay),
         };
         let client = Client::new(self.transport.conversation.clone(), host, clock::now());
-        let Outcome { end, warnings, ready } = converse(stream, client, self.mail(), letter).await;
+        let Outcome { end, warnings, ready, offers_dsn } =
+            converse(stream, client, self.mail(), letter).await;
         for text in warnings {
             let text = format!("{}: {text}", self.entry.id);
             (self.ground.log)(events::daemon::Message::warning(text).into());
         }
         let connecting = ready.map_or(Duration::ZERO, |at| at - self.started);
+        let spoken = Spoken { name: peer.name(myhostname), offers_dsn };
         match end {
-            End::Verdicts(verdicts) => self.heard(verdicts, &relay, connecting, is_last),
+            End::Verdicts(verdicts) => self.heard(verdicts, &relay, (connecting, &spoken), is_last),
             End::Unusable(verdict) => {
                 let verdicts = vec![verdict; self.open.len()];
-                self.heard(verdicts, &relay, connecting, is_last);
+                self.heard(verdicts, &relay, (connecting, &spoken), is_last);
             }
             End::Unreadable(error) => self.unreadable(&error.to_string(), &relay),
         }
     }
 
-    fn heard(&mut self, verdicts: Vec<Verdict>, relay: &str, connecting: Duration, is_last: bool) {
+    fn heard(
+        &mut self,
+        verdicts: Vec<Verdict>,
+        relay: &str,
+        (connecting, spoken): (Duration, &Spoken),
+        is_last: bool,
+    ) {
         let mut open = Vec::new();
         let mut said = None;
         for (index, verdict) in std::mem::take(&mut self.open).into_iter().zip(verdicts) {
@@ -216,7 +252,8 @@ impl Attempt<'_> {
                     said = Some(text.clone());
                 }
             } else {
-                self.reports.push(Report { index, verdict, relay: relay.to_owned(), connecting });
+                let (relay, server) = (relay.to_owned(), Some(spoken.clone()));
+                self.reports.push(Report { index, verdict, relay, connecting, server });
             }
         }
         self.open = open;
@@ -229,12 +266,13 @@ impl Attempt<'_> {
                 verdict: verdict.clone(),
                 relay: relay.to_owned(),
                 connecting,
+                server: None,
             });
         }
     }
 
     fn unreadable(&mut self, error: &str, relay: &str) {
-        let why = Why { dsn: Dsn::new(4, 3, 0), text: format!("queue file cannot be read: {error}") };
+        let why = Why::new(Dsn::new(4, 3, 0), format!("queue file cannot be read: {error}"));
         self.settle_all(&Verdict::Deferred(why), relay, Duration::ZERO);
     }
 
@@ -271,8 +309,11 @@ impl Attempt<'_> {
         let entry = self.entry;
         let recipients =
             self.open.iter().filter_map(|index| entry.recipients.get(usize::try_from(*index).ok()?));
+        // With VERP each has an attempt of its own.
+        let sender =
+            recipients.clone().next().map_or_else(|| entry.sender.clone(), |one| entry.sender_for(one));
         Mail {
-            sender: entry.sender.to_external(),
+            sender: sender.to_external(),
             size_bytes: entry.size,
             eight_bit: entry.body_type != BodyType::SevenBit,
             smtputf8: entry.smtputf8,

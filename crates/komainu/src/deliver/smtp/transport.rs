@@ -42,6 +42,8 @@ pub struct Transport {
     v4: bool,
     v6: bool,
     preference: Family,
+    /// `soft_bounce`: nothing is refused for good.
+    pub soft_bounce: bool,
     /// Why nothing may be sent.
     pub(super) refused: Option<Why>,
 }
@@ -95,6 +97,7 @@ impl Transport {
                 "ipv6" => Family::V6,
                 _ => Family::Any,
             },
+            soft_bounce: p.flag("soft_bounce"),
             refused: reader.refused(),
         })
     }
@@ -182,7 +185,7 @@ impl Reader<'_> {
     fn refused(&self) -> Option<Why> {
         let level = self.text("tls_security_level").to_ascii_lowercase();
         let demanded = !matches!(level.as_str(), "" | "none" | "may") || self.flag("enforce_tls");
-        let defer = |text: String| Some(Why { dsn: Dsn::new(4, 7, 5), text });
+        let defer = |text: String| Some(Why::new(Dsn::new(4, 7, 5), text));
         if demanded || self.flag("tls_wrappermode") {
             return defer(format!(
                 "TLS is required by {}, but it is not served yet",

@@ -1,0 +1,474 @@
+//! Random histories of the queue on a disk that forgets: mail comes, is delivered, deferred, refused, gets too old,
+//! is reported on; the process dies and the power fails between any two writes, flushes fail.
+//!
+//! Promised and checked: every recipient of acknowledged mail ends delivered or with its sender told; one or the
+//! other, once, where no crash or failed flush was near; nothing is tried before its time; the spool ends empty. Time
+//! is moved, nothing waits. `KOMAINU_SEEDS` says how many histories. T2.14.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail by panicking"
+)]
+
+use mail::{Address, Dsn, QueueId, Wall};
+use queue::entry::{NOTIFY_NEVER, NOTIFY_SUCCESS};
+use queue::notice::{self, Audience, Notice, Subject};
+use queue::{Action, Attempt, Entry, Event, How, Outcome, Reason, Recipient, Route, Scheduler, Settings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use store::simdisk::{Dice, SimDisk};
+use store::{Disk, SpoolError, Step, SteppedSpool};
+
+const START: Wall = Wall(1_621_000_000_000_000);
+/// Messages that come in one history.
+const MESSAGES: u64 = 12;
+const DOUBLE_BOUNCE: &str = "double-bounce@mx.test";
+
+/// A recipient of a message that was acknowledged: `m7`, 0.
+type Who = (String, u32);
+
+/// What became of one.
+#[derive(Debug, Default)]
+struct Fate {
+    delivered: u32,
+    told: u32,
+    /// `NOTIFY=NEVER`: nobody is to be told.
+    never: bool,
+}
+
+/// What the spool was asked for and has not answered.
+enum Asked {
+    /// A new message, and whose fate hangs on it.
+    Accept(u64, Entry),
+    Persist(u64),
+    Remove(u64, QueueId),
+    /// A report on this message.
+    Report(u64, Box<Entry>, u64),
+}
+
+struct World {
+    disk: SimDisk,
+    dice: Dice,
+    spool: Option<SteppedSpool>,
+    scheduler: Scheduler,
+    now: Wall,
+    fates: BTreeMap<Who, Fate>,
+    /// Messages that a crash or a failed flush was near: twice is excused.
+    doubtful: BTreeSet<String>,
+    /// What each message's body says: whose fate hangs on it.
+    lines: BTreeMap<u64, Vec<Who>>,
+    steps: Vec<(Step, Asked)>,
+    running: Vec<(Attempt, Entry)>,
+    came: u64,
+    crashes: u32,
+}
+
+fn settings() -> Settings {
+    let postmaster = || Some(Address::from_internal("postmaster@mx.test"));
+    let notices = notice::Settings {
+        delay_warning: Duration::from_secs(3600),
+        double_bounce: Address::from_internal(DOUBLE_BOUNCE),
+        double_bounces: postmaster(),
+        bounce_copies: postmaster(),
+        ..notice::Settings::default()
+    };
+    Settings { notices, active_limit: 4, queue_run_delay: Duration::ZERO, ..Settings::default() }
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut world = World {
+            disk: SimDisk::new(seed, u64::MAX),
+            dice: Dice::new(!seed),
+            spool: None,
+            scheduler: Scheduler::new(settings(), START),
+            now: START,
+            fates: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
+            lines: BTreeMap::new(),
+            steps: Vec::new(),
+            running: Vec::new(),
+            came: 0,
+            crashes: 0,
+        };
+        world.open();
+        world
+    }
+
+    /// Opens the spool, however often that is stopped, and takes up what is in it.
+    fn open(&mut self) {
+        let spool = loop {
+            self.spool = None;
+            let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+            let settings = store::Settings {
+                segment_bytes: 64 << 10,
+                inline_bytes: 4 << 10,
+                ..store::Settings::default()
+            };
+            match SteppedSpool::open(disk, settings) {
+                Ok((spool, report)) if !self.disk.has_stopped() => {
+                    assert_eq!(report.damage, Vec::<String>::new());
+                    break spool;
+                }
+                _ => {
+                    assert!(self.disk.has_stopped(), "only a crash keeps the spool from opening");
+                    self.break_down();
+                }
+            }
+        };
+        self.scheduler = Scheduler::new(settings(), self.now);
+        for number in spool.numbers() {
+            let message = spool.read(number).expect("a listed message can be read");
+            let entry = Entry::load(&message.envelope, &message.notes).expect("an entry");
+            let (next_attempt, deferred) = (entry.next_attempt, entry.tries > 0);
+            self.scheduler.handle(self.now, Event::Queued { number, next_attempt, deferred });
+        }
+        self.spool = Some(spool);
+    }
+
+    fn break_down(&mut self) {
+        self.spool = None;
+        if self.dice.one_in(3) {
+            self.disk.restart_process()
+        } else {
+            self.disk.lose_power()
+        }
+        if self.dice.one_in(4) {
+            let steps = self.dice.below(20);
+            self.disk.stop_after(steps);
+        }
+    }
+
+    /// The process dies. What its agents had done is done; what was asked of the spool may be.
+    fn crash(&mut self) {
+        self.crashes += 1;
+        for (attempt, entry) in std::mem::take(&mut self.running) {
+            if self.dice.one_in(2) {
+                attempt.recipients.iter().for_each(|index| self.arrive(&attempt, &entry, *index));
+            }
+            self.doubt(attempt.number);
+        }
+        for (_, asked) in std::mem::take(&mut self.steps) {
+            match asked {
+                Asked::Persist(number) | Asked::Remove(number, _) | Asked::Report(number, ..) => {
+                    self.doubt(number)
+                }
+                Asked::Accept(..) => {}
+            }
+        }
+        for number in self.spool.as_ref().map(SteppedSpool::numbers).unwrap_or_default() {
+            if self.scheduler.is_active(number) {
+                self.doubt(number);
+            }
+        }
+        self.break_down();
+        self.open();
+    }
+
+    /// Whatever this message is about may come out twice.
+    fn doubt(&mut self, number: u64) {
+        for (message, _) in self.about(number) {
+            self.doubtful.insert(message);
+        }
+    }
+
+    /// Whose fate hangs on a message: its own recipients', or for a report those that it tells of.
+    fn about(&self, number: u64) -> Vec<Who> {
+        self.lines.get(&number).cloned().unwrap_or_default()
+    }
+
+    /// A recipient has it.
+    fn arrive(&mut self, attempt: &Attempt, entry: &Entry, index: u32) {
+        let is_report = entry.sender.is_null() || entry.sender.as_str() == DOUBLE_BOUNCE;
+        for (who, at) in self.about(attempt.number).into_iter().zip(0..) {
+            if let Some(fate) = self.fates.get_mut(&who) {
+                if is_report {
+                    fate.told += 1;
+                } else if at == index {
+                    fate.delivered += 1;
+                }
+            }
+        }
+    }
+
+    /// A message is to be stored, with lines that say whose fate hangs on it.
+    fn store(
+        &mut self,
+        entry: impl FnOnce(QueueId) -> Entry,
+        lines: &[Who],
+        asked: impl FnOnce(u64, Entry) -> Asked,
+    ) {
+        let Some(spool) = &self.spool else { return };
+        let mut incoming = spool.begin();
+        let number = incoming.number();
+        let entry = entry(QueueId::short(self.now, number));
+        for (message, index) in lines {
+            incoming.write(format!("{message} {index}\n").as_bytes()).expect("fits into memory");
+        }
+        self.lines.insert(number, lines.to_vec());
+        let step = Step::Commit(incoming, entry.encode());
+        self.steps.push((step, asked(number, entry)));
+    }
+
+    fn accept(&mut self) {
+        self.came += 1;
+        let message = format!("m{}", self.came);
+        let mut recipients = Vec::new();
+        for index in 0..=self.dice.below(3) {
+            let address = format!("r{index}@{}.test", ["x", "y"][usize::from(self.dice.one_in(2))]);
+            let notify =
+                [0, 0, NOTIFY_NEVER, NOTIFY_SUCCESS | 4][usize::try_from(self.dice.below(4)).unwrap()];
+            recipients.push(Recipient { notify, ..Recipient::new(Address::from_internal(address)) });
+        }
+        let lines: Vec<Who> = recipients.iter().zip(0..).map(|(_, index)| (message.clone(), index)).collect();
+        let now = self.now;
+        let sender = Address::from_internal("a@sender.test");
+        self.store(|id| Entry::new(id, now, sender, recipients), &lines, Asked::Accept);
+    }
+
+    /// Does what the scheduler wants; writes wait for the next flush.
+    fn act(&mut self) {
+        while let Some(action) = self.scheduler.poll() {
+            match action {
+                Action::Load { number } => self.load(number),
+                Action::Start(attempt) => {
+                    let entry = self.read(attempt.number);
+                    self.running.push((attempt, entry));
+                }
+                Action::Persist { number, notes } => {
+                    let (last, first) = notes.split_last().expect("not empty");
+                    for note in first {
+                        // One batch is written whole or not at all, so the last one's answer is enough.
+                        self.steps.push((Step::Note(number, note.encode()), Asked::Persist(u64::MAX)));
+                    }
+                    self.steps.push((Step::Note(number, last.encode()), Asked::Persist(number)));
+                }
+                Action::Remove { number, id } => {
+                    self.steps.push((Step::Remove(number), Asked::Remove(number, id)));
+                }
+                Action::Tell { number, entry, notices } => self.tell(number, &entry, &notices),
+                Action::Discarded { id } => self.discarded(&id),
+                Action::Active { .. } | Action::Expired { .. } => {}
+            }
+        }
+    }
+
+    fn read(&self, number: u64) -> Entry {
+        let message = self.spool.as_ref().and_then(|spool| spool.read(number).ok()).expect("it is there");
+        Entry::load(&message.envelope, &message.notes).expect("an entry")
+    }
+
+    fn load(&mut self, number: u64) {
+        let entry = self.read(number);
+        assert!(entry.next_attempt <= self.now, "tried before its time");
+        let route = |recipient: &Recipient| Route {
+            transport: "smtp".to_owned(),
+            nexthop: recipient.address.domain().unwrap_or_default().to_owned(),
+        };
+        let routes = entry.recipients.iter().map(route).collect();
+        self.scheduler.handle(self.now, Event::Loaded { number, entry: Box::new(entry), routes });
+    }
+
+    fn tell(&mut self, number: u64, entry: &Entry, notices: &[Notice]) {
+        let about = self.about(number);
+        let is_report = entry.sender.is_null();
+        let count = notices.len() as u64;
+        for notice in notices {
+            let told = (notice.subject == Subject::Failure).then_some(&about);
+            let picked =
+                about.iter().zip(0..).filter(|(_, index)| is_report || notice.recipients.contains(index));
+            // A postmaster's copy tells no sender.
+            let told = told.filter(|_| is_report || notice.audience == Audience::Sender);
+            let lines: Vec<Who> =
+                told.map(|_| picked.map(|(who, _)| who.clone()).collect()).unwrap_or_default();
+            let sender = match notice.audience {
+                Audience::Sender => Address::null(),
+                Audience::Postmaster => Address::from_internal(DOUBLE_BOUNCE),
+            };
+            let (now, to) = (self.now, notice.to.clone());
+            self.store(
+                |id| Entry::new(id, now, sender, vec![Recipient::new(to)]),
+                &lines,
+                |_, report| Asked::Report(number, Box::new(report), count),
+            );
+        }
+    }
+
+    /// A postmaster's copy that failed is thrown away, with what it told of.
+    fn discarded(&mut self, id: &QueueId) {
+        let numbers = self.spool.as_ref().map(SteppedSpool::numbers).unwrap_or_default();
+        let found = numbers.into_iter().find(|number| self.read(*number).id == *id);
+        for who in found.map(|number| self.about(number)).unwrap_or_default() {
+            if let Some(fate) = self.fates.get_mut(&who) {
+                fate.told += 1;
+            }
+        }
+    }
+
+    /// One batch; with `stop` the machine dies in its midst.
+    fn flush(&mut self) {
+        let (steps, asked): (Vec<Step>, Vec<Asked>) = std::mem::take(&mut self.steps).into_iter().unzip();
+        // What may be asked about a message is known before it is gone.
+        let touched: Vec<Vec<Who>> = asked
+            .iter()
+            .map(|asked| match asked {
+                Asked::Persist(number) | Asked::Remove(number, _) | Asked::Report(number, ..) => {
+                    self.about(*number)
+                }
+                Asked::Accept(..) => Vec::new(),
+            })
+            .collect();
+        let Some(spool) = &mut self.spool else { return };
+        let results = spool.step(steps);
+        if self.disk.has_stopped() {
+            self.doubtful.extend(touched.into_iter().flatten().map(|(message, _)| message));
+            self.crash();
+            return;
+        }
+        if results.iter().any(Result::is_err) {
+            self.doubtful.extend(touched.into_iter().flatten().map(|(message, _)| message));
+        }
+        self.answer(asked, results);
+    }
+
+    fn answer(&mut self, asked: Vec<Asked>, results: Vec<Result<(), SpoolError>>) {
+        let mut reports: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
+        for (asked, result) in asked.into_iter().zip(results) {
+            let stored = result.is_ok();
+            match asked {
+                Asked::Accept(number, entry) if stored => {
+                    for (who, recipient) in self.about(number).into_iter().zip(&entry.recipients) {
+                        let never = recipient.notify == NOTIFY_NEVER;
+                        self.fates.insert(who, Fate { never, ..Fate::default() });
+                    }
+                    self.queued(number);
+                }
+                Asked::Accept(..) => {}
+                Asked::Persist(u64::MAX) => {}
+                Asked::Persist(number) if stored => {
+                    self.scheduler.handle(self.now, Event::Persisted { number })
+                }
+                Asked::Persist(number) => self.scheduler.handle(self.now, Event::NotPersisted { number }),
+                Asked::Remove(_, _) if stored => {}
+                Asked::Remove(number, id) => {
+                    self.scheduler.handle(self.now, Event::NotRemoved { number, id })
+                }
+                Asked::Report(number, report, count) => {
+                    let (done, all) = reports.entry(number).or_insert((0, true));
+                    (*done, *all) = (*done + 1, *all && stored);
+                    let (complete, all) = (*done == count, *all);
+                    if stored {
+                        let own = self.spool.as_ref().expect("open").numbers().into_iter();
+                        let own = own.rev().find(|number| self.read(*number).id == report.id);
+                        own.into_iter().for_each(|number| self.queued(number));
+                    }
+                    if complete {
+                        let event = if all { Event::Told { number } } else { Event::NotTold { number } };
+                        self.scheduler.handle(self.now, event);
+                    }
+                }
+            }
+        }
+    }
+
+    fn queued(&mut self, number: u64) {
+        let next_attempt = self.now;
+        self.scheduler.handle(self.now, Event::Queued { number, next_attempt, deferred: false });
+    }
+
+    fn finish_one(&mut self) {
+        let at = usize::try_from(self.dice.below(self.running.len() as u64)).unwrap();
+        let (attempt, entry) = self.running.swap_remove(at);
+        let mut outcomes = Vec::new();
+        for index in &attempt.recipients {
+            let recipient = &entry.recipients[usize::try_from(*index).unwrap()];
+            let outcome = match self.dice.below(4) {
+                0 => Outcome::Failed(Reason::new(Dsn::new(5, 1, 1), "no")),
+                1 | 2 => Outcome::Deferred(Reason::new(Dsn::new(4, 2, 0), "busy")),
+                _ if recipient.notify & NOTIFY_SUCCESS != 0 => {
+                    Outcome::Confirmed(How::Relayed, Reason::new(Dsn::new(2, 0, 0), "ok"))
+                }
+                _ => Outcome::Delivered,
+            };
+            if matches!(outcome, Outcome::Delivered | Outcome::Confirmed(..)) {
+                self.arrive(&attempt, &entry, *index);
+            }
+            outcomes.push((*index, outcome));
+        }
+        self.scheduler.handle(self.now, Event::Finished { attempt: attempt.id, outcomes });
+    }
+
+    /// One thing that happens; false when nothing will any more.
+    fn step(&mut self, calm: bool) -> bool {
+        self.act();
+        if !calm {
+            if self.dice.one_in(25) {
+                let steps = self.dice.below(12);
+                self.disk.stop_after(steps);
+            }
+            if self.dice.one_in(40) {
+                self.disk.fail_flushes(0, 1);
+            }
+            if self.dice.one_in(40) {
+                self.crash();
+                return true;
+            }
+        }
+        match self.dice.below(4) {
+            0 if self.came < MESSAGES => self.accept(),
+            0 | 1 if !self.running.is_empty() => self.finish_one(),
+            _ if !self.steps.is_empty() => self.flush(),
+            _ if !self.running.is_empty() => self.finish_one(),
+            _ if self.came < MESSAGES => self.accept(),
+            _ => {
+                let Some(at) = self.scheduler.deadline() else { return false };
+                self.now = at.max(self.now);
+                self.scheduler.expire(self.now);
+            }
+        }
+        true
+    }
+
+    fn run(&mut self) {
+        for _ in 0..400 {
+            self.step(false);
+        }
+        self.came = MESSAGES;
+        self.disk.stop_after(u64::MAX);
+        self.disk.fail_flushes(0, 0);
+        let mut left = 100_000;
+        while self.step(true) {
+            left -= 1;
+            assert!(left > 0, "it never ends");
+        }
+    }
+}
+
+fn check(seed: u64) -> (u32, usize) {
+    let mut world = World::new(seed);
+    world.run();
+    let left = world.spool.as_ref().expect("open").numbers();
+    assert!(left.is_empty(), "seed {seed}: left {left:?}");
+    for (who, fate) in &world.fates {
+        assert!(fate.delivered + fate.told > 0 || fate.never, "seed {seed}: {who:?} is lost");
+        let once = fate.delivered + fate.told == 1 || (fate.never && fate.delivered + fate.told == 0);
+        assert!(once || world.doubtful.contains(&who.0), "seed {seed}: {who:?} {fate:?}");
+    }
+    (world.crashes, world.fates.len())
+}
+
+#[test]
+fn every_recipient_is_served_or_its_sender_told() {
+    let seeds = std::env::var("KOMAINU_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(300);
+    let (mut crashes, mut recipients) = (0, 0);
+    for seed in 0..seeds {
+        let (crashed, served) = check(seed);
+        crashes += crashed;
+        recipients += served;
+    }
+    println!("{seeds} histories, {crashes} crashes, {recipients} recipients");
+    assert!(crashes > 100 && recipients > 1000, "hardly anything happened");
+}
