@@ -186,7 +186,7 @@ impl Filter {
 
     fn holds_of(&self, recipient: &Recipient) -> bool {
         let reason = match &recipient.status {
-            Status::Delivered => return false,
+            Status::Delivered | Status::Returned | Status::Confirmed(..) => return false,
             Status::Pending => "",
             Status::Deferred(reason) | Status::Failed(reason) | Status::Expired(reason) => {
                 reason.text.as_str()

@@ -46,6 +46,8 @@ fn status(recipient: &Recipient) -> (&'static str, Option<(String, String)>) {
         Status::Pending => ("pending", None),
         Status::Deferred(why) => ("deferred", reason(why)),
         Status::Delivered => ("delivered", None),
+        Status::Confirmed(_, why) => ("delivered", reason(why)),
+        Status::Returned => ("returned", None),
         Status::Failed(why) => ("failed", reason(why)),
         Status::Expired(why) => ("expired", reason(why)),
     }
@@ -61,7 +63,7 @@ pub(super) fn lines(listed: &Listed, now: Wall) -> String {
     let (age, size) = (age(now - entry.arrival), bytes(entry.size));
     let mut text =
         format!("{:<17} {:<8} {age:>7} {size:>7}  {}\n", entry.id, listed.state.name(), sender(listed));
-    for recipient in entry.recipients.iter().filter(|recipient| recipient.status != Status::Delivered) {
+    for recipient in entry.recipients.iter().filter(|one| one.status.is_open() || one.status.is_failure()) {
         let address = plain(&recipient.address.to_external());
         // Writing to a string can't fail.
         let _ = match status(recipient) {
