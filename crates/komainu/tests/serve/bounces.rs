@@ -113,11 +113,17 @@ impl Pair {
         assert!(differences.is_empty(), "{}", differences.join("\n=====\n"));
         assert!(others.is_empty(), "we alone wrote {others:#?}");
         println!("{} reports are the same", theirs.len());
-        let ours = until("the same lines in the log", || {
-            let ours = said(&self.site.log());
-            (ours.len() >= said(&self.postfix.log()).len()).then_some(ours)
-        });
-        assert_eq!(ours, said(&self.postfix.log()));
+        // The last lines may still be on their way.
+        let patience = Instant::now() + Duration::from_secs(10);
+        let lines = || (said(&self.site.log()), said(&self.postfix.log()));
+        while lines().0 != lines().1 && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let (mut ours, mut theirs) = lines();
+        let common = ours.clone();
+        ours.retain(|line| !theirs.contains(line));
+        theirs.retain(|line| !common.contains(line));
+        assert!(ours.is_empty() && theirs.is_empty(), "we alone: {ours:#?}\nPostfix alone: {theirs:#?}");
     }
 }
 
@@ -322,6 +328,6 @@ fn what_is_too_old_is_returned() {
         pair.send("<a@virtual.example>", &["<r@grey.test> NOTIFY=NEVER"], CONTENT);
         pair.send("<>", &["<r@grey.test>"], CONTENT);
         pair.send("<b@grey.test>", &["<r@unknown.test>"], CONTENT);
-        pair.compare(8);
+        pair.compare(9);
     });
 }
