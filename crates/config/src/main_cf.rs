@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Names that one main.cf defines; a file with more is none.
-const DEFINITIONS_MAX: usize = 20_000;
+const DEFINITIONS_MAX: usize = 10_000;
 
 /// The definitions of one main.cf, as written.
 #[derive(Clone, Debug, Default)]
@@ -181,9 +181,9 @@ mod tests {
             assert_eq!((main.definitions().len(), code), (names, expect));
         };
         let many = |count: usize| (0..count).map(|n| format!("p{n} = x\n")).collect::<String>();
-        check(many(20_000), 20_000, None);
-        check(many(20_000) + "p1 = y\n", 20_000, None);
-        check(many(20_003), 20_000, Some(116));
+        check(many(10_000), 10_000, None);
+        check(many(10_000) + "p1 = y\n", 10_000, None);
+        check(many(10_003), 10_000, Some(116));
         check("a = b\n".repeat(30_000), 1, None);
     }
 }

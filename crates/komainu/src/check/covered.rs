@@ -40,7 +40,9 @@ pub(super) fn drop(found: &mut Vec<Diagnostic>) {
     type Spot = (std::path::PathBuf, usize);
     let spot =
         |one: &Diagnostic| -> Option<Spot> { Some((one.place.path().map(Path::to_owned)?, one.place.start)) };
-    let said: HashSet<(Code, Spot)> = found.iter().filter_map(|one| Some((one.code, spot(one)?))).collect();
+    let covers = |code: Code| COVERED.iter().any(|(_, by)| by.contains(&code));
+    let said: HashSet<(Code, Spot)> =
+        found.iter().filter(|one| covers(one.code)).filter_map(|one| Some((one.code, spot(one)?))).collect();
     let mut remarks: HashMap<std::path::PathBuf, Vec<(usize, usize)>> = HashMap::new();
     for one in found.iter().filter(|one| one.code == REMARK) {
         let Some(file) = &one.place.file else { continue };
@@ -48,7 +50,11 @@ pub(super) fn drop(found: &mut Vec<Diagnostic>) {
         let end = one.place.start + rest.lines().next().map_or(0, str::len);
         remarks.entry(file.path.clone()).or_default().push((one.place.start, end));
     }
+    let may_be = |code: Code| code == UNKNOWN || COVERED.iter().any(|(covered, _)| *covered == code);
     found.retain(|one| {
+        if !may_be(one.code) {
+            return true;
+        }
         let Some(spot) = spot(one) else { return true };
         let covers = COVERED.iter().filter(|(code, _)| *code == one.code).flat_map(|(_, by)| by.iter());
         let is_covered = covers.copied().any(|by| said.contains(&(by, spot.clone())));

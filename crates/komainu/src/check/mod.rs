@@ -23,8 +23,9 @@ pub mod text;
 
 use crate::configuration::{Configuration, LookingSources};
 use config::{Code, Compat, Diagnostic, Host, SourceFile};
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use surroundings::Machine;
 use tables::source::notice::{NOT_SERVED, UNREADABLE};
 use tables::{Snapshot, Sources, Vantage};
@@ -104,10 +105,18 @@ fn is_nobodys(one: &Diagnostic) -> bool {
 /// Each finding once; errors first, then by file, line and code.
 #[must_use]
 pub fn in_order(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    // Files by number: their paths are long, and the findings of a table may be a million.
+    let mut numbers: HashMap<PathBuf, usize> = HashMap::new();
+    let mut by_address: HashMap<*const SourceFile, usize> = HashMap::new();
     let mut seen = HashSet::new();
     found.retain(|one| {
-        let file = one.place.file.as_ref().map(|file| file.path.clone());
-        seen.insert((one.code, file, one.place.start, one.message.clone()))
+        let number = one.place.file.as_ref().map(|file| {
+            *by_address.entry(Arc::as_ptr(file)).or_insert_with(|| {
+                let next = numbers.len();
+                *numbers.entry(file.path.clone()).or_insert(next)
+            })
+        });
+        seen.insert((one.code, number, one.place.start, one.message.clone()))
     });
     found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| spot(a).cmp(&spot(b))));
     found

@@ -61,3 +61,14 @@ fn hosts_of_the_hosts_file() {
     assert_eq!(addresses(Vantage::Looking), expect(&["192.0.2.7", "192.0.2.9"]));
     assert_eq!(addresses(Vantage::Elsewhere), expect(&["192.0.2.9"]));
 }
+
+/// K0100: what no administrator wrote isn't even split into lines.
+#[test]
+fn files_without_an_end() {
+    for (more, expect) in [(0, false), (16 << 20, true)] {
+        let folder = folder(&format!("# {}", "x".repeat(more)));
+        let found = check(folder.path(), Compat::V3_11, &host(), &DirectSources, Reach::Paper);
+        let said = found.iter().any(|one| one.code.0 == 100 && one.message.ends_with("longer than 16 MiB"));
+        assert_eq!(said, expect, "{more}");
+    }
+}

@@ -131,8 +131,17 @@ pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
+/// The longest main.cf or master.cf; long lists belong into tables.
+const FILE_BYTES_MAX: usize = 16 << 20;
+
 fn read_source(sources: &dyn Sources, path: &Path, found: &mut Vec<Diagnostic>) -> Arc<SourceFile> {
     let text = match sources.read(path) {
+        Ok(bytes) if bytes.len() > FILE_BYTES_MAX => {
+            let message = format!("{} is longer than {} MiB", path.display(), FILE_BYTES_MAX >> 20);
+            let help = "no administrator wrote it: look at the program that did";
+            found.push(Diagnostic::error(100, Place::nowhere(), message).help(help));
+            String::new()
+        }
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
             let diagnostic = Diagnostic::error(100, Place::nowhere(), error.to_string());
