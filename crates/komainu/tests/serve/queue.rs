@@ -82,6 +82,45 @@ fn site(ports: &[(&str, u16)], more: &str) -> Site {
     site
 }
 
+/// Each filter finds what it says.
+fn filters(site: &Site, [down, later, held]: [&str; 3]) {
+    let check = |words: &[&str], expect: &[&str]| assert_eq!(ids(site, words), expect, "{words:?}");
+    check(&["--sender", "a@EXAMPLE.org"], &[down]);
+    check(&["--recipient", "x@*.example", "--state", "deferred"], &[down, later]);
+    check(&["--domain", "grey.example"], &[later]);
+    check(&["--reason", "connection refused"], &[down]);
+    check(&["--older", "1d"], &[]);
+    check(&["--younger", "1d", "--state", "hold"], &[held]);
+    check(&["--id", down, "--id", held], &[down, held]);
+    check(&["--larger", "1M"], &[]);
+    assert_eq!(queue(site, &["list", "ABCDEF012345"]).code, Some(1));
+}
+
+/// Many notes about one message.
+fn folding(site: &Site, later: &str) {
+    // Many notes are folded into the envelope, and the last word stays.
+    for _ in 0..6 {
+        assert_eq!(queue(site, &["release", later]).code, Some(0));
+        becomes(site, later, "deferred");
+        assert_eq!(queue(site, &["hold", later]).code, Some(0));
+        assert_eq!(state(site, later), "hold");
+    }
+}
+
+/// Deletion of what a filter finds asks first.
+fn deletion(site: &Site, down: &str) {
+    let refused = queue(site, &["delete", "--sender", "*"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.errors.contains("--yes"), "{refused:?}");
+    assert_eq!(
+        queue(site, &["delete", "--dry-run", "--all"]).out.lines().last(),
+        Some("2 messages would be deleted.")
+    );
+    assert_eq!(queue(site, &["delete", down]).out, "1 message deleted.\n");
+    assert_eq!(queue(site, &["delete", down]).code, Some(1));
+    site.logged(&format!("{down}: removed"), 0);
+}
+
 #[test]
 fn orders_while_it_runs_and_while_it_is_stopped() {
     world::run("queue::orders_while_it_runs_and_while_it_is_stopped", Needs::Nothing, || {
@@ -99,17 +138,7 @@ fn orders_while_it_runs_and_while_it_is_stopped() {
         assert_eq!(state(&site, &held), "hold", "access HOLD");
         assert_eq!(ids(&site, &[]), [down.as_str(), &later, &held], "in order of arrival");
 
-        // Filters.
-        let check = |words: &[&str], expect: &[&str]| assert_eq!(ids(&site, words), expect, "{words:?}");
-        check(&["--sender", "a@EXAMPLE.org"], &[&down]);
-        check(&["--recipient", "x@*.example", "--state", "deferred"], &[&down, &later]);
-        check(&["--domain", "grey.example"], &[&later]);
-        check(&["--reason", "connection refused"], &[&down]);
-        check(&["--older", "1d"], &[]);
-        check(&["--younger", "1d", "--state", "hold"], &[&held]);
-        check(&["--id", &down, "--id", &held], &[&down, &held]);
-        check(&["--larger", "1M"], &[]);
-        assert_eq!(queue(&site, &["list", "ABCDEF012345"]).code, Some(1));
+        filters(&site, [&down, &later, &held]);
 
         // An order for one, for a filter's, and what can't be.
         assert_eq!(queue(&site, &["hold"]).code, Some(64), "everything is not meant by saying nothing");
@@ -138,29 +167,13 @@ fn orders_while_it_runs_and_while_it_is_stopped() {
         });
         until("its end", || (ids(&site, &[]).len() == 2).then_some(()));
 
-        // Many notes are folded into the envelope, and the last word stays.
-        for _ in 0..6 {
-            assert_eq!(queue(&site, &["release", &later]).code, Some(0));
-            becomes(&site, &later, "deferred");
-            assert_eq!(queue(&site, &["hold", &later]).code, Some(0));
-            assert_eq!(state(&site, &later), "hold");
-        }
+        folding(&site, &later);
         assert_eq!(queue(&site, &["requeue", &down]).out, "1 message requeued.\n");
         becomes(&site, &down, "deferred");
         let tries = queue(&site, &["list", &down, "--format", "json"]).out;
         assert!(tries.contains("\"tries\":1}"), "{tries}");
 
-        // Deletion of what a filter finds asks first.
-        let refused = queue(&site, &["delete", "--sender", "*"]);
-        assert_eq!(refused.code, Some(1), "{refused:?}");
-        assert!(refused.errors.contains("--yes"), "{refused:?}");
-        assert_eq!(
-            queue(&site, &["delete", "--dry-run", "--all"]).out.lines().last(),
-            Some("2 messages would be deleted.")
-        );
-        assert_eq!(queue(&site, &["delete", &down]).out, "1 message deleted.\n");
-        assert_eq!(queue(&site, &["delete", &down]).code, Some(1));
-        site.logged(&format!("{down}: removed"), 0);
+        deletion(&site, &down);
         assert!(server.stop().success());
         assert_eq!(ids(&site, &[]), [later.as_str()]);
         assert_eq!(queue(&site, &["delete", "--all", "--yes"]).out, "1 message deleted.\n");

@@ -58,9 +58,12 @@ pub(super) fn read(arguments: Vec<OsString>, plain: &str, valued: &str) -> Resul
 mod tests {
     use super::*;
 
+    /// Options, and what is behind them.
+    type Expected<'a> = (&'a [(char, &'a str)], &'a [&'a str]);
+
     #[test]
     fn clusters_and_values() {
-        let check = |line: &str, expect: Result<(&[(char, &str)], &[&str]), Wrong>| {
+        let check = |line: &str, expect: Result<Expected<'_>, Wrong>| {
             let words = std::iter::once("x").chain(line.split_whitespace()).map(OsString::from).collect();
             let expect = expect.map(|(options, rest)| Words {
                 options: options.iter().map(|(letter, value)| (*letter, (*value).to_owned())).collect(),

@@ -106,7 +106,7 @@ impl Work {
         for (letter, value) in orders {
             match value.as_str() {
                 "ALL" => {}
-                "-" => self.from_input(*letter)?,
+                "-" => self.standard_input(*letter)?,
                 id => self.some(*letter, &ids(std::iter::once(id.to_owned())))?,
             }
         }
@@ -120,7 +120,7 @@ impl Work {
         Ok(())
     }
 
-    fn from_input(&mut self, letter: char) -> Result<(), QueueError> {
+    fn standard_input(&mut self, letter: char) -> Result<(), QueueError> {
         let mut lines = Lines(io::stdin().lock());
         loop {
             let batch: Vec<String> = lines.by_ref().take(BATCH).collect();

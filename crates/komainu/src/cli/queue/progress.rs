@@ -61,7 +61,7 @@ impl Drop for Progress {
 
 fn bar(what: &str, done: u64, total: u64) -> String {
     let done = done.min(total.max(done));
-    let filled = if total == 0 { 0 } else { (WIDTH * done / total).min(WIDTH) };
+    let filled = WIDTH.saturating_mul(done).checked_div(total).unwrap_or(0).min(WIDTH);
     let (filled, empty) =
         (usize::try_from(filled).unwrap_or(0), usize::try_from(WIDTH - filled).unwrap_or(0));
     format!("{what} [{}{}] {done} of {total}", "#".repeat(filled), " ".repeat(empty))

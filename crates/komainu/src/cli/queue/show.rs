@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
             (false, Format::Json) => writeln!(out, "{}", said::object(&listed)),
             (false, Format::Text) => {
                 let blank = if at > 0 { "\n" } else { "" };
-                write!(out, "{blank}{}\n", said::details(&listed, now))
+                writeln!(out, "{blank}{}", said::details(&listed, now))
             }
         };
         written.map_err(QueueError::Output)?;
