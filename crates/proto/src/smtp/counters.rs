@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// The commands that are counted, in the order in which they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "each is the command of its name")]
 pub enum Command {
@@ -37,17 +37,30 @@ const NAMES: [&str; KINDS] = [
     "noop", "vrfy", "etrn", "help", "quit", "unknown",
 ];
 
-/// Good and all commands of each kind.
+impl Command {
+    fn name(self) -> &'static str {
+        NAMES.get(self as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Good and all commands of each kind that came: few, and held by every client that waits (T2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// `[good, all]`.
-    kinds: [[u32; 2]; KINDS],
+    /// In the order of [`Command`]; `[good, all]`.
+    kinds: Vec<(Command, [u32; 2])>,
 }
 
 impl Counters {
     /// Counts one command.
     pub fn count(&mut self, command: Command, good: bool) {
-        if let Some([well, all]) = self.kinds.get_mut(command as usize) {
+        let place = match self.kinds.binary_search_by_key(&command, |(kind, _)| *kind) {
+            Ok(place) => place,
+            Err(place) => {
+                self.kinds.insert(place, (command, [0, 0]));
+                place
+            }
+        };
+        if let Some((_, [well, all])) = self.kinds.get_mut(place) {
             *well = well.saturating_add(u32::from(good));
             *all = all.saturating_add(1);
         }
@@ -56,24 +69,21 @@ impl Counters {
     /// How many of that kind: good, all.
     #[must_use]
     pub fn of(&self, command: Command) -> (u32, u32) {
-        self.kinds.get(command as usize).map_or((0, 0), |&[good, all]| (good, all))
+        let found = self.kinds.iter().find(|(kind, _)| *kind == command);
+        found.map_or((0, 0), |&(_, [good, all])| (good, all))
     }
 
     /// Each kind that came, as (name, good, all).
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, u32, u32)> {
-        NAMES
-            .iter()
-            .zip(&self.kinds)
-            .filter(|(_, [_, all])| *all > 0)
-            .map(|(&name, &[good, all])| (name, good, all))
+        self.kinds.iter().map(|&(kind, [good, all])| (kind.name(), good, all))
     }
 
     /// All commands: good, all.
     #[must_use]
     pub fn total(&self) -> (u32, u32) {
-        self.kinds
-            .iter()
-            .fold((0, 0), |(good, all), kind| (good.saturating_add(kind[0]), all.saturating_add(kind[1])))
+        self.kinds.iter().fold((0, 0), |(good, all), (_, kind)| {
+            (good.saturating_add(kind[0]), all.saturating_add(kind[1]))
+        })
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Server {
     peer: Box<Peer>,
     /// Counts for limits on what the client may do in a time unit.
     meter: Option<Arc<dyn Meter>>,
-    counters: Box<Counters>,
+    counters: Counters,
     transaction: Option<Box<Transaction>>,
     forwarded: Option<Box<Forwarded>>,
     helo: Option<Box<str>>,
@@ -148,7 +148,7 @@ impl Server {
             settings,
             peer: Box::new(peer),
             meter: None,
-            counters: Box::default(),
+            counters: Counters::default(),
             transaction: None,
             forwarded: None,
             helo: None,
