@@ -5,12 +5,7 @@
 //! other, once, where no crash or failed flush was near; nothing is tried before its time; the spool ends empty. Time
 //! is moved, nothing waits. `KOMAINU_SEEDS` says how many histories. T2.14.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test may fail by panicking"
-)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use mail::{Address, Dsn, QueueId, Wall};
 use queue::entry::{NOTIFY_NEVER, NOTIFY_SUCCESS};
@@ -42,7 +37,7 @@ struct Fate {
 /// What the spool was asked for and has not answered.
 enum Asked {
     /// A new message, and whose fate hangs on it.
-    Accept(u64, Entry),
+    Accept(u64, Box<Entry>),
     Persist(u64),
     Remove(u64, QueueId),
     /// A report on this message.
@@ -226,7 +221,11 @@ impl World {
         let lines: Vec<Who> = recipients.iter().zip(0..).map(|(_, index)| (message.clone(), index)).collect();
         let now = self.now;
         let sender = Address::from_internal("a@sender.test");
-        self.store(|id| Entry::new(id, now, sender, recipients), &lines, Asked::Accept);
+        self.store(
+            |id| Entry::new(id, now, sender, recipients),
+            &lines,
+            |number, entry| Asked::Accept(number, Box::new(entry)),
+        );
     }
 
     /// Does what the scheduler wants; writes wait for the next flush.

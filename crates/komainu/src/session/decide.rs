@@ -120,7 +120,8 @@ impl Session {
         plain(policy::Verdict::Reject(reply), &self.tx)
     }
 
-    /// Finds one answer, in what was asked ahead or now. Not an `async fn`: that would hold the question twice.
+    /// Finds one answer, in what was asked ahead or now.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold the question twice")]
     fn learn(&mut self, question: Question) -> impl Future<Output = ()> + Send {
         async move {
             let answer = match self.ahead.iter().position(|flight| *flight.question() == question) {

@@ -254,7 +254,9 @@ impl Session {
             Action::Decide(request) => {
                 return Step::Waits(Box::pin(self.decide_or_lose(request, stream, out)));
             }
-            Action::Filter(line) => return Step::Waits(Box::pin(self.filter_or_lose(line, stream, out))),
+            Action::Filter(line) => {
+                return Step::Waits(Box::pin(self.filter_or_lose(line, stream.gone(), out)));
+            }
             Action::Commit => return Step::Waits(Box::pin(self.keep(out))),
             Action::Identity(identity) => return Step::Waits(Box::pin(self.assume(*identity))),
             Action::Authenticate(_) => {
@@ -357,8 +359,7 @@ impl Session {
     }
 
     /// `smtpd_command_filter`, unless the client goes meanwhile.
-    async fn filter_or_lose<S: Line>(&mut self, line: String, stream: &mut S, out: &mut Vec<u8>) {
-        let gone = stream.gone();
+    async fn filter_or_lose(&mut self, line: String, gone: impl Future<Output = ()>, out: &mut Vec<u8>) {
         let filtered = tokio::select! {
             biased;
             filtered = self.filter(&line) => Some(filtered),
