@@ -385,14 +385,20 @@ impl Screen {
         let text = escaped(bytes).chars().take(SHOWN_CHARS).collect();
         self.note(Note::Pregreet { bytes: bytes.len(), after, text });
         self.passed = self.passed.without(Tests::GREET);
-        self.punish(Tests::GREET, self.settings.greet, Refusal::Protocol, (now, out));
+        if !self.punish(Tests::GREET, self.settings.greet, Refusal::Protocol, (now, out)) {
+            return;
+        }
+        // It has shown what it is: as with Postfix, nothing is left to wait for but lists.
+        if !self.due.has(Tests::DNSBL) || self.ranked.complete {
+            self.judge(now, out);
+        }
     }
 
     /// What lists say. One that is trusted waits for nothing more; nobody waits for lists alone longer than for the
     /// slowest.
     fn hear(&mut self, now: Now, ranked: Ranked, out: &mut Vec<u8>) {
         self.ranked = ranked;
-        let nothing_else = !self.due.has(Tests::GREET);
+        let nothing_else = !self.due.has(Tests::GREET) || !self.early.is_empty();
         if self.ranked.complete && (nothing_else || self.is_trusted()) {
             self.judge(now, out);
         }
