@@ -10,7 +10,7 @@ use crate::{Diagnostic, Place, Role, ServiceKind};
 pub(super) fn review(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &mut Vec<Diagnostic>) {
     missing(subject, found);
     backslashes(subject, found);
-    limits(listeners, found);
+    limits(subject, listeners, found);
     chroot(listeners, found);
 }
 
@@ -59,7 +59,18 @@ fn backslashes(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn limits(listeners: &[Listener<'_>], found: &mut Vec<Diagnostic>) {
+fn limits(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &mut Vec<Diagnostic>) {
+    for service in &subject.master.services {
+        if service.role() == Role::Postscreen && service.process_limit != Some(1) {
+            let name = &service.name.value;
+            let message =
+                format!("Postfix would take nobody on {name}: postscreen wants a process limit of 1");
+            found.push(
+                Diagnostic::hint(236, service.name.place.clone(), message)
+                    .help("write `1` in the seventh column. Komainu has no such limit"),
+            );
+        }
+    }
     for listener in listeners {
         let service = listener.service;
         if service.role() == Role::Smtpd && service.process_limit == Some(1) {

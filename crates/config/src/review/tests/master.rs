@@ -141,6 +141,9 @@ fn services() {
     check("", all, &["hint K0235 master.cf:1:1"]);
     check("", &format!("{all}retry unix - - y - - error\n"), &[]);
     check("", "smtp inet n - n - 1 smtpd\n", &["hint K0236 master.cf:1:1"]);
+    check("", "smtp inet n - n - 0 postscreen\nsmtpd pass - - n - 0 smtpd\n", &["hint K0236 master.cf:1:1"]);
+    check("", "smtp inet n - n - - postscreen\nsmtpd pass - - n - - smtpd\n", &["hint K0236 master.cf:1:1"]);
+    check("", "smtp inet n - n - 1 postscreen\nsmtpd pass - - n - 0 smtpd\n", &[]);
     check("", "smtp inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n", &[]);
     check(
         "smtpd_milters = unix:/run/opendkim/opendkim.sock\n",
