@@ -8,7 +8,6 @@ use super::house::Word;
 use super::request::{enter, no_room};
 use super::{Service, Session};
 use crate::clock;
-use crate::deliver::refusal;
 use crate::facts::listings::zone_of;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question, RecordKind};
@@ -34,6 +33,11 @@ impl Session {
         let request = self.describe(request);
         // What comes once in a session or behind a decision is in a box: who is made to wait doesn't hold room for it.
         let mut refusal = self.before(&request).err().map(Verdict::Reject);
+        if request.command == "EHLO"
+            && let Some(reply) = self.no_features()
+        {
+            refusal = Some(Verdict::Disconnect(reply));
+        }
         if matches!(request.policy, policy::Request::Connect) {
             refusal = Box::pin(self.let_in()).await.err().map(Verdict::Disconnect);
         }
@@ -201,14 +205,32 @@ impl Session {
 
     /// Tells the conversation who the client is and what it may do.
     async fn introduce(&mut self) {
-        let peer = self.looked_up(Session::described_peer).await;
+        let found = self.looked_up(Session::described_peer).await;
         // Only what must be asked first is an error here, and an answer always comes.
         let client = &self.tx.client;
-        self.server.identify(peer.unwrap_or_else(|_| Peer::new(client.address, client.port)));
+        let nobody = || (Peer::new(client.address, client.port), None);
+        let (peer, featureless) = found.unwrap_or_else(|_| nobody());
+        self.server.identify(peer);
+        self.featureless = featureless;
+    }
+
+    /// Without its table nobody knows what to offer: as with Postfix, EHLO ends the session.
+    fn no_features(&self) -> Option<Reply> {
+        let why = self.featureless.as_deref()?;
+        self.warn(why);
+        self.warn(&format!("don't know what EHLO features to announce to {}", self.peer()));
+        let reply = self.local_data_error();
+        self.log_before_helo("EHLO", &reply.to_string());
+        Some(reply)
+    }
+
+    fn local_data_error(&self) -> Reply {
+        let host = &self.service.listener.receiving.hostname;
+        Reply::new(421, Dsn::new(4, 3, 0), format!("{host} Server local data error"))
     }
 
     /// Who the client is and what it may do; what a table can't say, it may not.
-    fn described_peer(&self) -> Result<Peer, LookupError> {
+    fn described_peer(&self) -> Result<(Peer, Option<Box<str>>), LookupError> {
         let client = &self.tx.client;
         let lists = &self.service.listener.lists;
         let snapshot = self.facts.snapshot();
@@ -226,13 +248,17 @@ impl Session {
         peer.rights = rights;
         for id in &lists.discard_ehlo_keyword_maps {
             let address = mail::host::address_text(client.address);
-            let hit = unless_unasked(snapshot.table(*id).lookup(&address), None)?;
-            peer.discard_ehlo_keywords = hit.map(|hit| crate::configuration::keywords(&hit.value));
-            if peer.discard_ehlo_keywords.is_some() {
-                break;
+            match snapshot.table(*id).lookup(&address) {
+                Ok(None) => {}
+                Ok(Some(hit)) => {
+                    peer.discard_ehlo_keywords = Some(crate::configuration::keywords(&hit.value));
+                    break;
+                }
+                Err(error @ LookupError::Unasked { .. }) => return Err(error),
+                Err(error) => return Ok((peer, Some(error.to_string().into()))),
             }
         }
-        Ok(peer)
+        Ok((peer, None))
     }
 
     /// XCLIENT: the client is somebody else from now on (XCLIENT_README).
@@ -306,7 +332,7 @@ impl Session {
     }
 
     async fn accept_recipient(&mut self, recipient: &Recipient) -> Verdict {
-        if let Some(reply) = self.unroutable(recipient).await {
+        if let Some(reply) = self.no_folder(recipient).await {
             self.log_verdict("reject", "RCPT", &reply.to_string());
             return Verdict::Reject(reply);
         }
@@ -318,14 +344,14 @@ impl Session {
     }
 
     /// Why a recipient that the policy permits can't be had all the same.
-    async fn unroutable(&mut self, recipient: &Recipient) -> Option<Reply> {
+    async fn no_folder(&mut self, recipient: &Recipient) -> Option<Reply> {
         let to = recipient.address.clone();
         let from = self.tx.sender.clone().unwrap_or_else(mail::Address::null);
         let refusal = self.looked_up(move |session| {
             let Service { targets, classes, .. } = &session.service;
             targets.refusal((&from, &to), classes, session.facts.snapshot())
         });
-        refusal.await.unwrap_or_else(|_| Some(refusal::unroutable(&recipient.address)))
+        refusal.await.unwrap_or_default()
     }
 
     fn server_delays_open(&self) -> bool {
@@ -362,9 +388,8 @@ impl Session {
         }
         found.map_err(|error| {
             self.warn(&error.to_string());
-            let host = &self.service.listener.receiving.hostname;
-            let reply = Reply::new(421, Dsn::new(4, 3, 0), format!("{host} Server local data error"));
-            self.log_unknown(&reply.to_string());
+            let reply = self.local_data_error();
+            self.log_before_helo("UNKNOWN", &reply.to_string());
             reply
         })
     }

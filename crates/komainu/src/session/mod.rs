@@ -98,6 +98,8 @@ struct Session {
     effects: Vec<MailEffect>,
     /// XCLIENT has said who the client is.
     assumed: bool,
+    /// The table of `smtpd_discard_ehlo_keyword_address_maps` that couldn't say, and its warning.
+    featureless: Option<Box<str>>,
     /// Of the present message: whether it is completed as our own.
     rewrite_client: bool,
     /// Warnings about the configuration that this session has given already.
@@ -177,6 +179,7 @@ impl Session {
             ahead: Vec::new(),
             effects: Vec::new(),
             assumed: false,
+            featureless: None,
             rewrite_client: false,
             warned: Vec::new(),
             reception: None,

@@ -75,8 +75,8 @@ impl Session {
     }
 
     /// A command that could not be read at all was refused.
-    pub(super) fn log_unknown(&self, text: &str) {
-        self.log_with("reject", "UNKNOWN", text, Known::default());
+    pub(super) fn log_before_helo(&self, command: &'static str, text: &str) {
+        self.log_with("reject", command, text, Known::default());
     }
 
     /// smtpd_command_filter has put another line in place of a command.
