@@ -4,7 +4,7 @@
 //! (no list refuses relaying) is said here, with its place. What was wrong still compiles, to what Postfix does.
 
 use crate::Policy;
-use crate::address::AddressClasses;
+use crate::address::{AddressClasses, Routes};
 use crate::check::{Check, Entry, Plain, Subject};
 use crate::dnsbl::ListZone;
 use crate::parse::{self, Namespace};
@@ -131,6 +131,7 @@ pub(crate) fn compile(
     let settings = Settings::read(parameters, catalogue, sources, &mut said);
     let (addresses, more) = AddressClasses::compile(parameters, catalogue, sources);
     said.extend(more);
+    let routes = Routes::compile(parameters, catalogue);
     let names = parameters.list("smtpd_restriction_classes");
     let classes = names.iter().enumerate().map(|(index, name)| (name.value.clone(), index)).collect();
     let mut compiler = Compiler {
@@ -164,6 +165,7 @@ pub(crate) fn compile(
     let policy = Policy {
         settings,
         addresses,
+        routes,
         lists,
         classes: bodies,
         class_names,

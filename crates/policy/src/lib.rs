@@ -61,6 +61,7 @@ use tables::{Catalogue, Sources, TableId};
 pub struct Policy {
     pub(crate) settings: settings::Settings,
     pub(crate) addresses: address::AddressClasses,
+    pub(crate) routes: address::Routes,
     pub(crate) lists: BTreeMap<Stage, Vec<Entry>>,
     pub(crate) classes: Vec<Vec<Entry>>,
     pub(crate) class_names: HashMap<String, usize>,
@@ -81,6 +82,14 @@ impl Policy {
         sources: &dyn Sources,
     ) -> (Policy, Vec<Diagnostic>) {
         compile::compile(parameters, catalogue, sources)
+    }
+
+    /// The same with `routes`: what a service's `-o` says about transports isn't heeded, as trivial-rewrite(8) doesn't
+    /// see it.
+    #[must_use]
+    pub fn routed_by(mut self, routes: address::Routes) -> Policy {
+        self.routes = routes;
+        self
     }
 
     /// Decides on one SMTP command. `now` is for checks that know the time of day; none of Postfix's do.

@@ -104,7 +104,10 @@ secret@example.com REJECT
 postmaster@ OK
 [table transports]
 alice@example.com error:5.2.1 on leave
+ghost@example.com error:5.1.6 moved
+shadow@example.com retry:
 x@example.net retry:4.2.2 come back
+x@spam.org error:5.1.3 spammer
 [table nets]
 127.0.0.0/8 REJECT loops
 0.0.0.0/0 DUNNO
@@ -156,9 +159,14 @@ fn scene(chance: &mut Chance) -> (String, Vec<&'static str>) {
     if chance.in_(3) {
         text.push_str("message_size_limit = 3000\n");
     }
-    // Postfix looks at a recipient's transport together with whether there is such a recipient.
-    if chance.in_(4) && !text.contains("smtpd_reject_unlisted_recipient = no") {
+    if chance.in_(3) {
         text.push_str("transport_maps = texthash:/etc/postfix/transports\n");
+    }
+    if chance.in_(6) {
+        line(
+            &mut text,
+            &format!("local_transport = {}", chance.one(&["error:5.1.9 nobody here", "retry:later"])),
+        );
     }
     if chance.in_(24) {
         text.push_str("queue_minfree = 8000000000000000000\n");
@@ -201,6 +209,9 @@ fn visit(chance: &mut Chance) -> Visit {
     let recipients = [
         "alice@example.com",
         "nobody@example.com",
+        "ghost@example.com",
+        "shadow@example.com",
+        "nosuchuser@example.com",
         "abuse@example.com",
         "secret@example.com",
         "x@example.net",

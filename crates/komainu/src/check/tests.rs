@@ -72,3 +72,29 @@ fn files_without_an_end() {
         assert_eq!(said, expect, "{more}");
     }
 }
+
+/// What is said of a word behind master.cf's `-o` as well as in main.cf.
+#[test]
+fn words_behind_services() {
+    let own = |address: &str| config::Interface { address: address.parse().expect("an address"), prefix: 24 };
+    let check = |service: &str, expect: &[u16]| {
+        let folder = folder("");
+        std::fs::write(folder.path().join("master.cf"), format!("{service}\n")).expect("written");
+        let host = Host { addresses: vec![own("127.0.0.1"), own("10.0.0.2"), own("203.0.113.5")], ..host() };
+        let found = check(folder.path(), Compat::V3_11, &host, &DirectSources, Reach::Paper);
+        let codes: Vec<u16> = found.iter().map(|one| one.code.0).collect();
+        let of_interest = |code: &u16| matches!(code, 223 | 303 | 311);
+        assert_eq!(codes.into_iter().filter(of_interest).collect::<Vec<_>>(), expect, "{service}");
+    };
+    let table = "-o smtpd_reject_footer_maps=tcp:127.0.0.1:9";
+    check(&format!("2525 inet n - n - - smtpd {table}"), &[303]);
+    check(&format!("2525 inet n - n - - smtpd {table}\n2526 inet n - n - - smtpd {table}"), &[303, 303]);
+    check("2525 inet n - n - - smtpd -o virtual_mailbox_maps=tcp:127.0.0.1:9", &[311]);
+    check("2525 inet n - n - - smtpd -o smtpd_reject_footer_maps=static:x", &[]);
+    let postscreen = "2525 inet n - n - 1 postscreen -o postscreen_access_list=tcp:127.0.0.1:9\n";
+    check(&format!("{postscreen}smtpd pass - - n - - smtpd {table}"), &[303, 303]);
+    let proxy = "inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy";
+    check(&format!("2525 {proxy}"), &[223]);
+    check(&format!("10.0.0.2:2525 {proxy}"), &[]);
+    check(&format!("127.0.0.1:2525 {proxy}"), &[]);
+}

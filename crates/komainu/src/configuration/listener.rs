@@ -1,13 +1,14 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
 use super::limits::limits;
-use super::{Later, Screening, Upstream};
+use super::{Later, Screening, Upstream, remote};
 use crate::clock;
 use crate::facts::hosts::Hosts;
 use config::{Diagnostic, MasterCf, Override, Parameters, Role, Service, ServiceKind, Spanned};
 use mail::Wall;
 use mail::message::{CleanupSettings, StrayCr};
 use policy::Policy;
+use policy::address::Routes;
 use policy::rates::Limits;
 use proto::smtp::{BareNewline, Keywords, Settings};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -169,7 +170,10 @@ impl Listener {
                 return (None, found);
             }
         };
+        // Of main.cf's words they are said once.
+        found.extend([&front, &parameters].into_iter().flat_map(remote::check));
         let (policy, more) = Policy::compile(&parameters, catalogue, sources);
+        let policy = policy.routed_by(Routes::compile(main, catalogue));
         found.extend(more);
         let (lists, more) = Lists::compile(&parameters, catalogue, sources);
         found.extend(more);
@@ -184,6 +188,10 @@ impl Listener {
             found.push(*diagnostic);
             None
         });
+        if let Some(upstream) = upstream {
+            let place = service.name.place.clone();
+            found.extend(upstream.open_to_all(place, &addresses, &front.host().addresses));
+        }
         let screened = service.role() == Role::Postscreen || front.flag("komainu_screen");
         let screening = screened.then(|| Screening::compile(&front, (catalogue, later), sources));
         let screening = screening.map(|(screening, more)| {

@@ -99,10 +99,8 @@ impl Agents {
                 let text = if nexthop.is_empty() { "silently" } else { nexthop };
                 return Delivered::sent("none", text);
             }
-            "error" => {
-                let text = if nexthop.is_empty() { "mail system configuration error" } else { nexthop };
-                return Delivered::not("none", Reason::new(Dsn::new(5, 0, 0), text));
-            }
+            "error" => return Delivered::not("none", undeliverable(nexthop, Dsn::new(5, 0, 0))),
+            "retry" => return Delivered::not("none", undeliverable(nexthop, Dsn::new(4, 0, 0))),
             other => {
                 let text = format!("mail transport \"{other}\" is not served yet");
                 return Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), text));
@@ -177,6 +175,17 @@ fn head(sender: &Address, recipient: &Recipient, targets: &Targets) -> Vec<u8> {
 
 fn temporary(text: &str) -> Reason {
     Reason::new(Dsn::new(4, 3, 0), text)
+}
+
+/// error(8): why a recipient's mail isn't delivered, in the transport's words. A code of another class isn't heeded.
+fn undeliverable(nexthop: &str, default: Dsn) -> Reason {
+    match Dsn::parse_prefix(nexthop) {
+        Some((dsn, text)) => {
+            let dsn = if dsn.class == default.class { dsn } else { default };
+            Reason::new(dsn, text.trim_start())
+        }
+        None => Reason::new(default, nexthop),
+    }
 }
 
 /// A reason whose text may begin with its own DSN.

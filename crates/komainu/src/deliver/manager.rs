@@ -98,7 +98,8 @@ impl Routing {
         recipient: &Address,
         snapshot: &Snapshot,
     ) -> Result<Route, LookupError> {
-        self.targets.routes().route((sender, recipient), &self.classes, snapshot)
+        let found = self.targets.routes().route((sender, recipient), &self.classes, snapshot)?;
+        Ok(Route { transport: found.transport, nexthop: found.nexthop })
     }
 
     /// Where each recipient's mail goes.

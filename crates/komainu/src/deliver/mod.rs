@@ -10,7 +10,6 @@ pub mod manager;
 mod orders;
 pub mod refusal;
 mod reports;
-pub mod route;
 pub mod smtp;
 pub mod target;
 pub mod wording;

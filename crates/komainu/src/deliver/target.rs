@@ -4,9 +4,9 @@
 //! `local`: below `komainu_mailbox_root` where that is set, else the home_mailbox of the user in
 //! /etc/passwd. Only Maildirs here: a path that doesn't end in `/` would be an mbox file.
 
-use super::route::{Routes, first};
 use config::Parameters;
 use mail::{Address, Dsn};
+use policy::address::{Routes, first};
 use queue::Reason;
 use std::path::{Component, Path, PathBuf};
 use tables::{Catalogue, LookupError, Snapshot, TableId};

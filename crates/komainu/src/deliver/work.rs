@@ -67,7 +67,12 @@ impl Work {
                 (&route.transport, &route.nexthop),
                 (&self.routing.targets, &snapshot),
             );
-            let agent = if delivered.relay == "none" { route.transport.as_str() } else { delivered.relay };
+            let agent = match (delivered.relay, route.transport.as_str()) {
+                // error(8) serves both.
+                ("none", "retry") => "error",
+                ("none", transport) => transport,
+                (relay, _) => relay,
+            };
             let program = format!("{}/{agent}", self.routing.syslog_name);
             let softened = self.routing.soft_bounce && delivered.soften();
             self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });

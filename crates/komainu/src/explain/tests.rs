@@ -288,7 +288,10 @@ fn lines_of_all_kinds() {
         check(&line, Some("check_sender_access"));
     }
     let moved = "550 5.1.6 <gone@example.com>: Recipient address rejected: moved";
-    check(&from("reject", "RCPT", moved, "\"a b\"@example.org", "gone@example.com"), None);
+    check(
+        &from("reject", "RCPT", moved, "\"a b\"@example.org", "gone@example.com"),
+        Some("smtpd_reject_unlisted_recipient"),
+    );
 }
 
 #[test]
@@ -354,26 +357,30 @@ fn a_time_is_the_log_lines() {
     assert!(log[0].starts_with("Nov 22 01:02:03 mx postfix/smtpd: NOQUEUE: reject: RCPT from "), "{log:?}");
 }
 
-/// Transports, room and tables that can't say refuse what the lists permit.
+/// Room, and names that can't be folders, refuse what the lists permit; transports refuse as the lists do.
 #[test]
 fn what_refuses_beyond_the_lists() {
     let fixture = Fixture::new(
-        "transport_maps = inline:{{user@example.com=error:5.2.1 on leave}}, fail:x\n\
+        "transport_maps = inline:{{user@example.com=error:5.2.1 on leave}, {.x@example.com=local:}}, fail:x\n\
+         komainu_mailbox_root = /var/mail\nlocal_recipient_maps =\n\
          queue_minfree = 1000\nmessage_size_limit = 500\n",
         &[],
     );
     let mut stand = fixture.stand(None).unwrap();
-    let check = |stand: &Stand, to: &str, expect: &str| {
+    let check = |stand: &Stand, to: &str, (expect, beyond): (&str, bool)| {
         let walk = walk(stand, &visit(&[USUAL[0], USUAL[1], USUAL[2], ("to", to)]), &Offline, &[]);
         assert_eq!(walk.last_reply(), Some(expect), "{to}");
         let last = walk.exchanges.last().unwrap();
-        assert!(last.beyond.is_some(), "{last:?}");
+        assert_eq!(last.beyond.is_some(), beyond, "{last:?}");
     };
     let user = "550 5.2.1 <user@example.com>: Recipient address rejected: on leave";
-    check(&stand, "user@example.com", user);
-    check(&stand, "other@example.com", "451 4.3.0 <other@example.com>: Temporary lookup failure");
+    check(&stand, "user@example.com", (user, false));
+    let other = "451 4.3.0 <other@example.com>: Temporary lookup failure";
+    check(&stand, "other@example.com", (other, false));
+    let folder = "550 5.1.1 <.x@example.com>: Recipient address rejected: User unknown";
+    check(&stand, ".x@example.com", (folder, true));
     stand.free_bytes = Some(999);
-    check(&stand, "user@example.com", "452 4.3.1 Insufficient system storage");
+    check(&stand, "user@example.com", ("452 4.3.1 Insufficient system storage", true));
 }
 
 /// Several unknown answers at once: each other outcome is listed once, and the search ends.

@@ -7,7 +7,6 @@
 use super::Stand;
 use super::answers::{Answerer, favourable};
 use super::visit::{Last, Nameless, Visit};
-use crate::deliver::refusal::unroutable;
 use crate::session::request::{enter, no_room};
 use events::Stamp;
 use events::check::{Action as Word, Session as Known, Verdict as Line};
@@ -364,12 +363,12 @@ impl Player<'_> {
         Some(refusal)
     }
 
-    /// The policy has nothing against it: a recipient's transport may have.
+    /// The policy has nothing against it: the place of a recipient's mailbox may have.
     fn permitted(&mut self, request: &Request) -> Verdict {
         let Request::Rcpt(recipient) = request else { return Verdict::Permit };
         let to = recipient.address.clone();
         let from = self.tx.sender.clone().unwrap_or_else(mail::Address::null);
-        let mut refusal = Some(unroutable(&to));
+        let mut refusal = None;
         for _ in 0..QUESTIONS_MAX {
             let Stand { targets, classes, .. } = self.stand;
             match targets.refusal((&from, &to), classes, self.facts.snapshot()) {
@@ -394,8 +393,7 @@ impl Player<'_> {
         let note = policy::Note { action: NoteAction::Reject, text: reply.to_string() };
         let line = self.line(&note, "RCPT");
         self.note_beyond(
-            "the lists permit it; its transport, by the class of its address and transport_maps, doesn't"
-                .to_owned(),
+            "the lists permit it; its name can't be a folder below komainu_mailbox_root".to_owned(),
         );
         if let Some(exchange) = self.walk.exchanges.last_mut() {
             exchange.log.push(line);

@@ -116,29 +116,47 @@ impl AddressClasses {
         resolved: &Resolved,
         tables: &L,
     ) -> Result<Existence, L::Stop> {
+        match self.known(role, resolved, tables)? {
+            Some(known) => Ok(known),
+            None => self.in_class(resolved, tables),
+        }
+    }
+
+    /// What is known whatever the address's transport says: names that are rewritten exist, others of virtual alias
+    /// domains don't.
+    pub(crate) fn known<L: Lookup>(
+        &self,
+        role: Role,
+        resolved: &Resolved,
+        tables: &L,
+    ) -> Result<Option<Existence>, L::Stop> {
         let maps = &self.maps;
         let rewriting = match role {
             Role::Recipient => &maps.rewriting,
             Role::Sender => &maps.sender_rewriting,
         };
-        // smtpd(8) folds what it asks for; cleanup(8), who expands aliases, leaves that to the tables.
-        let folded = Address::from_internal(resolved.recipient.as_str().to_lowercase());
-        if self.is_own_name(&resolved.recipient) || self.find(rewriting, &folded, tables)?.is_some() {
-            return Ok(Existence::Exists);
+        if self.is_own_name(&resolved.recipient)
+            || self.find(rewriting, &folded(&resolved.recipient), tables)?.is_some()
+        {
+            return Ok(Some(Existence::Exists));
         }
+        let is_alias = resolved.class == Class::VirtualAlias;
+        let (table, code) = (UnknownIn::VirtualAlias, maps.virtual_alias_code);
+        Ok(is_alias.then_some(Existence::Unknown { table, code }))
+    }
+
+    /// What the recipient maps of its class say.
+    pub(crate) fn in_class<L: Lookup>(&self, resolved: &Resolved, tables: &L) -> Result<Existence, L::Stop> {
+        let maps = &self.maps;
         let (table, class) = match resolved.class {
             Class::Local => (UnknownIn::Local, &maps.local),
             Class::VirtualMailbox => (UnknownIn::VirtualMailbox, &maps.virtual_mailbox),
             Class::Relay => (UnknownIn::Relay, &maps.relay),
-            Class::VirtualAlias => {
-                return Ok(Existence::Unknown {
-                    table: UnknownIn::VirtualAlias,
-                    code: maps.virtual_alias_code,
-                });
-            }
-            Class::Default => return Ok(Existence::Exists),
+            Class::VirtualAlias | Class::Default => return Ok(Existence::Exists),
         };
-        if class.tables.is_empty() || self.find(&class.tables, &folded, tables)?.is_some() {
+        if class.tables.is_empty()
+            || self.find(&class.tables, &folded(&resolved.recipient), tables)?.is_some()
+        {
             return Ok(Existence::Exists);
         }
         Ok(Existence::Unknown { table, code: class.code })
@@ -212,6 +230,11 @@ impl AddressClasses {
         }
         Ok(keys)
     }
+}
+
+/// smtpd(8) folds what it asks for; cleanup(8), who expands aliases, leaves that to the tables.
+fn folded(address: &Address) -> Address {
+    Address::from_internal(address.as_str().to_lowercase())
 }
 
 /// Whether a key is an address, or a part of one.

@@ -2,8 +2,8 @@
 //!
 //! Completes an address as trivial-rewrite does (`append_at_myorigin`, `%`, `!` …), strips the routing that
 //! names this host, and says which class its domain belongs to (ADDRESS_CLASS_README) and whether the
-//! recipient exists, and expands virtual aliases. It asks tables through
-//! [`Lookup`] and does nothing else: `transport_maps` are not asked, so a transport never changes a class here.
+//! recipient exists, expands virtual aliases, and finds the [`Route`]. It asks tables through [`Lookup`] and does
+//! nothing else; a transport never changes a class here.
 //! RFC 5321 §4.1.1.3 (source routes), §3.7 (relaying); T1.6, T2.4.
 
 mod aliases;
@@ -12,12 +12,14 @@ mod existence;
 mod lookup;
 mod resolve;
 mod rewriting;
+mod route;
 #[cfg(test)]
 mod tests;
 
 pub use aliases::Expansion;
 pub use existence::{Found, Role};
 pub use lookup::Lookup;
+pub use route::{Route, Routes, Undeliverable, first};
 
 use aliases::Aliases;
 use config::{Diagnostic, Parameters};

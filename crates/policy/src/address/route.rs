@@ -3,17 +3,51 @@
 //! In this order: the transport of the address's class (`local_transport` … `default_transport`, or what
 //! `sender_dependent_default_transport_maps` says), its nexthop (for other servers `sender_dependent_relayhost_maps`,
 //! `relayhost`, else the recipient's domain), and `transport_maps` over both. Tables are looked into, nothing is sent.
+//! Who delivers asks here, and the policy, for whom `error:` and `retry:` are refusals.
 
+use super::{AddressClasses, Class, Lookup, Resolved};
 use config::Parameters;
 use mail::Address;
-use policy::address::{AddressClasses, Class, Lookup, Resolved};
-use queue::Route;
-use tables::{Catalogue, LookupError, Snapshot, TableId};
+use tables::{Catalogue, TableId};
+
+/// The text of `error:` and `retry:` in `transport_maps` where there is nothing behind them.
+const UNDELIVERABLE: &str = "Address is undeliverable";
+
+/// Who takes a recipient's mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// A name of master.cf.
+    pub transport: String,
+    /// To whom it hands it; the text, for `error` and `retry`.
+    pub nexthop: String,
+}
+
+/// A transport that delivers nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undeliverable {
+    /// 550, or 450 where it may be tried again.
+    pub code: u16,
+    /// Why, with an enhanced status code in front or not.
+    pub text: String,
+}
+
+impl Route {
+    /// Whether its mail goes nowhere: `error:`, `retry:`.
+    #[must_use]
+    pub fn undeliverable(self) -> Option<Undeliverable> {
+        let code = match self.transport.as_str() {
+            "error" => 550,
+            "retry" => 450,
+            _ => return None,
+        };
+        Some(Undeliverable { code, text: self.nexthop })
+    }
+}
 
 /// What main.cf says about routes, read once.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Routes {
-    transports: [(Class, String); 5],
+    transports: Vec<(Class, String)>,
     transport_maps: Vec<TableId>,
     relayhost: String,
     sender_relayhost_maps: Vec<TableId>,
@@ -24,7 +58,8 @@ pub struct Routes {
 
 impl Routes {
     /// Reads the parameters; tables are added to `catalogue`.
-    pub(super) fn compile(p: &Parameters, catalogue: &mut Catalogue) -> Routes {
+    #[must_use]
+    pub fn compile(p: &Parameters, catalogue: &mut Catalogue) -> Routes {
         let mut tables = |name: &str| -> Vec<TableId> {
             // What is wrong with them is said when the configuration is loaded.
             p.list(name).iter().filter_map(|word| catalogue.intern(word).ok()).collect()
@@ -39,7 +74,7 @@ impl Routes {
                 text("empty_address_relayhost_maps_lookup_key"),
                 text("empty_address_default_transport_maps_lookup_key"),
             ],
-            transports: [
+            transports: vec![
                 (Class::Local, text("local_transport")),
                 (Class::VirtualAlias, "error".to_owned()),
                 (Class::VirtualMailbox, text("virtual_transport")),
@@ -49,49 +84,76 @@ impl Routes {
         }
     }
 
+    /// Whether any address could lead to `error:` or `retry:`.
+    #[must_use]
+    pub fn may_refuse(&self) -> bool {
+        let refuses = |(class, transport): &(Class, String)| {
+            *class != Class::VirtualAlias && matches!(split(transport).0, "error" | "retry")
+        };
+        !self.transport_maps.is_empty()
+            || !self.sender_transport_maps.is_empty()
+            || self.transports.iter().any(refuses)
+    }
+
     /// The route of mail from `sender` to `recipient`.
     ///
     /// # Errors
     /// When a table can't say, or must be asked first.
-    pub fn route(
+    pub fn route<L: Lookup>(
         &self,
         (sender, recipient): (&Address, &Address),
         classes: &AddressClasses,
-        snapshot: &Snapshot,
-    ) -> Result<Route, LookupError> {
-        let resolved = classes.resolve(recipient, snapshot)?;
-        let (mut transport, mut nexthop) = self.by_class(&resolved, sender, snapshot)?;
+        tables: &L,
+    ) -> Result<Route, L::Stop> {
+        self.of_resolved(sender, classes.resolve(recipient, tables)?, tables)
+    }
+
+    /// The route of mail from `sender` to an address that has been resolved.
+    ///
+    /// # Errors
+    /// When a table can't say, or must be asked first.
+    pub fn of_resolved<L: Lookup>(
+        &self,
+        sender: &Address,
+        resolved: Resolved,
+        tables: &L,
+    ) -> Result<Route, L::Stop> {
+        let (mut transport, mut nexthop) = self.by_class(&resolved, sender, tables)?;
         let mapped = if self.transport_maps.is_empty() {
             None
         } else {
-            first(&self.transport_maps, &recipient_keys(&resolved), snapshot)?
+            first(&self.transport_maps, &recipient_keys(&resolved), tables)?
         };
         if let Some(mapped) = mapped {
             let (name, next) = split(&mapped);
-            match (name.is_empty(), next.is_empty()) {
+            match (name, next.is_empty()) {
                 // transport(5): as if there were no entry.
-                (true, true) => {}
-                (true, false) => nexthop = next.to_owned(),
-                (false, _) => {
+                ("", true) => {}
+                ("", false) => nexthop = next.to_owned(),
+                (_, is_empty) => {
                     transport = name.to_owned();
-                    nexthop = if next.is_empty() { resolved.domain } else { next.to_owned() };
+                    nexthop = match name {
+                        _ if !is_empty => next.to_owned(),
+                        "error" | "retry" => UNDELIVERABLE.to_owned(),
+                        _ => resolved.domain,
+                    };
                 }
             }
         }
         Ok(Route { transport, nexthop })
     }
 
-    fn by_class(
+    fn by_class<L: Lookup>(
         &self,
         resolved: &Resolved,
         sender: &Address,
-        snapshot: &Snapshot,
-    ) -> Result<(String, String), LookupError> {
+        tables: &L,
+    ) -> Result<(String, String), L::Stop> {
         let configured = self.transports.iter().find(|(class, _)| *class == resolved.class);
         let configured = configured.map_or("error", |(_, transport)| transport.as_str());
         let [relayhost_key, transport_key] = &self.null_sender_keys;
         let own = if resolved.class == Class::Default {
-            by_sender(&self.sender_transport_maps, sender, transport_key, snapshot)?
+            by_sender(&self.sender_transport_maps, sender, transport_key, tables)?
         } else {
             None
         };
@@ -100,7 +162,7 @@ impl Routes {
         let nexthop = if !nexthop.is_empty() {
             nexthop.to_owned()
         } else if matches!(resolved.class, Class::Default | Class::Relay) {
-            match by_sender(&self.sender_relayhost_maps, sender, relayhost_key, snapshot)? {
+            match by_sender(&self.sender_relayhost_maps, sender, relayhost_key, tables)? {
                 Some(relay) => relay,
                 None if !self.relayhost.is_empty() => self.relayhost.clone(),
                 None => resolved.domain.clone(),
@@ -118,12 +180,12 @@ fn split(value: &str) -> (&str, &str) {
 }
 
 /// What the tables say about a sender: by the address, then by `@domain`. `DUNNO` ends the search.
-fn by_sender(
+fn by_sender<L: Lookup>(
     maps: &[TableId],
     sender: &Address,
     null_key: &str,
-    snapshot: &Snapshot,
-) -> Result<Option<String>, LookupError> {
+    tables: &L,
+) -> Result<Option<String>, L::Stop> {
     if maps.is_empty() {
         return Ok(None);
     }
@@ -132,21 +194,20 @@ fn by_sender(
         Some(domain) => vec![sender.as_str().to_owned(), format!("@{domain}")],
         None => vec![sender.as_str().to_owned()],
     };
-    Ok(first(maps, &keys, snapshot)?.filter(|value| !value.eq_ignore_ascii_case("dunno")))
+    Ok(first(maps, &keys, tables)?.filter(|value| !value.eq_ignore_ascii_case("dunno")))
 }
 
 /// The first value for a whole key, the first of `keys`, for parts of it, or for any key, `*`.
-pub(super) fn first(
-    maps: &[TableId],
-    keys: &[String],
-    snapshot: &Snapshot,
-) -> Result<Option<String>, LookupError> {
+///
+/// # Errors
+/// When a table can't say, or must be asked first.
+pub fn first<L: Lookup>(maps: &[TableId], keys: &[String], tables: &L) -> Result<Option<String>, L::Stop> {
     for (index, key) in keys.iter().enumerate() {
         for map in maps {
-            if index > 0 && key != "*" && !snapshot.table(*map).has_fixed_keys() {
+            if index > 0 && key != "*" && !tables.snapshot().table(*map).has_fixed_keys() {
                 continue;
             }
-            if let Some(value) = Lookup::lookup(snapshot, *map, key)? {
+            if let Some(value) = tables.lookup(*map, key)? {
                 return Ok(Some(value));
             }
         }

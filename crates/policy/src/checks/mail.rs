@@ -1,7 +1,8 @@
 //! Restrictions on sender and recipient: complete domains, domains that exist, recipients that exist. T2.10.
 
 use crate::access::{Stop, Tables};
-use crate::address::{Class, Existence, UnknownIn};
+use crate::address::{Class, Existence, Role, Undeliverable, UnknownIn};
+use crate::check::Subject;
 use crate::dns::{Found, exchangers};
 use crate::eval::{About, Evaluation, Status};
 use crate::facts::Need;
@@ -15,6 +16,13 @@ fn is_complete(domain: &str) -> bool {
     }
     let bare = domain.strip_suffix('.').unwrap_or(domain);
     host::is_hostname(bare) && bare.contains('.')
+}
+
+/// What is known of an address.
+enum Listed {
+    There,
+    Unknown { table: UnknownIn, code: u16 },
+    Undeliverable(Undeliverable),
 }
 
 impl Evaluation<'_> {
@@ -133,17 +141,49 @@ impl Evaluation<'_> {
     }
 
     fn unlisted(&mut self, address: &Address, about: &About, dsn: Dsn) -> Result<Status, Need> {
-        let Ok(resolved) = self.resolve(address)? else { return Ok(self.lookup_failure(about)) };
-        let policy = self.policy;
-        match policy.addresses.existence(&resolved, &Tables(self.facts)) {
-            Ok(Existence::Exists) => Ok(Status::Dunno),
-            Ok(Existence::Unknown { table, code }) => Ok(self.unknown_user(about, code, dsn, table)),
+        match self.listed_as(address, about) {
+            Ok(Listed::There) => Ok(Status::Dunno),
+            Ok(Listed::Unknown { table, code }) => Ok(self.unknown_user(about, code, dsn, table)),
+            Ok(Listed::Undeliverable(Undeliverable { code, text })) => {
+                let kind = if code == 450 { "retry" } else { "error" };
+                self.remark = Some(format!(
+                    "its transport is {kind}: by transport_maps, sender_dependent_default_transport_maps or the \
+                     class of its address"
+                ));
+                let (dsn, text) = self.dsn_and_text(text.trim_start(), dsn, about);
+                Ok(self.reject(code, dsn, about, &text))
+            }
             Err(Stop::Need(need)) => Err(need),
             Err(Stop::Broken(error)) => {
                 self.warning(error.to_string());
                 Ok(self.lookup_failure(about))
             }
         }
+    }
+
+    /// Whether an address exists, and can be had: its transport may say that mail to it isn't delivered.
+    fn listed_as(&self, address: &Address, about: &About) -> Result<Listed, Stop> {
+        let (policy, tables) = (self.policy, Tables(self.facts));
+        let classes = &policy.addresses;
+        let resolved = classes.resolve(address, &tables)?;
+        // Where nobody can say how an address is reached, nobody says whether it exists.
+        let route = if policy.routes.may_refuse() {
+            let sender = self.tx.sender.as_ref().filter(|_| about.subject == Subject::Recipient);
+            let sender = sender.filter(|sender| !sender.is_null()).map(|sender| classes.rewrite(sender));
+            let sender = sender.unwrap_or_else(Address::null);
+            policy.routes.of_resolved(&sender, resolved.clone(), &tables)?.undeliverable()
+        } else {
+            None
+        };
+        let existence = match (classes.known(Role::Recipient, &resolved, &tables)?, route) {
+            (Some(known), _) => known,
+            (None, Some(undeliverable)) => return Ok(Listed::Undeliverable(undeliverable)),
+            (None, None) => classes.in_class(&resolved, &tables)?,
+        };
+        Ok(match existence {
+            Existence::Exists => Listed::There,
+            Existence::Unknown { table, code } => Listed::Unknown { table, code },
+        })
     }
 
     fn unknown_user(&mut self, about: &About, code: u16, dsn: Dsn, table: UnknownIn) -> Status {

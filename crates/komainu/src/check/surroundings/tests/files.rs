@@ -161,7 +161,7 @@ fn tables_of_one_service() {
         .master("relay unix - - n - - smtp\n  -o smtp_sasl_password_maps=static:u:p")
         .expect(&["K0501 error: a password stands in /etc/postfix/master.cf"]);
     World::new()
-        .main("transport_maps = hash:/etc/postfix/folder")
+        .main("smtp_generic_maps = hash:/etc/postfix/folder")
         .folder("/etc/postfix/folder")
-        .expect(&["K0502 warning: transport_maps: /etc/postfix/folder is no file"]);
+        .expect(&["K0502 warning: smtp_generic_maps: /etc/postfix/folder is no file"]);
 }
