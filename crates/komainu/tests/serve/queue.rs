@@ -94,6 +94,8 @@ fn filters(site: &Site, [down, later, held]: [&str; 3]) {
     check(&["--id", down, "--id", held], &[down, held]);
     check(&["--larger", "1M"], &[]);
     assert_eq!(queue(site, &["list", "ABCDEF012345"]).code, Some(1));
+    let unit = queue(site, &["list", "--older", "5"]);
+    assert!(unit.code == Some(64) && unit.errors.contains("write 5s, 5m, 5h, 5d or 5w"), "{unit:?}");
 }
 
 /// Many notes about one message.
@@ -105,6 +107,31 @@ fn folding(site: &Site, later: &str) {
         assert_eq!(queue(site, &["hold", later]).code, Some(0));
         assert_eq!(state(site, later), "hold");
     }
+}
+
+/// What a filter of recipients finds is changed whole, and the others' number is said.
+fn other_recipients(site: &Site) {
+    let mut client = Client::hello(&site.address());
+    let said = ["MAIL FROM:<b@example.org>", "RCPT TO:<x@down.example>", "RCPT TO:<y@grey.example>"];
+    for command in said {
+        assert!(client.say(command).starts_with("250"), "{command}");
+    }
+    assert!(client.say("DATA").starts_with("354"));
+    let both = client.say("Subject: both\r\n\r\nx\r\n.").rsplit(' ').next().expect("an id").to_owned();
+    let order = |words: &[&str], expect: &str| {
+        let ran = queue(site, words);
+        assert_eq!(ran.out.lines().last(), Some(expect), "{words:?} {ran:?}");
+    };
+    let other = "with 1 recipient that the filter doesn't name.";
+    order(&["hold", &both, "--domain", "down.example"], &format!("1 message put on hold, {other}"));
+    order(&["hold", &both], "0 messages put on hold.");
+    order(
+        &["delete", &both, "--domain", "down.example", "--dry-run"],
+        &format!("1 message would be deleted, {other}"),
+    );
+    order(&["delete", &both, "--sender", "b@*", "--dry-run"], "1 message would be deleted.");
+    order(&["delete", &both, "--domain", "down.example", "--yes"], &format!("1 message deleted, {other}"));
+    assert_eq!(queue(site, &["list", &both]).code, Some(1));
 }
 
 /// Deletion of what a filter finds asks first.
@@ -168,6 +195,7 @@ fn orders_while_it_runs_and_while_it_is_stopped() {
         until("its end", || (ids(&site, &[]).len() == 2).then_some(()));
 
         folding(&site, &later);
+        other_recipients(&site);
         assert_eq!(queue(&site, &["requeue", &down]).out, "1 message requeued.\n");
         becomes(&site, &down, "deferred");
         let tries = queue(&site, &["list", &down, "--format", "json"]).out;
@@ -245,7 +273,13 @@ fn who_may_do_what() {
         }
         let out = site.path("log/out").display().to_string();
         assert_eq!(stranger("komainu", &["queue", "export", &out]).code, Some(77));
-        assert_eq!(stranger("komainu", &["queue", "check"]).code, Some(77));
+        let check = stranger("komainu", &["queue", "check"]);
+        let spool = site.path("state/queue");
+        let expect = format!(
+            "komainu: only root and the account that the server runs as may check the queue in {}\n",
+            spool.display()
+        );
+        assert_eq!((check.code, check.errors), (Some(77), expect));
         let super_user = "postsuper: fatal: use of this command is reserved for the superuser\n";
         assert_eq!(stranger("postsuper", &["-d", "ALL"]).errors, super_user);
         let secret = stranger("postcat", &["-q", &id]);
@@ -360,6 +394,9 @@ fn export_and_damage() {
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(queue(&site, &["export", &folder, &small]).code, Some(1), "nothing is replaced unasked");
         assert_eq!(queue(&site, &["export", &folder, &small, "--force"]).code, Some(0));
+        let all = queue(&site, &["export", &folder, "--all", "--force"]);
+        assert!(all.code == Some(0) && all.out.starts_with("3 messages saved in "), "{all:?}");
+        assert_eq!(queue(&site, &["export", &folder, "--all", &small]).code, Some(64));
 
         // One flipped byte in each of two bodies.
         let mut bodies: Vec<_> = std::fs::read_dir(site.path("state/queue/body"))

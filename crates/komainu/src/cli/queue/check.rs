@@ -7,7 +7,7 @@ use crate::queued::shelf::{Found, damage, look};
 use crate::queued::{Queue, QueueError};
 use clap::Args;
 use mail::{QueueId, Wall};
-use proto::control::{Outcome, Verb};
+use proto::control::{Cause, Outcome, Verb};
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -18,7 +18,8 @@ use store::{RealDisk, SpoolError, SpoolReader};
 /// Read the whole queue against its checksums, say what is damaged, and set that apart.
 ///
 /// A damaged message is moved into the folder `corrupt` of the spool, where a person may look at it; it is no longer
-/// tried. Nothing is deleted. Exit code 1 when something is damaged.
+/// tried. Nothing is deleted. Only root and the account that the server runs as may do this, for it reads the spool
+/// itself. Exit code 1 when something is damaged.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Only look: leave damaged messages where they are.
@@ -51,12 +52,13 @@ struct Damaged {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     let state = arguments.place.folder();
     let path = state.join("queue");
-    let reader = |path: &Path| {
-        let opened = SpoolReader::open(Arc::new(RealDisk::existing(path)));
-        opened.map_err(|source| Failed::Queue(refused(path, source)))
-    };
     // Who may read the spool may do this.
     let mut queue = arguments.place.open()?;
+    let running = queue.is_running();
+    let reader = |path: &Path| {
+        let opened = SpoolReader::open(Arc::new(RealDisk::existing(path)));
+        opened.map_err(|source| Failed::Queue(refused(path, source, running)))
+    };
     let (spool, report) = reader(&path)?;
     let mut checked = Checked { log: report.damage, ..Checked::default() };
     let mut progress = Progress::new("checked");
@@ -71,14 +73,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
                 checked.bytes = checked.bytes.saturating_add(size);
             }
             Ok((_, Some(_))) | Err(SpoolError::NotFound(_)) => doubtful.push(number),
-            Err(source) => return Err(Failed::Queue(refused(&path, source))),
+            Err(source) => return Err(Failed::Queue(refused(&path, source, running))),
         }
     }
     drop(spool);
     if !doubtful.is_empty() {
         // A server may have moved or removed them while we read: a newer look tells.
         let (spool, report) = reader(&path)?;
-        if queue.is_running() {
+        if running {
             checked.log = report.damage;
         }
         for number in doubtful.into_iter().chain(report.corrupt) {
@@ -101,8 +103,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn refused(path: &Path, source: SpoolError) -> QueueError {
+/// Why the spool can't be read, beside a running server or without one.
+fn refused(path: &Path, source: SpoolError, running: bool) -> QueueError {
     match source {
+        SpoolError::Io { source, .. } if running && source.kind() == std::io::ErrorKind::PermissionDenied => {
+            let path = path.display();
+            let text =
+                format!("only root and the account that the server runs as may check the queue in {path}");
+            QueueError::Refused(Cause::Forbidden, text)
+        }
         SpoolError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             let source = std::io::Error::from(source.kind());
             QueueError::Stopped { path: path.to_owned(), source }

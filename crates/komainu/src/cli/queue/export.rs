@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     directory: PathBuf,
     #[command(flatten)]
     filter: Filter,
+    /// All messages in the queue, as where nothing says which.
+    #[arg(long)]
+    all: bool,
     /// Replace files of these names; without it, a file that is there is left, and the message not saved.
     #[arg(long)]
     force: bool,
@@ -36,6 +39,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     let directory = &arguments.directory;
     let failed = |path: &Path, source| Failed::File { what: path.display().to_string(), source };
+    arguments.filter.or_all(arguments.all)?;
     let mut queue = arguments.place.open()?;
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(directory, error)),

@@ -2,7 +2,7 @@
 //!
 //! Values of one option are alternatives, options narrow each other down; what is said of recipients must be true of
 //! one and the same recipient that is still to be served. Text is compared without regard to case, whole, or by
-//! pattern where it has `*` or `?`.
+//! pattern where it has `*` or `?`. Messages are found, never parts of one: a message is meant with all of its recipients.
 
 use crate::queued::{Item, Listed, Queue};
 use clap::Args;
@@ -26,7 +26,8 @@ pub(super) struct Filter {
     /// The envelope's sender, exact or a pattern (`*@example.org`); `<>` for the null sender.
     #[arg(long, value_name = "ADDRESS")]
     sender: Vec<String>,
-    /// A recipient that waits, exact or a pattern.
+    /// A recipient that waits, exact or a pattern. A message that has one is meant whole, with its other recipients;
+    /// the same goes for --domain and --reason.
     #[arg(long, value_name = "ADDRESS")]
     recipient: Vec<String>,
     /// The domain of a recipient that waits, exact or a pattern; `.example.com` for all below it.
@@ -35,13 +36,13 @@ pub(super) struct Filter {
     /// Words of the reason why a recipient waits (`Connection refused`), anywhere in it.
     #[arg(long, value_name = "TEXT")]
     reason: Vec<String>,
-    /// In the queue for longer than this: `30m`, `2h`, `5d`.
+    /// In the queue for longer than this: `30m`, `2h`, `5d`; s, m, h, d or w must be said.
     #[arg(long, value_name = "AGE", value_parser = duration)]
     older: Option<Duration>,
     /// In the queue for less than this.
     #[arg(long, value_name = "AGE", value_parser = duration)]
     younger: Option<Duration>,
-    /// Larger than this: `500k`, `10M`.
+    /// Larger than this: `500k`, `10M`; a number alone is bytes.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     larger: Option<u64>,
     /// Smaller than this.
@@ -52,8 +53,11 @@ pub(super) struct Filter {
     state: Vec<State>,
 }
 
-/// `2h`: a number with s, m, h, d or w; alone it is seconds.
+/// `2h`: a number with s, m, h, d or w. Postfix's parameters differ in what a number alone is, so nobody is to guess.
 fn duration(text: &str) -> Result<Duration, String> {
+    if !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit()) {
+        return Err(format!("a unit is missing: write {text}s, {text}m, {text}h, {text}d or {text}w"));
+    }
     let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)];
     number(text, &units).map(Duration::from_secs).ok_or_else(|| "write 30s, 10m, 2h, 5d or 1w".to_owned())
 }
@@ -139,6 +143,14 @@ impl Filter {
         self.ids().next().is_none() && !self.looks_inside()
     }
 
+    /// The filter, or `--all`, not both.
+    pub(super) fn or_all(&self, all: bool) -> Result<(), Failed> {
+        match all && !self.is_empty() {
+            true => Err(Failed::Usage("--all, and a filter: which is meant?".to_owned())),
+            false => Ok(()),
+        }
+    }
+
     /// Whether envelopes must be looked at.
     fn looks_inside(&self) -> bool {
         let texts = [&self.sender, &self.recipient, &self.domain, &self.reason];
@@ -172,8 +184,6 @@ impl Filter {
         let entry = &listed.entry;
         let age = now - entry.arrival;
         let ids: Vec<String> = self.ids().cloned().collect();
-        let about_recipients =
-            [&self.recipient, &self.domain, &self.reason].iter().any(|texts| !texts.is_empty());
         any(&ids, entry.id.as_str())
             && (self.sender.is_empty() || any_address(&self.sender, &entry.sender))
             && (self.state.is_empty() || self.state.contains(&listed.state))
@@ -181,7 +191,19 @@ impl Filter {
             && self.younger.is_none_or(|younger| age < younger)
             && self.larger.is_none_or(|larger| entry.size > larger)
             && self.smaller.is_none_or(|smaller| entry.size < smaller)
-            && (!about_recipients || entry.recipients.iter().any(|recipient| self.holds_of(recipient)))
+            && (!self.names_recipients() || entry.recipients.iter().any(|recipient| self.holds_of(recipient)))
+    }
+
+    fn names_recipients(&self) -> bool {
+        [&self.recipient, &self.domain, &self.reason].iter().any(|texts| !texts.is_empty())
+    }
+
+    /// How many recipients of a message that is meant wait although what is said of recipients isn't true of them.
+    pub(super) fn others(&self, listed: &Listed) -> u64 {
+        let waiting =
+            listed.entry.recipients.iter().filter(|one| one.status.is_open() || one.status.is_failure());
+        let other = |recipient: &&Recipient| self.names_recipients() && !self.holds_of(recipient);
+        waiting.filter(other).count() as u64
     }
 
     fn holds_of(&self, recipient: &Recipient) -> bool {
@@ -284,7 +306,9 @@ mod tests {
         let check = |text: &str, expect: Option<u64>| {
             assert_eq!(duration(text).ok().map(|value| value.as_secs()), expect, "{text}");
         };
-        check("30", Some(30));
+        check("30", None);
+        check("30s", Some(30));
+        check("", None);
         check("2h", Some(7_200));
         check("5d", Some(432_000));
         check("h", None);
@@ -292,6 +316,7 @@ mod tests {
         check("-1h", None);
         check("99999999999999999999d", None);
         check("18446744073709551615w", None);
+        assert_eq!(duration("5").unwrap_err(), "a unit is missing: write 5s, 5m, 5h, 5d or 5w");
         assert_eq!((size("10M"), size("500")), (Ok(10 << 20), Ok(500)));
     }
 
@@ -348,5 +373,10 @@ mod tests {
         check(Filter { state: vec![State::Hold], ..Filter::default() }, false);
         assert!(Filter { ids: texts(&["../../x"]), ..Filter::default() }.named().is_err());
         assert!(Filter::default().is_empty());
+        let others = |filter: Filter, expect: u64| assert_eq!(filter.others(&listed()), expect, "{filter:?}");
+        others(Filter { sender: texts(&["*"]), ..Filter::default() }, 0);
+        others(Filter { domain: texts(&["down.example"]), ..Filter::default() }, 1);
+        others(Filter { domain: texts(&["*.example"]), ..Filter::default() }, 0);
+        others(Filter { reason: texts(&["refused"]), ..Filter::default() }, 1);
     }
 }

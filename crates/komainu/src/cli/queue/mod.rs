@@ -41,14 +41,26 @@ enum Command {
     List(list::Arguments),
     Show(show::Arguments),
     /// Try messages now instead of when their time has come; all that are deferred, where none is named.
+    ///
+    /// A message is tried for all of its recipients that wait, also those that no filter names.
     Flush(act::Arguments),
     /// Put messages on hold: they are kept, and not tried until they are released.
+    ///
+    /// Messages are held whole: --recipient, --domain and --reason find a message by one of its recipients, and the
+    /// others wait with it. How many they are is said.
     Hold(act::Arguments),
     /// Take messages off hold, and try them now.
+    ///
+    /// A message is released whole, also for recipients that no filter names.
     Release(act::Arguments),
     /// Try messages as if they were new: off hold, former tries and reasons forgotten, routes found anew.
+    ///
+    /// A message is requeued whole, also for recipients that no filter names.
     Requeue(act::Arguments),
-    /// Delete messages. Nobody is told; what is being delivered at this moment may arrive all the same.
+    /// Delete messages, whole. Nobody is told; what is being delivered at this moment may arrive all the same.
+    ///
+    /// --recipient, --domain and --reason find a message by one of its recipients; deleted is the message, so that its
+    /// other recipients don't get it either. How many they are is said before and after; --dry-run shows them.
     Delete(act::Arguments),
     Stats(stats::Arguments),
     Export(export::Arguments),

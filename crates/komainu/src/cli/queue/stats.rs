@@ -21,8 +21,14 @@ const COLUMNS: usize = MINUTES.len() + 1;
 /// Names that are counted one by one; what comes when there are so many already is counted together.
 const NAMES_MAX: usize = 100_000;
 const OTHERS: &str = "(others)";
+/// The names' column, and a whole line.
+const NAME_WIDTH: usize = 40;
+const LINE_WIDTH: usize = NAME_WIDTH + 8 + 7 * COLUMNS;
 
 /// Count what waits: by state, and by domain, sender's domain or reason, with ages in minutes.
+///
+/// A name that is too long for its column stands on a line of its own above its numbers, cut where a line ends; --format
+/// json has it whole.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -126,7 +132,10 @@ impl Counts {
         }
         let row = |name: &str, total: &str, cells: Vec<String>| {
             let cells: String = cells.iter().map(|cell| format!(" {cell:>6}")).collect();
-            format!("{name:>40} {total:>7}{cells}\n")
+            match name.chars().count() {
+                0..=NAME_WIDTH => format!("{name:>NAME_WIDTH$} {total:>7}{cells}\n"),
+                _ => format!("{}\n{:>NAME_WIDTH$} {total:>7}{cells}\n", cut(name), ""),
+            }
         };
         let mut head: Vec<String> = MINUTES.iter().map(ToString::to_string).collect();
         head.push("older".to_owned());
@@ -138,6 +147,14 @@ impl Counts {
             text.push_str(&row(&said::plain(name), &total.to_string(), cells(counts)));
         }
         text
+    }
+}
+
+/// What has room on a line.
+fn cut(name: &str) -> String {
+    match name.char_indices().nth(LINE_WIDTH) {
+        None => name.to_owned(),
+        Some(_) => name.chars().take(LINE_WIDTH - 1).chain(['\u{2026}']).collect(),
     }
 }
 
@@ -182,8 +199,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mail::Address;
-    use queue::{Entry, Recipient};
+    use mail::{Address, Dsn};
+    use queue::{Entry, Reason, Recipient};
 
     #[test]
     fn columns() {
@@ -204,5 +221,29 @@ mod tests {
         assert_eq!(lines[7].join(" "), "TOTAL 4 2 1 0 0 0 0 0 0 0 1");
         assert_eq!(lines[8].join(" "), "a.example 3 2 0 0 0 0 0 0 0 0 1");
         assert_eq!(lines.len(), 9);
+    }
+
+    #[test]
+    fn long_reasons_leave_the_columns_where_they_are() {
+        let now = Wall::from_seconds(1_000_000);
+        let mut counts = Counts::default();
+        let refused = "connect to mx.down.example[192.0.2.9]:25: Connection refused";
+        let wordy = format!("host said: 450 {}", "\u{e9} ".repeat(300));
+        for reason in ["timed out", refused, &wordy] {
+            let mut recipient = Recipient::new(Address::from_internal("x@down.example"));
+            recipient.status = Status::Deferred(Reason::new(Dsn::new(4, 4, 1), reason));
+            let entry = Entry::new("ABCDEF".parse().unwrap(), now, Address::null(), vec![recipient]);
+            counts.take(&Listed { number: 1, state: State::Deferred, entry }, By::Reason, now);
+        }
+        let text = counts.text(9, now);
+        let lines: Vec<&str> = text.lines().skip(6).collect();
+        let numbers =
+            |name: &str, count: u64| format!("{name:>40} {count:>7} {count:>6}{}", "      0".repeat(9));
+        assert_eq!(lines[1], numbers("TOTAL", 3));
+        assert_eq!((lines[2], lines[3]), (refused, numbers("", 1).as_str()));
+        assert!(lines[4].starts_with("host said: 450 ") && lines[4].ends_with('\u{2026}'), "{}", lines[4]);
+        assert_eq!(lines[5], numbers("", 1));
+        assert_eq!(lines[6], numbers("timed out", 1));
+        assert!(lines.iter().all(|line| line.chars().count() <= LINE_WIDTH), "{text}");
     }
 }
