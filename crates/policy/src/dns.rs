@@ -31,6 +31,14 @@ impl Found {
             Found::Invalid => "Malformed or unexpected name server reply",
         }
     }
+
+    /// What a step tells of it.
+    pub(crate) fn remark(&self, name: &str) -> String {
+        match self {
+            Found::Records(_) => format!("{name} was found"),
+            other => format!("{name}: {}", other.reason()),
+        }
+    }
 }
 
 impl Evaluation<'_> {

@@ -286,7 +286,8 @@ impl<'r> Reading<'r> {
                 Ok(id) => self.items.push(Item { negated, test: Test::Table(id) }),
                 Err(mut diagnostic) => {
                     if Network::parse(pattern).is_ok() {
-                        diagnostic = diagnostic.help("write IPv6 addresses in brackets: [2001:db8::]/32");
+                        let help = format!("write IPv6 addresses in brackets: {}", in_brackets(pattern));
+                        diagnostic = diagnostic.help(help);
                     }
                     let reason = diagnostic.message.clone();
                     self.diagnostics.push(diagnostic);
@@ -349,5 +350,13 @@ impl<'r> Reading<'r> {
                 at += piece.len();
             }
         }
+    }
+}
+
+/// `[2001:db8::]/32` for `2001:db8::/32`.
+fn in_brackets(network: &str) -> String {
+    match network.split_once('/') {
+        Some((address, bits)) => format!("[{address}]/{bits}"),
+        None => format!("[{network}]"),
     }
 }

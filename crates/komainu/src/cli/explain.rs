@@ -1,17 +1,17 @@
 //! `komainu explain`.
 
-use super::{CompatArgument, EX_CONFIG, EX_USAGE, default_config, render};
+use super::{CompatArgument, EX_CONFIG, EX_TEMPFAIL, EX_USAGE, default_config, render};
 use crate::configuration::{Configuration, DirectSources, has_errors, state_directory};
 use crate::explain::answers::{Answerer, Offline, Online, Written};
-use crate::explain::log_line::Search;
+use crate::explain::log_line::{Logged, Search};
 use crate::explain::text::Ink;
-use crate::explain::visit::{BadVisit, Nameless, Visit};
-use crate::explain::{Stand, json, log_line, outcomes, text, walk};
+use crate::explain::visit::{BadVisit, Visit};
+use crate::explain::{Stand, json, log_line, outcomes, service_that_logs_as, text, walk};
 use crate::facts::dns::Resolver;
 use crate::facts::hosts::Hosts;
 use clap::{Args, ValueEnum};
 use config::{Parameters, Severity};
-use std::io::IsTerminal;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub(super) struct Arguments {
     /// A file with the session: `client-addr = 192.0.2.1` and the other options, one a line.
     #[arg(long, value_name = "FILE")]
     session: Option<PathBuf>,
-    /// A log line about a refusal, hold, redirection …: find the rule that made it.
+    /// A log line about a refusal, hold, redirection …: find the rule that made it; `-` reads it from standard input.
     #[arg(long, value_name = "LINE", conflicts_with_all = ["session", "from", "to", "helo", "client_addr", "client_name", "stage"])]
     log: Option<String>,
     /// A file with DNS and policy answers: `NAME TYPE DATA`, `policy ENDPOINT ACTION`; other names don't exist.
@@ -83,6 +83,9 @@ pub(super) struct Arguments {
 /// What a wrong option is answered with.
 const USAGE: &str = "usage: komainu explain [--config DIR] --client-addr ADDRESS --helo NAME --from ADDRESS --to ADDRESS\n       \
     komainu explain [--config DIR] --log LINE\n       `komainu explain --help` lists all options";
+
+/// More of standard input isn't read for a log line.
+const LINE_BYTES_MAX: u64 = 64 << 10;
 
 /// Questions to name servers at once; one decision asks few.
 const QUESTIONS_AT_ONCE: usize = 64;
@@ -116,9 +119,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match explain(arguments) {
         Ok(code) => code,
         Err(refused) => {
-            eprintln!("komainu: {}", refused.what);
+            remark(&format!("komainu: {}\n", refused.what));
             if refused.code == EX_USAGE {
-                eprintln!("{USAGE}");
+                remark(&format!("{USAGE}\n"));
             }
             ExitCode::from(refused.code)
         }
@@ -137,29 +140,50 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
         return Err(Refused::config(text));
     }
     let visit = visit(arguments).map_err(Refused::usage)?;
+    let logged = logged(arguments, &visit)?;
     let (configuration, mut found) = Configuration::load(&directory, arguments.compat.into(), &DirectSources);
     let is_refused = has_errors(&found);
     let parameters = configuration.parameters.clone();
     let answerer = answerer(arguments, &parameters)?;
-    let stand = Stand::new(configuration, arguments.service.as_deref(), &DirectSources);
+    let program = logged.as_ref().and_then(|logged| logged.program.as_deref());
+    let by_log = program.and_then(|program| service_that_logs_as(&configuration, program));
+    let service = arguments.service.clone().or(by_log);
+    let stand = Stand::new(configuration, service.as_deref(), &DirectSources);
     let (mut stand, more) = stand.map_err(Refused::config)?;
     stand.free_bytes = free_bytes(&parameters);
     found.extend(more);
     // The session is explained all the same: it goes as the mistake makes it go.
     found.retain(|one| one.severity == Severity::Error);
     if !found.is_empty() {
-        eprint!("{}", render::render(&found));
+        remark(&render::render(&found));
     }
     if is_refused {
-        eprintln!(
-            "komainu: `komainu serve` refuses this configuration until the errors are mended; here is what it would do all the same\n"
+        remark(
+            "komainu: `komainu serve` refuses this configuration until the errors are mended; here is what it would do all the same\n\n",
         );
     }
+    is_playable(&stand, &visit, logged.is_some())?;
     let parameters = stand.listener.parameters.clone();
-    match &arguments.log {
-        Some(line) => explain_line(arguments, &stand, line, answerer.as_ref(), &parameters),
-        None => Ok(explain_visit(arguments, &stand, &visit, answerer.as_ref(), &parameters)),
+    match &logged {
+        Some(logged) => explain_line(arguments, &stand, logged, answerer.as_ref(), &parameters),
+        None => explain_visit(arguments, &stand, &visit, answerer.as_ref(), &parameters),
     }
+}
+
+/// A server whose port isn't opened is played for sessions that are encrypted: there are no others behind it.
+fn is_playable(stand: &Stand, visit: &Visit, is_logged: bool) -> Result<(), Refused> {
+    let Some(parameter) = stand.unopened else { return Ok(()) };
+    let name = &stand.listener.name;
+    let why = format!(
+        "{name} is not opened by `komainu serve`: {parameter} asks for TLS, which is not served yet (K0216)"
+    );
+    if visit.tls || is_logged {
+        remark(&format!("komainu: {why}; here is what its lists say\n\n"));
+        return Ok(());
+    }
+    Err(Refused::config(format!(
+        "{why}; with --tls, and --sasl-user NAME for who has logged in, its lists are played all the same"
+    )))
 }
 
 /// What is free where the queue is, as the server will find it.
@@ -223,12 +247,28 @@ fn answerer(arguments: &Arguments, p: &Parameters) -> Result<Box<dyn Answerer>, 
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
     let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
     let resolver = Resolver::new(&servers, hosts, QUESTIONS_AT_ONCE).map_err(Refused::config)?;
-    Ok(Box::new(Online { names: Arc::new(resolver), runtime }))
+    Ok(Box::new(Online::new(Arc::new(resolver), runtime)))
 }
 
 fn ink() -> Ink {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if std::io::stdout().is_terminal() && !plain { Ink::Colours } else { Ink::Plain }
+}
+
+/// Says it on standard output; a reader that left wants no more.
+fn say(text: &str) -> Result<(), Refused> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Refused { what: format!("write the explanation: {error}"), code: EX_TEMPFAIL })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says it on standard error, if anybody listens.
+fn remark(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn explain_visit(
@@ -237,72 +277,70 @@ fn explain_visit(
     visit: &Visit,
     answerer: &dyn Answerer,
     parameters: &Parameters,
-) -> ExitCode {
+) -> Result<ExitCode, Refused> {
     let walk = walk::walk(stand, visit, answerer, &[]);
     let (found, untried) = outcomes::otherwise(stand, visit, answerer, &walk);
     match arguments.format {
-        Format::Json => println!("{}", json::render(&walk, &found)),
+        Format::Json => say(&format!("{}\n", json::render(&walk, &found)))?,
         Format::Text => {
-            print!("{}", text::render(visit, &walk, parameters, ink()));
-            print!("{}", text::render_otherwise(&found, untried, ink()));
+            let tree = text::render(visit, &walk, parameters, ink());
+            say(&(tree + &text::render_otherwise(&found, untried, ink())))?;
         }
     }
     let refused = walk.verdicts().any(|(_, reply)| reply.starts_with(['4', '5']));
-    if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The logged line: `-` stands for standard input's first one.
+fn logged(arguments: &Arguments, visit: &Visit) -> Result<Option<Logged>, Refused> {
+    let Some(line) = &arguments.log else { return Ok(None) };
+    let mut read = String::new();
+    if line == "-" {
+        let input = io::stdin().lock().take(LINE_BYTES_MAX);
+        let mut lines = BufReader::new(input).lines().map_while(Result::ok);
+        read = lines.find(|line| !line.trim().is_empty()).unwrap_or_default();
+    }
+    let line = if line == "-" { &read } else { line };
+    let mut logged = log_line::parse(line).map_err(Refused::usage)?;
+    logged.visit.tls |= visit.tls;
+    logged.visit.sasl.clone_from(&visit.sasl);
+    Ok(Some(logged))
 }
 
 fn explain_line(
     arguments: &Arguments,
     stand: &Stand,
-    line: &str,
+    logged: &Logged,
     answerer: &dyn Answerer,
     parameters: &Parameters,
 ) -> Result<ExitCode, Refused> {
-    let logged = log_line::parse(line).map_err(Refused::usage)?;
-    let found = match log_line::find(stand, &logged, answerer) {
+    let found = match log_line::find(stand, logged, answerer) {
         Search::Found(found) => found,
         Search::Nothing { nearest, now } => {
-            eprintln!("komainu: no rule of this configuration makes this line now: {}", logged.reply);
-            if let Some((check, reply)) = nearest {
-                eprintln!("  = nearest: {check}: {reply}");
-            }
-            if let Some(now) = now {
-                eprintln!("  = now such a session is answered: {now}");
-            }
-            eprintln!(
-                "  = help: was the rule, a table or the address of the client another one then? Did a policy service or \
-                 a table behind a socket say so? Is it another service's (--service)?"
-            );
+            remark(&nothing(&logged.reply, nearest, now));
             return Ok(ExitCode::FAILURE);
         }
     };
-    if arguments.format == Format::Json {
-        println!("{}", json::render(&found.walk, &[]));
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("{}", logged.reply);
-    match &found.told {
-        Some(told) => {
-            let step = &told.step;
-            println!("  made by   {}", step.check);
-            let place =
-                if step.place.file.is_some() { text::short(&step.place) } else { "(default)".to_owned() };
-            println!("  in        {} {place}", step.stage.parameter());
-            if let Some(line) = &step.line {
-                println!("  by line   {} {} {}", text::short(&line.place), line.key, line.value);
-            }
+    let text = match arguments.format {
+        Format::Json => format!("{}\n", json::render_line(&found)),
+        Format::Text => {
+            let tree = text::render(&logged.visit, &found.walk, parameters, ink());
+            format!("{}\n{}\n{tree}", logged.reply, text::render_line(stand, &found))
         }
-        None => println!("  made by   the server itself, no restriction list: see below"),
-    }
-    for (question, answer) in &found.supposed {
-        println!("  because   {} → {}", text::question_text(question), text::answer_text(answer));
-    }
-    if found.nameless.len() == Nameless::ALL.len() {
-        println!("  unknown   for whatever reason: the reply is the same");
-    } else if !found.nameless.is_empty() {
-        let words: Vec<&str> = found.nameless.iter().map(|nameless| nameless.words()).collect();
-        println!("  unknown   {}", words.join("; or "));
-    }
-    print!("\n{}", text::render(&logged.visit, &found.walk, parameters, ink()));
+    };
+    say(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn nothing(reply: &str, nearest: Option<(String, String)>, now: Option<String>) -> String {
+    let mut text = format!("komainu: no rule of this configuration makes this line now: {reply}\n");
+    if let Some((check, reply)) = nearest {
+        text += &format!("  = nearest: {check}: {reply}\n");
+    }
+    if let Some(now) = now {
+        text += &format!("  = now such a session is answered: {now}\n");
+    }
+    text += "  = help: was the rule, a table or the address of the client another one then? Did a policy service or a \
+             table behind a socket say so? Is it another service's (--service)?\n";
+    text
 }

@@ -163,6 +163,25 @@ impl Listener {
             found.push(Diagnostic::warning(216, place, message).help("leave the service to Postfix for now"));
             return (None, found);
         }
+        Listener::open(service, (front, parameters, found), (catalogue, later), sources)
+    }
+
+    /// What a service is whose port isn't opened, as it would be behind one: to be explained, not to be served.
+    pub(super) fn compile_unopened(
+        service: &Service,
+        main: &Parameters,
+        (master, catalogue, later): (&MasterCf, &mut Catalogue, &Later),
+        sources: &dyn Sources,
+    ) -> (Option<Listener>, Vec<Diagnostic>) {
+        Listener::open(service, ends(service, main, master), (catalogue, later), sources)
+    }
+
+    fn open(
+        service: &Service,
+        (front, parameters, mut found): (Parameters, Parameters, Vec<Diagnostic>),
+        (catalogue, later): (&mut Catalogue, &Later),
+        sources: &dyn Sources,
+    ) -> (Option<Listener>, Vec<Diagnostic>) {
         let addresses = match addresses(&service.name.value, &front, sources) {
             Ok(addresses) => addresses,
             Err(message) => {
@@ -252,6 +271,26 @@ fn ends(
     let (parameters, more) = with("smtpd", &name, behind.map_or(&[], |behind| behind.overrides.as_slice()));
     found.extend(more);
     (front, parameters, found)
+}
+
+/// A server of master.cf whose port isn't opened (K0216).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unopened {
+    /// The service's name in master.cf.
+    pub name: String,
+    /// The parameter that asks for TLS.
+    pub parameter: &'static str,
+    /// `postfix/smtpd`, or with `syslog_name` as the administrator set it.
+    pub program: String,
+}
+
+impl Unopened {
+    pub(super) fn read(service: &Service, main: &Parameters, master: &MasterCf) -> Option<Unopened> {
+        let (_, parameters, _) = ends(service, main, master);
+        let parameter = wants_tls(&parameters)?;
+        let program = format!("{}/smtpd", parameters.text("syslog_name").value);
+        Some(Unopened { name: service.name.value.clone(), parameter, program })
+    }
 }
 
 /// The parameter by which a service takes nothing that isn't encrypted.

@@ -16,7 +16,7 @@ mod upstream;
 pub use built_in::{BuiltIn, state_directory};
 pub use later::Later;
 pub(crate) use listener::port as port_number;
-pub use listener::{Listener, Lists, Receiving, keywords};
+pub use listener::{Listener, Lists, Receiving, Unopened, keywords};
 pub use screening::{CacheSettings, Screening, Words};
 pub use sources::{DirectSources, HelperSources, LookingSources, open_source, read_direct};
 pub use upstream::{Speaker, Upstream};
@@ -118,6 +118,27 @@ impl Configuration {
         services.filter(|service| service.role() == Role::Spawn && service.kind == ServiceKind::Unix)
     }
 
+    /// The SMTP servers whose ports aren't opened.
+    #[must_use]
+    pub fn unopened(&self) -> Vec<Unopened> {
+        let servers = self.master.services.iter().filter(|service| is_server(service));
+        servers.filter_map(|service| Unopened::read(service, &self.parameters, &self.master)).collect()
+    }
+
+    /// Compiles one of them as if its port were opened: to be explained, not to be served.
+    pub fn compile_unopened(
+        &mut self,
+        name: &str,
+        sources: &dyn Sources,
+    ) -> (Option<Listener>, Vec<Diagnostic>) {
+        let mut services = self.master.services.iter();
+        let Some(service) = services.find(|service| is_server(service) && service.name.value == name) else {
+            return (None, Vec::new());
+        };
+        let with = (&self.master, &mut self.catalogue, &self.later);
+        Listener::compile_unopened(service, &self.parameters, with, sources)
+    }
+
     /// The addresses of all listeners.
     #[must_use]
     pub fn listen_addresses(&self) -> Vec<SocketAddr> {
@@ -178,8 +199,7 @@ fn compile(
     let later = Later::default();
     let mut listeners = Vec::new();
     for service in &master.services {
-        let served = matches!(service.role(), Role::Smtpd | Role::Postscreen);
-        if served && service.kind == ServiceKind::Inet {
+        if is_server(service) {
             let (listener, more) =
                 Listener::compile(service, &parameters, (&master, &mut catalogue, &later), sources);
             found.extend(more);
@@ -203,6 +223,11 @@ fn compile(
         },
         found,
     )
+}
+
+/// Whether a line of master.cf is an SMTP server behind a port.
+fn is_server(service: &config::Service) -> bool {
+    matches!(service.role(), Role::Smtpd | Role::Postscreen) && service.kind == ServiceKind::Inet
 }
 
 /// Several listeners find the same fault in main.cf; once is enough.

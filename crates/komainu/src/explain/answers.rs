@@ -6,6 +6,7 @@
 
 use crate::facts::Names;
 use policy::{Answer, Effect, Policy, Question, Record, RecordKind};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +16,11 @@ use tokio::runtime::Runtime;
 pub trait Answerer {
     /// The answer; `None` where it isn't known.
     fn answer(&self, question: &Question, policy: &Policy) -> Option<Answer>;
+
+    /// Whether it knows nothing at all.
+    fn is_nobody(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody knows anything.
@@ -24,21 +30,39 @@ impl Answerer for Offline {
     fn answer(&self, _question: &Question, _policy: &Policy) -> Option<Answer> {
         None
     }
+
+    fn is_nobody(&self) -> bool {
+        true
+    }
 }
 
-/// The resolver answers what it can.
+/// The resolver answers what it can; each question is asked once.
 pub struct Online {
     /// Names and DNS.
     pub names: Arc<dyn Names>,
     /// Where its work is done.
     pub runtime: Runtime,
+    known: RefCell<HashMap<Question, Answer>>,
+}
+
+impl Online {
+    /// Nothing asked yet.
+    #[must_use]
+    pub fn new(names: Arc<dyn Names>, runtime: Runtime) -> Online {
+        Online { names, runtime, known: RefCell::default() }
+    }
 }
 
 impl Answerer for Online {
     fn answer(&self, question: &Question, _policy: &Policy) -> Option<Answer> {
         match question {
             Question::HostName(_) | Question::HostAddresses(_) | Question::Dns { .. } => {
-                Some(self.runtime.block_on(self.names.ask(question)))
+                if let Some(answer) = self.known.borrow().get(question) {
+                    return Some(answer.clone());
+                }
+                let answer = self.runtime.block_on(self.names.ask(question));
+                self.known.borrow_mut().insert(question.clone(), answer.clone());
+                Some(answer)
             }
             _ => None,
         }

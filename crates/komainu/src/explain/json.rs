@@ -1,5 +1,6 @@
 //! A played session as JSON: one object, stable keys.
 
+use super::log_line::Found;
 use super::outcomes::Otherwise;
 use super::text::{answer_text, effect_text, question_text};
 use super::walk::{Asked, Exchange, Told, Walk};
@@ -27,6 +28,19 @@ pub fn render(walk: &Walk, found: &[Otherwise]) -> Value {
             "reply": other.reply,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// The session behind a logged line, and what must have been answered for it.
+#[must_use]
+pub fn render_line(found: &Found) -> Value {
+    let mut all = render(&found.walk, &[]);
+    let pair = |(question, answer): &(policy::Question, policy::Answer)| json!({ "question": question_text(question), "answer": answer_text(answer) });
+    if let Some(object) = all.as_object_mut() {
+        object.insert("supposed".to_owned(), found.supposed.iter().map(pair).collect());
+        object.insert("unlike_today".to_owned(), found.then.is_some().into());
+        object.insert("made_by".to_owned(), found.told.as_ref().map(step).into());
+    }
+    all
 }
 
 fn exchange(exchange: &Exchange) -> Value {

@@ -6,8 +6,9 @@
 //! be found: then the nearest reply is told. Reading the line is `logged`'s.
 
 use super::Stand;
-use super::answers::Answerer;
+use super::answers::{Answerer, Offline};
 pub use super::logged::{BadLine, Logged, parse};
+use super::nearest::Nearest;
 use super::outcomes::otherwise;
 use super::visit::{Nameless, Visit};
 use super::walk::{Told, Walk, walk};
@@ -26,6 +27,15 @@ pub struct Found {
     pub walk: Walk,
     /// Why the client can have been `unknown`; empty where it had a name.
     pub nameless: Vec<Nameless>,
+    /// Where today's answers lead elsewhere.
+    pub then: Option<Then>,
+}
+
+/// What must have been otherwise than today's answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Then {
+    /// What was there, and how it is answered today.
+    pub there: Vec<(Question, Answer)>,
 }
 
 /// The outcome of a search.
@@ -42,34 +52,66 @@ pub enum Search {
     },
 }
 
-/// The check that makes the logged line.
+/// The check that makes the logged line: with the answers of `answerer`, or else with any that there may have been.
 #[must_use]
 pub fn find(stand: &Stand, logged: &Logged, answerer: &dyn Answerer) -> Search {
-    let mut hits: Vec<(Nameless, Found)> = Vec::new();
-    let mut nearest = Nearest { logged: &logged.reply, best: None };
+    let mut nearest = Nearest::new(&logged.reply);
     let mut now = None;
+    if let Some(found) = find_by(stand, (logged, answerer), &mut nearest, &mut now) {
+        return Search::Found(Box::new(found));
+    }
+    let found = match answerer.is_nobody() {
+        true => None,
+        false => find_by(stand, (logged, &Offline), &mut nearest, &mut now),
+    };
+    match found {
+        Some(found) => {
+            let then = Some(Then { there: gone(stand, &found, answerer) });
+            Search::Found(Box::new(Found { then, ..found }))
+        }
+        None => Search::Nothing { nearest: nearest.found(), now },
+    }
+}
+
+/// What is assumed to have been there, and isn't today.
+fn gone(stand: &Stand, found: &Found, answerer: &dyn Answerer) -> Vec<(Question, Answer)> {
+    let policy = &stand.listener.policy;
+    let is_there =
+        |answer: &Answer| matches!(answer, Answer::Records(_) | Answer::Names(_) | Answer::Addresses(_));
+    let assumed = found.walk.assumed.iter().filter(|(_, answer)| is_there(answer));
+    let free = assumed.filter(|pair| !found.supposed.contains(pair));
+    let today = free.filter_map(|(question, _)| Some((question.clone(), answerer.answer(question, policy)?)));
+    today.filter(|(_, answer)| !is_there(answer)).collect()
+}
+
+fn find_by(
+    stand: &Stand,
+    (logged, answerer): (&Logged, &dyn Answerer),
+    nearest: &mut Nearest<'_>,
+    now: &mut Option<String>,
+) -> Option<Found> {
+    let mut hits: Vec<(Nameless, Found)> = Vec::new();
     let is_nameless = logged.visit.name.as_deref() == Some(UNKNOWN);
     let ways = if is_nameless { &Nameless::ALL[..] } else { &Nameless::ALL[..1] };
     for nameless in ways {
         let visit = Visit { nameless: *nameless, ..logged.visit.clone() };
-        hits.extend(search(stand, &visit, (logged, answerer), &mut nearest).map(|found| (*nameless, found)));
-        now = now.or_else(|| walk(stand, &visit, answerer, &[]).last_reply().map(str::to_owned));
+        hits.extend(search(stand, &visit, (logged, answerer), nearest).map(|found| (*nameless, found)));
+        if now.is_none() {
+            *now = walk(stand, &visit, answerer, &[]).last_reply().map(str::to_owned);
+        }
     }
     if hits.is_empty() && is_nameless {
         // A rule on the name that the address has today.
         let visit = Visit { name: None, ..logged.visit.clone() };
         hits.extend(
-            search(stand, &visit, (logged, answerer), &mut nearest).map(|found| (Nameless::Forged, found)),
+            search(stand, &visit, (logged, answerer), nearest).map(|found| (Nameless::Forged, found)),
         );
     }
     // What needs nothing but the line itself comes first.
     let least = hits.iter().map(|(_, found)| found.supposed.len()).min();
     hits.retain(|(_, found)| Some(found.supposed.len()) == least);
     let nameless = hits.iter().map(|(nameless, _)| *nameless).filter(|_| is_nameless).collect();
-    match hits.into_iter().next() {
-        Some((_, found)) => Search::Found(Box::new(Found { nameless, ..found })),
-        None => Search::Nothing { nearest: nearest.best.map(|(_, check, reply)| (check, reply)), now },
-    }
+    hits.into_iter().next().map(|(_, found)| Found { nameless, ..found })
 }
 
 fn search(
@@ -81,7 +123,7 @@ fn search(
     let trunk = walk(stand, visit, answerer, &[]);
     nearest.look(&trunk);
     if let Some(told) = maker(&trunk, logged) {
-        return Some(Found { told, supposed: Vec::new(), walk: trunk, nameless: Vec::new() });
+        return Some(Found { told, supposed: Vec::new(), walk: trunk, nameless: Vec::new(), then: None });
     }
     let (others, _) = otherwise(stand, visit, answerer, &trunk);
     others.into_iter().find_map(|other| {
@@ -89,7 +131,7 @@ fn search(
         let told = maker(&other.walk, logged)?;
         let mut supposed = other.besides;
         supposed.push((other.question, other.answer));
-        Some(Found { told, supposed, walk: other.walk, nameless: Vec::new() })
+        Some(Found { told, supposed, walk: other.walk, nameless: Vec::new(), then: None })
     })
 }
 
@@ -102,8 +144,9 @@ fn maker(walk: &Walk, logged: &Logged) -> Option<Option<Told>> {
             return Some(Some(told.clone()));
         }
         let said = walk.exchanges.iter().flat_map(|exchange| &exchange.replies);
-        return (logged.action == Action::Reject && said.into_iter().any(|reply| *reply == logged.reply))
-            .then_some(None);
+        return (logged.action == Action::Reject
+            && said.into_iter().any(|reply| is_text(reply, &logged.reply)))
+        .then_some(None);
     }
     let lines = walk.exchanges.iter().flat_map(|exchange| &exchange.log);
     let is_logged = lines.filter_map(|line| line.split_once(": ")).any(|(_, text)| {
@@ -147,36 +190,25 @@ fn is_reply(outcome: &Outcome, logged: &Logged) -> bool {
             (before.to_owned(), after.split([';', ' ']).next().unwrap_or_default().to_owned())
         })
     };
-    said == logged.reply || (stem(&said).is_some() && stem(&said) == stem(&logged.reply))
+    is_text(&said, &logged.reply)
+        || stem(&said).is_some_and(|said| {
+            stem(&logged.reply).is_some_and(|logged| said.1 == logged.1 && is_text(&said.0, &logged.0))
+        })
 }
 
-/// The reply that is most like the logged one.
-struct Nearest<'a> {
-    logged: &'a str,
-    /// How many words they share, the check, the reply.
-    best: Option<(usize, String, String)>,
+/// Whether a reply is the logged one; before Postfix 2.3 replies had no enhanced status code.
+fn is_text(said: &str, logged: &str) -> bool {
+    said == logged || (bare(logged) == logged && bare(said) == logged)
 }
 
-/// Fewer words in common say nothing.
-const ALIKE_MIN: usize = 3;
-
-impl Nearest<'_> {
-    fn look(&mut self, walk: &Walk) {
-        for told in walk.exchanges.iter().flat_map(|exchange| &exchange.steps) {
-            let (Outcome::Reject(reply)
-            | Outcome::WouldReject(reply)
-            | Outcome::DeferIfPermit(reply)
-            | Outcome::DeferIfReject(reply)) = &told.step.outcome
-            else {
-                continue;
-            };
-            let reply = reply.to_string();
-            let words: Vec<&str> = self.logged.split_whitespace().collect();
-            let alike = reply.split_whitespace().filter(|word| words.contains(word)).count();
-            let is_better = self.best.as_ref().is_none_or(|(best, ..)| alike > *best);
-            if alike >= ALIKE_MIN && is_better {
-                self.best = Some((alike, told.step.check.clone(), reply));
-            }
-        }
+/// `450 <x>: …` of `450 4.7.1 <x>: …`.
+fn bare(reply: &str) -> std::borrow::Cow<'_, str> {
+    let is_dsn = |word: &str| {
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        word.starts_with(['2', '4', '5']) && word.split('.').count() == 3 && word.split('.').all(is_number)
+    };
+    match reply.split_once(' ').and_then(|(code, rest)| Some((code, rest.split_once(' ')?))) {
+        Some((code, (dsn, text))) if is_dsn(dsn) => format!("{code} {text}").into(),
+        _ => reply.into(),
     }
 }

@@ -16,6 +16,8 @@ pub struct Logged {
     pub action: Action,
     /// The reply: `554 5.7.1 <x>: Client host rejected: …`; for what isn't a refusal, the note.
     pub reply: String,
+    /// Who logged it: `postfix/submission/smtpd`.
+    pub program: Option<String>,
 }
 
 /// Why a log line can't be explained.
@@ -55,7 +57,10 @@ pub fn parse(line: &str) -> Result<Logged, BadLine> {
             return Err(BadLine::Screened(screened(&refusal.text)));
         }
         match Event::parse("smtpd", rest) {
-            Event::Verdict(verdict) => return logged(&verdict),
+            Event::Verdict(verdict) => {
+                let program = line.strip_suffix(rest).and_then(program);
+                return logged(&verdict).map(|logged| Logged { program, ..logged });
+            }
             Event::ProxyVerdict(_) => {
                 return Err(BadLine::Elsewhere("the filter of smtpd_proxy_filter answered so"));
             }
@@ -70,6 +75,13 @@ pub fn parse(line: &str) -> Result<Logged, BadLine> {
         rest = behind;
     }
     Err(BadLine::NoDecision)
+}
+
+/// `postfix/smtpd` of `Nov 22 01:02:03 mx postfix/smtpd[12]: `.
+fn program(before: &str) -> Option<String> {
+    let word = before.trim_end().strip_suffix(':')?.split_whitespace().next_back()?;
+    let (name, _) = word.split_once('[').unwrap_or((word, ""));
+    name.ends_with("/smtpd").then(|| name.to_owned())
 }
 
 fn logged(verdict: &Verdict<'_>) -> Result<Logged, BadLine> {
@@ -103,7 +115,7 @@ fn logged(verdict: &Verdict<'_>) -> Result<Logged, BadLine> {
         last_named: true,
         ..Visit::default()
     };
-    Ok(Logged { visit, action: verdict.action, reply: verdict.text.to_string() })
+    Ok(Logged { visit, action: verdict.action, reply: verdict.text.to_string(), program: None })
 }
 
 /// Which of postscreen's tests a reply of its speaks of.

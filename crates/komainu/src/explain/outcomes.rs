@@ -119,7 +119,8 @@ fn difference(one: &Walk, other: &Walk) -> Option<(String, String)> {
 
 /// Whether two replies say the same; the client's name in one is no difference.
 fn same_reply(one: &str, other: &str) -> bool {
-    one == other || (one.get(..9) == other.get(..9) && after_client(one) == after_client(other))
+    let behind = after_client(one);
+    one == other || (behind.is_some() && one.get(..9) == other.get(..9) && behind == after_client(other))
 }
 
 /// What stands behind `<name[address]>`.

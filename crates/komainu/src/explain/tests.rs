@@ -5,7 +5,7 @@ use super::log_line::{self, Search};
 use super::outcomes::otherwise;
 use super::visit::{Nameless, Visit};
 use super::walk::{Walk, walk};
-use super::{NoStand, Stand};
+use super::{NoStand, Stand, service_that_logs_as};
 use crate::configuration::{Configuration, DirectSources};
 use config::{Compat, Host};
 use policy::{Answer, Outcome, Question};
@@ -31,11 +31,13 @@ impl Fixture {
         Fixture { folder }
     }
 
-    fn stand(&self, service: Option<&str>) -> Result<Stand, NoStand> {
+    fn configuration(&self) -> Configuration {
         let host = Host { hostname: "mx.example.com".to_owned(), addresses: Vec::new() };
-        let (configuration, _) =
-            Configuration::load_for(&host, self.folder.path(), Compat::V3_11, &DirectSources);
-        Stand::new(configuration, service, &DirectSources).map(|(stand, _)| stand)
+        Configuration::load_for(&host, self.folder.path(), Compat::V3_11, &DirectSources).0
+    }
+
+    fn stand(&self, service: Option<&str>) -> Result<Stand, NoStand> {
+        Stand::new(self.configuration(), service, &DirectSources).map(|(stand, _)| stand)
     }
 }
 
@@ -407,4 +409,161 @@ fn outcomes_of_several_unknowns() {
     ] {
         assert!(has(part), "{part}: {:?}", found.iter().map(|other| &other.reply).collect::<Vec<_>>());
     }
+}
+
+/// What a line that is led back needs, unlike today's answers.
+fn then(stand: &Stand, line: &str, today: &str) -> Option<(String, Option<String>)> {
+    let today = Written::parse(today).unwrap();
+    let Search::Found(found) = log_line::find(stand, &log_line::parse(line).unwrap(), &today) else {
+        return None;
+    };
+    let check = found.told.as_ref().map(|told| told.step.check.clone()).unwrap_or_default();
+    let text = super::text::render_line(stand, &found);
+    Some((check, found.then.map(|_| text)))
+}
+
+/// Today's DNS isn't that day's: a list has let the client go, a domain is back, another one is gone. T2.8.
+#[test]
+fn what_the_dns_must_have_said_then() {
+    let fixture = Fixture::new(
+        "smtpd_client_restrictions = reject_rbl_client zen.spamhaus.org\n\
+         smtpd_helo_restrictions = reject_unknown_helo_hostname\n\
+         smtpd_sender_restrictions = reject_unknown_sender_domain\n\
+         smtpd_recipient_restrictions = check_recipient_access inline:{user@example.com=REJECT}\n",
+        &[],
+    );
+    let stand = fixture.stand(None).unwrap();
+    let today = "mail.example.org A 203.0.113.9\nback.example MX 10 mail.example.org\n";
+    let check = |reply: &str, from: &str, expect: &str, said: Option<&str>| {
+        let line = format!(
+            "NOQUEUE: reject: RCPT from h.example[203.0.113.9]: {reply}; from=<a@{from}> to=<user@example.com> \
+             proto=ESMTP helo=<mail.example.org>"
+        );
+        let (check, text) = then(&stand, &line, today).unwrap_or_else(|| panic!("no rule: {line}"));
+        assert!(check.starts_with(expect), "{line}: {check}");
+        match (said, &text) {
+            (Some(said), Some(text)) => assert!(text.contains(said), "{line}: {text}"),
+            _ => assert_eq!(said.is_some(), text.is_some(), "{line}: {text:?}"),
+        }
+    };
+    check(
+        "554 5.7.1 Service unavailable; Client host [203.0.113.9] blocked using zen.spamhaus.org; \
+         https://www.spamhaus.org/query/ip/203.0.113.9",
+        "back.example",
+        "reject_rbl_client",
+        Some("then      A of 9.113.0.203.zen.spamhaus.org → 127.0.0.2\n"),
+    );
+    let helo = "<mail.example.org>: Helo command rejected: Host not found";
+    let said = Some("of mail.example.org → no such name\n");
+    check(&format!("450 4.7.1 {helo}"), "back.example", "reject_unknown_helo_hostname", said);
+    // Before Postfix 2.3 no reply had an enhanced status code.
+    check(&format!("450 {helo}"), "back.example", "reject_unknown_helo_hostname", said);
+    let gone = "450 4.1.8 <a@back.example>: Sender address rejected: Domain not found";
+    check(gone, "back.example", "reject_unknown_sender_domain", Some("of back.example → no such name\n"));
+    // It reached the last list then: the sender's domain was there.
+    let denied = "554 5.7.1 <user@example.com>: Recipient address rejected: Access denied";
+    check(
+        denied,
+        "lost.example",
+        "check_recipient_access",
+        Some("MX of lost.example was there (today: no such name)"),
+    );
+    check(denied, "back.example", "check_recipient_access", None);
+}
+
+#[test]
+fn a_line_leads_to_the_service_that_logs_so() {
+    let fixture = Fixture::new("", &[]);
+    let master = "smtp inet n - n - - smtpd\n2525 inet n - n - - smtpd\n  -o syslog_name=postfix/other\n\
+                  587 inet n - n - - smtpd\n  -o syslog_name=postfix/submission\n  \
+                  -o smtpd_tls_security_level=encrypt\n  \
+                  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject\n";
+    std::fs::write(fixture.folder.path().join("master.cf"), master).unwrap();
+    let configuration = fixture.configuration();
+    let check = |before: &str, program: Option<&str>, service: Option<&str>| {
+        let line =
+            format!("{before}NOQUEUE: reject: RCPT from h.example[203.0.113.9]: 554 5.7.1 no; proto=SMTP");
+        let logged = log_line::parse(&line).unwrap();
+        assert_eq!(logged.program.as_deref(), program, "{line}");
+        let found = logged.program.and_then(|program| service_that_logs_as(&configuration, &program));
+        assert_eq!(found.as_deref(), service, "{line}");
+    };
+    check("", None, None);
+    check("postfix/smtpd: ", Some("postfix/smtpd"), None);
+    check("Nov 22 01:02:03 mx postfix/other/smtpd[12]: ", Some("postfix/other/smtpd"), Some("2525"));
+    let submission = "2026-11-22T01:02:03+09:00 mx postfix/submission/smtpd[12]: ";
+    check(submission, Some("postfix/submission/smtpd"), Some("587"));
+    check("mx postfix/gone/smtpd[12]: ", Some("postfix/gone/smtpd"), None);
+    // Its port isn't opened (K0216), and its lists are played all the same.
+    let stand = fixture.stand(Some("587")).unwrap();
+    assert_eq!(stand.unopened, Some("smtpd_tls_security_level"));
+    let mut user = visit(&USUAL);
+    user.tls = true;
+    assert!(walk(&stand, &user, &Offline, &[]).last_reply().is_some_and(|reply| reply.starts_with("554")));
+    user.set("sasl-user", "alice").unwrap();
+    let all = walk(&stand, &user, &Offline, &[]);
+    assert!(all.last_reply().is_some_and(|reply| reply.starts_with("250")), "{all:?}");
+    let Err(NoStand::NoService { known, .. }) = fixture.stand(Some("465")) else { panic!("there is no 465") };
+    assert_eq!(known, "smtp, 2525, 587");
+}
+
+/// What was refused counts before the words: a service's own text, a table's missing user.
+#[test]
+fn the_nearest_rule_speaks_of_the_same_part() {
+    let fixture = Fixture::new(
+        "smtpd_helo_restrictions = reject_non_fqdn_helo_hostname\n\
+         smtpd_recipient_restrictions = reject_unknown_recipient_domain, reject_non_fqdn_recipient, \
+         check_policy_service inet:127.0.0.1:10023\n",
+        &[],
+    );
+    let stand = fixture.stand(None).unwrap();
+    let check = |reply: &str, expect: Option<&str>| {
+        let line = format!(
+            "NOQUEUE: reject: RCPT from h.example[203.0.113.9]: {reply}; from=<a@example.org> \
+             to=<user@example.com> proto=ESMTP helo=<bare>"
+        );
+        let found = log_line::find(&stand, &log_line::parse(&line).unwrap(), &Offline);
+        let Search::Nothing { nearest, .. } = found else { panic!("{line}") };
+        let nearest = nearest.map(|(check, said)| format!("{check}: {said}"));
+        match (&nearest, expect) {
+            (Some(nearest), Some(expect)) => assert!(nearest.starts_with(expect), "{line}: {nearest}"),
+            _ => assert_eq!(nearest.as_deref(), expect, "{line}"),
+        }
+    };
+    let greylisted =
+        "450 4.2.0 <user@example.com>: Recipient address rejected: Greylisted, see http://postgrey";
+    let unknown =
+        "550 5.1.1 <user@example.com>: Recipient address rejected: User unknown in local recipient table";
+    check(unknown, Some("local_recipient_maps: it did not have this recipient then"));
+    check("504 5.5.2 <a.b>: Helo command rejected: spam", Some("reject_non_fqdn_helo_hostname: 504"));
+    check("554 5.7.1 <a@example.org>: Sender address rejected: spam need rejected: command", None);
+    let open =
+        Fixture::new("smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:10023\n", &[]);
+    let found = log_line::find(
+        &open.stand(None).unwrap(),
+        &log_line::parse(&format!(
+            "NOQUEUE: reject: RCPT from h.example[203.0.113.9]: {greylisted}; from=<a@example.org> \
+             to=<user@example.com> proto=ESMTP helo=<mail.example.org>"
+        ))
+        .unwrap(),
+        &Offline,
+    );
+    let Search::Nothing { nearest: Some((check, said)), .. } = found else { panic!("{found:?}") };
+    assert_eq!(check, "check_policy_service inet:127.0.0.1:10023");
+    assert_eq!(said, "it has texts of its own, and is not asked here");
+}
+
+#[test]
+fn the_trees_lines_are_plain_words() {
+    let fixture = Fixture::new(
+        "smtpd_helo_restrictions = reject_unknown_helo_hostname\n\
+         smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:10023\n",
+        &[],
+    );
+    let stand = fixture.stand(None).unwrap();
+    let walk = walk(&stand, &visit(&USUAL), &Offline, &[]);
+    let text =
+        super::text::render(&visit(&USUAL), &walk, &stand.listener.parameters, super::text::Ink::Plain);
+    assert!(text.contains("mail.example.org was found\n") && !text.contains("Success"), "{text}");
+    assert!(text.contains("inet:127.0.0.1:10023 answers DUNNO ") && !text.contains("has :"), "{text}");
 }

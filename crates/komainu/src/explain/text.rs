@@ -1,8 +1,10 @@
 //! A played session as a tree for people, with or without colours.
 
+use super::Stand;
+use super::log_line::Found;
 use super::outcomes::Otherwise;
 use super::parameters::behind;
-use super::visit::Visit;
+use super::visit::{Nameless, Visit};
 use super::walk::{Asked, Exchange, Told, Walk};
 use config::{Parameters, Place};
 use policy::{Answer, Effect, MailEffect, Outcome, Question, Record, Stage};
@@ -134,7 +136,11 @@ fn render_step(told: &Told, parameters: &Parameters, ink: Ink, out: &mut String)
         let _ = writeln!(out, "{indent}  {}", question(asked, ink));
     }
     if let Some(line) = &step.line {
-        let text = format!("{} has {}: {}", line.table, line.key, line.value);
+        // A policy service, and a table that answers alike for all, has no key.
+        let text = match line.key.as_str() {
+            "" => format!("{} answers {}", line.table, line.value),
+            key => format!("{} has {key}: {}", line.table, line.value),
+        };
         let _ = writeln!(out, "{indent}  {text} {}", ink.paint(Tone::Faint, &short(&line.place)));
     }
     if let Some(remark) = &step.remark {
@@ -266,6 +272,46 @@ pub fn render_otherwise(found: &[Otherwise], untried: usize, ink: Ink) -> String
     }
     if untried > 0 {
         let _ = writeln!(out, "  ({untried} more unknown answers were not tried)");
+    }
+    out
+}
+
+/// Who made a logged line, and what must have been true then.
+#[must_use]
+pub fn render_line(stand: &Stand, found: &Found) -> String {
+    let mut out = String::new();
+    match &found.told {
+        Some(told) => {
+            let step = &told.step;
+            let place = if step.place.file.is_some() { short(&step.place) } else { "(default)".to_owned() };
+            let _ = writeln!(out, "  made by   {}", step.check);
+            let _ = writeln!(out, "  in        {} {place}", step.stage.parameter());
+            if let Some(line) = &step.line {
+                let _ = writeln!(out, "  by line   {} {} {}", short(&line.place), line.key, line.value);
+            }
+        }
+        None => out.push_str("  made by   the server itself, no restriction list: see below\n"),
+    }
+    let _ = writeln!(out, "  service   {} (logs as {})", stand.listener.name, stand.listener.program);
+    let mut word = "because  ";
+    if let Some(then) = &found.then {
+        word = "then     ";
+        let unlike = !then.there.is_empty() || !found.supposed.is_empty();
+        let said = if unlike { ": then, the DNS must have said what follows" } else { "" };
+        let _ = writeln!(out, "  today     the answers lead elsewhere{said}");
+        for (question, answer) in &then.there {
+            let (question, answer) = (question_text(question), answer_text(answer));
+            let _ = writeln!(out, "  then      {question} was there (today: {answer})");
+        }
+    }
+    for (question, answer) in &found.supposed {
+        let _ = writeln!(out, "  {word} {} → {}", question_text(question), answer_text(answer));
+    }
+    if found.nameless.len() == Nameless::ALL.len() {
+        out.push_str("  unknown   for whatever reason: the reply is the same\n");
+    } else if !found.nameless.is_empty() {
+        let words: Vec<&str> = found.nameless.iter().map(|nameless| nameless.words()).collect();
+        let _ = writeln!(out, "  unknown   {}", words.join("; or "));
     }
     out
 }

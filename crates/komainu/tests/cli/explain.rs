@@ -1,6 +1,7 @@
 //! `komainu explain` from outside: what wrong options are answered with, and what a session that lacks a part is.
 
-use crate::program::{Folder, Ran};
+use crate::program::{Folder, Ran, komainu};
+use std::process::{Command, Stdio};
 
 const MAIN: &str = "compatibility_level = 3.6\nmyhostname = mx.example.com\nmydestination = example.com\n\
     mynetworks = 127.0.0.0/8\nlocal_recipient_maps =\nsmtpd_client_restrictions = reject_unknown_client_hostname\n\
@@ -104,4 +105,88 @@ fn a_time_and_a_log_line() {
     let ran = explain(&folder, &["--log", &other]);
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
     assert!(ran.errors.contains("  = nearest: reject_unknown_client_hostname: 550 5.7."), "{ran:?}");
+}
+
+/// A reader that leaves early is no fault.
+#[test]
+fn a_reader_that_left() {
+    let folder = folder();
+    for format in ["text", "json"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(komainu());
+        command.args(["explain", "--config", ".", "--offline", "--helo", "x.example", "--format", format]);
+        let child = command.current_dir(folder.path()).stdout(writer).stderr(Stdio::piped()).spawn();
+        let output = child.expect("starts").wait_with_output().expect("ends");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), errors.as_ref()), (Some(0), ""), "{format}");
+    }
+}
+
+#[test]
+fn a_log_line_of_another_day() {
+    let folder = folder();
+    let main = MAIN.replace("reject_unknown_client_hostname", "reject_rbl_client zen.spamhaus.org");
+    folder.write("main.cf", main);
+    folder.write("answers", "mail.example.org A 192.0.2.1\n");
+    let line = "Nov 22 01:02:03 mx postfix/smtpd[123]: NOQUEUE: reject: RCPT from h.example[203.0.113.9]: 554 5.7.1 \
+                Service unavailable; Client host [203.0.113.9] blocked using zen.spamhaus.org; see \
+                https://www.spamhaus.org/; from=<a@example.org> to=<b@example.com> proto=ESMTP helo=<x.example>";
+    let words = ["explain", "--config", ".", "--answers", "answers", "--log"];
+    let ran = folder.komainu(&[&words[..], &[line]].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("then, the DNS must have said"), "{ran:?}");
+    assert!(ran.out.contains("  then      A of 9.113.0.203.zen.spamhaus.org → 127.0.0.2\n"), "{ran:?}");
+    let piped = folder.run(komainu(), &[&words[..], &["-"]].concat(), format!("\n{line}\nmore\n").as_bytes());
+    assert_eq!(piped, ran);
+    let ran = folder.run(komainu(), &[&words[..], &["-"]].concat(), b"");
+    assert!(ran.code == Some(64) && ran.errors.contains("no line about a decision"), "{ran:?}");
+}
+
+#[test]
+fn a_port_that_is_not_opened() {
+    let folder = folder();
+    let more = "587 inet n - n - - smtpd\n  -o syslog_name=postfix/submission\n  \
+                -o smtpd_tls_security_level=encrypt\n  -o smtpd_client_restrictions=permit_sasl_authenticated,reject\n";
+    folder.write("master.cf", format!("{MASTER}{more}"));
+    let session =
+        ["--service", "587", "--helo", "x.example", "--from", "a@example.org", "--to", "b@example.com"];
+    let ran = explain(&folder, &session);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(78), ""), "{ran:?}");
+    assert!(
+        ran.errors.contains("smtpd_tls_security_level asks for TLS") && ran.errors.contains("--tls"),
+        "{ran:?}"
+    );
+    let ran = explain(&folder, &[&session[..], &["--tls", "--sasl-user", "alice"]].concat());
+    assert!(ran.code == Some(0) && ran.errors.contains("(K0216)"), "{ran:?}");
+    let line = "Nov 22 01:02:03 mx postfix/submission/smtpd[12]: NOQUEUE: reject: RCPT from h.example[203.0.113.9]: \
+                554 5.7.1 <h.example[203.0.113.9]>: Client host rejected: Access denied; from=<a@example.org> \
+                to=<b@example.com> proto=ESMTP helo=<x.example>";
+    let ran = explain(&folder, &["--log", line]);
+    assert!(
+        ran.code == Some(0) && ran.out.contains("  service   587 (logs as postfix/submission/smtpd)\n"),
+        "{ran:?}"
+    );
+}
+
+/// The guide's first example is what is printed; `UPDATE=1` writes what is printed now.
+#[test]
+fn the_guides_example() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/explain.md");
+    let page = std::fs::read_to_string(&path).expect("readable");
+    let block = |begin: &str| page.split_once(begin)?.1.split_once("```\n").map(|(block, _)| block);
+    let folder = folder();
+    folder.write("main.cf", block("```main.cf\n").expect("a main.cf"));
+    let console = block("```console\n").expect("a session");
+    let (command, printed) = console.split_once('\n').expect("a command");
+    let words: Vec<&str> = command.split(' ').skip(2).collect();
+    let ran = folder.komainu(&words);
+    assert_eq!((ran.code, ran.errors.as_str()), (Some(1), ""), "{ran:?}");
+    let now = ran.out;
+    if std::env::var_os("UPDATE").is_some() {
+        let now = page.replace(console, &format!("{command}\n{now}"));
+        std::fs::write(&path, now).expect("written");
+    } else {
+        assert_eq!(printed, now);
+    }
 }

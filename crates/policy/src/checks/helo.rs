@@ -84,7 +84,7 @@ impl Evaluation<'_> {
         let found = self.mailable(name)?;
         let about = self.helo();
         let dsn = Dsn::new(4, 7, 1);
-        self.remark = Some(format!("{name}: {}", found.reason()));
+        self.remark = Some(found.remark(name));
         Ok(match found {
             Found::Records(_) => Status::Dunno,
             Found::Unavailable if self.policy.settings.helo_tempfail == Tempfail::DeferIfPermit => {

@@ -100,7 +100,7 @@ impl Evaluation<'_> {
             let text = format!("Domain {name} does not accept mail (nullMX)");
             return Ok(self.reject(null_mx.0, null_mx.1, about, &text));
         }
-        self.remark = Some(format!("{name}: {}", found.reason()));
+        self.remark = Some(found.remark(&name));
         let code = self.policy.settings.codes.unknown_address;
         Ok(match found {
             Found::Unavailable if self.policy.settings.address_tempfail == Tempfail::DeferIfPermit => {

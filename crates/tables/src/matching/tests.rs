@@ -88,8 +88,13 @@ fn a_bad_netmask_is_an_error() {
         found[0].message,
         "non-null host address bits in \"192.168.0.1/24\", perhaps you should use \"192.168.0.0/24\" instead"
     );
-    let (_, found) = AddressList::compile(&words("2001:db8::/32"), &mut Catalogue::new(), &Files, true);
-    assert!(found[0].help.as_deref().is_some_and(|help| help.contains("brackets")));
+    let check = |word: &str, expect: &str| {
+        let (_, found) = AddressList::compile(&words(word), &mut Catalogue::new(), &Files, true);
+        let help = format!("write IPv6 addresses in brackets: {expect}");
+        assert_eq!(found[0].help.as_deref(), Some(help.as_str()), "{word}");
+    };
+    check("2001:db8::/32", "[2001:db8::]/32");
+    check("::1", "[::1]");
 }
 
 #[test]
