@@ -163,7 +163,7 @@ impl Listener {
             found.push(Diagnostic::warning(216, place, message).help("leave the service to Postfix for now"));
             return (None, found);
         }
-        Listener::open(service, (front, parameters, found), (catalogue, later), sources)
+        Listener::open(service, (front, parameters, found), (main, catalogue, later), sources)
     }
 
     /// What a service is whose port isn't opened, as it would be behind one: to be explained, not to be served.
@@ -173,13 +173,13 @@ impl Listener {
         (master, catalogue, later): (&MasterCf, &mut Catalogue, &Later),
         sources: &dyn Sources,
     ) -> (Option<Listener>, Vec<Diagnostic>) {
-        Listener::open(service, ends(service, main, master), (catalogue, later), sources)
+        Listener::open(service, ends(service, main, master), (main, catalogue, later), sources)
     }
 
     fn open(
         service: &Service,
         (front, parameters, mut found): (Parameters, Parameters, Vec<Diagnostic>),
-        (catalogue, later): (&mut Catalogue, &Later),
+        (main, catalogue, later): (&Parameters, &mut Catalogue, &Later),
         sources: &dyn Sources,
     ) -> (Option<Listener>, Vec<Diagnostic>) {
         let addresses = match addresses(&service.name.value, &front, sources) {
