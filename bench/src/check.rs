@@ -106,7 +106,7 @@ fn main_cf(folder: &Path) -> String {
             "reject_unknown_sender_domain".to_owned(),
             format!("check_client_access inline:{{ client{n}.example=OK }}"),
             "reject_unknown_reverse_client_hostname".to_owned(),
-            format!("reject_rbl_client zone{n}.example.org=127.0.0.[2..11]"),
+            format!("reject_rbl_client zone{n}.lists.internal=127.0.0.[2..11]"),
         ];
         list(&mut text, &format!("class{n}"), &mut lines.into_iter());
     }

@@ -100,6 +100,12 @@ impl DomainList {
 }
 
 impl AddressList {
+    /// Whether a word of it can't be used: whoever no word before matches gets a temporary error.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.0.items.iter().any(|item| matches!(item.test, Test::Broken { .. }))
+    }
+
     /// Compiles the words of a list.
     #[must_use]
     pub fn compile(

@@ -29,7 +29,9 @@ fn banner(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
     let value = own.text("smtpd_banner").value;
     let name = own.text("myhostname").value;
     let first = value.split_whitespace().next().unwrap_or("");
-    if first.eq_ignore_ascii_case(&name) || first.contains('.') && !first.contains(['*', '"']) {
+    if first.eq_ignore_ascii_case(&name)
+        || first.contains('.') && !first.contains(['*', '"', '“', '”', '„', '‘', '’'])
+    {
         return;
     }
     found.push(

@@ -12,6 +12,7 @@ mod layout;
 mod limits;
 mod listeners;
 mod networks;
+mod next_hop;
 mod outgoing;
 mod overrides;
 mod past;
@@ -19,8 +20,11 @@ mod placeholders;
 mod ranges;
 mod services;
 mod tls;
+mod unfit;
 mod values;
 mod words;
+
+pub use next_hop::next_hop_fault;
 
 use crate::{Diagnostic, MainCf, MasterCf, Parameters, Place, Role, Service, ServiceKind, Spanned};
 use std::collections::HashSet;
@@ -47,10 +51,11 @@ pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     layout::review(subject, &mut found);
     values::review(subject, &mut found);
     words::review(subject, &mut found);
+    unfit::review(subject, &mut found);
     past::review(subject, &mut found);
     ranges::review(subject, &mut found);
     limits::review(subject, &listeners, &mut found);
-    networks::review(subject, &mut found);
+    networks::review(subject, &listeners, &mut found);
     domains::review(subject, &mut found);
     delivery::review(subject, &mut found);
     outgoing::review(subject, &mut found);

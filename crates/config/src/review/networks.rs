@@ -1,13 +1,14 @@
 //! `mynetworks`: who is trusted, and how many more than its writer thinks.
 //!
 //! Words that can't be read or can't match are the match lists' to tell; tables and files aren't looked into.
-//! K0142 too many are trusted, K0143 a container's gateway, K0144 mynetworks_style.
+//! K0142 too many are trusted, K0143 a container's gateway, K0144 mynetworks_style, K0172 this
+//! machine isn't among them.
 
-use super::{Subject, place};
+use super::{Listener, Subject, place};
 use crate::{Diagnostic, Parameters, Place, Severity};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub(super) fn review(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
+pub(super) fn review(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &mut Vec<Diagnostic>) {
     trusted(subject.parameters, subject.parameters, found);
     for service in &subject.master.services {
         if service.overrides.iter().any(|one| one.name.value == "mynetworks") {
@@ -15,6 +16,50 @@ pub(super) fn review(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
     style(subject.parameters, found);
+    without_itself(subject.parameters, listeners, found);
+}
+
+/// Restriction lists in which permit_mynetworks lets somebody relay.
+const LISTS: [&str; 5] = [
+    "smtpd_client_restrictions",
+    "smtpd_helo_restrictions",
+    "smtpd_sender_restrictions",
+    "smtpd_relay_restrictions",
+    "smtpd_recipient_restrictions",
+];
+
+/// Networks, all of which can be read, without this machine's own loopback, where a server asks for them.
+fn without_itself(main: &Parameters, listeners: &[Listener<'_>], found: &mut Vec<Diagnostic>) {
+    let Some(at) = place(main, "mynetworks") else { return };
+    let words = main.list("mynetworks");
+    let networks: Option<Vec<Network>> = words.iter().map(|word| Network::parse(&word.value)).collect();
+    let Some(networks) = networks.filter(|all| !all.is_empty()) else { return };
+    // Nobody is in such a network: that is said by itself.
+    let is_odd = |network: &Network| match network.address {
+        IpAddr::V4(address) => {
+            u32::from(address).checked_shl(network.bits.into()).is_some_and(|rest| rest != 0)
+        }
+        IpAddr::V6(_) => false,
+    };
+    if networks.iter().any(is_odd) {
+        return;
+    }
+    let own = networks.iter().any(|network| match network.address {
+        IpAddr::V4(address) => covers(address, network.bits, Ipv4Addr::LOCALHOST),
+        IpAddr::V6(address) => address.is_loopback() || network.bits == 0,
+    });
+    let asks = |listener: &Listener<'_>| {
+        let own = &listener.parameters;
+        own.raw("mynetworks").map(|raw| raw.value) == main.raw("mynetworks").map(|raw| raw.value)
+            && LISTS.iter().any(|list| own.list(list).iter().any(|word| word.value == "permit_mynetworks"))
+    };
+    if own || !listeners.iter().any(asks) {
+        return;
+    }
+    found.push(Diagnostic::hint(172, at, "mynetworks doesn't contain this machine itself").help(
+        "programs here that send by SMTP to 127.0.0.1 (webmail, monitoring) can't send to other domains; add \
+         127.0.0.0/8 [::1]/128",
+    ));
 }
 
 fn trusted(own: &Parameters, machine: &Parameters, found: &mut Vec<Diagnostic>) {

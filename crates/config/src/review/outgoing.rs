@@ -3,9 +3,9 @@
 //! K0148 a next hop that can't be read, K0149 one that leads back, K0150 a client that can't log in or speak TLS,
 //! K0234 a transport that master.cf doesn't have.
 
-use super::{Listener, Subject, fixed, literal, place};
+use super::{Listener, Subject, fixed, literal, next_hop_fault, place};
 use crate::names::{Near, nearness};
-use crate::{Diagnostic, Parameters, ServiceKind, Spanned};
+use crate::{Diagnostic, Parameters, Place, ServiceKind, Spanned};
 
 pub(super) fn review(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
     let main = subject.parameters;
@@ -43,9 +43,20 @@ fn relayhost(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
         found.push(diagnostic);
         return;
     }
+    found.extend(unreachable("relayhost", value, &raw.place));
     for hop in value.split([',', ' ', '\t']).filter(|hop| !hop.is_empty()) {
         next_hop(subject, hop, &raw, found);
     }
+}
+
+/// A next hop without its bracket, or with a port that is none.
+fn unreachable(name: &str, hops: &str, at: &Place) -> Option<Diagnostic> {
+    let (severity, why) = next_hop_fault(hops)?;
+    let mut diagnostic = Diagnostic::error(148, at.clone(), format!("{name} can't be used: {why}")).help(
+        "Postfix's smtp client can't reach it, and mail stays in the queue; write `[host.example]:587`",
+    );
+    diagnostic.severity = severity;
+    Some(diagnostic)
 }
 
 /// Why the value can't be a next hop, and what was meant.
@@ -251,6 +262,7 @@ fn transports(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
             transport(subject, (name, &subject.parameters.text(name).value), &at, found);
         }
     }
+    unwritten(subject, found);
     for listener in Listener::all(subject) {
         let named = listener.service.overrides.iter().filter(|one| one.name.value == "content_filter");
         for one in named {
@@ -260,11 +272,33 @@ fn transports(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// The transport that nobody named, because it is the default: mail to other domains needs its line all the same. Only
+/// a hint, as a page may print the lines that it changes and no others.
+fn unwritten(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
+    let main = subject.parameters;
+    let services = &subject.master.services;
+    let value = main.text("default_transport").value;
+    let named = value.split(':').next().unwrap_or("");
+    let has = services.iter().any(|one| one.kind != ServiceKind::Inet && one.name.value == named);
+    if has || named != "smtp" || place(main, "default_transport").is_some() {
+        return;
+    }
+    let Some(server) = services.iter().find(|service| service.role().is_listener()) else { return };
+    let message = "mail to other domains goes through the transport `smtp`, which master.cf doesn't have";
+    found.push(Diagnostic::hint(234, server.name.place.clone(), message).help(
+        "it stays in the queue: `mail transport unavailable`; add the line `smtp unix - - n - - smtp`, beside the one \
+         that begins with `smtp inet`",
+    ));
+}
+
 fn transport(subject: &Subject<'_>, of: (&str, &str), at: &crate::Place, found: &mut Vec<Diagnostic>) {
     let (parameter, value) = of;
     let named = value.split(':').next().unwrap_or("").trim();
     if named.is_empty() || value.contains(['#', '"']) {
         return;
+    }
+    if let (true, Some((_, hops))) = (matches!(named, "smtp" | "relay" | "lmtp"), value.split_once(':')) {
+        found.extend(unreachable(parameter, hops, at));
     }
     let services = || subject.master.services.iter().filter(|service| service.kind != ServiceKind::Inet);
     if services().any(|service| service.name.value == named) {

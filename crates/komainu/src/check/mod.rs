@@ -22,7 +22,7 @@ pub mod surroundings;
 pub mod text;
 
 use crate::configuration::{Configuration, LookingSources};
-use config::{Code, Compat, Diagnostic, Host, SourceFile};
+use config::{Code, Compat, Diagnostic, Host, Severity, SourceFile};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub fn check(
         found.extend(online::review(&subject));
     }
     // On paper a table that isn't on this machine may well be on the other one.
-    found.retain(|one| !is_nobodys(one) && (reach > Reach::Paper || one.code.0 != UNREADABLE));
+    found.retain(|one| !is_nobodys(one) && (reach > Reach::Paper || !is_elsewhere(one)));
     rights::say_once(&mut found, &looking.denied(), &machine);
     covered::drop(&mut found);
     covered::fold(in_order(found))
@@ -95,6 +95,12 @@ pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     found.extend(lookups::review(subject));
     found.extend(restrictions::review(subject));
     found
+}
+
+/// What the other machine may well have: a table, or lines of master.cf beside those that were handed over.
+fn is_elsewhere(one: &Diagnostic) -> bool {
+    const TRANSPORT: Code = Code(234);
+    one.code.0 == UNREADABLE || one.code == TRANSPORT && one.severity == Severity::Hint
 }
 
 /// The default of alias_maps names `nis:`: nobody wrote that, and nobody can mend it.

@@ -4,7 +4,7 @@ use crate::program::Folder;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 
-const MASTER: &str = "smtp inet n - n - - smtpd\n";
+const MASTER: &str = "smtp inet n - n - - smtpd\nsmtp unix - - n - - smtp\n";
 const GOOD: &str = "compatibility_level = 3.6\nmydestination = example.com\nmyhostname = mx.example.com\n";
 
 fn folder(main: &str) -> Folder {

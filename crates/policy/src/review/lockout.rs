@@ -2,17 +2,17 @@
 //!
 //! K0442: they can't send to other domains, because something refuses relaying before anything knows them (T2.5,
 //! T2.11). K0443: a service for submission refuses everybody who logs in. Only what is refused whatever the DNS
-//! and tables answer is said; that a policy server would say OK to one's own users is nothing to rely on.
+//! and tables answer is said, and nothing of a list that has a fault of its own until that is mended; that a policy server would say OK to one's own users is nothing to rely on.
 
 use super::Case;
 use super::flow::{Course, Walker};
 use super::persona::Persona;
-use crate::check::Entry;
+use crate::check::{Check, Entry, Plain};
 use crate::transaction::Stage;
 use config::{Diagnostic, Parameters};
 use std::net::{IpAddr, Ipv4Addr};
 
-const LISTS: [&str; 5] = [
+pub(super) const LISTS: [&str; 5] = [
     "smtpd_client_restrictions",
     "smtpd_helo_restrictions",
     "smtpd_sender_restrictions",
@@ -43,9 +43,16 @@ pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
 /// What surely refuses this persona.
 fn refused(case: &Case<'_>, persona: Persona) -> Option<(Stage, Entry)> {
     match Walker::new(case, persona, Vec::new()).course() {
-        Course::Refused(by) => by,
+        Course::Refused(by) => by.filter(|(stage, entry)| !is_faulty(case, *stage, entry)),
         Course::Passes(_) => None,
     }
+}
+
+/// Whether a fault that is said by itself is to blame: in this list, or in the networks that it asks for.
+fn is_faulty(case: &Case<'_>, stage: Stage, by: &Entry) -> bool {
+    let mut entries = case.entries().into_iter();
+    matches!(by.check, Check::Plain(Plain::PermitMynetworks))
+        || entries.any(|(at, entry)| at == stage && matches!(entry.check, Check::Broken { .. }))
 }
 
 /// What refuses everybody who has logged in, from wherever.
@@ -66,7 +73,7 @@ fn networks(case: &Case<'_>, own: IpAddr) -> Option<(Stage, Entry)> {
     let special = case
         .service
         .is_some_and(|service| service.overrides.iter().any(|one| LISTS.contains(&one.name.value.as_str())));
-    if special || case.is_submission() {
+    if special || case.is_submission() || case.policy.settings.mynetworks.is_broken() {
         return None;
     }
     let (stage, entry) = refused(case, Persona::own(own, case))?;

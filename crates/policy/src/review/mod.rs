@@ -9,6 +9,7 @@
 //! anything that needs a file, a socket or the DNS (the program).
 
 mod flow;
+mod incoming;
 mod lockout;
 mod outcomes;
 mod persona;
@@ -58,7 +59,14 @@ pub fn review(subjects: &[Subject<'_>]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for subject in subjects {
         let case = Case { subject, rows: Rc::clone(&rows), foreign: RefCell::default() };
-        for room in [relay::review, lockout::review, placement::review, zones::review, screening::review] {
+        for room in [
+            relay::review,
+            lockout::review,
+            incoming::review,
+            placement::review,
+            zones::review,
+            screening::review,
+        ] {
             found.extend(room(&case));
         }
     }

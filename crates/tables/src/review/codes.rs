@@ -54,3 +54,5 @@ pub(super) const CATCH_ALL: u16 = 354;
 pub(super) const NO_POSTMASTER: u16 = 355;
 /// K0356: a table whose type fits no key of its use.
 pub(super) const WRONG_TYPE: u16 = 356;
+/// K0357: a next hop that can't be read.
+pub(super) const BAD_NEXT_HOP: u16 = 357;

@@ -459,6 +459,10 @@ fn samples() {
     let found = found("", &[used("hash:/t", Use::Transports)], Files(vec![("/t", transport.into(), 1)]));
     // `error` is no service of this setting.
     assert_eq!(shown(&found), ["K0346 e 7"]);
+    let odd = "a.example smtp:[mail.x.test\nb.example :x.test:smtpp\nc.example smtp:[mail.x.test]:smtp\n";
+    let found =
+        super::tests::found("", &[used("hash:/t", Use::Transports)], Files(vec![("/t", odd.into(), 1)]));
+    assert_eq!(shown(&found), ["K0357 e 1", "K0357 w 2"]);
     let client = "1.2.3.4/32 REJECT\n10.0.0.0/8 OK\n192.168.1.1             OK\n192.168.0.0/16          REJECT\n\
                   2001:db8::1             OK\n2001:db8::/32           REJECT\n";
     check("cidr", &[CLIENT], client, &[]);

@@ -5,7 +5,7 @@
 
 use super::Setting;
 use super::actions::split;
-use super::codes::{ACTION_ELSEWHERE, BAD_VALUE, COMMAND, NO_BRACKETS, NO_TRANSPORT, REMARK};
+use super::codes::{ACTION_ELSEWHERE, BAD_NEXT_HOP, BAD_VALUE, COMMAND, NO_BRACKETS, NO_TRANSPORT, REMARK};
 use super::sheet::Odd;
 use super::usage::{Part, Use};
 use std::net::IpAddr;
@@ -123,9 +123,17 @@ fn transport(value: &str, setting: &Setting) -> Option<Odd> {
         ));
     }
     if matches!(name, "" | "smtp" | "relay" | "lmtp") {
-        return brackets(nexthop);
+        return unreachable(nexthop).or_else(|| brackets(nexthop));
     }
     None
+}
+
+fn unreachable(nexthop: &str) -> Option<Odd> {
+    let (severity, why) = config::review::next_hop_fault(nexthop)?;
+    let help =
+        "the smtp client can't reach it, and mail for it stays in the queue; write smtp:[host.example]:25";
+    let make = if severity == config::Severity::Error { Odd::error } else { Odd::warning };
+    Some(make(BAD_NEXT_HOP, why, help))
 }
 
 /// The next hop as a host without brackets: its MX are looked up.

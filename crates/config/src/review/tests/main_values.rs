@@ -268,3 +268,22 @@ fn placeholders() {
     check("mydestination = mail.example.org, example.org, xxl.example, x.example\n", "", &[]);
     check("virtual_alias_maps = hash:/etc/postfix/your_aliases\n", "", &[]);
 }
+
+/// K0170 to K0172.
+#[test]
+fn unfit() {
+    check("relay_domains = *\n", "", &["warning K0170 main.cf:1:17"]);
+    check("mydestination = example.org, *.example.org\n", "", &["warning K0170 main.cf:1:30"]);
+    check("relay_domains = example.org, hash:/x*\n", "", &[]);
+    check("queue_directory =\n", "", &["error K0171 main.cf:1:1"]);
+    check("setgid_group =\n", "", &["hint K0171 main.cf:1:1"]);
+    check("setgid_group = postdrop\nqueue_directory = /var/spool/postfix\n", "", &[]);
+    let smtp = "smtp inet n - n - - smtpd\n";
+    check("mynetworks = 192.168.1.0/24\n", smtp, &["hint K0172 main.cf:1:14"]);
+    check("mynetworks = 192.168.1.0/24\n", "", &[]);
+    check("mynetworks = 192.168.1.5/24\n", smtp, &[]);
+    check("mynetworks = 192.168.1.0/24\nsmtpd_relay_restrictions = reject_unauth_destination\n", smtp, &[]);
+    for own in ["127.0.0.0/8", "127.0.0.1", "[::1]/128", "[::1]", "hash:/x", "/x"] {
+        check(&format!("mynetworks = 192.168.1.0/24 {own}\n"), smtp, &[]);
+    }
+}

@@ -86,6 +86,8 @@ fn sessions() {
     check("smtpd_banner = ESMTP\n", SMTP, &["warning K0164 main.cf:1:16"]);
     check("smtpd_banner = $myhostname ESMTP $mail_name\n", SMTP, &[]);
     check("smtpd_banner = mx.example.net ESMTP\n", SMTP, &[]);
+    check("smtpd_banner = “$myhostname ESMTP”\n", SMTP, &["warning K0164 main.cf:1:16"]);
+    check("smtpd_banner = $myhostname ESMTP “hello”\n", SMTP, &[]);
     check("smtpd_helo_restrictions = reject_invalid_helo_hostname\n", SMTP, &["hint K0165 main.cf:1:27"]);
     check("smtpd_helo_restrictions = reject_invalid_helo_hostname\nsmtpd_helo_required = yes\n", SMTP, &[]);
     check(
@@ -156,4 +158,30 @@ fn services() {
         "smtp inet n - y - - smtpd\n",
         &[],
     );
+}
+
+/// K0234, K0148: the transport that nobody wrote down, and next hops of those that somebody did.
+#[test]
+fn outgoing() {
+    let hints = |main: &str, master: &str| {
+        let (_, found) = said(main, master);
+        let shown =
+            found.iter().filter(|one| one.code.0 == 234).map(|one| format!("{} {}", one.severity, one.place));
+        shown.collect::<Vec<_>>()
+    };
+    assert_eq!(hints("", SMTP), ["hint master.cf:1:1"]);
+    assert_eq!(hints("relayhost = [mail.x.test]\n", SMTP), ["hint master.cf:1:1"]);
+    assert_eq!(hints("", &format!("{SMTP}smtp unix - - n - - smtp\n")), [""; 0]);
+    assert_eq!(
+        hints("default_transport = error:no\n", &format!("{SMTP}error unix - - n - - error\n")),
+        [""; 0]
+    );
+    assert_eq!(hints("", "pickup unix n - n 60 1 pickup\n"), [""; 0]);
+    assert_eq!(hints("", ""), [""; 0]);
+    let relay = "smtp unix - - n - - smtp\n";
+    check("default_transport = smtp:[mail.x.test\n", relay, &["error K0148 main.cf:1:21"]);
+    check("default_transport = smtp:[mail.x.test]:smtpp\n", relay, &["warning K0148 main.cf:1:21"]);
+    check("default_transport = smtp:[mail.x.test]:smtp\n", relay, &[]);
+    check("relayhost = [mail.x.test]:smtpp\n", "", &["warning K0148 main.cf:1:13"]);
+    check("relayhost = [mail.x.test\n", "", &["error K0148 main.cf:1:13"]);
 }

@@ -19,7 +19,11 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
 fn missing(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     let served: HashSet<PathBuf> = scene.tables.iter().filter_map(TableSpec::path).collect();
     let mut found = Vec::new();
+    let judged = judged(scene);
     for table in named::tables(&named::settings(scene)) {
+        if judged.contains(&table.parameter) {
+            continue;
+        }
         // newaliases(1) would make it (K0503).
         if served.contains(&table.path) || table.parameter == "alias_database" {
             continue;
@@ -38,6 +42,14 @@ fn missing(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
         found.push(Diagnostic::warning(502, table.spec.place, message).help(help));
     }
     found
+}
+
+/// Restriction lists and classes: their tables are opened by whoever serves them, and here to be judged (K0304).
+fn judged(scene: &Scene<'_>) -> HashSet<String> {
+    let lists = ["client", "helo", "etrn", "sender", "relay", "recipient", "data", "end_of_data"]
+        .map(|name| format!("smtpd_{name}_restrictions"));
+    let classes = scene.main.list("smtpd_restriction_classes").into_iter().map(|class| class.value);
+    lists.into_iter().chain(classes).collect()
 }
 
 /// The text is served as it stands; Postfix wants it built.

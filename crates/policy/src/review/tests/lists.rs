@@ -67,8 +67,56 @@ fn submission_that_refuses_its_users() {
     check(
         "",
         "  -o smtpd_relay_restrictions=permit_sasl_authentcated,reject",
-        &["error K0443 permit_sasl_authentcated"],
+        // Unknown: that is said (K0400), and enough.
+        &[],
     );
+}
+
+/// K0442 and K0443 say nothing of a list, or of networks, that have a fault of their own.
+#[test]
+fn faults_lock_nobody_out() {
+    let check = |main: &str, expect: &[&str]| assert_eq!(found(main, 442..=443), expect, "{main}");
+    let refuses = "warning K0442 reject_unauth_destination";
+    let recipient = |words: &str| format!("smtpd_recipient_restrictions = {words}reject_unauth_destination");
+    check("smtpd_data_restrictions = reject_unauth_pipelinig", &[]);
+    check(&recipient("check_policy_service protocol:service, "), &[]);
+    check(&recipient("reject_unauth_pipelinig, "), &[]);
+    check(&recipient(""), &[refuses]);
+    // The fault is another list's.
+    check(&format!("{}\nsmtpd_data_restrictions = x_y", recipient("")), &[refuses]);
+    for networks in
+        ["192.168.1.5/24", "\"127.0.0.0/8, 192.168.1.0/24\"", "127.0.0.0/8, hash:/missing, 10.0.0.0/8"]
+    {
+        check(&format!("mynetworks = {networks}"), &[]);
+    }
+    check(&format!("{}\nmynetworks = 192.168.1.0/24", recipient("")), &[refuses]);
+}
+
+/// K0463: mail from the Internet that a bare reject refuses.
+#[test]
+fn domains_that_nobody_can_send_to() {
+    let said = &["hint K0463 reject"];
+    let check = |main: &str, expect: &[&str]| assert_eq!(found(main, 463..=463), expect, "{main}");
+    for list in ["client", "helo", "sender", "relay", "recipient"] {
+        check(&format!("smtpd_{list}_restrictions = permit_mynetworks, reject"), said);
+    }
+    let client = "smtpd_client_restrictions = permit_mynetworks, ";
+    check(&format!("{client}permit_sasl_authenticated, reject"), said);
+    check(&format!("{client}reject_unknown_client_hostname"), &[]);
+    check(&format!("{client}check_client_access inline:{{ 192.0.2.77=OK }}, reject"), &[]);
+    check(&format!("{client}warn_if_reject reject"), &[]);
+    check("smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, permit", &[]);
+    let none =
+        format!("{client}reject\nrelay_domains =\nmydestination = $myhostname, localhost.example.com\n");
+    check(&none, &[]);
+    check(&format!("{none}virtual_mailbox_domains = example.org"), said);
+    check(&format!("{client}reject\ninet_interfaces = loopback-only"), &[]);
+    let main = &format!("{client}reject");
+    assert_eq!(service(main, "smtp inet n - y - - smtpd", 463..=463), *said);
+    assert_eq!(service(main, "127.0.0.1:25 inet n - y - - smtpd", 463..=463), [""; 0]);
+    assert_eq!(service(main, SUBMISSION, 463..=463), [""; 0]);
+    let own = "smtp inet n - y - - smtpd -o smtpd_client_restrictions=permit_mynetworks,reject";
+    assert_eq!(service("", own, 463..=463), [""; 0]);
 }
 
 #[test]
