@@ -70,6 +70,9 @@ fn remark(text: &str) -> Option<usize> {
     None
 }
 
+/// What is said where the words of a remark are text like any other.
+const OWN_LINE: &str = "a comment needs a line of its own";
+
 /// By what the words of the remark become.
 fn remarked(name: &str, raw: &Spanned<String>, at: usize) -> Diagnostic {
     let shown: String = raw.value.get(at..).unwrap_or("").chars().take(40).collect();
@@ -91,7 +94,7 @@ fn remarked(name: &str, raw: &Spanned<String>, at: usize) -> Diagnostic {
         _ if name.ends_with("_file") || name.ends_with("_path") => {
             (Severity::Error, "it becomes part of the file's name, and there is no such file")
         }
-        _ => (Severity::Warning, "a comment needs a line of its own"),
+        _ => (Severity::Warning, OWN_LINE),
     };
     let message = format!("`{}` is part of the value of {name}, not a comment", shown.trim_end());
     let whole = raw.place.text() == raw.value;
@@ -99,8 +102,8 @@ fn remarked(name: &str, raw: &Spanned<String>, at: usize) -> Diagnostic {
     let mut diagnostic = Diagnostic::warning(135, place, message)
         .help(format!("{becomes}; put the comment on a line of its own that begins with #"));
     diagnostic.severity = severity;
-    // A value that goes on in other lines behind the remark isn't one to cut.
-    if whole && !raw.value.contains('\n') {
+    // A value that goes on in other lines behind the remark isn't one to cut, nor text that may well hold a `#`.
+    if whole && !raw.value.contains('\n') && becomes != OWN_LINE {
         let kept = raw.value.get(..at).unwrap_or("").trim_end().len();
         diagnostic = diagnostic.fix(end_of(&raw.place, kept), "");
     }

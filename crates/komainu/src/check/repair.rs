@@ -2,6 +2,10 @@
 //!
 //! Nothing is written here. An edit that touches another is left for the next run; the worst finding's goes first.
 
+mod trial;
+
+pub use trial::Trial;
+
 use config::{Diagnostic, Fix, SourceFile};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

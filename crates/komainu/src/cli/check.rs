@@ -5,7 +5,7 @@
 
 use super::render::{self, Colour};
 use super::{CompatArgument, EX_CONFIG, EX_USAGE, conf, default_config};
-use crate::check::repair::{Plan, Repair};
+use crate::check::repair::{Repair, Trial};
 use crate::check::surroundings::Machine;
 use crate::check::{Reach, check, json, pages, rights, sarif, text};
 use crate::configuration::{DirectSources, has_errors, host};
@@ -14,7 +14,7 @@ use config::{Compat, Diagnostic, Severity};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tables::{SourceError, Sources as _};
+use tables::{SourceError, Sources};
 
 /// Say what is wrong with a configuration before the first client finds out.
 ///
@@ -125,8 +125,11 @@ impl Called<'_> {
             (_, true) => Reach::Online,
             _ => Reach::Machine,
         };
-        let compat = self.arguments.compat.into();
-        let mut found = check(self.directory, compat, &host(), &DirectSources, reach);
+        self.look(&DirectSources, reach)
+    }
+
+    fn look(&self, sources: &dyn Sources, reach: Reach) -> Vec<Diagnostic> {
+        let mut found = check(self.directory, self.arguments.compat.into(), &host(), sources, reach);
         found.retain(|one| !self.arguments.quiet || one.severity > Severity::Hint);
         found
     }
@@ -151,15 +154,18 @@ impl Called<'_> {
 
     /// Shows the patch, makes it where that is wanted, and looks again; what is found then.
     fn fix(&self, found: Vec<Diagnostic>) -> Result<Vec<Diagnostic>, Failed> {
-        let plan = Plan::of(&found);
+        let reach = if self.arguments.elsewhere { Reach::Paper } else { Reach::Machine };
+        let Trial { plan, withheld } = Trial::of(&found, &DirectSources, |sources| self.look(sources, reach));
         if plan.repairs.is_empty() {
             self.show(&found)?;
+            leave(&withheld);
             return Ok(found);
         }
         let mut out = io::stdout().lock();
         write!(out, "{}", plan.patch())?;
         out.flush()?;
         drop(out);
+        leave(&withheld);
         let repairs = format!("{} repair{}", plan.mended, if plan.mended == 1 { "" } else { "s" });
         if !self.arguments.yes && !agreed(&format!("Make {repairs}?"))? {
             eprintln!("{repairs} not made: the same command with --yes makes them");
@@ -175,6 +181,16 @@ impl Called<'_> {
             println!("{} more wait for another --fix: they touch what was mended", plan.waiting);
         }
         Ok(left)
+    }
+}
+
+/// Says which repairs are left to the administrator, as they would bring errors.
+fn leave(withheld: &[&Diagnostic]) {
+    for one in withheld {
+        eprintln!(
+            "not repaired: {}: {} {}: mended, it brings another error",
+            one.place, one.code, one.message
+        );
     }
 }
 

@@ -134,6 +134,21 @@ fn a_file_that_is_no_utf8_is_left_alone() {
     assert_eq!(std::fs::read(folder.path().join("main.cf")).expect("readable"), text);
 }
 
+/// T2.11: a repair that opens a relay, or leaves a line hanging, is none; what else there is to mend is mended.
+#[test]
+fn a_repair_that_brings_an_error_is_left_alone() {
+    let hanging = "smtpd_client_restrictions = permit_mynetworks,\n  smtpd_helo_required = yes\n  \
+                   reject_unknown_client_hostname\n";
+    for bad in ["mynetwork = 0.0.0.0/0\n", "smtpd_relay_restriction = permit\n", hanging] {
+        let folder = folder(&format!("{GOOD}{bad}smtpd_baner = $myhostname ESMTP\n"));
+        let ran = check(&folder, &["--fix", "--yes"]);
+        let now = std::fs::read_to_string(folder.path().join("main.cf")).expect("main.cf");
+        assert!(now.contains(bad) && now.contains("\nsmtpd_banner ="), "{now}\n{ran:?}");
+        assert!(ran.errors.contains("not repaired: "), "{ran:?}");
+        assert!(!ran.out.contains("K0440"), "{ran:?}");
+    }
+}
+
 #[test]
 fn postfix_check_is_silent_where_all_is_well() {
     let folder = folder(&format!("{GOOD}message_size_limit = 1M\n"));
