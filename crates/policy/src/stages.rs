@@ -173,7 +173,8 @@ impl Evaluation<'_> {
                 return Ok(Status::Reject);
             }
         }
-        let open = !self.recipient_listed && !self.discard;
+        // What waited for a permission comes before what no list asks for.
+        let open = !self.recipient_listed && !self.discard && self.defer_if_permit.is_none();
         if open && self.policy.settings.unlisted_recipient {
             self.implied("smtpd_reject_unlisted_recipient = yes");
             let status = self.unlisted_recipient()?;
