@@ -269,7 +269,16 @@ pub(crate) fn build(spec: &TableSpec, members: &[Arc<Table>], sources: &dyn Sour
     }
     if has_source(spec.kind) {
         return match source(spec, sources) {
-            Ok(source) => compile_source(spec, &source, Manner::default()),
+            Ok(source) => {
+                let mut built = compile_source(spec, &source, Manner::default());
+                // Rules that stand in the name are in no file of their own.
+                if spec.path().is_none() {
+                    for notice in &mut built.notices {
+                        notice.place = spec.place.clone();
+                    }
+                }
+                built
+            }
             Err(reason) => Built { table: Table::new(spec, Body::Broken(reason)), notices: Vec::new() },
         };
     }

@@ -1,4 +1,4 @@
-//! `mynetworks`: who is trusted, and how many more than its writer thinks.
+//! `mynetworks` and who may say XCLIENT: who is trusted, and how many more than its writer thinks.
 //!
 //! Words that can't be read or can't match are the match lists' to tell; tables and files aren't looked into.
 //! K0142 too many are trusted, K0143 a container's gateway, K0144 mynetworks_style, K0172 this
@@ -13,6 +13,12 @@ pub(super) fn review(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &
     for service in &subject.master.services {
         if service.overrides.iter().any(|one| one.name.value == "mynetworks") {
             trusted(&subject.parameters.with_overrides(&service.overrides).0, subject.parameters, found);
+        }
+    }
+    xclient(subject.parameters, found);
+    for service in &subject.master.services {
+        if service.overrides.iter().any(|one| one.name.value == XCLIENT) {
+            xclient(&subject.parameters.with_overrides(&service.overrides).0, found);
         }
     }
     style(subject.parameters, found);
@@ -60,6 +66,28 @@ fn without_itself(main: &Parameters, listeners: &[Listener<'_>], found: &mut Vec
         "programs here that send by SMTP to 127.0.0.1 (webmail, monitoring) can't send to other domains; add \
          127.0.0.0/8 [::1]/128",
     ));
+}
+
+const XCLIENT: &str = "smtpd_authorized_xclient_hosts";
+
+/// Who may say in XCLIENT that he is somebody else.
+fn xclient(own: &Parameters, found: &mut Vec<Diagnostic>) {
+    if !own.is_set(XCLIENT) {
+        return;
+    }
+    for word in own.list(XCLIENT) {
+        let strangers = match Network::parse(&word.value) {
+            Some(network) => network.is_wide(),
+            None => word.value.starts_with("static:"),
+        };
+        if strangers {
+            let message = format!("`{}` in {XCLIENT} lets strangers say who they are", word.value);
+            found.push(Diagnostic::error(142, word.place, message).help(
+                "with XCLIENT a client takes any address or login name, one of mynetworks too: an open relay; name \
+                 the proxies that stand in front of this server only",
+            ));
+        }
+    }
 }
 
 fn trusted(own: &Parameters, machine: &Parameters, found: &mut Vec<Diagnostic>) {
@@ -119,6 +147,16 @@ impl Network {
         let whole = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Some(whole), |bits| bits.parse().ok()).filter(|bits| *bits <= whole)?;
         Some(Network { address, bits })
+    }
+
+    /// Whether it has 16 million public addresses (version 4), or more than any provider (version 6).
+    fn is_wide(&self) -> bool {
+        match self.address {
+            IpAddr::V4(address) => self.bits <= 8 && !is_private(address, self.bits),
+            IpAddr::V6(address) => {
+                self.bits <= 3 || (address.segments()[0] & 0xe000 == 0x2000 && self.bits < 16)
+            }
+        }
     }
 
     fn judged(&self, word: &str, place: &Place, machine: &Parameters) -> Option<Diagnostic> {

@@ -16,6 +16,7 @@ mod persona;
 mod placement;
 mod relay;
 mod screening;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod zones;

@@ -107,6 +107,21 @@ impl Persona {
         all
     }
 
+    /// A stranger at this address, by this name.
+    pub(super) fn host(address: Option<IpAddr>, name: Option<&str>, subject: &Subject<'_>) -> Persona {
+        let [unknown, ..] = STRANGERS;
+        let address = address.unwrap_or(unknown);
+        let mut persona = Persona::at(address, subject);
+        match name {
+            Some(name) => {
+                name.clone_into(&mut persona.client.name);
+                name.clone_into(&mut persona.client.reverse_name);
+            }
+            None => persona.client = Client::unnamed(address, 40_000, server(address), 25),
+        }
+        persona
+    }
+
     /// One whom a table may list: its host, its recipient.
     pub(super) fn listed(subject: &Subject<'_>) -> Persona {
         let [address, ..] = STRANGERS;

@@ -9,6 +9,7 @@ use super::Case;
 use super::flow::{Course, Favour, Walker};
 use super::outcomes::bare;
 use super::persona::Persona;
+use super::spread;
 use crate::check::{self, Check, Entry, Plain};
 use crate::transaction::Stage;
 use config::{Diagnostic, Place};
@@ -39,6 +40,12 @@ pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
             found.push(open(case, &favour));
         }
     }
+    for stranger in spread::personas(case) {
+        let favours = favours(case, &stranger, &mut without);
+        found.extend(favours.iter().filter(|favour| favour.line.is_some()).map(|favour| open(case, favour)));
+    }
+    found.extend(spread::top_level(case));
+    found.extend(routed(case));
     for favour in favours(case, &Persona::listed(case), &mut without) {
         found.extend(listed(case, &favour));
     }
@@ -76,6 +83,19 @@ pub(super) fn is_open(subject: &super::Subject<'_>) -> bool {
     Persona::strangers(case).into_iter().any(open)
 }
 
+fn routed(case: &Case<'_>) -> Option<Diagnostic> {
+    let name = "allow_untrusted_routing";
+    if !case.parameters.flag(name) {
+        return None;
+    }
+    let place = somewhere(case, case.parameters.text(name).place);
+    let message = format!("{name} = yes sends mail on by routes that strangers write{}", case.whose(&[name]));
+    Some(Diagnostic::warning(440, place, message).help(
+        "user%elsewhere@here then goes to a host that trusts this one, and from there anywhere; write \
+         `allow_untrusted_routing = no`",
+    ))
+}
+
 fn unprotected(case: &Case<'_>) -> Diagnostic {
     let places = LISTS.map(|name| case.parameters.text(name).place);
     let place = places.into_iter().find(|place| place.file.is_some());
@@ -89,7 +109,7 @@ fn unprotected(case: &Case<'_>) -> Diagnostic {
 
 /// `place`, or, where a default is to blame, what is nearest to it in a file: a list that somebody wrote, even empty,
 /// the service, the level.
-fn somewhere(case: &Case<'_>, place: Place) -> Place {
+pub(super) fn somewhere(case: &Case<'_>, place: Place) -> Place {
     let names =
         ["smtpd_relay_restrictions", "smtpd_recipient_restrictions", "mynetworks", "mynetworks_style"];
     let service = case.service.filter(|service| !service.overrides.is_empty());

@@ -200,7 +200,10 @@ impl Room<'_> {
         let table: Option<&Table> = seat.as_deref().or(made.as_ref());
         let text = self.text(&group.spec, table);
         self.file(group);
-        let Some(text) = text else { return self.unseen(group) };
+        let Some(text) = text else {
+            self.inline(group);
+            return self.unseen(group);
+        };
         let (lines, _) = text.lines();
         let mut found = Findings::default();
         lines::judge(&text, group.spec.kind, &group.uses, &mut found);
@@ -208,7 +211,28 @@ impl Room<'_> {
             Kind::Cidr | Kind::Regexp | Kind::Pcre => self.rules(group, &text, &lines, (table, &mut found)),
             _ => self.pairs(group, &text, &lines, &mut found),
         }
-        self.found.extend(found.into_diagnostics());
+        let found = found.into_diagnostics();
+        if group.spec.path().is_some() {
+            self.found.extend(found);
+        } else {
+            self.found.extend(found.into_iter().map(|one| in_name(one, &group.spec.place)));
+        }
+    }
+
+    /// The pairs of an access table that stand in main.cf.
+    fn inline(&mut self, group: &Group<'_>) {
+        let is_access = |how: &Use| matches!(how, Use::Access(..));
+        if group.spec.kind != Kind::Inline || !group.uses.iter().all(is_access) {
+            return;
+        }
+        let mut found = Findings::default();
+        for (key, value) in group.spec.pairs().unwrap_or_default() {
+            let odd = [self.key(&group.uses, &key, &value), self.value(&group.uses, &key, &value)];
+            for odd in odd.into_iter().flatten() {
+                found.say(odd, || group.spec.place.clone());
+            }
+        }
+        self.found.extend(found.into_diagnostics().into_iter().map(|one| in_name(one, &group.spec.place)));
     }
 
     /// A table that no served parameter names: what its loader would have said comes from here.
@@ -377,6 +401,13 @@ fn wants_mail(how: Use) -> bool {
             | Use::Domains(_)
             | Use::Checks(..)
     )
+}
+
+/// A finding in a table that stands in its own name: no file has its lines, and a repair would have no place.
+fn in_name(mut found: Diagnostic, place: &Place) -> Diagnostic {
+    found.place = place.clone();
+    found.fix = None;
+    found
 }
 
 fn catch_all(key: &str) -> Odd {

@@ -476,3 +476,39 @@ fn samples() {
         &[],
     );
 }
+
+/// What stands in a table's own name is judged too, and found where the name is.
+#[test]
+fn tables_in_their_names() {
+    let file = Arc::new(SourceFile { path: PathBuf::from("main.cf"), text: " ".repeat(200) });
+    let check = |name: &str, how: Use, expect: &[&str]| {
+        let place = Place::new(&file, 7, 9);
+        let word = Spanned::new(name.to_owned(), place.clone());
+        let Ok(table) = TableSpec::parse(&word) else { unreachable!("{name}") };
+        let used = Used { table, how, by: String::new(), place };
+        let found = found("", &[used], Files(Vec::new()));
+        let codes: Vec<String> = found.iter().map(|one| one.code.to_string()).collect();
+        assert_eq!(codes, expect, "{name}: {found:?}");
+        let here = |one: &Diagnostic| one.fix.is_none() && one.place == Place::new(&file, 7, 9);
+        assert!(found.iter().all(here), "{found:?}");
+    };
+    check("inline:{ {a.example=REJCT} }", SENDER, &["K0332"]);
+    check("inline:{ {a.example=REJECT} }", SENDER, &[]);
+    check("cidr:{{192.0.2.0/24 REJCT}}", CLIENT, &["K0332"]);
+    check("pcre:{{/^received:.*/ IGNOR}}", HEADERS, &["K0343"]);
+    check("pcre:{{/^received:.*/ IGNORE}}", HEADERS, &["K0339"]);
+    check("pcre:{{/^x-mailer:.*/ IGNORE}}", HEADERS, &[]);
+    check("pcre:{{/^rec(eived:/ IGNORE}}", HEADERS, &["K0305"]);
+}
+
+/// Postfix's own example has the certificate's owner behind the fingerprint.
+#[test]
+fn certificates_have_any_text() {
+    let name = "D7:04:2F:A7:0B:8C:A5:21:FA:31:77:E1:41:8A:EE:80";
+    let check = |how: Use, expect: usize| {
+        let file = Files(vec![("/c", format!("{name} lutzpc.at.home\n").into_bytes(), 0)]);
+        assert_eq!(found("", &[used("texthash:/c", how)], file).len(), expect, "{how:?}");
+    };
+    check(Use::Certificates, 0);
+    check(ACCESS(AccessOf::Certificate), 1);
+}

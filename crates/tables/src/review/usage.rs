@@ -42,6 +42,8 @@ pub enum Use {
     Clients(Parents),
     /// Addresses of clients, whole; any text out (`smtpd_discard_ehlo_keyword_address_maps`).
     ClientKeywords,
+    /// `relay_clientcerts`: fingerprints; any text out.
+    Certificates,
     /// Something whose lines aren't judged.
     Other,
 }
@@ -127,7 +129,7 @@ pub struct Used {
 
 impl Use {
     /// One of each sort.
-    pub const ALL: [Use; 24] = [
+    pub const ALL: [Use; 25] = [
         Use::Access(AccessOf::Client, Moment::WithMail),
         Use::Access(AccessOf::ReverseClient, Moment::BeforeMail),
         Use::Access(AccessOf::Helo, Moment::WithMail),
@@ -152,11 +154,12 @@ impl Use {
         Use::Domains(Parents::Match),
         Use::Clients(Parents::Dotted),
         Use::ClientKeywords,
+        Use::Certificates,
     ];
 
     /// Whether only the presence of a key counts.
     pub(super) const fn ignores_values(self) -> bool {
-        matches!(self, Use::Domains(_) | Use::Clients(_) | Use::Recipients)
+        matches!(self, Use::Domains(_) | Use::Clients(_) | Use::Recipients | Use::Certificates)
     }
 
     /// Whether its keys aren't judged.
@@ -189,7 +192,7 @@ const ROWS: &[(&str, Use)] = &[
     ("rbl_reply_maps", Use::Other),
     ("recipient_bcc_maps", Use::Addresses),
     ("recipient_canonical_maps", Use::Addresses),
-    ("relay_clientcerts", Use::Access(AccessOf::Certificate, Moment::WithMail)),
+    ("relay_clientcerts", Use::Certificates),
     ("relay_recipient_maps", Use::Recipients),
     ("relocated_maps", Use::Relocated),
     ("sender_bcc_maps", Use::Addresses),

@@ -77,6 +77,9 @@ fn networks() {
     check("mynetworks = 0.0.0.0/0\n", "", &["error K0142 main.cf:1:14"]);
     check("mynetworks = 127.0.0.0/8 [::]/0\n", "", &["error K0142 main.cf:1:26"]);
     check("mynetworks = [2000::]/3\n", "", &["error K0142 main.cf:1:14"]);
+    check("smtpd_authorized_xclient_hosts = 0.0.0.0/0\n", "", &["error K0142 main.cf:1:34"]);
+    check("smtpd_authorized_xclient_hosts = static:all\n", "", &["error K0142 main.cf:1:34"]);
+    check("smtpd_authorized_xclient_hosts = 10.0.0.0/8, 127.0.0.1, 198.51.100.0/24\n", "", &[]);
     check("mynetworks = static:all\n", "", &["error K0142 main.cf:1:14"]);
     check("mynetworks = 128.0.0.0/1\n", "", &["error K0142 main.cf:1:14"]);
     check("mynetworks = 172.0.0.0/8\n", "", &["warning K0142 main.cf:1:14"]);

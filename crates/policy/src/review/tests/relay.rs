@@ -209,3 +209,68 @@ fn words() {
          `permit_auth_destination` instead of OK in the table lets nobody relay"
     );
 }
+
+/// Lines that let in more of the world than anybody meant; single hosts, networks and domains are left alone.
+#[test]
+fn lines_that_are_wider_than_they_look() {
+    let files =
+        || vec![("/203", "203 OK\n"), ("/com", "com OK\n"), ("/one", "example.net OK\n198.51.100 OK\n")];
+    let check = |list: &str, expect: &[&str]| {
+        let main = format!("smtpd_relay_restrictions = {list}, reject_unauth_destination");
+        assert_eq!(Server::with(&main, "", files()).found(440..=440), expect, "{list}");
+    };
+    let client = &["error K0440 check_client_access"][..];
+    let recipient = &["error K0440 check_recipient_access"][..];
+    for table in [
+        "cidr:{{0.0.0.0/1 OK}}",
+        "cidr:{{1.0.0.0/8 OK}}",
+        "texthash:/203",
+        "texthash:/com",
+        "pcre:{{/unknown/ OK}}",
+        "pcre:{{/\\.(com|net)$$/ OK}}",
+    ] {
+        check(&format!("check_client_access {table}"), client);
+    }
+    for table in [
+        "cidr:{{10.0.0.0/8 OK}}",
+        "cidr:{{198.51.0.0/16 OK}}",
+        "cidr:{{0.0.0.0/0 REJECT},{1.0.0.0/8 OK}}",
+        "texthash:/one",
+        "pcre:{{/\\.partner\\.com$$/ OK}}",
+    ] {
+        check(&format!("check_client_access {table}"), &[]);
+    }
+    for table in [
+        "texthash:/com",
+        "pcre:{{/\\.com$$/ OK}}",
+        "pcre:{{/example.com$$/ OK}}",
+        "pcre:{{/@example\\.com/ OK}}",
+    ] {
+        check(&format!("check_recipient_access {table}"), recipient);
+    }
+    for table in [
+        "texthash:/one",
+        "pcre:{{/@example\\.com$$/ OK}}",
+        "pcre:{{/[@.]partner\\.com$$/ OK}}",
+        "pcre:{{/\\.com$$/ DUNNO}}",
+    ] {
+        check(&format!("check_recipient_access {table}"), &[]);
+    }
+}
+
+#[test]
+fn whole_top_level_domains() {
+    let check = |more: &str, expect: &[&str]| {
+        let main = format!("smtpd_relay_restrictions = reject_unauth_destination\n{more}");
+        assert_eq!(found(&main), expect, "{main}");
+    };
+    check("relay_domains = com", &["error K0440 com"]);
+    check("relay_domains = mxdom.example, de", &["error K0440 de"]);
+    check("relay_domains = static:all", &["error K0440 reject_unauth_destination"]);
+    check("relay_domains = inline:{com=x}", &["error K0440 inline:{com=x}"]);
+    check("mydestination = .com", &["error K0440 .com"]);
+    check("relay_domains = lan, example.com", &[]);
+    check("mydestination = com", &[]);
+    check("allow_untrusted_routing = yes", &["warning K0440 yes"]);
+    check("allow_untrusted_routing = no", &[]);
+}
