@@ -219,9 +219,10 @@ fn replace(repair: &Repair) -> Result<(), Failed> {
     conf::rewrite(path, edit).map_err(Failed::Repaired)
 }
 
-/// `postfix check`: silent where all is well.
+/// `postfix check`: silent where nothing is wrong. Hints are for who asks `komainu check`.
 pub(super) fn postfix(directory: &Path) -> ExitCode {
-    let found = check(directory, Compat::default(), &host(), &DirectSources, Reach::Machine);
+    let mut found = check(directory, Compat::default(), &host(), &DirectSources, Reach::Machine);
+    found.retain(|one| one.severity > Severity::Hint);
     if !found.is_empty() {
         eprint!("{}", render::render(&found));
         eprintln!("postfix: {}", render::summary(&found));

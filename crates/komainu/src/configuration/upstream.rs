@@ -79,7 +79,10 @@ impl Upstream {
         let help = "let the service listen on the address alone that the proxy connects to (`127.0.0.1:port`, \
                     `10.0.0.2:port` in the first column), or let a firewall keep everybody but the proxy from this \
                     port; a client that names an address of mynetworks may relay";
-        Some(Diagnostic::warning(223, place, message).help(help))
+        // Who listens everywhere may have a firewall in front; who names the public address means it.
+        let named = listening.iter().any(|listening| is_public(listening.ip()));
+        let diagnostic = if named { Diagnostic::warning } else { Diagnostic::hint };
+        Some(diagnostic(223, place, message).help(help))
     }
 }
 
