@@ -79,6 +79,13 @@ impl Delivered {
 }
 
 impl Agents {
+    /// A message's envelope with its notes, and how many they are; `None` where it can't be read.
+    pub(super) fn entry(&self, number: u64) -> Option<(Entry, usize)> {
+        let message = self.spool.read(number).ok()?;
+        let entry = Entry::load(&message.envelope, &message.notes).ok()?;
+        Some((entry, message.notes.len()))
+    }
+
     /// Delivers message `number` to one recipient over `transport`. Blocks.
     #[must_use]
     pub fn deliver(

@@ -17,7 +17,6 @@ use crate::log::Log;
 use events::daemon::Message as Warning;
 use events::queue::{Expired, Queued, Removed};
 use mail::{Address, QueueId, Wall};
-use policy::Answer;
 use policy::address::AddressClasses;
 use queue::notice::Notice;
 use queue::{Action, Attempt, Entry, Event, Note, Order, Reason, Route, Scheduler, Settings};
@@ -113,17 +112,9 @@ impl Routing {
         let mut snapshot = (*self.live.snapshot()).clone();
         let mut routes = Vec::with_capacity(entry.recipients.len());
         for recipient in &entry.recipients {
-            routes.push(loop {
-                match self.route(&entry.sender, &recipient.address, &snapshot) {
-                    Ok(route) => break route,
-                    Err(LookupError::Unasked { table, key }) => {
-                        let answer = answers.table_servers.ask(&table, &key).await;
-                        let said = if let Answer::Value(value) = answer { Some(value) } else { None };
-                        snapshot.learn(&table, key, said);
-                    }
-                    Err(error) => return Err(lookup_failed(&error)),
-                }
-            });
+            let look = |tables: &Snapshot| self.route(&entry.sender, &recipient.address, tables);
+            let route = answers.table_servers.looked_up(&mut snapshot, look).await;
+            routes.push(route.map_err(|error| lookup_failed(&error))?);
             snapshot.forget_answers();
         }
         Ok(routes)
@@ -195,8 +186,7 @@ impl Manager {
     pub fn recover(&mut self) {
         let now = clock::now().wall;
         for number in self.agents.spool.numbers() {
-            let loaded = self.agents.spool.read(number).ok();
-            let entry = loaded.and_then(|message| Entry::load(&message.envelope, &message.notes).ok());
+            let entry = self.agents.entry(number).map(|(entry, _)| entry);
             let (next_attempt, deferred, hold) =
                 entry.map_or((now, false, false), |entry| (entry.next_attempt, entry.tries > 0, entry.hold));
             self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred });
@@ -400,9 +390,8 @@ impl Manager {
         }
         let (agents, handle) = (Arc::clone(&self.agents), self.handle.clone());
         tokio::task::spawn_blocking(move || {
-            let loaded = agents.spool.read(number).ok();
-            let notes = loaded.as_ref().map_or(0, |message| message.notes.len());
-            let entry = loaded.and_then(|message| Entry::load(&message.envelope, &message.notes).ok());
+            let (entry, notes) =
+                agents.entry(number).map_or((None, 0), |(entry, notes)| (Some(entry), notes));
             let _ = handle.messages.send(Message::Loaded { number, entry: entry.map(Box::new), notes });
         });
     }

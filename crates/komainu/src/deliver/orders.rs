@@ -3,13 +3,14 @@
 //! An order and a delivery may meet: what is being delivered at this moment is delivered to the end, and its outcome
 //! is written down, unless the message is gone by then. Who may give orders is the control socket's business.
 
+use super::agent::Agents;
 use super::manager::{Manager, Message, QueueHandle};
 use events::Event as Logged;
 use mail::{QueueId, Wall};
 use queue::{Entry, Event, Note, Order};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use store::{Spool, SpoolError};
+use store::SpoolError;
 use tokio::sync::oneshot;
 
 /// An order for one message.
@@ -136,7 +137,7 @@ impl Manager {
         let wanted = std::mem::take(&mut self.sites.wanted);
         let (agents, handle) = (Arc::clone(&self.agents), self.handle.clone());
         tokio::task::spawn_blocking(move || {
-            let _ = handle.messages.send(Message::SitesFound(waiting_for(&agents.spool, &wanted)));
+            let _ = handle.messages.send(Message::SitesFound(waiting_for(&agents, &wanted)));
         });
     }
 
@@ -164,18 +165,13 @@ fn said(order: Order) -> Option<&'static str> {
 }
 
 /// The messages with a recipient in one of these domains that is still to be tried.
-fn waiting_for(spool: &Spool, domains: &BTreeSet<String>) -> Vec<u64> {
+fn waiting_for(agents: &Agents, domains: &BTreeSet<String>) -> Vec<u64> {
     let wanted = |entry: &Entry| {
         entry.recipients.iter().filter(|recipient| recipient.status.is_open()).any(|recipient| {
             let domain = recipient.address.domain().map(str::to_ascii_lowercase);
             domain.is_some_and(|domain| domains.contains(&domain))
         })
     };
-    let is_wanted = |number: &u64| {
-        let message = spool.read(*number).ok();
-        message
-            .and_then(|message| Entry::load(&message.envelope, &message.notes).ok())
-            .is_some_and(|e| wanted(&e))
-    };
-    spool.numbers().into_iter().filter(is_wanted).collect()
+    let is_wanted = |number: &u64| agents.entry(*number).is_some_and(|(entry, _)| wanted(&entry));
+    agents.spool.numbers().into_iter().filter(is_wanted).collect()
 }

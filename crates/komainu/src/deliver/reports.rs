@@ -15,14 +15,13 @@ use events::daemon::Message as Warning;
 use events::queue::{IdKind, MessageId, Notice as Event, Notified};
 use mail::report::{self, Action, HeaderEnd, Report, Returned};
 use mail::{Address, QueueId, Wall};
-use policy::Answer;
 use policy::address::Expansion;
 use queue::notice::{Audience, Notice, Subject};
 use queue::{BodyType, Client, Entry, How, Recipient, ReturnContent, Status};
 use std::io::Read;
 use std::sync::Arc;
 use store::{Incoming, SpoolError};
-use tables::LookupError;
+use tables::Snapshot;
 
 /// What is needed to tell of one message.
 pub(super) struct Teller {
@@ -137,22 +136,11 @@ impl Teller {
         let classes = &self.routing.classes;
         let complete = classes.rewrite(to);
         let mut snapshot = (*self.routing.live.snapshot()).clone();
-        let addresses = loop {
-            match classes.expand_aliases(&complete, &snapshot) {
-                Ok(Expansion::Recipients(addresses)) => break addresses,
-                Ok(Expansion::Unbounded) => {
-                    return Err(format!(
-                        "unreasonable virtual_alias_maps map expansion size for {}",
-                        complete.as_str()
-                    ));
-                }
-                Err(LookupError::Unasked { table, key }) => {
-                    let answer = self.answers.table_servers.ask(&table, &key).await;
-                    let said = if let Answer::Value(value) = answer { Some(value) } else { None };
-                    snapshot.learn(&table, key, said);
-                }
-                Err(error) => return Err(error.to_string()),
-            }
+        let look = |tables: &Snapshot| classes.expand_aliases(&complete, tables);
+        let expansion = self.answers.table_servers.looked_up(&mut snapshot, look).await;
+        let Expansion::Recipients(addresses) = expansion.map_err(|error| error.to_string())? else {
+            let address = complete.as_str();
+            return Err(format!("unreasonable virtual_alias_maps map expansion size for {address}"));
         };
         let recipient = |address| Recipient { original: to.clone(), ..Recipient::new(address) };
         Ok(addresses.into_iter().map(recipient).collect())

@@ -20,11 +20,9 @@ use tokio::time::Instant;
 
 /// Parts of the memory, so that threads seldom wait for each other.
 const SHARDS: usize = 16;
-/// Answers that one part keeps of each generation: what a table of 1,024 places holds before it doubles.
+/// Answers that one part keeps of each of its two generations: what a table of 1,024 places holds before it doubles.
+/// With all parts full some 5 MB.
 const GENERATION: usize = 896;
-/// Answers kept: some 5 MB when full.
-#[cfg(test)]
-const ANSWERS_MAX: usize = SHARDS * 2 * GENERATION;
 /// Questions under way and waiting for their turn; beyond, the answer is that there is none this time.
 const FLIGHTS_MAX: usize = 16_384;
 /// How long a question waits for its turn. Turns come late only where name servers are silent.
@@ -378,11 +376,11 @@ mod tests {
         let now = Instant::now();
         let kept = || Kept { answer: Answer::NoName, until: now + Duration::from_secs(9) };
         shard.keep(name("asked.example".to_owned()), kept());
-        for n in 0..3 * ANSWERS_MAX / SHARDS {
+        for n in 0..6 * GENERATION {
             shard.keep(name(format!("{n}.example")), kept());
             assert!(shard.find(&name("asked.example".to_owned()), now).is_some(), "after {n}");
         }
-        assert!(shard.young.len() + shard.old.len() <= ANSWERS_MAX / SHARDS);
+        assert!(shard.young.len() + shard.old.len() <= 2 * GENERATION);
         assert_eq!(shard.find(&name("0.example".to_owned()), now), None);
         assert_eq!(shard.find(&name("asked.example".to_owned()), now + Duration::from_secs(9)), None);
     }

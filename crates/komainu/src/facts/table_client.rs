@@ -15,7 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tables::{Endpoint, Protocol, Remote};
+use tables::{Endpoint, LookupError, Protocol, Remote, Snapshot};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -87,6 +87,29 @@ impl TableServers {
     #[must_use]
     pub fn with_patience(self, patience: Patience) -> TableServers {
         TableServers { patience, ..self }
+    }
+
+    /// Looks into tables until `look` is through; those behind sockets are asked, and `snapshot` learns what they say.
+    ///
+    /// # Errors
+    /// What `look` fails with, but for tables that must be asked first.
+    pub async fn looked_up<T>(
+        &self,
+        snapshot: &mut Snapshot,
+        look: impl Fn(&Snapshot) -> Result<T, LookupError>,
+    ) -> Result<T, LookupError> {
+        loop {
+            match look(snapshot) {
+                Err(LookupError::Unasked { table, key }) => {
+                    let said = match self.ask(&table, &key).await {
+                        Answer::Value(value) => Some(value),
+                        _ => None,
+                    };
+                    snapshot.learn(&table, key, said);
+                }
+                found => return found,
+            }
+        }
     }
 
     /// Asks `table` for `key`: `Value`, or `Failed` after the log has been told why.

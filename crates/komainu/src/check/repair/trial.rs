@@ -35,12 +35,12 @@ impl<'f> Trial<'f> {
         if all.repairs.is_empty() {
             return Trial { plan: all, withheld: Vec::new() };
         }
-        let before = errors(&look(written));
+        let before = errors(found);
         let is_safe = |plan: &Plan| !is_worse(&before, &errors(&look(&Mended { plan, written })));
         if is_safe(&all) {
             return Trial { plan: all, withheld: Vec::new() };
         }
-        let (mendable, _): (Vec<&Diagnostic>, Vec<_>) = found.iter().partition(|one| one.fix.is_some());
+        let mendable: Vec<&Diagnostic> = found.iter().filter(|one| one.fix.is_some()).collect();
         if mendable.len() > ONE_BY_ONE_MAX {
             return Trial { plan: Plan::default(), withheld: mendable };
         }

@@ -1,5 +1,6 @@
 //! The review says "open" exactly when the evaluator lets a stranger relay by some answers: on random lists in a world
-//! small enough to try everything.
+//! small enough to try everything. Lists that ask too much for that (a class that names itself behind a policy server
+//! has 2^100 ways) are passed over, and counted: they must stay few.
 
 use super::Server;
 use crate::decision::MailEffect;
@@ -8,6 +9,11 @@ use crate::transaction::{Client, NameStatus};
 use crate::*;
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
+
+/// Decisions that one session may take to be tried with all answers.
+const DECISIONS_MAX: usize = 20_000;
+/// Of the cases, those that may be passed over.
+const PASSED_OVER_MAX: u32 = 20;
 
 const NAMES: &[&str] = &[
     "reject_unauth_destination",
@@ -63,19 +69,24 @@ fn answers(question: &Question) -> Vec<Answer> {
         Question::Dns { .. } => vec![Answer::NoName, Answer::Unavailable("SERVFAIL".to_owned())],
         Question::ZoneHealth(_) => vec![Answer::Healthy(true), Answer::Healthy(false)],
         Question::Effect { effect: Effect::PolicyService { .. }, .. } => {
-            ["DUNNO", "OK", "REJECT", "DEFER_IF_PERMIT x"].map(|text| Answer::Action(text.to_owned())).into()
+            ["DUNNO", "DEFER_IF_PERMIT x", "REJECT", "OK"].map(|text| Answer::Action(text.to_owned())).into()
         }
         _ => vec![Answer::NoName],
     }
 }
 
-/// Whether some answers let this stranger's mail through.
-fn lets_pass(server: &Server, from: &Transaction) -> bool {
+/// Whether some answers let this stranger's mail through; `None` where there are too many to try.
+fn lets_pass(server: &Server, from: &Transaction) -> Option<bool> {
     let requests =
         [Request::Connect, Request::Helo, Request::Mail, Request::Rcpt, Request::Data, Request::EndOfData];
     let mut open = vec![(0_usize, None, Facts::new(std::sync::Arc::clone(&server.snapshot)))];
+    let mut decisions = 0;
     while let Some((at, carried, facts)) = open.pop() {
-        let Some(&request) = requests.get(at) else { return true };
+        let Some(&request) = requests.get(at) else { return Some(true) };
+        decisions += 1;
+        if decisions > DECISIONS_MAX {
+            return None;
+        }
         let mut tx = from.clone();
         tx.carried = carried.clone();
         if request < Request::Helo {
@@ -112,7 +123,7 @@ fn lets_pass(server: &Server, from: &Transaction) -> bool {
             }
         }
     }
-    false
+    Some(false)
 }
 
 fn stranger(helo: Option<&str>, sender: &str) -> Transaction {
@@ -128,18 +139,28 @@ fn stranger(helo: Option<&str>, sender: &str) -> Transaction {
     tx
 }
 
-/// Whether some stranger gets through.
-fn is_open(server: &Server, helo_required: bool) -> bool {
+/// Whether some stranger gets through; `None` where that can't be tried.
+fn is_open(server: &Server, helo_required: bool) -> Option<bool> {
     let helos = [Some(HELO), Some("h.example"), Some("g.example"), Some("243.0.113.77"), None];
-    helos.into_iter().filter(|helo| helo.is_some() || !helo_required).any(|helo| {
-        [SENDER, "a@s.example", "b@s.example", "c@s.example"]
-            .into_iter()
-            .any(|sender| lets_pass(server, &stranger(helo, sender)))
-    })
+    let mut all_tried = true;
+    for helo in helos.into_iter().filter(|helo| helo.is_some() || !helo_required) {
+        for sender in [SENDER, "a@s.example", "b@s.example", "c@s.example"] {
+            match lets_pass(server, &stranger(helo, sender)) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => all_tried = false,
+            }
+        }
+    }
+    all_tried.then_some(false)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(700))]
+    #![proptest_config(ProptestConfig {
+        cases: 700,
+        max_global_rejects: PASSED_OVER_MAX,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn open_exactly_when_some_answers_let_a_stranger_relay(
@@ -160,8 +181,12 @@ proptest! {
             yes(order), yes(delay), yes(required),
         );
         let server = Server::new(&main);
-        let expect = is_open(&server, required);
-        prop_assert_eq!(crate::review::relay::is_open(&server.subject()), expect, "{}", main);
+        // The review itself is asked in any case: it must come to an end.
+        let said_open = crate::review::relay::is_open(&server.subject());
+        let tried = is_open(&server, required);
+        prop_assume!(tried.is_some(), "too many ways");
+        let expect = tried == Some(true);
+        prop_assert_eq!(said_open, expect, "{}", main);
         // What is open is said: here, or by Postfix's own test at its start.
         let said = server.said.contains(&414) || !server.found(440..=440).is_empty();
         prop_assert!(said || !expect, "{}", main);
