@@ -2,7 +2,7 @@
 //!
 //! Words that can't be read or can't match are the match lists' to tell; tables and files aren't looked into.
 //! K0142 too many are trusted, K0143 a container's gateway, K0144 mynetworks_style, K0172 this
-//! machine isn't among them.
+//! machine isn't among them, K0173 words that are nobody's address.
 
 use super::{Listener, Subject, place};
 use crate::{Diagnostic, Parameters, Place, Severity};
@@ -101,6 +101,8 @@ fn trusted(own: &Parameters, machine: &Parameters, found: &mut Vec<Diagnostic>) 
             found.push(world(&word.value, &word.place));
         } else if is_name(&word.value) {
             found.push(named(&word.value, &word.place));
+        } else if is_piece(&word.value) {
+            found.push(piece(&word.value, &word.place));
         }
     }
 }
@@ -114,6 +116,31 @@ fn is_name(word: &str) -> bool {
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         // `192.168.x.0`
         && word.rsplit('.').next().is_some_and(|last| last.bytes().any(|b| b.is_ascii_alphabetic()))
+}
+
+/// `192.168.1`, `10.`, `10.0.0.*`: what access tables and other programs take for a network. A name
+/// that a client could have doesn't end in digits.
+fn is_piece(word: &str) -> bool {
+    let word = word.strip_prefix('!').unwrap_or(word);
+    let digits = word.bytes().any(|b| b.is_ascii_digit());
+    let mut labels = word.split('.').filter(|label| !label.is_empty());
+    digits
+        && word.contains('.')
+        && labels.all(|label| label == "*" || label.bytes().all(|b| b.is_ascii_digit()))
+        && word.parse::<Ipv4Addr>().is_err()
+}
+
+fn piece(word: &str, place: &Place) -> Diagnostic {
+    let bare = word.strip_prefix('!').unwrap_or(word);
+    let octets: Vec<&str> = bare.split('.').take_while(|label| label.parse::<u8>().is_ok()).take(3).collect();
+    let mut network = octets.clone();
+    network.resize(4, "0");
+    let instead = match octets.len() {
+        0 => "write networks as 192.0.2.0/24".to_owned(),
+        length => format!("write `{}/{}` if that is meant", network.join("."), 8 * length),
+    };
+    Diagnostic::warning(173, place.clone(), format!("`{word}` in mynetworks is nobody's address"))
+        .help(format!("it matches no client, so nobody is trusted by it; {instead}"))
 }
 
 fn named(word: &str, place: &Place) -> Diagnostic {

@@ -1,7 +1,7 @@
 //! Restriction lists judged together: every SMTP server of master.cf with its `-o`, through `policy::review`.
 //!
 //! Also those servers that aren't opened yet for want of TLS: their lists are compiled here. Where master.cf has no
-//! SMTP server, main.cf's own lists are judged. T1.4, T2.5, T2.8, T2.11.
+//! SMTP server, main.cf's own lists are judged. What `${stress?…}` makes of lists is judged like another server. T1.4, T2.5, T2.8, T2.11.
 
 use super::Subject;
 use crate::configuration::Listener;
@@ -32,9 +32,15 @@ pub(super) fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
         snapshot = tables;
     }
     let snapshot = Arc::new(snapshot);
-    let opened = configuration.listeners.iter().map(|listener| review::Subject {
-        parameters: &listener.parameters,
-        policy: &listener.policy,
+    let stressed: Vec<_> =
+        configuration.listeners.iter().map(|listener| listener.parameters.with_stress(true)).collect();
+    let lists = configuration.listeners.iter().zip(&stressed).flat_map(|(listener, stressed)| {
+        let parameters = std::iter::once(&listener.parameters).chain([stressed]);
+        listener.policies().zip(parameters).map(move |(policy, parameters)| (listener, policy, parameters))
+    });
+    let opened = lists.map(|(listener, policy, parameters)| review::Subject {
+        parameters,
+        policy,
         snapshot: &snapshot,
         service: service(subject, listener),
         screening: listener.screening.as_ref().map(|screening| &screening.lists),
@@ -98,29 +104,61 @@ mod tests {
     use std::path::Path;
     use tables::{Snapshot, SourceError, Sources};
 
-    struct Files(&'static str);
+    const MAIN: &str =
+        "compatibility_level = 3.6\nsmtpd_sender_restrictions = check_sender_access static:OK\n";
+
+    /// master.cf and main.cf.
+    struct Files(&'static str, &'static str);
+
+    fn load(files: &Files) -> Configuration {
+        let own = Interface { address: "127.0.0.1".parse().unwrap(), prefix: 8 };
+        let host = Host { hostname: "mx.example.com".to_owned(), addresses: vec![own] };
+        Configuration::load_for(&host, Path::new("/c"), Compat::V3_11, files).0
+    }
 
     impl Sources for Files {
         fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
             match path.to_str() {
-                Some("/c/main.cf") => Ok(
-                    b"compatibility_level = 3.6\nsmtpd_sender_restrictions = check_sender_access static:OK\n"
-                        .to_vec(),
-                ),
+                Some("/c/main.cf") => Ok(self.1.as_bytes().to_vec()),
                 Some("/c/master.cf") => Ok(self.0.as_bytes().to_vec()),
                 _ => Err(SourceError::Missing(path.to_owned())),
             }
         }
     }
 
+    /// A list under `${stress?…}` is a session's under stress, and is judged, too.
+    #[test]
+    fn lists_under_stress() {
+        let check = |main: &'static str, expect: &[u16]| {
+            let files = Files("smtp inet n - y - - smtpd\n", main);
+            let configuration = load(&files);
+            let (tables, _) = Snapshot::compile(&configuration.catalogue, &files);
+            let subject = Subject { configuration: &configuration, tables: &tables, sources: &files };
+            let mut codes: Vec<u16> = review(&subject).iter().map(|one| one.code.0).collect();
+            codes.retain(|code| (440..450).contains(code));
+            assert_eq!(codes, expect, "{main}");
+            let listener = configuration.listeners.first().unwrap();
+            let address = "192.0.2.1".parse().unwrap();
+            let client = policy::Client::unnamed(address, 4711, address, 25);
+            let mut tx = policy::Transaction::new(client);
+            let lists = |tx: &policy::Transaction| Arc::as_ptr(listener.lists_for(tx));
+            let usual = lists(&tx);
+            tx.stress = true;
+            lists(&tx) != usual
+        };
+        let open = "compatibility_level = 3.6\nsmtpd_relay_restrictions = ${stress?{check_sender_access static:OK,}} reject_unauth_destination\n";
+        assert!(check(open, &[440]));
+        let other = "compatibility_level = 3.6\nshort = ${stress?{reject_unauth_pipelining}}\nsmtpd_data_restrictions = $short\n";
+        assert!(check(other, &[]));
+        assert!(!check("compatibility_level = 3.6\nsmtpd_timeout = ${stress?{9}:{99}}s\n", &[]));
+    }
+
     /// Servers with a listener are judged by what it compiled; others, and main.cf alone, by lists compiled here.
     #[test]
     fn every_server_once() {
         let check = |master: &'static str, expect: &[Option<&str>]| {
-            let files = Files(master);
-            let own = Interface { address: "127.0.0.1".parse().unwrap(), prefix: 8 };
-            let host = Host { hostname: "mx.example.com".to_owned(), addresses: vec![own] };
-            let (configuration, _) = Configuration::load_for(&host, Path::new("/c"), Compat::V3_11, &files);
+            let files = Files(master, MAIN);
+            let configuration = load(&files);
             let (tables, _) = Snapshot::compile(&configuration.catalogue, &files);
             let subject = Subject { configuration: &configuration, tables: &tables, sources: &files };
             let mut catalogue = configuration.catalogue.clone();

@@ -4,12 +4,13 @@ use super::limits::limits;
 use super::{Later, Screening, Upstream, remote};
 use crate::clock;
 use crate::facts::hosts::Hosts;
+use config::registry::Kind;
 use config::{Diagnostic, MasterCf, Override, Parameters, Role, Service, ServiceKind, Spanned};
 use mail::Wall;
 use mail::message::{CleanupSettings, StrayCr};
-use policy::Policy;
 use policy::address::Routes;
 use policy::rates::Limits;
+use policy::{Policy, Transaction};
 use proto::smtp::{BareNewline, Keywords, Settings};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Listener {
     pub parameters: Parameters,
     /// The restriction lists.
     pub policy: Arc<Policy>,
+    /// Those under stress: the same, unless some parameter says `${stress?…}`.
+    pub stressed_policy: Arc<Policy>,
     /// The conversation's settings.
     pub settings: Arc<Settings>,
     /// The same under stress: `${stress?…}` is on.
@@ -192,11 +195,19 @@ impl Listener {
         // Of main.cf's words they are said once.
         found.extend([&front, &parameters].into_iter().flat_map(remote::check));
         let (policy, more) = Policy::compile(&parameters, catalogue, sources);
-        let policy = policy.routed_by(Routes::compile(main, catalogue));
+        let policy = Arc::new(policy.routed_by(Routes::compile(main, catalogue)));
         found.extend(more);
         let (lists, more) = Lists::compile(&parameters, catalogue, sources);
         found.extend(more);
         let stress = parameters.with_stress(true);
+        let stressed_policy = match is_other_under_stress(&parameters) {
+            true => {
+                let (policy, more) = Policy::compile(&stress, catalogue, sources);
+                found.extend(more.into_iter().filter(|one| !found.contains(one)).collect::<Vec<_>>());
+                Arc::new(policy.routed_by(Routes::compile(main, catalogue)))
+            }
+            false => Arc::clone(&policy),
+        };
         let stressed = settings(&stress, &lists, later);
         let settings = settings(&parameters, &lists, later);
         let (limits, stressed_limits) = (limits(&parameters), limits(&stress));
@@ -220,7 +231,8 @@ impl Listener {
         let listener = Listener {
             name: service.name.value.clone(),
             addresses,
-            policy: Arc::new(policy),
+            policy,
+            stressed_policy,
             settings: Arc::new(settings),
             stressed: Arc::new(stressed),
             lists: Arc::new(lists),
@@ -234,6 +246,29 @@ impl Listener {
         };
         (Some(listener), found)
     }
+
+    /// The lists of a session that began under stress, or not.
+    #[must_use]
+    pub const fn lists_for(&self, tx: &Transaction) -> &Arc<Policy> {
+        if tx.stress { &self.stressed_policy } else { &self.policy }
+    }
+
+    /// All lists that a session may have: one policy, or two.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let other = (!Arc::ptr_eq(&self.policy, &self.stressed_policy)).then_some(&*self.stressed_policy);
+        std::iter::once(&*self.policy).chain(other)
+    }
+}
+
+/// Whether a parameter that holds words, not a number or a time, differs under stress.
+fn is_other_under_stress(p: &Parameters) -> bool {
+    let stress = p.with_stress(true);
+    let names = p.definitions().map(|(name, _)| name);
+    let mut lists = names.filter(|name| {
+        let kind = config::registry::find(name).map(|parameter| parameter.kind);
+        !matches!(kind, Some(Kind::Number | Kind::Size | Kind::Time(_)))
+    });
+    lists.any(|name| p.text(name).value != stress.text(name).value)
 }
 
 /// The parameters of a port, and those of the sessions behind it: the same but for a `postscreen` line, which hands

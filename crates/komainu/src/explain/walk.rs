@@ -248,7 +248,7 @@ impl Player<'_> {
     }
 
     fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.stand.listener.policy)
+        Arc::clone(self.stand.listener.lists_for(&self.tx))
     }
 
     fn decide(&mut self, request: Request) -> Verdict {

@@ -114,7 +114,8 @@ impl Generation {
             .into_iter()
             .map(|listener: Listener| {
                 let screened = listener.screening.as_ref().map(|screening| screening.lists.dnsbl_zones());
-                for zone in listener.policy.dnsbl_zones().iter().chain(screened.iter().flatten()) {
+                let asked = listener.policies().flat_map(|policy| policy.dnsbl_zones());
+                for zone in asked.chain(screened.iter().flatten()) {
                     if !zones.iter().any(|known| known.domain == zone.domain) {
                         zones.push(zone.clone());
                     }

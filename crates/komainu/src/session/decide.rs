@@ -100,9 +100,9 @@ impl Session {
         stream: &mut S,
         out: &mut Vec<u8>,
     ) -> Decision {
-        let listener = Arc::clone(&self.service.listener);
+        let policy = Arc::clone(self.service.listener.lists_for(&self.tx));
         for _ in 0..QUESTIONS_MAX {
-            let question = match listener.policy.decide(request, &self.tx, &self.facts, clock::now().wall) {
+            let question = match policy.decide(request, &self.tx, &self.facts, clock::now().wall) {
                 Ok(decision) => {
                     self.facts.forget_effects();
                     return decision;
@@ -139,7 +139,7 @@ impl Session {
                     answer
                 }
                 None => {
-                    let services = self.service.listener.policy.services();
+                    let services = self.service.listener.lists_for(&self.tx).services();
                     self.shared.answers.answer(&question, services).await
                 }
             };
@@ -157,7 +157,7 @@ impl Session {
         let ours = ours.unwrap_or(false);
         let lookup = listener.receiving.peername_lookup;
         if !ours {
-            for question in listener.policy.questions_at_connect(address) {
+            for question in listener.lists_for(&self.tx).questions_at_connect(address) {
                 match &question {
                     Question::HostName(_) if !lookup => continue,
                     // Is known here.

@@ -1,7 +1,7 @@
 //! Whether mail from the Internet to one's own domains is refused for everybody.
 //!
 //! K0463: a list ends strangers in a bare `reject`, on a server that main.cf gives domains of its own (T2.5). That may
-//! be meant, behind a gateway: it is only a hint. What a table, a DNS list or a missing account refuses isn't looked at
+//! be meant, behind a gateway: it is only a hint, but an error where nobody at all is let in. What a table, a DNS list or a missing account refuses isn't looked at
 //! here, nor servers that have lists of their own or that nobody outside can come to.
 
 use super::Case;
@@ -10,18 +10,35 @@ use super::lockout::LISTS;
 use super::persona::{Persona, Word};
 use crate::check::{Check, Plain};
 use config::{Diagnostic, Parameters, ServiceKind};
+use std::net::Ipv4Addr;
 
 pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
     let Some(domain) = expected(case.parameters).filter(|_| is_for_all(case)) else { return Vec::new() };
     let recipient = Word::Text(format!("postmaster@{domain}"));
-    let persona = Persona { recipient, ..Persona::listed(case) };
-    let Course::Refused(Some((stage, entry))) = Walker::new(case, persona, Vec::new()).course() else {
-        return Vec::new();
+    let refusal = |persona: Persona| {
+        let persona = Persona { recipient: recipient.clone(), ..persona };
+        match Walker::new(case, persona, Vec::new()).course() {
+            Course::Refused(by) => by,
+            Course::Passes(_) => None,
+        }
     };
+    let Some((stage, entry)) = refusal(Persona::listed(case)) else { return Vec::new() };
     if !matches!(entry.check, Check::Plain(Plain::Reject | Plain::Defer)) {
         return Vec::new();
     }
     let list = stage.parameter();
+    let known = [Ipv4Addr::LOCALHOST.into()].into_iter().chain(super::lockout::own_network(case.parameters));
+    let mut others: Vec<Persona> = known.map(|address| Persona::own(address, case)).collect();
+    if case.parameters.flag("smtpd_sasl_auth_enable") {
+        others.push(Persona::logged_in(case));
+    }
+    if others.into_iter().all(|one| refusal(one).is_some()) {
+        let message = format!("all mail to {domain} is refused: `{}` lets nobody past", entry.text);
+        return vec![Diagnostic::error(463, entry.place, message).help(format!(
+            "neither other servers nor this machine can send to this server's domains; write \
+             reject_unauth_destination instead of it in {list}"
+        ))];
+    }
     let message =
         format!("mail from the Internet to {domain} is refused: `{}` lets no stranger past", entry.text);
     vec![Diagnostic::hint(463, entry.place, message).help(format!(

@@ -82,7 +82,7 @@ fn networks(case: &Case<'_>, own: IpAddr) -> Option<(Stage, Entry)> {
 }
 
 /// An address of a network in mynetworks that is more than this machine, where somebody wrote one.
-fn own_network(p: &Parameters) -> Option<IpAddr> {
+pub(super) fn own_network(p: &Parameters) -> Option<IpAddr> {
     if !p.is_set("mynetworks") {
         return None;
     }

@@ -16,12 +16,19 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// Top-level domains that are tried always.
 const TRIED: [&str; 5] = ["com", "net", "org", "de", "ru"];
-/// Others of more than two letters that no private network has.
-const PUBLIC: [&str; 14] =
-    ["com", "net", "org", "info", "biz", "edu", "gov", "mil", "int", "xyz", "top", "online", "site", "shop"];
+/// Top-level domains of more than two letters that no private network has: the older ones, and of the newer those
+/// with most names and those most seen in spam.
+const PUBLIC: [&str; 66] = [
+    "academy", "aero", "agency", "app", "asia", "bar", "beauty", "best", "bet", "bid", "biz", "blog", "buzz",
+    "casa", "cat", "cfd", "click", "cloud", "club", "com", "coop", "cyou", "date", "dev", "digital", "edu",
+    "email", "fun", "global", "gov", "icu", "info", "int", "jobs", "life", "link", "live", "ltd", "mil",
+    "mobi", "mom", "monster", "museum", "name", "net", "news", "online", "org", "page", "pro", "quest",
+    "rest", "sbs", "shop", "site", "space", "store", "tech", "today", "top", "vip", "website", "win", "work",
+    "world", "xyz",
+];
 const DOMAINS: [&str; 4] =
     ["relay_domains", "mydestination", "virtual_alias_domains", "virtual_mailbox_domains"];
-/// Names in patterns beside which is looked.
+/// Names in patterns beside which is looked, and top-level domains that are tried.
 const NAMES_MAX: usize = 64;
 
 type Asked<'a> = Vec<(Stage, &'a Entry)>;
@@ -32,7 +39,7 @@ pub(super) fn personas(case: &Case<'_>) -> Vec<Persona> {
     let clients = asked(case, Subject::Client);
     if !clients.is_empty() {
         let mut hosts = vec![Persona::host(None, None, case)];
-        for domain in TRIED {
+        for domain in tried(case, &clients) {
             hosts.push(Persona::host(None, Some(&format!("mail.stranger-77.{domain}")), case));
         }
         all.extend(hosts.into_iter().filter(|one| is_liked(case, one, &clients)));
@@ -41,7 +48,8 @@ pub(super) fn personas(case: &Case<'_>) -> Vec<Persona> {
     }
     let recipients = asked(case, Subject::Recipient);
     if !recipients.is_empty() {
-        let mut domains: BTreeSet<String> = TRIED.map(|domain| format!("stranger-77.{domain}")).into();
+        let mut domains: BTreeSet<String> =
+            tried(case, &recipients).into_iter().map(|domain| format!("stranger-77.{domain}")).collect();
         for name in names(case, &recipients) {
             domains.insert(format!("zz{name}"));
             domains.insert(format!("{name}.stranger-77.com"));
@@ -55,6 +63,22 @@ pub(super) fn personas(case: &Case<'_>) -> Vec<Persona> {
         }
     }
     all
+}
+
+/// Top-level domains to try: the usual ones, and those that a table says OK to as a whole.
+fn tried(case: &Case<'_>, asked: &Asked<'_>) -> BTreeSet<String> {
+    let mut domains: BTreeSet<String> = TRIED.map(str::to_owned).into();
+    for (_, entry) in asked {
+        let Some(rows) = table(&entry.check).and_then(|table| case.rows(table)) else { continue };
+        for row in rows.iter().filter(|row| may_permit(&row.value)) {
+            let key = row.key.as_deref().unwrap_or_default();
+            let domain = key.strip_prefix('.').unwrap_or(key).to_ascii_lowercase();
+            if domains.len() < NAMES_MAX && is_public(&domain) {
+                domains.insert(domain);
+            }
+        }
+    }
+    domains
 }
 
 /// The tables that are asked for `subject`.
@@ -134,7 +158,7 @@ pub(super) fn top_level(case: &Case<'_>) -> Vec<Diagnostic> {
 
 fn is_public(domain: &str) -> bool {
     let country = domain.len() == 2 && domain.bytes().all(|b| b.is_ascii_lowercase());
-    country || PUBLIC.contains(&domain)
+    country || domain.starts_with("xn--") && !domain.contains('.') || PUBLIC.contains(&domain)
 }
 
 /// Whether mail to `domain` is surely taken.

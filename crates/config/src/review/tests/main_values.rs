@@ -91,6 +91,9 @@ fn networks() {
         "",
         &[],
     );
+    for piece in ["192.168.1", "10.", "10.0.0.*", "!192.168.1", "1.2.3.4.5", "300.1.1.1"] {
+        check(&format!("mynetworks = 127.0.0.1 {piece}\n"), "", &["warning K0173 main.cf:1:24"]);
+    }
     check("mynetworks = friend.example.net\n", "", &["warning K0142 main.cf:1:14"]);
     check("mynetworks = 127.0.0.1 localhost\n", "", &[]);
     check("mynetworks = 172.17.0.0/16\n", "", &["hint K0143 main.cf:1:14"]);
@@ -272,7 +275,7 @@ fn placeholders() {
     check("virtual_alias_maps = hash:/etc/postfix/your_aliases\n", "", &[]);
 }
 
-/// K0170 to K0172.
+/// K0170 to K0172; K0173 stands with the networks above.
 #[test]
 fn unfit() {
     check("relay_domains = *\n", "", &["warning K0170 main.cf:1:17"]);

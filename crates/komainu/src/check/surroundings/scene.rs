@@ -102,8 +102,8 @@ fn server(service: &Service, configuration: &Configuration, sources: &dyn Source
             name: service.name.clone(),
             addresses: listener.addresses.clone(),
             parameters: listener.parameters.clone(),
-            services: listener.policy.services().to_vec(),
-            zones: listener.policy.dnsbl_zones().to_vec(),
+            services: listener.policies().flat_map(|policy| policy.services().to_vec()).collect(),
+            zones: listener.policies().flat_map(|policy| policy.dnsbl_zones().to_vec()).collect(),
         };
     }
     let (parameters, _) = configuration.parameters.with_overrides(&service.overrides);

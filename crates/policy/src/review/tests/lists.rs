@@ -106,6 +106,11 @@ fn domains_that_nobody_can_send_to() {
     check(&format!("{client}check_client_access inline:{{ 192.0.2.77=OK }}, reject"), &[]);
     check(&format!("{client}warn_if_reject reject"), &[]);
     check("smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, permit", &[]);
+    // Nobody at all.
+    check("smtpd_client_restrictions = reject", &["error K0463 reject"]);
+    check("smtpd_recipient_restrictions = reject_unknown_helo_hostname, defer", &["error K0463 defer"]);
+    let users = "smtpd_sasl_auth_enable = yes\nsmtpd_client_restrictions = permit_sasl_authenticated, reject";
+    check(users, said);
     let none =
         format!("{client}reject\nrelay_domains =\nmydestination = $myhostname, localhost.example.com\n");
     check(&none, &[]);

@@ -269,6 +269,17 @@ fn whole_top_level_domains() {
     check("relay_domains = static:all", &["error K0440 reject_unauth_destination"]);
     check("relay_domains = inline:{com=x}", &["error K0440 inline:{com=x}"]);
     check("mydestination = .com", &["error K0440 .com"]);
+    check("relay_domains = info", &["error K0440 info"]);
+    let before = |check: &str| {
+        format!(
+            "smtpd_recipient_restrictions = {check}, reject_unauth_destination\n\
+                                        smtpd_relay_restrictions = permit"
+        )
+    };
+    let info = "check_client_access inline:{info=OK}";
+    check(&before(info), &["error K0440 check_client_access"]);
+    check(&before("check_recipient_access inline:{{click=OK}}"), &["error K0440 check_recipient_access"]);
+    check(&before("check_client_access inline:{lan=OK}"), &["hint K0441 check_client_access"]);
     check("relay_domains = lan, example.com", &[]);
     check("mydestination = com", &[]);
     check("allow_untrusted_routing = yes", &["warning K0440 yes"]);
