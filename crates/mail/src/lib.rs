@@ -6,6 +6,8 @@
 
 pub mod address;
 pub mod bounce_template;
+pub mod delivered;
+pub mod destination;
 pub mod header;
 pub mod host;
 pub mod message;

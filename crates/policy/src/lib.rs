@@ -22,6 +22,7 @@ mod dnsbl;
 mod eval;
 pub mod facts;
 pub mod hidden;
+pub mod local;
 mod names;
 mod parse;
 pub mod peer;
