@@ -4,9 +4,9 @@
 //! A waiting message is a number and a time here; its envelope is in memory only while it is active, and at
 //! most `active_limit` are. Postfix's rule of waiting (T2.14): as long as the message is old, between
 //! `minimal_backoff_time` and `maximal_backoff_time`, then until the next queue run.
-//! Who is told of failures is [`crate::notice`]'s; a message whose reports can't be sent is kept. Not here yet:
-//! adaptive concurrency, dead destinations. An outcome is persisted before the message is forgotten, and one that could not be persisted
-//! is remembered, so that nobody is served twice for a full disk.
+//! Who is told of failures is [`crate::notice`]'s; a message whose reports can't be sent is kept. How much goes where
+//! at a time, and who comes first, is [`lanes`]'s and [`turns`]'s. An outcome is persisted before the message is
+//! forgotten, and one that could not be persisted is remembered, so that nobody is served twice for a full disk.
 
 use crate::entry::{Entry, How, Note, Reason, Status};
 use crate::notice::{self, Notice};
@@ -16,14 +16,18 @@ use std::time::Duration;
 
 mod by_hand;
 mod lanes;
+mod limits;
 mod line;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod window;
 
 pub use by_hand::Order;
-use lanes::{Job, Key, Lanes};
-pub use lanes::{Limits, Route};
+pub use lanes::Route;
+use lanes::{Job, LaneId, Lanes};
+pub use limits::{Feedback, Limits, Slots};
 use line::Line;
 use telling::Told;
 
@@ -31,7 +35,7 @@ use telling::Told;
 const RETRY: Duration = Duration::from_secs(60);
 
 /// The queue manager's parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `minimal_backoff_time`.
     pub minimal_backoff: Duration,
@@ -45,6 +49,12 @@ pub struct Settings {
     pub bounce_queue_lifetime: Duration,
     /// `qmgr_message_active_limit`.
     pub active_limit: usize,
+    /// `qmgr_message_recipient_limit`: recipients in memory at once, of small messages, and of large ones.
+    pub recipient_limit: usize,
+    /// `defer_transports`: their mail waits for somebody to flush it.
+    pub deferred_transports: Vec<String>,
+    /// `destination_concurrency_feedback_debug`.
+    pub feedback_debug: bool,
     /// `default_destination_…_limit`.
     pub limits: Limits,
     /// `TRANSPORT_destination_…_limit`, by transport.
@@ -56,6 +66,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         let local = Limits { concurrency: 2, recipients: 1, ..Limits::default() };
+        let unlimited = ["discard", "error", "retry"].map(|name| (name.to_owned(), Limits::none()));
+        let transport_limits = unlimited.into_iter().chain([("local".to_owned(), local)]);
         Settings {
             minimal_backoff: Duration::from_secs(300),
             maximal_backoff: Duration::from_secs(4000),
@@ -63,10 +75,25 @@ impl Default for Settings {
             maximal_queue_lifetime: Duration::from_secs(5 * 86_400),
             bounce_queue_lifetime: Duration::from_secs(5 * 86_400),
             active_limit: 20_000,
+            recipient_limit: 20_000,
+            deferred_transports: Vec::new(),
+            feedback_debug: false,
             limits: Limits::default(),
-            transport_limits: BTreeMap::from([("local".to_owned(), local)]),
+            transport_limits: transport_limits.collect(),
             notices: notice::Settings::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Attempts to one destination that wait in the active queue; what is beyond waits outside of it.
+    fn share(&self) -> usize {
+        (self.active_limit / 10).max(2)
+    }
+
+    /// Recipients that make a message a large one.
+    fn bulk(&self) -> usize {
+        (self.recipient_limit / 20).max(1)
     }
 }
 
@@ -124,6 +151,8 @@ pub enum Event {
         attempt: u64,
         /// By index into the entry's recipients.
         outcomes: Vec<(u32, Outcome)>,
+        /// Connection or handshake failed: whoever else wants to go there need not try now.
+        unreachable: Option<Reason>,
     },
     /// [`Action::Persist`] is done and durable.
     Persisted {
@@ -218,6 +247,8 @@ pub enum Action {
         /// What is told to whom.
         notices: Vec<Notice>,
     },
+    /// To be logged by qmgr: `destination_concurrency_feedback_debug`'s lines.
+    Remark(String),
     /// To be logged: `undeliverable postmaster notification discarded`.
     Discarded {
         /// Its name.
@@ -272,6 +303,17 @@ pub struct Scheduler {
     wake: BTreeMap<u64, Wall>,
     /// Deferred and due.
     due: Line,
+    /// Were parked, and may become active again.
+    returned: Line,
+    /// Large messages that wait until others of their kind are done.
+    bulk_waiting: Line,
+    /// Recipients of active messages: small ones, large ones.
+    small_recipients: usize,
+    bulk_recipients: usize,
+    /// Were flushed by hand: `defer_transports` doesn't hold for them.
+    wanted: BTreeSet<u64>,
+    /// The latest time that was told.
+    now: Wall,
     loading: BTreeSet<u64>,
     /// Being read while somebody changed them: the answer doesn't count; whether they are due then.
     stale: BTreeMap<u64, bool>,
@@ -280,7 +322,7 @@ pub struct Scheduler {
     telling: BTreeMap<u64, Told>,
     /// On hold.
     held: BTreeSet<u64>,
-    running: BTreeMap<u64, (Attempt, Key)>,
+    running: BTreeMap<u64, (Attempt, LaneId)>,
     last_attempt: u64,
     lanes: Lanes,
     /// Notes that are not known to be durable; they count when the message is loaded meanwhile.
@@ -305,6 +347,12 @@ impl Scheduler {
             waiting: BTreeSet::new(),
             wake: BTreeMap::new(),
             due: Line::default(),
+            returned: Line::default(),
+            bulk_waiting: Line::default(),
+            small_recipients: 0,
+            bulk_recipients: 0,
+            wanted: BTreeSet::new(),
+            now,
             loading: BTreeSet::new(),
             stale: BTreeMap::new(),
             active: BTreeMap::new(),
@@ -324,10 +372,17 @@ impl Scheduler {
     /// Takes new parameters; what waits already keeps its time.
     pub fn reconfigure(&mut self, settings: Settings) {
         self.settings = settings;
+        self.lanes.reconfigure(&self.settings);
+        (self.small_recipients, self.bulk_recipients) = (0, 0);
+        let counts: Vec<usize> = self.active.values().map(|active| active.entry.recipients.len()).collect();
+        for count in counts {
+            *self.recipients_held(count) += count;
+        }
     }
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Wall, event: Event) {
+        self.now = now;
         match event {
             Event::Queued { number, next_attempt, deferred } => {
                 if deferred {
@@ -338,7 +393,9 @@ impl Scheduler {
             }
             Event::Loaded { number, entry, routes } => self.loaded(now, number, *entry, &routes),
             Event::Unroutable { number, entry, reason } => {
-                if let Some(active) = self.activate(now, number, *entry) {
+                if self.asked_for(number)
+                    && let Some(active) = self.activate(now, number, *entry)
+                {
                     let all = open_recipients(&active.entry);
                     settle(active, all.into_iter().map(|index| (index, Outcome::Deferred(reason.clone()))));
                     self.finish(now, number);
@@ -347,7 +404,9 @@ impl Scheduler {
             Event::Unreadable { number } => {
                 self.asked_for(number);
             }
-            Event::Finished { attempt, outcomes } => self.finished(now, attempt, outcomes),
+            Event::Finished { attempt, outcomes, unreachable } => {
+                self.finished(now, attempt, outcomes, unreachable);
+            }
             Event::Persisted { number } => {
                 if let Some(unsaved) = self.unsaved.get_mut(&number) {
                     unsaved.notes.drain(..unsaved.under_way.min(unsaved.notes.len()));
@@ -368,8 +427,12 @@ impl Scheduler {
             Event::Told { number } => self.told(number),
             Event::NotTold { number } => self.not_told(number),
             Event::Flush => {
+                self.lanes.wake_all(&self.settings);
                 let all: Vec<u64> = std::mem::take(&mut self.waiting).into_iter().map(|(_, n)| n).collect();
                 self.wake.clear();
+                if !self.settings.deferred_transports.is_empty() {
+                    self.wanted.extend(&all);
+                }
                 all.into_iter().for_each(|number| self.due.push_back(number));
             }
             Event::ByHand { number, order } => self.by_hand(now, number, order),
@@ -382,10 +445,13 @@ impl Scheduler {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
         }
-        let (key, Job { number, recipients }) = self.lanes.next(&self.settings)?;
+        let (lane, route, Job { number, recipients }) = self.lanes.next(self.now, &self.settings)?;
         self.last_attempt += 1;
-        let attempt = Attempt { id: self.last_attempt, number, route: key.route(), recipients };
-        self.running.insert(attempt.id, (attempt.clone(), key));
+        let attempt = Attempt { id: self.last_attempt, number, route, recipients };
+        self.running.insert(attempt.id, (attempt.clone(), lane));
+        if !self.lanes.returned.is_empty() {
+            self.fill();
+        }
         Some(Action::Start(attempt))
     }
 
@@ -393,11 +459,13 @@ impl Scheduler {
     #[must_use]
     pub fn deadline(&self) -> Option<Wall> {
         let first = self.waiting.first().map(|(at, _)| self.queue_run(*at));
-        first.into_iter().chain(self.retry).min()
+        first.into_iter().chain(self.retry).chain(self.lanes.deadline()).min()
     }
 
     /// Takes in that time has passed.
     pub fn expire(&mut self, now: Wall) {
+        self.now = now;
+        self.lanes.expire(now, &self.settings);
         while let Some(&(at, number)) = self.waiting.first() {
             if self.queue_run(at) > now {
                 break;
@@ -455,7 +523,11 @@ impl Scheduler {
     /// Deferred messages that wait for their time.
     #[must_use]
     pub fn deferred(&self) -> usize {
-        self.waiting.len() + self.due.len()
+        self.waiting.len()
+            + self.due.len()
+            + self.returned.len()
+            + self.bulk_waiting.len()
+            + self.lanes.parked()
     }
 
     /// Messages that are kept but not tried.
@@ -480,16 +552,30 @@ impl Scheduler {
         self.wake.insert(number, until);
     }
 
-    /// Lets messages become active while there is room: one from incoming, one from deferred in turn.
+    /// Lets messages become active while there is room: those that were here before, then one from incoming, one from
+    /// deferred in turn.
     fn fill(&mut self) {
-        while self.active.len() + self.loading.len() + self.telling.len() < self.settings.active_limit.max(1)
+        for number in std::mem::take(&mut self.lanes.returned) {
+            self.returned.push_back(number);
+        }
+        for text in std::mem::take(&mut self.lanes.remarks) {
+            self.actions.push_back(Action::Remark(text));
+        }
+        if self.bulk_recipients == 0
+            && let Some(number) = self.bulk_waiting.pop_front()
+        {
+            self.returned.push_back(number);
+        }
+        while self.small_recipients < self.settings.recipient_limit.max(1)
+            && self.active.len() + self.loading.len() + self.telling.len() < self.settings.active_limit.max(1)
         {
             let (first, second) = if self.deferred_turn {
                 (&mut self.due, &mut self.incoming)
             } else {
                 (&mut self.incoming, &mut self.due)
             };
-            let Some(number) = first.pop_front().or_else(|| second.pop_front()) else { break };
+            let next = self.returned.pop_front().or_else(|| first.pop_front()).or_else(|| second.pop_front());
+            let Some(number) = next else { break };
             self.deferred_turn = !self.deferred_turn;
             let busy = self.active.contains_key(&number) || self.telling.contains_key(&number);
             if !busy && self.loading.insert(number) {
@@ -498,11 +584,8 @@ impl Scheduler {
         }
     }
 
-    /// Makes a loaded message active; `None` if nobody asked for it, or it has nothing to be tried.
+    /// Makes a loaded message active; `None` if it has nothing to be tried.
     fn activate(&mut self, now: Wall, number: u64, mut entry: Entry) -> Option<&mut Active> {
-        if !self.asked_for(number) {
-            return None;
-        }
         for note in self.unsaved.get(&number).iter().flat_map(|unsaved| &unsaved.notes) {
             entry.apply(note.clone());
         }
@@ -520,17 +603,57 @@ impl Scheduler {
         let (id, sender, size) = (entry.id.clone(), entry.sender.clone(), entry.size);
         self.actions.push_back(Action::Active { id, sender, size, recipients });
         entry.next_attempt = now;
+        *self.recipients_held(entry.recipients.len()) += entry.recipients.len();
         let active = Active { entry, outstanding: 0, unsaved: Vec::new(), again: false };
         Some(self.active.entry(number).insert_entry(active).into_mut())
     }
 
-    fn loaded(&mut self, now: Wall, number: u64, entry: Entry, routes: &[Route]) {
-        let mut settings = self.settings.clone();
-        if entry.verp.is_some() {
-            // Each recipient has a sender address of its own.
-            let all = settings.transport_limits.values_mut().chain(std::iter::once(&mut settings.limits));
-            all.for_each(|limits| limits.recipients = 1);
+    /// Where the recipients of a message of this size are counted.
+    fn recipients_held(&mut self, count: usize) -> &mut usize {
+        if count >= self.settings.bulk() { &mut self.bulk_recipients } else { &mut self.small_recipients }
+    }
+
+    /// It is active no more.
+    fn deactivate(&mut self, number: u64) -> Option<Active> {
+        let active = self.active.remove(&number)?;
+        let count = active.entry.recipients.len();
+        let held = self.recipients_held(count);
+        *held = held.saturating_sub(count);
+        Some(active)
+    }
+
+    /// Whether a loaded message has to wait outside of the active queue, so that others find room there.
+    fn waits_outside(&mut self, number: u64, entry: &Entry, routes: &[Route]) -> bool {
+        if entry.hold || entry.expire || !entry.is_open() {
+            return false;
         }
+        let recipients = entry.recipients.len();
+        let room = self.settings.recipient_limit.saturating_sub(self.bulk_recipients);
+        if recipients >= self.settings.bulk() && self.bulk_recipients > 0 && recipients > room {
+            self.bulk_waiting.push_back(number);
+            return true;
+        }
+        if self.active.len() < self.settings.active_limit / 2 {
+            return false;
+        }
+        let open = entry.recipients.iter().zip(routes).filter(|(recipient, _)| recipient.status.is_open());
+        let open = open.map(|(recipient, route)| (route, &recipient.address));
+        match self.lanes.crowded(open, self.settings.share(), &self.settings) {
+            Some(lane) => {
+                self.lanes.park(number, lane);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn loaded(&mut self, now: Wall, number: u64, entry: Entry, routes: &[Route]) {
+        if !self.asked_for(number) || self.waits_outside(number, &entry, routes) {
+            return;
+        }
+        let wanted = self.wanted.remove(&number);
+        // With VERP each recipient has a sender address of its own.
+        let together = u32::from(entry.verp.is_some());
         let Some(active) = self.activate(now, number, entry) else { return };
         if active.entry.expire {
             self.finish(now, number);
@@ -547,7 +670,15 @@ impl Scheduler {
             }
         }
         settle(active, unrouted);
-        let added = self.lanes.add(number, routed, &settings);
+        if !wanted && !self.settings.deferred_transports.is_empty() {
+            let reason = Reason::new(Dsn::new(4, 3, 2), "deferred transport");
+            for (_, route, _) in &mut routed {
+                if self.settings.deferred_transports.contains(&route.transport) {
+                    *route = Route::retry(&reason);
+                }
+            }
+        }
+        let added = self.lanes.add(number, routed, together, &self.settings);
         if let Some(active) = self.active.get_mut(&number) {
             active.outstanding = added;
         }
@@ -556,9 +687,15 @@ impl Scheduler {
         }
     }
 
-    fn finished(&mut self, now: Wall, attempt: u64, outcomes: Vec<(u32, Outcome)>) {
-        let Some((attempt, key)) = self.running.remove(&attempt) else { return };
-        self.lanes.done(&key);
+    fn finished(
+        &mut self,
+        now: Wall,
+        attempt: u64,
+        outcomes: Vec<(u32, Outcome)>,
+        unreachable: Option<Reason>,
+    ) {
+        let Some((attempt, lane)) = self.running.remove(&attempt) else { return };
+        self.lanes.done(now, lane, unreachable, &self.settings);
         let Some(active) = self.active.get_mut(&attempt.number) else { return };
         let mut by_recipient: BTreeMap<u32, Outcome> = outcomes.into_iter().collect();
         let complete = attempt.recipients.iter().map(|index| {
@@ -578,7 +715,7 @@ impl Scheduler {
 
     /// All attempts of this round are over: what is too old expires, and the rest follows from who is to be told.
     fn finish(&mut self, now: Wall, number: u64) {
-        let Some(mut active) = self.active.remove(&number) else { return };
+        let Some(mut active) = self.deactivate(number) else { return };
         active.entry.tries = active.entry.tries.saturating_add(1);
         let age = now - active.entry.arrival;
         active.entry.next_attempt = now + self.backoff(age);

@@ -250,7 +250,7 @@ impl World {
                 }
                 Action::Tell { number, entry, notices } => self.tell(number, &entry, &notices),
                 Action::Discarded { id } => self.discarded(&id),
-                Action::Active { .. } | Action::Expired { .. } => {}
+                Action::Active { .. } | Action::Expired { .. } | Action::Remark(_) => {}
             }
         }
     }
@@ -397,7 +397,7 @@ impl World {
             }
             outcomes.push((*index, outcome));
         }
-        self.scheduler.handle(self.now, Event::Finished { attempt: attempt.id, outcomes });
+        self.scheduler.handle(self.now, Event::Finished { attempt: attempt.id, outcomes, unreachable: None });
     }
 
     /// One thing that happens; false when nothing will any more.

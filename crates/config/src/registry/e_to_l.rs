@@ -66,7 +66,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("inet_interfaces", "all").done(),
     list("inet_protocols", "all").since("2.2").done(),
     text("info_log_address_format", "external").since("3.5"),
-    number("initial_destination_concurrency", "5"),
+    number("initial_destination_concurrency", "5").done(),
     list("internal_mail_filter_classes", "").since("2.3"),
     number("invalid_hostname_reject_code", "501").done(),
     time("ipc_idle", Unit::Second, "5s").no_effect("there is no inner IPC"),

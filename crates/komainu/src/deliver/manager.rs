@@ -357,6 +357,7 @@ impl Manager {
                 self.log.write(&self.program("qmgr"), Expired { id, from, status: status.into() });
             }
             Action::Tell { number, entry, notices } => self.tell(number, Arc::new(*entry), notices),
+            Action::Remark(text) => self.log.write(&self.program("qmgr"), events::Event::Other(text.into())),
             Action::Discarded { id } => {
                 let text = format!("{id}: undeliverable postmaster notification discarded");
                 self.log.write(&self.program("bounce"), Warning::warning(text));
@@ -426,7 +427,8 @@ impl Manager {
     fn start(&mut self, attempt: Attempt) {
         self.under_way = self.under_way.saturating_add(1);
         let Some((entry, activated)) = self.active.get(&attempt.number).cloned() else {
-            self.handle.tell(Event::Finished { attempt: attempt.id, outcomes: Vec::new() });
+            let (attempt, outcomes) = (attempt.id, Vec::new());
+            self.handle.tell(Event::Finished { attempt, outcomes, unreachable: None });
             return;
         };
         let work = Work {
@@ -439,7 +441,10 @@ impl Manager {
             log: self.log.clone(),
         };
         let handle = self.handle.clone();
-        let done = move |(attempt, outcomes)| handle.tell(Event::Finished { attempt, outcomes });
+        let done = move |finished| {
+            let work::Finished { attempt, outcomes, unreachable } = finished;
+            handle.tell(Event::Finished { attempt, outcomes, unreachable });
+        };
         match work.kind() {
             work::Kind::Nowhere => done(work.run()),
             work::Kind::Mailbox => drop(tokio::task::spawn_blocking(move || done(work.run()))),

@@ -38,15 +38,22 @@ pub(super) enum Kind {
     Network(Arc<Transport>),
 }
 
-/// An attempt's number, and what became of each of its recipients.
-type Finished = (u64, Vec<(u32, Outcome)>);
+/// How an attempt ended.
+pub(super) struct Finished {
+    /// Its number.
+    pub(super) attempt: u64,
+    /// What became of each of its recipients.
+    pub(super) outcomes: Vec<(u32, Outcome)>,
+    /// Connection or handshake failed, so that others need not try now.
+    pub(super) unreachable: Option<Reason>,
+}
 
 impl Work {
     pub(super) fn kind(&self) -> Kind {
         let name = &self.attempt.route.transport;
         match self.routing.transports.get(name) {
             Some(transport) => Kind::Network(Arc::clone(transport)),
-            None if name == "discard" => Kind::Nowhere,
+            None if matches!(name.as_str(), "discard" | "error" | "retry") => Kind::Nowhere,
             None => Kind::Mailbox,
         }
     }
@@ -79,7 +86,7 @@ impl Work {
             let text = delivered.relay_text();
             outcomes.push((*index, confirmed(recipient, delivered.outcome, &text)));
         }
-        (self.attempt.id, outcomes)
+        Finished { attempt: self.attempt.id, outcomes, unreachable: None }
     }
 
     /// Delivers to other servers.
@@ -94,6 +101,7 @@ impl Work {
         let message = (self.attempt.number, &*self.entry);
         let nexthop = &self.attempt.route.nexthop;
         let reports = smtp::deliver(transport, &ground, message, &self.attempt.recipients, nexthop).await;
+        let unreachable = unreachable(&reports);
         let mut outcomes = Vec::with_capacity(reports.len());
         for mut report in reports {
             let at = usize::try_from(report.index).unwrap_or(usize::MAX);
@@ -102,7 +110,7 @@ impl Work {
             self.say(recipient, &transport.program, &Line { softened, ..Line::from(&report) });
             outcomes.push((report.index, outcome(recipient, &report)));
         }
-        (self.attempt.id, outcomes)
+        Finished { attempt: self.attempt.id, outcomes, unreachable }
     }
 
     fn say(&self, recipient: &Recipient, program: &str, said: &Line<'_>) {
@@ -162,6 +170,24 @@ fn outcome(recipient: &Recipient, report: &Report) -> Outcome {
             Outcome::Confirmed(How::Relayed, reason(text))
         }
     }
+}
+
+/// Whether the destination couldn't be spoken to, as smtp(8) tells it to the queue manager: no name, no connection, no
+/// handshake, or a connection that was lost in whatever phase. A server's word about a message is none of these.
+fn unreachable(reports: &[Report]) -> Option<Reason> {
+    let mut found = None;
+    for report in reports {
+        let Verdict::Deferred(why) = &report.verdict else { return None };
+        let unspoken = report.server.is_none() && !why.text.starts_with("queue file");
+        let broken = why.text.starts_with("lost connection with ")
+            || why.text.starts_with("conversation with ")
+            || why.text.contains(" refused to talk to me: ");
+        if !unspoken && !broken {
+            return None;
+        }
+        found.get_or_insert_with(|| Reason::new(why.dsn, why.text.clone()));
+    }
+    found
 }
 
 /// A delivery here, confirmed where the sender asked for it.

@@ -166,9 +166,12 @@ impl Assembly {
 
     fn put_in_force(&mut self) {
         self.say_all(&self.generation.found);
-        let bounce = format!("{}/bounce", self.generation.routing.syslog_name);
-        for remark in &self.generation.remarks {
-            self.shared.log.write(&bounce, Message::warning(remark.clone()));
+        let generation = &self.generation;
+        for (daemon, remarks) in [("bounce", &generation.remarks), ("qmgr", &generation.queue_remarks)] {
+            let program = format!("{}/{daemon}", generation.routing.syslog_name);
+            for remark in remarks {
+                self.shared.log.write(&program, Message::warning(remark.clone()));
+            }
         }
         self.report_rates();
         let generation = &self.generation;

@@ -23,6 +23,10 @@ const SEND_BYTES: usize = 64 * 1024;
 const DESCRIPTORS_KEPT_MIN: usize = 48;
 /// The same where there are plenty.
 const DESCRIPTORS_KEPT_MAX: usize = 4096;
+/// Deliveries to other servers at once, over one transport without a limit of its own: one in so many descriptors.
+const DELIVERIES_PART: usize = 10;
+const DELIVERIES_MIN: usize = 20;
+const DELIVERIES_MAX: usize = 5_000;
 /// Sessions at once, however few descriptors there are.
 const SEATS_MIN: usize = 16;
 /// Until the next try to accept when there are no descriptors.
@@ -187,6 +191,8 @@ pub(super) struct Shares {
     pub(super) seats: usize,
     /// Questions to name servers at once: each has a socket of its own.
     pub(super) questions: usize,
+    /// Deliveries to other servers at once, over one transport.
+    pub(super) deliveries: usize,
 }
 
 /// What there is, by what is open already; policy servers, mailboxes and whoever is being turned away find room in
@@ -199,8 +205,9 @@ pub(super) fn shares() -> Shares {
 
 fn share_out(limit: usize, open: usize) -> Shares {
     let kept = (limit / 8).clamp(DESCRIPTORS_KEPT_MIN, DESCRIPTORS_KEPT_MAX);
-    let seats = limit.saturating_sub(open).saturating_sub(kept).max(SEATS_MIN);
-    Shares { seats, questions: kept / 4 * 3 }
+    let deliveries = (limit / DELIVERIES_PART).clamp(DELIVERIES_MIN, DELIVERIES_MAX);
+    let seats = limit.saturating_sub(open).saturating_sub(kept).saturating_sub(deliveries).max(SEATS_MIN);
+    Shares { seats, questions: kept / 4 * 3, deliveries }
 }
 
 /// K0222 where the system keeps few clients waiting.
@@ -225,15 +232,15 @@ mod tests {
 
     #[test]
     fn descriptors_are_shared_out() {
-        for (limit, open, seats, questions) in [
-            (1_048_576, 40, 1_044_440, 3072),
-            (20_000, 40, 17_460, 1875),
-            (1024, 40, 856, 96),
-            (160, 40, 72, 36),
-            (64, 40, 16, 36),
-            (10, 40, 16, 36),
+        for (limit, open, seats, questions, deliveries) in [
+            (1_048_576, 40, 1_039_440, 3072, 5_000),
+            (20_000, 40, 15_460, 1875, 2_000),
+            (1024, 40, 754, 96, 102),
+            (160, 40, 52, 36, 20),
+            (64, 40, 16, 36, 20),
+            (10, 40, 16, 36, 20),
         ] {
-            assert_eq!(share_out(limit, open), Shares { seats, questions }, "{limit}");
+            assert_eq!(share_out(limit, open), Shares { seats, questions, deliveries }, "{limit}");
         }
     }
 

@@ -9,6 +9,7 @@ mod control;
 mod listen;
 pub mod pid;
 mod reload;
+mod scheduling;
 mod start;
 mod statistics;
 mod watch;
@@ -24,7 +25,7 @@ use crate::configuration::{Configuration, Listener};
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
 use crate::deliver::target::Targets;
-use crate::deliver::wording::{self, Reporting};
+use crate::deliver::wording::Reporting;
 use crate::facts::dns::Resolver;
 use crate::facts::hosts::Hosts;
 use crate::facts::policy_client::{Spawn, Warn};
@@ -32,7 +33,7 @@ use crate::live::Live;
 use crate::log::Log;
 use crate::privileged::{Answer, Helper, Request, spawn};
 use crate::session::Service;
-use config::{Parameters, Role};
+use config::Parameters;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -69,6 +70,8 @@ pub(crate) struct Generation {
     pub(crate) found: Vec<config::Diagnostic>,
     /// What is wrong with the words of reports.
     pub(crate) remarks: Vec<String>,
+    /// What is wrong with the queue's parameters.
+    pub(crate) queue_remarks: Vec<String>,
     pub(crate) spawned: Vec<config::Service>,
     pub(crate) zones: Vec<policy::Zone>,
     pub(crate) dnsbl_health: bool,
@@ -133,12 +136,15 @@ impl Generation {
             Some((service.name.value.clone(), Arc::new(transport)))
         });
         let (reporting, remarks) = Reporting::compile(&p, sources);
+        let far = listen::shares().deliveries;
+        let services_named = configuration.master.services.iter();
+        let (settings, queue_remarks) = scheduling::queue_settings(&p, services_named, far);
         let routing = Routing {
             transports: transports.collect(),
             classes: configuration.classes,
             targets,
             live: Arc::clone(&live),
-            settings: queue_settings(&p, configuration.master.services.iter()),
+            settings,
             reporting,
             soft_bounce: p.flag("soft_bounce"),
             syslog_name: p.text("syslog_name").value,
@@ -150,6 +156,7 @@ impl Generation {
             files,
             found,
             remarks,
+            queue_remarks,
             spawned,
             zones,
             access: Arc::new(control::Access::new(lists, Arc::clone(&live))),
@@ -186,35 +193,6 @@ fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
             (Answer::Done, None) => Err(std::io::Error::other("the helper gave no socket")),
         })
     })
-}
-
-/// Deliveries to other servers under way at once, over one transport: they take a descriptor and some memory each, no
-/// process. Postfix's limit of 100 processes would let a hundred destinations that hang stop all others.
-const FAR_DELIVERIES_MAX: u32 = 500;
-
-fn queue_settings<'a>(
-    p: &Parameters,
-    services: impl Iterator<Item = &'a config::Service>,
-) -> queue::Settings {
-    let mut settings = queue::Settings {
-        minimal_backoff: p.duration("minimal_backoff_time"),
-        maximal_backoff: p.duration("maximal_backoff_time"),
-        queue_run_delay: p.duration("queue_run_delay"),
-        maximal_queue_lifetime: p.duration("maximal_queue_lifetime"),
-        bounce_queue_lifetime: p.duration("bounce_queue_lifetime"),
-        active_limit: usize::try_from(p.number("qmgr_message_active_limit")).unwrap_or(20_000),
-        notices: wording::notices(p),
-        ..queue::Settings::default()
-    };
-    // Nothing waits for another server there, so only the machine sets a limit.
-    let unlimited = queue::schedule::Limits { concurrency: 0, recipients: 50, processes: 0 };
-    settings.transport_limits.insert("discard".to_owned(), unlimited);
-    for service in services.filter(|service| matches!(service.role(), Role::Smtp | Role::Lmtp)) {
-        let processes = service.process_limit.unwrap_or(FAR_DELIVERIES_MAX);
-        let limits = queue::schedule::Limits { processes, ..queue::schedule::Limits::default() };
-        settings.transport_limits.insert(service.name.value.clone(), limits);
-    }
-    settings
 }
 
 /// Runs the server until it is told to stop.

@@ -30,8 +30,12 @@ impl Scheduler {
             Order::Hold => self.hold(now, number),
             Order::Release | Order::Requeue => self.again(number),
             Order::Flush => {
+                self.lanes.wake_all(&self.settings);
                 if let Some(at) = self.wake.remove(&number) {
                     self.waiting.remove(&(at, number));
+                    if !self.settings.deferred_transports.is_empty() {
+                        self.wanted.insert(number);
+                    }
                     self.due.push_back(number);
                 }
             }
@@ -43,7 +47,11 @@ impl Scheduler {
     /// Takes it out of all that wait; whether it is known and not active.
     fn withdraw(&mut self, number: u64) -> bool {
         let waiting = self.wake.remove(&number).is_some_and(|at| self.waiting.remove(&(at, number)));
-        let in_line = self.incoming.remove(number) | self.due.remove(number);
+        let in_line = self.incoming.remove(number)
+            | self.due.remove(number)
+            | self.returned.remove(number)
+            | self.bulk_waiting.remove(number)
+            | self.lanes.take_parked(number);
         // What is being read now may be from before the order.
         let loading = self.loading.remove(&number);
         if loading {
@@ -118,14 +126,14 @@ impl Scheduler {
         self.unsaved.remove(&number);
         self.unremoved.remove(&number);
         self.telling.remove(&number);
-        if self.active.remove(&number).is_some() {
-            self.lanes.forget(number);
+        if self.deactivate(number).is_some() {
+            self.lanes.forget(number, &self.settings);
         }
     }
 
     /// Begins no more attempts of an active message; where none is under way, its round is over.
     fn stop(&mut self, now: Wall, number: u64) {
-        let dropped = self.lanes.forget(number);
+        let dropped = self.lanes.forget(number, &self.settings);
         let Some(active) = self.active.get_mut(&number) else { return };
         active.outstanding = active.outstanding.saturating_sub(dropped);
         if active.outstanding > 0 {
@@ -133,7 +141,7 @@ impl Scheduler {
         }
         if active.entry.hold && active.unsaved.is_empty() {
             // Nothing was tried: no try to be counted.
-            self.active.remove(&number);
+            self.deactivate(number);
             self.held.insert(number);
         } else {
             self.finish(now, number);

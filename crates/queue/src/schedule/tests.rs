@@ -3,6 +3,7 @@
 use super::*;
 
 mod by_hand;
+mod concurrency;
 use crate::entry::Recipient;
 use proptest::prelude::*;
 
@@ -21,6 +22,7 @@ struct World {
     /// The envelope that they were about, of the last ones.
     told: Option<Entry>,
     discarded: usize,
+    remarks: Vec<String>,
     /// Reports aren't answered.
     slow_reports: bool,
     starts: Vec<(Duration, Attempt)>,
@@ -40,6 +42,7 @@ impl World {
             reports: Vec::new(),
             told: None,
             discarded: 0,
+            remarks: Vec::new(),
             slow_reports: false,
             starts: Vec::new(),
             running: Vec::new(),
@@ -97,6 +100,7 @@ impl World {
                 Action::Active { .. } => {}
                 Action::Expired { .. } => self.expired += 1,
                 Action::Discarded { .. } => self.discarded += 1,
+                Action::Remark(text) => self.remarks.push(text),
                 Action::Tell { number, .. } if self.refuse > 0 => {
                     self.refuse -= 1;
                     self.scheduler.handle(self.now, Event::NotTold { number });
@@ -133,7 +137,8 @@ impl World {
         for attempt in std::mem::take(&mut self.running) {
             let outcomes =
                 attempt.recipients.iter().map(|index| (*index, outcome(&attempt, *index))).collect();
-            self.scheduler.handle(self.now, Event::Finished { attempt: attempt.id, outcomes });
+            self.scheduler
+                .handle(self.now, Event::Finished { attempt: attempt.id, outcomes, unreachable: None });
         }
     }
 
@@ -266,7 +271,7 @@ fn a_delay_is_told_once() {
 
 #[test]
 fn limits_hold_and_destinations_take_turns() {
-    let limits = Limits { concurrency: 2, recipients: 1, processes: 3 };
+    let limits = Limits { concurrency: 2, recipients: 1, processes: 3, ..Limits::default() };
     let transport_limits = BTreeMap::from([("virtual".to_owned(), limits)]);
     let mut world = World::new(Settings { transport_limits, active_limit: 4, ..Settings::default() });
     for number in 1..=10 {
@@ -344,7 +349,7 @@ proptest! {
                 1 => deferred(),
                 _ => failed(),
             })).collect();
-            world.scheduler.handle(world.now, Event::Finished { attempt: attempt.id, outcomes });
+            world.scheduler.handle(world.now, Event::Finished { attempt: attempt.id, outcomes, unreachable: None });
         }
         prop_assert!(served.values().all(|count| *count == 1));
         prop_assert_eq!(world.scheduler.active() + world.scheduler.deferred(), 0);
