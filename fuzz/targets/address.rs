@@ -3,4 +3,5 @@
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     mail::address::fuzz_path(bytes);
+    mail::address::fuzz_list(bytes);
 });

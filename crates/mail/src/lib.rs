@@ -17,7 +17,7 @@ pub mod reply;
 pub mod report;
 pub mod time;
 
-pub use address::{Address, PathError, PathSyntax};
+pub use address::{Address, AddressList, Member, PathError, PathSyntax};
 pub use now::{Mono, Now, Wall};
 pub use queue_id::QueueId;
 pub use reply::{Dsn, Reply};

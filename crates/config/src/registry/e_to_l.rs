@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("full_name_encoding_charset", "utf-8").since("3.10"),
     number("hash_queue_depth", "1").no_effect("the queue is a log, not folders of files"),
     text("hash_queue_names", "deferred, defer").no_effect("the queue is a log, not folders of files"),
-    number("header_address_token_limit", "10240"),
+    number("header_address_token_limit", "10240").done(),
     list("header_checks", ""),
     text("header_from_format", "standard").since("3.3"),
     size("header_size_limit", "102400").done(),

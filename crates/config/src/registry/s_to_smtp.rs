@@ -7,9 +7,9 @@ use super::{Parameter, Unit, flag, list, number, size, text, time};
 pub(super) const ROWS: &[Parameter] = &[
     text("sample_directory", "/etc/postfix").no_effect("a path of documentation"),
     flag("send_cyrus_sasl_authzid", "no").since("2.4"),
-    list("sender_bcc_maps", "").since("2.1"),
-    list("sender_canonical_classes", "envelope_sender, header_sender").since("2.2"),
-    list("sender_canonical_maps", ""),
+    list("sender_bcc_maps", "").since("2.1").done(),
+    list("sender_canonical_classes", "envelope_sender, header_sender").since("2.2").done(),
+    list("sender_canonical_maps", "").done(),
     list("sender_dependent_default_transport_maps", "").since("2.7").done(),
     list("sender_dependent_relayhost_maps", "").since("2.3").done(),
     text("sendmail_fix_line_endings", "always").since("2.9"),

@@ -219,7 +219,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("unverified_sender_tempfail_action", "$reject_tempfail_action").since("2.6"),
     text("use_srv_lookup", "").since("3.8"),
     text("verp_delimiter_filter", "-=+").since("1.1").done(),
-    number("virtual_alias_address_length_limit", "1000").since("3.0"),
+    number("virtual_alias_address_length_limit", "1000").since("3.0").done(),
     list("virtual_alias_domains", "$virtual_alias_maps").since("2.0").done(),
     number("virtual_alias_expansion_limit", "1000").since("2.1").done(),
     list("virtual_alias_maps", "$virtual_maps").since("2.0").done(),

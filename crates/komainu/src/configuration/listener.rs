@@ -121,6 +121,8 @@ pub struct Receiving {
     pub size_bytes_max: u64,
     /// `always_add_missing_headers`
     pub always_add_missing_headers: bool,
+    /// `enable_original_recipient`
+    pub keeps_original: bool,
     /// `smtpd_client_port_logging`
     pub port_logging: bool,
     /// `smtpd_peername_lookup`
@@ -132,7 +134,9 @@ pub struct Receiving {
 }
 
 impl Receiving {
-    fn read(p: &Parameters) -> Receiving {
+    /// Reads them.
+    #[must_use]
+    pub fn read(p: &Parameters) -> Receiving {
         let number = |name: &str| u64::try_from(p.number(name)).unwrap_or(0);
         Receiving {
             hostname: p.text("myhostname").value,
@@ -141,6 +145,7 @@ impl Receiving {
             minfree_bytes: number("queue_minfree"),
             size_bytes_max: number("message_size_limit"),
             always_add_missing_headers: p.flag("always_add_missing_headers"),
+            keeps_original: p.flag("enable_original_recipient"),
             port_logging: p.flag("smtpd_client_port_logging"),
             peername_lookup: p.flag("smtpd_peername_lookup"),
             syslog_name: p.text("syslog_name").value,

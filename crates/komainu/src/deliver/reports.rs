@@ -138,9 +138,9 @@ impl Teller {
         let mut snapshot = (*self.routing.live.snapshot()).clone();
         let look = |tables: &Snapshot| classes.expand_aliases(&complete, tables);
         let expansion = self.answers.table_servers.looked_up(&mut snapshot, look).await;
-        let Expansion::Recipients(addresses) = expansion.map_err(|error| error.to_string())? else {
-            let address = complete.as_str();
-            return Err(format!("unreasonable virtual_alias_maps map expansion size for {address}"));
+        let addresses = match expansion.map_err(|error| error.to_string())? {
+            Expansion::Recipients(addresses) => addresses,
+            Expansion::Unbounded(text) | Expansion::Nobody(text) => return Err(text),
         };
         let recipient = |address| Recipient { original: to.clone(), ..Recipient::new(address) };
         Ok(addresses.into_iter().map(recipient).collect())

@@ -1,23 +1,11 @@
-//! What the server itself puts on a message while it is received, and how addresses are completed.
+//! What the session itself puts on a message while it is received, and whose clients' mail is taken for our own.
 
 use super::Session;
 use crate::clock;
-use mail::message::{Cleanup, MissingHeaders, Protocol, Received, Security};
-use mail::{Address, QueueId, Wall};
-use std::sync::Arc;
+use mail::message::{Protocol, Received, Security};
+use mail::{QueueId, Wall};
 
 impl Session {
-    /// A message's header cleanup: missing headers are added for our own clients only.
-    pub(super) fn cleanup(&self, id: &QueueId, began: Wall) -> Cleanup {
-        let receiving = &self.service.listener.receiving;
-        let sender = self.tx.sender.clone().unwrap_or_default();
-        let missing = (receiving.always_add_missing_headers || self.rewrite_client).then(|| {
-            let zone = clock::zone(began);
-            MissingHeaders::new(id, began, &zone, &receiving.hostname, &self.rewritten(&sender))
-        });
-        Cleanup::new(Arc::clone(&receiving.cleanup), missing)
-    }
-
     /// `local_header_rewrite_clients`: whose mail is completed as our own.
     pub(super) async fn is_rewrite_client(&mut self) -> bool {
         let address = self.tx.client.address;
@@ -61,10 +49,5 @@ impl Session {
             recipient,
         };
         received.header(began, &clock::zone(began))
-    }
-
-    /// An address as the queue keeps it: `user` is `user@myorigin`.
-    pub(super) fn rewritten(&self, address: &Address) -> Address {
-        if address.is_null() { Address::null() } else { self.service.classes.rewrite(address) }
     }
 }

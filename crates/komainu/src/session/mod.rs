@@ -30,7 +30,6 @@ use crate::deliver::QueueHandle;
 use crate::deliver::target::Targets;
 use crate::live::Live;
 use crate::log::Log;
-use message::Reception;
 use policy::address::AddressClasses;
 use policy::rates::Rates;
 use policy::{Client, Facts, MailEffect, Transaction};
@@ -100,11 +99,9 @@ struct Session {
     assumed: bool,
     /// The table of `smtpd_discard_ehlo_keyword_address_maps` that couldn't say, and its warning.
     featureless: Option<Box<str>>,
-    /// Of the present message: whether it is completed as our own.
-    rewrite_client: bool,
     /// Warnings about the configuration that this session has given already.
     warned: Vec<String>,
-    reception: Option<Box<Reception>>,
+    reception: Option<Box<crate::cleanup::Message>>,
     /// When it began.
     since: mail::Wall,
     instances: u32,
@@ -180,7 +177,6 @@ impl Session {
             effects: Vec::new(),
             assumed: false,
             featureless: None,
-            rewrite_client: false,
             warned: Vec::new(),
             reception: None,
             since: now.wall,
@@ -247,8 +243,11 @@ impl Session {
         let Some(action) = self.server.poll() else { return Step::Nothing };
         match action {
             Action::Chunk(chunk) => {
-                self.receive(&chunk);
+                let waits = self.receive(&chunk);
                 self.server.recycle(chunk);
+                if waits {
+                    return Step::Waits(Box::pin(self.receive_slowly()));
+                }
             }
             Action::Abort => self.abort(),
             Action::Note(note) => self.note(note),

@@ -3,10 +3,8 @@
 use super::Session;
 use events::check::{Action, Session as Known, Verdict};
 use events::daemon::Message;
-use events::queue::{IdKind, MessageId};
 use events::smtpd::{Broken, Cause, Connect, IllegalAddress, NonSmtp, Peer, Pipelining, Received};
-use mail::message::Summary;
-use mail::{Address, QueueId};
+use mail::Address;
 use policy::{Decision, NoteAction};
 use proto::smtp::Note;
 
@@ -115,18 +113,6 @@ impl Session {
             session,
         };
         self.shared.log.write(self.program(), verdict);
-    }
-
-    /// cleanup's first line about a message.
-    pub(super) fn log_message_id(&self, id: &QueueId, summary: &Summary) {
-        let program = format!("{}/cleanup", self.service.listener.receiving.syslog_name);
-        let message_id = summary.message_id.as_deref().unwrap_or("<>");
-        let line = MessageId { id: id.as_str().into(), kind: IdKind::Message, value: message_id.into() };
-        self.shared.log.write(&program, line);
-        if let Some(resent) = &summary.resent_message_id {
-            let line = MessageId { id: id.as_str().into(), kind: IdKind::Resent, value: resent.into() };
-            self.shared.log.write(&program, line);
-        }
     }
 
     /// What the conversation noticed by itself.

@@ -3,8 +3,10 @@
 //! The *internal* form has no quotes (`"a b"@example.org` is `a b@example.org` inside); the *external* form,
 //! for the wire, the log and headers, has them where RFC 5321 wants them. Routing looks at the last `@`.
 
+mod list;
 mod path;
 
+pub use list::{AddressList, Member, fuzz_list};
 pub use path::{PathError, PathSyntax, bad_recipient_syntax, bad_sender_syntax, fuzz_path};
 
 /// An address in internal form; the empty one is the null sender `<>`.

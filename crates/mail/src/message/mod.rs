@@ -3,13 +3,15 @@
 //! Chunks go in (lines end with LF), chunks come out; never more than one header is held, and of that no more
 //! than `header_size_limit`. Hops are counted, `message_drop_headers` dropped, missing headers added where the
 //! client is one of `local_header_rewrite_clients`, and a blank line stands before text that is no header.
-//! Addresses in headers are not rewritten here, MIME structure is not looked at, nothing is looked up in
-//! header_checks. RFC 5322 §3.6, RFC 5321 §6.3 (loop detection); T1.13.
+//! Addresses in headers are not rewritten here, only pointed out ([`Cleanup::with_marks`]): who rewrites them asks
+//! tables. MIME structure is not looked at, nothing is looked up in header_checks. RFC 5322 §3.6, RFC 5321 §6.3 (loop detection); T1.13.
 
+mod marks;
 mod received;
 #[cfg(test)]
 mod tests;
 
+pub use marks::{Mark, Whose};
 pub use received::{Protocol, Received, Security, delivery_headers};
 
 use crate::header::{Header, is_continuation};
@@ -134,6 +136,8 @@ pub struct Cleanup {
     cut: bool,
     seen: Seen,
     summary: Summary,
+    /// Where headers with addresses stand in what was written; `None` where nobody asks.
+    marks: Option<Vec<Mark>>,
 }
 
 impl Cleanup {
@@ -149,7 +153,19 @@ impl Cleanup {
             cut: false,
             seen: Seen::default(),
             summary: Summary::default(),
+            marks: None,
         }
+    }
+
+    /// The same; headers with addresses are pointed out.
+    #[must_use]
+    pub fn with_marks(self) -> Cleanup {
+        Cleanup { marks: Some(Vec::new()), ..self }
+    }
+
+    /// The headers with addresses since the last call, as they stand in `out` of the calls since.
+    pub fn take_marks(&mut self) -> Vec<Mark> {
+        self.marks.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Takes a chunk, which may begin and end anywhere; appends to `out` what is ready.
@@ -174,6 +190,12 @@ impl Cleanup {
     /// The message has ended.
     #[must_use]
     pub fn finish(mut self, out: &mut Vec<u8>) -> Summary {
+        self.end(out);
+        self.summary()
+    }
+
+    /// The message has ended; headers that come out now may still be pointed out.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
         if self.state != State::Body {
             if !self.line.is_empty() {
                 self.end_line(out);
@@ -183,6 +205,11 @@ impl Cleanup {
             }
         }
         self.summary.too_many_hops = self.summary.received.saturating_add(1) >= self.settings.hops_max;
+    }
+
+    /// What is known; all of it behind [`Cleanup::end`].
+    #[must_use]
+    pub fn summary(self) -> Summary {
         self.summary
     }
 
@@ -263,19 +290,23 @@ impl Cleanup {
         let text = std::mem::take(&mut self.header);
         self.cut = false;
         let Some(header) = Header::parse(&text) else { return };
+        self.seen.resent |= is_resent(header.name);
         if self.settings.dropped.iter().any(|name| header.is(name)) {
             return;
         }
         self.note(&header);
+        let begin = out.len();
         out.extend_from_slice(header.name.as_bytes());
         out.push(b':');
         push_line(header.value, out);
+        if let (Some(marks), Some(whose)) = (&mut self.marks, Whose::of(header.name)) {
+            marks.push(Mark { bytes: begin..out.len(), whose });
+        }
     }
 
     fn note(&mut self, header: &Header<'_>) {
         let name = header.name.to_ascii_lowercase();
         let seen = &mut self.seen;
-        seen.resent |= name.starts_with("resent-");
         match name.as_str() {
             "received" => self.summary.received = self.summary.received.saturating_add(1),
             "date" => seen.date = true,
@@ -317,6 +348,13 @@ impl Cleanup {
             *id = Some(missing.message_id);
         }
     }
+}
+
+/// Whether a header says that the message was resent (RFC 5322 §3.6.6).
+fn is_resent(name: &str) -> bool {
+    let fields = ["bcc", "cc", "date", "from", "message-id", "reply-to", "sender", "to"];
+    let name = name.to_ascii_lowercase();
+    name.strip_prefix("resent-").is_some_and(|field| fields.contains(&field))
 }
 
 /// What stands behind a NUL in a header line is cut off.

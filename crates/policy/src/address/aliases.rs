@@ -3,11 +3,15 @@
 //! A pure function over the tables, with a bound on depth and on results. `alias_maps` (aliases(5), with files
 //! and commands) are not expanded here.
 
+use super::canonical::TOKENS_MAX;
 use super::existence::{Found, intern_all};
 use super::{AddressClasses, Lookup};
 use config::{Diagnostic, Parameters};
-use mail::{Address, PathSyntax};
+use mail::{Address, AddressList};
 use tables::{Catalogue, TableId};
+
+/// Characters of an endless address in the log.
+const RESULT_SHOWN: usize = 100;
 
 /// The parameters of alias expansion.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +20,7 @@ pub(super) struct Aliases {
     propagates: bool,
     depth_max: usize,
     results_max: usize,
+    length_max: usize,
 }
 
 impl Aliases {
@@ -28,6 +33,7 @@ impl Aliases {
             propagates: propagating.iter().any(|word| word.value == "virtual"),
             depth_max: size("virtual_alias_recursion_limit"),
             results_max: size("virtual_alias_expansion_limit"),
+            length_max: size("virtual_alias_address_length_limit"),
         };
         (aliases, diagnostics)
     }
@@ -38,9 +44,12 @@ impl Aliases {
 pub enum Expansion {
     /// These, each once, in the order in which they were found; an address without alias is itself.
     Recipients(Vec<Address>),
-    /// Deeper than `virtual_alias_recursion_limit` or more than `virtual_alias_expansion_limit`: a loop, most
-    /// likely. The message is to be refused for now.
-    Unbounded,
+    /// Deeper than `virtual_alias_recursion_limit`, more than `virtual_alias_expansion_limit`, or longer than
+    /// `virtual_alias_address_length_limit`: a loop, most likely. The message is to be refused for now; the text is
+    /// for the log.
+    Unbounded(String),
+    /// A right-hand side without any address: the same, as where the table can't say.
+    Nobody(String),
 }
 
 impl AddressClasses {
@@ -49,16 +58,39 @@ impl AddressClasses {
     /// # Errors
     /// What the tables answer with when they can't.
     pub fn expand_aliases<L: Lookup>(&self, recipient: &Address, tables: &L) -> Result<Expansion, L::Stop> {
+        let aliases = &self.aliases;
+        let unbounded = |what: &str| {
+            let text = recipient.to_external();
+            Ok(Expansion::Unbounded(format!("unreasonable virtual_alias_maps map {what} for {text}")))
+        };
         let mut done: Vec<Address> = Vec::new();
         let mut open = vec![(recipient.clone(), 0_usize)];
         while let Some((address, depth)) = open.pop() {
-            if depth > self.aliases.depth_max || done.len() > self.aliases.results_max {
-                return Ok(Expansion::Unbounded);
+            if depth >= aliases.depth_max {
+                return unbounded("nesting");
             }
-            let found = self.find(&self.aliases.tables, &address, tables)?;
-            let members = found.map_or_else(|| vec![address.clone()], |found| self.members(&found, &address));
-            if members.len().saturating_add(open.len()) > self.aliases.results_max {
-                return Ok(Expansion::Unbounded);
+            let found = self.find(&aliases.tables, &address, tables)?;
+            let members = match found {
+                Some(found) => {
+                    let members = self.members(&found, &address);
+                    if members.is_empty() {
+                        let (text, value) = (address.to_external(), found.value);
+                        return Ok(Expansion::Nobody(format!(
+                            "virtual_alias_maps lookup of {text} returns non-address result \"{value}\""
+                        )));
+                    }
+                    members
+                }
+                None => vec![address.clone()],
+            };
+            if done.len().saturating_add(members.len()).saturating_add(open.len()) > aliases.results_max {
+                return unbounded("expansion size");
+            }
+            if let Some(long) = members.iter().find(|member| member.as_str().len() > aliases.length_max) {
+                let begun: String = long.as_str().chars().take(RESULT_SHOWN).collect();
+                return Ok(Expansion::Unbounded(format!(
+                    "unreasonable virtual_alias_maps result {begun}..."
+                )));
             }
             for member in members.into_iter().rev() {
                 // An alias that holds itself ends there.
@@ -76,30 +108,10 @@ impl AddressClasses {
 
     /// The addresses on a line's right-hand side.
     fn members(&self, found: &Found, address: &Address) -> Vec<Address> {
-        let mut members = Vec::new();
-        for word in found.value.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()) {
-            let Ok(member) = Address::parse_path(word.as_bytes(), PathSyntax::Rfc822) else { continue };
-            // `@domain` stands for the same user there.
-            let member = if member.local().is_empty() && member.domain().is_some() {
-                Address::from_internal(format!("{}{}", address.local(), member.as_str()))
-            } else {
-                self.with_extension(&self.rewrite(&member), &found.extension)
-            };
-            if !member.is_null() {
-                members.push(member);
-            }
-        }
-        members
-    }
-
-    /// `propagate_unmatched_extensions`.
-    fn with_extension(&self, address: &Address, extension: &str) -> Address {
-        match address.domain() {
-            Some(domain) if self.aliases.propagates && !extension.is_empty() => {
-                Address::from_internal(format!("{}{extension}@{domain}", address.local()))
-            }
-            _ => address.clone(),
-        }
+        let list = AddressList::parse(found.value.as_bytes(), TOKENS_MAX);
+        let extension = if self.aliases.propagates { found.extension.as_str() } else { "" };
+        let members = list.addresses().map(|member| self.substitute(member, address, extension));
+        members.filter(|member| !member.is_null()).collect()
     }
 }
 

@@ -162,6 +162,14 @@ impl AddressClasses {
         Ok(Existence::Unknown { table, code: class.code })
     }
 
+    /// Whether a sender (complete) is this host's own `MAILER-DAEMON`, to whom nobody answers: the null sender by another
+    /// name.
+    #[must_use]
+    pub fn is_nobody(&self, address: &Address) -> bool {
+        address.local().eq_ignore_ascii_case("MAILER-DAEMON")
+            && address.domain().is_some_and(|domain| domain.eq_ignore_ascii_case(&self.rewriting.myorigin))
+    }
+
     /// `MAILER-DAEMON` and the double-bounce address of this host are always there.
     fn is_own_name(&self, address: &Address) -> bool {
         let own_domain =
@@ -219,7 +227,8 @@ impl AddressClasses {
         let is_ours = !domain.is_empty()
             && (domain.eq_ignore_ascii_case(&self.rewriting.myorigin)
                 || self.domains.is_local(domain, tables)?);
-        if is_ours {
+        // A local part with an `@` in it would be taken for an address.
+        if is_ours && !local.contains('@') {
             push(Address::from_internal(local), "", Part::Of);
             if let Some((name, extension)) = plain {
                 push(Address::from_internal(name), extension, Part::Of);

@@ -7,8 +7,10 @@
 //! RFC 5321 §4.1.1.3 (source routes), §3.7 (relaying); T1.6, T2.4.
 
 mod aliases;
+mod canonical;
 mod domains;
 mod existence;
+mod header;
 mod lookup;
 mod resolve;
 mod rewriting;
@@ -17,11 +19,14 @@ mod route;
 mod tests;
 
 pub use aliases::Expansion;
+pub use canonical::{BlindOf, Rewritten, Use};
 pub use existence::{Found, Role};
+pub use header::{Origin, RewrittenHeader};
 pub use lookup::Lookup;
 pub use route::{Route, Routes, Undeliverable, first};
 
 use aliases::Aliases;
+use canonical::Canonical;
 use config::{Diagnostic, Parameters};
 use domains::Domains;
 use existence::RecipientMaps;
@@ -154,7 +159,12 @@ pub struct AddressClasses {
     domains: Domains,
     maps: RecipientMaps,
     aliases: Aliases,
+    canonical: Canonical,
     rewriting: Rewriting,
+    /// `remote_header_rewrite_domain`
+    remote: Option<Rewriting>,
+    /// `header_address_token_limit`
+    header_tokens_max: usize,
     routing: Routing,
     delimiter: String,
     owner_request_special: bool,
@@ -174,11 +184,15 @@ impl AddressClasses {
         diagnostics.extend(found);
         // What is wrong with its tables was said by the recipient maps.
         let (aliases, _) = Aliases::compile(parameters, catalogue);
+        let rewriting = Rewriting::compile(parameters);
         let classes = AddressClasses {
             domains,
             maps,
             aliases,
-            rewriting: Rewriting::compile(parameters),
+            canonical: Canonical::compile(parameters, catalogue),
+            remote: rewriting.of_strangers(parameters),
+            header_tokens_max: usize::try_from(parameters.number("header_address_token_limit")).unwrap_or(0),
+            rewriting,
             routing: Routing::compile(parameters),
             delimiter: parameters.text("recipient_delimiter").value,
             owner_request_special: parameters.flag("owner_request_special"),

@@ -30,6 +30,13 @@ impl Rewriting {
         }
     }
 
+    /// The same with `remote_header_rewrite_domain` for `myorigin` and `mydomain`, where that is set.
+    pub(super) fn of_strangers(&self, parameters: &Parameters) -> Option<Rewriting> {
+        let domain = parameters.text("remote_header_rewrite_domain").value.trim().to_owned();
+        let (myorigin, mydomain) = (domain.clone(), domain.clone());
+        (!domain.is_empty()).then(|| Rewriting { myorigin, mydomain, ..self.clone() })
+    }
+
     /// The complete address; the null address stays null.
     pub(super) fn rewrite(&self, address: &Address) -> Address {
         let text = without_route(address.as_str());
@@ -37,11 +44,13 @@ impl Rewriting {
             return Address::null();
         }
         let mut text = self.with_domain(text);
-        if text.ends_with('.') && !text.ends_with("..") && !text.ends_with("@.") && text.contains('@') {
+        let absolute =
+            text.ends_with('.') && !text.ends_with("..") && !text.ends_with("@.") && text.contains('@');
+        if absolute {
             text.pop();
         }
         let bare = text.rsplit_once('@').is_some_and(|(_, domain)| is_bare(domain));
-        if self.append_dot_mydomain && bare && !self.mydomain.is_empty() {
+        if self.append_dot_mydomain && bare && !absolute && !self.mydomain.is_empty() {
             text = format!("{text}.{}", self.mydomain);
         }
         Address::from_internal(text)

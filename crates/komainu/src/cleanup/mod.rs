@@ -1,0 +1,414 @@
+//! A message on its way into the queue, wherever it comes from: cleanup(8).
+//!
+//! The one way in for SMTP sessions, local submission and whoever else has mail: [`Message::begin`] with its sender and
+//! its [`Origin`], the content in pieces, [`Message::commit`] with its recipients. Addresses of envelope and headers are
+//! completed and rewritten, aliases expanded, blind copies added; the content goes into the spool as it comes, and only
+//! headers that hold addresses wait for tables. What can't be done is kept as the answer to the last piece, as with
+//! Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
+
+mod recipients;
+
+use crate::clock;
+use crate::configuration::Receiving;
+use crate::deliver::QueueHandle;
+use crate::facts::Answers;
+use crate::live::Live;
+use crate::log::Log;
+use crate::session::{Service, Shared};
+use events::daemon::Message as Said;
+use events::queue::{IdKind, MessageId};
+use mail::header::Header;
+use mail::message::{Cleanup, Mark, MissingHeaders, Summary, Whose, too_many_hops};
+use mail::{Address, Dsn, QueueId, Reply, Wall};
+use policy::Answer;
+use policy::address::{AddressClasses, Rewritten, RewrittenHeader, Use};
+use queue::{Entry, Recipient};
+use std::sync::Arc;
+use store::{Incoming, Spool, SpoolError};
+use tables::{LookupError, Snapshot};
+
+pub use policy::address::Origin;
+
+/// What all messages need.
+#[derive(Clone)]
+pub struct Intake {
+    /// Where they are stored.
+    pub spool: Spool,
+    /// Who is told of them.
+    pub queue: QueueHandle,
+    /// Where lines go.
+    pub log: Log,
+    /// Tables behind sockets.
+    pub answers: Arc<Answers>,
+    /// The other tables.
+    pub live: Arc<Live>,
+    /// How addresses are rewritten.
+    pub classes: Arc<AddressClasses>,
+    /// cleanup's parameters.
+    pub rules: Arc<Receiving>,
+}
+
+impl Intake {
+    /// For the mail of an SMTP session.
+    #[must_use]
+    pub fn of(shared: &Shared, service: &Service) -> Intake {
+        Intake {
+            spool: shared.spool.clone(),
+            queue: shared.queue.clone(),
+            log: shared.log.clone(),
+            answers: Arc::clone(&shared.answers),
+            live: Arc::clone(&service.live),
+            classes: Arc::clone(&service.classes),
+            rules: Arc::clone(&service.listener.receiving),
+        }
+    }
+
+    fn warn(&self, id: &QueueId, text: &str) {
+        self.log
+            .write(&format!("{}/cleanup", self.rules.syslog_name), Said::warning(format!("{id}: {text}")));
+    }
+
+    /// Looks into the tables; those behind sockets are asked until `look` is through.
+    async fn looked_up<T>(&self, look: impl Fn(&Snapshot) -> Result<T, Stopped>) -> Result<T, Stopped> {
+        let snapshot = self.live.snapshot();
+        let mut found = look(&snapshot);
+        if !matches!(found, Err((_, LookupError::Unasked { .. }))) {
+            return found;
+        }
+        let mut snapshot = (*snapshot).clone();
+        while let Err((_, LookupError::Unasked { table, key })) = found {
+            let said = match self.answers.table_servers.ask(&table, &key).await {
+                Answer::Value(value) => Some(value),
+                _ => None,
+            };
+            snapshot.learn(&table, key, said);
+            found = look(&snapshot);
+        }
+        found
+    }
+}
+
+/// The parameter whose table can't say, and why.
+type Stopped = (&'static str, LookupError);
+
+/// Headers' addresses wait for a table behind a socket.
+#[derive(Debug)]
+pub struct Asks;
+
+/// A message under reception.
+pub struct Message {
+    intake: Intake,
+    id: QueueId,
+    began: Wall,
+    origin: Origin,
+    sender: Address,
+    /// The sender as it was given, complete.
+    given: Address,
+    incoming: Incoming,
+    content: Option<Cleanup>,
+    /// What waits to be written, and the headers in it that are to be rewritten.
+    waiting: (Vec<u8>, Vec<Mark>),
+    failed: Option<Reply>,
+}
+
+impl Message {
+    /// Gives a message its place in the spool and its queue id. `sender` as it was given; about `size_bytes` will come,
+    /// 0 where nobody knows.
+    ///
+    /// # Errors
+    /// The answer where the spool has no place.
+    pub async fn begin(
+        intake: Intake,
+        origin: Origin,
+        sender: &Address,
+        size_bytes: u64,
+    ) -> Result<Message, SpoolError> {
+        let incoming = intake.spool.begin(size_bytes)?;
+        let began = clock::now().wall;
+        let number = incoming.number();
+        let long = intake.rules.long_queue_ids;
+        let id = if long { QueueId::long(began, number) } else { QueueId::short(began, number) };
+        let given = if sender.is_null() { Address::null() } else { intake.classes.rewrite(sender) };
+        let given = if intake.classes.is_nobody(&given) { Address::null() } else { given };
+        let mut message = Message {
+            intake,
+            id,
+            began,
+            origin,
+            sender: given.clone(),
+            given,
+            incoming,
+            content: None,
+            waiting: (Vec::new(), Vec::new()),
+            failed: None,
+        };
+        message.sender = message.canonical(Use::EnvelopeSender, message.given.clone()).await;
+        Ok(message)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn id(&self) -> &QueueId {
+        &self.id
+    }
+
+    /// When it began.
+    #[must_use]
+    pub const fn began(&self) -> Wall {
+        self.began
+    }
+
+    /// Whether its content has begun.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// Begins the content: `head` are whole lines that stand before it, `Received:` above all.
+    pub fn open(&mut self, head: &[u8]) {
+        let rules = &self.intake.rules;
+        let missing = (rules.always_add_missing_headers || self.origin == Origin::Local).then(|| {
+            let zone = clock::zone(self.began);
+            MissingHeaders::new(&self.id, self.began, &zone, &rules.hostname, &self.sender)
+        });
+        let content = Cleanup::new(Arc::clone(&rules.cleanup), missing);
+        let rewrites = self.intake.classes.rewrites_headers(self.origin);
+        self.content = Some(if rewrites { content.with_marks() } else { content });
+        // A failure comes again with the next piece.
+        self.store(head);
+    }
+
+    /// The next piece of the content, where nobody must be asked; else it waits for [`Message::settle`].
+    ///
+    /// # Errors
+    /// Where [`Message::settle`] is to be called.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Asks> {
+        let (out, marks) = &mut self.waiting;
+        out.reserve(chunk.len().saturating_add(512));
+        if let Some(content) = &mut self.content {
+            content.feed(chunk, out);
+            marks.append(&mut content.take_marks());
+        }
+        self.write_waiting()
+    }
+
+    /// Writes what waits, if tables that are here can say.
+    fn write_waiting(&mut self) -> Result<(), Asks> {
+        let (out, marks) = std::mem::take(&mut self.waiting);
+        if marks.is_empty() {
+            self.store(&out);
+            // The room is used again.
+            self.waiting.0 = out;
+            self.waiting.0.clear();
+            return Ok(());
+        }
+        let snapshot = self.intake.live.snapshot();
+        let mut done = Rewriting::default();
+        for mark in &marks {
+            match self.header(&out, mark, &snapshot) {
+                Err((_, LookupError::Unasked { .. })) => {
+                    self.waiting = (out, marks);
+                    return Err(Asks);
+                }
+                found => done.take(&out, mark, found),
+            }
+        }
+        self.finish_rewriting(done, &out);
+        Ok(())
+    }
+
+    /// Writes what [`Message::feed`] left waiting.
+    pub async fn settle(&mut self) {
+        let (out, marks) = std::mem::take(&mut self.waiting);
+        let mut done = Rewriting::default();
+        for mark in &marks {
+            let found = self.intake.looked_up(|tables| self.header(&out, mark, tables)).await;
+            done.take(&out, mark, found);
+        }
+        self.finish_rewriting(done, &out);
+    }
+
+    fn header(&self, out: &[u8], mark: &Mark, tables: &Snapshot) -> Result<RewrittenHeader, Stopped> {
+        let text = out.get(mark.bytes.clone()).unwrap_or_default();
+        let part = match mark.whose {
+            Whose::Sender => Use::HeaderSender,
+            Whose::Recipient => Use::HeaderRecipient,
+        };
+        match Header::parse(text) {
+            Some(header) => self.intake.classes.rewrite_header(part, &header, self.origin, tables),
+            None => Ok(RewrittenHeader::default()),
+        }
+    }
+
+    fn finish_rewriting(&mut self, mut done: Rewriting, out: &[u8]) {
+        done.text.extend_from_slice(out.get(done.copied..).unwrap_or_default());
+        for warning in done.warnings {
+            self.intake.warn(&self.id, &warning);
+        }
+        if let Some((name, error)) = done.failed {
+            self.fail_lookup(name, "header address", &error);
+        }
+        self.store(&done.text);
+    }
+
+    /// The next piece of the content.
+    pub async fn write(&mut self, chunk: &[u8]) {
+        if self.feed(chunk).is_err() {
+            self.settle().await;
+        }
+    }
+
+    /// Puts bytes into the spool; what goes wrong is the answer to the whole message.
+    fn store(&mut self, bytes: &[u8]) {
+        if self.failed.is_some() || bytes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.incoming.write(bytes) {
+            self.failed = Some(self.refusal(&error));
+        }
+    }
+
+    /// An entry for its envelope, to be completed and committed. Recipients as they were given.
+    #[must_use]
+    pub fn entry(&self, recipients: Vec<Recipient>) -> Entry {
+        Entry::new(self.id.clone(), self.began, self.sender.clone(), recipients)
+    }
+
+    /// Ends the content and says what is wrong with it.
+    async fn end(&mut self) -> Result<(), Reply> {
+        if !self.is_open() {
+            self.open(b"");
+        }
+        if let Some(content) = &mut self.content {
+            let (out, marks) = &mut self.waiting;
+            content.end(out);
+            marks.append(&mut content.take_marks());
+        }
+        self.settle().await;
+        let summary = self.content.take().map(Cleanup::summary).unwrap_or_default();
+        if let Some(reply) = self.failed.take() {
+            return Err(reply);
+        }
+        self.log_message_id(&summary);
+        if summary.too_many_hops { Err(too_many_hops()) } else { Ok(()) }
+    }
+
+    /// The content has come and is thrown away, as somebody wants it.
+    ///
+    /// # Errors
+    /// The answer where it wouldn't have been taken.
+    pub async fn discard(mut self) -> Result<(), Reply> {
+        self.end().await
+    }
+
+    /// Everything is there and permitted: durable, then in the queue.
+    ///
+    /// # Errors
+    /// The answer where it isn't taken.
+    pub async fn commit(mut self, mut entry: Entry) -> Result<QueueId, Reply> {
+        self.end().await?;
+        entry.size = self.incoming.size();
+        entry.recipients = self.recipients(std::mem::take(&mut entry.recipients)).await?;
+        let Message { intake, id, incoming, .. } = self;
+        let (sender, done) = tokio::sync::oneshot::channel();
+        intake.spool.commit(incoming, entry.encode(), move |stored| {
+            // A session that is gone lost its client; the message stays.
+            let _ = sender.send(stored);
+        });
+        match done.await {
+            Ok(Ok(number)) => {
+                intake.queue.accepted(number, entry);
+                Ok(id)
+            }
+            Ok(Err(error)) => Err(intake.refusal(&id, &error)),
+            Err(_) => Err(intake.refusal(&id, &SpoolError::Closed)),
+        }
+    }
+
+    /// cleanup's first line about a message.
+    fn log_message_id(&self, summary: &Summary) {
+        let program = format!("{}/cleanup", self.intake.rules.syslog_name);
+        let log = |kind, value: &str| {
+            let line = MessageId { id: self.id.as_str().into(), kind, value: value.into() };
+            self.intake.log.write(&program, line);
+        };
+        log(IdKind::Message, summary.message_id.as_deref().unwrap_or("<>"));
+        if let Some(resent) = &summary.resent_message_id {
+            log(IdKind::Resent, resent);
+        }
+    }
+
+    /// The address that takes a complete one's place. Where a table can't say, the message won't be taken.
+    async fn canonical(&mut self, part: Use, address: Address) -> Address {
+        let classes = Arc::clone(&self.intake.classes);
+        let found = self.intake.looked_up(|tables| classes.canonical(part, &address, tables)).await;
+        match found {
+            Ok(Rewritten { address, warnings }) => {
+                warnings.iter().for_each(|text| self.intake.warn(&self.id, text));
+                address
+            }
+            Err((name, error)) => {
+                self.fail_lookup(name, &address.to_external(), &error);
+                address
+            }
+        }
+    }
+
+    fn fail_lookup(&mut self, name: &str, what: &str, error: &LookupError) {
+        let text = format!("{name} map lookup problem for {what} -- message not accepted, try again later");
+        if !matches!(error, LookupError::Unasked { .. }) {
+            self.intake.warn(&self.id, &error.to_string());
+        }
+        self.intake.warn(&self.id, &text);
+        self.failed.get_or_insert_with(not_written);
+    }
+
+    fn refusal(&self, error: &SpoolError) -> Reply {
+        self.intake.refusal(&self.id, error)
+    }
+}
+
+impl Intake {
+    /// What a client is told when the spool can't take its mail.
+    #[must_use]
+    pub fn refusal(&self, id: &QueueId, error: &SpoolError) -> Reply {
+        if error.is_full() {
+            return Reply::new(452, Dsn::new(4, 3, 1), "Insufficient system storage");
+        }
+        self.warn(id, &error.to_string());
+        not_written()
+    }
+}
+
+/// cleanup's answer where it can't do its work now.
+fn not_written() -> Reply {
+    Reply::new(451, Dsn::new(4, 3, 0), "Error: queue file write error")
+}
+
+/// What waits, with headers rewritten so far.
+#[derive(Default)]
+struct Rewriting {
+    text: Vec<u8>,
+    /// How much of what waits is in `text`.
+    copied: usize,
+    warnings: Vec<String>,
+    failed: Option<Stopped>,
+}
+
+impl Rewriting {
+    fn take(&mut self, out: &[u8], mark: &Mark, found: Result<RewrittenHeader, Stopped>) {
+        let found = match found {
+            Ok(found) => found,
+            Err(stopped) => {
+                self.failed.get_or_insert(stopped);
+                return;
+            }
+        };
+        self.warnings.extend(found.warnings);
+        let Some(text) = found.text else { return };
+        self.text.extend_from_slice(out.get(self.copied..mark.bytes.start).unwrap_or_default());
+        self.text.extend_from_slice(&text);
+        self.text.push(b'\n');
+        self.copied = mark.bytes.end;
+    }
+}
