@@ -17,3 +17,4 @@ mod queued;
 pub mod serve;
 pub mod session;
 mod strerror;
+pub mod tls;

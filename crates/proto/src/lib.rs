@@ -3,6 +3,7 @@
 //!
 //! [`smtp`] is the server's side of SMTP, [`client`] the other one, of LMTP too; [`screen`] is what a client goes
 //! through before it; [`policy`] is the policy delegation protocol, both sides; [`lookup`] asks tables behind sockets;
+//! [`sasl`] is how one logs in;
 //! [`proxy`] is what a proxy says first about the client behind it; [`control`] is how the tools talk to the server. None knows restrictions or files.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -12,5 +13,6 @@ pub mod escape;
 pub mod lookup;
 pub mod policy;
 pub mod proxy;
+pub mod sasl;
 pub mod screen;
 pub mod smtp;

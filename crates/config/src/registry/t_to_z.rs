@@ -6,7 +6,7 @@ use super::{Parameter, Unit, flag, list, number, size, text, time};
 
 pub(super) const ROWS: &[Parameter] = &[
     size("tcp_windowsize", "0").since("2.6"),
-    flag("tls_append_default_CA", "no").since("2.4"),
+    flag("tls_append_default_CA", "no").since("2.4").done(),
     text("tls_config_file", "default").since("3.9").no_effect("there is no OpenSSL in it"),
     text("tls_config_name", "").since("3.9").no_effect("there is no OpenSSL in it"),
     number("tls_daemon_random_bytes", "32").since("2.2").no_effect("randomness comes from the system"),

@@ -450,7 +450,7 @@ impl Manager {
             work::Kind::Mailbox => drop(tokio::task::spawn_blocking(move || done(work.run()))),
             work::Kind::Network(transport) => {
                 let answers = Arc::clone(&self.answers);
-                tokio::spawn(async move { done(work.send(&transport, &*answers.names).await) });
+                tokio::spawn(async move { done(work.send(&transport, &answers).await) });
             }
         }
     }

@@ -7,7 +7,7 @@ use super::agent::{Agents, Delivered};
 use super::manager::Routing;
 use super::smtp::{self, Ground, Report, Transport};
 use crate::clock;
-use crate::facts::Names;
+use crate::facts::Answers;
 use crate::log::Log;
 use events::delivery::{Delay, Delays, Delivery, Status};
 use mail::{Dsn, Wall};
@@ -90,10 +90,12 @@ impl Work {
     }
 
     /// Delivers to other servers.
-    pub(super) async fn send(self, transport: &Transport, names: &dyn Names) -> Finished {
+    pub(super) async fn send(self, transport: &Transport, answers: &Answers) -> Finished {
+        let tables = self.routing.live.snapshot();
         let log = |event: events::Event<'_>| self.log.write(&transport.program, event);
         let ground = Ground {
-            names,
+            answers,
+            tables: &tables,
             spool: &self.agents.spool,
             queue_directory: &self.agents.queue_directory,
             log: &log,
@@ -128,7 +130,7 @@ impl Work {
             orig_to: (to != original).then(|| original.as_str().into()),
             to: to.as_str().into(),
             relay: said.relay.into(),
-            conn_use: None,
+            conn_use: said.conn_use,
             delay: Delay::new(now - self.entry.arrival),
             delays: Some(Delays(delays.map(Delay::new))),
             dsn: Some(said.dsn.as_str().into()),
@@ -147,6 +149,7 @@ pub(super) struct Line<'a> {
     status: Status,
     text: &'a str,
     connecting: Duration,
+    conn_use: Option<u32>,
     /// It would have been returned, but for `soft_bounce`.
     softened: bool,
 }
@@ -208,7 +211,8 @@ impl<'a> From<&'a Delivered> for Line<'a> {
             Outcome::Failed(_) => Status::Bounced,
         };
         let (relay, text) = (delivered.relay, delivered.text.as_str());
-        Line { relay, dsn: delivered.dsn.clone(), status, text, connecting: Duration::ZERO, softened: false }
+        let (connecting, conn_use) = (Duration::ZERO, None);
+        Line { relay, dsn: delivered.dsn.clone(), status, text, connecting, conn_use, softened: false }
     }
 }
 
@@ -221,6 +225,7 @@ impl<'a> From<&'a Report> for Line<'a> {
         };
         let why = report.verdict.why();
         let (relay, text) = (report.relay.as_str(), why.text.as_str());
-        Line { relay, dsn: why.dsn.to_string(), status, text, connecting: report.connecting, softened: false }
+        let (connecting, conn_use) = (report.connecting, report.conn_use);
+        Line { relay, dsn: why.dsn.to_string(), status, text, connecting, conn_use, softened: false }
     }
 }

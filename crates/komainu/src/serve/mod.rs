@@ -103,6 +103,12 @@ impl Generation {
         let p = configuration.parameters.clone();
         let targets = Targets::compile(&p, &mut configuration.catalogue);
         let targets = Arc::new(targets);
+        let catalogue = &mut configuration.catalogue;
+        let transports = configuration.master.services.iter().filter_map(|service| {
+            let transport = Transport::compile(service, &p, catalogue, sources)?;
+            Some((service.name.value.clone(), Arc::new(transport)))
+        });
+        let transports = transports.collect();
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
         let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
@@ -131,16 +137,12 @@ impl Generation {
                 }
             })
             .collect();
-        let transports = configuration.master.services.iter().filter_map(|service| {
-            let transport = Transport::compile(service, &p, sources)?;
-            Some((service.name.value.clone(), Arc::new(transport)))
-        });
         let (reporting, remarks) = Reporting::compile(&p, sources);
         let far = listen::shares().deliveries;
         let services_named = configuration.master.services.iter();
         let (settings, queue_remarks) = scheduling::queue_settings(&p, services_named, far);
         let routing = Routing {
-            transports: transports.collect(),
+            transports,
             classes: configuration.classes,
             targets,
             live: Arc::clone(&live),

@@ -13,6 +13,10 @@ pub enum Keyword {
     Dsn,
     /// RFC 6531.
     SmtpUtf8,
+    /// RFC 3207.
+    StartTls,
+    /// RFC 4954.
+    Auth,
 }
 
 impl Keyword {
@@ -25,6 +29,8 @@ impl Keyword {
             "8BITMIME" => Some(Keyword::EightBitMime),
             "DSN" => Some(Keyword::Dsn),
             "SMTPUTF8" => Some(Keyword::SmtpUtf8),
+            "AUTH" => Some(Keyword::Auth),
+            "STARTTLS" => Some(Keyword::StartTls),
             _ => None,
         }
     }
@@ -36,15 +42,29 @@ pub(super) struct Capabilities {
     offered: Vec<Keyword>,
     /// Bytes; 0 where it names no limit.
     pub(super) size_max: u64,
+    /// Ways to log in.
+    pub(super) mechanisms: Vec<String>,
 }
+
+/// Ways to log in that are remembered.
+const MECHANISMS_MAX: usize = 100;
 
 impl Capabilities {
     /// From the answer's lines; the first is the server's name.
     pub(super) fn read(lines: &[String], discarded: &[Keyword]) -> Capabilities {
         let mut capabilities = Capabilities::default();
         for line in lines.iter().skip(1) {
-            let mut words = line.split_ascii_whitespace();
+            // `AUTH=LOGIN` is what was said before there was an RFC.
+            let mut words = line.split(|c: char| c.is_ascii_whitespace() || c == '=').filter(|word| !word.is_empty());
             let Some(keyword) = words.next().and_then(Keyword::from_name) else { continue };
+            if keyword == Keyword::Auth && !discarded.contains(&keyword) {
+                for word in words.by_ref() {
+                    let known = &mut capabilities.mechanisms;
+                    if known.len() < MECHANISMS_MAX && !known.iter().any(|one| one.eq_ignore_ascii_case(word)) {
+                        known.push(word.to_owned());
+                    }
+                }
+            }
             if discarded.contains(&keyword) || capabilities.has(keyword) {
                 continue;
             }

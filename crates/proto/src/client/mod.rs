@@ -3,13 +3,17 @@
 //! [`Client::handle`] takes what came, [`Client::poll`] says what to do next, [`Client::deadline`] when to give up.
 //! It owns no socket: who drives it writes what it puts into `out`, and reads meanwhile, so that a server which
 //! answers early never blocks. Replies become a [`Verdict`] for each recipient, in Postfix's words. It looks up no
-//! host, tries no second server and speaks no TLS. RFC 5321, RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 1870
-//! (SIZE), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 6531 (SMTPUTF8).
+//! host, tries no second server and speaks no TLS: it asks for it, and whoever drives it shakes hands. RFC 5321, RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 1870
+//! (SIZE), RFC 3207 (STARTTLS), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 6531 (SMTPUTF8).
 
 mod body;
 mod capabilities;
 mod envelope;
+mod login;
 mod replies;
+mod settings;
+#[cfg(test)]
+mod protection_tests;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -17,6 +21,7 @@ mod words;
 use body::Body;
 use capabilities::Capabilities;
 use envelope::Envelope;
+use crate::sasl::client::Exchange;
 use mail::{Dsn, Mono, Now};
 use replies::{Replies, Said};
 use std::collections::VecDeque;
@@ -24,93 +29,7 @@ use std::time::Duration;
 
 pub use capabilities::Keyword;
 pub use envelope::{Mail, To};
-
-/// Which protocol is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// EHLO, and one answer for all recipients.
-    Smtp,
-    /// LHLO, and an answer for each recipient.
-    Lmtp,
-}
-
-/// How long each part of a conversation may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// `smtp_helo_timeout`: the greeting, EHLO and HELO.
-    pub helo: Duration,
-    /// `smtp_mail_timeout`.
-    pub mail: Duration,
-    /// `smtp_rcpt_timeout`.
-    pub rcpt: Duration,
-    /// `smtp_data_init_timeout`.
-    pub data_init: Duration,
-    /// `smtp_data_xfer_timeout`: each piece of the message.
-    pub data_xfer: Duration,
-    /// `smtp_data_done_timeout`.
-    pub data_done: Duration,
-    /// `smtp_rset_timeout`.
-    pub rset: Duration,
-    /// `smtp_quit_timeout`.
-    pub quit: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Timeouts {
-        let seconds = Duration::from_secs;
-        Timeouts {
-            helo: seconds(300),
-            mail: seconds(300),
-            rcpt: seconds(300),
-            data_init: seconds(120),
-            data_xfer: seconds(180),
-            data_done: seconds(600),
-            rset: seconds(20),
-            quit: seconds(300),
-        }
-    }
-}
-
-/// What main.cf says about the conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Which protocol.
-    pub dialect: Dialect,
-    /// `smtp_helo_name` (T1.12), `lmtp_lhlo_name`.
-    pub helo_name: String,
-    /// `smtp_always_send_ehlo`; without it EHLO is said to who greets with ESMTP.
-    pub always_ehlo: bool,
-    /// `smtp_never_send_ehlo`.
-    pub never_ehlo: bool,
-    /// `smtp_skip_5xx_greeting`: a 5xx greeting is a reason to try another server, not to bounce.
-    pub skip_5xx_greeting: bool,
-    /// `smtp_discard_ehlo_keywords`.
-    pub discarded: Vec<Keyword>,
-    /// `smtp_line_length_limit`; 0 is without limit.
-    pub line_length_max: usize,
-    /// `smtp_skip_quit_response`.
-    pub skip_quit_response: bool,
-    /// How long to wait.
-    pub timeouts: Timeouts,
-}
-
-impl Settings {
-    /// Postfix's defaults.
-    #[must_use]
-    pub fn new(dialect: Dialect, helo_name: impl Into<String>) -> Settings {
-        Settings {
-            dialect,
-            helo_name: helo_name.into(),
-            always_ehlo: true,
-            never_ehlo: false,
-            skip_5xx_greeting: true,
-            discarded: Vec::new(),
-            line_length_max: 998,
-            skip_quit_response: true,
-            timeouts: Timeouts::default(),
-        }
-    }
-}
+pub use settings::{Demands, Dialect, Login, MechanismTest, Secrecy, Settings, Timeouts};
 
 /// What became of a recipient, or of the whole server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,6 +98,15 @@ pub enum Input<'a> {
     End,
     /// The answer to [`Action::Ready`]: there is nothing more to send.
     Quit,
+    /// A connection that was ready is to be used again: is it still there?
+    Probe,
+    /// The answer to [`Action::StartTls`]: from here on all is encrypted, and the server is perhaps `verified`.
+    TlsUp {
+        /// It is who it should be.
+        verified: bool,
+    },
+    /// The answer to [`Action::StartTls`]: there is no TLS, or not with whom it should be.
+    Unfit(Verdict),
     /// The server closed the connection, or it broke.
     PeerClosed,
 }
@@ -190,6 +118,8 @@ pub enum Action {
     Ready,
     /// Give a piece of the message.
     Chunk,
+    /// Shake hands, and say how it went. Nothing that was read before counts.
+    StartTls,
     /// The message is over, one verdict for each recipient, in order.
     Finished(Vec<Verdict>),
     /// This server can't be used; all recipients have this verdict.
@@ -206,6 +136,12 @@ enum Phase {
     Greeting,
     Ehlo,
     Helo,
+    /// The answer to STARTTLS is awaited.
+    StartTls,
+    /// Hands are shaken.
+    Handshake,
+    /// The answer to AUTH or to a response is awaited.
+    Login,
     Ready,
     /// Answers to MAIL, RCPT and DATA are awaited.
     Envelope,
@@ -216,6 +152,8 @@ enum Phase {
     /// The same, of a message without recipients.
     EmptyDot,
     Reset,
+    /// The answer to a RSET is awaited that is to show whether the server is still there.
+    Probe,
     Quit,
     Closed,
 }
@@ -226,6 +164,14 @@ pub struct Client {
     settings: Settings,
     /// `mx.example[192.0.2.1]`.
     host: String,
+    secrecy: Secrecy,
+    /// TLS is up.
+    encrypted: bool,
+    /// With the server that was meant.
+    verified: bool,
+    login: Option<Login>,
+    /// The log-in under way.
+    exchange: Option<Exchange>,
     phase: Phase,
     replies: Replies,
     capabilities: Capabilities,
@@ -246,6 +192,11 @@ impl Client {
             body: Body::new(settings.line_length_max),
             settings,
             host: host.into(),
+            secrecy: Secrecy::None,
+            encrypted: false,
+            verified: false,
+            login: None,
+            exchange: None,
             phase: Phase::Greeting,
             replies: Replies::default(),
             capabilities: Capabilities::default(),
@@ -254,6 +205,18 @@ impl Client {
             deadline,
             warned: false,
         }
+    }
+
+    /// The same conversation, encrypted as `secrecy` says.
+    #[must_use]
+    pub fn with_secrecy(self, secrecy: Secrecy) -> Client {
+        Client { secrecy, encrypted: secrecy == Secrecy::Wrapped, ..self }
+    }
+
+    /// The same conversation, logging in.
+    #[must_use]
+    pub fn with_login(self, login: Option<Login>) -> Client {
+        Client { login, ..self }
     }
 
     /// Takes in what happened, and appends to `out` what is to be sent.
@@ -285,7 +248,24 @@ impl Client {
                 }
             }
             Input::Quit if self.phase == Phase::Ready => self.quit(now, out),
+            Input::Probe if self.phase == Phase::Ready => {
+                out.extend_from_slice(b"RSET\r\n");
+                self.phase = Phase::Probe;
+                self.wait(now, self.settings.timeouts.rset);
+            }
+            Input::TlsUp { verified } if self.phase == Phase::Handshake => {
+                (self.encrypted, self.verified) = (true, verified);
+                // RFC 3207 §4.2: what was said in the clear isn't known any more.
+                self.capabilities = Capabilities::default();
+                self.phase = Phase::Ehlo;
+                let verb = if self.settings.dialect == Dialect::Lmtp { "LHLO" } else { "EHLO" };
+                self.hello(now, verb, out);
+            }
+            Input::Unfit(verdict) if self.phase == Phase::Handshake => {
+                self.give_up(verdict, out);
+            }
             Input::Chunk(_) | Input::End | Input::Quit => {}
+            Input::Probe | Input::TlsUp { .. } | Input::Unfit(_) => {}
             Input::PeerClosed => {
                 let text = format!("lost connection with {} while {}", self.host, self.doing());
                 self.lost(text, Dsn::new(4, 4, 2));
@@ -302,6 +282,18 @@ impl Client {
     #[must_use]
     pub fn offers_dsn(&self) -> bool {
         self.capabilities.has(Keyword::Dsn)
+    }
+
+    /// Whether the server can encrypt.
+    #[must_use]
+    pub fn offers_tls(&self) -> bool {
+        self.capabilities.has(Keyword::StartTls)
+    }
+
+    /// Whether TLS is up.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.encrypted
     }
 
     /// When [`Client::expire`] wants to be called.
@@ -326,13 +318,14 @@ impl Client {
     fn doing(&self) -> &'static str {
         match self.phase {
             Phase::Greeting => words::GREETING,
-            Phase::Ehlo if self.settings.dialect == Dialect::Lmtp => words::LHLO,
-            Phase::Ehlo => words::EHLO,
+            Phase::Ehlo | Phase::Login if self.settings.dialect == Dialect::Lmtp => words::LHLO,
+            Phase::Ehlo | Phase::Login => words::EHLO,
             Phase::Helo => words::HELO,
+            Phase::StartTls | Phase::Handshake => words::STARTTLS,
             Phase::Envelope => self.envelope.doing(),
             Phase::Body => words::BODY,
             Phase::Dot | Phase::EmptyDot => words::DOT,
-            Phase::Reset => words::RSET,
+            Phase::Reset | Phase::Probe => words::RSET,
             Phase::Ready | Phase::Quit | Phase::Closed => words::QUIT,
         }
     }
@@ -341,11 +334,16 @@ impl Client {
     fn lost(&mut self, text: String, dsn: Dsn) {
         let verdict = Verdict::failed(dsn, text);
         match self.phase {
-            Phase::Greeting | Phase::Ehlo | Phase::Helo => {
+            Phase::Greeting
+            | Phase::Ehlo
+            | Phase::Helo
+            | Phase::StartTls
+            | Phase::Handshake
+            | Phase::Login => {
                 self.actions.push_back(Action::Unusable(verdict));
             }
             Phase::Envelope | Phase::Body | Phase::Dot | Phase::EmptyDot => self.finish(Some(&verdict)),
-            Phase::Ready | Phase::Reset | Phase::Quit | Phase::Closed => {}
+            Phase::Ready | Phase::Reset | Phase::Probe | Phase::Quit | Phase::Closed => {}
         }
         self.close();
     }
@@ -354,7 +352,8 @@ impl Client {
         if self.phase != Phase::Closed {
             self.phase = Phase::Closed;
             self.deadline = None;
-            self.actions.retain(|action| !matches!(action, Action::Ready | Action::Chunk));
+            let waits = |action: &Action| matches!(action, Action::Ready | Action::Chunk | Action::StartTls);
+            self.actions.retain(|action| !waits(action));
             self.actions.push_back(Action::Close);
         }
     }
@@ -402,7 +401,13 @@ impl Client {
                 self.finish(None);
                 self.ready();
             }
+            Phase::StartTls => self.starttls_answered(now, said, out),
+            // The next word is TLS's.
+            Phase::Handshake => {}
+            Phase::Login => self.login_answered(now, said, out),
             Phase::Reset => self.ready(),
+            Phase::Probe if said.class() == 2 => self.ready(),
+            Phase::Probe => self.close(),
             Phase::Quit => self.close(),
             // Nobody can have taken over what wasn't sent yet.
             Phase::Body if said.class() == 2 => {
@@ -444,9 +449,9 @@ impl Client {
         match (said.class(), self.phase) {
             (2, Phase::Ehlo) => {
                 self.capabilities = Capabilities::read(&said.lines, &self.settings.discarded);
-                self.ready();
+                self.acquainted(now, out);
             }
-            (2, _) => self.ready(),
+            (2, _) => self.acquainted(now, out),
             // RFC 5321 §3.2: a server that doesn't know EHLO is greeted with HELO.
             (5, Phase::Ehlo) if self.settings.dialect == Dialect::Smtp => {
                 self.phase = Phase::Helo;
@@ -456,11 +461,48 @@ impl Client {
         }
     }
 
-    fn unusable(&mut self, dsn: Dsn, said: &Said, out: &mut Vec<u8>) {
-        let text = format!("host {} refused to talk to me: {}", self.host, said.text);
-        self.actions.push_back(Action::Unusable(Verdict::refused(dsn, text, said)));
+    /// What comes between EHLO and the first message.
+    fn acquainted(&mut self, now: Now, out: &mut Vec<u8>) {
+        if self.encrypted || matches!(self.secrecy, Secrecy::None | Secrecy::Wrapped) {
+            self.log_in(now, out);
+        } else if self.offers_tls() {
+            out.extend_from_slice(b"STARTTLS\r\n");
+            self.phase = Phase::StartTls;
+            self.wait(now, self.settings.timeouts.starttls);
+        } else if self.secrecy == Secrecy::Required {
+            let text = format!("TLS is required, but was not offered by host {}", self.host);
+            self.give_up(Verdict::failed(Dsn::new(4, 7, 4), text), out);
+        } else {
+            self.log_in(now, out);
+        }
+    }
+
+    /// This server is of no use.
+    fn give_up(&mut self, verdict: Verdict, out: &mut Vec<u8>) {
+        self.actions.push_back(Action::Unusable(verdict));
         out.extend_from_slice(b"QUIT\r\n");
         self.close();
+    }
+
+    fn starttls_answered(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
+        if said.class() == 2 {
+            // Whatever came behind it was said by who knows whom.
+            self.replies = Replies::default();
+            self.phase = Phase::Handshake;
+            self.wait(now, self.settings.timeouts.starttls);
+            self.actions.push_back(Action::StartTls);
+        } else if self.secrecy == Secrecy::Required {
+            let text =
+                format!("TLS is required, but host {} refused to start TLS: {}", self.host, said.text);
+            self.give_up(Verdict::refused(said.dsn(), text, said), out);
+        } else {
+            self.log_in(now, out);
+        }
+    }
+
+    fn unusable(&mut self, dsn: Dsn, said: &Said, out: &mut Vec<u8>) {
+        let text = format!("host {} refused to talk to me: {}", self.host, said.text);
+        self.give_up(Verdict::refused(dsn, text, said), out);
     }
 
     fn begin(&mut self, now: Now, mail: Mail, out: &mut Vec<u8>) {

@@ -387,9 +387,18 @@ proptest! {
 
     /// No server can make it panic or wait without an end, and every recipient gets a verdict.
     #[test]
-    fn any_server(pieces in prop::collection::vec("(2[0-9]{2}|354|4[0-9]{2}|5[0-9]{2}|x)[- ](5\\.1\\.1 )?[a-z]{0,5}\r\n|[\\x00-\\xff]{0,9}", 0..30), lmtp: bool) {
+    fn any_server(
+        pieces in prop::collection::vec("(2[0-9]{2}|354|4[0-9]{2}|5[0-9]{2}|x)[- ](5\\.1\\.1 )?[a-z]{0,5}\r\n|250[- ](STARTTLS|AUTH [A-Z1-]{0,12}|AUTH PLAIN LOGIN CRAM-MD5|AUTH SCRAM-SHA-1)\r\n|334 [A-Za-z0-9=]{0,8}\r\n|[\\x00-\\xff]{0,9}", 0..30),
+        lmtp: bool,
+        secrecy in 0_usize..4,
+        logs_in: bool,
+        trusts: bool,
+    ) {
         let dialect = if lmtp { Dialect::Lmtp } else { Dialect::Smtp };
-        let mut client = Client::new(Settings::new(dialect, "h"), HOST, now(0));
+        let secrecy = [Secrecy::None, Secrecy::IfOffered, Secrecy::Required, Secrecy::Wrapped][secrecy];
+        let mut client = Client::new(Settings::new(dialect, "h"), HOST, now(0))
+            .with_secrecy(secrecy)
+            .with_login(logs_in.then(super::protection_tests::login));
         let (mut out, mut finished, mut begun, mut unusable) = (Vec::new(), 0, 0, 0);
         for piece in pieces.iter().map(Some).chain([None]) {
             match piece {
@@ -399,11 +408,23 @@ proptest! {
             while let Some(action) = client.poll() {
                 match action {
                     Action::Ready if begun < 3 => {
+                        prop_assert!(secrecy != Secrecy::Required || client.is_encrypted());
                         begun += 1;
                         client.handle(now(1), Input::Mail(Box::new(mail())), &mut out);
                     }
+                    Action::Ready if begun == 3 => {
+                        begun += 1;
+                        client.handle(now(1), Input::Probe, &mut out);
+                    }
                     Action::Ready => client.handle(now(1), Input::Quit, &mut out),
                     Action::Chunk => client.handle(now(1), Input::End, &mut out),
+                    Action::StartTls if trusts => {
+                        client.handle(now(1), Input::TlsUp { verified: false }, &mut out);
+                    }
+                    Action::StartTls => {
+                        let verdict = Verdict::Deferred(Why::new(Dsn::new(4, 7, 5), "no"));
+                        client.handle(now(1), Input::Unfit(verdict), &mut out);
+                    }
                     Action::Finished(verdicts) => {
                         finished += 1;
                         prop_assert_eq!(verdicts.len(), 2);
@@ -413,7 +434,7 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(finished, begun);
+        prop_assert_eq!(finished, begun.min(3));
         prop_assert!(unusable <= 1);
     }
 }

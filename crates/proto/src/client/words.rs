@@ -6,6 +6,7 @@ pub(super) const GREETING: &str = "receiving the initial server greeting";
 pub(super) const EHLO: &str = "performing the EHLO handshake";
 pub(super) const HELO: &str = "performing the HELO handshake";
 pub(super) const LHLO: &str = "performing the LHLO handshake";
+pub(super) const STARTTLS: &str = "receiving the STARTTLS response";
 pub(super) const MAIL: &str = "sending MAIL FROM";
 pub(super) const RCPT: &str = "sending RCPT TO";
 pub(super) const DATA: &str = "sending DATA command";

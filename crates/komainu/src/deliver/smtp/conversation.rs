@@ -1,20 +1,29 @@
-//! Drives a [`Client`] over a connection until its message is through.
+//! Drives a [`Client`] over a connection, message after message.
 //!
 //! It reads while it writes, so that a server which answers early never blocks; the message is read from the spool
-//! piece by piece, so that a large one costs no more memory than a small one.
+//! piece by piece, so that a large one costs no more memory than a small one. Between messages a connection holds no
+//! buffer.
 
+use super::security::Upgrade;
 use crate::clock;
-use mail::{Mono, Now};
-use proto::client::{Action, Client, Input, Mail, Verdict};
+use mail::{Dsn, Mono};
+use proto::client::{Action, Client, Input, Mail, Verdict, Why};
+use std::future::poll_fn;
 use std::io::Read;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 use store::Body;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Bytes of the message that are read from the spool at a time.
 const PIECE: usize = 64 * 1024;
 /// How long a goodbye may take to be written; nothing depends on it.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A connection of any kind.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A message on its way out of the spool.
 pub(super) struct Letter {
@@ -46,6 +55,8 @@ pub(super) enum End {
     Verdicts(Vec<Verdict>),
     /// The server can't be used at all.
     Unusable(Verdict),
+    /// There is no TLS with it.
+    NoTls(Verdict),
     /// The message can't be read; nothing was delivered.
     Unreadable(std::io::Error),
 }
@@ -53,140 +64,290 @@ pub(super) enum End {
 /// Everything that came of it.
 pub(super) struct Outcome {
     pub(super) end: End,
-    /// Texts for the log, as warnings.
-    pub(super) warnings: Vec<String>,
     /// When the server was ready for the message; `None` where it never was.
     pub(super) ready: Option<Mono>,
     /// The server tells senders what becomes of their mail.
     pub(super) offers_dsn: bool,
+    /// The server can encrypt.
+    pub(super) offers_tls: bool,
 }
 
-/// Sends one message to one server, and says goodbye.
-pub(super) async fn converse<S>(stream: S, client: Client, mail: Mail, letter: Letter) -> Outcome
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut driver = Driver {
-        client,
-        mail: Some(mail),
-        letter,
-        out: Vec::new(),
-        ended: None,
-        warnings: Vec::new(),
-        ready: None,
-        wants_piece: false,
-        closing: false,
-    };
-    let mut input = vec![0; 4096];
-    while !driver.closing {
-        if driver.wants_piece && driver.out.is_empty() {
-            driver.feed().await;
-            driver.act();
-            continue;
-        }
-        let now = clock::now();
-        let deadline = driver.client.deadline().map_or(Duration::from_secs(3600), |at| at - now.mono);
-        tokio::select! {
-            read = reader.read(&mut input) => {
-                let now = clock::now();
-                match read {
-                    Ok(0) | Err(_) => driver.handle(now, Input::PeerClosed),
-                    Ok(count) => driver.handle(now, Input::Bytes(input.get(..count).unwrap_or_default())),
-                }
-            }
-            written = writer.write(&driver.out), if !driver.out.is_empty() => match written {
-                Ok(count) if count > 0 => {
-                    driver.out.drain(..count.min(driver.out.len()));
-                }
-                // What the server said before it hung up still counts: the reader gets to it.
-                _ => driver.out.clear(),
-            },
-            () = tokio::time::sleep(deadline) => driver.client.expire(clock::now()),
-        }
-        driver.act();
-    }
-    driver.settle();
-    // Whether the goodbye gets through doesn't matter.
-    let _ = tokio::time::timeout(GOODBYE, async {
-        writer.write_all(&driver.out).await?;
-        writer.shutdown().await
-    })
-    .await;
-    let end = driver.ended.unwrap_or_else(|| End::Verdicts(Vec::new()));
-    let offers_dsn = driver.client.offers_dsn();
-    Outcome { end, warnings: driver.warnings, ready: driver.ready, offers_dsn }
-}
+/// Takes lines for the log.
+pub(super) type Say<'a> = &'a (dyn Fn(events::Event<'_>) + Sync);
 
-struct Driver {
+/// A connection to a server.
+pub(super) struct Connection {
+    stream: Box<dyn Stream>,
     client: Client,
-    mail: Option<Mail>,
-    letter: Letter,
+    upgrade: Option<Upgrade>,
     /// To be written.
     out: Vec<u8>,
-    ended: Option<End>,
-    warnings: Vec<String>,
-    ready: Option<Mono>,
-    /// The conversation waits for a piece of the message.
-    wants_piece: bool,
+    /// Something was written that may not have gone out.
+    dirty: bool,
     closing: bool,
+    /// The client waits for a message, or to be told that there is none.
+    waits: bool,
+    /// Messages that were given to it.
+    pub(super) uses: u32,
+    pub(super) opened: Mono,
 }
 
-impl Driver {
-    fn handle(&mut self, now: Now, input: Input<'_>) {
-        self.client.handle(now, input, &mut self.out);
+impl Connection {
+    pub(super) fn new(stream: Box<dyn Stream>, client: Client, upgrade: Option<Upgrade>) -> Connection {
+        Connection {
+            stream,
+            client,
+            upgrade,
+            out: Vec::new(),
+            dirty: false,
+            closing: false,
+            waits: false,
+            uses: 0,
+            opened: clock::now().mono,
+        }
     }
 
-    async fn feed(&mut self) {
-        self.wants_piece = false;
-        match self.letter.piece().await {
-            Ok(piece) if piece.is_empty() => self.handle(clock::now(), Input::End),
-            Ok(piece) => self.handle(clock::now(), Input::Chunk(&piece)),
+    /// Whether another message may be given to it, as far as is known.
+    pub(super) const fn is_open(&self) -> bool {
+        !self.closing
+    }
+
+    /// Whether TLS is up.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.client.is_encrypted()
+    }
+
+    /// Whether the server is still there, after a while.
+    pub(super) async fn probe(&mut self) -> bool {
+        let mut nothing = Job::nothing();
+        if !self.settle(&mut nothing).await {
+            return false;
+        }
+        self.waits = false;
+        self.client.handle(clock::now(), Input::Probe, &mut self.out);
+        self.settle(&mut nothing).await
+    }
+
+    /// Drives until the client waits for a message; whether it ever does.
+    async fn settle(&mut self, job: &mut Job<'_>) -> bool {
+        self.act(job);
+        while !self.closing && !self.waits {
+            self.turn(job).await;
+        }
+        !self.closing
+    }
+
+    /// Sends one message.
+    pub(super) async fn send(&mut self, mail: Mail, letter: Letter, (say, id): (Say<'_>, &str)) -> Outcome {
+        let mut job = Job { mail: Some(mail), letter: Some(letter), say, id, ..Job::nothing() };
+        self.uses = self.uses.saturating_add(1);
+        self.offer(&mut job);
+        while !self.closing && job.ended.is_none() {
+            self.turn(&mut job).await;
+        }
+        // A server that ended the conversation before it was given the message, as one that talks out of turn behind
+        // its answer to EHLO: the client says what that means for each recipient.
+        if job.ended.is_none()
+            && let Some(mail) = job.mail.take()
+        {
+            self.client.handle(clock::now(), Input::Mail(Box::new(mail)), &mut self.out);
+            self.act(&mut job);
+        }
+        let end = job.ended.unwrap_or_else(|| End::Verdicts(Vec::new()));
+        let (offers_dsn, offers_tls) = (self.client.offers_dsn(), self.client.offers_tls());
+        Outcome { end, ready: job.ready, offers_dsn, offers_tls }
+    }
+
+    /// Says goodbye.
+    pub(super) async fn quit(mut self) {
+        let mut nothing = Job::nothing();
+        if self.settle(&mut nothing).await {
+            self.client.handle(clock::now(), Input::Quit, &mut self.out);
+            self.act(&mut nothing);
+            while !self.closing {
+                self.turn(&mut nothing).await;
+            }
+        }
+        // Whether the goodbye gets through doesn't matter.
+        let _ = tokio::time::timeout(GOODBYE, async {
+            self.stream.write_all(&self.out).await?;
+            self.stream.shutdown().await
+        })
+        .await;
+    }
+
+    /// Waits for one thing to happen, and does what follows.
+    async fn turn(&mut self, job: &mut Job<'_>) {
+        if job.wants_piece && self.out.is_empty() {
+            self.feed(job).await;
+        } else {
+            let now = clock::now();
+            let time = self.client.deadline().map_or(Duration::from_secs(3600), |at| at - now.mono);
+            let moving = moved(&mut self.stream, &mut job.input, &self.out, self.dirty);
+            match tokio::time::timeout(time, moving).await {
+                Err(_) => self.client.expire(clock::now()),
+                Ok(Moved::Read(Ok(count))) if count > 0 => {
+                    let input = Input::Bytes(job.input.get(..count).unwrap_or_default());
+                    self.client.handle(clock::now(), input, &mut self.out);
+                }
+                Ok(Moved::Read(_)) => {
+                    self.client.handle(clock::now(), Input::PeerClosed, &mut self.out);
+                    self.closing = true;
+                }
+                Ok(Moved::Wrote(Ok(count))) if count > 0 => {
+                    self.out.drain(..count.min(self.out.len()));
+                    self.dirty = true;
+                }
+                // What the server said before it hung up still counts: the reader gets to it.
+                Ok(Moved::Wrote(_)) => self.out.clear(),
+                Ok(Moved::Flushed) => self.dirty = false,
+            }
+        }
+        self.act(job);
+        if job.shakes && self.out.is_empty() {
+            job.shakes = false;
+            self.shake(job).await;
+            self.act(job);
+        }
+    }
+
+    async fn feed(&mut self, job: &mut Job<'_>) {
+        job.wants_piece = false;
+        let piece = match &mut job.letter {
+            Some(letter) => letter.piece().await,
+            None => Ok(Vec::new()),
+        };
+        match piece {
+            Ok(piece) if piece.is_empty() => self.client.handle(clock::now(), Input::End, &mut self.out),
+            Ok(piece) => self.client.handle(clock::now(), Input::Chunk(&piece), &mut self.out),
             Err(error) => {
                 // The connection is cut before the final dot: the server throws away what it has.
-                self.ended = Some(End::Unreadable(error));
+                job.ended = Some(End::Unreadable(error));
                 self.out.clear();
                 self.closing = true;
             }
         }
     }
 
-    /// A server that ended the conversation before it was given the message, as one that talks out of turn behind
-    /// its answer to EHLO: the client says what that means for each recipient.
-    fn settle(&mut self) {
-        if self.ended.is_none()
-            && let Some(mail) = self.mail.take()
-        {
-            self.handle(clock::now(), Input::Mail(Box::new(mail)));
-            self.act();
+    /// Begins to encrypt.
+    async fn shake(&mut self, job: &mut Job<'_>) {
+        let lost = || Verdict::Deferred(Why::new(Dsn::new(4, 7, 5), HANDSHAKE));
+        let Some(upgrade) = &self.upgrade else {
+            return self.no_tls(job, lost());
+        };
+        let stream = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        match upgrade.shake(stream, job.say).await {
+            Ok(shaken) => {
+                self.stream = shaken.stream;
+                let input = match shaken.distrust {
+                    None => Input::TlsUp { verified: shaken.verified },
+                    Some(verdict) => Input::Unfit(verdict),
+                };
+                self.client.handle(clock::now(), input, &mut self.out);
+            }
+            Err(()) => self.no_tls(job, lost()),
         }
     }
 
-    fn act(&mut self) {
+    fn no_tls(&mut self, job: &mut Job<'_>, verdict: Verdict) {
+        job.ended = Some(End::NoTls(verdict));
+        self.out.clear();
+        self.closing = true;
+    }
+
+    /// Gives the message when the client is ready for it.
+    fn offer(&mut self, job: &mut Job<'_>) {
+        if self.waits
+            && let Some(mail) = job.mail.take()
+        {
+            self.waits = false;
+            let now = clock::now();
+            job.ready = Some(now.mono);
+            self.client.handle(now, Input::Mail(Box::new(mail)), &mut self.out);
+        }
+        self.act(job);
+    }
+
+    fn act(&mut self, job: &mut Job<'_>) {
         while let Some(action) = self.client.poll() {
             match action {
                 Action::Ready => {
-                    let now = clock::now();
-                    match self.mail.take() {
-                        Some(mail) => {
-                            self.ready = Some(now.mono);
-                            self.handle(now, Input::Mail(Box::new(mail)));
-                        }
-                        None => self.handle(now, Input::Quit),
+                    self.waits = true;
+                    if job.mail.is_some() {
+                        return self.offer(job);
                     }
                 }
-                Action::Chunk => self.wants_piece = true,
+                Action::Chunk => job.wants_piece = true,
+                Action::StartTls => job.shakes = true,
                 Action::Finished(verdicts) => {
-                    self.ended.get_or_insert(End::Verdicts(verdicts));
+                    job.ended.get_or_insert(End::Verdicts(verdicts));
                 }
                 Action::Unusable(verdict) => {
-                    self.ended.get_or_insert(End::Unusable(verdict));
+                    job.ended.get_or_insert(End::Unusable(verdict));
                 }
-                Action::Warn(text) => self.warnings.push(text),
+                Action::Warn(text) => {
+                    let text = format!("{}: {text}", job.id);
+                    (job.say)(events::daemon::Message::warning(text).into());
+                }
                 Action::Close => self.closing = true,
             }
         }
     }
+}
+
+/// Why there is no TLS, in Postfix's words.
+pub(super) const HANDSHAKE: &str = "Cannot start TLS: handshake failure";
+
+/// What is to be done over a connection, and what came of it.
+struct Job<'a> {
+    mail: Option<Mail>,
+    letter: Option<Letter>,
+    ended: Option<End>,
+    ready: Option<Mono>,
+    /// The conversation waits for a piece of the message.
+    wants_piece: bool,
+    /// It waits for TLS.
+    shakes: bool,
+    say: Say<'a>,
+    /// Whose warnings they are.
+    id: &'a str,
+    input: Vec<u8>,
+}
+
+impl Job<'_> {
+    /// No message: only words between client and server.
+    fn nothing() -> Job<'static> {
+        let (mail, letter, ended, ready) = (None, None, None, None);
+        let input = vec![0; 4096];
+        Job { mail, letter, ended, ready, wants_piece: false, shakes: false, say: &|_| {}, id: "", input }
+    }
+}
+
+/// What a connection did.
+enum Moved {
+    Read(std::io::Result<usize>),
+    Wrote(std::io::Result<usize>),
+    Flushed,
+}
+
+/// Reads, or writes where there is something to write.
+async fn moved(stream: &mut Box<dyn Stream>, input: &mut [u8], out: &[u8], dirty: bool) -> Moved {
+    poll_fn(|cx| {
+        let mut buffer = ReadBuf::new(input);
+        if let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+            return Poll::Ready(Moved::Read(read.map(|()| buffer.filled().len())));
+        }
+        if !out.is_empty() {
+            if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, out) {
+                return Poll::Ready(Moved::Wrote(written));
+            }
+        } else if dirty && Pin::new(&mut *stream).poll_flush(cx).is_ready() {
+            // Where it failed, reading fails too.
+            return Poll::Ready(Moved::Flushed);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -202,7 +363,8 @@ mod tests {
             let client = Client::new(Settings::new(Dialect::Smtp, "mx.test"), "far[192.0.2.1]", clock::now());
             let to = |address: &str| To { address: address.to_owned(), ..To::default() };
             let mail = Mail { recipients: vec![to("a@far.test"), to("b@far.test")], ..Mail::default() };
-            let End::Verdicts(verdicts) = converse(stream, client, mail, Letter { body: None }).await.end
+            let mut connection = Connection::new(Box::new(stream), client, None);
+            let End::Verdicts(verdicts) = connection.send(mail, Letter { body: None }, (&|_| {}, "ID")).await.end
             else {
                 panic!("no verdicts");
             };

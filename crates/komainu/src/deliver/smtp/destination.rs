@@ -41,6 +41,16 @@ impl Destination {
     }
 }
 
+impl Destination {
+    /// The name that certificates are compared with; a socket is this host.
+    pub(super) fn domain<'a>(&'a self, myhostname: &'a str) -> &'a str {
+        match self {
+            Destination::Host { name, .. } => name,
+            Destination::Unix(_) => myhostname,
+        }
+    }
+}
+
 fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)

@@ -1,18 +1,26 @@
 //! What main.cf and a line of master.cf say about a transport of smtp(8)'s kind.
 //!
 //! Each service has its own `-o`: `relay` and `smtp` may differ. Parameters are `smtp_…` for SMTP and `lmtp_…` for
-//! LMTP. A transport that must not speak in clear text, or must log in, is refused: there is no TLS here yet, and mail
-//! never goes out with less protection than was asked for.
+//! LMTP. What can't be served is refused: mail never goes out with less protection than was asked for. Certificates and
+//! keys are read here, once for each configuration.
 
 use super::hosts::{Family, Lookup};
+use super::login::Sasl;
+use super::pool::{Pool, Reuse};
+use super::security::Protection;
 use crate::configuration::port_number;
 use crate::facts::Names;
+use crate::tls::client::Engine;
+use crate::tls::files::{Anchors, FileError, credentials};
+use crate::tls::fingerprint::Digest;
 use config::{Parameters, Role, Service};
 use mail::Dsn;
-use proto::client::{Dialect, Keyword, Settings, Timeouts, Why};
+use proto::client::{Demands, Dialect, Keyword, Settings, Timeouts, Why};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use tables::Sources;
+use tables::matching::StringList;
+use tables::{Catalogue, Sources};
 
 /// A transport, ready to be used.
 #[derive(Clone, Debug)]
@@ -46,12 +54,26 @@ pub struct Transport {
     pub soft_bounce: bool,
     /// Why nothing may be sent.
     pub(super) refused: Option<Why>,
+    pub(super) protection: Protection,
+    /// `smtp_sasl_auth_enable`
+    pub(super) sasl: Option<Sasl>,
+    pub(super) reuse: Reuse,
+    /// Connections that wait for more mail.
+    pub(super) pool: Pool,
+    /// `minimal_backoff_time`
+    pub(super) minimal_backoff: Duration,
 }
 
 impl Transport {
-    /// The transport that `service` is, by its parameters; `None` for one of another kind.
+    /// The transport that `service` is, by its parameters; `None` for one of another kind. Its tables are added to
+    /// `catalogue`.
     #[must_use]
-    pub fn compile(service: &Service, main: &Parameters, sources: &dyn Sources) -> Option<Transport> {
+    pub fn compile(
+        service: &Service,
+        main: &Parameters,
+        catalogue: &mut Catalogue,
+        sources: &dyn Sources,
+    ) -> Option<Transport> {
         let (dialect, prefix) = match service.role() {
             Role::Smtp => (Dialect::Smtp, "smtp_"),
             Role::Lmtp => (Dialect::Lmtp, "lmtp_"),
@@ -99,6 +121,11 @@ impl Transport {
             },
             soft_bounce: p.flag("soft_bounce"),
             refused: reader.refused(),
+            protection: reader.protection(catalogue, sources),
+            sasl: reader.flag("sasl_auth_enable").then(|| reader.sasl(catalogue, sources)),
+            reuse: reader.reuse(),
+            pool: Pool::default(),
+            minimal_backoff: p.duration("minimal_backoff_time"),
         })
     }
 
@@ -170,6 +197,7 @@ impl Reader<'_> {
             skip_quit_response: self.flag("skip_quit_response"),
             timeouts: Timeouts {
                 helo: time(&format!("{hello}_timeout")),
+                starttls: time("starttls_timeout"),
                 mail: time("mail_timeout"),
                 rcpt: time("rcpt_timeout"),
                 data_init: time("data_init_timeout"),
@@ -181,29 +209,144 @@ impl Reader<'_> {
         }
     }
 
+    fn words(&self, suffix: &str) -> Vec<String> {
+        let text = self.text(suffix);
+        let words = text.split([',', ' ', '\t', '\r', '\n', ':']).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    }
+
+    fn reuse(&self) -> Reuse {
+        let destinations = self.words("connection_cache_destinations");
+        Reuse {
+            on_demand: self.flag("connection_cache_on_demand"),
+            destinations: destinations.iter().map(|word| word.to_ascii_lowercase()).collect(),
+            idle: self.p.duration(&self.name("connection_cache_time_limit")),
+            time: self.p.duration(&self.name("connection_reuse_time_limit")),
+            count: u32::try_from(self.count("connection_reuse_count_limit")).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The security level, by today's parameter or by the older ones.
+    fn level(&self) -> String {
+        let level = self.text("tls_security_level").to_ascii_lowercase();
+        if !level.is_empty() {
+            return level;
+        }
+        let level = match (self.flag("enforce_tls"), self.flag("tls_enforce_peername"), self.flag("use_tls")) {
+            (true, true, _) => "verify",
+            (true, false, _) => "encrypt",
+            (false, _, true) => "may",
+            (false, _, false) => "none",
+        };
+        level.to_owned()
+    }
+
+    fn sasl(&self, catalogue: &mut Catalogue, sources: &dyn Sources) -> Sasl {
+        let words = self.p.list(&self.name("sasl_password_maps"));
+        let maps: Vec<_> = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+        let filter = self.p.list(&self.name("sasl_mechanism_filter"));
+        // What is wrong with it makes it match nothing: there is no log-in then, and mail waits.
+        let filter = (!filter.is_empty()).then(|| StringList::compile(&filter, catalogue, sources, false).0);
+        Sasl {
+            broken: maps.len() < words.len(),
+            maps,
+            by_sender: self.flag("sender_dependent_authentication"),
+            extension: self.p.text("recipient_delimiter").value,
+            delimiter: self.text("sasl_password_result_delimiter"),
+            in_the_clear: Demands(self.words("sasl_security_options")),
+            encrypted: Demands(self.words("sasl_tls_security_options")),
+            verified: Demands(self.words("sasl_tls_verified_security_options")),
+            filter,
+            soft_bounce: self.flag("sasl_auth_soft_bounce"),
+        }
+    }
+
+    fn protection(&self, catalogue: &mut Catalogue, sources: &dyn Sources) -> Protection {
+        let words = self.p.list(&self.name("tls_policy_maps"));
+        let maps: Vec<_> = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+        let fingerprints = self.text("tls_fingerprint_cert_match");
+        let fingerprints = fingerprints.split([',', ' ', '\t', '\r', '\n', '|']);
+        let digest = Digest::from_name(&self.text("tls_fingerprint_digest"));
+        let level = self.level();
+        // Who never speaks TLS needs no files.
+        let is_used = level != "none" || !words.is_empty();
+        let engine = match (is_used, digest) {
+            (false, _) => Ok(None),
+            (true, None) => Err("unknown smtp_tls_fingerprint_digest".to_owned()),
+            (true, Some(_)) => self.engine(sources).map(Some).map_err(|error| error.to_string()),
+        };
+        let (engine, fault) = match engine {
+            Ok(engine) => (engine, None),
+            Err(fault) => (None, Some(format!("{fault}: disabling TLS support"))),
+        };
+        Protection {
+            level,
+            broken: maps.len() < words.len(),
+            maps,
+            verify_match: self.words("tls_verify_cert_match"),
+            secure_match: self.words("tls_secure_cert_match"),
+            fingerprints: fingerprints.filter(|one| !one.is_empty()).map(str::to_owned).collect(),
+            digest,
+            protocols: self.text("tls_protocols"),
+            mandatory_protocols: self.text("tls_mandatory_protocols"),
+            excluded: self.words("tls_exclude_ciphers"),
+            mandatory_excluded: self.words("tls_mandatory_exclude_ciphers"),
+            servername: self.text("tls_servername"),
+            loglevel: self.p.number(&self.name("tls_loglevel")),
+            notes_offer: self.flag("tls_note_starttls_offer"),
+            wrapper: self.flag("tls_wrappermode"),
+            reuse: self.flag("tls_connection_reuse"),
+            timeout: self.p.duration(&self.name("starttls_timeout")),
+            engine: engine.map(Arc::new),
+            fault,
+        }
+    }
+
+    /// The files of TLS.
+    fn engine(&self, sources: &dyn Sources) -> Result<Engine, FileError> {
+        let mut anchors = Anchors::read(&self.text("tls_CAfile"), &self.text("tls_CApath"), sources)?;
+        if self.p.flag("tls_append_default_CA") {
+            anchors.append(Anchors::read("", DEFAULT_CA_PATH, sources)?);
+        }
+        let chain_files = self.list("tls_chain_files");
+        let pairs = [("tls_eccert_file", "tls_eckey_file"), ("tls_cert_file", "tls_key_file")];
+        let own = match chain_files.first() {
+            Some(file) => Some(credentials(file, file, sources)?),
+            None => {
+                let named = pairs.map(|(chain, key)| (self.text(chain), self.text(key)));
+                let named = named.iter().find(|(chain, _)| !chain.is_empty() && chain != "none");
+                named.map(|(chain, key)| credentials(chain, key, sources)).transpose()?
+            }
+        };
+        let resumes = !self.text("tls_session_cache_database").is_empty();
+        Ok(Engine::new(anchors, own, resumes))
+    }
+
     /// Why a transport must not be used, for now.
     fn refused(&self) -> Option<Why> {
-        let level = self.text("tls_security_level").to_ascii_lowercase();
-        let demanded = !matches!(level.as_str(), "" | "none" | "may") || self.flag("enforce_tls");
         let defer = |text: String| Some(Why::new(Dsn::new(4, 7, 5), text));
-        if demanded || self.flag("tls_wrappermode") {
+        let level = self.level();
+        if self.flag("tls_wrappermode") && matches!(level.as_str(), "none" | "may" | "dane") {
+            // Postfix's smtp(8) ends at once; mail waits in front of both.
             return defer(format!(
-                "TLS is required by {}, but it is not served yet",
+                "{} requires \"{} = encrypt\" (or stronger)",
+                self.name("tls_wrappermode"),
                 self.name("tls_security_level")
             ));
         }
-        if !self.list("tls_policy_maps").is_empty() {
-            return defer(format!(
-                "{} may require TLS, which is not served yet",
-                self.name("tls_policy_maps")
-            ));
+        if !self.text("tls_per_site").is_empty() && self.list("tls_policy_maps").is_empty() {
+            return defer(format!("{} is not served: write {}", self.name("tls_per_site"), self.name("tls_policy_maps")));
         }
-        if self.flag("sasl_auth_enable") {
-            return defer(format!(
-                "{} asks for a log-in, which is not served yet",
-                self.name("sasl_auth_enable")
-            ));
+        if !self.text("tls_trust_anchor_file").is_empty() {
+            return defer(format!("{} is not served", self.name("tls_trust_anchor_file")));
+        }
+        if self.flag("sasl_auth_enable") && self.list("sasl_password_maps").is_empty() {
+            // Postfix's smtp(8) ends at once; mail waits in front of both.
+            return defer(format!("{} is empty, but {} asks for a log-in", self.name("sasl_password_maps"), self.name("sasl_auth_enable")));
         }
         None
     }
 }
+
+/// Where Debian keeps public CAs: `tls_append_default_CA`.
+const DEFAULT_CA_PATH: &str = "/etc/ssl/certs";

@@ -1,0 +1,515 @@
+//! One attempt: a message, a nexthop, its servers in order.
+//!
+//! A connection that waits is used where there is one; else the servers are tried until one has said something final
+//! about each recipient. Where TLS was only wished for and can't be had, the message goes in clear text once it has
+//! waited for `minimal_backoff_time`, as Postfix does.
+
+use super::conversation::{Connection, End, HANDSHAKE, Letter, Outcome, Stream};
+use super::destination::Destination;
+use super::hosts::Server;
+use super::login::mark;
+use super::pool::{Idle, Way};
+use super::security::{Level, Policy, Upgrade, Whom};
+use super::{Ground, Report, Spoken, Transport};
+use proto::sasl::client::Secret;
+use crate::clock;
+use crate::strerror::strerror;
+use events::delivery::ConnectFailed;
+use mail::{Dsn, Mono};
+use proto::client::{Client, Mail, Verdict, Why};
+use queue::{BodyType, Entry, Recipient, ReturnContent};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::net::{TcpSocket, UnixStream};
+
+/// A message that is under way, and who of its recipients is still without a final verdict.
+struct Attempt<'a> {
+    transport: &'a Transport,
+    ground: &'a Ground<'a>,
+    number: u64,
+    entry: &'a Entry,
+    open: Vec<u32>,
+    reports: Vec<Report>,
+    started: Mono,
+    /// Servers that were spoken to.
+    sessions: usize,
+}
+
+/// Delivers message `number` to the recipients at `indices`, over `nexthop`.
+pub async fn deliver(
+    transport: &Transport,
+    ground: &Ground<'_>,
+    (number, entry): (u64, &Entry),
+    indices: &[u32],
+    nexthop: &str,
+) -> Vec<Report> {
+    let started = clock::now().mono;
+    let (open, reports) = (indices.to_vec(), Vec::new());
+    let mut attempt = Attempt { transport, ground, number, entry, open, reports, started, sessions: 0 };
+    if let Some(why) = &transport.refused {
+        attempt.settle_all(&Verdict::Deferred(why.clone()), "none", Duration::ZERO);
+        return attempt.reports;
+    }
+    let sites: Vec<&str> =
+        std::iter::once(nexthop).chain(transport.fallback_relays.iter().map(String::as_str)).collect();
+    for (at, site) in sites.iter().enumerate() {
+        attempt.site(site, at + 1 == sites.len()).await;
+        if attempt.open.is_empty() {
+            break;
+        }
+    }
+    attempt.reports
+}
+
+/// A server, or what stands for one.
+enum Peer {
+    Tcp { server: Server, port: u16 },
+    Unix(String),
+}
+
+impl Peer {
+    /// `mx.example[192.0.2.1]`.
+    fn host(&self, myhostname: &str) -> String {
+        match self {
+            Peer::Tcp { server, .. } => format!("{}[{}]", server.name, server.address),
+            Peer::Unix(path) => format!("{myhostname}[{path}]"),
+        }
+    }
+
+    /// `mx.example`.
+    fn name(&self, myhostname: &str) -> String {
+        match self {
+            Peer::Tcp { server, .. } => server.name.clone(),
+            Peer::Unix(_) => myhostname.to_owned(),
+        }
+    }
+
+    const fn address(&self) -> Option<IpAddr> {
+        match self {
+            Peer::Tcp { server, .. } => Some(server.address),
+            Peer::Unix(_) => None,
+        }
+    }
+
+    /// `mx.example[192.0.2.1]:25`.
+    fn relay(&self, myhostname: &str) -> String {
+        match self {
+            Peer::Tcp { port, .. } => format!("{}:{port}", self.host(myhostname)),
+            Peer::Unix(_) => self.host(myhostname),
+        }
+    }
+}
+
+
+/// What is agreed on for one destination.
+struct Site<'s> {
+    /// As the transport table has it.
+    nexthop: &'s str,
+    /// Its name, without brackets and port.
+    domain: String,
+    policy: Policy,
+    /// Whether a connection may wait for more mail.
+    keeps: bool,
+}
+
+impl Site<'_> {
+    /// What a connection must have in common with this one, to be used for it.
+    fn terms(&self, secret: Option<&Secret>) -> String {
+        let mark = secret.map(mark).unwrap_or_default();
+        match self.policy.level {
+            Level::None => mark,
+            _ => format!("{mark} {:?} {}", self.policy, self.domain),
+        }
+    }
+}
+
+/// How one server is spoken to.
+struct Terms {
+    policy: Policy,
+    secret: Option<Secret>,
+}
+
+impl Attempt<'_> {
+    /// Tries the servers of one destination.
+    async fn site(&mut self, nexthop: &str, is_last_site: bool) {
+        let transport = self.transport;
+        let destination = Destination::parse(nexthop, transport.is_lmtp());
+        let domain = destination.domain(&transport.myhostname).to_owned();
+        let Some(policy) = self.policy(nexthop, &domain).await else {
+            let why = Why::new(Dsn::new(4, 7, 5), "client TLS configuration problem");
+            return self.settle_all(&Verdict::Deferred(why), "none", Duration::ZERO);
+        };
+        let trip = transport.pool.begin(nexthop, &transport.reuse);
+        let reuse = &transport.reuse;
+        let keeps = (reuse.on_demand && trip.is_busy) || reuse.destinations.contains(&domain.to_ascii_lowercase());
+        let site = Site { nexthop, domain, policy, keeps };
+        // Who logs in depends on the server.
+        while transport.sasl.is_none()
+            && let Some(idle) = transport.pool.take_nexthop(nexthop, &site.terms(None))
+        {
+            if self.again(idle, &site).await {
+                break;
+            }
+        }
+        if self.open.is_empty() {
+            return;
+        }
+        let peers = match self.peers(destination, nexthop).await {
+            Ok(peers) => peers,
+            Err(verdict) if is_last_site || !matches!(verdict, Verdict::Deferred(_)) => {
+                self.settle_all(&verdict, "none", Duration::ZERO);
+                return;
+            }
+            Err(_) => return,
+        };
+        let count = peers.len();
+        for (at, peer) in peers.iter().enumerate() {
+            let limit = transport.sessions_max;
+            let is_last = is_last_site && (at + 1 == count || (limit > 0 && self.sessions + 1 >= limit));
+            self.peer(peer, &site, is_last).await;
+            if self.open.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// What protection the destination needs; `None` where the administrator's words make no sense.
+    async fn policy(&self, nexthop: &str, domain: &str) -> Option<Policy> {
+        let protection = &self.transport.protection;
+        // The type of an LMTP socket isn't part of the key.
+        let key = nexthop.strip_prefix("inet:").or_else(|| nexthop.strip_prefix("unix:")).unwrap_or(nexthop);
+        let mut tables = self.ground.tables.clone();
+        let look = |tables: &tables::Snapshot| protection.policy(key, domain, tables);
+        let found = self.ground.answers.table_servers.looked_up(&mut tables, look).await;
+        let remark = match found {
+            Ok(Ok(policy)) => return Some(policy),
+            Ok(Err(remark)) => remark,
+            Err(error) => error.to_string(),
+        };
+        self.warn(remark);
+        self.warn(format!("TLS policy lookup for {key}/{domain}: client TLS configuration problem"));
+        None
+    }
+
+    fn warn(&self, text: String) {
+        (self.ground.log)(events::daemon::Message::warning(text).into());
+    }
+
+    async fn peers(&self, destination: Destination, nexthop: &str) -> Result<Vec<Peer>, Verdict> {
+        let transport = self.transport;
+        let (name, port, exchangers) = match destination {
+            Destination::Unix(path) => return Ok(vec![Peer::Unix(path.display().to_string())]),
+            Destination::Host { name, port, exchangers } => (name, port, exchangers),
+        };
+        let port = match port {
+            None => transport.port,
+            Some(name) => transport.port_by_name(&name).ok_or_else(|| {
+                let text =
+                    format!("mail system configuration error: unknown port {name} in nexthop {nexthop}");
+                Verdict::Deferred(Why::new(Dsn::new(4, 3, 5), text))
+            })?,
+        };
+        let lookup = transport.lookup(&*self.ground.answers.names);
+        let seed = self.number ^ self.started.0;
+        let mut servers = if exchangers && transport.asks_exchangers {
+            lookup.exchangers(&name, seed).await?
+        } else {
+            lookup.host(&name, seed).await?
+        };
+        if transport.addresses_max > 0 {
+            servers.truncate(transport.addresses_max);
+        }
+        Ok(servers.into_iter().map(|server| Peer::Tcp { server, port }).collect())
+    }
+
+    /// Tries one server. What it only defers is left open where there is another one to try.
+    async fn peer(&mut self, peer: &Peer, site: &Site<'_>, is_last: bool) {
+        let myhostname = &self.transport.myhostname;
+        let relay = peer.relay(myhostname);
+        let secret = match self.secret(&peer.name(myhostname), site.nexthop).await {
+            Ok(secret) => secret,
+            Err(remark) => {
+                self.warn(remark);
+                let why = Why::new(Dsn::new(4, 7, 0), "SASL authentication failed: password lookup error");
+                let verdicts = vec![Verdict::Deferred(why); self.open.len()];
+                return self.heard(verdicts, &Heard::nothing(&relay), is_last);
+            }
+        };
+        let way = Way { relay, terms: site.terms(secret.as_ref()) };
+        while let Some(idle) = self.transport.pool.take_way(&way) {
+            if self.again(idle, site).await {
+                return;
+            }
+        }
+        let protected = Terms { policy: site.policy.clone(), secret };
+        if !self.converse(peer, site, &protected, is_last).await {
+            // TLS failed where it isn't a must.
+            let bare = Terms { policy: site.policy.none(), ..protected };
+            self.converse(peer, site, &bare, is_last).await;
+        }
+    }
+
+    /// Who logs in there; what the log says where that can't be known.
+    async fn secret(&self, host: &str, nexthop: &str) -> Result<Option<Secret>, String> {
+        let Some(sasl) = &self.transport.sasl else { return Ok(None) };
+        let sender = self.mail().sender;
+        let mut tables = self.ground.tables.clone();
+        let look = |tables: &tables::Snapshot| sasl.secret(&sender, (host, nexthop), tables);
+        let found = self.ground.answers.table_servers.looked_up(&mut tables, look).await;
+        found.map_err(|error| error.to_string())?
+    }
+
+    /// Speaks to one server over a new connection. False where it should be done once more, without TLS.
+    async fn converse(&mut self, peer: &Peer, site: &Site<'_>, terms: &Terms, is_last: bool) -> bool {
+        let (transport, ground, policy) = (self.transport, self.ground, &terms.policy);
+        let myhostname = &transport.myhostname;
+        let (host, relay) = (peer.host(myhostname), peer.relay(myhostname));
+        let protection = &transport.protection;
+        let name = peer.name(myhostname);
+        let address = peer.address();
+        let whom = Whom { host: &name, address, domain: &site.domain, relay: &relay };
+        let upgrade = Upgrade::new(protection, policy, &whom);
+        if upgrade.is_none() && policy.level > Level::None {
+            if let Some(fault) = &protection.fault {
+                self.warn(fault.clone());
+            }
+            if policy.level.is_mandatory() {
+                let why = Why::new(Dsn::new(4, 7, 5), "TLS is required, but our TLS engine is unavailable");
+                let verdicts = vec![Verdict::Deferred(why); self.open.len()];
+                self.heard(verdicts, &Heard::nothing(&relay), is_last);
+                return true;
+            }
+        }
+        let mut stream = match self.connect(peer).await {
+            Ok(stream) => stream,
+            Err(reason) => {
+                let failed = ConnectFailed { peer: relay.as_str().into(), reason: reason.as_str().into() };
+                (ground.log)(failed.into());
+                if is_last {
+                    let why = Why::new(Dsn::new(4, 4, 1), format!("connect to {relay}: {reason}"));
+                    self.settle_all(&Verdict::Deferred(why), "none", Duration::ZERO);
+                }
+                return true;
+            }
+        };
+        self.sessions += 1;
+        let distrust = match &upgrade {
+            Some(upgrade) if protection.wrapper => match upgrade.shake(stream, ground.log).await {
+                Ok(shaken) => {
+                    stream = shaken.stream;
+                    shaken.distrust
+                }
+                Err(()) => {
+                    let verdict = Verdict::Deferred(Why::new(Dsn::new(4, 7, 5), HANDSHAKE));
+                    self.heard(vec![verdict; self.open.len()], &Heard::nothing(&relay), is_last);
+                    return true;
+                }
+            },
+            _ => None,
+        };
+        if let Some(verdict) = distrust {
+            self.heard(vec![verdict; self.open.len()], &Heard::nothing(&relay), is_last);
+            return true;
+        }
+        let login = transport.sasl.as_ref().zip(terms.secret.clone());
+        let login = login.map(|(sasl, secret)| sasl.login(secret, ground.tables));
+        let client = Client::new(transport.conversation.clone(), host, clock::now())
+            .with_secrecy(protection.secrecy(policy))
+            .with_login(login);
+        let connection = Connection::new(stream, client, upgrade);
+        let way = Way { relay, terms: site.terms(terms.secret.as_ref()) };
+        self.send(connection, way, &name, (site, policy, is_last)).await
+    }
+
+    /// Sends the message over a connection that waited. False where the connection is of no use any more.
+    async fn again(&mut self, mut idle: Idle, site: &Site<'_>) -> bool {
+        let now = clock::now().mono;
+        if !self.transport.reuse.allows(&idle.connection, now) || !idle.connection.probe().await {
+            tokio::spawn(idle.connection.quit());
+            return false;
+        }
+        self.send(idle.connection, idle.way, &idle.host, (site, &site.policy, false)).await;
+        true
+    }
+
+    /// Sends the message over a connection. False where it should be done once more, without TLS.
+    async fn send(
+        &mut self,
+        mut connection: Connection,
+        way: Way,
+        name: &str,
+        (site, policy, is_last): (&Site<'_>, &Policy, bool),
+    ) -> bool {
+        let (transport, ground) = (self.transport, self.ground);
+        let relay = way.relay.clone();
+        let letter = match ground.spool.body(self.number) {
+            Ok(body) => Letter::new(body),
+            Err(error) => {
+                tokio::spawn(connection.quit());
+                self.unreadable(&error.to_string(), &relay);
+                return true;
+            }
+        };
+        let Outcome { end, ready, offers_dsn, offers_tls } =
+            connection.send(self.mail(), letter, (ground.log, self.entry.id.as_str())).await;
+        if offers_tls && policy.level == Level::None && transport.protection.notes_offer {
+            let text = format!("Host offered STARTTLS: [{name}]");
+            (ground.log)(events::Event::Other(text.into()));
+        }
+        let connecting = ready.map_or(Duration::ZERO, |at| at - self.started);
+        let spoken = Spoken { name: name.to_owned(), offers_dsn };
+        let conn_use = (connection.uses > 1).then_some(connection.uses);
+        let heard = Heard { relay: &relay, connecting, spoken: Some(spoken), conn_use };
+        match end {
+            End::Verdicts(verdicts) => self.heard(verdicts, &heard, is_last),
+            End::Unusable(verdict) => self.heard(vec![verdict; self.open.len()], &heard, is_last),
+            End::NoTls(verdict) => {
+                let waited = clock::now().wall - self.entry.arrival;
+                if policy.level == Level::May && waited >= transport.minimal_backoff {
+                    self.mention(&verdict);
+                    return false;
+                }
+                self.heard(vec![verdict; self.open.len()], &heard, is_last);
+            }
+            End::Unreadable(error) => self.unreadable(&error.to_string(), &relay),
+        }
+        let now = clock::now().mono;
+        let keeps = site.keeps || connection.uses > 1 || (transport.reuse.on_demand && transport.pool.is_shared(site.nexthop));
+        let may_keep = policy.reuse || !connection.is_encrypted();
+        if keeps && may_keep && transport.reuse.allows(&connection, now) && policy == &site.policy {
+            transport.pool.put(connection, way, (site.nexthop, name), transport.reuse.idle);
+        } else {
+            tokio::spawn(connection.quit());
+        }
+        true
+    }
+
+    /// A verdict that isn't the last word.
+    fn mention(&self, verdict: &Verdict) {
+        let line = format!("{}: {}", self.entry.id, verdict.why().text);
+        (self.ground.log)(events::Event::Other(line.into()));
+    }
+
+    fn heard(&mut self, verdicts: Vec<Verdict>, heard: &Heard<'_>, is_last: bool) {
+        let mut open = Vec::new();
+        let mut said = None;
+        for (index, verdict) in std::mem::take(&mut self.open).into_iter().zip(verdicts) {
+            if !is_last && matches!(verdict, Verdict::Deferred(_)) {
+                open.push(index);
+                // Once for all who heard the same.
+                let text = &verdict.why().text;
+                if said.as_ref() != Some(text) {
+                    self.mention(&verdict);
+                    said = Some(text.clone());
+                }
+            } else {
+                let (relay, connecting) = (heard.relay.to_owned(), heard.connecting);
+                let (server, conn_use) = (heard.spoken.clone(), heard.conn_use);
+                self.reports.push(Report { index, verdict, relay, connecting, server, conn_use });
+            }
+        }
+        self.open = open;
+    }
+
+    fn settle_all(&mut self, verdict: &Verdict, relay: &str, connecting: Duration) {
+        for index in std::mem::take(&mut self.open) {
+            self.reports.push(Report {
+                index,
+                verdict: verdict.clone(),
+                relay: relay.to_owned(),
+                connecting,
+                server: None,
+                conn_use: None,
+            });
+        }
+    }
+
+    fn unreadable(&mut self, error: &str, relay: &str) {
+        let why = Why::new(Dsn::new(4, 3, 0), format!("queue file cannot be read: {error}"));
+        self.settle_all(&Verdict::Deferred(why), relay, Duration::ZERO);
+    }
+
+    async fn connect(&self, peer: &Peer) -> Result<Box<dyn Stream>, String> {
+        let connecting = async {
+            match peer {
+                Peer::Tcp { server, port } => self.connect_tcp(server.address, *port).await,
+                Peer::Unix(path) => {
+                    let path = self.ground.queue_directory.join(path);
+                    UnixStream::connect(path).await.map(|stream| Box::new(stream) as Box<dyn Stream>)
+                }
+            }
+        };
+        match tokio::time::timeout(self.transport.connect_timeout, connecting).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(strerror(&error)),
+            Err(_) => Err("Connection timed out".to_owned()),
+        }
+    }
+
+    async fn connect_tcp(&self, address: IpAddr, port: u16) -> std::io::Result<Box<dyn Stream>> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let bind = if address.is_ipv4() { self.transport.bind_v4 } else { self.transport.bind_v6 };
+        if let Some(bind) = bind {
+            socket.bind(SocketAddr::new(bind, 0))?;
+        }
+        let stream = socket.connect(SocketAddr::new(address, port)).await?;
+        // Commands go out when they are written, not when the kernel thinks that they are enough.
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+
+    fn mail(&self) -> Mail {
+        let entry = self.entry;
+        let recipients =
+            self.open.iter().filter_map(|index| entry.recipients.get(usize::try_from(*index).ok()?));
+        // With VERP each has an attempt of its own.
+        let sender =
+            recipients.clone().next().map_or_else(|| entry.sender.clone(), |one| entry.sender_for(one));
+        Mail {
+            sender: sender.to_external(),
+            size_bytes: entry.size,
+            eight_bit: entry.body_type != BodyType::SevenBit,
+            smtputf8: entry.smtputf8,
+            ret: entry.return_content.map(|content| match content {
+                ReturnContent::Full => "FULL",
+                ReturnContent::Headers => "HDRS",
+            }),
+            envelope_id: entry.envelope_id.clone(),
+            recipients: recipients.map(to).collect(),
+        }
+    }
+}
+
+/// What is known of the server that said something.
+struct Heard<'a> {
+    relay: &'a str,
+    connecting: Duration,
+    spoken: Option<Spoken>,
+    conn_use: Option<u32>,
+}
+
+impl<'a> Heard<'a> {
+    /// It hasn't said anything.
+    const fn nothing(relay: &'a str) -> Heard<'a> {
+        Heard { relay, connecting: Duration::ZERO, spoken: None, conn_use: None }
+    }
+}
+
+fn to(recipient: &Recipient) -> proto::client::To {
+    use queue::entry::{NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS};
+    let words = [
+        (NOTIFY_NEVER, "NEVER"),
+        (NOTIFY_SUCCESS, "SUCCESS"),
+        (NOTIFY_FAILURE, "FAILURE"),
+        (NOTIFY_DELAY, "DELAY"),
+    ];
+    let notify: Vec<&str> =
+        words.iter().filter(|(bit, _)| recipient.notify & bit != 0).map(|(_, word)| *word).collect();
+    let orcpt = recipient.orcpt.clone();
+    proto::client::To {
+        address: recipient.address.to_external(),
+        // RFC 3461 §5.2.1: what the next server calls the original recipient is ours.
+        orcpt: orcpt.or_else(|| Some(format!("rfc822;{}", recipient.original.to_external()))),
+        notify: notify.join(","),
+    }
+}

@@ -1,0 +1,158 @@
+//! The client's side: configurations for each mixture of versions and ciphers, and the handshake itself.
+//!
+//! [`Engine`] is one transport's TLS: anchors, its own certificate, sessions that can be resumed. It takes any
+//! certificate whose key the server has shown to hold; who is believed is [`judge`](super::judge)'s matter. No name is
+//! sent (SNI) unless one is asked for, as Postfix does.
+
+use super::files::{Anchors, Credentials};
+use super::settings::{VersionsError, ciphers, versions};
+use ring::digest::{SHA256, digest};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientSessionMemoryCache, Resumption};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring as provider};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Certificates of which it is remembered how they were used to sign.
+const SIGNATURES_MAX: usize = 1000;
+/// Configurations that are kept ready.
+const CONFIGS_MAX: usize = 100;
+/// Sessions that can be resumed.
+const SESSIONS_MAX: usize = 256;
+
+/// Which protocol is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Manner {
+    /// `>=TLSv1.2`
+    pub protocols: String,
+    /// OpenSSL's names of ciphers that aren't wanted.
+    pub excluded: Vec<String>,
+}
+
+/// One transport's TLS.
+#[derive(Debug)]
+pub struct Engine {
+    /// Who is trusted.
+    pub anchors: Anchors,
+    credentials: Option<Credentials>,
+    /// Whether sessions are resumed.
+    resumes: bool,
+    verifier: Arc<Accepting>,
+    configs: Mutex<HashMap<Manner, Arc<ClientConfig>>>,
+}
+
+impl Engine {
+    /// With its own certificate, where it shows one.
+    #[must_use]
+    pub fn new(anchors: Anchors, credentials: Option<Credentials>, resumes: bool) -> Engine {
+        let algorithms = provider::default_provider().signature_verification_algorithms;
+        let verifier = Arc::new(Accepting { algorithms, signed: Mutex::default() });
+        Engine { anchors, credentials, resumes, verifier, configs: Mutex::default() }
+    }
+
+    /// What rustls needs for a handshake.
+    ///
+    /// # Errors
+    /// Where nothing that is asked for can be had.
+    pub fn config(&self, manner: &Manner) -> Result<Arc<ClientConfig>, EngineError> {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = configs.get(manner) {
+            return Ok(Arc::clone(config));
+        }
+        let cipher_suites = ciphers(&manner.excluded);
+        let provider = Arc::new(CryptoProvider { cipher_suites, ..provider::default_provider() });
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(&manner.protocols)?)
+            .map_err(EngineError::Ciphers)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&self.verifier) as _);
+        let mut config = match &self.credentials {
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(EngineError::Certificate)?,
+            None => builder.with_no_client_auth(),
+        };
+        config.resumption = if self.resumes {
+            Resumption::store(Arc::new(ClientSessionMemoryCache::new(SESSIONS_MAX)))
+        } else {
+            Resumption::disabled()
+        };
+        if configs.len() >= CONFIGS_MAX {
+            configs.clear();
+        }
+        let config = Arc::new(config);
+        configs.insert(manner.clone(), Arc::clone(&config));
+        Ok(config)
+    }
+
+    /// How the holder of a certificate signed.
+    #[must_use]
+    pub fn signed(&self, certificate: &CertificateDer<'_>) -> Option<SignatureScheme> {
+        let signed = self.verifier.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        signed.get(digest(&SHA256, certificate).as_ref()).copied()
+    }
+}
+
+/// Why no handshake is tried.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The versions asked for.
+    #[error(transparent)]
+    Versions(#[from] VersionsError),
+    /// No cipher is left.
+    #[error("no cipher is left: {0}")]
+    Ciphers(Error),
+    /// Our own certificate.
+    #[error("the client's certificate and key don't fit: {0}")]
+    Certificate(Error),
+}
+
+/// Takes every certificate whose key signed; remembers how.
+#[derive(Debug)]
+struct Accepting {
+    algorithms: WebPkiSupportedAlgorithms,
+    signed: Mutex<HashMap<Vec<u8>, SignatureScheme>>,
+}
+
+impl ServerCertVerifier for Accepting {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let valid = rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)?;
+        let mut schemes = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if schemes.len() >= SIGNATURES_MAX {
+            schemes.clear();
+        }
+        schemes.insert(digest(&SHA256, certificate).as_ref().to_vec(), signed.scheme);
+        Ok(valid)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,100 @@
+//! Certificates, keys and trust anchors out of PEM files.
+//!
+//! The files are read once, through whoever may read them (the privileged helper, for keys of mode 600). A certificate
+//! that rustls can't use as an anchor is left out, as OpenSSL leaves out what it can't parse.
+
+use rustls::RootCertStore;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::Path;
+use tables::{SourceError, Sources};
+
+/// Files of a folder that are looked at.
+const FOLDER_FILES_MAX: usize = 4096;
+
+/// Why TLS can't be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// A file that can't be read.
+    #[error("{0}")]
+    Unreadable(#[from] SourceError),
+    /// A file without a certificate.
+    #[error("{0}: no certificate in it")]
+    NoCertificate(String),
+    /// A file without a key.
+    #[error("{0}: no private key in it that can be used")]
+    NoKey(String),
+}
+
+/// Who is trusted.
+#[derive(Clone, Debug)]
+pub struct Anchors {
+    /// As rustls wants them.
+    pub roots: RootCertStore,
+    /// The certificates themselves: one that is here is trusted, whoever issued it.
+    pub certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Anchors {
+    /// Reads a file of certificates and a folder of such files; either may be empty.
+    ///
+    /// # Errors
+    /// Where the file can't be read or has no certificate. A folder is taken as it is.
+    pub fn read(file: &str, folder: &str, sources: &dyn Sources) -> Result<Anchors, FileError> {
+        let mut anchors = Anchors { roots: RootCertStore::empty(), certificates: Vec::new() };
+        if !file.is_empty() {
+            anchors.add(&sources.read(Path::new(file))?);
+            if anchors.certificates.is_empty() {
+                return Err(FileError::NoCertificate(file.to_owned()));
+            }
+        }
+        if !folder.is_empty() {
+            // Names that OpenSSL's rehash gives: a hash and a number.
+            let hashed = |name: &str| {
+                let (hash, number) = name.split_once('.')?;
+                let fits = hash.len() == 8 && number.parse::<u32>().is_ok();
+                fits.then_some(())
+            };
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten().take(FOLDER_FILES_MAX) {
+                if hashed(&entry.file_name().to_string_lossy()).is_some()
+                    && let Ok(bytes) = sources.read(&entry.path())
+                {
+                    anchors.add(&bytes);
+                }
+            }
+        }
+        Ok(anchors)
+    }
+
+    /// Trusts others, too.
+    pub fn append(&mut self, others: Anchors) {
+        self.roots.roots.extend(others.roots.roots);
+        self.certificates.extend(others.certificates);
+    }
+
+    fn add(&mut self, pem: &[u8]) {
+        for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
+            // One that rustls can't use may still stand for itself.
+            let _ = self.roots.add(certificate.clone());
+            self.certificates.push(certificate);
+        }
+    }
+}
+
+/// A certificate with its issuers, and its key.
+pub type Credentials = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Reads a chain and its key, which may be in one file.
+///
+/// # Errors
+/// Where one of them is missing.
+pub fn credentials(chain: &str, key: &str, sources: &dyn Sources) -> Result<Credentials, FileError> {
+    let bytes = sources.read(Path::new(chain))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes).flatten().collect();
+    if certificates.is_empty() {
+        return Err(FileError::NoCertificate(chain.to_owned()));
+    }
+    let bytes = if key == chain { bytes } else { sources.read(Path::new(key))? };
+    let found = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| FileError::NoKey(key.to_owned()))?;
+    Ok((certificates, found))
+}
