@@ -130,19 +130,19 @@ pub(super) const ROWS: &[Parameter] = &[
     time("lmtp_rset_timeout", Unit::Second, "20s").done(),
     text("lmtp_sasl_auth_cache_name", "").since("2.5"),
     time("lmtp_sasl_auth_cache_time", Unit::Day, "90d").since("2.5"),
-    flag("lmtp_sasl_auth_enable", "no"),
-    flag("lmtp_sasl_auth_soft_bounce", "yes").since("2.5"),
-    text("lmtp_sasl_mechanism_filter", "").since("2.3"),
-    list("lmtp_sasl_password_maps", ""),
-    text("lmtp_sasl_password_result_delimiter", ":").since("3.9"),
-    text("lmtp_sasl_path", "").since("2.3"),
-    list("lmtp_sasl_security_options", "noplaintext, noanonymous"),
-    list("lmtp_sasl_tls_security_options", "$lmtp_sasl_security_options").since("2.3"),
-    list("lmtp_sasl_tls_verified_security_options", "$lmtp_sasl_tls_security_options").since("2.3"),
-    text("lmtp_sasl_type", "cyrus").since("2.3"),
+    flag("lmtp_sasl_auth_enable", "no").done(),
+    flag("lmtp_sasl_auth_soft_bounce", "yes").since("2.5").done(),
+    text("lmtp_sasl_mechanism_filter", "").since("2.3").done(),
+    list("lmtp_sasl_password_maps", "").done(),
+    text("lmtp_sasl_password_result_delimiter", ":").since("3.9").done(),
+    text("lmtp_sasl_path", "").since("2.3").no_effect("logging in needs no plug-in here"),
+    list("lmtp_sasl_security_options", "noplaintext, noanonymous").done(),
+    list("lmtp_sasl_tls_security_options", "$lmtp_sasl_security_options").since("2.3").done(),
+    list("lmtp_sasl_tls_verified_security_options", "$lmtp_sasl_tls_security_options").since("2.3").done(),
+    text("lmtp_sasl_type", "cyrus").since("2.3").no_effect("logging in needs no plug-in here"),
     flag("lmtp_send_dummy_mail_auth", "no").since("2.9"),
     flag("lmtp_send_xforward_command", "no").since("2.1"),
-    flag("lmtp_sender_dependent_authentication", "no").since("2.3"),
+    flag("lmtp_sender_dependent_authentication", "no").since("2.3").done(),
     flag("lmtp_skip_5xx_greeting", "yes").since("2.3").done(),
     flag("lmtp_skip_quit_response", "no").done(),
     time("lmtp_starttls_timeout", Unit::Second, "300s").since("2.3").done(),
@@ -155,7 +155,9 @@ pub(super) const ROWS: &[Parameter] = &[
     list("lmtp_tls_ciphers", "medium").since("2.6").done(),
     flag("lmtp_tls_connection_reuse", "no").since("3.4").done(),
     text("lmtp_tls_dcert_file", "").since("2.3").no_effect("DSA is spoken by nobody any more"),
-    text("lmtp_tls_dkey_file", "$lmtp_tls_dcert_file").since("2.3").no_effect("DSA is spoken by nobody any more"),
+    text("lmtp_tls_dkey_file", "$lmtp_tls_dcert_file")
+        .since("2.3")
+        .no_effect("DSA is spoken by nobody any more"),
     text("lmtp_tls_eccert_file", "").since("2.6").done(),
     text("lmtp_tls_eckey_file", "$lmtp_tls_eccert_file").since("2.6").done(),
     flag("lmtp_tls_enable_rpk", "yes").since("3.9"),
@@ -164,7 +166,8 @@ pub(super) const ROWS: &[Parameter] = &[
     list("lmtp_tls_exclude_ciphers", "").since("2.3").done(),
     text("lmtp_tls_fingerprint_cert_match", "").since("2.5").done(),
     text("lmtp_tls_fingerprint_digest", "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}")
-        .since("2.5").done(),
+        .since("2.5")
+        .done(),
     flag("lmtp_tls_force_insecure_host_tlsa_lookup", "no").since("2.11"),
     text("lmtp_tls_key_file", "$lmtp_tls_cert_file").since("2.3").done(),
     number("lmtp_tls_loglevel", "0").since("2.3").done(),
@@ -176,14 +179,19 @@ pub(super) const ROWS: &[Parameter] = &[
     text("lmtp_tls_per_site", "").since("2.3"),
     list("lmtp_tls_policy_maps", "").since("2.3").done(),
     list("lmtp_tls_protocols", ">=TLSv1").since("2.6").done(),
-    number("lmtp_tls_scert_verifydepth", "9").since("2.3").no_effect("chains are followed as far as rustls does"),
+    number("lmtp_tls_scert_verifydepth", "9")
+        .since("2.3")
+        .no_effect("chains are followed as far as rustls does"),
     text("lmtp_tls_secure_cert_match", "nexthop").since("2.3").done(),
     text("lmtp_tls_security_level", "${{$compatibility_level} <level {3.11} ? {} : {may}}")
         .in_3_7("")
-        .since("2.3").done(),
+        .since("2.3")
+        .done(),
     text("lmtp_tls_servername", "").since("3.4").done(),
     text("lmtp_tls_session_cache_database", "").since("2.3").done(),
-    time("lmtp_tls_session_cache_timeout", Unit::Second, "3600s").since("2.3").no_effect("sessions live as long as their tickets, in memory"),
+    time("lmtp_tls_session_cache_timeout", Unit::Second, "3600s")
+        .since("2.3")
+        .no_effect("sessions live as long as their tickets, in memory"),
     size("lmtp_tls_trace_size_limit", "102400").since("3.12"),
     text("lmtp_tls_trust_anchor_file", "").since("2.11"),
     text("lmtp_tls_verify_cert_match", "hostname").since("2.3").done(),

@@ -78,19 +78,19 @@ pub(super) const ROWS: &[Parameter] = &[
     time("smtp_rset_timeout", Unit::Second, "20s").since("2.1").done(),
     text("smtp_sasl_auth_cache_name", "").since("2.5"),
     time("smtp_sasl_auth_cache_time", Unit::Day, "90d").since("2.5"),
-    flag("smtp_sasl_auth_enable", "no"),
-    flag("smtp_sasl_auth_soft_bounce", "yes").since("2.5"),
-    text("smtp_sasl_mechanism_filter", "").since("2.2"),
-    list("smtp_sasl_password_maps", ""),
-    text("smtp_sasl_password_result_delimiter", ":").since("3.9"),
-    text("smtp_sasl_path", "").since("2.3"),
-    list("smtp_sasl_security_options", "noplaintext, noanonymous"),
-    list("smtp_sasl_tls_security_options", "$smtp_sasl_security_options").since("2.2"),
-    list("smtp_sasl_tls_verified_security_options", "$smtp_sasl_tls_security_options").since("2.6"),
-    text("smtp_sasl_type", "cyrus").since("2.3"),
+    flag("smtp_sasl_auth_enable", "no").done(),
+    flag("smtp_sasl_auth_soft_bounce", "yes").since("2.5").done(),
+    text("smtp_sasl_mechanism_filter", "").since("2.2").done(),
+    list("smtp_sasl_password_maps", "").done(),
+    text("smtp_sasl_password_result_delimiter", ":").since("3.9").done(),
+    text("smtp_sasl_path", "").since("2.3").no_effect("logging in needs no plug-in here"),
+    list("smtp_sasl_security_options", "noplaintext, noanonymous").done(),
+    list("smtp_sasl_tls_security_options", "$smtp_sasl_security_options").since("2.2").done(),
+    list("smtp_sasl_tls_verified_security_options", "$smtp_sasl_tls_security_options").since("2.6").done(),
+    text("smtp_sasl_type", "cyrus").since("2.3").no_effect("logging in needs no plug-in here"),
     flag("smtp_send_dummy_mail_auth", "no").since("2.9"),
     flag("smtp_send_xforward_command", "no").since("2.1"),
-    flag("smtp_sender_dependent_authentication", "no").since("2.3"),
+    flag("smtp_sender_dependent_authentication", "no").since("2.3").done(),
     flag("smtp_skip_5xx_greeting", "yes").done(),
     flag("smtp_skip_quit_response", "yes").done(),
     time("smtp_starttls_timeout", Unit::Second, "300s").since("2.2").done(),
@@ -105,7 +105,9 @@ pub(super) const ROWS: &[Parameter] = &[
     text("smtp_tls_dane_insecure_mx_policy", "${{$smtp_tls_security_level} == {dane} ? {dane} : {may}}")
         .since("3.1"),
     text("smtp_tls_dcert_file", "").since("2.2").no_effect("DSA is spoken by nobody any more"),
-    text("smtp_tls_dkey_file", "$smtp_tls_dcert_file").since("2.2").no_effect("DSA is spoken by nobody any more"),
+    text("smtp_tls_dkey_file", "$smtp_tls_dcert_file")
+        .since("2.2")
+        .no_effect("DSA is spoken by nobody any more"),
     text("smtp_tls_eccert_file", "").since("2.6").done(),
     text("smtp_tls_eckey_file", "$smtp_tls_eccert_file").since("2.6").done(),
     flag("smtp_tls_enable_rpk", "no").since("3.9"),
@@ -114,7 +116,8 @@ pub(super) const ROWS: &[Parameter] = &[
     list("smtp_tls_exclude_ciphers", "").since("2.3").done(),
     text("smtp_tls_fingerprint_cert_match", "").since("2.5").done(),
     text("smtp_tls_fingerprint_digest", "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}")
-        .since("2.5").done(),
+        .since("2.5")
+        .done(),
     flag("smtp_tls_force_insecure_host_tlsa_lookup", "no").since("2.11"),
     text("smtp_tls_key_file", "$smtp_tls_cert_file").since("2.2").done(),
     number("smtp_tls_loglevel", "0").since("2.2").done(),
@@ -126,14 +129,19 @@ pub(super) const ROWS: &[Parameter] = &[
     text("smtp_tls_per_site", "").since("2.2"),
     list("smtp_tls_policy_maps", "").since("2.3").done(),
     list("smtp_tls_protocols", ">=TLSv1").since("2.6").done(),
-    number("smtp_tls_scert_verifydepth", "9").since("2.2").no_effect("chains are followed as far as rustls does"),
+    number("smtp_tls_scert_verifydepth", "9")
+        .since("2.2")
+        .no_effect("chains are followed as far as rustls does"),
     text("smtp_tls_secure_cert_match", "nexthop, dot-nexthop").since("2.3").done(),
     text("smtp_tls_security_level", "${{$compatibility_level} <level {3.11} ? {} : {may}}")
         .in_3_7("")
-        .since("2.3").done(),
+        .since("2.3")
+        .done(),
     text("smtp_tls_servername", "").since("3.4").done(),
     text("smtp_tls_session_cache_database", "").since("2.2").done(),
-    time("smtp_tls_session_cache_timeout", Unit::Second, "3600s").since("2.2").no_effect("sessions live as long as their tickets, in memory"),
+    time("smtp_tls_session_cache_timeout", Unit::Second, "3600s")
+        .since("2.2")
+        .no_effect("sessions live as long as their tickets, in memory"),
     size("smtp_tls_trace_size_limit", "102400").since("3.12"),
     text("smtp_tls_trust_anchor_file", "").since("2.11"),
     text("smtp_tls_verify_cert_match", "hostname").since("2.3").done(),

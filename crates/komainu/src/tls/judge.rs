@@ -49,18 +49,21 @@ pub fn judge(
     };
     if let Wanted::Fingerprints(wanted) = wanted {
         let fits = wanted.iter().any(|one| fingerprints(own, digest).iter().any(|found| same(one, found)));
-        let remark = (!fits).then(|| (SERVER, "num=1:unspecified certificate verification error".to_owned()));
+        let remark = (!fits).then(|| (SERVER, "num=65:no matching DANE TLSA records".to_owned()));
         return Judgement { trust: if fits { Trust::Verified } else { Trust::Untrusted }, remark };
     }
     let distrust = chain_fault(own, issuers, anchors, now);
     match (wanted, distrust) {
         (Wanted::Nothing, Some(_)) => Judgement { trust: Trust::Untrusted, remark: None },
         (Wanted::Nothing, None) => Judgement { trust: Trust::Trusted, remark: None },
-        (_, Some(fault)) => Judgement { trust: Trust::Untrusted, remark: Some(fault) },
         (Wanted::Names(names), None) if is_named(own, names) => {
             Judgement { trust: Trust::Verified, remark: None }
         }
-        (_, None) => {
+        (Wanted::Names(names), Some(fault)) if is_named(own, names) || fault.1 == SELF_SIGNED => {
+            Judgement { trust: Trust::Untrusted, remark: Some(fault) }
+        }
+        // OpenSSL tells of the name first.
+        _ => {
             let remark = Some((SERVER, "num=62:hostname mismatch".to_owned()));
             Judgement { trust: Trust::Untrusted, remark }
         }
@@ -70,6 +73,7 @@ pub fn judge(
 /// What the log's line begins with.
 const SERVER: &str = "server certificate verification failed for";
 const CHAIN: &str = "certificate verification failed for";
+const SELF_SIGNED: &str = "self-signed certificate";
 
 /// Why nobody vouches for it, in Postfix's words.
 fn chain_fault(
@@ -108,7 +112,7 @@ fn chain_fault(
 fn no_issuer(last: &CertificateDer<'_>, own: &CertificateDer<'_>) -> String {
     let Ok((_, own)) = X509Certificate::from_der(own) else { return "certificate is unreadable".to_owned() };
     if own.subject() == own.issuer() {
-        return "self-signed certificate".to_owned();
+        return SELF_SIGNED.to_owned();
     }
     let issuer = X509Certificate::from_der(last)
         .map_or_else(|_| one_line(own.issuer()), |(_, last)| one_line(last.issuer()));
@@ -158,7 +162,8 @@ fn names(own: &CertificateDer<'_>) -> Vec<String> {
         }
     }
     if names.is_empty() {
-        let common = parsed.subject().iter_attributes().filter(|one| *one.attr_type() == OID_X509_COMMON_NAME);
+        let common =
+            parsed.subject().iter_attributes().filter(|one| *one.attr_type() == OID_X509_COMMON_NAME);
         names.extend(common.filter_map(|one| one.as_str().ok()).map(str::to_ascii_lowercase));
     }
     names

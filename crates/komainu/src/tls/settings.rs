@@ -137,7 +137,9 @@ mod tests {
             ("!TLSv1.4", Err(VersionsError::Unknown("!TLSv1.4".to_owned()))),
         ] {
             let found = versions(list).map(|all| {
-                let name = |one: &&SupportedProtocolVersion| if one.version == version::TLS12.version { "12" } else { "13" };
+                let name = |one: &&SupportedProtocolVersion| {
+                    if one.version == version::TLS12.version { "12" } else { "13" }
+                };
                 all.iter().map(name).collect::<Vec<_>>()
             });
             assert_eq!(found, expect, "{list}");

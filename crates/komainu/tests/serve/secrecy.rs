@@ -67,9 +67,17 @@ fn said(log: &str) -> (BTreeMap<String, String>, BTreeMap<String, usize>) {
             let Some((relay, rest)) = rest.split_once(", delay=") else { continue };
             let Some((_, rest)) = rest.split_once(", dsn=") else { continue };
             outcomes.insert(to.to_owned(), format!("{relay}, dsn={rest}"));
-        } else if !["TLS library problem", "CAfile", "No such file", "open /nowhere", "disabling TLS", "security level", "lookup error"]
-            .iter()
-            .any(|own| text.contains(own))
+        } else if ![
+            "TLS library problem",
+            "CAfile",
+            "No such file",
+            "open /nowhere",
+            "disabling TLS",
+            "security level",
+            "lookup error",
+        ]
+        .iter()
+        .any(|own| text.contains(own))
         {
             *lines.entry(text.to_owned()).or_insert(0) += 1;
         }
@@ -134,21 +142,23 @@ fn each_level_ends_as_with_postfix() {
         let site = Site::new(&format!(
             "mynetworks = 127.0.0.0/8\nsmtpd_relay_restrictions = permit_mynetworks, reject\n{common}"
         ));
-        let listener = format!("{} inet n - n - - smtpd\nsmtp unix - - n - - smtp\n{services}", site.address());
+        let listener =
+            format!("{} inet n - n - - smtpd\nsmtp unix - - n - - smtp\n{services}", site.address());
         site.write("master.cf", &listener);
         let _server = Server::start(&site);
-        let postfix =
-            Postfix::start(common, &format!("127.0.0.1:{port} inet n - n - - smtpd\n{services}"));
+        let postfix = Postfix::start(common, &format!("127.0.0.1:{port} inet n - n - - smtpd\n{services}"));
         send_to_all(&site.address(), &domains);
         send_to_all(&format!("127.0.0.1:{port}"), &domains);
         let wanted = domains.len();
-        let ours = until("all of our outcomes", || Some(said(&site.log())).filter(|all| all.0.len() == wanted));
+        let ours =
+            until("all of our outcomes", || Some(said(&site.log())).filter(|all| all.0.len() == wanted));
         let theirs = until("all of Postfix's outcomes", || {
             Some(said(&postfix.log())).filter(|all| all.0.len() == wanted)
         });
-        for (domain, theirs) in &theirs.0 {
-            assert_eq!(ours.0.get(domain), Some(theirs), "{domain}");
-        }
+        let differ: Vec<_> =
+            theirs.0.iter().filter(|(domain, theirs)| ours.0.get(*domain) != Some(theirs)).collect();
+        let own: Vec<_> = differ.iter().map(|(domain, _)| ours.0.get(*domain)).collect();
+        assert!(differ.is_empty(), "{differ:#?} but here {own:#?}");
         assert_eq!(ours.1, theirs.1);
         // And both said the same to the servers; goodbyes aside, which Postfix leaves out at times.
         for ((name, ..), server) in SERVERS.iter().zip(&servers) {

@@ -55,12 +55,14 @@ impl Capabilities {
         let mut capabilities = Capabilities::default();
         for line in lines.iter().skip(1) {
             // `AUTH=LOGIN` is what was said before there was an RFC.
-            let mut words = line.split(|c: char| c.is_ascii_whitespace() || c == '=').filter(|word| !word.is_empty());
+            let mut words =
+                line.split(|c: char| c.is_ascii_whitespace() || c == '=').filter(|word| !word.is_empty());
             let Some(keyword) = words.next().and_then(Keyword::from_name) else { continue };
             if keyword == Keyword::Auth && !discarded.contains(&keyword) {
                 for word in words.by_ref() {
                     let known = &mut capabilities.mechanisms;
-                    if known.len() < MECHANISMS_MAX && !known.iter().any(|one| one.eq_ignore_ascii_case(word)) {
+                    if known.len() < MECHANISMS_MAX && !known.iter().any(|one| one.eq_ignore_ascii_case(word))
+                    {
                         known.push(word.to_owned());
                     }
                 }

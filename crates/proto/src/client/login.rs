@@ -36,7 +36,8 @@ impl Client {
         let is_offered = |one: &Mechanism| passed.iter().any(|name| name.eq_ignore_ascii_case(one.name()));
         let best = Mechanism::ALL.into_iter().find(|one| is_offered(one) && demands.permit(*one));
         let Some(mechanism) = best else {
-            self.actions.push_back(Action::Warn("SASL authentication failure: No worthy mechs found".to_owned()));
+            self.actions
+                .push_back(Action::Warn("SASL authentication failure: No worthy mechs found".to_owned()));
             return self.no_login("no mechanism available", out);
         };
         let mut exchange = Exchange::new(mechanism, login.secret.clone(), login.nonce.clone());
@@ -73,8 +74,7 @@ impl Client {
                 }
             }
             _ => {
-                let text =
-                    format!("SASL authentication failed; server {} said: {}", self.host, said.text);
+                let text = format!("SASL authentication failed; server {} said: {}", self.host, said.text);
                 let softens = self.login.as_ref().is_some_and(|login| login.soft_bounce);
                 let dsn = said.dsn();
                 let dsn = if softens { Dsn { class: 4, ..dsn } } else { dsn };
@@ -84,8 +84,7 @@ impl Client {
     }
 
     fn no_login(&mut self, why: &str, out: &mut Vec<u8>) {
-        let text =
-            format!("SASL authentication failed; cannot authenticate to server {}: {why}", self.host);
+        let text = format!("SASL authentication failed; cannot authenticate to server {}: {why}", self.host);
         self.give_up(Verdict::failed(Dsn::new(4, 7, 0), text), out);
     }
 }

@@ -10,18 +10,18 @@ mod body;
 mod capabilities;
 mod envelope;
 mod login;
-mod replies;
-mod settings;
 #[cfg(test)]
 mod protection_tests;
+mod replies;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod words;
 
+use crate::sasl::client::Exchange;
 use body::Body;
 use capabilities::Capabilities;
 use envelope::Envelope;
-use crate::sasl::client::Exchange;
 use mail::{Dsn, Mono, Now};
 use replies::{Replies, Said};
 use std::collections::VecDeque;
@@ -465,11 +465,14 @@ impl Client {
     fn acquainted(&mut self, now: Now, out: &mut Vec<u8>) {
         if self.encrypted || matches!(self.secrecy, Secrecy::None | Secrecy::Wrapped) {
             self.log_in(now, out);
+        } else if self.offers_tls() && self.secrecy == Secrecy::Unavailable {
+            let text = "TLS is required, but our TLS engine is unavailable";
+            self.give_up(Verdict::failed(Dsn::new(4, 7, 5), text.to_owned()), out);
         } else if self.offers_tls() {
             out.extend_from_slice(b"STARTTLS\r\n");
             self.phase = Phase::StartTls;
             self.wait(now, self.settings.timeouts.starttls);
-        } else if self.secrecy == Secrecy::Required {
+        } else if matches!(self.secrecy, Secrecy::Required | Secrecy::Unavailable) {
             let text = format!("TLS is required, but was not offered by host {}", self.host);
             self.give_up(Verdict::failed(Dsn::new(4, 7, 4), text), out);
         } else {
@@ -492,8 +495,7 @@ impl Client {
             self.wait(now, self.settings.timeouts.starttls);
             self.actions.push_back(Action::StartTls);
         } else if self.secrecy == Secrecy::Required {
-            let text =
-                format!("TLS is required, but host {} refused to start TLS: {}", self.host, said.text);
+            let text = format!("TLS is required, but host {} refused to start TLS: {}", self.host, said.text);
             self.give_up(Verdict::refused(said.dsn(), text, said), out);
         } else {
             self.log_in(now, out);

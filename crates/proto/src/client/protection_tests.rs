@@ -139,8 +139,12 @@ fn a_handshake_that_goes_wrong() {
 
 #[test]
 fn logging_in() {
-    let failed = |words: &str| format!("4.7.0 deferred (SASL authentication failed; cannot authenticate to server {HOST}: {words})");
-    let said = |dsn: &str, words: &str| format!("{dsn} deferred (SASL authentication failed; server {HOST} said: {words})");
+    let failed = |words: &str| {
+        format!("4.7.0 deferred (SASL authentication failed; cannot authenticate to server {HOST}: {words})")
+    };
+    let said = |dsn: &str, words: &str| {
+        format!("{dsn} deferred (SASL authentication failed; server {HOST} said: {words})")
+    };
     let plain = " | EHLO mx | AUTH PLAIN AHVzZXIAcGE6c3M=";
     let cases: &[(&str, &[&str], &str, String)] = &[
         ("PLAIN", &["235 2.7.0 ok\r\n"], plain, "ready".to_owned()),
@@ -164,8 +168,18 @@ fn logging_in() {
             " | EHLO mx | AUTH PLAIN AHVzZXIAcGE6c3M= | QUIT",
             said("4.7.8", "535 5.7.8 Error: authentication failed"),
         ),
-        ("PLAIN", &["550 go away\r\n"], " | EHLO mx | AUTH PLAIN AHVzZXIAcGE6c3M= | QUIT", said("4.0.0", "550 go away")),
-        ("CRAM-MD5", &["334 !!!notbase64\r\n"], " | EHLO mx | AUTH CRAM-MD5 | QUIT", failed("bad protocol / cancel")),
+        (
+            "PLAIN",
+            &["550 go away\r\n"],
+            " | EHLO mx | AUTH PLAIN AHVzZXIAcGE6c3M= | QUIT",
+            said("4.0.0", "550 go away"),
+        ),
+        (
+            "CRAM-MD5",
+            &["334 !!!notbase64\r\n"],
+            " | EHLO mx | AUTH CRAM-MD5 | QUIT",
+            failed("bad protocol / cancel"),
+        ),
         (
             "PLAIN",
             &["334 bW9yZT8=\r\n"],
@@ -188,12 +202,20 @@ fn logging_in() {
     ];
     for (offered, answers, sent, expect) in cases {
         let ehlo = format!("250-far\r\n250 AUTH {offered}\r\n");
-        let all: Vec<&str> = ["220 x\r\n", ehlo.as_str()].into_iter().chain(answers.iter().copied()).collect();
+        let all: Vec<&str> =
+            ["220 x\r\n", ehlo.as_str()].into_iter().chain(answers.iter().copied()).collect();
         let (said, done) = play(client(Secrecy::None, Some(login())), &all);
-        assert_eq!((said.as_str(), verdict(&done).as_str()), (*sent, expect.as_str()), "{offered} {answers:?}");
+        assert_eq!(
+            (said.as_str(), verdict(&done).as_str()),
+            (*sent, expect.as_str()),
+            "{offered} {answers:?}"
+        );
     }
     // As it was said before there was an RFC; and where there is nothing to log in with.
-    let (said, _) = play(client(Secrecy::None, Some(login())), &["220 x\r\n", "250-far\r\n250-AUTH=PLAIN\r\n250 DSN\r\n"]);
+    let (said, _) = play(
+        client(Secrecy::None, Some(login())),
+        &["220 x\r\n", "250-far\r\n250-AUTH=PLAIN\r\n250 DSN\r\n"],
+    );
     assert_eq!(said, plain);
     let (said, done) = play(client(Secrecy::None, Some(login())), &["220 x\r\n", "250 far\r\n"]);
     assert_eq!((said.as_str(), verdict(&done).as_str()), (" | EHLO mx", "ready"));
@@ -202,14 +224,22 @@ fn logging_in() {
 #[test]
 fn what_may_be_said_depends_on_the_protection() {
     let strict = Login { in_the_clear: Demands(vec!["noplaintext".to_owned()]), ..login() };
-    let (said, done) =
-        play(client(Secrecy::None, Some(strict.clone())), &["220 x\r\n", "250-far\r\n250 AUTH PLAIN LOGIN\r\n"]);
+    let (said, done) = play(
+        client(Secrecy::None, Some(strict.clone())),
+        &["220 x\r\n", "250-far\r\n250 AUTH PLAIN LOGIN\r\n"],
+    );
     assert_eq!(said, " | EHLO mx | QUIT");
     assert!(done.contains(&Action::Warn("SASL authentication failure: No worthy mechs found".to_owned())));
-    let tls = ["220 x\r\n", "250-far\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n", "220 go\r\n", "250-far\r\n250 AUTH PLAIN\r\n"];
+    let tls = [
+        "220 x\r\n",
+        "250-far\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n",
+        "220 go\r\n",
+        "250-far\r\n250 AUTH PLAIN\r\n",
+    ];
     let (said, _) = play(client(Secrecy::Required, Some(strict)), &tls);
     assert_eq!(said, " | EHLO mx | STARTTLS [TLS] | EHLO mx | AUTH PLAIN AHVzZXIAcGE6c3M=");
-    let hard = Login { soft_bounce: false, filter: Some(std::sync::Arc::new(|name| name != "PLAIN")), ..login() };
+    let hard =
+        Login { soft_bounce: false, filter: Some(std::sync::Arc::new(|name| name != "PLAIN")), ..login() };
     let (said, done) =
         play(client(Secrecy::None, Some(hard.clone())), &["220 x\r\n", "250-far\r\n250 AUTH PLAIN\r\n"]);
     assert_eq!(said, " | EHLO mx | QUIT");
@@ -224,14 +254,11 @@ fn what_may_be_said_depends_on_the_protection() {
 
 #[test]
 fn a_connection_is_probed_before_it_is_used_again() {
-    for (answer, expect) in [("250 ok\r\n", Action::Ready), ("421 idle\r\n", Action::Close), ("", Action::Close)] {
-        let mut client = client(Secrecy::None, None);
+    for (answer, expect) in
+        [("250 ok\r\n", Action::Ready), ("421 idle\r\n", Action::Close), ("", Action::Close)]
+    {
         let mut out = Vec::new();
-        client.handle(now(), Input::Bytes(b"220 x\r\n250 far\r\n"), &mut out);
-        client.handle(now(), Input::Bytes(b"250 far\r\n"), &mut out);
-        while client.poll().is_some() {}
-        // The second answer came out of turn: this one is closed.
-        let mut fresh = super::Client::new(Settings::new(Dialect::Smtp, "mx"), HOST, now());
+        let mut fresh = client(Secrecy::None, None);
         fresh.handle(now(), Input::Bytes(b"220 x\r\n"), &mut out);
         fresh.handle(now(), Input::Bytes(b"250 far\r\n"), &mut out);
         assert_eq!(fresh.poll(), Some(Action::Ready));

@@ -106,6 +106,8 @@ pub enum Secrecy {
     IfOffered,
     /// Nothing is sent without it.
     Required,
+    /// Nothing is sent without it, and it can't be had on our side.
+    Unavailable,
     /// TLS was there before the greeting (`smtp_tls_wrappermode`).
     Wrapped,
 }

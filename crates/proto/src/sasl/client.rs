@@ -105,9 +105,13 @@ enum Step {
     /// LOGIN: the password comes next.
     Password,
     /// SCRAM: the server's first message is awaited.
-    ServerFirst { nonce: String },
+    ServerFirst {
+        nonce: String,
+    },
     /// SCRAM: the server's signature is awaited.
-    ServerFinal { signature: Vec<u8> },
+    ServerFinal {
+        signature: Vec<u8>,
+    },
     Done,
 }
 
@@ -191,7 +195,8 @@ impl Exchange {
     fn proof(&mut self, nonce: &str, challenge: &[u8]) -> Result<Vec<u8>, SaslError> {
         let server_first = std::str::from_utf8(challenge).map_err(|_| SaslError::Protocol)?;
         let mut parts = server_first.split(',');
-        let mut part = |name: &str| parts.next().and_then(|part| part.strip_prefix(name)).ok_or(SaslError::Protocol);
+        let mut part =
+            |name: &str| parts.next().and_then(|part| part.strip_prefix(name)).ok_or(SaslError::Protocol);
         let (both, salt, rounds) = (part("r=")?, part("s=")?, part("i=")?);
         if both.len() <= nonce.len() || !both.starts_with(nonce) {
             return Err(SaslError::Protocol);
@@ -286,7 +291,15 @@ mod tests {
 
     #[test]
     fn servers_that_ask_for_too_much_or_too_little() {
-        for first in ["r=n", "r=n,s=AA==,i=4096", "r=nx,s=AA==,i=1", "r=nx,s=AA==,i=99999999", "r=nx,s=!,i=4096", "m=x,r=nx", ""] {
+        for first in [
+            "r=n",
+            "r=n,s=AA==,i=4096",
+            "r=nx,s=AA==,i=1",
+            "r=nx,s=AA==,i=99999999",
+            "r=nx,s=!,i=4096",
+            "m=x,r=nx",
+            "",
+        ] {
             let mut one = exchange(Mechanism::ScramSha256, "u", "p", "n");
             let _ = one.initial();
             assert_eq!(one.respond(first.as_bytes()), Err(SaslError::Protocol), "{first}");

@@ -11,12 +11,12 @@ use super::login::mark;
 use super::pool::{Idle, Way};
 use super::security::{Level, Policy, Upgrade, Whom};
 use super::{Ground, Report, Spoken, Transport};
-use proto::sasl::client::Secret;
 use crate::clock;
 use crate::strerror::strerror;
 use events::delivery::ConnectFailed;
 use mail::{Dsn, Mono};
 use proto::client::{Client, Mail, Verdict, Why};
+use proto::sasl::client::Secret;
 use queue::{BodyType, Entry, Recipient, ReturnContent};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -100,7 +100,6 @@ impl Peer {
     }
 }
 
-
 /// What is agreed on for one destination.
 struct Site<'s> {
     /// As the transport table has it.
@@ -141,7 +140,8 @@ impl Attempt<'_> {
         };
         let trip = transport.pool.begin(nexthop, &transport.reuse);
         let reuse = &transport.reuse;
-        let keeps = (reuse.on_demand && trip.is_busy) || reuse.destinations.contains(&domain.to_ascii_lowercase());
+        let keeps =
+            (reuse.on_demand && trip.is_busy) || reuse.destinations.contains(&domain.to_ascii_lowercase());
         let site = Site { nexthop, domain, policy, keeps };
         // Who logs in depends on the server.
         while transport.sasl.is_none()
@@ -182,7 +182,12 @@ impl Attempt<'_> {
         let look = |tables: &tables::Snapshot| protection.policy(key, domain, tables);
         let found = self.ground.answers.table_servers.looked_up(&mut tables, look).await;
         let remark = match found {
-            Ok(Ok(policy)) => return Some(policy),
+            Ok(Ok(policy)) => {
+                if policy.no_dane {
+                    self.warn(format!("{key}: dane configured with dnssec lookups disabled"));
+                }
+                return Some(policy);
+            }
             Ok(Err(remark)) => remark,
             Err(error) => error.to_string(),
         };
@@ -272,12 +277,6 @@ impl Attempt<'_> {
         if upgrade.is_none() && policy.level > Level::None {
             if let Some(fault) = &protection.fault {
                 self.warn(fault.clone());
-            }
-            if policy.level.is_mandatory() {
-                let why = Why::new(Dsn::new(4, 7, 5), "TLS is required, but our TLS engine is unavailable");
-                let verdicts = vec![Verdict::Deferred(why); self.open.len()];
-                self.heard(verdicts, &Heard::nothing(&relay), is_last);
-                return true;
             }
         }
         let mut stream = match self.connect(peer).await {
@@ -374,7 +373,9 @@ impl Attempt<'_> {
             End::Unreadable(error) => self.unreadable(&error.to_string(), &relay),
         }
         let now = clock::now().mono;
-        let keeps = site.keeps || connection.uses > 1 || (transport.reuse.on_demand && transport.pool.is_shared(site.nexthop));
+        let keeps = site.keeps
+            || connection.uses > 1
+            || (transport.reuse.on_demand && transport.pool.is_shared(site.nexthop));
         let may_keep = policy.reuse || !connection.is_encrypted();
         if keeps && may_keep && transport.reuse.allows(&connection, now) && policy == &site.policy {
             transport.pool.put(connection, way, (site.nexthop, name), transport.reuse.idle);

@@ -364,7 +364,8 @@ mod tests {
             let to = |address: &str| To { address: address.to_owned(), ..To::default() };
             let mail = Mail { recipients: vec![to("a@far.test"), to("b@far.test")], ..Mail::default() };
             let mut connection = Connection::new(Box::new(stream), client, None);
-            let End::Verdicts(verdicts) = connection.send(mail, Letter { body: None }, (&|_| {}, "ID")).await.end
+            let End::Verdicts(verdicts) =
+                connection.send(mail, Letter { body: None }, (&|_| {}, "ID")).await.end
             else {
                 panic!("no verdicts");
             };

@@ -118,8 +118,7 @@ impl Pool {
             state.traffic.retain(|_, traffic| traffic.under_way > 0);
         }
         let traffic = state.traffic.entry(nexthop.to_owned()).or_default();
-        let is_busy =
-            traffic.under_way > 0 || traffic.last_end.is_some_and(|end| now - end < reuse.idle);
+        let is_busy = traffic.under_way > 0 || traffic.last_end.is_some_and(|end| now - end < reuse.idle);
         traffic.under_way = traffic.under_way.saturating_add(1);
         Trip { pool: self.clone(), nexthop: nexthop.to_owned(), is_busy }
     }
@@ -147,7 +146,13 @@ impl Pool {
     }
 
     /// Lets a connection wait.
-    pub(super) fn put(&self, connection: Connection, way: Way, (nexthop, host): (&str, &str), idle: Duration) {
+    pub(super) fn put(
+        &self,
+        connection: Connection,
+        way: Way,
+        (nexthop, host): (&str, &str),
+        idle: Duration,
+    ) {
         let until = clock::now().mono + idle;
         let (nexthop, host) = (nexthop.to_owned(), host.to_owned());
         let mut state = self.lock();

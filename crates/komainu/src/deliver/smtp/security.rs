@@ -61,6 +61,8 @@ pub(super) struct Policy {
     pub(super) reuse: bool,
     /// `smtp_tls_servername`.
     servername: String,
+    /// `dane` was asked for, and can't be had.
+    pub(super) no_dane: bool,
 }
 
 impl Policy {
@@ -76,6 +78,8 @@ pub(super) struct Protection {
     /// `smtp_tls_security_level`, as written, or what the older parameters come to.
     pub(super) level: String,
     pub(super) maps: Vec<TableId>,
+    /// `smtp_tls_policy_maps`
+    pub(super) maps_name: String,
     /// Whether a table of `smtp_tls_policy_maps` can't be used.
     pub(super) broken: bool,
     pub(super) verify_match: Vec<String>,
@@ -110,7 +114,7 @@ impl Protection {
         Ok(match self.look_up(key, domain, tables)? {
             Ok(Some(line)) => self.read(key, &line),
             Ok(None) => match Level::from_name(&self.level) {
-                Some(level) => Ok(self.of_level(level)),
+                Some(level) => Ok(Policy { no_dane: self.level == "dane", ..self.of_level(level) }),
                 None => Err(bad_level(key, &self.level)),
             },
             Err(remark) => Err(remark),
@@ -122,14 +126,17 @@ impl Protection {
         let mut words = line.split([',', ' ', '\t', '\r', '\n']).filter(|word| !word.is_empty());
         let name = words.next().unwrap_or_default().to_ascii_lowercase();
         let level = Level::from_name(&name).ok_or_else(|| bad_level(key, &name))?;
-        let mut policy = self.of_level(level);
+        let mut policy = Policy { no_dane: name == "dane", ..self.of_level(level) };
         if level == Level::None {
             return Ok(policy);
         }
         let mut matches = Vec::new();
         for word in words {
-            let bad = || format!("{key}: invalid attribute \"{word}\" in TLS policy");
-            let (name, value) = word.split_once('=').ok_or_else(bad)?;
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            let bad = || {
+                let maps = &self.maps_name;
+                format!("{maps}, next-hop destination \"{key}\": invalid attribute name: \"{name}\"")
+            };
             let parts = |at: char| value.split(at).filter(|part| !part.is_empty()).map(str::to_owned);
             match name.to_ascii_lowercase().as_str() {
                 "protocols" if !value.is_empty() => value.clone_into(&mut policy.manner.protocols),
@@ -197,6 +204,7 @@ impl Protection {
             manner: Manner { protocols: protocols.clone(), excluded },
             reuse: self.reuse,
             servername: self.servername.clone(),
+            no_dane: false,
         }
     }
 
@@ -204,9 +212,10 @@ impl Protection {
     pub(super) fn secrecy(&self, policy: &Policy) -> Secrecy {
         match policy.level {
             Level::None => Secrecy::None,
-            _ if self.wrapper => Secrecy::Wrapped,
+            _ if self.wrapper && self.engine.is_some() => Secrecy::Wrapped,
             Level::May if self.engine.is_none() => Secrecy::None,
             Level::May => Secrecy::IfOffered,
+            _ if self.engine.is_none() => Secrecy::Unavailable,
             _ => Secrecy::Required,
         }
     }
@@ -313,9 +322,8 @@ impl Upgrade {
             say(summary.event(judgement.trust, Direction::To, &self.relay).into());
         }
         let fits = self.wanted == Wanted::Nothing || judgement.trust == Trust::Verified;
-        let distrust = (!fits).then(|| {
-            Verdict::Deferred(Why::new(Dsn::new(4, 7, 5), "Server certificate not verified"))
-        });
+        let distrust = (!fits)
+            .then(|| Verdict::Deferred(Why::new(Dsn::new(4, 7, 5), "Server certificate not verified")));
         let verified = judgement.trust == Trust::Verified;
         Ok(Shaken { stream: Box::new(stream), verified, distrust })
     }

@@ -232,7 +232,8 @@ impl Reader<'_> {
         if !level.is_empty() {
             return level;
         }
-        let level = match (self.flag("enforce_tls"), self.flag("tls_enforce_peername"), self.flag("use_tls")) {
+        let level = match (self.flag("enforce_tls"), self.flag("tls_enforce_peername"), self.flag("use_tls"))
+        {
             (true, true, _) => "verify",
             (true, false, _) => "encrypt",
             (false, _, true) => "may",
@@ -283,6 +284,7 @@ impl Reader<'_> {
             level,
             broken: maps.len() < words.len(),
             maps,
+            maps_name: self.name("tls_policy_maps"),
             verify_match: self.words("tls_verify_cert_match"),
             secure_match: self.words("tls_secure_cert_match"),
             fingerprints: fingerprints.filter(|one| !one.is_empty()).map(str::to_owned).collect(),
@@ -335,14 +337,22 @@ impl Reader<'_> {
             ));
         }
         if !self.text("tls_per_site").is_empty() && self.list("tls_policy_maps").is_empty() {
-            return defer(format!("{} is not served: write {}", self.name("tls_per_site"), self.name("tls_policy_maps")));
+            return defer(format!(
+                "{} is not served: write {}",
+                self.name("tls_per_site"),
+                self.name("tls_policy_maps")
+            ));
         }
         if !self.text("tls_trust_anchor_file").is_empty() {
             return defer(format!("{} is not served", self.name("tls_trust_anchor_file")));
         }
         if self.flag("sasl_auth_enable") && self.list("sasl_password_maps").is_empty() {
             // Postfix's smtp(8) ends at once; mail waits in front of both.
-            return defer(format!("{} is empty, but {} asks for a log-in", self.name("sasl_password_maps"), self.name("sasl_auth_enable")));
+            return defer(format!(
+                "{} is empty, but {} asks for a log-in",
+                self.name("sasl_password_maps"),
+                self.name("sasl_auth_enable")
+            ));
         }
         None
     }
