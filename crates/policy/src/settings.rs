@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) rbl_reply_maps: Vec<TableId>,
     pub(crate) expansion_filter: String,
     pub(crate) dns_filter: Vec<TableId>,
+    /// `smtpd_sender_login_maps`
+    pub(crate) sender_login_maps: Vec<TableId>,
     /// `smtpd_sasl_auth_enable`
     pub(crate) sasl: bool,
     pub(crate) log_permits: StringList,
@@ -216,6 +218,7 @@ impl Settings {
                 .raw("smtpd_expansion_filter")
                 .map_or_else(|| (' '..='~').chain(['\t']).collect(), |raw| unescape(&raw.value)),
             dns_filter: tables(&p.list("smtpd_dns_reply_filter"), catalogue, said),
+            sender_login_maps: tables(&p.list("smtpd_sender_login_maps"), catalogue, said),
             sasl: p.flag("smtpd_sasl_auth_enable"),
             log_permits,
             mynetworks,

@@ -49,6 +49,13 @@ pub enum Scene {
         /// `KEY : ANSWER`.
         lines: Vec<String>,
     },
+    /// A scripted authentication server.
+    Auth {
+        /// `127.0.0.1:10023` or a socket's path under the queue directory.
+        endpoint: String,
+        /// `mech NAME flag …` and `TEXT : ANSWER`.
+        lines: Vec<String>,
+    },
     /// A scripted policy server.
     Policy {
         /// `127.0.0.1:10023` or a socket's path under the queue directory.
@@ -227,6 +234,7 @@ impl Dialogue {
             ["lookups", name] => {
                 self.acts.push(Act::Lookups { name: (*name).to_owned(), range: body });
             }
+            ["auth", endpoint] => self.scene.push(Scene::Auth { endpoint: (*endpoint).to_owned(), lines }),
             ["policy", endpoint] => {
                 self.scene.push(Scene::Policy { endpoint: (*endpoint).to_owned(), lines })
             }
@@ -358,7 +366,7 @@ fn directive(order: &str) -> Option<Step> {
     })
 }
 
-/// The bytes of a `>` line: escapes are `\\ \n \r \t \xHH \{text*N}`, and a `\` at the end leaves the
+/// The bytes of a `>` line: escapes are `\\ \n \r \t \xHH \{text*N} \{base64 TEXT}` (its `|` are NUL), and a `\` at the end leaves the
 /// line end away.
 pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
@@ -382,6 +390,12 @@ pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
             }
             '{' => {
                 let (group, tail) = rest.split_once('}')?;
+                if let Some(text) = group.strip_prefix("base64 ") {
+                    let text = text.replace('|', "\0");
+                    out.extend_from_slice(crate::auth_server::base64(text.as_bytes()).as_bytes());
+                    rest = tail;
+                    continue;
+                }
                 let (what, times) = group.rsplit_once('*')?;
                 let what = what.replace("\\n", "\n").replace("\\r", "\r");
                 out.extend_from_slice(what.repeat(times.parse().ok()?).as_bytes());
@@ -404,6 +418,7 @@ mod tests {
         let check = |text: &str, expect: &[u8]| assert_eq!(unescape(text).as_deref(), Some(expect), "{text}");
         check("QUIT", b"QUIT\r\n");
         check("a\\x00b\\", b"a\0b");
+        check("\\{base64 |joe|x}", b"AGpvZQB4\r\n");
         check("x\\n\\", b"x\n");
         check("\\{ab*3}", b"ababab\r\n");
         check("\\{a\\r\\n*2}\\", b"a\r\na\r\n");

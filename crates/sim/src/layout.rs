@@ -166,7 +166,7 @@ pub fn lay_out(dialogue: &Dialogue, root: &Path, place: &Place) -> std::io::Resu
                     fs::set_permissions(&path, fs::Permissions::from_mode(*mode))?;
                 }
             }
-            Scene::Dns(_) | Scene::Policy { .. } | Scene::Tables { .. } => {}
+            Scene::Dns(_) | Scene::Auth { .. } | Scene::Policy { .. } | Scene::Tables { .. } => {}
         }
     }
     let mut main = merged(&main, MAIN, parameter);

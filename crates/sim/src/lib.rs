@@ -3,6 +3,7 @@
 //! A dialogue (`tests/dialogues/**/*.smtp`) is a configuration, names, a conversation and its traces in
 //! one file; the runner plays it against Debian's Postfix, which is the judge, and against Komainu.
 
+pub mod auth_server;
 pub mod backend;
 pub mod client;
 pub mod dialogue;

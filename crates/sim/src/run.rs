@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::auth_server::AuthServer;
 use crate::backend::{self, Choice, LogLine, Running};
 use crate::client::{self, Audience};
 use crate::dialogue::{Act, Dialogue, Scene, Session, Step};
@@ -106,7 +107,7 @@ impl Stage<'_> {
             Choice::Komainu | Choice::Postfix => Place::world(),
         };
         let dns = self.dns.clone().unwrap_or_else(dns::Server::quiet);
-        let (policies, tables) = self.scene(&dialogue, &mut place, &dns)?;
+        let (policies, tables, _logins) = self.scene(&dialogue, &mut place, &dns)?;
         let server = Running::start(self.choice, &place, &dns)?;
         let mut run = Run {
             stage: self,
@@ -148,6 +149,7 @@ impl Stage<'_> {
     fn scene(&self, dialogue: &Dialogue, place: &mut Place, dns: &dns::Server) -> Result<Servers, String> {
         layout::folders(place).map_err(|error| format!("cannot make folders: {error}"))?;
         let (mut policies, mut tables) = (BTreeMap::new(), BTreeMap::new());
+        let mut logins = Vec::new();
         let mut names: Vec<&str> = Vec::new();
         for scene in &dialogue.scene {
             match scene {
@@ -161,6 +163,14 @@ impl Stage<'_> {
                         place.call(endpoint, &address.to_string());
                     }
                     tables.insert(name.clone(), server);
+                }
+                Scene::Auth { endpoint, lines } => {
+                    let server = AuthServer::start(&listen_at(place, endpoint), lines)
+                        .map_err(|error| format!("auth {endpoint}: {error}"))?;
+                    if let Some(address) = server.address() {
+                        place.call(endpoint, &address.to_string());
+                    }
+                    logins.push(server);
                 }
                 Scene::Policy { endpoint, lines } => {
                     let at = listen_at(place, endpoint);
@@ -184,12 +194,12 @@ impl Stage<'_> {
             layout::backdate_indexes().map_err(|error| error.to_string())?;
         }
         dns.load(Zone::parse(names).map_err(|error| error.to_string())?);
-        Ok((policies, tables))
+        Ok((policies, tables, logins))
     }
 }
 
 /// Running policy servers and servers of tables, by their names.
-type Servers = (BTreeMap<String, PolicyServer>, BTreeMap<String, TableServer>);
+type Servers = (BTreeMap<String, PolicyServer>, BTreeMap<String, TableServer>, Vec<AuthServer>);
 
 /// Where a scripted server that the dialogue names so listens in fact.
 fn listen_at(place: &Place, endpoint: &str) -> String {

@@ -60,7 +60,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("bounce_service_name", "bounce").since("2.0").no_effect("the services inside Komainu's one program have no names"),
     size("bounce_size_limit", "50000").done(),
     text("bounce_template_file", "").since("2.3").done(),
-    flag("broken_sasl_auth_clients", "no"),
+    flag("broken_sasl_auth_clients", "no").done(),
     list("canonical_classes", "envelope_sender, envelope_recipient, header_sender, header_recipient").since("2.2").done(),
     list("canonical_maps", "").done(),
     flag("cleanup_replace_stray_cr_lf", "yes").since("3.9").done(),

@@ -2,6 +2,7 @@
 
 use super::limits::limits;
 use super::{Later, Screening, Upstream, remote};
+use crate::authentication::Logins;
 use crate::clock;
 use crate::facts::hosts::Hosts;
 use config::registry::Kind;
@@ -45,6 +46,8 @@ pub struct Listener {
     pub stressed_limits: Limits,
     /// The proxy in front of it, where there is one.
     pub upstream: Option<Upstream>,
+    /// How clients log in, where they may.
+    pub logins: Option<Arc<Logins>>,
     /// The tests before its sessions, where there are any.
     pub screening: Option<Arc<Screening>>,
 }
@@ -233,7 +236,10 @@ impl Listener {
             found.extend(more);
             Arc::new(screening)
         });
+        let (logins, more) = Logins::compile(&parameters, catalogue, sources);
+        found.extend(more);
         let listener = Listener {
+            logins,
             name: service.name.value.clone(),
             addresses,
             policy,
@@ -471,6 +477,7 @@ fn settings(p: &Parameters, lists: &Lists, later: &Later) -> Settings {
         allow_min_user: p.flag("allow_min_user"),
         verp_delimiter_filter: p.text("verp_delimiter_filter").value,
         default_verp_delimiters: p.text("default_verp_delimiters").value,
+        auth: super::logins::auth_settings(p),
         ..Settings::default()
     }
 }

@@ -8,6 +8,7 @@ mod built_in;
 mod later;
 mod limits;
 mod listener;
+mod logins;
 mod remote;
 mod screening;
 mod sources;

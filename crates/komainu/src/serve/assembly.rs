@@ -7,6 +7,8 @@
 use super::control;
 use super::statistics::Reporter;
 use super::{Counting, Generation, ServeError, Spawned, open_spool, spawner, warner, zones};
+use crate::authentication::Authentication;
+use crate::authentication::dovecot::AuthServers;
 use crate::configuration::Configuration;
 use crate::deliver::manager::Routing;
 use crate::deliver::{Manager, agent::Agents};
@@ -109,7 +111,7 @@ impl Assembly {
             host,
             scratch: state,
             passwd,
-            queue_directory,
+            queue_directory: queue_directory.clone(),
         };
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
         let (mut manager, queue) =
@@ -120,7 +122,10 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
-        let shared = Arc::new(Shared { answers, spool, log, queue, house, rates, waiting: Arc::default() });
+        let authentication = Authentication { servers: AuthServers::new(queue_directory, warner(&p, &log)) };
+        let waiting = Arc::default();
+        let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication };
+        let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let (prober, reporter) = (None, None);
         let mut assembly =

@@ -41,7 +41,7 @@ impl Session {
             name: &tx.client.name,
             address: tx.client.address,
             port: receiving.port_logging.then_some(tx.client.port),
-            security: Security::default(),
+            security: Security { login: self.login_shown(), ..Security::default() },
             hostname: &receiving.hostname,
             mail_name: &receiving.mail_name,
             protocol,
@@ -49,5 +49,11 @@ impl Session {
             recipient,
         };
         received.header(began, &clock::zone(began))
+    }
+
+    /// `smtpd_sasl_authenticated_header`
+    fn login_shown(&self) -> Option<&str> {
+        let shown = self.service.listener.logins.as_ref().is_some_and(|logins| logins.header);
+        self.tx.sasl.as_ref().filter(|_| shown).map(|sasl| sasl.username.as_str())
     }
 }

@@ -33,6 +33,11 @@ impl Session {
         let request = self.describe(request);
         // What comes once in a session or behind a decision is in a box: who is made to wait doesn't hold room for it.
         let mut refusal = self.before(&request).err().map(Verdict::Reject);
+        if request.command == "EHLO" && self.service.listener.logins.is_some() {
+            // Whom it asks may be slow.
+            self.flush(stream, out).await;
+            Box::pin(self.offer()).await;
+        }
         if request.command == "EHLO"
             && let Some(reply) = self.no_features()
         {

@@ -6,6 +6,7 @@
 //! A session keeps the policy it began with (T0.6).
 
 pub mod arrival;
+mod authenticate;
 mod cleanup;
 mod decide;
 mod farewell;
@@ -17,11 +18,13 @@ mod notes;
 pub(crate) mod request;
 pub mod screening;
 
+use crate::authentication::Authentication;
 use crate::clock;
 use crate::configuration::Listener;
 use crate::facts::Answers;
 use crate::facts::flight::Flight;
 use arrival::{Arrival, Ends};
+use authenticate::LoggingIn;
 use house::{House, Seat, Word};
 use line::Line;
 pub use metering::Ticket;
@@ -67,6 +70,8 @@ pub struct Shared {
     pub rates: Arc<Rates>,
     /// Who sits where, and whether the server is stopping.
     pub house: House,
+    /// How clients log in.
+    pub authentication: Authentication,
     /// Who is being tested before a session.
     pub waiting: Arc<screening::Waiting>,
 }
@@ -102,6 +107,8 @@ struct Session {
     /// Warnings about the configuration that this session has given already.
     warned: Vec<String>,
     reception: Option<Box<crate::cleanup::Message>>,
+    /// Where AUTH has been tried.
+    logging_in: Option<Box<LoggingIn>>,
     /// When it began.
     since: mail::Wall,
     instances: u32,
@@ -179,6 +186,7 @@ impl Session {
             featureless: None,
             warned: Vec::new(),
             reception: None,
+            logging_in: None,
             since: now.wall,
             instances: 0,
             messages: 0,
@@ -251,7 +259,8 @@ impl Session {
             }
             Action::Abort => self.abort(),
             Action::Note(note) => self.note(note),
-            Action::StartTls | Action::Authenticate(AuthStep::Cancelled) => {}
+            Action::StartTls => {}
+            Action::Authenticate(step @ (AuthStep::Cancelled | AuthStep::TooLong)) => self.give_up(&step),
             Action::Close => return Step::Close,
             Action::Decide(request) => {
                 return Step::Waits(Box::pin(self.decide_or_lose(request, stream, out)));
@@ -261,11 +270,8 @@ impl Session {
             }
             Action::Commit => return Step::Waits(Box::pin(self.keep(out))),
             Action::Identity(identity) => return Step::Waits(Box::pin(self.assume(*identity))),
-            Action::Authenticate(_) => {
-                // Offered by no listener yet; a client that tries all the same is told so.
-                let reply =
-                    mail::Reply::new(454, mail::Dsn::new(4, 7, 0), "Temporary authentication failure");
-                self.server.handle(clock::now(), Input::Authenticated(AuthOutcome::Failure(reply)), out);
+            Action::Authenticate(step) => {
+                return Step::Waits(Box::pin(self.authenticate_or_lose(step, stream, out)));
             }
         }
         Step::Done
@@ -356,8 +362,21 @@ impl Session {
             verdict = self.decide(request, stream, out) => Some(verdict),
             () = gone => None,
         };
-        let verdict = verdict.unwrap_or_else(|| self.lost());
+        let verdict = verdict.unwrap_or_else(|| Verdict::Reject(self.lost()));
         self.server.handle(clock::now(), Input::Decided(verdict), out);
+    }
+
+    /// A step of AUTH, unless the client goes meanwhile.
+    async fn authenticate_or_lose<S: Line>(&mut self, step: AuthStep, stream: &mut S, out: &mut Vec<u8>) {
+        self.flush(stream, out).await;
+        let gone = stream.gone();
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.authenticate(step) => Some(outcome),
+            () = gone => None,
+        };
+        let outcome = outcome.unwrap_or_else(|| AuthOutcome::Failure(self.lost()));
+        self.server.handle(clock::now(), Input::Authenticated(outcome), out);
     }
 
     /// `smtpd_command_filter`, unless the client goes meanwhile.
@@ -370,17 +389,17 @@ impl Session {
         let input = match filtered {
             Some(Ok(filtered)) => Input::Filtered(filtered),
             Some(Err(reply)) => Input::Decided(Verdict::Disconnect(reply)),
-            None => Input::Decided(self.lost()),
+            None => Input::Decided(Verdict::Reject(self.lost())),
         };
         self.server.handle(clock::now(), input, out);
     }
 
     /// The client has gone while it should have waited. Nobody hears the reply; the conversation learns of the loss at
     /// its next wait.
-    fn lost(&mut self) -> Verdict {
+    fn lost(&mut self) -> mail::Reply {
         self.reach = Reach::Lost(Woken::Broken);
         self.facts.forget_effects();
-        Verdict::Reject(mail::Reply::new(451, mail::Dsn::new(4, 3, 0), "Error: connection lost"))
+        mail::Reply::new(451, mail::Dsn::new(4, 3, 0), "Error: connection lost")
     }
 
     /// Makes the message durable; that is not given up, whether or not the client is still there.

@@ -36,6 +36,7 @@ impl Session {
         if let Some(sasl) = &self.tx.sasl {
             received.sasl_method = Some(sasl.method.as_str().into());
             received.sasl_username = Some(sasl.username.as_str().into());
+            received.sasl_sender = (!sasl.sender.is_empty()).then(|| sasl.sender.as_str().into());
         }
         if let Some(forwarded) = self.server.forwarded() {
             received.orig_queue_id = forwarded.ident.as_deref().map(Into::into);

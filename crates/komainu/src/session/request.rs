@@ -29,6 +29,10 @@ pub(crate) fn enter(
             tx.sender = Some(mail.sender.clone());
             tx.declared_size = mail.size;
             tx.smtputf8 = mail.smtputf8;
+            if let Some(sasl) = &mut tx.sasl {
+                // RFC 4954 §5: `<>` is nobody.
+                sasl.sender = mail.auth.clone().filter(|sender| sender != "<>").unwrap_or_default();
+            }
             (tx.recipient_count, tx.recipient_ordinal, tx.queue_id, tx.message_size) = (0, 0, None, None);
             (policy::Request::Mail, "MAIL")
         }

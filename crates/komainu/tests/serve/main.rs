@@ -13,6 +13,7 @@
     reason = "a test may fail by panicking, and says aloud what it measured or skips"
 )]
 
+mod auth;
 mod bounces;
 mod built_in;
 mod client;

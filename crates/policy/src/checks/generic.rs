@@ -44,6 +44,10 @@ impl Evaluation<'_> {
             Plain::RejectUnknownSenderDomain => self.unknown_sender_domain(),
             Plain::RejectUnknownRecipientDomain => self.unknown_recipient_domain(),
             Plain::RejectUnlistedSender => self.unlisted_sender(),
+            Plain::RejectSenderLoginMismatch
+            | Plain::RejectAuthenticatedSenderLoginMismatch
+            | Plain::RejectKnownSenderLoginMismatch
+            | Plain::RejectUnauthenticatedSenderLoginMismatch => self.sender_login_mismatch(plain),
             Plain::RejectUnlistedRecipient => self.unlisted_recipient(),
             Plain::PermitAuthDestination => self.permit_auth_destination(),
             Plain::PermitMxBackup => self.permit_mx_backup(),

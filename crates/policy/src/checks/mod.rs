@@ -6,5 +6,6 @@ mod generic;
 mod helo;
 mod hosts;
 mod lists;
+mod login;
 mod mail;
 mod relay;

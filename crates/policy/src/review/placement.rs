@@ -50,6 +50,10 @@ fn needs(entry: &Entry, stage: Stage) -> Option<Subject> {
             Plain::RejectNonFqdnSender
             | Plain::RejectUnknownSenderDomain
             | Plain::RejectUnlistedSender
+            | Plain::RejectSenderLoginMismatch
+            | Plain::RejectAuthenticatedSenderLoginMismatch
+            | Plain::RejectKnownSenderLoginMismatch
+            | Plain::RejectUnauthenticatedSenderLoginMismatch
             | Plain::RejectMultiRecipientBounce => Some(Subject::Sender),
             Plain::RejectNonFqdnRecipient
             | Plain::RejectUnknownRecipientDomain

@@ -1,5 +1,8 @@
-//! SASL: what logging in needs, without a socket. The client's side; RFC 4422.
+//! Logging in (SASL, RFC 4422) without sockets: [`client`] logs in, [`server`] is the side that is logged in to.
+//!
+//! Where the exchange stands in SMTP is `smtp`'s; who is known and whose password is right is the program's.
 
 pub mod base64;
 pub mod client;
 pub mod md5;
+pub mod server;

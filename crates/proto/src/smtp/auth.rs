@@ -8,12 +8,24 @@ use mail::{Dsn, Reply};
 impl Server {
     /// The mechanisms to offer now.
     pub(super) fn auth_mechanisms(&self) -> Option<&[String]> {
-        let auth = self.settings.auth.as_ref()?;
-        if auth.tls_only && !self.state.tls {
-            return None;
-        }
-        let list = if self.state.tls { &auth.mechanisms_tls } else { &auth.mechanisms };
-        (!list.is_empty()).then_some(list.as_slice())
+        let auth = self.settings.auth.as_ref().filter(|_| self.takes_auth())?;
+        let list: &[String] = match &self.offered {
+            Some(offered) => offered,
+            None if self.state.tls => &auth.mechanisms_tls,
+            None => &auth.mechanisms,
+        };
+        (!list.is_empty()).then_some(list)
+    }
+
+    /// Whether AUTH is taken now: also from a client that isn't told so (`smtpd_sasl_exceptions_networks`), and where
+    /// nobody knows the mechanisms at the moment.
+    fn takes_auth(&self) -> bool {
+        self.settings.auth.as_ref().is_some_and(|auth| self.state.tls || !auth.tls_only)
+    }
+
+    /// The mechanisms to name in replies to EHLO from now on.
+    pub fn offer(&mut self, mechanisms: Vec<String>) {
+        self.offered = Some(mechanisms.into());
     }
 
     pub(super) fn starttls_command(&mut self, step: &mut Step<'_>, args: &str) {
@@ -52,7 +64,7 @@ impl Server {
     pub(super) fn auth_command(&mut self, step: &mut Step<'_>, args: &str) {
         let dsn = Dsn::new(5, 5, 1);
         // Also where `smtpd_tls_auth_only` wants TLS first.
-        if self.auth_mechanisms().is_none() {
+        if !self.takes_auth() {
             return self.fail(step, Reply::new(503, dsn, "Error: authentication not enabled"));
         }
         if self.too_many(step, Metered::Auth) {
@@ -77,7 +89,8 @@ impl Server {
     pub(super) fn auth_response(&mut self, step: &mut Step<'_>, line: &[u8], cut: bool) {
         self.mode = Mode::Command;
         if line == b"*" || cut {
-            self.actions.push_back(Action::Authenticate(AuthStep::Cancelled));
+            let given_up = if cut { AuthStep::TooLong } else { AuthStep::Cancelled };
+            self.actions.push_back(Action::Authenticate(given_up));
             let reply = if cut {
                 Reply::new(500, Dsn::new(5, 5, 6), "SASL response limit exceeded")
             } else {

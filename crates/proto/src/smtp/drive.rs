@@ -158,7 +158,7 @@ impl Drive {
                 }
                 self.server.identify(peer);
             }
-            Action::Authenticate(AuthStep::Cancelled) => {}
+            Action::Authenticate(AuthStep::Cancelled | AuthStep::TooLong) => {}
         }
         None
     }

@@ -54,6 +54,8 @@ pub struct Server {
     forwarded: Option<Box<Forwarded>>,
     helo: Option<Box<str>>,
     login: Option<Box<str>>,
+    /// The mechanisms that the driver has found; without it those of the settings.
+    offered: Option<Box<[String]>>,
     /// What the client has sent and we haven't come to.
     input: Vec<u8>,
     /// So many bytes at its front are done with.
@@ -153,6 +155,7 @@ impl Server {
             forwarded: None,
             helo: None,
             login: None,
+            offered: None,
             input: Vec::new(),
             taken: 0,
             actions: VecDeque::from([Action::Decide(Request::Connect)]),

@@ -160,7 +160,7 @@ pub struct MailRequest {
     pub ret: Option<Ret>,
     /// `ENVID=`, decoded from xtext.
     pub envid: Option<String>,
-    /// `AUTH=`, decoded from xtext; `<>` included as it is written.
+    /// `AUTH=` as it was written, `<>` included.
     pub auth: Option<String>,
     /// `XVERP`, `XVERP=xx`: the two delimiters.
     pub verp: Option<String>,
@@ -286,9 +286,10 @@ pub enum AuthStep {
     },
     /// The client's answer to a challenge: base64 text. (`*` never comes here.)
     Response(String),
-    /// The client gave up with `*`, or said something too long, and has been told: forget the exchange.
-    /// Doesn't wait.
+    /// The client gave up with `*`, and has been told: forget the exchange. Doesn't wait.
     Cancelled,
+    /// The client said something too long, and has been told: forget the exchange. Doesn't wait.
+    TooLong,
 }
 
 /// What the driver says to [`AuthStep`].

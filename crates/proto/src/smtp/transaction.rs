@@ -104,7 +104,7 @@ impl Server {
             ("SMTPUTF8", None) if self.settings.smtputf8_enable && self.offers(Keywords::SMTPUTF8) => {
                 request.smtputf8 = true;
             }
-            ("AUTH", Some(value)) => request.auth = words::decode_xtext(value),
+            ("AUTH", Some(value)) => request.auth = Some(value.to_owned()),
             ("RET" | "ENVID", Some(_)) if !self.offers(Keywords::DSN) => return Err(dsn_disabled()),
             ("RET", Some(value)) => {
                 let bad = || syntax("Bad RET parameter syntax");

@@ -1,0 +1,187 @@
+//! AUTH: from the conversation's steps to the backend's answers, and to the log in Postfix's words.
+//!
+//! The name that a failed log-in is logged with is the last one that the backend has told in this session, as in
+//! Postfix: what fails before the backend was asked keeps the earlier name. T0.2, T1.11, T2.5.
+
+use super::Session;
+use crate::authentication::dovecot::{Exchange, Lost};
+use crate::authentication::{Backend, Logins};
+use events::smtpd::SaslFailed;
+use mail::{Dsn, Reply};
+use proto::sasl::server::dovecot::{Answer, Start};
+use proto::sasl::server::looks_like_base64;
+use proto::smtp::{AuthOutcome, AuthStep};
+use std::sync::Arc;
+
+/// What a session knows of log-ins.
+#[derive(Default)]
+pub(super) struct LoggingIn {
+    /// The name that the backend told last.
+    username: Option<String>,
+    /// The mechanism under way, as the client wrote it.
+    mechanism: String,
+    exchange: Option<Exchange>,
+}
+
+/// Why a log-in failed.
+enum Failed {
+    /// Said to the client as well.
+    Refused(String),
+    /// The backend couldn't say.
+    Temporarily(String),
+}
+
+impl Session {
+    fn logging_in(&mut self) -> &mut LoggingIn {
+        self.logging_in.get_or_insert_default()
+    }
+
+    /// Tells the conversation what to offer in the reply to EHLO.
+    pub(super) async fn offer(&mut self) {
+        let Some(logins) = self.service.listener.logins.clone() else { return };
+        let excepted = self.looked_up(|session| {
+            let (client, snapshot) = (&session.tx.client, session.facts.snapshot());
+            let logins = session.service.listener.logins.as_deref();
+            logins.map_or(Ok(false), |logins| {
+                logins.exceptions.contains(snapshot, &client.name, client.address)
+            })
+        });
+        let excepted = excepted.await.unwrap_or(false);
+        let offered = if excepted { Vec::new() } else { self.offered(&logins).await.unwrap_or_default() };
+        self.server.offer(offered);
+    }
+
+    /// The mechanisms that the backend knows and the settings permit; `None` where the backend can't be asked.
+    async fn offered(&mut self, logins: &Logins) -> Option<Vec<String>> {
+        let known = match &logins.backend {
+            Backend::Dovecot(path) => {
+                let server = self.shared.authentication.servers.at(path);
+                server.mechanisms().await?
+            }
+            Backend::None => return Some(Vec::new()),
+        };
+        let options = if self.server.tls() { logins.options_tls } else { logins.options };
+        let snapshot = self.facts.snapshot();
+        let passes =
+            |name: &str| logins.filter.contains(snapshot, &name.to_ascii_lowercase()).unwrap_or(false);
+        let names = known.iter().filter(|known| options.permit(known.flags) && passes(&known.name));
+        Some(names.map(|known| known.name.clone()).collect())
+    }
+
+    /// One step of AUTH.
+    pub(super) async fn authenticate(&mut self, step: AuthStep) -> AuthOutcome {
+        let done = match step {
+            AuthStep::Start { mechanism, initial } => self.start(mechanism, initial.as_deref()).await,
+            AuthStep::Response(text) => self.respond(&text).await,
+            AuthStep::Cancelled | AuthStep::TooLong => Err(Failed::Refused(String::new())),
+        };
+        done.unwrap_or_else(|failed| AuthOutcome::Failure(self.fail(failed)))
+    }
+
+    /// The client has given up, or said too much.
+    pub(super) fn give_up(&mut self, step: &AuthStep) {
+        let Some(logging_in) = &mut self.logging_in else { return };
+        logging_in.exchange = None;
+        if matches!(step, AuthStep::Cancelled) {
+            let mechanism = std::mem::take(&mut logging_in.mechanism);
+            self.warn(&format!("{}: SASL {mechanism} authentication aborted", self.peer()));
+        }
+    }
+
+    async fn start(&mut self, mechanism: String, initial: Option<&str>) -> Result<AuthOutcome, Failed> {
+        let Some(logins) = self.service.listener.logins.clone() else {
+            return Err(Failed::Temporarily(Lost.to_string()));
+        };
+        self.logging_in().mechanism.clone_from(&mechanism);
+        let offered = self.offered(&logins).await.ok_or_else(|| Failed::Temporarily(Lost.to_string()))?;
+        if !offered.iter().any(|name| name.eq_ignore_ascii_case(&mechanism)) {
+            return Err(Failed::Refused("Invalid authentication mechanism".to_owned()));
+        }
+        // RFC 4954 §4: `=` is an initial response of nothing.
+        let initial = initial.map(|text| if text == "=" { "" } else { text });
+        if initial.is_some_and(|text| !looks_like_base64(text)) {
+            return Err(Failed::Refused("Invalid base64 data in initial response".to_owned()));
+        }
+        let client = &self.tx.client;
+        let local = (client.server_address.to_string(), client.server_port);
+        let remote = (client.address.to_string(), client.port);
+        let start = Start {
+            mechanism: &mechanism,
+            service: &logins.service,
+            local: (&local.0, local.1),
+            remote: (&remote.0, remote.1),
+            secured: self.server.tls(),
+            initial,
+        };
+        let Backend::Dovecot(path) = &logins.backend else {
+            return Err(Failed::Temporarily(Lost.to_string()));
+        };
+        let server = Arc::clone(&self.shared.authentication.servers.at(path));
+        let answer = server.start(&start).await;
+        self.answered(answer)
+    }
+
+    async fn respond(&mut self, text: &str) -> Result<AuthOutcome, Failed> {
+        let exchange = self.logging_in().exchange.take();
+        if !looks_like_base64(text) {
+            return Err(Failed::Refused("Invalid base64 data in continued response".to_owned()));
+        }
+        let Some(exchange) = exchange else { return Err(Failed::Temporarily(Lost.to_string())) };
+        let answer = exchange.respond(text).await;
+        self.answered(answer)
+    }
+
+    /// What Dovecot's answer means.
+    fn answered(&mut self, answer: Result<(Answer, Option<Exchange>), Lost>) -> Result<AuthOutcome, Failed> {
+        let (answer, exchange) = answer.map_err(|lost| Failed::Temporarily(lost.to_string()))?;
+        let useless = |session: &Session, what: &str| {
+            session.warn(&format!("missing Dovecot server {what} field"));
+            Failed::Refused("Authentication backend error".to_owned())
+        };
+        match answer {
+            Answer::Ok { username: Some(username) } if !username.is_empty() => Ok(self.logged_in(username)),
+            Answer::Ok { .. } => Err(useless(self, "OK username")),
+            Answer::Continue { challenge: Some(challenge) } => {
+                self.logging_in().exchange = exchange;
+                Ok(AuthOutcome::Challenge(challenge))
+            }
+            Answer::Continue { challenge: None } => Err(useless(self, "CONT reply")),
+            Answer::Fail { username, reason, .. } => {
+                self.logging_in().username = username;
+                Err(Failed::Refused(reason.unwrap_or_else(|| "(reason unavailable)".to_owned())))
+            }
+        }
+    }
+
+    fn logged_in(&mut self, username: String) -> AuthOutcome {
+        let mechanism = std::mem::take(&mut self.logging_in().mechanism);
+        self.logging_in = None;
+        let sasl =
+            policy::Sasl { method: mechanism.clone(), username: username.clone(), sender: String::new() };
+        self.tx.sasl = Some(Box::new(sasl));
+        AuthOutcome::Success { mechanism, username }
+    }
+
+    fn fail(&mut self, failed: Failed) -> Reply {
+        let mechanism = std::mem::take(&mut self.logging_in().mechanism);
+        let (reason, reply) = match failed {
+            Failed::Refused(reason) => {
+                let text = format!("Error: authentication failed: {reason}");
+                (reason, Reply::new(535, Dsn::new(5, 7, 8), text))
+            }
+            Failed::Temporarily(reason) => {
+                let text = format!("Temporary authentication failure: {reason}");
+                (reason, Reply::new(454, Dsn::new(4, 7, 0), text))
+            }
+        };
+        let username = self.logging_in().username.clone();
+        let line = SaslFailed {
+            client: self.peer(),
+            mechanism: mechanism.as_str().into(),
+            reason: reason.as_str().into(),
+            sasl_username: Some(username.as_deref().unwrap_or("(unavailable)").into()),
+        };
+        self.shared.log.write(self.program(), line);
+        reply
+    }
+}

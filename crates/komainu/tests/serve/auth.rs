@@ -1,0 +1,305 @@
+//! Log-ins through Debian's Dovecot, on Postfix and on us: each mechanism that it offers, one after the other (T0.2,
+//! T2.24); a server that is dead, hung or restarted; many at once.
+
+use crate::client::Client;
+use crate::postfix_peer::{self, Postfix};
+use crate::server::Server;
+use crate::site::{Site, until};
+use crate::world::{self, Needs};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const CONF: &str = "
+base_dir = /mnt/dovecot/run
+state_dir = /mnt/dovecot/state
+log_path = /mnt/dovecot/log
+protocols =
+ssl = no
+disable_plaintext_auth = no
+auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 oauthbearer
+auth_failure_delay = 0
+passdb {
+  driver = passwd-file
+  args = /mnt/dovecot/users
+}
+passdb {
+  driver = oauth2
+  mechanisms = oauthbearer
+  args = /mnt/dovecot/oauth2
+}
+userdb {
+  driver = static
+  args = uid=5000 gid=5000 home=/mnt/dovecot/mail
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+service auth {
+  unix_listener /mnt/spool/private/auth {
+    mode = 0666
+  }
+  inet_listener {
+    address = 127.0.0.1
+    port = 12345
+  }
+}
+";
+
+struct Dovecot(Child);
+
+impl Drop for Dovecot {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        // Its children would serve those who are connected for as long as they stay.
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let comm = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw).filter(|_| comm.trim() == "auth")
+            {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+}
+
+impl Dovecot {
+    fn start() -> Dovecot {
+        for folder in ["dovecot/run", "dovecot/state", "spool/private"] {
+            fs::create_dir_all(Path::new("/mnt").join(folder)).expect("a folder");
+        }
+        fs::write("/mnt/dovecot/dovecot.conf", CONF).expect("writes");
+        fs::write(
+            "/mnt/dovecot/oauth2",
+            "introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=/mnt/dovecot/keys/\n",
+        )
+        .expect("writes");
+        fs::write("/mnt/dovecot/users", "alice@example.com:{PLAIN}secret\n").expect("writes");
+        let child = Command::new("dovecot")
+            .args(["-F", "-c", "/mnt/dovecot/dovecot.conf"])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let dovecot = Dovecot(child);
+        until("Dovecot's auth", || std::net::TcpStream::connect("127.0.0.1:12345").ok());
+        dovecot
+    }
+}
+
+const MAIN: &str = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
+                    smtpd_error_sleep_time = 0\n";
+
+/// Logs in with Python's library and by hand with what it doesn't know.
+const LOGIN: &str = r#"
+import base64, hashlib, hmac, os, smtplib, sys
+host, port = sys.argv[1].split(':')
+user = 'alice@example.com'
+def session():
+    s = smtplib.SMTP(host, int(port), local_hostname='client.example')
+    s.ehlo()
+    return s
+for mechanism in ('PLAIN', 'LOGIN', 'CRAM-MD5'):
+    for password in ('wrong', 'secret'):
+        s = session()
+        s.user, s.password = user, password
+        name = 'auth_' + mechanism.lower().replace('-', '_')
+        try:
+            code, text = s.auth(mechanism, getattr(s, name))
+        except smtplib.SMTPAuthenticationError as error:
+            code, text = error.smtp_code, error.smtp_error
+        print(mechanism, password, code, text.decode())
+        s.quit()
+b64 = lambda b: base64.b64encode(b).decode()
+for name, digest in (('SCRAM-SHA-1', 'sha1'), ('SCRAM-SHA-256', 'sha256')):
+    for password in ('wrong', 'secret'):
+        s = session()
+        first = 'n=' + user + ',r=' + b64(os.urandom(12))
+        code, text = s.docmd('AUTH', name + ' ' + b64(('n,,' + first).encode()))
+        said = base64.b64decode(text).decode()
+        fields = dict(part.split('=', 1) for part in said.split(','))
+        salted = hashlib.pbkdf2_hmac(digest, password.encode(), base64.b64decode(fields['s']), int(fields['i']))
+        key = hmac.new(salted, b'Client Key', digest).digest()
+        without = 'c=biws,r=' + fields['r']
+        message = (first + ',' + said + ',' + without).encode()
+        signature = hmac.new(hashlib.new(digest, key).digest(), message, digest).digest()
+        proof = bytes(a ^ b for a, b in zip(key, signature))
+        code, text = s.docmd(b64((without + ',p=' + b64(proof)).encode()))
+        if code == 334:
+            server = hmac.new(hmac.new(salted, b'Server Key', digest).digest(), message, digest).digest()
+            assert base64.b64decode(text).decode() == 'v=' + b64(server), text
+            code, text = s.docmd('')
+        print(name, password, code, text.decode())
+        s.quit()
+s = session()
+code, text = s.docmd('AUTH', 'DIGEST-MD5')
+print('DIGEST-MD5', code, b'algorithm=md5-sess' in base64.b64decode(text))
+print(s.docmd('*'))
+s.quit()
+print(session().esmtp_features['auth'])
+"#;
+
+fn log_in(address: &str) -> String {
+    let output = Command::new("python3").args(["-c", LOGIN, address]).output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What a log says about log-ins, without time and process.
+fn said(log: &str) -> Vec<String> {
+    let lines = log.lines().filter(|line| line.contains(": SASL "));
+    lines.filter_map(|line| line.split_once("warning: ").map(|(_, text)| text.to_owned())).collect()
+}
+
+fn is_there(test: &str) -> bool {
+    let there = Path::new("/usr/lib/dovecot/auth").exists();
+    if !there {
+        println!("{test}: didn't run: no Dovecot");
+        assert!(std::env::var_os("CI").is_none(), "no Dovecot");
+    }
+    there
+}
+
+#[test]
+fn dovecot_s_mechanisms() {
+    world::run("auth::dovecot_s_mechanisms", Needs::Root, || {
+        if !is_there("auth") || !postfix_peer::is_there("auth") {
+            return;
+        }
+        let _dovecot = Dovecot::start();
+        let site = Site::new(&format!("queue_directory = /mnt/spool\n{MAIN}"));
+        site.write(
+            "master.cf",
+            &format!(
+                "{} inet n - n - - smtpd\n127.0.0.1:2600 inet n - n - - smtpd -o \
+                 smtpd_sasl_path=inet:127.0.0.1:12345\n",
+                site.address()
+            ),
+        );
+        let mut command = crate::server::command(&site);
+        command.args(["--compat", "3.7"]);
+        let _server = Server::start_as(command, &site);
+        let ours = log_in(&site.address());
+        let inet = log_in("127.0.0.1:2600");
+        assert_eq!(ours, inet, "over TCP as over the socket");
+        let postfix = Postfix::start(
+            &format!("{MAIN}smtpd_sasl_path = inet:127.0.0.1:12345\nsmtpd_peername_lookup = no\n"),
+            "127.0.0.1:2700 inet n - n - - smtpd",
+        );
+        let theirs = log_in("127.0.0.1:2700");
+        assert_eq!(ours, theirs, "as with Postfix");
+        assert_eq!(ours.matches("secret 235").count(), 5, "{ours}");
+        assert_eq!(ours.matches("wrong 535").count(), 5, "{ours}");
+        let expect = said(&postfix.log());
+        let expect: Vec<String> =
+            expect.into_iter().map(|line| line.replace("localhost[", "unknown[")).collect();
+        let ours: Vec<String> =
+            said(&site.log()).into_iter().map(|line| line.replace("localhost[", "unknown[")).collect();
+        assert_eq!(ours.get(..expect.len()), Some(expect.as_slice()), "the log");
+    });
+}
+
+/// A server that takes connections and says nothing, one that greets and then is silent, and none: everybody has an
+/// answer in time, and mail is taken all the while.
+#[test]
+fn an_auth_server_that_is_dead_or_hung() {
+    world::run("auth::an_auth_server_that_is_dead_or_hung", Needs::Root, || {
+        fs::create_dir_all("/mnt/spool/private").expect("a folder");
+        let mute = UnixListener::bind("/mnt/spool/private/mute").expect("binds");
+        let silent = UnixListener::bind("/mnt/spool/private/silent").expect("binds");
+        for name in ["mute", "silent"] {
+            let path = format!("/mnt/spool/private/{name}");
+            fs::set_permissions(path, PermissionsExt::from_mode(0o666)).expect("mode");
+        }
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for stream in silent.incoming() {
+                let mut stream = stream.expect("connects");
+                stream.write_all(b"VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nDONE\n").expect("writes");
+                held.push(stream);
+            }
+        });
+        let site = Site::new(&format!("queue_directory = /mnt/spool\n{MAIN}"));
+        let line = |port: u16, name: &str| {
+            format!("127.0.0.1:{port} inet n - n - - smtpd -o smtpd_sasl_path=private/{name}\n")
+        };
+        let all = [line(2601, "mute"), line(2602, "silent"), line(2603, "nobody")].concat();
+        site.write("master.cf", &format!("{} inet n - n - - smtpd\n{all}", site.address()));
+        let _server = Server::start(&site);
+        let lost = "454 4.7.0 Temporary authentication failure: Connection lost to authentication server";
+        for (port, offered) in [(2601, false), (2602, true), (2603, false)] {
+            let began = Instant::now();
+            let mut client = Client::open(&format!("127.0.0.1:{port}")).expect("connects");
+            client.reply().expect("greets");
+            let greeting = client.say("EHLO client.example");
+            assert_eq!(greeting.contains("AUTH PLAIN"), offered, "{port}: {greeting}");
+            assert_eq!(client.say("AUTH PLAIN AGpvZQB4"), lost, "{port}");
+            assert!(client.say("MAIL FROM:<a@example.org>").starts_with("250"), "mail is taken");
+            assert!(began.elapsed() < Duration::from_secs(15), "{port}: {:?}", began.elapsed());
+            // Nobody else waits as long for a server that is known to be dead.
+            let again = Instant::now();
+            let mut client = Client::hello(&format!("127.0.0.1:{port}"));
+            assert!(client.say("MAIL FROM:<a@example.org>").starts_with("250"), "mail is taken");
+            assert!(again.elapsed() < Duration::from_secs(2), "{port}: {:?}", again.elapsed());
+        }
+        assert!(
+            site.log().contains("warning: SASL: Connect to private/nobody failed: No such file or directory")
+        );
+        drop(mute);
+    });
+}
+
+/// 200 clients log in at once, half of them with a password that is wrong, and Dovecot is started anew meanwhile:
+/// everybody is answered, nobody gets another's answer, and afterwards log-ins work again.
+#[test]
+fn many_at_once_and_a_restart() {
+    world::run("auth::many_at_once_and_a_restart", Needs::Root, || {
+        if !is_there("auth") {
+            return;
+        }
+        let dovecot = Dovecot::start();
+        let site = Site::new(&format!(
+            "queue_directory = /mnt/spool\n{MAIN}smtpd_client_connection_count_limit = 0\n"
+        ));
+        let _server = Server::start(&site);
+        let all = |number: usize| -> Vec<(bool, String)> {
+            let clients: Vec<_> = (0..number)
+                .map(|n| {
+                    let address = site.address();
+                    std::thread::spawn(move || {
+                        let good = n % 2 == 0;
+                        let mut client = Client::hello(&address);
+                        // alice@example.com with "secret", or with "wrong".
+                        let said = if good {
+                            "AGFsaWNlQGV4YW1wbGUuY29tAHNlY3JldA=="
+                        } else {
+                            "AGFsaWNlQGV4YW1wbGUuY29tAHdyb25n"
+                        };
+                        (good, client.say(&format!("AUTH PLAIN {said}")))
+                    })
+                })
+                .collect();
+            clients.into_iter().map(|client| client.join().expect("ends")).collect()
+        };
+        for (good, reply) in all(200) {
+            assert!(reply.starts_with(if good { "235" } else { "535" }), "{good}: {reply}");
+        }
+        drop(dovecot);
+        for (good, reply) in all(20) {
+            assert!(reply.starts_with("454 4.7.0"), "{good}: {reply}");
+        }
+        let _dovecot = Dovecot::start();
+        until("log-ins again", || {
+            all(2)
+                .into_iter()
+                .all(|(good, reply)| reply.starts_with(if good { "235" } else { "535" }))
+                .then_some(())
+        });
+    });
+}
