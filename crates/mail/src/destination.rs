@@ -25,7 +25,7 @@ impl Destination {
     fn of(word: &str) -> Destination {
         const INCLUDE: &str = ":include:";
         if let Some(command) = word.strip_prefix('|') {
-            return Destination::Command(command.trim_start().to_owned());
+            return Destination::Command(command.to_owned());
         }
         if word.starts_with('/') {
             return Destination::File(word.to_owned());

@@ -21,11 +21,12 @@ pub(super) const ROWS: &[Parameter] = &[
         "execution_directory_expansion_filter",
         "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     )
-    .since("2.2"),
-    flag("expand_owner_alias", "no"),
-    list("export_environment", "TZ MAIL_CONFIG LANG").no_effect("nothing is started but by spawn"),
-    text("fallback_transport", ""),
-    list("fallback_transport_maps", "").since("2.3"),
+    .since("2.2")
+    .done(),
+    flag("expand_owner_alias", "no").done(),
+    list("export_environment", "TZ MAIL_CONFIG LANG").done(),
+    text("fallback_transport", "").done(),
+    list("fallback_transport_maps", "").since("2.3").done(),
     list("fast_flush_domains", "$relay_domains").done(),
     time("fast_flush_purge_time", Unit::Day, "7d")
         .no_effect("the queue itself is looked through for a domain's mail"),
@@ -41,8 +42,9 @@ pub(super) const ROWS: &[Parameter] = &[
     raw(
         "forward_expansion_filter",
         "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
-    ),
-    raw("forward_path", "$home/.forward${recipient_delimiter}${extension}, $home/.forward"),
+    )
+    .done(),
+    raw("forward_path", "$home/.forward${recipient_delimiter}${extension}, $home/.forward").done(),
     flag("frozen_delivered_to", "yes").since("2.3"),
     text("full_name_encoding_charset", "utf-8").since("3.10"),
     number("hash_queue_depth", "1").no_effect("the queue is a log, not folders of files"),
@@ -52,7 +54,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("header_from_format", "standard").since("3.3"),
     size("header_size_limit", "102400").done(),
     flag("helpful_warnings", "yes").since("2.0").no_effect("what is questionable is always said"),
-    text("home_mailbox", "").partly("Maildirs only, whose paths end in a slash"),
+    text("home_mailbox", "").done(),
     number("hopcount_limit", "50").done(),
     text("html_directory", "/usr/share/doc/postfix/html").no_effect("a path of documentation"),
     flag("ignore_mx_lookup_error", "no"),
@@ -198,12 +200,12 @@ pub(super) const ROWS: &[Parameter] = &[
     flag("lmtp_tls_wrappermode", "no").since("3.0").done(),
     flag("lmtp_use_tls", "no").since("2.3").done(),
     time("lmtp_xforward_timeout", Unit::Second, "300s").since("2.1"),
-    text("local_command_shell", ""),
+    text("local_command_shell", "").done(),
     text("local_delivery_status_filter", "$default_delivery_status_filter").since("3.0"),
     list("local_header_rewrite_clients", "permit_inet_interfaces").since("2.2").done(),
     list("local_login_sender_maps", "static:*").since("3.6"),
     list("local_recipient_maps", "proxy:unix:passwd.byname $alias_maps").done(),
     text("local_transport", "local:$myhostname")
         .partly("mail waits for transports by pipe, and for TLS or a log-in where smtp must have them"),
-    raw("luser_relay", ""),
+    raw("luser_relay", "").done(),
 ];

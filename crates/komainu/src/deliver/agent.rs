@@ -3,6 +3,7 @@
 //! Each delivery runs on a blocking thread. Where the mailbox belongs to somebody else and the server has
 //! given root's rights up, the privileged helper does the writing.
 
+use super::local::Memory;
 use super::maildir;
 use super::target::{Maildir, Targets};
 use crate::clock;
@@ -13,7 +14,7 @@ use rustix::fd::AsFd;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Seek};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use store::{Body, Spool};
 use tables::Snapshot;
 
@@ -34,6 +35,8 @@ pub struct Agents {
     pub passwd: PathBuf,
     /// Where sockets named without a leading `/` are.
     pub queue_directory: PathBuf,
+    /// What is done of local recipients that aren't.
+    pub memory: Memory,
 }
 
 /// How one recipient's delivery ended, with the words for the log.
@@ -49,7 +52,7 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    fn sent(relay: &'static str, text: &str) -> Delivered {
+    pub(super) fn sent(relay: &'static str, text: &str) -> Delivered {
         Delivered { outcome: Outcome::Delivered, relay, text: text.to_owned(), dsn: "2.0.0".to_owned() }
     }
 
@@ -98,10 +101,6 @@ impl Agents {
         let address = &recipient.address;
         let (relay, target) = match transport {
             "virtual" => ("virtual", targets.virtual_mailbox(address, snapshot)),
-            "local" => {
-                let passwd = std::fs::read_to_string(&self.passwd).unwrap_or_default();
-                ("local", targets.local_mailbox(address, snapshot, &passwd))
-            }
             "discard" => {
                 let text = if nexthop.is_empty() { "silently" } else { nexthop };
                 return Delivered::sent("none", text);
@@ -145,7 +144,7 @@ impl Agents {
                     limit: target.limit,
                 });
                 match helper.ask(&request, Some(content.as_fd())).0 {
-                    Answer::Done => Ok(()),
+                    Answer::Done | Answer::Said(_) => Ok(()),
                     Answer::Temporary(text) => Err(reason(&text, Dsn::new(4, 3, 0))),
                     Answer::Permanent(text) => Err(reason(&text, Dsn::new(5, 3, 0))),
                 }
@@ -160,8 +159,20 @@ impl Agents {
         }
     }
 
+    /// Into a Maildir of our own.
+    pub(super) fn into_own_maildir(
+        &self,
+        message: (u64, &Entry),
+        recipient: &Recipient,
+        path: &Path,
+        targets: &Targets,
+    ) -> Result<(), Reason> {
+        let target = Maildir { path: path.to_owned(), owner: None, limit: targets.mailbox_limit() };
+        self.put_into_maildir(message, recipient, (&target, targets))
+    }
+
     /// The body in a descriptor that can be passed on.
-    fn content(&self, body: &mut Body, size: u64) -> io::Result<(File, u64)> {
+    pub(super) fn content(&self, body: &mut Body, size: u64) -> io::Result<(File, u64)> {
         let mut file: File = if size <= MEMORY_BYTES_MAX {
             rustix::fs::memfd_create("mail", MemfdFlags::CLOEXEC)?.into()
         } else {
@@ -196,7 +207,7 @@ fn undeliverable(nexthop: &str, default: Dsn) -> Reason {
 }
 
 /// A reason whose text may begin with its own DSN.
-fn reason(text: &str, otherwise: Dsn) -> Reason {
+pub(super) fn reason(text: &str, otherwise: Dsn) -> Reason {
     match Dsn::parse_prefix(text) {
         Some((dsn, rest)) => Reason::new(dsn, rest.trim_start()),
         None => Reason::new(otherwise, text),

@@ -4,6 +4,8 @@
 //! The name in `new` is Postfix's: `seconds.Vdevice Iinode Mmicroseconds.host`, so that it is unique and
 //! tells two deliveries apart however close they are. Nothing is acknowledged before both flushes are done.
 
+use crate::privileged::Identity;
+use crate::strerror::strerror;
 use mail::Wall;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, thiserror::Error)]
 pub enum MaildirError {
     /// The folder could not be made or opened.
-    #[error("create maildir {path}: {source}")]
+    #[error("create maildir {}: {}", path.display(), strerror(source))]
     Folder {
         /// Which.
         path: PathBuf,
@@ -23,7 +25,7 @@ pub enum MaildirError {
         source: io::Error,
     },
     /// The message could not be written.
-    #[error("create maildir file {path}: {source}")]
+    #[error("create maildir file {}: {}", path.display(), strerror(source))]
     Write {
         /// Which.
         path: PathBuf,
@@ -77,12 +79,26 @@ pub fn deliver(
     host: &str,
     now: Wall,
 ) -> Result<PathBuf, MaildirError> {
+    deliver_made_by(path, head, content, (host, now), &Identity::own())
+}
+
+/// The same, where the Maildir itself may have to be made by somebody else than its owner.
+///
+/// # Errors
+/// Likewise.
+pub fn deliver_made_by(
+    path: &Path,
+    head: &[u8],
+    content: &mut dyn Read,
+    (host, now): (&str, Wall),
+    identity: &Identity,
+) -> Result<PathBuf, MaildirError> {
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let name = format!("{}.P{}Q{count}.{host}", now.seconds(), std::process::id());
     let temporary = path.join("tmp").join(&name);
     let file = match open_new(&temporary) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_folders(path)?;
+            make_folders(path, identity)?;
             open_new(&temporary)
         }
         other => other,
@@ -131,9 +147,18 @@ fn open_new(path: &Path) -> io::Result<File> {
 const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// Makes the Maildir and its three folders, each mode 0700, and flushes their parents.
-fn make_folders(path: &Path) -> Result<(), MaildirError> {
+fn make_folders(path: &Path, identity: &Identity) -> Result<(), MaildirError> {
     let failed = |at: &Path, source| MaildirError::Folder { path: at.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed(path, e))?;
+    let make = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        if identity.switches && identity.maker != (identity.uid, identity.gid) {
+            std::os::unix::fs::lchown(path, Some(identity.uid), Some(identity.gid))?;
+        }
+        Ok(())
+    };
+    if !path.is_dir() {
+        identity.making(make).map_err(|e| failed(path, e))?;
+    }
     for name in ["tmp", "new", "cur"] {
         let folder = path.join(name);
         match DirBuilder::new().mode(0o700).create(&folder) {

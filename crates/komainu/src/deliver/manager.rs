@@ -76,6 +76,8 @@ pub struct Routing {
     pub classes: Arc<AddressClasses>,
     /// Mailboxes.
     pub targets: Arc<Targets>,
+    /// What a server without a helper does for local recipients.
+    pub agency: Arc<crate::privileged::Agency>,
     /// Tables.
     pub live: Arc<Live>,
     /// Transports to other servers, by their names in master.cf.
@@ -439,6 +441,7 @@ impl Manager {
             agents: Arc::clone(&self.agents),
             routing: self.routing(),
             log: self.log.clone(),
+            queue: self.handle.clone(),
         };
         let handle = self.handle.clone();
         let done = move |finished| {
@@ -448,6 +451,10 @@ impl Manager {
         match work.kind() {
             work::Kind::Nowhere => done(work.run()),
             work::Kind::Mailbox => drop(tokio::task::spawn_blocking(move || done(work.run()))),
+            work::Kind::Local => {
+                let answers = Arc::clone(&self.answers);
+                tokio::spawn(async move { done(Arc::new(work).serve(&answers).await) });
+            }
             work::Kind::Network(transport) => {
                 let answers = Arc::clone(&self.answers);
                 tokio::spawn(async move { done(work.send(&transport, &answers).await) });

@@ -5,6 +5,10 @@
 //! not here yet.
 
 pub mod agent;
+pub mod command;
+mod local;
+
+pub mod mailbox_file;
 pub mod maildir;
 pub mod manager;
 mod orders;
@@ -15,4 +19,5 @@ pub mod target;
 pub mod wording;
 mod work;
 
+pub use local::Memory;
 pub use manager::{Manager, QueueHandle};

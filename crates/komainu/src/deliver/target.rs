@@ -7,6 +7,7 @@
 use config::Parameters;
 use mail::{Address, Dsn};
 use policy::address::{Routes, first};
+use policy::local::Local;
 use queue::Reason;
 use std::path::{Component, Path, PathBuf};
 use tables::{Catalogue, LookupError, Snapshot, TableId};
@@ -33,10 +34,12 @@ pub struct Targets {
     virtual_limit: u64,
     mailbox_limit: u64,
     mailbox_root: Option<PathBuf>,
-    home_mailbox: String,
-    spool_directory: String,
     delimiters: String,
     original_recipient: bool,
+    /// `prepend_delivered_header`.
+    prepended: Vec<String>,
+    hops_max: usize,
+    local: Local,
     routes: Routes,
 }
 
@@ -44,6 +47,7 @@ impl Targets {
     /// Reads the parameters; tables are added to `catalogue`.
     #[must_use]
     pub fn compile(p: &Parameters, catalogue: &mut Catalogue) -> Targets {
+        let local = Local::compile(p, catalogue);
         let routes = Routes::compile(p, catalogue);
         let mut tables = |name: &str| -> Vec<TableId> {
             // What is wrong with them was said when the address classes were compiled.
@@ -61,12 +65,42 @@ impl Targets {
             virtual_limit: size("virtual_mailbox_limit"),
             mailbox_limit: size("mailbox_size_limit"),
             mailbox_root: (!root.is_empty()).then(|| root.into()),
-            home_mailbox: text("home_mailbox"),
-            spool_directory: text("mail_spool_directory"),
             delimiters: text("recipient_delimiter"),
             original_recipient: p.flag("enable_original_recipient"),
+            prepended: p.list("prepend_delivered_header").into_iter().map(|word| word.value).collect(),
+            hops_max: usize::try_from(p.number("hopcount_limit")).unwrap_or(50),
+            local,
             routes,
         }
+    }
+
+    /// What local(8) needs.
+    #[must_use]
+    pub const fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// `komainu_mailbox_root`.
+    #[must_use]
+    pub fn mailbox_root(&self) -> Option<&Path> {
+        self.mailbox_root.as_deref()
+    }
+
+    /// `mailbox_size_limit`.
+    pub(super) const fn mailbox_limit(&self) -> u64 {
+        self.mailbox_limit
+    }
+
+    /// `prepend_delivered_header`: whether `Delivered-To:` is written for deliveries of this kind.
+    #[must_use]
+    pub fn prepends_delivered(&self, kind: &str) -> bool {
+        self.prepended.iter().any(|word| word.eq_ignore_ascii_case(kind))
+    }
+
+    /// `hopcount_limit`.
+    #[must_use]
+    pub const fn hops_max(&self) -> usize {
+        self.hops_max
     }
 
     /// `enable_original_recipient`: whether `X-Original-To:` is written.
@@ -125,49 +159,6 @@ impl Targets {
             )));
         }
         Ok(Maildir { path, owner: Some((uid, gid)), limit: self.virtual_limit })
-    }
-
-    /// The Maildir of a local recipient.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn local_mailbox(
-        &self,
-        address: &Address,
-        snapshot: &Snapshot,
-        passwd: &str,
-    ) -> Result<Maildir, Reason> {
-        let user = self.user(address);
-        let user = user.as_str();
-        let limit = self.mailbox_limit;
-        let unknown = || Reason::new(Dsn::new(5, 1, 1), format!("unknown user: \"{user}\""));
-        if user.contains('/') || user.starts_with('.') {
-            return Err(unknown());
-        }
-        if let Some(root) = &self.mailbox_root {
-            return Ok(Maildir { path: root.join(user), owner: None, limit });
-        }
-        let _ = snapshot;
-        // The name was somebody when it was accepted, so it is an alias: those wait until aliases are served.
-        let waits = || unsupported(&format!("\"{user}\" is no system user; aliases are not expanded yet"));
-        let line = passwd.lines().find(|line| line.split(':').next() == Some(user)).ok_or_else(waits)?;
-        let mut fields = line.split(':').skip(2);
-        let mut id = || fields.next().and_then(|field| field.parse::<u32>().ok());
-        let (Some(uid), Some(gid)) = (id(), id()) else { return Err(unknown()) };
-        let home = fields.nth(1).unwrap_or("/");
-        if uid < self.uid_min {
-            return Err(unsupported(&format!(
-                "user {user} has uid {uid}, below virtual_minimum_uid; give it an alias"
-            )));
-        }
-        let path = if self.home_mailbox.ends_with('/') {
-            Path::new(home).join(&self.home_mailbox)
-        } else if self.spool_directory.ends_with('/') {
-            Path::new(&self.spool_directory).join(user)
-        } else {
-            Path::new(home).join("Maildir")
-        };
-        Ok(Maildir { path, owner: Some((uid, gid)), limit })
     }
 
     fn id(

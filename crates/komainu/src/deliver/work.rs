@@ -4,7 +4,8 @@
 //! recipient, as Postfix's agents write it.
 
 use super::agent::{Agents, Delivered};
-use super::manager::Routing;
+use super::local::{Errand, Pass, Served};
+use super::manager::{QueueHandle, Routing};
 use super::smtp::{self, Ground, Report, Transport};
 use crate::clock;
 use crate::facts::Answers;
@@ -26,6 +27,7 @@ pub(super) struct Work {
     pub(super) agents: Arc<Agents>,
     pub(super) routing: Arc<Routing>,
     pub(super) log: Log,
+    pub(super) queue: QueueHandle,
 }
 
 /// Where an attempt's work is done.
@@ -34,6 +36,8 @@ pub(super) enum Kind {
     Nowhere,
     /// On this machine's disk.
     Mailbox,
+    /// On this machine, and perhaps beyond: what a local recipient stands for.
+    Local,
     /// At other servers.
     Network(Arc<Transport>),
 }
@@ -54,8 +58,93 @@ impl Work {
         match self.routing.transports.get(name) {
             Some(transport) => Kind::Network(Arc::clone(transport)),
             None if matches!(name.as_str(), "discard" | "error" | "retry") => Kind::Nowhere,
+            None if name == "local" => Kind::Local,
             None => Kind::Mailbox,
         }
+    }
+
+    /// Serves local recipients.
+    pub(super) async fn serve(self: Arc<Work>, answers: &Answers) -> Finished {
+        let mut outcomes = Vec::with_capacity(self.attempt.recipients.len());
+        for index in &self.attempt.recipients {
+            let at = usize::try_from(*index).unwrap_or(usize::MAX);
+            let Some(recipient) = self.entry.recipients.get(at) else { continue };
+            let (work, index) = (Arc::clone(&self), *index);
+            let served = tokio::task::spawn_blocking(move || work.serve_parts(index, at)).await;
+            let ended = |_| Served::refused(Reason::new(Dsn::new(4, 3, 0), "the delivery ended early"));
+            let mut served = served.unwrap_or_else(ended);
+            for pass in std::mem::take(&mut served.passes) {
+                let (outcome, text) = self.pass(&pass, answers).await;
+                served.passed(&pass, &outcome, &text);
+            }
+            let (outcome, text) = served.outcome(&self.agents.memory, (self.attempt.number, index));
+            let outcome = match text {
+                Some(text) => confirmed(recipient, outcome, &text),
+                None => outcome,
+            };
+            outcomes.push((index, soften(outcome, self.routing.soft_bounce)));
+        }
+        Finished { attempt: self.attempt.id, outcomes, unreachable: None }
+    }
+
+    fn serve_parts(&self, index: u32, at: usize) -> Served {
+        let Some(recipient) = self.entry.recipients.get(at) else { return Served::default() };
+        let errand = Errand {
+            agents: &self.agents,
+            routing: &self.routing,
+            log: &self.log,
+            queue: &self.queue,
+            number: self.attempt.number,
+            entry: &self.entry,
+            index,
+            recipient,
+        };
+        let program = format!("{}/local", self.routing.syslog_name);
+        errand.serve(&|recipient, delivered| {
+            let softened = self.routing.soft_bounce && matches!(delivered.outcome, Outcome::Failed(_));
+            self.say(recipient, &program, &Line { softened, ..Line::from(delivered) });
+        })
+    }
+
+    /// Another transport's part of a local recipient.
+    async fn pass(&self, pass: &Pass, answers: &Answers) -> (Outcome, String) {
+        let mut entry = (*self.entry).clone();
+        entry.recipients = vec![pass.recipient.clone()];
+        if pass.transport == "local" {
+            let reason = Reason::new(Dsn::new(4, 3, 5), "mail system configuration error");
+            self.say(&pass.recipient, "postfix/local", &Line::from(&Delivered::not("local", reason.clone())));
+            return (Outcome::Deferred(reason), String::new());
+        }
+        let Some(transport) = self.routing.transports.get(&pass.transport) else {
+            let snapshot = self.routing.live.snapshot();
+            let message = (self.attempt.number, &entry);
+            let route = (pass.transport.as_str(), pass.nexthop.as_str());
+            let delivered = tokio::task::block_in_place(|| {
+                self.agents.deliver(message, &pass.recipient, route, (&self.routing.targets, &snapshot))
+            });
+            let program = format!("{}/{}", self.routing.syslog_name, pass.transport);
+            self.say(&pass.recipient, &program, &Line::from(&delivered));
+            let text = delivered.relay_text();
+            return (delivered.outcome, text);
+        };
+        let tables = self.routing.live.snapshot();
+        let log = |event: events::Event<'_>| self.log.write(&transport.program, event);
+        let ground = Ground {
+            answers,
+            tables: &tables,
+            spool: &self.agents.spool,
+            queue_directory: &self.agents.queue_directory,
+            log: &log,
+        };
+        let message = (self.attempt.number, &entry);
+        let reports = smtp::deliver(transport, &ground, message, &[0], &pass.nexthop).await;
+        let Some(report) = reports.first() else {
+            let reason = Reason::new(Dsn::new(4, 3, 0), "the delivery agent gave no status");
+            return (Outcome::Deferred(reason), String::new());
+        };
+        self.say(&pass.recipient, &transport.program, &Line::from(report));
+        let text = format!("delivery via {}: {}", report.relay, report.verdict.why().text);
+        (outcome(&pass.recipient, report), text)
     }
 
     /// Delivers here. Blocks.
@@ -191,6 +280,16 @@ fn unreachable(reports: &[Report]) -> Option<Reason> {
         found.get_or_insert_with(|| Reason::new(why.dsn, why.text.clone()));
     }
     found
+}
+
+/// `soft_bounce`: what failed is tried again.
+fn soften(outcome: Outcome, is_soft: bool) -> Outcome {
+    match outcome {
+        Outcome::Failed(reason) if is_soft => {
+            Outcome::Deferred(Reason { dsn: Dsn { class: 4, ..reason.dsn }, ..reason })
+        }
+        other => other,
+    }
 }
 
 /// A delivery here, confirmed where the sender asked for it.

@@ -5,19 +5,20 @@
 //! the mail itself is copied, never looked at.
 
 use super::spawn;
-use super::wire::{self, Answer, MaildirRequest, Request};
+use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, Request};
+use super::{Agency, Identity};
 use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::maildir;
 use crate::log::Destination;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Gid, Uid};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// How many deliveries run side by side: enough for the file system to merge their flushes.
@@ -47,6 +48,7 @@ struct Grants {
     /// Folders below which mailboxes may be: `virtual_mailbox_base`, `mail_spool_directory`.
     mailbox_roots: Vec<PathBuf>,
     host: String,
+    agency: Option<Agency>,
 }
 
 impl Grants {
@@ -73,6 +75,7 @@ impl Grants {
                 .filter(|root| root.is_absolute() && root.parent().is_some())
                 .collect(),
             host: configuration.parameters.text("myhostname").value,
+            agency: Some(Agency::compile(&configuration.parameters, &configuration.classes, true)),
         })
     }
 
@@ -95,8 +98,20 @@ impl Grants {
 
 struct Job {
     id: u64,
-    request: MaildirRequest,
-    content: OwnedFd,
+    work: Work,
+}
+
+enum Work {
+    Maildir(MaildirRequest, OwnedFd),
+    Local(LocalRequest, Option<OwnedFd>),
+}
+
+impl Work {
+    /// A program runs for as long as it likes, within its limit.
+    fn is_program(&self) -> bool {
+        let Work::Local(request, _) = self else { return false };
+        matches!(request.act, LocalAct::Command(_) | LocalAct::MailboxCommand(_))
+    }
 }
 
 /// Deliveries that wait for a thread. One that comes wakes one thread; a channel behind a lock would wake two.
@@ -130,6 +145,48 @@ impl Jobs {
     }
 }
 
+/// Programs that run, each with a thread that waits for it.
+#[derive(Default)]
+struct Programs(Arc<AtomicUsize>);
+
+/// How many at a time; beyond, the server is told to come again.
+const PROGRAMS_MAX: usize = 200;
+
+impl Programs {
+    /// Whether there was room for it.
+    fn start(&self, job: Job, (grants, socket): (Arc<Grants>, Arc<OwnedFd>)) -> bool {
+        if self.0.fetch_add(1, Ordering::Relaxed) >= PROGRAMS_MAX {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        let running = Arc::clone(&self.0);
+        let work = move || {
+            job.done(&grants, &socket);
+            running.fetch_sub(1, Ordering::Relaxed);
+        };
+        let started = std::thread::Builder::new().name("program".into()).spawn(work).is_ok();
+        if !started {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+        started
+    }
+}
+
+impl Job {
+    /// Does it, and answers.
+    fn done(self, grants: &Grants, socket: &OwnedFd) {
+        let (answer, opened) = match self.work {
+            Work::Maildir(request, content) => (deliver((&request, &content), grants), None),
+            Work::Local(request, content) => match &grants.agency {
+                Some(agency) => agency.perform(&request, content.map(File::from)),
+                None => (Answer::Temporary("4.3.5 mail system configuration error".into()), None),
+            },
+        };
+        // When the server has gone there is nobody to tell; the main loop ends by itself.
+        let _ = wire::send(socket.as_fd(), &answer.encode(self.id), opened.as_ref().map(AsFd::as_fd));
+    }
+}
+
 /// Serves requests on standard input until the server has gone.
 ///
 /// # Errors
@@ -144,13 +201,12 @@ pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
         let work = move || {
             loop {
                 let (job, grants) = jobs.next();
-                let answer = deliver(&job, &grants);
-                // When the server has gone there is nobody to tell; the main loop ends by itself.
-                let _ = wire::send(socket.as_fd(), &answer.encode(job.id), None);
+                job.done(&grants, &socket);
             }
         };
         std::thread::Builder::new().name(name).spawn(work).map_err(HelperError::Thread)?;
     }
+    let programs = Programs::default();
     let mut inbox = wire::Inbox::new();
     while let Some((packet, descriptor)) = inbox.receive(socket.as_fd()).map_err(HelperError::Socket)? {
         let Ok((id, request)) = Request::decode(packet) else { continue };
@@ -167,7 +223,20 @@ pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
                 (Answer::Done, None)
             }
             (Request::Maildir(request), Some(content)) => {
-                if jobs.add(Job { id, request, content }, Arc::clone(&grants)) {
+                let job = Job { id, work: Work::Maildir(request, content) };
+                if jobs.add(job, Arc::clone(&grants)) {
+                    continue;
+                }
+                (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
+            }
+            (Request::Local(request), content) => {
+                let job = Job { id, work: Work::Local(request, content) };
+                let taken = if job.work.is_program() {
+                    programs.start(job, (Arc::clone(&grants), Arc::clone(&socket)))
+                } else {
+                    jobs.add(job, Arc::clone(&grants))
+                };
+                if taken {
                     continue;
                 }
                 (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
@@ -221,8 +290,7 @@ fn spawn(path: &str, grants: &Grants) -> io::Result<OwnedFd> {
     spawn::start(service, &std::fs::read_to_string("/etc/passwd")?)
 }
 
-fn deliver(job: &Job, grants: &Grants) -> Answer {
-    let request = &job.request;
+fn deliver((request, content): (&MaildirRequest, &OwnedFd), grants: &Grants) -> Answer {
     if request.uid < grants.uid_min || request.gid == 0 {
         return Answer::Temporary(format!("4.3.5 no delivery as uid {} gid {}", request.uid, request.gid));
     }
@@ -230,45 +298,26 @@ fn deliver(job: &Job, grants: &Grants) -> Answer {
     if !grants.allows_mailbox(Path::new(&request.path), (request.uid, request.gid), passwd) {
         return Answer::Temporary(format!("4.3.5 no mailbox may be at {}", request.path));
     }
-    if let Err(error) = become_user(request.uid, request.gid) {
-        return Answer::Temporary(format!("4.3.0 become uid {}: {error}", request.uid));
+    let identity = Identity::of(request.uid, request.gid, true);
+    // A thread that can't take its rights back serves the next owner with root's, or not at all: `act` begins there.
+    match identity.act(|| copy(request, content, &grants.host)) {
+        Ok(Ok(_)) => Answer::Done,
+        Ok(Err(error)) if error.is_temporary() => Answer::Temporary(format!("{} {error}", error.dsn())),
+        Ok(Err(error)) => Answer::Permanent(format!("{} {error}", error.dsn())),
+        Err(error) => Answer::Temporary(format!("4.3.0 become uid {}: {error}", request.uid)),
     }
-    let answer = match copy(job, &grants.host) {
-        Ok(_) => Answer::Done,
-        Err(error) if error.is_temporary() => Answer::Temporary(format!("{} {error}", error.dsn())),
-        Err(error) => Answer::Permanent(format!("{} {error}", error.dsn())),
-    };
-    if let Err(error) = become_root() {
-        // A thread that can't take its rights back must not serve another owner.
-        return Answer::Temporary(format!("4.3.0 become root: {error}"));
-    }
-    answer
 }
 
-fn copy(job: &Job, host: &str) -> Result<PathBuf, maildir::MaildirError> {
-    let request = &job.request;
+fn copy(request: &MaildirRequest, content: &OwnedFd, host: &str) -> Result<PathBuf, maildir::MaildirError> {
     let path = Path::new(&request.path);
     if request.limit > 0 && request.length > request.limit {
         return Err(maildir::MaildirError::TooLarge { limit: request.limit });
     }
     let failed = |source| maildir::MaildirError::Write { path: path.to_owned(), source };
-    let mut content = File::from(job.content.try_clone().map_err(failed)?);
+    let mut content = File::from(content.try_clone().map_err(failed)?);
     content.seek(SeekFrom::Start(request.offset)).map_err(failed)?;
     let mut content = content.take(request.length);
     maildir::deliver(path, &request.head, &mut content, host, clock::now().wall)
-}
-
-fn become_user(uid: u32, gid: u32) -> io::Result<()> {
-    rustix::thread::set_thread_groups(&[])?;
-    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::from_raw(gid), Gid::ROOT)?;
-    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::from_raw(uid), Uid::ROOT)?;
-    Ok(())
-}
-
-fn become_root() -> io::Result<()> {
-    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
-    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -285,6 +334,7 @@ mod tests {
             uid_min: 100,
             mailbox_roots: vec![PathBuf::from("/var/mail/vhosts")],
             host: String::new(),
+            agency: None,
         };
         let passwd = "a:x:1000:1000::/home/a:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
         let check = |path: &str, owner, expect| {

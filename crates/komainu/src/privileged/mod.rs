@@ -5,13 +5,17 @@
 //! it opens and binds only what the administrator named there, and never sees a byte from the network but
 //! the mail that it copies into a mailbox. T1.14 (tables of mode 600).
 
+pub mod agency;
 mod helper;
+mod identity;
 pub mod rights;
 pub mod spawn;
 mod wire;
 
+pub use agency::Agency;
 pub use helper::{HelperError, run};
-pub use wire::{Answer, MaildirRequest, Request};
+pub use identity::Identity;
+pub use wire::{Answer, LocalAct, LocalRequest, MaildirRequest, Request};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};

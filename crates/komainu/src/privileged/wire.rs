@@ -4,6 +4,8 @@
 //! server is the only peer; still every length is checked, as a server that was broken into is what the
 //! helper is there to be robust against.
 
+use mail::destination::Destination;
+use policy::local::Step;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -30,6 +32,119 @@ pub enum Request {
     Spawn(String),
     /// Deliver into a Maildir as a user; the message's content is in the descriptor sent along.
     Maildir(MaildirRequest),
+    /// Something for a local recipient; a message's content is in the descriptor sent along.
+    Local(LocalRequest),
+}
+
+/// Something to be done for a local recipient. Whose rights it has follows from the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalRequest {
+    /// The address, complete; its local part names the user or the alias.
+    pub recipient: String,
+    /// Where what is to be done is written; empty for the user's mailbox.
+    pub chain: Vec<Step>,
+    /// What to do.
+    pub act: LocalAct,
+    /// The `From ` line, for mailbox files and programs.
+    pub from_line: Vec<u8>,
+    /// The header lines in front of the content.
+    pub head: Vec<u8>,
+    /// For programs.
+    pub environment: Vec<(String, String)>,
+    /// How many bytes of content there are.
+    pub length: u64,
+}
+
+/// What is to be done for a local recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LocalAct {
+    /// Open the last file of the chain; the answer carries the descriptor, or says why not.
+    Look,
+    /// Into the user's mailbox.
+    Mailbox,
+    /// The user's `mailbox_command`.
+    MailboxCommand(String),
+    /// A command that is written where the chain ends.
+    Command(String),
+    /// A file likewise.
+    File(String),
+}
+
+impl LocalRequest {
+    /// Whether it only opens a file for reading.
+    #[must_use]
+    pub fn is_look(&self) -> bool {
+        self.act == LocalAct::Look
+    }
+
+    /// Whether what is to be done is one of these.
+    #[must_use]
+    pub fn is_named_in(&self, written: &[Destination]) -> bool {
+        match &self.act {
+            LocalAct::Look | LocalAct::Mailbox | LocalAct::MailboxCommand(_) => false,
+            LocalAct::Command(command) => written.contains(&Destination::Command(command.clone())),
+            LocalAct::File(path) => written.contains(&Destination::File(path.clone())),
+        }
+    }
+
+    fn encode(&self, w: &mut Writer) {
+        w.number(self.length);
+        for bytes in [self.recipient.as_bytes(), &self.from_line, &self.head] {
+            w.bytes(bytes);
+        }
+        let (act, text) = match &self.act {
+            LocalAct::Look => (0, ""),
+            LocalAct::Mailbox => (1, ""),
+            LocalAct::MailboxCommand(text) => (2, text.as_str()),
+            LocalAct::Command(text) => (3, text.as_str()),
+            LocalAct::File(text) => (4, text.as_str()),
+        };
+        w.number(act);
+        w.bytes(text.as_bytes());
+        w.number(self.chain.len() as u64);
+        for step in &self.chain {
+            let (kind, first, second) = match step {
+                Step::Alias(name) => (0, name.as_str(), ""),
+                Step::Forward { user, path } => (1, user.as_str(), path.as_str()),
+                Step::Include(path) => (2, path.as_str(), ""),
+            };
+            w.number(kind);
+            w.bytes(first.as_bytes());
+            w.bytes(second.as_bytes());
+        }
+        w.number(self.environment.len() as u64);
+        for (name, value) in &self.environment {
+            w.bytes(name.as_bytes());
+            w.bytes(value.as_bytes());
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<LocalRequest, Malformed> {
+        let length = r.number()?;
+        let (recipient, from_line, head) = (r.text()?, r.bytes()?.to_vec(), r.bytes()?.to_vec());
+        let act = match (r.number()?, r.text()?) {
+            (0, _) => LocalAct::Look,
+            (1, _) => LocalAct::Mailbox,
+            (2, text) => LocalAct::MailboxCommand(text),
+            (3, text) => LocalAct::Command(text),
+            (4, text) => LocalAct::File(text),
+            _ => return Err(Malformed),
+        };
+        let mut chain = Vec::new();
+        for _ in 0..r.number()? {
+            chain.push(match (r.number()?, r.text()?, r.text()?) {
+                (0, name, _) => Step::Alias(name),
+                (1, user, path) => Step::Forward { user, path },
+                (2, path, _) => Step::Include(path),
+                _ => return Err(Malformed),
+            });
+        }
+        let mut environment = Vec::new();
+        for _ in 0..r.number()? {
+            environment.push((r.text()?, r.text()?));
+        }
+        Ok(LocalRequest { recipient, chain, act, from_line, head, environment, length })
+    }
 }
 
 /// One Maildir delivery.
@@ -56,6 +171,8 @@ pub struct MaildirRequest {
 pub enum Answer {
     /// Done; a descriptor may come along.
     Done,
+    /// Done, with a text: how, and on further lines what was odd.
+    Said(String),
     /// Not now: the reason in Postfix's words, and its DSN.
     Temporary(String),
     /// Never: likewise.
@@ -133,6 +250,11 @@ impl Request {
             }
             Request::Reload => Writer::tagged(id, 3).0,
             Request::Log => Writer::tagged(id, 6).0,
+            Request::Local(local) => {
+                let mut w = Writer::tagged(id, 7);
+                local.encode(&mut w);
+                w.0
+            }
             Request::Maildir(m) => {
                 let mut w = Writer::tagged(id, 4);
                 for number in [u64::from(m.uid), u64::from(m.gid), m.offset, m.length, m.limit] {
@@ -164,6 +286,7 @@ impl Request {
                 let (path, head) = (r.text()?, r.bytes()?.to_vec());
                 Request::Maildir(MaildirRequest { uid, gid, path, head, offset, length, limit })
             }
+            7 => Request::Local(LocalRequest::decode(&mut r)?),
             _ => return Err(Malformed),
         };
         if r.0.is_empty() { Ok((id, request)) } else { Err(Malformed) }
@@ -178,6 +301,7 @@ impl Answer {
             Answer::Done => (1, ""),
             Answer::Temporary(text) => (2, text.as_str()),
             Answer::Permanent(text) => (3, text.as_str()),
+            Answer::Said(text) => (4, text.as_str()),
         };
         let mut w = Writer::tagged(id, tag);
         w.bytes(text.as_bytes());
@@ -195,6 +319,7 @@ impl Answer {
             (1, _) => Answer::Done,
             (2, text) => Answer::Temporary(text),
             (3, text) => Answer::Permanent(text),
+            (4, text) => Answer::Said(text),
             _ => return Err(Malformed),
         };
         Ok((id, answer))
@@ -259,6 +384,19 @@ mod tests {
             length: 4,
             limit: 0,
         });
+        let local = Request::Local(LocalRequest {
+            recipient: "joe@example.com".into(),
+            chain: vec![
+                Step::Alias("list".into()),
+                Step::Forward { user: "joe".into(), path: "/home/joe/.forward".into() },
+                Step::Include("/etc/list".into()),
+            ],
+            act: LocalAct::Command("cat".into()),
+            from_line: b"From joe\n".to_vec(),
+            head: b"Return-Path: <>\n".to_vec(),
+            environment: vec![("USER".into(), "joe".into())],
+            length: 9,
+        });
         for request in [
             Request::Open("/a b".into()),
             Request::Listen("0.0.0.0:25".into()),
@@ -266,6 +404,7 @@ mod tests {
             Request::Log,
             Request::Spawn("private/x".into()),
             maildir,
+            local,
         ] {
             let packet = request.encode(7);
             assert_eq!(Request::decode(&packet), Ok((7, request)));

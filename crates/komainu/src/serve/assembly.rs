@@ -112,6 +112,7 @@ impl Assembly {
             scratch: state,
             passwd,
             queue_directory: queue_directory.clone(),
+            memory: crate::deliver::Memory::default(),
         };
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
         let (mut manager, queue) =

@@ -95,7 +95,7 @@ pub(super) fn bind_or_ask(address: SocketAddr, helper: Option<&Helper>) -> io::R
             match helper.ask(&Request::Listen(address.to_string()), None) {
                 (Answer::Done, Some(descriptor)) => Ok(descriptor.into()),
                 (Answer::Temporary(text) | Answer::Permanent(text), _) => Err(io::Error::other(text)),
-                (Answer::Done, None) => Err(error),
+                (Answer::Done | Answer::Said(_), _) => Err(error),
             }
         }
         (outcome, _) => outcome,

@@ -109,6 +109,7 @@ impl Generation {
             Some((service.name.value.clone(), Arc::new(transport)))
         });
         let transports = transports.collect();
+        let agency = Arc::new(crate::privileged::Agency::compile(&p, &configuration.classes, false));
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
         let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
@@ -145,6 +146,7 @@ impl Generation {
             transports,
             classes: configuration.classes,
             targets,
+            agency,
             live: Arc::clone(&live),
             settings,
             reporting,
@@ -192,7 +194,7 @@ fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
         Some(match tokio::task::block_in_place(|| helper.ask(&Request::Spawn(path.to_owned()), None)) {
             (Answer::Done, Some(descriptor)) => Ok(descriptor),
             (Answer::Temporary(text) | Answer::Permanent(text), _) => Err(std::io::Error::other(text)),
-            (Answer::Done, None) => Err(std::io::Error::other("the helper gave no socket")),
+            (Answer::Done | Answer::Said(_), _) => Err(std::io::Error::other("the helper gave no socket")),
         })
     })
 }

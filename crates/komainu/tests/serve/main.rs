@@ -26,6 +26,7 @@ mod legacy;
 mod limits;
 mod listeners;
 mod lmtp;
+mod locals;
 mod logs;
 mod postfix_peer;
 mod pressure;

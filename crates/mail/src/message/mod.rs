@@ -12,7 +12,7 @@ mod received;
 mod tests;
 
 pub use marks::{Mark, Whose};
-pub use received::{Protocol, Received, Security, delivery_headers};
+pub use received::{Protocol, Received, Security, delivery_headers, return_headers};
 
 use crate::header::{Header, is_continuation};
 use crate::time::{self, Zone};

@@ -101,14 +101,21 @@ fn neuter(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || "<>()\\\";@".contains(c) { '?' } else { c }).collect()
 }
 
-/// What local(8) and virtual(8) write before the message; `original` is missing while
-/// `enable_original_recipient = no`.
+/// The first of these, without `Delivered-To:`.
 #[must_use]
-pub fn delivery_headers(sender: &Address, original: Option<&Address>, recipient: &Address) -> String {
+pub fn return_headers(sender: &Address, original: Option<&Address>) -> String {
     let mut text = format!("Return-Path: <{sender}>\n");
     if let Some(original) = original {
         text.push_str(&format!("X-Original-To: {original}\n"));
     }
+    text
+}
+
+/// What local(8) and virtual(8) write before the message; `original` is missing while
+/// `enable_original_recipient = no`.
+#[must_use]
+pub fn delivery_headers(sender: &Address, original: Option<&Address>, recipient: &Address) -> String {
+    let mut text = return_headers(sender, original);
     text.push_str(&format!("Delivered-To: {recipient}\n"));
     text
 }

@@ -1,5 +1,6 @@
 //! The way from a local recipient to everything that is to be done for it.
 
+use super::settings::chosen;
 use super::{Account, Action, Allowed, Attributes, Ground, Local, Opened, Part, Step};
 use crate::address::AddressClasses;
 use mail::destination::{Destination, destinations, destinations_in_file};
@@ -313,7 +314,7 @@ impl<G: Ground> Expander<'_, G> {
         }
         let mut context = Context { is_included: true, ..context.clone() };
         context.chain.push(Step::Include(path.to_owned()));
-        match self.ground.include(&context.chain) {
+        match self.ground.include(address, &context.chain) {
             Opened::Text(text) => {
                 let extension = String::new();
                 self.all(address, destinations_in_file(&text), &extension, &context);
@@ -380,7 +381,6 @@ impl<G: Ground> Expander<'_, G> {
             let user = account.name.clone();
             let context = Context {
                 forward: Some(user.clone()),
-                alias: None,
                 chain: vec![Step::Forward { user, path }],
                 ..context.clone()
             };
@@ -415,14 +415,8 @@ impl<G: Ground> Expander<'_, G> {
         attributes: &Attributes<'_>,
         context: &Context,
     ) -> Result<(), LookupError> {
-        let chosen = |maps: &[tables::TableId], otherwise: &str| -> Result<Option<String>, LookupError> {
-            for map in maps {
-                if let Some(value) = self.ground.lookup(*map, &name.user)? {
-                    return Ok(Some(value));
-                }
-            }
-            Ok((!otherwise.is_empty()).then(|| otherwise.to_owned()))
-        };
+        let chosen =
+            |maps: &[tables::TableId], otherwise: &str| chosen(maps, otherwise, &name.user, self.ground);
         let local = self.local;
         let own = chosen(&local.mailbox_transport_maps, &local.mailbox_transport)?;
         let other = match (&own, attributes.account) {
@@ -440,7 +434,7 @@ impl<G: Ground> Expander<'_, G> {
             self.nobody(address, name, attributes, context);
             return Ok(());
         };
-        let command = chosen(&local.mailbox_command_maps, &local.mailbox_command)?;
+        let command = local.mailbox_command_of(&name.user, self.ground)?;
         let action = match command {
             Some(command) => Action::MailboxCommand(account, command),
             None => Action::Mailbox(account),

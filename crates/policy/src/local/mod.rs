@@ -136,8 +136,8 @@ pub trait Ground: crate::address::Lookup<Stop = LookupError> {
     fn account(&self, name: &str) -> Result<Option<Account>, String>;
     /// A user's file of the kind of `.forward`, at the end of this chain.
     fn forward(&self, attributes: &Attributes<'_>, chain: &[Step]) -> Opened;
-    /// A file that is included, at the end of this chain.
-    fn include(&self, chain: &[Step]) -> Opened;
+    /// A file that is included on behalf of `recipient`, at the end of this chain.
+    fn include(&self, recipient: &Address, chain: &[Step]) -> Opened;
     /// Whether mail to a complete address is delivered by `local`.
     ///
     /// # Errors

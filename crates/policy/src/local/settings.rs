@@ -1,6 +1,7 @@
 //! local(8)'s parameters, and the texts that are made from them for one recipient.
 
 use super::Account;
+use crate::address::Lookup;
 use crate::template;
 use config::Parameters;
 use tables::{Catalogue, TableId};
@@ -80,6 +81,20 @@ impl Local {
         }
     }
 
+    /// The tables of `alias_maps`.
+    #[must_use]
+    pub fn alias_maps(&self) -> &[TableId] {
+        &self.alias_maps
+    }
+
+    /// What `mailbox_command_maps` and `mailbox_command` say for a user.
+    ///
+    /// # Errors
+    /// When a table can't say.
+    pub fn mailbox_command_of<L: Lookup>(&self, user: &str, tables: &L) -> Result<Option<String>, L::Stop> {
+        chosen(&self.mailbox_command_maps, &self.mailbox_command, user, tables)
+    }
+
     /// The files to look for, in order.
     #[must_use]
     pub fn forward_paths(&self, attributes: &Attributes<'_>) -> Vec<String> {
@@ -109,6 +124,21 @@ impl Local {
     fn expanded(&self, text: &str, filter: &str, attributes: &Attributes<'_>) -> String {
         template::expand(text, filter, &|name| attributes.value(name, &self.delimiter)).text
     }
+}
+
+/// A table's value for a user, or the text for all.
+pub(super) fn chosen<L: Lookup>(
+    maps: &[TableId],
+    otherwise: &str,
+    user: &str,
+    tables: &L,
+) -> Result<Option<String>, L::Stop> {
+    for map in maps {
+        if let Some(value) = tables.lookup(*map, user)? {
+            return Ok(Some(value));
+        }
+    }
+    Ok((!otherwise.is_empty()).then(|| otherwise.to_owned()))
 }
 
 /// What `$name` stands for in local(8)'s parameters.

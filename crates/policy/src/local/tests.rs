@@ -50,7 +50,7 @@ impl Ground for Machine {
         })
     }
 
-    fn include(&self, chain: &[Step]) -> Opened {
+    fn include(&self, _: &Address, chain: &[Step]) -> Opened {
         let Some(Step::Include(path)) = chain.last() else { return Opened::Absent };
         self.files.get(path).map_or(Opened::Absent, |text| Opened::Text(text.clone().into_bytes()))
     }

@@ -1,0 +1,316 @@
+//! Appending to a mailbox file, mbox: locked, appended, flushed; what can't be written whole is taken back.
+//!
+//! Runs with the rights of whoever the file belongs to; only where a mail spool isn't everybody's to write to, the file
+//! and its lock are made by somebody who may. Symbolic links are never followed, and a file with a second name is left
+//! alone: both would let one user have mail appended to what isn't his. Texts and codes are local(8)'s and virtual(8)'s.
+
+use super::maildir;
+use crate::privileged::Identity;
+use crate::strerror::strerror;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// `mailbox_delivery_lock` or `virtual_mailbox_lock`, and how long one waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locks {
+    /// By fcntl(2).
+    pub fcntl: bool,
+    /// By flock(2).
+    pub flock: bool,
+    /// By a file of the same name with `.lock` behind it.
+    pub dotlock: bool,
+    /// `deliver_lock_attempts`.
+    pub attempts: u32,
+    /// `deliver_lock_delay`.
+    pub delay: Duration,
+    /// `stale_lock_time`.
+    pub stale: Duration,
+}
+
+/// What a file must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody's mailbox: a regular file, and his.
+    Mailbox {
+        /// `strict_mailbox_ownership`, `None` where that is off.
+        owner: Option<u32>,
+    },
+    /// Whatever an alias names: a device and a FIFO too.
+    Any,
+}
+
+/// Why a message could not be appended.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct AppendError {
+    /// `5.2.0`.
+    pub dsn: &'static str,
+    /// In Postfix's words.
+    pub text: String,
+}
+
+/// A message to be appended.
+pub struct Message<'a> {
+    /// The `From ` line and the lines on top.
+    pub head: &'a [u8],
+    /// The rest, its lines already quoted.
+    pub content: &'a mut dyn Read,
+    /// How large the file may become; 0 for any size.
+    pub limit: u64,
+}
+
+/// How long a FIFO or device may take to take a piece.
+const SPECIAL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Files that a thread of this process has locked: fcntl(2) doesn't keep threads apart.
+static LOCKED: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
+
+/// Appends `message` to the file at `path`. Blocks. Warnings for the log come back in any case.
+///
+/// # Errors
+/// [`AppendError`]; the file is then as it was.
+pub fn append(
+    path: &Path,
+    kind: Kind,
+    message: Message<'_>,
+    (locks, identity): (&Locks, &Identity),
+) -> (Result<(), AppendError>, Vec<String>) {
+    let mut warnings = Vec::new();
+    let dotlock = match dotlock(path, (locks, identity)) {
+        Ok(lock) => lock,
+        // Where only the file is somebody's to write to, it is delivered to without that lock.
+        Err((_, text)) if kind == Kind::Any => {
+            warnings.push(text);
+            None
+        }
+        Err((error, text)) => return (Err(AppendError { dsn: dsn(&error), text }), warnings),
+    };
+    let outcome = append_locked(path, kind, message, (locks, identity), &mut warnings);
+    if let Some(lock) = dotlock {
+        // One that stays is stale soon.
+        let _ = identity.making(|| std::fs::remove_file(&lock));
+    }
+    (outcome, warnings)
+}
+
+fn append_locked(
+    path: &Path,
+    kind: Kind,
+    mut message: Message<'_>,
+    (locks, identity): (&Locks, &Identity),
+    warnings: &mut Vec<String>,
+) -> Result<(), AppendError> {
+    let mut file = open(path, identity)?;
+    let metadata = file.metadata().map_err(|error| failed(&error, "cannot open file"))?;
+    let is_regular = metadata.is_file();
+    let refuse = |dsn, text: String| Err(AppendError { dsn, text });
+    if is_regular && metadata.nlink() != 1 {
+        return refuse("5.2.0", format!("file has {} hard links", metadata.nlink()));
+    }
+    if let Kind::Mailbox { owner } = kind {
+        if !is_regular {
+            return refuse("5.2.0", format!("destination {} is not a regular file", path.display()));
+        }
+        if owner.is_some_and(|owner| owner != metadata.uid()) {
+            let hint = "specify \"strict_mailbox_ownership = no\" to ignore mailbox ownership mismatch";
+            warnings.push(hint.to_owned());
+            return refuse("4.2.0", format!("destination {} is not owned by recipient", path.display()));
+        }
+    }
+    if !is_regular {
+        let is_special = metadata.file_type().is_fifo() || metadata.file_type().is_char_device();
+        if !is_special {
+            return refuse("5.2.0", format!("destination {} is no file", path.display()));
+        }
+        return write_special(&file, &mut message).map_err(|error| failed(&error, "error writing message"));
+    }
+    let _held = lock(&file, (metadata.dev(), metadata.ino()), locks)?;
+    write(&mut file, &mut message).map_err(|error| failed(&error, "error writing message"))
+}
+
+/// The file to append to, made where there is none.
+fn open(path: &Path, identity: &Identity) -> Result<File, AppendError> {
+    let flags = OFlags::WRONLY
+        | OFlags::APPEND
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::CLOEXEC
+        | OFlags::NOCTTY;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => return Ok(file.into()),
+        Err(rustix::io::Errno::NOENT) => {}
+        Err(rustix::io::Errno::LOOP) => {
+            let text = match std::fs::metadata(path) {
+                Ok(_) => "file is a symbolic link".to_owned(),
+                Err(error) => format!("cannot open file: {}", strerror(&error)),
+            };
+            return Err(AppendError { dsn: "5.2.0", text });
+        }
+        Err(error) => return Err(failed(&error.into(), "cannot open file")),
+    }
+    let made = identity.making(|| {
+        let file = rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)?;
+        let file = File::from(file);
+        if identity.switches {
+            std::os::unix::fs::fchown(&file, Some(identity.uid), None)?;
+        }
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(file)
+    });
+    made.map_err(|error| failed(&error, "cannot create file exclusively"))
+}
+
+/// Takes the lock file; its path, where there is one to take.
+fn dotlock(
+    path: &Path,
+    (locks, identity): (&Locks, &Identity),
+) -> Result<Option<PathBuf>, (io::Error, String)> {
+    if !locks.dotlock || path.starts_with("/dev") {
+        return Ok(None);
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = PathBuf::from(name);
+    let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+    for attempt in 0..locks.attempts.max(1) {
+        if attempt > 0 {
+            std::thread::sleep(locks.delay);
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let made = identity.making(|| Ok(rustix::fs::open(&lock, flags, Mode::empty())?));
+        match made {
+            Ok(_) => return Ok(Some(lock)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let age = std::fs::symlink_metadata(&lock)
+                    .and_then(|metadata| metadata.modified())
+                    .ok()
+                    .and_then(|at| at.elapsed().ok());
+                if age.is_some_and(|age| age > locks.stale) {
+                    let _ = identity.making(|| std::fs::remove_file(&lock));
+                }
+                last = io::Error::from_raw_os_error(rustix::io::Errno::EXIST.raw_os_error());
+            }
+            Err(error) => {
+                last = error;
+                break;
+            }
+        }
+    }
+    let text = format!("unable to create lock file {}: {}", lock.display(), strerror(&last));
+    Err((last, text))
+}
+
+/// A file locked within this process; free when dropped.
+struct Held((u64, u64));
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(locked) = LOCKED.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            locked.remove(&self.0);
+        }
+    }
+}
+
+fn lock(file: &File, which: (u64, u64), locks: &Locks) -> Result<Held, AppendError> {
+    for attempt in 0..locks.attempts.max(1) {
+        if attempt > 0 {
+            std::thread::sleep(locks.delay);
+        }
+        if !LOCKED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(which) {
+            continue;
+        }
+        let held = Held(which);
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        if (!locks.fcntl || rustix::fs::fcntl_lock(file, exclusive).is_ok())
+            && (!locks.flock || rustix::fs::flock(file, exclusive).is_ok())
+        {
+            return Ok(held);
+        }
+        if locks.fcntl {
+            let _ = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock);
+        }
+    }
+    let text = "unable to lock for exclusive access: Resource temporarily unavailable".to_owned();
+    Err(AppendError { dsn: "4.2.0", text })
+}
+
+fn write(file: &mut File, message: &mut Message<'_>) -> io::Result<()> {
+    let size = file.metadata()?.len();
+    let room = if message.limit == 0 { u64::MAX } else { message.limit.saturating_sub(size) };
+    let mut bounded = Bounded { inner: &mut *file, room };
+    let written = maildir::copy(message.head, message.content, &mut bounded).and_then(|_| file.sync_all());
+    if written.is_err() {
+        // As it was before; where even that fails, the next reader sees a message cut short.
+        let _ = file.set_len(size);
+        let _ = file.sync_all();
+    }
+    written
+}
+
+/// A file that may grow by so much.
+struct Bounded<'a> {
+    inner: &'a mut File,
+    room: u64,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() as u64 > self.room {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::FBIG.raw_os_error()));
+        }
+        let count = self.inner.write(bytes)?;
+        self.room = self.room.saturating_sub(count as u64);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Writes to what is no file, and doesn't wait for ever for it.
+fn write_special(file: &File, message: &mut Message<'_>) -> io::Result<()> {
+    struct Special<'a>(&'a File, Instant);
+    impl Write for Special<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            loop {
+                match (&mut &*self.0).write(bytes) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < self.1 => {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    other => return other,
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut to = Special(file, Instant::now() + SPECIAL_PATIENCE);
+    maildir::copy(message.head, message.content, &mut to).map(drop)
+}
+
+fn failed(error: &io::Error, what: &str) -> AppendError {
+    AppendError { dsn: dsn(error), text: format!("{what}: {}", strerror(error)) }
+}
+
+fn dsn(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "4.3.1",
+        io::ErrorKind::QuotaExceeded => "4.2.2",
+        io::ErrorKind::FileTooLarge => "5.2.2",
+        io::ErrorKind::WouldBlock | io::ErrorKind::AlreadyExists | io::ErrorKind::StaleNetworkFileHandle => {
+            "4.2.0"
+        }
+        _ => "5.2.0",
+    }
+}

@@ -1,0 +1,298 @@
+//! Local deliveries: on whose behalf, and what they do to files and programs.
+//!
+//! The privileged helper has one of these, read from the configuration by itself; so has a server without root's rights,
+//! for what it does as itself. Nobody hands it an id or a path to write to: a request says for which recipient and by which
+//! chain of files something is to be done, and each link is looked for again, so that a server that was broken into can
+//! run and write nothing but what the administrator or the user has written there. Never as root (local(8), DELIVERY
+//! RIGHTS): root's aliases act as `default_privs`, and root has no mailbox.
+
+mod acts;
+mod links;
+
+pub(crate) use links::FILE_BYTES_MAX;
+
+use super::Identity;
+use super::wire::{Answer, LocalRequest};
+use crate::configuration::DirectSources;
+use crate::deliver::mailbox_file::Locks;
+use config::Parameters;
+use mail::Address;
+use mail::destination::Destination;
+use policy::address::AddressClasses;
+use policy::local::{Account, Attributes, Local, Step};
+use rustix::fd::OwnedFd;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tables::{Catalogue, Snapshot};
+
+/// What main.cf says about local deliveries.
+#[derive(Debug)]
+pub struct Agency {
+    local: Local,
+    catalogue: Catalogue,
+    classes: Arc<AddressClasses>,
+    home_mailbox: String,
+    spool_directory: String,
+    mailbox_limit: u64,
+    locks: Locks,
+    strict_ownership: bool,
+    default_privs: String,
+    queue_directory: String,
+    shell: String,
+    time_limit: Duration,
+    command_filter: String,
+    exported: Vec<(String, String)>,
+    host: String,
+    passwd: PathBuf,
+    /// Whether there are root's rights to take others' on.
+    switches: bool,
+}
+
+/// Reads `mailbox_delivery_lock` or `virtual_mailbox_lock`.
+#[must_use]
+pub fn locks(p: &Parameters, name: &str) -> Locks {
+    let words: Vec<String> = p.list(name).into_iter().map(|word| word.value).collect();
+    let has = |word: &str| words.iter().any(|other| other == word);
+    Locks {
+        fcntl: has("fcntl"),
+        flock: has("flock"),
+        dotlock: has("dotlock"),
+        attempts: u32::try_from(p.number("deliver_lock_attempts")).unwrap_or(20),
+        delay: p.duration("deliver_lock_delay"),
+        stale: p.duration("stale_lock_time"),
+    }
+}
+
+/// Why something isn't done: `4.3.5 text`.
+type Refusal = String;
+
+impl Agency {
+    /// Reads the parameters.
+    #[must_use]
+    pub fn compile(p: &Parameters, classes: &Arc<AddressClasses>, switches: bool) -> Agency {
+        let mut catalogue = Catalogue::new();
+        let local = Local::compile(p, &mut catalogue);
+        let text = |name: &str| p.text(name).value;
+        let exported = p.list("export_environment").into_iter().filter_map(|word| {
+            let word = word.value.trim_matches(['{', '}']).trim().to_owned();
+            match word.split_once('=') {
+                Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+                None => std::env::var(&word).ok().map(|value| (word, value)),
+            }
+        });
+        Agency {
+            local,
+            catalogue,
+            classes: Arc::clone(classes),
+            home_mailbox: text("home_mailbox"),
+            spool_directory: text("mail_spool_directory"),
+            mailbox_limit: u64::try_from(p.number("mailbox_size_limit")).unwrap_or(0),
+            locks: locks(p, "mailbox_delivery_lock"),
+            strict_ownership: p.flag("strict_mailbox_ownership"),
+            default_privs: text("default_privs"),
+            queue_directory: text("queue_directory"),
+            shell: text("local_command_shell"),
+            time_limit: p.duration("command_time_limit"),
+            command_filter: text("command_expansion_filter"),
+            exported: exported.collect(),
+            host: text("myhostname"),
+            passwd: "/etc/passwd".into(),
+            switches,
+        }
+    }
+
+    /// What main.cf says about expansion.
+    #[must_use]
+    pub const fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Does what a request asks for; blocks.
+    #[must_use]
+    pub fn perform(&self, request: &LocalRequest, content: Option<File>) -> (Answer, Option<OwnedFd>) {
+        match self.whose(request) {
+            Ok(whose) => acts::act(self, request, &whose, content),
+            Err(text) => (Answer::Temporary(text), None),
+        }
+    }
+
+    fn account(&self, name: &str) -> Result<Option<Account>, Refusal> {
+        let passwd = std::fs::read(&self.passwd).map_err(|error| format!("4.3.0 {error}"))?;
+        Ok(Account::find(&String::from_utf8_lossy(&passwd), name))
+    }
+
+    /// The account of an id; its name is `unknown` where it has none.
+    fn account_of(&self, uid: u32) -> Option<Account> {
+        let passwd = std::fs::read(&self.passwd).ok()?;
+        let text = String::from_utf8_lossy(&passwd).into_owned();
+        text.lines().filter_map(Account::parse).find(|account| account.uid == uid)
+    }
+
+    /// On whose behalf, after each link of the chain has been found.
+    fn whose(&self, request: &LocalRequest) -> Result<Whose, Refusal> {
+        let recipient = Address::from_internal(request.recipient.as_str());
+        let local = recipient.local().to_lowercase();
+        let (name, extension) = self.classes.split_extension(&local).unwrap_or((&local, ""));
+        let user = match request.chain.first() {
+            Some(Step::Alias(_)) => None,
+            _ => self.account(name)?,
+        };
+        let mut whose = Whose {
+            recipient: recipient.as_str().to_owned(),
+            local: local.clone(),
+            name: name.to_owned(),
+            extension: extension.chars().skip(1).filter(|c| *c != '/').collect(),
+            domain: recipient.domain().unwrap_or_default().to_owned(),
+            identity: Identity::own(),
+            user,
+        };
+        if extension.contains('/') {
+            whose.extension.clear();
+        }
+        let mut written: Option<Vec<Destination>> = None;
+        for (at, step) in request.chain.iter().enumerate() {
+            let is_last = at + 1 == request.chain.len();
+            // The last link is what is asked for.
+            let reads = !(is_last && request.is_look());
+            written = self.follow(step, written.as_deref(), &mut whose, reads)?;
+        }
+        if request.chain.is_empty() {
+            let user = whose.user.clone().ok_or_else(|| format!("4.3.5 there is no user {name}"))?;
+            whose.identity = self.identity_of(&user)?;
+        }
+        match written {
+            Some(written) if !request.is_named_in(&written) => {
+                Err("4.3.5 nobody has written that down".to_owned())
+            }
+            _ => Ok(whose),
+        }
+    }
+
+    /// One link: whether it may be followed, and what is written at its end.
+    fn follow(
+        &self,
+        step: &Step,
+        before: Option<&[Destination]>,
+        whose: &mut Whose,
+        reads: bool,
+    ) -> Result<Option<Vec<Destination>>, Refusal> {
+        let not_there = || "4.3.5 nobody has written that down".to_owned();
+        match step {
+            Step::Alias(name) => {
+                let (value, owner) = self.alias(name)?.ok_or_else(not_there)?;
+                whose.identity = self.owner(owner)?;
+                Ok(Some(mail::destination::destinations(&value)))
+            }
+            Step::Forward { user, path } => {
+                let account =
+                    whose.user.clone().filter(|account| account.name == *user).ok_or_else(not_there)?;
+                if !self.local.forward_paths(&whose.attributes()).contains(path) {
+                    return Err(not_there());
+                }
+                whose.identity = self.identity_of(&account)?;
+                if !reads {
+                    return Ok(None);
+                }
+                let text = whose.identity.act(|| links::forward_text(path, account.uid));
+                links::text(text).map(Some)
+            }
+            Step::Include(path) => {
+                let named = Destination::Include(path.clone());
+                if !before.is_some_and(|before| before.contains(&named)) {
+                    return Err(not_there());
+                }
+                let of_user = whose.user.is_some();
+                let owner = links::owner_of(path);
+                if !of_user && let Ok(owner) = owner {
+                    whose.identity = self.owner(owner)?;
+                }
+                if !reads {
+                    return Ok(None);
+                }
+                let text = whose.identity.act(|| links::include_text(path));
+                links::text(text).map(Some)
+            }
+        }
+    }
+
+    /// An alias's value, and who owns the table that has it.
+    fn alias(&self, name: &str) -> Result<Option<(String, u32)>, Refusal> {
+        let (snapshot, _) = Snapshot::compile(&self.catalogue, &DirectSources);
+        for map in self.local.alias_maps() {
+            let table = snapshot.table(*map);
+            let hit = table.lookup(name).map_err(|error| format!("4.3.0 {error}"))?;
+            if let Some(hit) = hit {
+                let owner =
+                    table.file().map_or(0, |file| links::owner_of(&file.display().to_string()).unwrap_or(0));
+                return Ok(Some((hit.value.into_owned(), owner)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn identity_of(&self, account: &Account) -> Result<Identity, Refusal> {
+        if !self.switches {
+            let own = Identity::own();
+            return if account.uid == own.uid || account.uid == 0 {
+                Ok(own)
+            } else {
+                Err(format!("4.3.5 no rights to deliver as user {}", account.name))
+            };
+        }
+        if account.uid == 0 {
+            return self.default_identity();
+        }
+        if account.gid == 0 {
+            return Err(format!("4.3.5 no delivery as user {} with gid 0", account.name));
+        }
+        Ok(Identity::of(account.uid, account.gid, true))
+    }
+
+    /// Whoever owns a file; root's are `default_privs`' business.
+    fn owner(&self, uid: u32) -> Result<Identity, Refusal> {
+        match self.account_of(uid) {
+            _ if !self.switches => Ok(Identity::own()),
+            _ if uid == 0 => self.default_identity(),
+            Some(account) => self.identity_of(&account),
+            None => Err(format!("4.3.5 no account has uid {uid}")),
+        }
+    }
+
+    fn default_identity(&self) -> Result<Identity, Refusal> {
+        let account = self.account(&self.default_privs)?;
+        match account {
+            Some(account) if account.uid != 0 && account.gid != 0 => {
+                Ok(Identity::of(account.uid, account.gid, true))
+            }
+            _ => Err(format!("4.3.5 default_privs: no unprivileged user {}", self.default_privs)),
+        }
+    }
+}
+
+/// For whom something is done.
+#[derive(Debug)]
+pub(super) struct Whose {
+    recipient: String,
+    local: String,
+    name: String,
+    extension: String,
+    domain: String,
+    /// Where it is a user, not an alias.
+    user: Option<Account>,
+    identity: Identity,
+}
+
+impl Whose {
+    fn attributes(&self) -> Attributes<'_> {
+        Attributes {
+            account: self.user.as_ref(),
+            recipient: &self.recipient,
+            local: &self.local,
+            user: &self.name,
+            extension: &self.extension,
+            domain: &self.domain,
+        }
+    }
+}

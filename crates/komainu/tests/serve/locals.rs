@@ -1,0 +1,312 @@
+//! Local deliveries beside Debian's Postfix: the same aliases, `.forward` files and mail through both; then the log
+//! lines and every mailbox and file are compared, byte for byte but for ids and times.
+
+use crate::client::Client;
+use crate::postfix_peer::{self, Postfix};
+use crate::server::Server;
+use crate::site::{Site, free_port};
+use crate::world::{self, Needs};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const USERS: [&str; 5] = ["joe", "jim", "ann", "bob", "eve"];
+
+const ALIASES: &str = r#"list: joe, jim
+one: joe
+nested: one, ann
+far: u@far.test
+mixed: joe, u@far.test
+self: self, joe
+past: \joe
+cmd: "|cat >/mnt/box/cmd; echo hi; exit 0"
+fail: "|echo 'no way'; exit 67"
+e3: "|echo l1; echo l2; exit 3"
+sig: "|kill -9 $$"
+missing: |/nope/prog
+env: "|env | grep -v -e ^PWD= -e ^MAIL_CONFIG= -e ^LANG= -e ^_= | sort >/mnt/box/env; cat >>/mnt/box/env"
+file: /mnt/box/file
+dir: /mnt/box/dir/
+null: /dev/null
+inc: :include:/mnt/lists/inc
+inccmd: :include:/mnt/lists/cmd
+incw: :include:/mnt/lists/writable
+incnone: :include:/mnt/lists/none
+rel: :include:lists/inc
+loop1: loop2
+loop2: loop1
+owner-lst: ann
+lst: joe, u@far.test, sub
+sub: jim, "|true"
+nouser: nonesuch
+dup: joe, joe, jim, JOE
+eve: eve, nonesuch
+quoted: "foo bar", joe (the man), "Ann Smith" <ann@example.com>
+fdir: /mnt/lists
+fdir2: /mnt/nodir/x
+flink: /mnt/box/link
+postmaster: bob
+slow: "|sleep 30"
+"#;
+
+const COMMON: &str = "mydomain = example.com\nmyorigin = example.com\nmydestination = example.com\n\
+mynetworks = 127.0.0.0/8\nsmtpd_relay_restrictions = permit_mynetworks, reject\nsmtpd_peername_lookup = no\n\
+local_recipient_maps =\nrecipient_delimiter = +\nalias_maps = hash:/mnt/aliases\nalias_database =\n\
+mail_spool_directory = /mnt/mail\ncommand_time_limit = 3s\nnotify_classes =\ndeliver_lock_attempts = 2\n\
+transport_maps = inline:{far.test=discard:}\n";
+
+fn own(path: &str, user: &str) {
+    let at = USERS.iter().position(|name| *name == user).expect("a user");
+    let id = 3001 + u32::try_from(at).expect("small");
+    chown(path, Some(id), Some(id)).expect("owner");
+}
+
+fn write(path: &str, text: &str, user: Option<&str>) {
+    fs::write(path, text).expect("writes");
+    if let Some(user) = user {
+        own(path, user);
+    }
+}
+
+fn folder(path: &str, mode: u32) {
+    fs::create_dir_all(path).expect("a folder");
+    fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("mode");
+}
+
+/// Users with homes, files and lists; empty mailboxes.
+fn furnish(forwards: &[(&str, &str, &str)]) {
+    let mut passwd = fs::read_to_string("/etc/passwd").expect("reads");
+    passwd.retain(|c| c != '\r');
+    let missing = !passwd.contains("\njoe:");
+    for (user, id) in USERS.iter().zip(3001..) {
+        if missing {
+            passwd.push_str(&format!("{user}:x:{id}:{id}::/mnt/home/{user}:/bin/sh\n"));
+        }
+        let home = format!("/mnt/home/{user}");
+        let _ = fs::remove_dir_all(&home);
+        folder(&home, 0o755);
+        own(&home, user);
+    }
+    write("/etc/passwd", &passwd, None);
+    for old in ["/mnt/mail", "/mnt/box"] {
+        let _ = fs::remove_dir_all(old);
+        folder(old, 0o1777);
+    }
+    folder("/mnt/lists", 0o755);
+    write("/mnt/lists/inc", "joe, u@far.test\n# comment, bob\n\\jim\n\nsub\n", None);
+    write("/mnt/lists/cmd", "|cat\n/mnt/box/no\njoe\n", None);
+    write("/mnt/lists/writable", "joe\n", None);
+    fs::set_permissions("/mnt/lists/writable", PermissionsExt::from_mode(0o666)).expect("mode");
+    write("/mnt/aliases", ALIASES, None);
+    write("/mnt/box/target", "", None);
+    fs::set_permissions("/mnt/box/target", PermissionsExt::from_mode(0o666)).expect("mode");
+    std::os::unix::fs::symlink("/mnt/box/target", "/mnt/box/link").expect("a link");
+    for (user, name, text) in forwards {
+        let path = format!("/mnt/home/{user}/{name}");
+        write(&path, text, Some(user));
+    }
+}
+
+fn send(address: &str, recipient: &str) {
+    let mut client = Client::hello(address);
+    for word in ["MAIL FROM:<s@far.test>", &format!("RCPT TO:<{recipient}>")] {
+        let said = client.say(word);
+        assert!(said.starts_with("250"), "{word}: {said}");
+    }
+    client.say("DATA");
+    let said = client.say("Subject: x\r\n\r\nhello\r\nFrom here\r\n..dot\r\n.");
+    assert!(said.starts_with("250"), "{recipient}: {said}");
+}
+
+/// Waits until nothing is said any more.
+fn settled(log: &dyn Fn() -> String) -> String {
+    let patience = Instant::now() + Duration::from_secs(60);
+    let (mut last, mut since) = (log(), Instant::now());
+    while Instant::now() < patience && since.elapsed() < Duration::from_millis(3_500) {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = log();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    last
+}
+
+/// What local(8) and pipe(8) say, without ids and times, sorted.
+fn said(log: &str) -> Vec<String> {
+    let relevant = |line: &&str| {
+        (line.contains("/local[") || line.contains("/pipe[") || line.contains("/virtual["))
+            && !line.contains("statistics")
+            && !line.contains("duplicate master.cf")
+            && !line.contains("overriding earlier")
+    };
+    let mut lines: Vec<String> = log.lines().filter(relevant).map(masked).collect();
+    lines.sort();
+    lines
+}
+
+fn masked(line: &str) -> String {
+    let text = line.split_once("]: ").map_or(line, |(_, text)| text);
+    if let Some((_, text)) = text.split_once(": address with illegal") {
+        return text.to_owned();
+    }
+    let (id, rest) = text.split_once(": ").unwrap_or(("", text));
+    let is_id = id.len() > 5 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) && id != "warning";
+    let mut out = if is_id { format!("ID: {rest}") } else { text.to_owned() };
+    if let Some((before, after)) = out.clone().split_once("delay=") {
+        let after = after.split_once("dsn=").map_or("", |(_, after)| after);
+        out = format!("{before}dsn={after}");
+    }
+    if let Some((before, _)) = out.clone().split_once("forwarded as ") {
+        out = format!("{before}forwarded as ID)");
+    }
+    out
+}
+
+/// Every file below the folders, without ids and times.
+fn boxes() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec!["/mnt/mail".to_owned(), "/mnt/box".to_owned(), "/mnt/home".to_owned()];
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<_> = fs::read_dir(&folder).expect("reads").flatten().collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for (at, entry) in entries.iter().enumerate() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path.display().to_string());
+                continue;
+            }
+            let name =
+                if folder.ends_with("/new") { format!("{folder}/{at}") } else { path.display().to_string() };
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+            found.insert(name, normal(&text));
+        }
+    }
+    found
+}
+
+/// Messages of a mailbox in an order of their own, with ids and dates replaced.
+fn normal(text: &str) -> String {
+    let mut messages: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let line = if line.starts_with("From ") && line.contains("  ") {
+            messages.push(String::new());
+            "From "
+        } else if line.starts_with("\tid ") {
+            "\tid ID"
+        } else if line.starts_with("\tby mx.example.com") {
+            "\tby mx.example.com"
+        } else if line.starts_with("\tfor <") || line.starts_with("Message-Id:") || line.starts_with("Date:")
+        {
+            line.split([';', ':']).next().unwrap_or_default()
+        } else if line.starts_with("Received: from") {
+            "Received: from"
+        } else {
+            line
+        };
+        if messages.is_empty() {
+            messages.push(String::new());
+        }
+        if let Some(message) = messages.last_mut() {
+            message.push_str(line);
+            message.push('\n');
+        }
+    }
+    // Reports have tests of their own.
+    messages.retain(|message| !message.contains("Return-Path: <>"));
+    messages.sort();
+    messages.concat()
+}
+
+struct Run {
+    lines: Vec<String>,
+    boxes: BTreeMap<String, String>,
+}
+
+fn compare(theirs: &Run, ours: &Run) {
+    let differ = |a: &[String], b: &[String]| -> Vec<String> {
+        let mut left = b.to_vec();
+        let mut only = Vec::new();
+        for line in a {
+            match left.iter().position(|other| other == line) {
+                Some(at) => drop(left.remove(at)),
+                None => only.push(line.clone()),
+            }
+        }
+        only
+    };
+    let (they_alone, we_alone) = (differ(&theirs.lines, &ours.lines), differ(&ours.lines, &theirs.lines));
+    let mut wrong = String::new();
+    if !they_alone.is_empty() || !we_alone.is_empty() {
+        wrong.push_str(&format!("Postfix alone says {they_alone:#?}\nwe alone say {we_alone:#?}\n"));
+    }
+    for (path, text) in &theirs.boxes {
+        match ours.boxes.get(path) {
+            Some(other) if other == text => {}
+            Some(other) => {
+                let split = |text: &str| text.split_inclusive("\n\n").map(str::to_owned).collect::<Vec<_>>();
+                let (text, other) = (split(text), split(other));
+                let (text, other) = (differ(&text, &other), differ(&other, &text));
+                wrong.push_str(&format!("{path}: Postfix alone {text:#?} we alone {other:#?}\n"));
+            }
+            None => wrong.push_str(&format!("{path}: Postfix alone\n")),
+        }
+    }
+    for path in ours.boxes.keys().filter(|path| !theirs.boxes.contains_key(*path)) {
+        wrong.push_str(&format!("{path}: we alone\n"));
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    println!("{} lines and {} files are the same", theirs.lines.len(), theirs.boxes.len());
+}
+
+/// Both servers with the same configuration, one after the other, and the same mail to each.
+fn both(main: &str, master: &str, forwards: &[(&str, &str, &str)], recipients: &[&str]) {
+    let main = format!("{COMMON}{main}");
+    furnish(forwards);
+    let made = Command::new("postalias").arg("hash:/mnt/aliases").status().expect("postalias");
+    assert!(made.success());
+    let port = free_port();
+    let theirs = {
+        let postfix = Postfix::start(&main, &format!("127.0.0.1:{port} inet n - n - - smtpd\n{master}"));
+        recipients.iter().for_each(|recipient| send(&format!("127.0.0.1:{port}"), recipient));
+        let log = settled(&|| postfix.log());
+        Run { lines: said(&log), boxes: boxes() }
+    };
+    furnish(forwards);
+    let _ = fs::remove_file("/mnt/aliases.db");
+    let site = Site::new(&format!("{main}komainu_mailbox_root =\n"));
+    site.write("master.cf", &format!("{} inet n - n - - smtpd\n{master}", site.address()));
+    let _server = Server::start(&site);
+    recipients.iter().for_each(|recipient| send(&site.address(), recipient));
+    let log = settled(&|| site.log());
+    compare(&theirs, &Run { lines: said(&log), boxes: boxes() });
+}
+
+fn there(name: &str, body: fn()) {
+    if postfix_peer::is_there(name) && Path::new("/usr/sbin/postalias").exists() {
+        world::run(name, Needs::Root, body);
+    }
+}
+
+#[test]
+fn aliases_lists_and_forward_files_are_as_postfix_has_them() {
+    there("locals::aliases_lists_and_forward_files_are_as_postfix_has_them", || {
+        let forwards = [
+            ("jim", ".forward", "ann\n"),
+            ("ann", ".forward", "# mine\n\\ann, bob, |true, /mnt/home/ann/box, \"|echo out; exit 1\"\n"),
+            ("bob", ".forward+x", "joe\n"),
+            ("eve", ".forward", "eve, :include:/mnt/lists/inc\n"),
+        ];
+        let names: Vec<&str> =
+            ALIASES.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
+        let more =
+            ["joe", "JOE+ext", "jim", "ann", "bob", "bob+x", "bob+y", "bob+e/x", "unknown+x", "unknown"];
+        let names = names.into_iter().filter(|name| !name.starts_with("owner-") && *name != "quoted");
+        let recipients: Vec<String> = names.chain(more).map(|name| format!("{name}@example.com")).collect();
+        let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+        both("", "", &forwards, &recipients);
+    });
+}
