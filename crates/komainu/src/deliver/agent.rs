@@ -160,7 +160,7 @@ impl Agents {
     }
 
     /// Into a Maildir of our own.
-    pub(super) fn into_own_maildir(
+    pub(super) fn put_into_own_maildir(
         &self,
         message: (u64, &Entry),
         recipient: &Recipient,

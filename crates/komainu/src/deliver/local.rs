@@ -319,7 +319,7 @@ impl Errand<'_> {
         let (act, kind) = match &part.action {
             Action::Mailbox(account) => {
                 if let Some(root) = self.routing.targets.mailbox_root() {
-                    return self.into_root(recipient, &root.join(&account.name));
+                    return self.put_below_root(recipient, &root.join(&account.name));
                 }
                 (LocalAct::Mailbox, "file")
             }
@@ -363,14 +363,18 @@ impl Errand<'_> {
         first
     }
 
-    fn into_root(&self, recipient: &Recipient, path: &std::path::Path) -> Delivered {
+    fn put_below_root(&self, recipient: &Recipient, path: &std::path::Path) -> Delivered {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if name.is_empty() || name.starts_with('.') || path.components().count() < 2 {
             let text = format!("unknown user: \"{name}\"");
             return Delivered::not("local", Reason::new(Dsn::new(5, 1, 1), text));
         }
-        match self.agents.into_own_maildir((self.number, self.entry), recipient, path, &self.routing.targets)
-        {
+        match self.agents.put_into_own_maildir(
+            (self.number, self.entry),
+            recipient,
+            path,
+            &self.routing.targets,
+        ) {
             Ok(()) => Delivered::sent("local", "delivered to maildir"),
             Err(reason) => Delivered::not("local", reason),
         }
