@@ -66,6 +66,7 @@ pub(super) struct Canonical {
     recipient: Maps,
     both: Maps,
     propagates: bool,
+    generic_propagates: bool,
     masquerade: Masquerade,
     blind: Blind,
 }
@@ -113,6 +114,7 @@ impl Canonical {
             recipient,
             both,
             propagates: propagating.iter().any(|word| word.value == "canonical"),
+            generic_propagates: propagating.iter().any(|word| word.value == "generic"),
             masquerade: Masquerade {
                 domains: words("masquerade_domains"),
                 exceptions: words("masquerade_exceptions"),
@@ -181,12 +183,26 @@ impl AddressClasses {
         Ok(done)
     }
 
-    /// Whether headers' addresses could become others than complete ones.
-    #[must_use]
-    pub fn has_canonical(&self) -> bool {
-        let canonical = &self.canonical;
-        let maps = [&canonical.sender, &canonical.recipient, &canonical.both];
-        maps.iter().any(|maps| !maps.tables.is_empty()) || !canonical.masquerade.domains.is_empty()
+    /// What takes an address's place on the way out by the tables of parameter `name`, asked once: generic(5).
+    ///
+    /// # Errors
+    /// What the tables answer with when they can't.
+    pub fn generic<L: Lookup>(
+        &self,
+        (name, maps): (&str, &[TableId]),
+        address: &Address,
+        tables: &L,
+    ) -> Result<Option<Rewritten>, L::Stop> {
+        let Some(found) = self.find(maps, address, tables)? else { return Ok(None) };
+        let list = AddressList::parse(found.value.as_bytes(), TOKENS_MAX);
+        let mut members = list.addresses();
+        let Some(member) = members.next() else { return Ok(None) };
+        let mut warnings = Vec::new();
+        if members.next().is_some() {
+            warnings.push(format!("multi-valued {name} result for {}", address.to_external()));
+        }
+        let extension = if self.canonical.generic_propagates { found.extension.as_str() } else { "" };
+        Ok(Some(Rewritten { address: self.substitute(member, address, extension), warnings }))
     }
 
     fn mapped<L: Lookup>(&self, maps: &Maps, from: Rewritten, tables: &L) -> Result<Rewritten, L::Stop> {
