@@ -104,7 +104,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("lmtp_dns_support_level", "").since("2.11"),
     flag("lmtp_enforce_tls", "no").since("2.3").done(),
     text("lmtp_fallback_relay", "").since("3.1").done(),
-    list("lmtp_generic_maps", "").since("2.3"),
+    list("lmtp_generic_maps", "").since("2.3").done(),
     list("lmtp_header_checks", "").since("2.5"),
     text("lmtp_host_lookup", "dns").since("2.3"),
     text("lmtp_lhlo_name", "$myhostname").since("2.3").done(),

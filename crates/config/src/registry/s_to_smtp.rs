@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("smtp_dns_support_level", "").since("2.11").done(),
     flag("smtp_enforce_tls", "no").since("2.2").done(),
     text("smtp_fallback_relay", "$fallback_relay").since("2.3").done(),
-    list("smtp_generic_maps", "").since("2.2"),
+    list("smtp_generic_maps", "").since("2.2").done(),
     list("smtp_header_checks", "").since("2.5"),
     text("smtp_helo_name", "$myhostname").since("2.0").done(),
     time("smtp_helo_timeout", Unit::Second, "300s").done(),

@@ -167,12 +167,12 @@ impl Message {
     /// Begins the content: `head` are whole lines that stand before it, `Received:` above all.
     pub fn open(&mut self, head: &[u8]) {
         let rules = &self.intake.rules;
-        let missing = (rules.always_add_missing_headers || self.origin == Origin::Local).then(|| {
+        let rewrites = self.intake.classes.rewrites_headers(self.origin);
+        let missing = (rules.always_add_missing_headers || rewrites).then(|| {
             let zone = clock::zone(self.began);
             MissingHeaders::new(&self.id, self.began, &zone, &rules.hostname, &self.sender)
         });
         let content = Cleanup::new(Arc::clone(&rules.cleanup), missing);
-        let rewrites = self.intake.classes.rewrites_headers(self.origin);
         self.content = Some(if rewrites { content.with_marks() } else { content });
         // A failure comes again with the next piece.
         self.store(head);
@@ -306,9 +306,10 @@ impl Message {
     /// # Errors
     /// The answer where it isn't taken.
     pub async fn commit(mut self, mut entry: Entry) -> Result<QueueId, Reply> {
+        // As cleanup, who hears of them first.
+        entry.recipients = self.recipients(std::mem::take(&mut entry.recipients)).await?;
         self.end().await?;
         entry.size = self.incoming.size();
-        entry.recipients = self.recipients(std::mem::take(&mut entry.recipients)).await?;
         let Message { intake, id, incoming, .. } = self;
         let (sender, done) = tokio::sync::oneshot::channel();
         intake.spool.commit(incoming, entry.encode(), move |stored| {

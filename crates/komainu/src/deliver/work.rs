@@ -6,7 +6,7 @@
 use super::agent::{Agents, Delivered};
 use super::local::{Errand, Pass, Served};
 use super::manager::{QueueHandle, Routing};
-use super::smtp::{self, Ground, Report, Transport};
+use super::smtp::{self, Edits, Ground, Outgoing, Report, Transport};
 use crate::clock;
 use crate::facts::Answers;
 use crate::log::Log;
@@ -127,17 +127,7 @@ impl Work {
             let text = delivered.relay_text();
             return (delivered.outcome, text);
         };
-        let tables = self.routing.live.snapshot();
-        let log = |event: events::Event<'_>| self.log.write(&transport.program, event);
-        let ground = Ground {
-            answers,
-            tables: &tables,
-            spool: &self.agents.spool,
-            queue_directory: &self.agents.queue_directory,
-            log: &log,
-        };
-        let message = (self.attempt.number, &entry);
-        let reports = smtp::deliver(transport, &ground, message, &[0], &pass.nexthop).await;
+        let reports = self.dispatch(transport, answers, (&entry, &[0]), &pass.nexthop).await;
         let Some(report) = reports.first() else {
             let reason = Reason::new(Dsn::new(4, 3, 0), "the delivery agent gave no status");
             return (Outcome::Deferred(reason), String::new());
@@ -180,18 +170,8 @@ impl Work {
 
     /// Delivers to other servers.
     pub(super) async fn send(self, transport: &Transport, answers: &Answers) -> Finished {
-        let tables = self.routing.live.snapshot();
-        let log = |event: events::Event<'_>| self.log.write(&transport.program, event);
-        let ground = Ground {
-            answers,
-            tables: &tables,
-            spool: &self.agents.spool,
-            queue_directory: &self.agents.queue_directory,
-            log: &log,
-        };
-        let message = (self.attempt.number, &*self.entry);
-        let nexthop = &self.attempt.route.nexthop;
-        let reports = smtp::deliver(transport, &ground, message, &self.attempt.recipients, nexthop).await;
+        let message = (&*self.entry, self.attempt.recipients.as_slice());
+        let reports = self.dispatch(transport, answers, message, &self.attempt.route.nexthop).await;
         let unreachable = unreachable(&reports);
         let mut outcomes = Vec::with_capacity(reports.len());
         for mut report in reports {
@@ -202,6 +182,52 @@ impl Work {
             outcomes.push((report.index, outcome(recipient, &report)));
         }
         Finished { attempt: self.attempt.id, outcomes, unreachable }
+    }
+
+    /// Sends the message to other servers, with generic(5) addresses where the transport has such tables.
+    async fn dispatch(
+        &self,
+        transport: &Transport,
+        answers: &Answers,
+        (entry, indices): (&Entry, &[u32]),
+        nexthop: &str,
+    ) -> Vec<Report> {
+        let tables = self.routing.live.snapshot();
+        let log = |event: events::Event<'_>| self.log.write(&transport.program, event);
+        let outgoing = match self.outgoing(transport, answers, (entry, indices)).await {
+            Ok(outgoing) => outgoing,
+            Err(text) => {
+                log(events::daemon::Message::warning(text).into());
+                return indices.iter().map(|index| Report::not_now(*index)).collect();
+            }
+        };
+        let edits = outgoing.as_ref().map_or_else(Edits::default, |outgoing| outgoing.edits.clone());
+        let ground = Ground {
+            answers,
+            tables: &tables,
+            spool: &self.agents.spool,
+            edits: &edits,
+            queue_directory: &self.agents.queue_directory,
+            log: &log,
+        };
+        let entry = outgoing.as_ref().map_or(entry, |outgoing| &outgoing.entry);
+        smtp::deliver(transport, &ground, (self.attempt.number, entry), indices, nexthop).await
+    }
+
+    async fn outgoing(
+        &self,
+        transport: &Transport,
+        answers: &Answers,
+        message: (&Entry, &[u32]),
+    ) -> Result<Option<Outgoing>, String> {
+        let Some(generic) = &transport.generic else { return Ok(None) };
+        let body = self.agents.spool.body(self.attempt.number).map_err(|error| error.to_string())?;
+        let tables = (&*self.routing.live, answers);
+        let outgoing = generic.outgoing(message, body, &self.routing.classes, tables).await?;
+        for text in &outgoing.warnings {
+            self.log.write(&transport.program, events::daemon::Message::warning(text.clone()));
+        }
+        Ok(Some(outgoing))
     }
 
     fn say(&self, recipient: &Recipient, program: &str, said: &Line<'_>) {

@@ -6,6 +6,7 @@
 
 use super::conversation::{Connection, End, HANDSHAKE, Letter, Outcome, Stream};
 use super::destination::Destination;
+use super::generic::Edited;
 use super::hosts::Server;
 use super::login::mark;
 use super::pool::{Idle, Way};
@@ -342,7 +343,7 @@ impl Attempt<'_> {
         let (transport, ground) = (self.transport, self.ground);
         let relay = way.relay.clone();
         let letter = match ground.spool.body(self.number) {
-            Ok(body) => Letter::new(body),
+            Ok(body) => Letter::new(Edited::new(body, ground.edits)),
             Err(error) => {
                 tokio::spawn(connection.quit());
                 self.unreadable(&error.to_string(), &relay);

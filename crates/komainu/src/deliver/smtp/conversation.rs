@@ -4,6 +4,7 @@
 //! piece by piece, so that a large one costs no more memory than a small one. Between messages a connection holds no
 //! buffer.
 
+use super::generic::Edited;
 use super::security::Upgrade;
 use crate::clock;
 use mail::{Dsn, Mono};
@@ -27,11 +28,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A message on its way out of the spool.
 pub(super) struct Letter {
-    body: Option<Body>,
+    body: Option<Edited<Body>>,
 }
 
 impl Letter {
-    pub(super) const fn new(body: Body) -> Letter {
+    pub(super) const fn new(body: Edited<Body>) -> Letter {
         Letter { body: Some(body) }
     }
 

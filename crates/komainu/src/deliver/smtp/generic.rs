@@ -63,8 +63,7 @@ impl Generic {
         // What is wrong with the overrides, and with the tables, is said where they are checked.
         let (p, _) = main.with_overrides(&service.overrides);
         let words = p.list(name);
-        let tables: Vec<TableId> =
-            words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+        let tables: Vec<TableId> = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
         (!tables.is_empty()).then_some(Generic { name, tables })
     }
 
@@ -186,7 +185,7 @@ fn headers(body: impl Read) -> io::Result<Vec<(Range<u64>, Vec<u8>)>> {
 }
 
 /// A message that is edited while it is read.
-pub struct Edited<R> {
+pub(super) struct Edited<R> {
     body: R,
     edits: VecDeque<Edit>,
     /// How much of the body has been read.
@@ -197,7 +196,7 @@ pub struct Edited<R> {
 
 impl<R: Read> Edited<R> {
     /// `body` with `edits`.
-    pub fn new(body: R, edits: &Edits) -> Edited<R> {
+    pub(super) fn new(body: R, edits: &Edits) -> Edited<R> {
         let edits = edits.0.iter().cloned().collect();
         Edited { body, edits, at: 0, text: io::Cursor::new(Vec::new()) }
     }
@@ -232,7 +231,8 @@ mod tests {
     use super::*;
 
     fn edited(body: &str, edits: &[(Range<u64>, &str)], step: usize) -> String {
-        let edits = edits.iter().map(|(bytes, text)| Edit { bytes: bytes.clone(), text: text.as_bytes().to_vec() });
+        let edits =
+            edits.iter().map(|(bytes, text)| Edit { bytes: bytes.clone(), text: text.as_bytes().to_vec() });
         let mut reader = Edited::new(body.as_bytes(), &Edits(edits.collect()));
         let (mut out, mut piece) = (Vec::new(), vec![0; step]);
         loop {

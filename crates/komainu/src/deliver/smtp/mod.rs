@@ -6,6 +6,7 @@
 mod attempt;
 mod conversation;
 mod destination;
+mod generic;
 mod hosts;
 mod login;
 mod pool;
@@ -21,6 +22,7 @@ use store::Spool;
 use tables::Snapshot;
 
 pub use attempt::deliver;
+pub use generic::{Edits, Outgoing};
 pub use transport::Transport;
 
 /// What one recipient came to, with what the log says besides.
@@ -49,6 +51,19 @@ pub struct Spoken {
 }
 
 impl Report {
+    /// Tables that are wanted before anybody is spoken to can't say.
+    pub(super) fn not_now(index: u32) -> Report {
+        let why = Why::new(Dsn::new(4, 3, 0), "mail system configuration error".to_owned());
+        Report {
+            index,
+            verdict: Verdict::Deferred(why),
+            relay: "none".to_owned(),
+            connecting: Duration::ZERO,
+            server: None,
+            conn_use: None,
+        }
+    }
+
     /// `soft_bounce`: what failed is tried again. Whether it had failed.
     pub fn soften(&mut self) -> bool {
         let Verdict::Bounced(why) = &self.verdict else { return false };
@@ -65,6 +80,8 @@ pub struct Ground<'a> {
     pub tables: &'a Snapshot,
     /// The mail.
     pub spool: &'a Spool,
+    /// What is changed in its headers on the way out.
+    pub edits: &'a Edits,
     /// Where relative sockets are: `queue_directory`.
     pub queue_directory: &'a Path,
     /// Takes lines for the log.

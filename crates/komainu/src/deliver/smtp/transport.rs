@@ -4,6 +4,7 @@
 //! LMTP. What can't be served is refused: mail never goes out with less protection than was asked for. Certificates and
 //! keys are read here, once for each configuration.
 
+use super::generic::Generic;
 use super::hosts::{Family, Lookup};
 use super::login::Sasl;
 use super::pool::{Pool, Reuse};
@@ -62,6 +63,8 @@ pub struct Transport {
     pub(super) pool: Pool,
     /// `minimal_backoff_time`
     pub(super) minimal_backoff: Duration,
+    /// `smtp_generic_maps`
+    pub generic: Option<Generic>,
 }
 
 impl Transport {
@@ -94,6 +97,7 @@ impl Transport {
             ports.extend(port_number(name, sources).map(|port| (name.to_owned(), port)));
         }
         Some(Transport {
+            generic: Generic::compile(service, main, catalogue),
             program: format!("{}/{}", p.text("syslog_name").value, service.command.value),
             conversation: reader.conversation(dialect),
             port,
