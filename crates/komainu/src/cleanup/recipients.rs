@@ -119,6 +119,11 @@ impl Message {
             _ => replaced(recipient, address, known),
         };
         for address in addresses {
+            let routed = self.intake.looked_up(|tables| {
+                classes.routed(&address, tables).map_err(|error| ("mydestination", error))
+            });
+            // Who can't say now says it at delivery.
+            let address = routed.await.unwrap_or(address);
             known.add(Recipient { address, ..recipient.clone() });
         }
         Ok(())

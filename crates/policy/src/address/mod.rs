@@ -10,6 +10,7 @@ mod aliases;
 mod canonical;
 mod domains;
 mod existence;
+mod extension;
 mod header;
 mod lookup;
 mod resolve;
@@ -30,6 +31,7 @@ use canonical::Canonical;
 use config::{Diagnostic, Parameters};
 use domains::Domains;
 use existence::RecipientMaps;
+use extension::Extensions;
 use mail::{Address, Dsn, Reply, address};
 use resolve::Routing;
 use rewriting::Rewriting;
@@ -166,8 +168,7 @@ pub struct AddressClasses {
     /// `header_address_token_limit`
     header_tokens_max: usize,
     routing: Routing,
-    delimiter: String,
-    owner_request_special: bool,
+    extensions: Extensions,
     double_bounce_sender: String,
 }
 
@@ -194,8 +195,7 @@ impl AddressClasses {
             header_tokens_max: usize::try_from(parameters.number("header_address_token_limit")).unwrap_or(0),
             rewriting,
             routing: Routing::compile(parameters),
-            delimiter: parameters.text("recipient_delimiter").value,
-            owner_request_special: parameters.flag("owner_request_special"),
+            extensions: Extensions::compile(parameters),
             double_bounce_sender: parameters.text("double_bounce_sender").value,
         };
         (classes, diagnostics)
@@ -213,21 +213,7 @@ impl AddressClasses {
     /// `owner_request_special = yes`).
     #[must_use]
     pub fn split_extension<'a>(&self, local: &'a str) -> Option<(&'a str, &'a str)> {
-        let is = |name: &str| local.eq_ignore_ascii_case(name);
-        if is("mailer-daemon") || is(&self.double_bounce_sender) {
-            return None;
-        }
-        let ends = |part: &str, end: &str| part.to_ascii_lowercase().ends_with(end);
-        let is_list_name = ends(local, "-request") || local.to_ascii_lowercase().starts_with("owner-");
-        if self.owner_request_special && self.delimiter.contains('-') && is_list_name {
-            return None;
-        }
-        let first = local.chars().next().map_or(0, char::len_utf8);
-        let at = local
-            .char_indices()
-            .find(|(at, c)| *at >= first && self.delimiter.contains(*c))
-            .map(|(at, _)| at)?;
-        local.split_at_checked(at)
+        self.extensions.split(local)
     }
 
     /// What `reject_unauth_destination` asks: final destination or relay domain, and not routed on by the

@@ -61,6 +61,21 @@ impl AddressClasses {
         Ok(resolved)
     }
 
+    /// The address that mail is sent to: routing through ourselves taken off (`user%other@us` is `user@other`), where it
+    /// can be resolved.
+    ///
+    /// # Errors
+    /// What the tables answer with when they can't.
+    pub fn routed<L: Lookup>(&self, address: &Address, tables: &L) -> Result<Address, L::Stop> {
+        let numeric = self.routing.numeric_domain
+            && address.domain().is_some_and(|domain| host::parse_ipv4(domain).is_some());
+        if !numeric && !is_routing(address.local()) {
+            return Ok(address.clone());
+        }
+        let resolved = self.resolve(address, tables)?;
+        Ok(if resolved.error.is_none() { resolved.recipient } else { address.clone() })
+    }
+
     /// The complete address; for nobody, `empty_address_recipient`.
     fn completed(&self, address: &Address) -> Address {
         let complete = self.rewrite(address);

@@ -5,7 +5,8 @@
 //! `relayhost`, else the recipient's domain), and `transport_maps` over both. Tables are looked into, nothing is sent.
 //! Who delivers asks here, and the policy, for whom `error:` and `retry:` are refusals.
 
-use super::{AddressClasses, Class, Lookup, Resolved};
+use super::extension::Extensions;
+use super::{AddressClasses, Class, Lookup, Resolved, UnknownIn};
 use config::Parameters;
 use mail::Address;
 use tables::{Catalogue, TableId};
@@ -50,6 +51,9 @@ pub struct Routes {
     transports: Vec<(Class, String)>,
     transport_maps: Vec<TableId>,
     relayhost: String,
+    extensions: Extensions,
+    /// What `error:` says of unknown names in virtual alias domains.
+    unknown_alias: String,
     sender_relayhost_maps: Vec<TableId>,
     sender_transport_maps: Vec<TableId>,
     /// `empty_address_relayhost_maps_lookup_key`, `empty_address_default_transport_maps_lookup_key`.
@@ -70,6 +74,12 @@ impl Routes {
             sender_relayhost_maps: tables("sender_dependent_relayhost_maps"),
             sender_transport_maps: tables("sender_dependent_default_transport_maps"),
             relayhost: text("relayhost"),
+            extensions: Extensions::compile(p),
+            unknown_alias: if p.flag("show_user_unknown_table_name") {
+                format!("5.1.1 {}", UnknownIn::VirtualAlias.text())
+            } else {
+                "5.1.1 User unknown".to_owned()
+            },
             null_sender_keys: [
                 text("empty_address_relayhost_maps_lookup_key"),
                 text("empty_address_default_transport_maps_lookup_key"),
@@ -122,7 +132,7 @@ impl Routes {
         let mapped = if self.transport_maps.is_empty() {
             None
         } else {
-            first(&self.transport_maps, &recipient_keys(&resolved), tables)?
+            first(&self.transport_maps, &self.recipient_keys(&resolved), tables)?
         };
         if let Some(mapped) = mapped {
             let (name, next) = split(&mapped);
@@ -159,7 +169,9 @@ impl Routes {
         };
         let (name, nexthop) = split(own.as_deref().unwrap_or(configured));
         let name = if name.is_empty() { split(configured).0 } else { name };
-        let nexthop = if !nexthop.is_empty() {
+        let nexthop = if resolved.class == Class::VirtualAlias {
+            self.unknown_alias.clone()
+        } else if !nexthop.is_empty() {
             nexthop.to_owned()
         } else if matches!(resolved.class, Class::Default | Class::Relay) {
             match by_sender(&self.sender_relayhost_maps, sender, relayhost_key, tables)? {
@@ -171,6 +183,23 @@ impl Routes {
             resolved.domain.clone()
         };
         Ok((name.to_owned(), nexthop))
+    }
+
+    /// transport(5): the address (whose case the tables fold, or not), without its extension, its domain, the domain's
+    /// parents with a dot in front, `*`.
+    fn recipient_keys(&self, resolved: &Resolved) -> Vec<String> {
+        let mut keys = vec![resolved.recipient.as_str().to_owned()];
+        if let Some((name, _)) = self.extensions.split(resolved.recipient.local()) {
+            keys.push(format!("{name}@{}", resolved.recipient.domain().unwrap_or_default()));
+        }
+        keys.push(resolved.domain.clone());
+        let mut rest = resolved.domain.as_str();
+        while let Some((_, parent)) = rest.split_once('.') {
+            keys.push(format!(".{parent}"));
+            rest = parent;
+        }
+        keys.push("*".to_owned());
+        keys
     }
 }
 
@@ -213,17 +242,4 @@ pub fn first<L: Lookup>(maps: &[TableId], keys: &[String], tables: &L) -> Result
         }
     }
     Ok(None)
-}
-
-/// transport(5): the address (whose case the tables fold, or not), its domain, the domain's parents with a dot in
-/// front, `*`.
-fn recipient_keys(resolved: &Resolved) -> Vec<String> {
-    let mut keys = vec![resolved.recipient.as_str().to_owned(), resolved.domain.clone()];
-    let mut rest = resolved.domain.as_str();
-    while let Some((_, parent)) = rest.split_once('.') {
-        keys.push(format!(".{parent}"));
-        rest = parent;
-    }
-    keys.push("*".to_owned());
-    keys
 }
