@@ -11,6 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::dialogue::{Dialogue, Step};
 use crate::pattern;
+use crate::protected::Protected;
 
 /// What a played session came to.
 #[derive(Debug, Default)]
@@ -71,6 +72,20 @@ impl Stream for TcpStream {
     }
 }
 
+/// What is left of a connection whose handshake has failed.
+struct Nothing;
+
+impl Stream for Nothing {
+    fn read(&mut self, _: &mut [u8], _: Duration) -> std::io::Result<usize> {
+        Ok(0)
+    }
+    fn send(&mut self, _: &[u8]) -> std::io::Result<()> {
+        Err(ErrorKind::NotConnected.into())
+    }
+    fn half_close(&mut self) {}
+    fn close(&mut self) {}
+}
+
 /// A connection with the bytes not yet taken as lines.
 pub struct Line {
     stream: Box<dyn Stream>,
@@ -101,6 +116,16 @@ impl Line {
     #[must_use]
     pub fn new(stream: Box<dyn Stream>) -> Line {
         Line { stream, buffer: Vec::new(), closed: false }
+    }
+
+    /// Makes a TLS handshake; what the server said before it is forgotten.
+    fn protect(&mut self, version: Option<&str>, certificate: Option<&str>) -> std::io::Result<()> {
+        self.buffer.clear();
+        let clear = std::mem::replace(&mut self.stream, Box::new(Nothing));
+        let outcome = Protected::new(clear, version, certificate, PATIENCE);
+        self.closed = outcome.is_err();
+        self.stream = Box::new(outcome?);
+        Ok(())
     }
 
     /// One line without its end; `None` when the server closed or says nothing.
@@ -182,6 +207,17 @@ pub fn play(dialogue: &Dialogue, steps: &[Step], line: &mut Line, audience: Audi
                     played.faults.push(format!("the server goes on: {text}"));
                 } else if !line.closed {
                     played.faults.push("the server keeps the connection open".to_owned());
+                }
+            }
+            Step::Protect { version, certificate, succeeds } => {
+                let outcome = line.protect(version.as_deref(), certificate.as_deref());
+                if let Err(error) = &outcome
+                    && *succeeds
+                {
+                    played.faults.push(format!("no TLS: {error}"));
+                    break;
+                } else if outcome.is_ok() && !succeeds {
+                    played.faults.push("the handshake succeeds".to_owned());
                 }
             }
             Step::Wait(time) => std::thread::sleep(*time),

@@ -40,6 +40,8 @@ pub enum Scene {
         /// Its lines.
         lines: Vec<String>,
     },
+    /// A file of tests/certificates, in the configuration folder.
+    Certificate(String),
     /// Names.
     Dns(Vec<String>),
     /// A scripted server of tables.
@@ -152,6 +154,15 @@ pub enum Step {
     Leave,
     /// The server has closed the connection.
     Closed,
+    /// The client makes a TLS handshake.
+    Protect {
+        /// `1.2` or `1.3`, where it speaks one version only.
+        version: Option<String>,
+        /// The file of its certificate, in tests/certificates.
+        certificate: Option<String>,
+        /// Whether the handshake is to succeed.
+        succeeds: bool,
+    },
     /// A pause.
     Wait(Duration),
     /// From now on byte by byte (or no longer).
@@ -229,6 +240,7 @@ impl Dialogue {
                 let mode = mode.and_then(|octal| u32::from_str_radix(octal, 8).ok());
                 self.scene.push(Scene::Table { name: (*name).to_owned(), mode, lines });
             }
+            ["certificate", name] => self.scene.push(Scene::Certificate((*name).to_owned())),
             ["dns"] => self.scene.push(Scene::Dns(lines)),
             ["tables", name] => self.scene.push(Scene::Tables { name: (*name).to_owned(), lines }),
             ["lookups", name] => {
@@ -355,6 +367,7 @@ fn directive(order: &str) -> Option<Step> {
         ["close"] => Step::Close,
         ["leave"] => Step::Leave,
         ["closed"] => Step::Closed,
+        ["tls", rest @ ..] => protect(rest)?,
         ["wait", time] => Step::Wait(seconds(time)?),
         ["slow"] => Step::Slow(true),
         ["fast"] => Step::Slow(false),
@@ -364,6 +377,24 @@ fn directive(order: &str) -> Option<Step> {
         }
         _ => return None,
     })
+}
+
+/// `1.2`, `as client.pem`, `fails`, in this order, each may be missing.
+fn protect(words: &[&str]) -> Option<Step> {
+    let (version, words) = match words {
+        [version @ ("1.2" | "1.3"), rest @ ..] => (Some((*version).to_owned()), rest),
+        _ => (None, words),
+    };
+    let (certificate, words) = match words {
+        ["as", name, rest @ ..] => (Some((*name).to_owned()), rest),
+        _ => (None, words),
+    };
+    let succeeds = match words {
+        [] => true,
+        ["fails"] => false,
+        _ => return None,
+    };
+    Some(Step::Protect { version, certificate, succeeds })
 }
 
 /// The bytes of a `>` line: escapes are `\\ \n \r \t \xHH \{text*N} \{base64 TEXT}` (its `|` are NUL), and a `\` at the end leaves the

@@ -166,6 +166,11 @@ pub fn lay_out(dialogue: &Dialogue, root: &Path, place: &Place) -> std::io::Resu
                     fs::set_permissions(&path, fs::Permissions::from_mode(*mode))?;
                 }
             }
+            Scene::Certificate(name) => {
+                let path = config.join(name);
+                fs::copy(crate::protected::certificate_path(name), &path)?;
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            }
             Scene::Dns(_) | Scene::Auth { .. } | Scene::Policy { .. } | Scene::Tables { .. } => {}
         }
     }

@@ -15,6 +15,7 @@ pub mod made_up;
 pub mod pattern;
 pub mod place;
 pub mod policyd;
+pub mod protected;
 pub mod run;
 pub mod table_server;
 pub mod wire;

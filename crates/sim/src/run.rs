@@ -181,7 +181,7 @@ impl Stage<'_> {
                     }
                     policies.insert(endpoint.clone(), server);
                 }
-                Scene::Table { .. } | Scene::Main(_) | Scene::Master(_) => {}
+                Scene::Table { .. } | Scene::Certificate(_) | Scene::Main(_) | Scene::Master(_) => {}
             }
         }
         layout::lay_out(dialogue, self.root, place).map_err(|error| format!("cannot lay out: {error}"))?;

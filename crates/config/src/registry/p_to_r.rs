@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("recipient_delimiter", "").done(),
     number("reject_code", "554").done(),
     text("reject_tempfail_action", "defer_if_permit").since("2.6").done(),
-    text("relay_clientcerts", "").since("2.2"),
+    text("relay_clientcerts", "").since("2.2").done(),
     list("relay_domains", "${{$compatibility_level} <level {2} ? {$mydestination} : {}}").done(),
     number("relay_domains_reject_code", "554").done(),
     list("relay_recipient_maps", "").since("2.0").done(),

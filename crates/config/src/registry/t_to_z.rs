@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("tls_low_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH").since("2.3"),
     text("tls_medium_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH").since("2.3"),
     text("tls_null_cipherlist", "eNULL:!aNULL").since("2.3"),
-    flag("tls_preempt_cipherlist", "no").since("2.8"),
+    flag("tls_preempt_cipherlist", "no").since("2.8").done(),
     number("tls_random_bytes", "32").since("2.2").no_effect("randomness comes from the system"),
     text("tls_random_exchange_name", "${data_directory}/prng_exch")
         .since("2.2")

@@ -162,28 +162,11 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
             "komainu: `komainu serve` refuses this configuration until the errors are mended; here is what it would do all the same\n\n",
         );
     }
-    is_playable(&stand, &visit, logged.is_some())?;
     let parameters = stand.listener.parameters.clone();
     match &logged {
         Some(logged) => explain_line(arguments, &stand, logged, answerer.as_ref(), &parameters),
         None => explain_visit(arguments, &stand, &visit, answerer.as_ref(), &parameters),
     }
-}
-
-/// A server whose port isn't opened is played for sessions that are encrypted: there are no others behind it.
-fn is_playable(stand: &Stand, visit: &Visit, is_logged: bool) -> Result<(), Refused> {
-    let Some(parameter) = stand.unopened else { return Ok(()) };
-    let name = &stand.listener.name;
-    let why = format!(
-        "{name} is not opened by `komainu serve`: {parameter} asks for TLS, which is not served yet (K0216)"
-    );
-    if visit.tls || is_logged {
-        remark(&format!("komainu: {why}; here is what its lists say\n\n"));
-        return Ok(());
-    }
-    Err(Refused::config(format!(
-        "{why}; with --tls, and --sasl-user NAME for who has logged in, its lists are played all the same"
-    )))
 }
 
 /// What is free where the queue is, as the server will find it.

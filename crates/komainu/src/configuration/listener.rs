@@ -1,7 +1,7 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
 use super::limits::limits;
-use super::{Later, Screening, Upstream, remote};
+use super::{Later, Screening, Security, Upstream, remote};
 use crate::authentication::Logins;
 use crate::clock;
 use crate::facts::hosts::Hosts;
@@ -12,7 +12,7 @@ use mail::message::{CleanupSettings, StrayCr};
 use policy::address::Routes;
 use policy::rates::Limits;
 use policy::{Policy, Transaction};
-use proto::smtp::{BareNewline, Keywords, Settings};
+use proto::smtp::{BareNewline, Keywords, Settings, TlsLevel};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tables::matching::{AddressList, DomainList};
@@ -48,6 +48,8 @@ pub struct Listener {
     pub upstream: Option<Upstream>,
     /// How clients log in, where they may.
     pub logins: Option<Arc<Logins>>,
+    /// Its TLS.
+    pub security: Security,
     /// The tests before its sessions, where there are any.
     pub screening: Option<Arc<Screening>>,
 }
@@ -167,32 +169,6 @@ impl Listener {
         sources: &dyn Sources,
     ) -> (Option<Listener>, Vec<Diagnostic>) {
         let (front, parameters, mut found) = ends(service, main, master);
-        if let Some(name) = wants_tls(&parameters) {
-            // A plain-text port in its place would take mail, and passwords, that were to be encrypted.
-            let message = format!("{name} asks for TLS, which is not served yet: this port is not opened");
-            let place = service.name.place.clone();
-            found.push(Diagnostic::warning(216, place, message).help("leave the service to Postfix for now"));
-            return (None, found);
-        }
-        Listener::open(service, (front, parameters, found), (main, catalogue, later), sources)
-    }
-
-    /// What a service is whose port isn't opened, as it would be behind one: to be explained, not to be served.
-    pub(super) fn compile_unopened(
-        service: &Service,
-        main: &Parameters,
-        (master, catalogue, later): (&MasterCf, &mut Catalogue, &Later),
-        sources: &dyn Sources,
-    ) -> (Option<Listener>, Vec<Diagnostic>) {
-        Listener::open(service, ends(service, main, master), (main, catalogue, later), sources)
-    }
-
-    fn open(
-        service: &Service,
-        (front, parameters, mut found): (Parameters, Parameters, Vec<Diagnostic>),
-        (main, catalogue, later): (&Parameters, &mut Catalogue, &Later),
-        sources: &dyn Sources,
-    ) -> (Option<Listener>, Vec<Diagnostic>) {
         let addresses = match addresses(&service.name.value, &front, sources) {
             Ok(addresses) => addresses,
             Err(message) => {
@@ -216,8 +192,10 @@ impl Listener {
             }
             false => Arc::clone(&policy),
         };
-        let stressed = settings(&stress, &lists, later);
-        let settings = settings(&parameters, &lists, later);
+        let (security, more) = Security::compile(&parameters, sources);
+        found.extend(more);
+        let stressed = settings(&stress, &lists, &security, later);
+        let settings = settings(&parameters, &lists, &security, later);
         let (limits, stressed_limits) = (limits(&parameters), limits(&stress));
         let receiving = Arc::new(Receiving::read(&parameters));
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
@@ -253,9 +231,19 @@ impl Listener {
             limits,
             stressed_limits,
             upstream,
+            security,
             screening,
         };
         (Some(listener), found)
+    }
+
+    /// Keeps the certificates that were good before where the new ones can't be used.
+    pub fn keep_certificates(&mut self, before: &Listener) {
+        if self.security.keep(&before.security) {
+            for settings in [&mut self.settings, &mut self.stressed] {
+                Arc::make_mut(settings).tls_missing = false;
+            }
+        }
     }
 
     /// The lists of a session that began under stress, or not.
@@ -317,37 +305,6 @@ fn ends(
     let (parameters, more) = with("smtpd", &name, behind.map_or(&[], |behind| behind.overrides.as_slice()));
     found.extend(more);
     (front, parameters, found)
-}
-
-/// A server of master.cf whose port isn't opened (K0216).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unopened {
-    /// The service's name in master.cf.
-    pub name: String,
-    /// The parameter that asks for TLS.
-    pub parameter: &'static str,
-    /// `postfix/smtpd`, or with `syslog_name` as the administrator set it.
-    pub program: String,
-}
-
-impl Unopened {
-    pub(super) fn read(service: &Service, main: &Parameters, master: &MasterCf) -> Option<Unopened> {
-        let (_, parameters, _) = ends(service, main, master);
-        let parameter = wants_tls(&parameters)?;
-        let program = format!("{}/smtpd", parameters.text("syslog_name").value);
-        Some(Unopened { name: service.name.value.clone(), parameter, program })
-    }
-}
-
-/// The parameter by which a service takes nothing that isn't encrypted.
-fn wants_tls(p: &Parameters) -> Option<&'static str> {
-    if p.flag("smtpd_tls_wrappermode") {
-        return Some("smtpd_tls_wrappermode");
-    }
-    if p.flag("smtpd_enforce_tls") {
-        return Some("smtpd_enforce_tls");
-    }
-    (p.text("smtpd_tls_security_level").value.trim() == "encrypt").then_some("smtpd_tls_security_level")
 }
 
 impl Lists {
@@ -430,7 +387,7 @@ pub fn keywords(words: &str) -> Keywords {
 }
 
 /// main.cf's values as the conversation takes them.
-fn settings(p: &Parameters, lists: &Lists, later: &Later) -> Settings {
+fn settings(p: &Parameters, lists: &Lists, security: &Security, later: &Later) -> Settings {
     let count = |name: &str| usize::try_from(p.number(name)).unwrap_or(0);
     let limit = |name: &str| u32::try_from(p.number(name)).unwrap_or(u32::MAX);
     let words = |name: &str| p.list(name).into_iter().map(|word| word.value).collect::<Vec<String>>();
@@ -454,6 +411,8 @@ fn settings(p: &Parameters, lists: &Lists, later: &Later) -> Settings {
         reject_footer_map: later.first(&lists.reject_footer_maps),
         local_time,
         soft_bounce: p.flag("soft_bounce"),
+        tls: security.level,
+        tls_missing: security.level != TlsLevel::None && security.acceptor.is_none(),
         line_length_limit: count("line_length_limit"),
         recipient_limit: count("smtpd_recipient_limit"),
         recipient_overshoot_limit: count("smtpd_recipient_overshoot_limit"),

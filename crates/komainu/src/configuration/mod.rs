@@ -11,14 +11,16 @@ mod listener;
 mod logins;
 mod remote;
 mod screening;
+mod security;
 mod sources;
 mod upstream;
 
 pub use built_in::{BuiltIn, state_directory};
 pub use later::Later;
 pub(crate) use listener::port as port_number;
-pub use listener::{Listener, Lists, Receiving, Unopened, keywords};
+pub use listener::{Listener, Lists, Receiving, keywords};
 pub use screening::{CacheSettings, Screening, Words};
+pub use security::Security;
 pub use sources::{DirectSources, HelperSources, LookingSources, open_source, read_direct};
 pub use upstream::{Speaker, Upstream};
 
@@ -117,27 +119,6 @@ impl Configuration {
     pub fn spawn_services(&self) -> impl Iterator<Item = &config::Service> {
         let services = self.master.services.iter();
         services.filter(|service| service.role() == Role::Spawn && service.kind == ServiceKind::Unix)
-    }
-
-    /// The SMTP servers whose ports aren't opened.
-    #[must_use]
-    pub fn unopened(&self) -> Vec<Unopened> {
-        let servers = self.master.services.iter().filter(|service| is_server(service));
-        servers.filter_map(|service| Unopened::read(service, &self.parameters, &self.master)).collect()
-    }
-
-    /// Compiles one of them as if its port were opened: to be explained, not to be served.
-    pub fn compile_unopened(
-        &mut self,
-        name: &str,
-        sources: &dyn Sources,
-    ) -> (Option<Listener>, Vec<Diagnostic>) {
-        let mut services = self.master.services.iter();
-        let Some(service) = services.find(|service| is_server(service) && service.name.value == name) else {
-            return (None, Vec::new());
-        };
-        let with = (&self.master, &mut self.catalogue, &self.later);
-        Listener::compile_unopened(service, &self.parameters, with, sources)
     }
 
     /// The addresses of all listeners.

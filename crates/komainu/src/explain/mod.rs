@@ -37,8 +37,6 @@ pub struct Stand {
     pub targets: Targets,
     /// Whose address is whose.
     pub classes: Arc<AddressClasses>,
-    /// The parameter that asks for TLS, where the server's port isn't opened for it (K0216).
-    pub unopened: Option<&'static str>,
     /// Bytes free where the queue is; `None` where that isn't looked at.
     pub free_bytes: Option<u64>,
 }
@@ -69,41 +67,28 @@ impl Stand {
         service: Option<&str>,
         sources: &dyn Sources,
     ) -> Result<(Stand, Vec<Diagnostic>), NoStand> {
-        let (listener, unopened) = listener(&mut configuration, service, sources)?;
+        let listener = listener(&mut configuration, service)?;
         let targets = Targets::compile(&configuration.parameters, &mut configuration.catalogue);
         let (live, found) = Live::compile(configuration.catalogue, sources);
         let live = Arc::new(live);
         configuration.later.fill(&live);
         let classes = configuration.classes;
-        Ok((Stand { listener, live, targets, classes, unopened, free_bytes: None }, found))
+        Ok((Stand { listener, live, targets, classes, free_bytes: None }, found))
     }
 }
 
-/// The server of that name, the first one by default; the parameter that asks for TLS where its port isn't opened.
-fn listener(
-    configuration: &mut Configuration,
-    service: Option<&str>,
-    sources: &dyn Sources,
-) -> Result<(Listener, Option<&'static str>), NoStand> {
+/// The server of that name, the first one by default.
+fn listener(configuration: &mut Configuration, service: Option<&str>) -> Result<Listener, NoStand> {
     let listeners = &mut configuration.listeners;
-    let opened = match service {
+    let at = match service {
         None => (!listeners.is_empty()).then_some(0),
         Some(name) => listeners.iter().position(|listener| listener.name == name),
     };
-    if let Some(at) = opened {
-        return Ok((listeners.swap_remove(at), None));
-    }
-    let unopened = configuration.unopened();
-    let one = unopened.iter().find(|one| service.is_none_or(|name| one.name == name));
-    if let Some(one) = one
-        // What is wrong with it is told by K0216 alone.
-        && let (Some(listener), _) = configuration.compile_unopened(&one.name, sources)
-    {
-        return Ok((listener, Some(one.parameter)));
+    if let Some(at) = at {
+        return Ok(listeners.swap_remove(at));
     }
     let Some(wanted) = service else { return Err(NoStand::NoServer) };
-    let known = configuration.listeners.iter().map(|listener| listener.name.as_str());
-    let known: Vec<&str> = known.chain(unopened.iter().map(|one| one.name.as_str())).collect();
+    let known: Vec<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
     Err(NoStand::NoService { wanted: wanted.to_owned(), known: known.join(", ") })
 }
 
@@ -115,10 +100,6 @@ pub fn service_that_logs_as(configuration: &Configuration, program: &str) -> Opt
     if first.is_some_and(|listener| *listener.program == *program) {
         return None;
     }
-    let opened = configuration.listeners.iter().find(|listener| *listener.program == *program);
-    let opened = opened.map(|listener| listener.name.clone());
-    opened.or_else(|| {
-        let unopened = configuration.unopened().into_iter();
-        unopened.into_iter().find(|one| one.program == program).map(|one| one.name)
-    })
+    let logs = configuration.listeners.iter().find(|listener| *listener.program == *program);
+    logs.map(|listener| listener.name.clone())
 }

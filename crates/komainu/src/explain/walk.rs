@@ -110,6 +110,8 @@ pub fn walk(stand: &Stand, visit: &Visit, answerer: &dyn Answerer, supposed: &Su
     let now = Now { mono: Mono(0), wall: visit.at.map_or(Wall::from_seconds(0), |at| at.wall) };
     let peer = Peer::new(visit.client, 0);
     let server = Server::new(Arc::clone(&stand.listener.settings), peer, now);
+    let is_protected = visit.tls || stand.listener.security.wrapped;
+    let server = if is_protected { server.over_tls() } else { server };
     let to = match visit.client {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -125,7 +127,7 @@ pub fn walk(stand: &Stand, visit: &Visit, answerer: &dyn Answerer, supposed: &Su
         })
     });
     let tls = || policy::Tls { protocol: "TLSv1.3".to_owned(), ..policy::Tls::default() };
-    tx.tls = visit.tls.then(|| Box::new(tls()));
+    tx.tls = is_protected.then(|| Box::new(tls()));
     let facts = Facts::new(stand.live.snapshot());
     let mut player = Player {
         stand,

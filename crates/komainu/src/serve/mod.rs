@@ -5,6 +5,7 @@
 //! never served.
 
 mod assembly;
+mod certificates;
 mod control;
 mod listen;
 pub mod pid;
@@ -271,8 +272,10 @@ const HELPER_CHECK: Duration = Duration::from_secs(1);
 async fn wait(house: &mut reload::House, mut signals: Signals) -> Result<(), ServeError> {
     let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
     let mut beat = tokio::time::interval(watchdog.unwrap_or(HELPER_CHECK).min(HELPER_CHECK));
+    let mut daily = tokio::time::interval(certificates::INTERVAL);
     loop {
         tokio::select! {
+            _ = daily.tick() => house.remind(),
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv() => house.reload().await,

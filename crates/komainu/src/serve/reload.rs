@@ -5,7 +5,7 @@
 
 use super::listen::{self, Sockets};
 use super::start::{self, Options};
-use super::{Assembly, Generation, ServeError, watch};
+use super::{Assembly, Generation, ServeError, certificates, watch};
 use crate::configuration::{HelperSources, has_errors};
 use crate::privileged::{Helper, Request};
 use crate::session::Service;
@@ -145,8 +145,15 @@ impl House {
         let since = SystemTime::now();
         let (options, sources) = (self.options.clone(), sources(&self.assembly.helper));
         let before = Arc::clone(&self.assembly.generation.live);
+        let services: Vec<Service> = self.assembly.services().to_vec();
         let loading = tokio::task::spawn_blocking(move || {
-            let (configuration, found) = start::load(&options, &sources);
+            let (mut configuration, found) = start::load(&options, &sources);
+            for listener in &mut configuration.listeners {
+                let same = services.iter().find(|service| service.listener.name == listener.name);
+                if let Some(same) = same {
+                    listener.keep_certificates(&same.listener);
+                }
+            }
             if has_errors(&found) {
                 Err(found)
             } else {
@@ -157,6 +164,7 @@ impl House {
             Ok(Ok((generation, found))) => {
                 self.assembly.say_all(&found);
                 self.open(generation, since).await;
+                self.remind();
                 let directory = self.directory();
                 let text = format!("{} listeners", self.open.len());
                 self.assembly.shared.log.write(MASTER, Own::new(Matter::Reloaded, directory, text));
@@ -185,6 +193,14 @@ impl House {
             .config
             .as_ref()
             .map_or_else(|| "(built in)".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Tells of certificates that end soon.
+    pub(super) fn remind(&self) {
+        let now = crate::clock::now().wall;
+        for text in certificates::ending(self.assembly.services().iter(), now) {
+            self.assembly.shared.log.write(MASTER, Message::warning(text));
+        }
     }
 
     /// Whether all that the server needs is there. The helper can't be had again: this process has no rights to

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::clock;
-use mail::message::{Protocol, Received, Security};
+use mail::message::{Protocol, Received};
 use mail::{QueueId, Wall};
 
 impl Session {
@@ -41,7 +41,7 @@ impl Session {
             name: &tx.client.name,
             address: tx.client.address,
             port: receiving.port_logging.then_some(tx.client.port),
-            security: Security { login: self.login_shown(), ..Security::default() },
+            security: self.security(),
             hostname: &receiving.hostname,
             mail_name: &receiving.mail_name,
             protocol,

@@ -5,7 +5,9 @@
 //! background, so that later decisions wait for the slowest answer and not for their sum (T1.4).
 
 use super::house::Word;
+use super::line::Line;
 use super::request::{enter, no_room};
+use super::wire::Wire;
 use super::{Service, Session};
 use crate::clock;
 use crate::facts::listings::zone_of;
@@ -22,10 +24,10 @@ const QUESTIONS_MAX: u32 = 10_000;
 impl Session {
     /// Decides on a request and does what the decision says apart from the reply. Tables behind sockets are asked anew
     /// for each.
-    pub(super) async fn decide<S: AsyncWrite + Unpin + Send>(
+    pub(super) async fn decide<S: Line>(
         &mut self,
         request: Request,
-        stream: &mut S,
+        stream: &mut Wire<S>,
         out: &mut Vec<u8>,
     ) -> Verdict {
         let now = self.service.live.snapshot();
@@ -44,7 +46,7 @@ impl Session {
             refusal = Some(Verdict::Disconnect(reply));
         }
         if matches!(request.policy, policy::Request::Connect) {
-            refusal = Box::pin(self.let_in()).await.err().map(Verdict::Disconnect);
+            refusal = Box::pin(self.let_in(stream)).await.err();
         }
         let verdict = match refusal {
             Some(refusal) => refusal,
@@ -80,11 +82,14 @@ impl Session {
     }
 
     /// A new client is met and counted, before anything is decided about it.
-    async fn let_in(&mut self) -> Result<(), Reply> {
+    async fn let_in<S: Line>(&mut self, stream: &mut Wire<S>) -> Result<(), Verdict> {
         if !self.assumed {
             self.meet().await;
+            if self.service.listener.security.wrapped && !Box::pin(self.protect(stream)).await {
+                return Err(self.lost());
+            }
         }
-        self.count_in().await
+        self.count_in().await.map_err(Verdict::Disconnect)
     }
 
     /// Does what a decision says.

@@ -15,8 +15,10 @@ pub mod line;
 mod message;
 mod metering;
 mod notes;
+mod protection;
 pub(crate) mod request;
 pub mod screening;
+mod wire;
 
 use crate::authentication::Authentication;
 use crate::clock;
@@ -36,6 +38,7 @@ use crate::log::Log;
 use policy::address::AddressClasses;
 use policy::rates::Rates;
 use policy::{Client, Facts, MailEffect, Transaction};
+use protection::Protection;
 use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Request, Server, Verdict};
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -44,6 +47,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use store::Spool;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use wire::Wire;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 32 * 1024;
@@ -109,6 +113,8 @@ struct Session {
     reception: Option<Box<crate::cleanup::Message>>,
     /// Where AUTH has been tried.
     logging_in: Option<Box<LoggingIn>>,
+    /// What `Received:` says of TLS.
+    protection: Option<Box<Protection>>,
     /// When it began.
     since: mail::Wall,
     instances: u32,
@@ -148,14 +154,15 @@ pub fn serve<S>(arrival: Arrival<S>) -> impl Future<Output = ()>
 where
     S: Line,
 {
-    let Arrival { mut stream, ends, early, judged, known, service, shared, seat } = arrival;
+    let Arrival { stream, ends, early, judged, known, service, shared, seat } = arrival;
     let mut session = Box::new(Session::new(ends, service, shared, seat));
     (session.early, session.judged) = (early, judged);
     for (question, answer) in known {
         session.facts.learn(question, answer);
     }
+    let mut wire = Wire::Clear(stream);
     async move {
-        session.run(&mut stream).await;
+        session.run(&mut wire).await;
         session.farewell();
     }
 }
@@ -170,6 +177,7 @@ impl Session {
         let settings = if stressed { &listener.stressed } else { &listener.settings };
         let now = clock::now();
         let server = Server::new(Arc::clone(settings), Peer::new(address, from.port()), now);
+        let server = if listener.security.wrapped { server.over_tls() } else { server };
         let mut tx = Transaction::new(client);
         tx.stress = stressed;
         let facts = Facts::new(service.live.snapshot());
@@ -187,6 +195,7 @@ impl Session {
             warned: Vec::new(),
             reception: None,
             logging_in: None,
+            protection: None,
             since: now.wall,
             instances: 0,
             messages: 0,
@@ -198,7 +207,7 @@ impl Session {
 
     /// Talks to the client. What it has said `early` is heard first, or, where that has been judged already, behind
     /// the greeting.
-    async fn run<S: Line>(&mut self, stream: &mut S) {
+    async fn run<S: Line>(&mut self, stream: &mut Wire<S>) {
         let mut out = Vec::new();
         if !self.early.is_empty() {
             if self.judged && !self.act_all(stream, &mut out).await {
@@ -227,7 +236,7 @@ impl Session {
     }
 
     /// Does what there is to do; false when the session is over.
-    async fn act_all<S: Line>(&mut self, stream: &mut S, out: &mut Vec<u8>) -> bool {
+    async fn act_all<S: Line>(&mut self, stream: &mut Wire<S>, out: &mut Vec<u8>) -> bool {
         loop {
             match self.step(stream, out) {
                 Step::Done => {}
@@ -247,7 +256,7 @@ impl Session {
 
     /// Does the next thing where it waits for nothing; else says how to wait for it, in a box: a client that is waited
     /// for is not to hold room for what else may be.
-    fn step<'s, S: Line>(&'s mut self, stream: &'s mut S, out: &'s mut Vec<u8>) -> Step<'s> {
+    fn step<'s, S: Line>(&'s mut self, stream: &'s mut Wire<S>, out: &'s mut Vec<u8>) -> Step<'s> {
         let Some(action) = self.server.poll() else { return Step::Nothing };
         match action {
             Action::Chunk(chunk) => {
@@ -259,7 +268,7 @@ impl Session {
             }
             Action::Abort => self.abort(),
             Action::Note(note) => self.note(note),
-            Action::StartTls => {}
+            Action::StartTls => return Step::Waits(Box::pin(self.start_tls(stream, out))),
             Action::Authenticate(step @ (AuthStep::Cancelled | AuthStep::TooLong)) => self.give_up(&step),
             Action::Close => return Step::Close,
             Action::Decide(request) => {
@@ -293,7 +302,9 @@ impl Session {
             Poll::Ready(_) => self.reach = Reach::Lost(Woken::Broken),
             Poll::Pending => {}
         }
-        if !rest.is_empty() && matches!(self.reach, Reach::Open) {
+        // Under TLS what was taken may still be on its way.
+        let at_once = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_flush(cx))).await;
+        if (!rest.is_empty() || at_once.is_pending()) && matches!(self.reach, Reach::Open) {
             Box::pin(self.flush_slowly(stream, rest)).await;
         }
     }
@@ -310,6 +321,11 @@ impl Session {
                 Ok(_) => self.reach = Reach::Lost(Woken::Broken),
                 Err(_) => self.reach = Reach::Lost(Woken::Stuck),
             }
+        }
+        match tokio::time::timeout(limit, stream.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => self.reach = Reach::Lost(Woken::Broken),
+            Err(_) => self.reach = Reach::Lost(Woken::Stuck),
         }
     }
 
@@ -355,7 +371,7 @@ impl Session {
     }
 
     /// Decides, unless the client goes meanwhile.
-    async fn decide_or_lose<S: Line>(&mut self, request: Request, stream: &mut S, out: &mut Vec<u8>) {
+    async fn decide_or_lose<S: Line>(&mut self, request: Request, stream: &mut Wire<S>, out: &mut Vec<u8>) {
         let gone = stream.gone();
         let verdict = tokio::select! {
             biased;

@@ -4,7 +4,7 @@
 //! that rustls can't use as an anchor is left out, as OpenSSL leaves out what it can't parse.
 
 use rustls::RootCertStore;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
 use tables::{SourceError, Sources};
@@ -97,4 +97,38 @@ pub fn credentials(chain: &str, key: &str, sources: &dyn Sources) -> Result<Cred
     let bytes = if key == chain { bytes } else { sources.read(Path::new(key))? };
     let found = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| FileError::NoKey(key.to_owned()))?;
     Ok((certificates, found))
+}
+
+/// Reads `smtpd_tls_chain_files`: in all of them together each key comes first, then its certificate and issuers.
+///
+/// # Errors
+/// Where a file can't be read, or something is missing.
+pub fn chains(paths: &[String], sources: &dyn Sources) -> Result<Vec<Credentials>, FileError> {
+    let mut found: Vec<Credentials> = Vec::new();
+    for path in paths {
+        let bytes = sources.read(Path::new(path))?;
+        let mut rest = bytes.as_slice();
+        while let Ok(Some((kind, der))) = pem::from_buf(&mut rest) {
+            let key = match kind {
+                SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(der.into()),
+                SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(der.into()),
+                SectionKind::EcPrivateKey => PrivateKeyDer::Sec1(der.into()),
+                SectionKind::Certificate => {
+                    let Some((chain, _)) = found.last_mut() else {
+                        return Err(FileError::NoKey(path.clone()));
+                    };
+                    chain.push(CertificateDer::from(der));
+                    continue;
+                }
+                _ => continue,
+            };
+            found.push((Vec::new(), key));
+        }
+    }
+    let last = || paths.last().cloned().unwrap_or_default();
+    if found.iter().any(|(chain, _)| chain.is_empty()) {
+        Err(FileError::NoCertificate(last()))
+    } else {
+        Ok(found)
+    }
 }

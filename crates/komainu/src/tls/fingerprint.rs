@@ -15,6 +15,9 @@ pub enum Digest {
 }
 
 impl Digest {
+    /// The default.
+    pub const SHA256: Digest = Digest::Ring(&digest::SHA256);
+
     /// By OpenSSL's name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Digest> {

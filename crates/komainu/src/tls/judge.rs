@@ -119,6 +119,14 @@ fn no_issuer(last: &CertificateDer<'_>, own: &CertificateDer<'_>) -> String {
     format!("untrusted issuer {issuer}")
 }
 
+/// A name's first common name, as far as it can be shown; empty where there is none.
+#[must_use]
+pub fn common_name(name: &X509Name<'_>) -> String {
+    let common = name.iter_attributes().find(|one| *one.attr_type() == OID_X509_COMMON_NAME);
+    let text = common.and_then(|one| one.as_str().ok()).unwrap_or_default();
+    text.chars().map(|c| if c.is_control() || c == '"' { '?' } else { c }).take(200).collect()
+}
+
 /// `/C=XX/CN=Test CA`, as OpenSSL writes a name on one line.
 fn one_line(name: &X509Name<'_>) -> String {
     let registry = x509_parser::objects::oid_registry();

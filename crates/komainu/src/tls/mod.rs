@@ -9,5 +9,7 @@ pub mod client;
 pub mod files;
 pub mod fingerprint;
 pub mod judge;
+pub mod server;
 pub mod settings;
+mod signatures;
 pub mod summary;

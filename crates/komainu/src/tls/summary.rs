@@ -21,9 +21,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of a connection that is up. `signed` is how the server signed, where that is known.
+    /// Of a connection that is up. `signed` is how the server signed, and its certificate, where that is known.
     #[must_use]
-    pub fn of(connection: &CommonState, signed: Option<SignatureScheme>) -> Summary {
+    pub fn of(connection: &CommonState, signed: Option<(SignatureScheme, &CertificateDer<'_>)>) -> Summary {
         let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
         let is_13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         let mut more = String::new();
@@ -31,9 +31,7 @@ impl Summary {
             if let Some(group) = connection.negotiated_key_exchange_group() {
                 more.push_str(group_words(group.name()));
             }
-            if let Some((scheme, certificate)) =
-                signed.zip(connection.peer_certificates().and_then(<[_]>::first))
-            {
+            if let Some((scheme, certificate)) = signed {
                 // Writing to a string can't fail.
                 let _ = write!(more, " {}", signature("server", scheme, certificate));
             }
@@ -44,6 +42,43 @@ impl Summary {
             bits: suite.map_or(0, cipher_bits),
             more: more.trim_start().to_owned(),
         }
+    }
+
+    /// The same, with how the client signed.
+    #[must_use]
+    pub fn signed_by_client(mut self, signed: Option<(SignatureScheme, &CertificateDer<'_>)>) -> Summary {
+        if let Some((scheme, certificate)) = signed {
+            self.more.push(' ');
+            self.more.push_str(&signature("client", scheme, certificate));
+        }
+        self
+    }
+
+    /// `TLSv1.3`
+    #[must_use]
+    pub const fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    /// OpenSSL's name.
+    #[must_use]
+    pub const fn cipher(&self) -> &'static str {
+        self.cipher
+    }
+
+    /// The bits of its key.
+    #[must_use]
+    pub const fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// What `Received:` says, folded.
+    #[must_use]
+    pub fn received(&self) -> String {
+        let Summary { protocol, cipher, bits, more } = self;
+        let more = if more.is_empty() { String::new() } else { format!("\n\t {more}") };
+        let more = more.replace(" client-signature", "\n\t client-signature");
+        format!("using {protocol} with cipher {cipher} ({bits}/{bits} bits){more}")
     }
 
     /// The log's line.

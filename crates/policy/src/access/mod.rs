@@ -250,7 +250,8 @@ impl Evaluation<'_> {
             if text.is_empty() {
                 continue;
             }
-            let about = About { subject: Subject::Certificate, name: text.clone() };
+            let name = if certificate.subject.is_empty() { text } else { &certificate.subject };
+            let about = About { subject: Subject::Certificate, name: name.clone() };
             let status = self.keys_access(table, std::slice::from_ref(text), &about)?;
             if status != Status::Dunno {
                 return Ok(status);

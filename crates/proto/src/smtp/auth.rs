@@ -38,6 +38,10 @@ impl Server {
         if self.settings.tls == TlsLevel::None {
             return self.fail(step, Reply::new(502, Dsn::new(5, 5, 1), "Error: command not implemented"));
         }
+        if self.settings.tls_missing {
+            let reply = Reply::new(454, Dsn::new(4, 7, 0), "TLS not available due to local problem");
+            return self.fail(step, reply);
+        }
         if self.tls_refused(step) {
             return;
         }

@@ -215,6 +215,8 @@ pub struct Settings {
     pub forbid_unauth_pipelining: bool,
     /// `smtpd_tls_security_level`.
     pub tls: TlsLevel,
+    /// TLS is wanted and can't be had: STARTTLS says so.
+    pub tls_missing: bool,
     /// `smtpd_sasl_auth_enable` with what hangs on it.
     pub auth: Option<AuthSettings>,
     /// `allow_min_user`: an address may begin with `-`.
@@ -266,6 +268,7 @@ impl Default for Settings {
             forbid_bare_newline: BareNewline::Normalize,
             forbid_unauth_pipelining: true,
             tls: TlsLevel::None,
+            tls_missing: false,
             auth: None,
             allow_min_user: false,
             verp_delimiter_filter: "-=+".to_owned(),

@@ -1,0 +1,144 @@
+//! TLS of one SMTP server: `smtpd_tls_*` read, its certificates loaded.
+//!
+//! Certificates that can't be used leave the server without TLS, as in Postfix: it says so, STARTTLS is answered by
+//! 454, and ports that want nothing unencrypted refuse their clients. What a reload finds broken keeps what was good
+//! before. T0.1; RFC 3207.
+
+use crate::tls::files::{self, Anchors, Credentials, FileError};
+use crate::tls::fingerprint::Digest;
+use crate::tls::server::{Acceptor, AcceptorError, Asking, Making};
+use config::{Diagnostic, Parameters};
+use proto::smtp::TlsLevel;
+use std::sync::Arc;
+use tables::Sources;
+
+/// TLS of one SMTP server.
+#[derive(Clone, Debug, Default)]
+pub struct Security {
+    /// `smtpd_tls_security_level`, or its elder kin.
+    pub level: TlsLevel,
+    /// `smtpd_tls_wrappermode`: no word before the handshake.
+    pub wrapped: bool,
+    /// What makes handshakes; `None` where TLS isn't wanted, or can't be had.
+    pub acceptor: Option<Arc<Acceptor>>,
+    /// Why it can't be had.
+    pub fault: Option<String>,
+    /// `smtpd_tls_loglevel`
+    pub log_level: i64,
+    /// `smtpd_tls_received_header`
+    pub received_header: bool,
+    /// What it was made of, to be known again after a reload.
+    identity: Vec<String>,
+}
+
+impl Security {
+    /// Reads it, and says what is wrong.
+    pub(super) fn compile(p: &Parameters, sources: &dyn Sources) -> (Security, Vec<Diagnostic>) {
+        let wrapped = p.flag("smtpd_tls_wrappermode");
+        let level = level(p);
+        let mut security = Security {
+            level: if wrapped { TlsLevel::Encrypt } else { level },
+            wrapped,
+            log_level: p.number("smtpd_tls_loglevel"),
+            received_header: p.flag("smtpd_tls_received_header"),
+            identity: FILES.iter().map(|name| p.text(name).value).collect(),
+            ..Security::default()
+        };
+        if security.level == TlsLevel::None {
+            return (security, Vec::new());
+        }
+        match acceptor(p, security.level, sources) {
+            Ok(acceptor) => {
+                security.acceptor = Some(Arc::new(acceptor));
+                (security, Vec::new())
+            }
+            Err(error) => {
+                let name =
+                    FILES.into_iter().find(|name| p.is_set(name)).unwrap_or("smtpd_tls_security_level");
+                let message = format!("no TLS: {error}");
+                security.fault = Some(message.clone());
+                let help =
+                    "until it is mended, STARTTLS is answered by 454, and ports that want TLS serve nobody";
+                (security, vec![Diagnostic::warning(216, p.text(name).place, message).help(help)])
+            }
+        }
+    }
+
+    /// Keeps what was good before, where this one should have TLS and has none, by the same files; whether it did.
+    pub(super) fn keep(&mut self, before: &Security) -> bool {
+        let keeps = self.fault.is_some() && before.acceptor.is_some() && self.identity == before.identity;
+        if keeps {
+            self.acceptor.clone_from(&before.acceptor);
+        }
+        keeps
+    }
+}
+
+/// What names the server's own certificates.
+const FILES: [&str; 7] = [
+    "smtpd_tls_chain_files",
+    "smtpd_tls_cert_file",
+    "smtpd_tls_key_file",
+    "smtpd_tls_eccert_file",
+    "smtpd_tls_eckey_file",
+    "smtpd_tls_dcert_file",
+    "smtpd_tls_dkey_file",
+];
+
+fn level(p: &Parameters) -> TlsLevel {
+    match p.text("smtpd_tls_security_level").value.trim().to_ascii_lowercase().as_str() {
+        "none" => TlsLevel::None,
+        "may" => TlsLevel::May,
+        // What only a client can ask for is the same as asking for encryption, as in Postfix.
+        "encrypt" | "verify" | "secure" | "fingerprint" | "dane" | "dane-only" => TlsLevel::Encrypt,
+        _ if p.flag("smtpd_enforce_tls") => TlsLevel::Encrypt,
+        _ if p.flag("smtpd_use_tls") => TlsLevel::May,
+        _ => TlsLevel::None,
+    }
+}
+
+fn acceptor(p: &Parameters, level: TlsLevel, sources: &dyn Sources) -> Result<Acceptor, AcceptorError> {
+    let words = |name: &str| -> Vec<String> { p.list(name).into_iter().map(|word| word.value).collect() };
+    let must = level == TlsLevel::Encrypt;
+    let mut excluded = words("smtpd_tls_exclude_ciphers");
+    if must {
+        excluded.extend(words("smtpd_tls_mandatory_exclude_ciphers"));
+    }
+    let protocols = if must { "smtpd_tls_mandatory_protocols" } else { "smtpd_tls_protocols" };
+    let (ask, require) = (p.flag("smtpd_tls_ask_ccert"), p.flag("smtpd_tls_req_ccert"));
+    let asking = match (require && must, ask || require) {
+        (true, _) => Asking::Must,
+        (false, true) => Asking::May,
+        (false, false) => Asking::No,
+    };
+    let text = |name: &str| p.text(name).value;
+    let wanted = |name: &str| if asking == Asking::No { String::new() } else { text(name) };
+    let anchors = Anchors::read(&wanted("smtpd_tls_CAfile"), &wanted("smtpd_tls_CApath"), sources)?;
+    Acceptor::new(Making {
+        credentials: credentials(p, sources)?,
+        protocols: text(protocols),
+        excluded,
+        own_order: p.flag("tls_preempt_cipherlist"),
+        asking,
+        anchors,
+        digest: Digest::from_name(&text("smtpd_tls_fingerprint_digest")).unwrap_or(Digest::SHA256),
+    })
+}
+
+/// The server's certificates, elliptic curves first: they cost less.
+fn credentials(p: &Parameters, sources: &dyn Sources) -> Result<Vec<Credentials>, FileError> {
+    let chains: Vec<String> = p.list("smtpd_tls_chain_files").into_iter().map(|word| word.value).collect();
+    if !chains.is_empty() {
+        return files::chains(&chains, sources);
+    }
+    let pairs =
+        [("smtpd_tls_eccert_file", "smtpd_tls_eckey_file"), ("smtpd_tls_cert_file", "smtpd_tls_key_file")];
+    let mut found = Vec::new();
+    for (certificate, key) in pairs {
+        let (certificate, key) = (p.text(certificate).value, p.text(key).value);
+        if !matches!(certificate.as_str(), "" | "none") {
+            found.push(files::credentials(&certificate, &key, sources)?);
+        }
+    }
+    Ok(found)
+}

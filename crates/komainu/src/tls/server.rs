@@ -1,0 +1,314 @@
+//! The server's side: certificates by name and kind, the handshake, and what it says of the client.
+//!
+//! [`Acceptor`] is one listener's TLS. Of several certificates the first is shown whose key the client can check. A
+//! client's certificate, where one is asked for, never ends a handshake: who is believed is judged afterwards, as
+//! Postfix does (`smtpd_tls_ask_ccert`). Sessions are resumed by tickets whose keys change by themselves and live in
+//! memory only. RFC 8446, RFC 5246.
+
+use super::files::{Anchors, Credentials, FileError};
+use super::fingerprint::Digest;
+use super::judge::common_name;
+use super::settings::{VersionsError, ciphers, versions};
+use super::signatures::Signatures;
+use super::summary::Summary;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, ring as provider};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, ServerConfig, SignatureScheme};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Tickets that a client gets with TLS 1.3.
+const TICKETS: usize = 1;
+
+/// Whether clients are asked for certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// No.
+    No,
+    /// They may show one.
+    May,
+    /// There is no handshake without one.
+    Must,
+}
+
+/// What a listener's TLS is made of.
+#[derive(Debug)]
+pub struct Making {
+    /// Certificates with their keys, the preferred first.
+    pub credentials: Vec<Credentials>,
+    /// `>=TLSv1.2`
+    pub protocols: String,
+    /// OpenSSL's names of ciphers that aren't wanted.
+    pub excluded: Vec<String>,
+    /// `tls_preempt_cipherlist`: our order of ciphers counts.
+    pub own_order: bool,
+    /// Whether clients are asked for certificates.
+    pub asking: Asking,
+    /// Whose word counts for these.
+    pub anchors: Anchors,
+    /// `smtpd_tls_fingerprint_digest`
+    pub digest: Digest,
+}
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptorError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// No certificate at all.
+    #[error("no server certificate is configured")]
+    NoCertificate,
+    /// A pair that isn't one.
+    #[error("the certificate and its key don't fit: {0}")]
+    Pair(Error),
+    /// The versions asked for.
+    #[error(transparent)]
+    Versions(#[from] VersionsError),
+    /// No cipher is left.
+    #[error("no cipher is left: {0}")]
+    Ciphers(Error),
+}
+
+/// One listener's TLS.
+#[derive(Debug)]
+pub struct Acceptor {
+    config: Arc<ServerConfig>,
+    keys: Arc<Keys>,
+    asking: Asking,
+    clients: Arc<Signatures>,
+    /// Whose word counts; `None` for nobody's.
+    judge: Option<Arc<dyn ClientCertVerifier>>,
+    digest: Digest,
+}
+
+/// A handshake that went well.
+#[derive(Clone, Debug)]
+pub struct Established {
+    /// What the log says.
+    pub summary: Summary,
+    /// What rules ask for.
+    pub facts: policy::Tls,
+    /// What `Received:` says of the client's certificate.
+    pub certificate: String,
+}
+
+impl Acceptor {
+    /// Puts it together.
+    ///
+    /// # Errors
+    /// Where there is nothing to show, or nothing to speak.
+    pub fn new(making: Making) -> Result<Acceptor, AcceptorError> {
+        let Making { credentials, protocols, excluded, own_order, asking, anchors, digest } = making;
+        let cipher_suites = ciphers(&excluded);
+        let provider = Arc::new(CryptoProvider { cipher_suites, ..provider::default_provider() });
+        let pair = |(chain, key)| CertifiedKey::from_der(chain, key, &provider).map(Arc::new);
+        let keys = credentials.into_iter().map(pair).collect::<Result<Vec<_>, _>>();
+        let keys = Arc::new(Keys(keys.map_err(AcceptorError::Pair)?));
+        if keys.0.is_empty() {
+            return Err(AcceptorError::NoCertificate);
+        }
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions(&protocols)?)
+            .map_err(AcceptorError::Ciphers)?;
+        let clients = Arc::new(Signatures::default());
+        let builder = match asking {
+            Asking::No => builder.with_no_client_auth(),
+            Asking::May | Asking::Must => {
+                let hints = anchors.roots.subjects();
+                let must = asking == Asking::Must;
+                let (provider, signed) = (Arc::clone(&provider), Arc::clone(&clients));
+                let any = AnyClient { provider, must, hints, signed };
+                builder.with_client_cert_verifier(Arc::new(any))
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(&keys) as _);
+        config.ignore_client_order = own_order;
+        config.send_tls13_tickets = TICKETS;
+        if let Ok(ticketer) = provider::Ticketer::new() {
+            config.ticketer = ticketer;
+        }
+        let judge =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(anchors.roots), provider).build().ok();
+        Ok(Acceptor { config: Arc::new(config), keys, asking, clients, judge, digest })
+    }
+
+    /// The common names of the certificates, and when each ends.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(String, mail::Wall)> {
+        let own = self.keys.0.iter().filter_map(|key| key.cert.first());
+        let read = own.filter_map(|certificate| X509Certificate::from_der(certificate).ok());
+        read.map(|(_, one)| {
+            let end = mail::Wall::from_seconds(one.validity().not_after.timestamp());
+            (common_name(one.subject()), end)
+        })
+        .collect()
+    }
+
+    /// Makes the handshake.
+    ///
+    /// # Errors
+    /// As of the stream, or `InvalidData` where the client doesn't speak TLS as it is spoken here.
+    pub async fn accept<S>(&self, stream: S) -> io::Result<(TlsStream<S>, Established)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        let hello = start.client_hello();
+        let sni = hello.server_name().unwrap_or_default().to_owned();
+        let shown = self.keys.shown(hello.signature_schemes(), is_tls13);
+        let stream = start.into_stream(Arc::clone(&self.config)).await?;
+        let (_, connection) = stream.get_ref();
+        let is_new = connection.handshake_kind() != Some(HandshakeKind::Resumed);
+        let signed = shown.as_ref().filter(|_| is_new);
+        let signed = signed.and_then(|(key, scheme)| Some((*scheme, key.cert.first()?)));
+        let shown_by_client = connection.peer_certificates().and_then(<[_]>::first).filter(|_| is_new);
+        let by_client = shown_by_client.and_then(|own| Some((self.clients.of(own)?, own)));
+        let summary = Summary::of(connection, signed).signed_by_client(by_client);
+        let facts = policy::Tls {
+            protocol: summary.protocol().to_owned(),
+            cipher: summary.cipher().to_owned(),
+            keysize: u16::try_from(summary.bits()).unwrap_or(u16::MAX),
+            sni,
+            certificate: self.client(connection.peer_certificates().unwrap_or_default()),
+        };
+        let certificate = self.described(facts.certificate.as_ref());
+        Ok((stream, Established { summary, facts, certificate }))
+    }
+
+    /// The client's certificate, judged.
+    fn client(&self, shown: &[CertificateDer<'_>]) -> Option<policy::ClientCertificate> {
+        let (own, issuers) = shown.split_first()?;
+        let (_, parsed) = X509Certificate::from_der(own).ok()?;
+        let now = UnixTime::since_unix_epoch(since_epoch(crate::clock::now().wall));
+        let trusted =
+            self.judge.as_ref().is_some_and(|judge| judge.verify_client_cert(own, issuers, now).is_ok());
+        Some(policy::ClientCertificate {
+            subject: common_name(parsed.subject()),
+            issuer: common_name(parsed.issuer()),
+            fingerprint: self.digest.fingerprint(own),
+            public_key_fingerprint: self.digest.fingerprint(parsed.public_key().raw),
+            trusted,
+        })
+    }
+
+    /// As `Received:` has it.
+    fn described(&self, certificate: Option<&policy::ClientCertificate>) -> String {
+        match certificate {
+            None if self.asking == Asking::No => "No client certificate requested".to_owned(),
+            None => "Client did not present a certificate".to_owned(),
+            Some(one) => {
+                let verified = if one.trusted { "verified OK" } else { "not verified" };
+                format!("Client CN \"{}\", Issuer \"{}\" ({verified})", one.subject, one.issuer)
+            }
+        }
+    }
+}
+
+fn since_epoch(wall: mail::Wall) -> Duration {
+    Duration::from_secs(u64::try_from(wall.seconds()).unwrap_or(0))
+}
+
+/// Whether TLS 1.3 signs so (RFC 8446 §4.2.3).
+fn is_tls13(scheme: &SignatureScheme) -> bool {
+    use SignatureScheme as Scheme;
+    matches!(
+        scheme,
+        Scheme::ECDSA_NISTP256_SHA256
+            | Scheme::ECDSA_NISTP384_SHA384
+            | Scheme::ECDSA_NISTP521_SHA512
+            | Scheme::RSA_PSS_SHA256
+            | Scheme::RSA_PSS_SHA384
+            | Scheme::RSA_PSS_SHA512
+            | Scheme::ED25519
+            | Scheme::ED448
+    )
+}
+
+/// The server's certificates.
+#[derive(Debug)]
+struct Keys(Vec<Arc<CertifiedKey>>);
+
+impl Keys {
+    /// The first that the client can check, and how its holder signs.
+    fn shown(
+        &self,
+        offered: &[SignatureScheme],
+        is_usable: impl Fn(&SignatureScheme) -> bool,
+    ) -> Option<(Arc<CertifiedKey>, SignatureScheme)> {
+        let offered: Vec<SignatureScheme> = offered.iter().copied().filter(|one| is_usable(one)).collect();
+        self.0.iter().find_map(|key| {
+            let signer = key.key.choose_scheme(&offered)?;
+            Some((Arc::clone(key), signer.scheme()))
+        })
+    }
+}
+
+impl ResolvesServerCert for Keys {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.shown(hello.signature_schemes(), |_| true).map(|(key, _)| key)
+    }
+}
+
+/// Takes every client's certificate whose key signed.
+#[derive(Debug)]
+struct AnyClient {
+    provider: Arc<CryptoProvider>,
+    must: bool,
+    hints: Vec<DistinguishedName>,
+    signed: Arc<Signatures>,
+}
+
+impl ClientCertVerifier for AnyClient {
+    fn client_auth_mandatory(&self) -> bool {
+        self.must
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let valid = rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)?;
+        self.signed.note(certificate, signed.scheme);
+        Ok(valid)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
