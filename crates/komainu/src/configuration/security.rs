@@ -10,7 +10,7 @@ use crate::tls::server::{Acceptor, AcceptorError, Asking, Making};
 use config::{Diagnostic, Parameters};
 use proto::smtp::TlsLevel;
 use std::sync::Arc;
-use tables::Sources;
+use tables::{Sources, Vantage};
 
 /// TLS of one SMTP server.
 #[derive(Clone, Debug, Default)]
@@ -53,8 +53,13 @@ impl Security {
                 (security, Vec::new())
             }
             Err(error) => {
-                let name =
-                    FILES.into_iter().find(|name| p.is_set(name)).unwrap_or("smtpd_tls_security_level");
+                // On paper the files of another machine can't be read.
+                let is_unread = matches!(error, AcceptorError::File(FileError::Unreadable(_)));
+                if sources.vantage() == Vantage::Elsewhere && is_unread {
+                    return (security, Vec::new());
+                }
+                let mut names = FILES.into_iter().chain(WANTING).chain(["smtpd_tls_protocols"]);
+                let name = names.find(|name| p.is_set(name)).unwrap_or("smtpd_tls_security_level");
                 let message = format!("no TLS: {error}");
                 security.fault = Some(message.clone());
                 let help =
@@ -84,6 +89,10 @@ const FILES: [&str; 7] = [
     "smtpd_tls_dcert_file",
     "smtpd_tls_dkey_file",
 ];
+
+/// What asks for TLS.
+const WANTING: [&str; 4] =
+    ["smtpd_tls_wrappermode", "smtpd_tls_security_level", "smtpd_enforce_tls", "smtpd_use_tls"];
 
 fn level(p: &Parameters) -> TlsLevel {
     match p.text("smtpd_tls_security_level").value.trim().to_ascii_lowercase().as_str() {

@@ -15,6 +15,7 @@ use super::walk::{Told, Walk, walk};
 use events::Event;
 use events::check::Action;
 use policy::{Answer, MailEffect, Outcome, Question, UNKNOWN};
+use proto::smtp::TlsLevel;
 
 /// What the configuration says to a logged line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,10 @@ pub enum Search {
 /// The check that makes the logged line: with the answers of `answerer`, or else with any that there may have been.
 #[must_use]
 pub fn find(stand: &Stand, logged: &Logged, answerer: &dyn Answerer) -> Search {
+    // A port that takes nothing unencrypted decides about nothing else.
+    let must = stand.listener.security.level == TlsLevel::Encrypt;
+    let visit = Visit { tls: logged.visit.tls || must, ..logged.visit.clone() };
+    let logged = &Logged { visit, ..logged.clone() };
     let mut nearest = Nearest::new(&logged.reply);
     let mut now = None;
     if let Some(found) = find_by(stand, (logged, answerer), &mut nearest, &mut now) {

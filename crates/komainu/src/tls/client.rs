@@ -6,7 +6,7 @@
 
 use super::files::{Anchors, Credentials};
 use super::settings::{VersionsError, ciphers, versions};
-use ring::digest::{SHA256, digest};
+use super::signatures::Signatures;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientSessionMemoryCache, Resumption};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring as provider};
@@ -15,8 +15,6 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Certificates of which it is remembered how they were used to sign.
-const SIGNATURES_MAX: usize = 1000;
 /// Configurations that are kept ready.
 const CONFIGS_MAX: usize = 100;
 /// Sessions that can be resumed.
@@ -48,7 +46,7 @@ impl Engine {
     #[must_use]
     pub fn new(anchors: Anchors, credentials: Option<Credentials>, resumes: bool) -> Engine {
         let algorithms = provider::default_provider().signature_verification_algorithms;
-        let verifier = Arc::new(Accepting { algorithms, signed: Mutex::default() });
+        let verifier = Arc::new(Accepting { algorithms, signed: Signatures::default() });
         Engine { anchors, credentials, resumes, verifier, configs: Mutex::default() }
     }
 
@@ -90,8 +88,7 @@ impl Engine {
     /// How the holder of a certificate signed.
     #[must_use]
     pub fn signed(&self, certificate: &CertificateDer<'_>) -> Option<SignatureScheme> {
-        let signed = self.verifier.signed.lock().unwrap_or_else(PoisonError::into_inner);
-        signed.get(digest(&SHA256, certificate).as_ref()).copied()
+        self.verifier.signed.of(certificate)
     }
 }
 
@@ -113,7 +110,7 @@ pub enum EngineError {
 #[derive(Debug)]
 struct Accepting {
     algorithms: WebPkiSupportedAlgorithms,
-    signed: Mutex<HashMap<Vec<u8>, SignatureScheme>>,
+    signed: Signatures,
 }
 
 impl ServerCertVerifier for Accepting {
@@ -144,11 +141,7 @@ impl ServerCertVerifier for Accepting {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let valid = rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)?;
-        let mut schemes = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
-        if schemes.len() >= SIGNATURES_MAX {
-            schemes.clear();
-        }
-        schemes.insert(digest(&SHA256, certificate).as_ref().to_vec(), signed.scheme);
+        self.signed.note(certificate, signed.scheme);
         Ok(valid)
     }
 

@@ -69,7 +69,7 @@ pub enum AcceptorError {
     #[error("no server certificate is configured")]
     NoCertificate,
     /// A pair that isn't one.
-    #[error("the certificate and its key don't fit: {0}")]
+    #[error("a private key isn't its certificate's, or can't be used: {0}")]
     Pair(Error),
     /// The versions asked for.
     #[error(transparent)]

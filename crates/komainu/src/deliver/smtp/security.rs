@@ -309,7 +309,7 @@ impl Upgrade {
         };
         let session = stream.get_ref().1;
         let shown = session.peer_certificates().unwrap_or_default();
-        let signed = shown.first().and_then(|own| self.engine.signed(own));
+        let signed = shown.first().and_then(|own| Some((self.engine.signed(own)?, own)));
         let now = Duration::from_micros(u64::try_from(clock::now().wall.0).unwrap_or(0));
         let judgement = judge(shown, &self.engine.anchors, &self.wanted, self.digest, now);
         if let Some((before, after)) = &judgement.remark
