@@ -52,7 +52,7 @@ impl Session {
     }
 
     /// `smtpd_sasl_authenticated_header`
-    fn login_shown(&self) -> Option<&str> {
+    pub(super) fn login_shown(&self) -> Option<&str> {
         let shown = self.service.listener.logins.as_ref().is_some_and(|logins| logins.header);
         self.tx.sasl.as_ref().filter(|_| shown).map(|sasl| sasl.username.as_str())
     }

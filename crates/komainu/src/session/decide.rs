@@ -86,7 +86,7 @@ impl Session {
         if !self.assumed {
             self.meet().await;
             if self.service.listener.security.wrapped && !Box::pin(self.protect(stream)).await {
-                return Err(self.lost());
+                return Err(Verdict::Reject(self.lost()));
             }
         }
         self.count_in().await.map_err(Verdict::Disconnect)

@@ -383,7 +383,12 @@ impl Session {
     }
 
     /// A step of AUTH, unless the client goes meanwhile.
-    async fn authenticate_or_lose<S: Line>(&mut self, step: AuthStep, stream: &mut S, out: &mut Vec<u8>) {
+    async fn authenticate_or_lose<S: Line>(
+        &mut self,
+        step: AuthStep,
+        stream: &mut Wire<S>,
+        out: &mut Vec<u8>,
+    ) {
         self.flush(stream, out).await;
         let gone = stream.gone();
         let outcome = tokio::select! {

@@ -86,6 +86,9 @@ impl Session {
             self.protection = Some(Box::new(Protection { tls: summary.received(), certificate }));
         }
         self.tx.tls = Some(Box::new(facts));
+        // Who had logged in did so in the clear (RFC 3207 §4.2).
+        self.tx.sasl = None;
+        self.logging_in = None;
     }
 
     fn log_failed(&self, error: &std::io::Error) {
