@@ -24,6 +24,7 @@ pub use security::Security;
 pub use sources::{DirectSources, HelperSources, LookingSources, open_source, read_direct};
 pub use upstream::{Speaker, Upstream};
 
+use crate::privileged::pipe_service::PipeService;
 use config::{
     Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity,
     SourceFile,
@@ -119,6 +120,13 @@ impl Configuration {
     pub fn spawn_services(&self) -> impl Iterator<Item = &config::Service> {
         let services = self.master.services.iter();
         services.filter(|service| service.role() == Role::Spawn && service.kind == ServiceKind::Unix)
+    }
+
+    /// The `pipe` services of master.cf.
+    #[must_use]
+    pub fn pipe_services(&self) -> Vec<PipeService> {
+        let services = self.master.services.iter();
+        services.filter_map(|service| PipeService::read(service, &self.parameters)).collect()
     }
 
     /// The addresses of all listeners.

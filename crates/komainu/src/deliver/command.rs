@@ -49,6 +49,8 @@ enum Ended {
     By(ExitStatus),
     OutOfTime,
     NotStarted(String),
+    /// There is no such directory to run in.
+    Nowhere(String),
 }
 
 /// Commands that only a shell knows.
@@ -83,6 +85,16 @@ pub fn run(program: &Program, input: &mut dyn Read) -> Ran {
         Err(error) => {
             let name = program.argv.first().map_or("", String::as_str);
             let text = format!("execvp {name}: {}", strerror(&error));
+            let directory = &program.directory;
+            if let Err(error) = std::fs::read_dir(directory).map(drop)
+                && error.kind() == io::ErrorKind::NotFound
+            {
+                let (uid, gid) = program.ids.unwrap_or_default();
+                let why = strerror(&error);
+                let text =
+                    format!("cannot change directory to \"{directory}\" for uid={uid} gid={gid}: {why}");
+                return Ran { ended: Ended::Nowhere(text), output: Vec::new() };
+            }
             Ran { ended: Ended::NotStarted(text), output: Vec::new() }
         }
     }
@@ -219,7 +231,13 @@ impl Ran {
                 let warnings = vec!["pipe_command_read: read time limit exceeded".to_owned()];
                 return Err(Failure { warnings, ..failure(Dsn::new(5, 3, 0), text) });
             }
+            Ended::Nowhere(why) => {
+                let warnings = vec![format!("fatal: {why}")];
+                let text = "temporary failure".to_owned();
+                return Err(Failure { warnings, ..failure(Dsn::new(4, 3, 0), text) });
+            }
             Ended::NotStarted(why) => {
+                let why = if agent == "pipe" { format!("pipe_command: {why}") } else { why };
                 let text = format!("temporary failure. Command output: {agent}: fatal: {why} ");
                 let warnings = vec![format!("fatal: {why}")];
                 return Err(Failure { warnings, ..failure(Dsn::new(4, 3, 0), text) });

@@ -78,6 +78,8 @@ pub struct Routing {
     pub targets: Arc<Targets>,
     /// What a server without a helper does for local recipients.
     pub agency: Arc<crate::privileged::Agency>,
+    /// `pipe` lines of master.cf.
+    pub pipes: Vec<crate::privileged::pipe_service::PipeService>,
     /// Tables.
     pub live: Arc<Live>,
     /// Transports to other servers, by their names in master.cf.
@@ -450,6 +452,7 @@ impl Manager {
         };
         match work.kind() {
             work::Kind::Nowhere => done(work.run()),
+            work::Kind::Program => drop(tokio::task::spawn_blocking(move || done(work.pipe()))),
             work::Kind::Mailbox => drop(tokio::task::spawn_blocking(move || done(work.run()))),
             work::Kind::Local => {
                 let answers = Arc::clone(&self.answers);

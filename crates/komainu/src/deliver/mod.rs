@@ -12,6 +12,7 @@ pub mod mailbox_file;
 pub mod maildir;
 pub mod manager;
 mod orders;
+mod piped;
 pub mod refusal;
 mod reports;
 pub mod smtp;

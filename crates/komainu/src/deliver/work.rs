@@ -10,6 +10,7 @@ use super::smtp::{self, Edits, Ground, Outgoing, Report, Transport};
 use crate::clock;
 use crate::facts::Answers;
 use crate::log::Log;
+use events::daemon::Message as Warning;
 use events::delivery::{Delay, Delays, Delivery, Status};
 use mail::{Dsn, Wall};
 use proto::client::Verdict;
@@ -36,6 +37,8 @@ pub(super) enum Kind {
     Nowhere,
     /// On this machine's disk.
     Mailbox,
+    /// By a program of this machine.
+    Program,
     /// On this machine, and perhaps beyond: what a local recipient stands for.
     Local,
     /// At other servers.
@@ -59,6 +62,7 @@ impl Work {
             Some(transport) => Kind::Network(Arc::clone(transport)),
             None if matches!(name.as_str(), "discard" | "error" | "retry") => Kind::Nowhere,
             None if name == "local" => Kind::Local,
+            None if self.routing.pipes.iter().any(|pipe| pipe.name == *name) => Kind::Program,
             None => Kind::Mailbox,
         }
     }
@@ -135,6 +139,54 @@ impl Work {
         self.say(&pass.recipient, &transport.program, &Line::from(report));
         let text = format!("delivery via {}: {}", report.relay, report.verdict.why().text);
         (outcome(&pass.recipient, report), text)
+    }
+
+    /// Hands the message to a program, for all recipients at once. Blocks.
+    pub(super) fn pipe(self) -> Finished {
+        let name = self.attempt.route.transport.clone();
+        let program = format!("{}/pipe", self.routing.syslog_name);
+        let warn = |text: &str| {
+            let line = match text.strip_prefix("fatal: ") {
+                Some(text) => Warning { level: events::daemon::Level::Fatal, text: text.to_owned().into() },
+                None => Warning::warning(text.to_owned()),
+            };
+            self.log.write(&program, line);
+        };
+        let chosen: Vec<(u32, &Recipient)> = self
+            .attempt
+            .recipients
+            .iter()
+            .filter_map(|index| Some((*index, self.entry.recipients.get(usize::try_from(*index).ok()?)?)))
+            .collect();
+        let recipients: Vec<&Recipient> = chosen.iter().map(|(_, recipient)| *recipient).collect();
+        let message = (self.attempt.number, &*self.entry);
+        let (outcome, how) = self.agents.pipe(
+            &self.routing,
+            message,
+            &recipients,
+            (&name, &self.attempt.route.nexthop),
+            &warn,
+        );
+        let mut outcomes = Vec::with_capacity(chosen.len());
+        for (index, recipient) in chosen {
+            let mut delivered = match &outcome {
+                Ok(text) => Delivered::sent("pipe", text),
+                Err(reason) => Delivered::not("pipe", reason.clone()),
+            };
+            let softened = self.routing.soft_bounce && delivered.soften();
+            self.say(recipient, &program, &Line { softened, relay: &name, ..Line::from(&delivered) });
+            let text = format!("delivery via {name}: {}", delivered.text);
+            outcomes.push((
+                index,
+                match delivered.outcome {
+                    Outcome::Delivered if recipient.notify & NOTIFY_SUCCESS != 0 => {
+                        Outcome::Confirmed(how, Reason::new(Dsn::new(2, 0, 0), text))
+                    }
+                    other => other,
+                },
+            ));
+        }
+        Finished { attempt: self.attempt.id, outcomes, unreachable: None }
     }
 
     /// Delivers here. Blocks.

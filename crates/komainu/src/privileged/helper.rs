@@ -4,9 +4,10 @@
 //! ids and no supplementary groups, on Linux a property of the thread) and takes root's back afterwards;
 //! the mail itself is copied, never looked at.
 
+use super::pipe_service::PipeService;
 use super::spawn;
-use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, Request};
-use super::{Agency, Identity};
+use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
+use super::{Agency, Identity, agency};
 use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::maildir;
@@ -49,6 +50,7 @@ struct Grants {
     mailbox_roots: Vec<PathBuf>,
     host: String,
     agency: Option<Agency>,
+    pipes: Vec<PipeService>,
 }
 
 impl Grants {
@@ -76,6 +78,7 @@ impl Grants {
                 .collect(),
             host: configuration.parameters.text("myhostname").value,
             agency: Some(Agency::compile(&configuration.parameters, &configuration.classes, true)),
+            pipes: configuration.pipe_services(),
         })
     }
 
@@ -104,13 +107,19 @@ struct Job {
 enum Work {
     Maildir(MaildirRequest, OwnedFd),
     Local(LocalRequest, Option<OwnedFd>),
+    Pipe(PipeRequest, OwnedFd),
 }
 
 impl Work {
     /// A program runs for as long as it likes, within its limit.
     fn is_program(&self) -> bool {
-        let Work::Local(request, _) = self else { return false };
-        matches!(request.act, LocalAct::Command(_) | LocalAct::MailboxCommand(_))
+        match self {
+            Work::Maildir(..) => false,
+            Work::Local(request, _) => {
+                matches!(request.act, LocalAct::Command(_) | LocalAct::MailboxCommand(_))
+            }
+            Work::Pipe(..) => true,
+        }
     }
 }
 
@@ -176,6 +185,9 @@ impl Job {
     /// Does it, and answers.
     fn done(self, grants: &Grants, socket: &OwnedFd) {
         let (answer, opened) = match self.work {
+            Work::Pipe(request, content) => {
+                (agency::pipe(&grants.pipes, grants.agency.as_ref(), &request, content.into()), None)
+            }
             Work::Maildir(request, content) => (deliver((&request, &content), grants), None),
             Work::Local(request, content) => match &grants.agency {
                 Some(agency) => agency.perform(&request, content.map(File::from)),
@@ -229,8 +241,14 @@ pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
                 }
                 (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
             }
-            (Request::Local(request), content) => {
-                let job = Job { id, work: Work::Local(request, content) };
+            (Request::Pipe(_), None) => (Answer::Temporary("4.3.0 no content came along".into()), None),
+            (request @ (Request::Local(_) | Request::Pipe(_)), content) => {
+                let work = match (request, content) {
+                    (Request::Pipe(request), Some(content)) => Work::Pipe(request, content),
+                    (Request::Local(request), content) => Work::Local(request, content),
+                    _ => continue,
+                };
+                let job = Job { id, work };
                 let taken = if job.work.is_program() {
                     programs.start(job, (Arc::clone(&grants), Arc::clone(&socket)))
                 } else {
@@ -335,6 +353,7 @@ mod tests {
             mailbox_roots: vec![PathBuf::from("/var/mail/vhosts")],
             host: String::new(),
             agency: None,
+            pipes: Vec::new(),
         };
         let passwd = "a:x:1000:1000::/home/a:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
         let check = |path: &str, owner, expect| {

@@ -8,6 +8,7 @@
 pub mod agency;
 mod helper;
 mod identity;
+pub mod pipe_service;
 pub mod rights;
 pub mod spawn;
 mod wire;
@@ -15,7 +16,7 @@ mod wire;
 pub use agency::Agency;
 pub use helper::{HelperError, run};
 pub use identity::Identity;
-pub use wire::{Answer, LocalAct, LocalRequest, MaildirRequest, Request};
+pub use wire::{Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};

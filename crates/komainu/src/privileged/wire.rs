@@ -4,6 +4,7 @@
 //! server is the only peer; still every length is checked, as a server that was broken into is what the
 //! helper is there to be robust against.
 
+use super::pipe_service::PipeValues;
 use mail::destination::Destination;
 use policy::local::Step;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,6 +35,50 @@ pub enum Request {
     Maildir(MaildirRequest),
     /// Something for a local recipient; a message's content is in the descriptor sent along.
     Local(LocalRequest),
+    /// Hand a message to the program of a `pipe` line; its content is in the descriptor sent along.
+    Pipe(PipeRequest),
+}
+
+/// A message for the program of a `pipe` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipeRequest {
+    /// The transport's name.
+    pub service: String,
+    /// What its macros stand for.
+    pub values: PipeValues,
+    /// How many bytes of content there are.
+    pub length: u64,
+}
+
+impl PipeRequest {
+    fn encode(&self, w: &mut Writer) {
+        w.number(self.length);
+        for text in [&self.service, &self.values.sender, &self.values.nexthop] {
+            w.bytes(text.as_bytes());
+        }
+        for pairs in [&self.values.recipients, &self.values.others] {
+            w.number(pairs.len() as u64);
+            for (first, second) in pairs {
+                w.bytes(first.as_bytes());
+                w.bytes(second.as_bytes());
+            }
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<PipeRequest, Malformed> {
+        let length = r.number()?;
+        let (service, sender, nexthop) = (r.text()?, r.text()?, r.text()?);
+        let mut pairs = || -> Result<Vec<(String, String)>, Malformed> {
+            let mut pairs = Vec::new();
+            for _ in 0..r.number()? {
+                pairs.push((r.text()?, r.text()?));
+            }
+            Ok(pairs)
+        };
+        let (recipients, others) = (pairs()?, pairs()?);
+        let values = PipeValues { sender, recipients, nexthop, others };
+        Ok(PipeRequest { service, values, length })
+    }
 }
 
 /// Something to be done for a local recipient. Whose rights it has follows from the chain.
@@ -250,6 +295,11 @@ impl Request {
             }
             Request::Reload => Writer::tagged(id, 3).0,
             Request::Log => Writer::tagged(id, 6).0,
+            Request::Pipe(pipe) => {
+                let mut w = Writer::tagged(id, 8);
+                pipe.encode(&mut w);
+                w.0
+            }
             Request::Local(local) => {
                 let mut w = Writer::tagged(id, 7);
                 local.encode(&mut w);
@@ -287,6 +337,7 @@ impl Request {
                 Request::Maildir(MaildirRequest { uid, gid, path, head, offset, length, limit })
             }
             7 => Request::Local(LocalRequest::decode(&mut r)?),
+            8 => Request::Pipe(PipeRequest::decode(&mut r)?),
             _ => return Err(Malformed),
         };
         if r.0.is_empty() { Ok((id, request)) } else { Err(Malformed) }
@@ -397,6 +448,16 @@ mod tests {
             environment: vec![("USER".into(), "joe".into())],
             length: 9,
         });
+        let pipe = Request::Pipe(PipeRequest {
+            service: "filter".into(),
+            values: PipeValues {
+                sender: "s@far.test".into(),
+                recipients: vec![("a@b".into(), "c@d".into())],
+                nexthop: "hop".into(),
+                others: vec![("size".into(), "9".into())],
+            },
+            length: 9,
+        });
         for request in [
             Request::Open("/a b".into()),
             Request::Listen("0.0.0.0:25".into()),
@@ -405,6 +466,7 @@ mod tests {
             Request::Spawn("private/x".into()),
             maildir,
             local,
+            pipe,
         ] {
             let packet = request.encode(7);
             assert_eq!(Request::decode(&packet), Ok((7, request)));

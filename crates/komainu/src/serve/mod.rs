@@ -102,6 +102,7 @@ impl Generation {
         let files = configuration.files();
         let spawned = configuration.spawn_services().cloned().collect();
         let p = configuration.parameters.clone();
+        let pipes = configuration.pipe_services();
         let targets = Targets::compile(&p, &mut configuration.catalogue);
         let targets = Arc::new(targets);
         let catalogue = &mut configuration.catalogue;
@@ -148,6 +149,7 @@ impl Generation {
             classes: configuration.classes,
             targets,
             agency,
+            pipes,
             live: Arc::clone(&live),
             settings,
             reporting,

@@ -310,3 +310,44 @@ fn aliases_lists_and_forward_files_are_as_postfix_has_them() {
         both("", "", &forwards, &recipients);
     });
 }
+
+const PIPES: &str = "p1 unix - n n - 10 pipe flags=DORhu user=joe argv=/mnt/lists/show one ${sender} ${recipient} ${user} ${extension} ${domain} ${nexthop} ${mailbox}
+p2 unix - n n - 10 pipe flags=FBq.> user=joe:users null_sender= argv=/mnt/lists/show two -f ${sender} {two words} $$x ${original_recipient} ${client_address} ${client_protocol} ${sasl_username}
+p3 unix - n n - 10 pipe user=joe argv=/mnt/lists/end ${user}
+p4 unix - n n - 10 pipe user=joe size=100 argv=/bin/true
+p5 unix - n n - 10 pipe user=joe directory=/nodir argv=/bin/true
+p6 unix - n n - 10 pipe user=joe argv=/bin/sleep 20
+p7 unix - n n - 10 pipe user=joe argv=/nope
+p8 unix - n n - 10 pipe flags=R user=joe directory=/mnt/home/joe argv=/mnt/lists/show eight $recipient
+";
+
+#[test]
+fn programs_of_pipe_lines_are_as_postfix_runs_them() {
+    there("locals::programs_of_pipe_lines_are_as_postfix_runs_them", || {
+        folder("/mnt/lists", 0o755);
+        let show = "#!/bin/sh\nname=$1; shift\n{ for a in \"$@\"; do echo \"[$a]\"; done; id -u; id -g; cat; } \
+                    >>/mnt/box/$name\necho some output; echo more\n";
+        write("/mnt/lists/show", show, None);
+        write("/mnt/lists/end", "#!/bin/sh\necho oops; echo more; exit $1\n", None);
+        for name in ["show", "end"] {
+            let path = format!("/mnt/lists/{name}");
+            fs::set_permissions(path, PermissionsExt::from_mode(0o755)).expect("mode");
+        }
+        let main = "transport_maps = inline:{p1.test=p1:Next.HOP, p2.test=p2, p3.test=p3, p4.test=p4:, p5.test=p5:, \
+                    p6.test=p6:, p7.test=p7, p8.test=p8, far.test=discard:}\np1_destination_recipient_limit = 1\n";
+        let recipients = [
+            "User+Ext@P1.test",
+            "a@p2.test",
+            "0@p3.test",
+            "67@p3.test",
+            "75@p3.test",
+            "9@p3.test",
+            "x@p4.test",
+            "x@p5.test",
+            "x@p6.test",
+            "x@p7.test",
+            "\"x y\"@p8.test",
+        ];
+        both(main, PIPES, &[], &recipients);
+    });
+}

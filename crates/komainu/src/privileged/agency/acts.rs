@@ -242,6 +242,11 @@ impl Agency {
         if !asked.is_empty() {
             return asked;
         }
+        self.plain_directory()
+    }
+
+    /// Where commands run by default.
+    pub(super) fn plain_directory(&self) -> String {
         // The spool is nobody's but ours.
         let open =
             std::fs::metadata(&self.queue_directory).is_ok_and(|metadata| metadata.mode() & 0o001 != 0);

@@ -8,8 +8,10 @@
 
 mod acts;
 mod links;
+mod piped;
 
 pub(crate) use links::FILE_BYTES_MAX;
+pub(crate) use piped::pipe;
 
 use super::Identity;
 use super::wire::{Answer, LocalRequest};
