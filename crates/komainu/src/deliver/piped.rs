@@ -20,8 +20,7 @@ impl Agents {
         routing: &Routing,
         (number, entry): (u64, &Entry),
         recipients: &[&Recipient],
-        (name, nexthop): (&str, &str),
-        warn: &dyn Fn(&str),
+        (name, nexthop, warn): (&str, &str, &dyn Fn(&str)),
     ) -> (Result<String, Reason>, How) {
         let Some(service) = routing.pipes.iter().find(|service| service.name == name) else {
             let text = "mail system configuration error";

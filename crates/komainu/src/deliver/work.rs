@@ -164,8 +164,7 @@ impl Work {
             &self.routing,
             message,
             &recipients,
-            (&name, &self.attempt.route.nexthop),
-            &warn,
+            (&name, &self.attempt.route.nexthop, &warn),
         );
         let mut outcomes = Vec::with_capacity(chosen.len());
         for (index, recipient) in chosen {

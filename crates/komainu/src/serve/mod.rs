@@ -92,6 +92,16 @@ pub(crate) struct Counting {
     program: String,
 }
 
+impl Counting {
+    fn read(p: &Parameters) -> Counting {
+        Counting {
+            unit: p.duration("anvil_rate_time_unit"),
+            interval: p.duration("anvil_status_update_time"),
+            program: format!("{}/anvil", p.text("syslog_name").value),
+        }
+    }
+}
+
 impl Generation {
     /// Compiles the tables and puts the parts together.
     pub(crate) fn new(
@@ -103,8 +113,7 @@ impl Generation {
         let spawned = configuration.spawn_services().cloned().collect();
         let p = configuration.parameters.clone();
         let pipes = configuration.pipe_services();
-        let targets = Targets::compile(&p, &mut configuration.catalogue);
-        let targets = Arc::new(targets);
+        let targets = Arc::new(Targets::compile(&p, &mut configuration.catalogue));
         let catalogue = &mut configuration.catalogue;
         let transports = configuration.master.services.iter().filter_map(|service| {
             let transport = Transport::compile(service, &p, catalogue, sources)?;
@@ -169,11 +178,7 @@ impl Generation {
             access: Arc::new(control::Access::new(lists, Arc::clone(&live))),
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
-            counting: Counting {
-                unit: p.duration("anvil_rate_time_unit"),
-                interval: p.duration("anvil_status_update_time"),
-                program: format!("{}/anvil", p.text("syslog_name").value),
-            },
+            counting: Counting::read(&p),
         }
     }
 }
