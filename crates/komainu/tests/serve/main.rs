@@ -16,6 +16,7 @@
 mod auth;
 mod bounces;
 mod built_in;
+mod certificates;
 mod client;
 mod crash;
 mod crowd;
