@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Parameter] = &[
     time("application_event_drain_time", Unit::Second, "100s").since("2.1").no_effect("there are no daemons that wait for each other"),
     list("authorized_flush_users", "static:anyone").since("2.2").done(),
     list("authorized_mailq_users", "static:anyone").since("2.2").done(),
-    list("authorized_submit_users", "static:anyone").since("2.2"),
+    list("authorized_submit_users", "static:anyone").since("2.2").done(),
     flag("backwards_bounce_logfile_compatibility", "yes").since("2.1").no_effect("the queue keeps records of its own"),
     size("berkeley_db_create_buffer_size", "16777216").since("2.0").no_effect("tables are served from their source text"),
     size("berkeley_db_read_buffer_size", "131072").since("2.0").no_effect("tables are served from their source text"),

@@ -12,7 +12,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("sender_canonical_maps", "").done(),
     list("sender_dependent_default_transport_maps", "").since("2.7").done(),
     list("sender_dependent_relayhost_maps", "").since("2.3").done(),
-    text("sendmail_fix_line_endings", "always").since("2.9"),
+    text("sendmail_fix_line_endings", "always").since("2.9").done(),
     text("sendmail_path", "/usr/sbin/sendmail").no_effect("Komainu has no such files or programs of its own"),
     text("service_name", "").done(),
     time("service_throttle_time", Unit::Second, "60s").no_effect("there are no processes that come and go"),

@@ -10,6 +10,7 @@ mod recipients;
 
 use crate::clock;
 use crate::configuration::Receiving;
+use crate::counted::Counted;
 use crate::deliver::QueueHandle;
 use crate::facts::Answers;
 use crate::live::Live;
@@ -24,7 +25,7 @@ use policy::Answer;
 use policy::address::{AddressClasses, Rewritten, RewrittenHeader, Use};
 use queue::{Entry, Recipient};
 use std::sync::Arc;
-use store::{Incoming, Spool, SpoolError};
+use store::{Spool, SpoolError};
 use tables::{LookupError, Snapshot};
 
 pub use policy::address::Origin;
@@ -104,7 +105,9 @@ pub struct Message {
     sender: Address,
     /// The sender as it was given, complete.
     given: Address,
-    incoming: Incoming,
+    incoming: Counted,
+    /// The sender's full name, for the `From:` that is added.
+    full_name: String,
     content: Option<Cleanup>,
     /// What waits to be written, and the headers in it that are to be rewritten.
     waiting: (Vec<u8>, Vec<Mark>),
@@ -123,7 +126,7 @@ impl Message {
         sender: &Address,
         size_bytes: u64,
     ) -> Result<Message, SpoolError> {
-        let incoming = intake.spool.begin(size_bytes)?;
+        let incoming = Counted::new(intake.spool.begin(size_bytes)?);
         let began = clock::now().wall;
         let number = incoming.number();
         let long = intake.rules.long_queue_ids;
@@ -138,6 +141,7 @@ impl Message {
             sender: given.clone(),
             given,
             incoming,
+            full_name: String::new(),
             content: None,
             waiting: (Vec::new(), Vec::new()),
             failed: None,
@@ -158,6 +162,14 @@ impl Message {
         self.began
     }
 
+    /// It was handed in at another time than now, by somebody of this name (empty where nobody knows).
+    #[must_use]
+    pub fn handed_in(mut self, at: Wall, full_name: &str) -> Message {
+        self.began = at;
+        full_name.clone_into(&mut self.full_name);
+        self
+    }
+
     /// Whether its content has begun.
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -170,7 +182,11 @@ impl Message {
         let rewrites = self.intake.classes.rewrites_headers(self.origin);
         let missing = (rules.always_add_missing_headers || rewrites).then(|| {
             let zone = clock::zone(self.began);
-            MissingHeaders::new(&self.id, self.began, &zone, &rules.hostname, &self.sender)
+            MissingHeaders::new(&self.id, self.began, &zone, &rules.hostname, &self.sender).named(
+                &self.full_name,
+                rules.from_format,
+                &self.sender,
+            )
         });
         let content = Cleanup::new(Arc::clone(&rules.cleanup), missing);
         self.content = Some(if rewrites { content.with_marks() } else { content });
@@ -312,7 +328,7 @@ impl Message {
         entry.size = self.incoming.size();
         let Message { intake, id, incoming, .. } = self;
         let (sender, done) = tokio::sync::oneshot::channel();
-        intake.spool.commit(incoming, entry.encode(), move |stored| {
+        intake.spool.commit(incoming.into_incoming(), entry.encode(), move |stored| {
             // A session that is gone lost its client; the message stays.
             let _ = sender.send(stored);
         });
@@ -333,10 +349,10 @@ impl Message {
             let line = MessageId { id: self.id.as_str().into(), kind, value: value.into() };
             self.intake.log.write(&program, line);
         };
-        log(IdKind::Message, summary.message_id.as_deref().unwrap_or("<>"));
         if let Some(resent) = &summary.resent_message_id {
             log(IdKind::Resent, resent);
         }
+        log(IdKind::Message, summary.message_id.as_deref().unwrap_or("<>"));
     }
 
     /// The address that takes a complete one's place. Where a table can't say, the message won't be taken.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The names that the program knows how to be.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "mailq",
     "newaliases",
     "postalias",
@@ -17,9 +17,10 @@ const NAMES: [&str; 9] = [
     "postmap",
     "postqueue",
     "postsuper",
+    "sendmail",
 ];
 
-/// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
+/// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix, sendmail …).
 ///
 /// A link that points to komainu already is left alone; a file that is something else is never replaced
 /// without --force.

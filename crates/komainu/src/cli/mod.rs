@@ -32,7 +32,7 @@ pub(crate) const EX_CONFIG: u8 = 78;
 /// A mail server's whole guard as one program: Postfix's restriction lists, read from its own files.
 ///
 /// Called under an old name (see `komainu links`), it behaves as that program: postconf, postmap,
-/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix.
+/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -90,6 +90,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some("postqueue") => return legacy::postqueue::main(arguments),
         Some("postsuper") => return legacy::postsuper::main(arguments),
         Some("postcat") => return legacy::postcat::main(arguments),
+        Some("sendmail") => return legacy::sendmail::main(arguments),
         Some("postfix") => return legacy::postfix::main(arguments),
         _ => {}
     }
@@ -114,13 +115,14 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// `komainu __privileged-helper DIR COMPAT`, started by the server itself.
+/// `komainu __privileged-helper DIR COMPAT STATE`, started by the server itself.
 fn helper(arguments: &[OsString]) -> ExitCode {
     let (Some(directory), compat) = (arguments.get(2), arguments.get(3)) else {
         return ExitCode::from(EX_USAGE);
     };
     let compat = if compat.is_some_and(|compat| compat == "3.7") { Compat::V3_7 } else { Compat::V3_11 };
-    match privileged::run(&PathBuf::from(directory), compat) {
+    let state = arguments.get(4).map(PathBuf::from).unwrap_or_default();
+    match privileged::run(&PathBuf::from(directory), compat, &state) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("komainu: {error}");

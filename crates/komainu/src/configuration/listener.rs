@@ -8,7 +8,7 @@ use crate::facts::hosts::Hosts;
 use config::registry::Kind;
 use config::{Diagnostic, MasterCf, Override, Parameters, Role, Service, ServiceKind, Spanned};
 use mail::Wall;
-use mail::message::{CleanupSettings, StrayCr};
+use mail::message::{CleanupSettings, FromFormat, StrayCr};
 use policy::address::Routes;
 use policy::rates::Limits;
 use policy::{Policy, Transaction};
@@ -132,6 +132,8 @@ pub struct Receiving {
     pub port_logging: bool,
     /// `smtpd_peername_lookup`
     pub peername_lookup: bool,
+    /// `header_from_format`
+    pub from_format: FromFormat,
     /// `syslog_name`
     pub syslog_name: String,
     /// Header limits, hops, dropped headers.
@@ -153,6 +155,10 @@ impl Receiving {
             keeps_original: p.flag("enable_original_recipient"),
             port_logging: p.flag("smtpd_client_port_logging"),
             peername_lookup: p.flag("smtpd_peername_lookup"),
+            from_format: match p.text("header_from_format").value.to_ascii_lowercase().as_str() {
+                "obsolete" => FromFormat::Obsolete,
+                _ => FromFormat::Standard,
+            },
             syslog_name: p.text("syslog_name").value,
             cleanup: Arc::new(cleanup(p)),
         }

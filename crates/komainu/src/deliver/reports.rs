@@ -9,6 +9,7 @@ use super::agent::Agents;
 use super::manager::{QueueHandle, Routing};
 use super::wording::{Reporting, Wording};
 use crate::clock;
+use crate::counted::Counted;
 use crate::facts::Answers;
 use crate::log::Log;
 use events::daemon::Message as Warning;
@@ -20,7 +21,7 @@ use queue::notice::{Audience, Notice, Subject};
 use queue::{BodyType, Client, Entry, How, Recipient, ReturnContent, Status};
 use std::io::Read;
 use std::sync::Arc;
-use store::{Incoming, SpoolError};
+use store::SpoolError;
 use tables::Snapshot;
 
 /// What is needed to tell of one message.
@@ -124,7 +125,7 @@ impl Teller {
         };
         own.client = Client::default();
         let (sender, done) = tokio::sync::oneshot::channel();
-        self.agents.spool.commit(incoming, own.encode(), move |stored| {
+        self.agents.spool.commit(incoming.into_incoming(), own.encode(), move |stored| {
             // Whoever waited is gone with the process.
             let _ = sender.send(stored);
         });
@@ -170,7 +171,7 @@ struct Composition<'a> {
 
 /// A report that waits for its commit.
 struct Written {
-    incoming: Incoming,
+    incoming: Counted,
     id: QueueId,
     now: Wall,
     message_id: String,
@@ -180,7 +181,7 @@ struct Written {
 impl Composition<'_> {
     /// Blocks.
     fn write(&self) -> Result<Written, SpoolError> {
-        let mut incoming = self.agents.spool.begin(0)?;
+        let mut incoming = Counted::new(self.agents.spool.begin(0)?);
         let now = clock::now().wall;
         let id = self.reporting.id(now, incoming.number());
         let thread = if self.reporting.threaded { self.message_id() } else { None };
@@ -252,7 +253,7 @@ impl Composition<'_> {
 
     /// Copies the message, or its header. What can't be read is left out and said: a report without it is better
     /// than none.
-    fn copy(&self, what: Returned, to: &mut Incoming) -> Result<Option<String>, SpoolError> {
+    fn copy(&self, what: Returned, to: &mut Counted) -> Result<Option<String>, SpoolError> {
         let unreadable = |error: &dyn std::fmt::Display| {
             Some(format!(
                 "{}: the message cannot be read, and is reported without it: {error}",

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::maildir;
 use crate::log::Destination;
+use crate::pickup::maildrop;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::collections::{BTreeSet, VecDeque};
@@ -203,7 +204,8 @@ impl Job {
 ///
 /// # Errors
 /// [`HelperError`].
-pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
+pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), HelperError> {
+    let dropped = state.join(maildrop::NAME);
     let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
     let mut grants = Arc::new(Grants::read(config, compat).unwrap_or_default());
     let jobs = Arc::new(Jobs::default());
@@ -227,6 +229,7 @@ pub fn run(config: &Path, compat: config::Compat) -> Result<(), HelperError> {
             (Request::Listen(address), _) => answer_with(listen(&address, &grants)),
             (Request::Log, _) => answer_with(open_log(&grants)),
             (Request::Spawn(path), _) => answer_with(spawn(&path, &grants)),
+            (Request::Dropped(name), _) => answer_with(maildrop::open(&dropped, &name).map(Into::into)),
             (Request::Reload, _) => {
                 // The server refuses a configuration with errors and goes on with the one before: so do we.
                 if let Some(read) = Grants::read(config, compat) {

@@ -49,18 +49,19 @@ struct Inner {
 }
 
 impl Helper {
-    /// Starts the helper for the configuration in `config`; called while the process is still root and
+    /// Starts the helper for the configuration in `config` and the state folder `state`; called while the process is still root and
     /// has one thread.
     ///
     /// # Errors
     /// When the socket pair or the process can't be made.
-    pub fn start(config: &Path, compat: &str) -> io::Result<Helper> {
+    pub fn start(config: &Path, compat: &str, state: &Path) -> io::Result<Helper> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let child = Command::new("/proc/self/exe")
             .arg(SUBCOMMAND)
             .arg(config)
             .arg(compat)
+            .arg(state)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))

@@ -31,6 +31,8 @@ pub enum Request {
     Log,
     /// Start the program of a `spawn` service; the answer carries our end of its socket.
     Spawn(String),
+    /// Open a message in the maildrop, by its name there; the answer carries the descriptor.
+    Dropped(String),
     /// Deliver into a Maildir as a user; the message's content is in the descriptor sent along.
     Maildir(MaildirRequest),
     /// Something for a local recipient; a message's content is in the descriptor sent along.
@@ -293,6 +295,11 @@ impl Request {
                 w.bytes(path.as_bytes());
                 w.0
             }
+            Request::Dropped(name) => {
+                let mut w = Writer::tagged(id, 20);
+                w.bytes(name.as_bytes());
+                w.0
+            }
             Request::Reload => Writer::tagged(id, 3).0,
             Request::Log => Writer::tagged(id, 6).0,
             Request::Pipe(pipe) => {
@@ -330,6 +337,7 @@ impl Request {
             3 => Request::Reload,
             6 => Request::Log,
             5 => Request::Spawn(r.text()?),
+            20 => Request::Dropped(r.text()?),
             4 => {
                 let (uid, gid) = (r.id32()?, r.id32()?);
                 let (offset, length, limit) = (r.number()?, r.number()?, r.number()?);
@@ -464,6 +472,7 @@ mod tests {
             Request::Reload,
             Request::Log,
             Request::Spawn("private/x".into()),
+            Request::Dropped("0a.mail".into()),
             maildir,
             local,
             pipe,

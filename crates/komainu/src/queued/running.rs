@@ -2,6 +2,7 @@
 
 use super::frames::{invalid, read_frame};
 use super::{Item, Listed, QueueError, Sink};
+use crate::submit::{self, Letter};
 use mail::QueueId;
 use proto::control::{Cause, IDS_MAX, Outcome, REPLY_BYTES_MAX, Reply, Request, VERSION, Verb};
 use queue::Entry;
@@ -75,6 +76,17 @@ impl Connection {
         self.send(request)?;
         match self.receive()? {
             Reply::Done => Ok(()),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Hands a message in; it is durable when its id comes.
+    pub(crate) fn submit(&mut self, letter: &mut Letter) -> Result<QueueId, QueueError> {
+        self.ask(&Request::Submit(Box::new(letter.submission.clone())))?;
+        let sent = submit::frames(letter, |frame| self.stream.get_mut().write_all(&frame.encode()));
+        sent.map_err(|error| self.broken(error))?;
+        match self.receive()? {
+            Reply::Queued(id) => Ok(id),
             other => Err(self.unexpected(&other)),
         }
     }

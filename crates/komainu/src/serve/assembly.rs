@@ -18,6 +18,7 @@ use crate::facts::table_client::TableServers;
 use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Names};
 use crate::log::Log;
+use crate::pickup::Pickup;
 use crate::privileged::Helper;
 use crate::session::house::House;
 use crate::session::{Service, Shared};
@@ -60,6 +61,7 @@ pub struct Assembly {
     routing: Arc<RwLock<Arc<Routing>>>,
     spawned: Spawned,
     rules: control::Rules,
+    local: crate::pickup::InForce,
     prober: Option<JoinHandle<()>>,
     reporter: Option<(Reporter, JoinHandle<()>)>,
 }
@@ -128,9 +130,10 @@ impl Assembly {
         let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication };
         let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
+        let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));
         let (prober, reporter) = (None, None);
         let mut assembly =
-            Assembly { shared, helper, generation, routing, spawned, rules, prober, reporter, caches };
+            Assembly { shared, helper, generation, routing, spawned, rules, local, prober, reporter, caches };
         assembly.put_in_force();
         Ok(assembly)
     }
@@ -145,7 +148,25 @@ impl Assembly {
     pub(super) fn control(&self) -> control::Ground {
         let Shared { spool, queue, log, .. } = &*self.shared;
         let (spool, queue, log) = (spool.clone(), queue.clone(), log.clone());
-        control::Ground { spool, queue, log, rules: Arc::clone(&self.rules) }
+        control::Ground { spool, queue, log, rules: self.rules(), pickup: self.pickup() }
+    }
+
+    /// Who may do what by hand.
+    pub(super) fn rules(&self) -> control::Rules {
+        Arc::clone(&self.rules)
+    }
+
+    /// Where mail from this machine's programs is received.
+    pub(super) fn pickup(&self) -> Pickup {
+        let Shared { spool, queue, log, answers, .. } = &*self.shared;
+        Pickup {
+            spool: spool.clone(),
+            queue: queue.clone(),
+            log: log.clone(),
+            answers: Arc::clone(answers),
+            local: Arc::clone(&self.local),
+            runtime: tokio::runtime::Handle::current(),
+        }
     }
 
     /// The SMTP servers of the configuration in force.
@@ -186,6 +207,7 @@ impl Assembly {
             self.shared.waiting.open(screening, self.caches.as_ref(), &self.shared.log);
         }
         *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
+        *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.local);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
         if let Some(prober) = self.prober.take() {

@@ -17,12 +17,13 @@ mod watch;
 mod zones;
 
 pub use assembly::{Assembly, Ground};
+pub(crate) use control::Rules;
 pub use listen::Sockets;
 pub(crate) use listen::bind;
 pub use start::{Options, ServeError, prepare};
 pub(crate) use start::{log_destination, state_folder};
 
-use crate::configuration::{Configuration, Listener};
+use crate::configuration::{Configuration, Listener, Receiving};
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
 use crate::deliver::target::Targets;
@@ -32,6 +33,8 @@ use crate::facts::hosts::Hosts;
 use crate::facts::policy_client::{Spawn, Warn};
 use crate::live::Live;
 use crate::log::Log;
+use crate::pickup::Local;
+use crate::pickup::maildrop::{self, Maildrop};
 use crate::privileged::{Answer, Helper, Request, spawn};
 use crate::session::Service;
 use config::Parameters;
@@ -79,6 +82,7 @@ pub(crate) struct Generation {
     pub(crate) auto_reload: bool,
     pub(crate) counting: Counting,
     pub(crate) access: Arc<control::Access>,
+    pub(crate) local: Arc<Local>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -153,6 +157,12 @@ impl Generation {
         let far = listen::shares().deliveries;
         let services_named = configuration.master.services.iter();
         let (settings, queue_remarks) = scheduling::queue_settings(&p, services_named, far);
+        let local = Local {
+            receiving: Arc::new(Receiving::read(&p)),
+            classes: Arc::clone(&configuration.classes),
+            live: Arc::clone(&live),
+            empty_recipient: p.text("empty_address_recipient").value,
+        };
         let routing = Routing {
             transports,
             classes: configuration.classes,
@@ -176,6 +186,7 @@ impl Generation {
             spawned,
             zones,
             access: Arc::new(control::Access::new(lists, Arc::clone(&live))),
+            local: Arc::new(local),
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),
@@ -238,6 +249,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let ground = Ground { names, disk, state, passwd, helper, seats: shares.seats, log: log.clone() };
     let assembly = Assembly::new(configuration, ground, &sources)?;
     let (spool, waiting) = (assembly.shared.spool.clone(), Arc::clone(&assembly.shared.waiting));
+    watch_maildrop(&control_folder, &assembly, &log);
     let control = open_control(&control_folder, assembly.control(), &log);
     let mut house = reload::House::new(options, assembly, sockets, since).await;
     house.announce(&p);
@@ -308,6 +320,21 @@ fn open_control(state: &Path, ground: control::Ground, log: &Log) -> Option<cont
             log.write("komainu/queue", events::daemon::Message::warning(text));
             None
         }
+    }
+}
+
+/// Takes in what is dropped, on a thread that ends with the process: a message is in the spool or still in its file.
+fn watch_maildrop(state: &Path, assembly: &Assembly, log: &Log) {
+    let drop = Maildrop {
+        pickup: assembly.pickup(),
+        folder: state.join(maildrop::NAME),
+        helper: assembly.helper.clone(),
+        rules: assembly.rules(),
+        told: std::collections::HashSet::new(),
+    };
+    if let Err(error) = std::thread::Builder::new().name("pickup".into()).spawn(move || drop.run()) {
+        let text = format!("nothing is taken from the maildrop: thread: {error}");
+        log.write("komainu/queue", events::daemon::Message::warning(text));
     }
 }
 

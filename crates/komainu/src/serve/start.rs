@@ -111,7 +111,8 @@ pub fn prepare(options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError>
     let helper = match (&account, &configuration.directory) {
         (Some(_), Some(directory)) => {
             let compat = if options.compat == Compat::V3_7 { "3.7" } else { "3.11" };
-            let helper = Helper::start(directory, compat);
+            let absolute = std::path::absolute(&state).unwrap_or_else(|_| state.clone());
+            let helper = Helper::start(directory, compat, &absolute);
             Some(
                 helper
                     .map_err(|source| ServeError::Rights { what: "start the privileged helper", source })?,
@@ -171,6 +172,14 @@ fn make_state(state: &Path, account: Option<&Account>) -> io::Result<()> {
     let queue = state.join("queue");
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&queue)?;
     std::fs::set_permissions(&queue, PermissionsExt::from_mode(0o700))?;
+    // As root everybody may drop mail there, and only the server may see whose; else it is for one's own.
+    let maildrop = state.join(crate::pickup::maildrop::NAME);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&maildrop)?;
+    let mode = if account.is_some() { 0o1733 } else { 0o700 };
+    if let Some(account) = account {
+        chown(&maildrop, Some(account.uid), Some(account.gid))?;
+    }
+    std::fs::set_permissions(&maildrop, PermissionsExt::from_mode(mode))?;
     if let Some(account) = account {
         for folder in [state, queue.as_path()] {
             chown(folder, Some(account.uid), Some(account.gid))?;

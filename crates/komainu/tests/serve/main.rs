@@ -38,6 +38,8 @@ mod reload;
 mod rights;
 mod screening;
 mod secrecy;
+mod sendmail;
+mod sendmail_oracle;
 mod server;
 mod site;
 mod spawned;

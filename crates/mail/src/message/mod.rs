@@ -8,11 +8,13 @@
 
 mod marks;
 mod received;
+mod record_size;
 #[cfg(test)]
 mod tests;
 
 pub use marks::{Mark, Whose};
-pub use received::{Protocol, Received, Security, delivery_headers, return_headers};
+pub use received::{Protocol, Received, Security, delivery_headers, local_received, return_headers};
+pub use record_size::RecordSize;
 
 use crate::header::{Header, is_continuation};
 use crate::time::{self, Zone};
@@ -79,6 +81,48 @@ impl MissingHeaders {
             from,
         }
     }
+
+    /// With the sender's full name in `From:`; an empty one changes nothing, and the null sender has none.
+    #[must_use]
+    pub fn named(mut self, full_name: &str, format: FromFormat, sender: &Address) -> MissingHeaders {
+        let words: Vec<&str> = full_name.split_whitespace().collect();
+        let name = words.join(" ");
+        if name.is_empty() || sender.is_null() {
+            return self;
+        }
+        let address = &self.from;
+        self.from = match format {
+            FromFormat::Standard => format!("{} <{address}>", phrase(&name)),
+            FromFormat::Obsolete => format!("{address} ({})", name.replace(['(', ')', '\\'], " ")),
+        };
+        self
+    }
+}
+
+/// `header_from_format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FromFormat {
+    /// `name <address>`
+    #[default]
+    Standard,
+    /// `address (name)`
+    Obsolete,
+}
+
+/// A name in front of an address: in quotes where a character of it has a meaning there.
+fn phrase(name: &str) -> String {
+    if !name.contains(|c: char| c.is_control() || "()<>@,;:\\\".[]".contains(c)) {
+        return name.to_owned();
+    }
+    let mut text = String::from('"');
+    for c in name.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    text
 }
 
 /// What is known once the message has passed.

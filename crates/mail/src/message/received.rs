@@ -96,6 +96,19 @@ impl Received<'_> {
     }
 }
 
+/// pickup's `Received:` of a message that a program of this machine handed in.
+#[must_use]
+pub fn local_received(
+    (hostname, mail_name): (&str, &str),
+    uid: u32,
+    id: &QueueId,
+    wall: Wall,
+    zone: &Zone,
+) -> String {
+    let date = time::rfc5322(wall, zone);
+    format!("Received: by {hostname} ({mail_name}, from userid {uid})\n\tid {id}; {date}\n")
+}
+
 /// The client's own words, with what has a meaning in headers replaced.
 fn neuter(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || "<>()\\\";@".contains(c) { '?' } else { c }).collect()

@@ -232,3 +232,41 @@ fn headers_at_delivery() {
         "Return-Path: <>\nDelivered-To: u@vmbox.example\n"
     );
 }
+
+#[test]
+fn full_names() {
+    let sender = Address::from_internal("alice@mx.example.com");
+    let id: QueueId = "8E2409900F0".parse().unwrap();
+    let check = |sender: &Address, name: &str, format: FromFormat, expect: &str| {
+        let missing = MissingHeaders::new(&id, Wall::from_seconds(0), &Zone::utc(), "mx", sender);
+        let missing = missing.named(name, format, sender);
+        let (text, _) = clean("Date: x\nMessage-Id: y\n\nb\n", Some(missing), 4096);
+        assert_eq!(text, format!("Date: x\nMessage-Id: y\nFrom: {expect}\n\nb\n"));
+    };
+    for (name, shown) in [
+        ("Alice Smith", "Alice Smith"),
+        ("A & B", "A & B"),
+        ("Q \"x\" y", "\"Q \\\"x\\\" y\""),
+        ("tr. x", "\"tr. x\""),
+        ("\u{e9} x", "\u{e9} x"),
+        ("a (b) c", "\"a (b) c\""),
+        ("x\\y", "\"x\\\\y\""),
+        (" lead  twice", "lead twice"),
+        (",", "\",\""),
+        ("a\nBcc: x@y", "\"a Bcc: x@y\""),
+    ] {
+        check(&sender, name, FromFormat::Standard, &format!("{shown} <alice@mx.example.com>"));
+    }
+    check(&sender, "", FromFormat::Standard, "alice@mx.example.com");
+    check(&Address::null(), "Alice", FromFormat::Standard, "MAILER-DAEMON");
+    check(&sender, "Alice", FromFormat::Obsolete, "alice@mx.example.com (Alice)");
+}
+
+#[test]
+fn received_from_a_program() {
+    let (id, wall) = ("AC7CB541".parse().unwrap(), Wall::from_seconds(1_795_364_197));
+    assert_eq!(
+        local_received(("mx.example.com", "Postfix"), 1000, &id, wall, &Zone::utc()),
+        "Received: by mx.example.com (Postfix, from userid 1000)\n\tid AC7CB541; Sun, 22 Nov 2026 16:16:37 +0000 (UTC)\n"
+    );
+}

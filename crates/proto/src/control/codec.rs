@@ -36,6 +36,13 @@ impl Writer {
         self.bytes(text.as_bytes())
     }
 
+    pub(super) fn optional(self, text: Option<&str>) -> Writer {
+        match text {
+            Some(text) => self.u8(1).text(text),
+            None => self.u8(0),
+        }
+    }
+
     pub(super) fn finish(mut self) -> Vec<u8> {
         let length = u32::try_from(self.0.len().saturating_sub(super::HEAD_BYTES)).unwrap_or(u32::MAX);
         if let Some(head) = self.0.first_chunk_mut() {
@@ -81,6 +88,18 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&mut self, what: &'static str) -> Result<String, FrameError> {
         String::from_utf8(self.bytes()?.to_vec()).map_err(|_| FrameError::Value(what))
+    }
+
+    pub(super) fn optional(&mut self, what: &'static str) -> Result<Option<String>, FrameError> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => self.text(what).map(Some),
+            _ => Err(FrameError::Value(what)),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn id(&mut self) -> Result<mail::QueueId, FrameError> {

@@ -8,11 +8,13 @@
 mod codec;
 mod reply;
 mod request;
+mod submission;
 #[cfg(test)]
 mod tests;
 
 pub use reply::{Cause, Outcome, Reply, State};
 pub use request::{Request, Verb};
+pub use submission::{Ret, Submission, To};
 
 /// The protocol's version: both sides must have the same.
 pub const VERSION: u16 = 1;

@@ -36,6 +36,8 @@ pub enum Reply {
     Ordered(QueueId, Outcome),
     /// The request is answered.
     Done,
+    /// A message that was handed in is durable, under this id.
+    Queued(QueueId),
     /// The request is not answered, or not to its end.
     Refused(Cause, String),
 }
@@ -81,6 +83,8 @@ pub enum Cause {
     Busy,
     /// The server tried, and failed.
     Failed,
+    /// The message is larger than `message_size_limit`.
+    TooLarge,
 }
 
 const STATES: [(u8, State, &str); 4] = [
@@ -90,13 +94,14 @@ const STATES: [(u8, State, &str); 4] = [
     (4, State::Hold, "hold"),
 ];
 
-const CAUSES: [(u8, Cause); 6] = [
+const CAUSES: [(u8, Cause); 7] = [
     (1, Cause::Protocol),
     (2, Cause::Forbidden),
     (3, Cause::NotFound),
     (4, Cause::NotEligible),
     (5, Cause::Busy),
     (6, Cause::Failed),
+    (7, Cause::TooLarge),
 ];
 
 impl State {
@@ -143,6 +148,7 @@ impl Reply {
                 .finish()
             }
             Reply::Done => Writer::new(135).finish(),
+            Reply::Queued(id) => Writer::new(137).text(id.as_str()).finish(),
             Reply::Refused(cause, text) => {
                 let cause = CAUSES.iter().find(|(_, known)| known == cause).map_or(0, |(number, _)| *number);
                 Writer::new(136).u8(cause).text(text).finish()
@@ -185,6 +191,7 @@ impl Reply {
                 let (_, cause) = cause.ok_or(FrameError::Value("cause"))?;
                 Reply::Refused(*cause, from.text("reason")?)
             }
+            137 => Reply::Queued(from.id()?),
             other => return Err(FrameError::Kind(other)),
         };
         from.finish(reply)

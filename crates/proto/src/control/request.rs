@@ -2,6 +2,7 @@
 
 use super::FrameError;
 use super::codec::{Reader, Writer};
+use super::{Submission, To};
 use mail::QueueId;
 
 /// A request.
@@ -23,6 +24,14 @@ pub enum Request {
     FlushAll,
     /// All that waits for this domain is due now. Answered with `Done`.
     FlushSite(String),
+    /// A message is handed in. Answered with `Done`; then come `To`, `Content` and `End`.
+    Submit(Box<Submission>),
+    /// Recipients of the message that is handed in. Not answered.
+    To(Vec<To>),
+    /// A piece of its content, lines with LF. Not answered.
+    Content(Vec<u8>),
+    /// That was all of it. Answered with `Queued` once it is durable.
+    End,
 }
 
 /// What is done with a message.
@@ -74,6 +83,10 @@ impl Request {
             }
             Request::FlushAll => Writer::new(5).finish(),
             Request::FlushSite(site) => Writer::new(6).text(site).finish(),
+            Request::Submit(submission) => submission.write(Writer::new(7)).finish(),
+            Request::To(all) => all.iter().fold(Writer::new(8), |writer, to| to.write(writer)).finish(),
+            Request::Content(bytes) => Writer::new(9).bytes(bytes).finish(),
+            Request::End => Writer::new(10).finish(),
         }
     }
 
@@ -96,6 +109,16 @@ impl Request {
             }
             5 => Request::FlushAll,
             6 => Request::FlushSite(from.text("site")?),
+            7 => Request::Submit(Box::new(Submission::read(&mut from)?)),
+            8 => {
+                let mut all = Vec::new();
+                while !from.is_empty() {
+                    all.push(To::read(&mut from)?);
+                }
+                Request::To(all)
+            }
+            9 => Request::Content(from.bytes()?.to_vec()),
+            10 => Request::End,
             other => return Err(FrameError::Kind(other)),
         };
         from.finish(request)

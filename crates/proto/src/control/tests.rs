@@ -19,12 +19,50 @@ fn request() -> impl Strategy<Value = Request> {
         (proptest::sample::select(verbs.to_vec()), ids()).prop_map(|(verb, ids)| Request::Order(verb, ids)),
         Just(Request::FlushAll),
         "\\PC{0,20}".prop_map(Request::FlushSite),
+        submission().prop_map(|submission| Request::Submit(Box::new(submission))),
+        proptest::collection::vec(to(), 0..4).prop_map(Request::To),
+        proptest::collection::vec(any::<u8>(), 0..40).prop_map(Request::Content),
+        Just(Request::End),
     ]
 }
 
+fn submission() -> impl Strategy<Value = Submission> {
+    let text = || "\\PC{0,20}";
+    let rets = [None, Some(Ret::Full), Some(Ret::Headers)];
+    let optional = || proptest::option::of("\\PC{0,9}");
+    let bits = any::<(bool, bool, bool)>();
+    (text(), text(), bits, proptest::sample::select(rets.to_vec()), optional(), optional()).prop_map(
+        |(sender, full_name, (is_local, eight_bit, smtputf8), ret, envelope_id, verp)| Submission {
+            sender,
+            full_name,
+            is_local,
+            eight_bit,
+            smtputf8,
+            ret,
+            envelope_id,
+            verp,
+        },
+    )
+}
+
+fn to() -> impl Strategy<Value = To> {
+    ("\\PC{0,20}", any::<u8>(), proptest::option::of("\\PC{0,9}")).prop_map(|(address, notify, orcpt)| To {
+        address,
+        notify,
+        orcpt,
+    })
+}
+
 fn reply() -> impl Strategy<Value = Reply> {
-    let causes =
-        [Cause::Protocol, Cause::Forbidden, Cause::NotFound, Cause::NotEligible, Cause::Busy, Cause::Failed];
+    let causes = [
+        Cause::Protocol,
+        Cause::Forbidden,
+        Cause::NotFound,
+        Cause::NotEligible,
+        Cause::Busy,
+        Cause::Failed,
+        Cause::TooLarge,
+    ];
     let bytes = || proptest::collection::vec(any::<u8>(), 0..40);
     let outcome = prop_oneof![
         Just(Outcome::Done),
@@ -41,6 +79,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         bytes().prop_map(Reply::Body),
         (id(), outcome).prop_map(|(id, outcome)| Reply::Ordered(id, outcome)),
         Just(Reply::Done),
+        id().prop_map(Reply::Queued),
         (proptest::sample::select(causes.to_vec()), "\\PC{0,20}")
             .prop_map(|(cause, text)| Reply::Refused(cause, text)),
     ]

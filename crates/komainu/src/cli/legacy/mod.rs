@@ -9,3 +9,4 @@ pub(super) mod postfix;
 pub(super) mod postmap;
 pub(super) mod postqueue;
 pub(super) mod postsuper;
+pub(super) mod sendmail;

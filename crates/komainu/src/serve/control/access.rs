@@ -1,5 +1,5 @@
-//! Who may look at the queue, and who may hurry it: `authorized_mailq_users`, `authorized_flush_users`. All else is for
-//! root and the account that the server runs as.
+//! Who may look at the queue, who may hurry it, and who may hand mail in: `authorized_mailq_users`,
+//! `authorized_flush_users`, `authorized_submit_users`. All else is for root and the account that the server runs as.
 
 use crate::live::Live;
 use crate::privileged::rights;
@@ -12,6 +12,7 @@ use tables::{Catalogue, Sources};
 pub(crate) struct Lists {
     mailq: StringList,
     flush: StringList,
+    submit: StringList,
     sites: DomainList,
 }
 
@@ -43,9 +44,12 @@ impl Lists {
             StringList::compile(&p.list("authorized_mailq_users"), catalogue, sources, false);
         let (flush, more) = StringList::compile(&p.list("authorized_flush_users"), catalogue, sources, false);
         found.extend(more);
+        let (submit, more) =
+            StringList::compile(&p.list("authorized_submit_users"), catalogue, sources, false);
+        found.extend(more);
         let (sites, more) = DomainList::compile(&p.list("fast_flush_domains"), catalogue, sources, parents);
         found.extend(more);
-        (Lists { mailq, flush, sites }, found)
+        (Lists { mailq, flush, submit, sites }, found)
     }
 }
 
@@ -64,6 +68,15 @@ impl Access {
         self.judge(&self.lists.flush, caller, "flush the mail queue")
     }
 
+    /// Handing mail in: a right that root has no more than others.
+    pub(crate) fn may_submit(&self, uid: u32) -> Result<(), String> {
+        let caller = Caller::new(uid);
+        match self.lists.submit.contains(&self.live.snapshot(), &caller.name) {
+            Ok(true) => Ok(()),
+            _ => Err(caller.may_not("submit mail").0),
+        }
+    }
+
     fn judge(&self, list: &StringList, caller: &Caller, what: &str) -> Result<(), Forbidden> {
         // A table that can't say lets nobody in.
         let listed = list.contains(&self.live.snapshot(), &caller.name).unwrap_or(false);
@@ -77,6 +90,10 @@ impl Access {
 }
 
 impl Caller {
+    pub(super) fn uid(&self) -> u32 {
+        self.uid
+    }
+
     pub(super) fn new(uid: u32) -> Caller {
         let passwd = std::fs::read_to_string(tables::sources::PASSWD).unwrap_or_default();
         let name = rights::account_name(&passwd, uid).unwrap_or("unknown").to_owned();

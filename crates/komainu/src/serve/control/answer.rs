@@ -2,12 +2,13 @@
 
 use super::Ground;
 use super::access::{Access, Caller, Forbidden};
+use crate::pickup::PickupError;
 use crate::queued::Listed;
 use crate::queued::frames::{invalid, read_frame};
 use crate::queued::shelf::{Found, damage, find, look};
 use events::Event as Logged;
 use mail::QueueId;
-use proto::control::{Cause, Outcome, REQUEST_BYTES_MAX, Reply, Request, VERSION, Verb};
+use proto::control::{Cause, Outcome, REQUEST_BYTES_MAX, Reply, Request, Submission, VERSION, Verb};
 use queue::{Client, Entry, Order};
 use std::collections::HashSet;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -60,6 +61,7 @@ impl Desk {
                     say(&mut out, &Reply::Refused(Cause::Protocol, "no greeting".to_owned()))?;
                     return out.flush();
                 }
+                Request::Submit(submission) => self.submit(*submission, &mut from, &mut out)?,
                 request => self.answer(request, &mut out)?,
             }
             out.flush()?;
@@ -96,8 +98,46 @@ impl Desk {
                 let text = format!("Flush service is not configured for destination \"{site}\"");
                 say(out, &Reply::Refused(Cause::NotEligible, text))
             }
-            Request::Hello { .. } => Ok(()),
+            Request::Hello { .. } | Request::Submit(_) => Ok(()),
+            // Nothing was begun that they could belong to.
+            Request::To(_) | Request::Content(_) | Request::End => {
+                say(out, &Reply::Refused(Cause::Protocol, "no submission".to_owned()))
+            }
         }
+    }
+
+    /// Takes a message in. What is refused on the way is heard to its end all the same: the caller listens only then.
+    fn submit(&self, submission: Submission, from: &mut impl Read, out: &mut Out<'_>) -> io::Result<()> {
+        let uid = self.caller.uid();
+        let begun = self.rules.may_submit(uid).map_err(|text| Reply::Refused(Cause::Forbidden, text));
+        let begun = begun
+            .and_then(|()| self.ground.pickup.begin(uid, submission, None).map_err(|error| refusal(&error)));
+        let mut reception = match begun {
+            Ok(reception) => Ok(reception),
+            Err(refusal) => return say(out, &refusal),
+        };
+        say(out, &Reply::Done)?;
+        out.flush()?;
+        while let Some(frame) = read_frame(from, REQUEST_BYTES_MAX)? {
+            let request = Request::decode(&frame).map_err(|error| invalid(&error.to_string()))?;
+            reception = match (request, reception) {
+                (Request::End, Ok(reception)) => {
+                    let reply = reception.finish().map_or_else(|error| refusal(&error), Reply::Queued);
+                    return say(out, &reply);
+                }
+                (Request::End, Err(refusal)) => return say(out, &refusal),
+                (Request::To(_) | Request::Content(_), Err(refusal)) => Err(refusal),
+                (Request::To(all), Ok(mut reception)) => {
+                    reception.add(all).map(|()| reception).map_err(|error| refusal(&error))
+                }
+                (Request::Content(bytes), Ok(mut reception)) => {
+                    reception.write(&bytes).map(|()| reception).map_err(|error| refusal(&error))
+                }
+                _ => return Err(invalid("a submission that is interrupted")),
+            };
+        }
+        // The caller has gone in the middle: nothing was promised, nothing is left.
+        Ok(())
     }
 
     /// The messages under way; none where the queue's driver has ended.
@@ -248,6 +288,16 @@ type Answers = mpsc::Sender<(usize, Result<(), SpoolError>)>;
 
 fn say(out: &mut Out<'_>, reply: &Reply) -> io::Result<()> {
     out.write_all(&reply.encode())
+}
+
+fn refusal(error: &PickupError) -> Reply {
+    let cause = match error {
+        PickupError::TooLarge => Cause::TooLarge,
+        // Whatever is a matter of time is taken by the maildrop.
+        error if error.is_temporary() => Cause::Failed,
+        _ => Cause::Protocol,
+    };
+    Reply::Refused(cause, error.to_string())
 }
 
 /// What only root may see: who handed it in, and whom it was for before aliases.

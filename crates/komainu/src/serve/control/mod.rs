@@ -11,6 +11,7 @@ pub(crate) use access::{Access, Lists};
 
 use crate::deliver::QueueHandle;
 use crate::log::Log;
+use crate::pickup::Pickup;
 use access::Caller;
 use answer::Desk;
 use proto::control::{Cause, Reply};
@@ -40,6 +41,7 @@ pub(super) struct Ground {
     pub(super) queue: QueueHandle,
     pub(super) rules: Rules,
     pub(super) log: Log,
+    pub(super) pickup: Pickup,
 }
 
 /// The open socket. Closed and removed with the value.

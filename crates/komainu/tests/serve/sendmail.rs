@@ -1,0 +1,385 @@
+//! Mail from this machine's programs: with the server up, down and killed, by users who have no rights and some who mean
+//! harm. What `sendmail` says and how a message looks, `sendmail_oracle` compares. docs/internals/maildrop.md, T2.14.
+
+use crate::queue::{Ran, ran};
+use crate::sendmail_oracle::alice;
+use crate::server::{KOMAINU, Server};
+use crate::site::{Site, until};
+use crate::world::{self, Needs};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const ALICE: u32 = 4242;
+/// Has no line in the password file.
+const NOBODY_KNOWN: u32 = 4243;
+const VMAIL: u32 = crate::site::VMAIL;
+
+/// The program under its old name, where everybody can reach it.
+fn sendmail(site: &Site) -> PathBuf {
+    let (program, link) = (site.path("komainu"), site.path("sendmail"));
+    if !link.exists() {
+        fs::copy(KOMAINU, &program).expect("copies");
+        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("mode");
+        symlink(&program, &link).expect("links");
+    }
+    link
+}
+
+fn command(site: &Site, uid: u32, words: &[&str]) -> Command {
+    let mut command = Command::new(sendmail(site));
+    command.args(words).env("MAIL_CONFIG", site.etc()).current_dir("/");
+    if world::is_root() {
+        command.uid(uid).gid(uid);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn send(site: &Site, uid: u32, words: &[&str], input: &[u8]) -> Ran {
+    let mut child = command(site, uid, words).spawn().expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    let output = child.wait_with_output().expect("ends");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran { code: output.status.code(), out: text(&output.stdout), errors: text(&output.stderr) }
+}
+
+fn message(id: &str) -> String {
+    let lines = id.bytes().map(usize::from).sum::<usize>() % 900;
+    format!("Subject: {id}\n\n{}end of {id}\n", format!("{id} {}\n", "x".repeat(60)).repeat(lines))
+}
+
+fn maildrop(site: &Site) -> PathBuf {
+    site.path("state/maildrop")
+}
+
+fn dropped(site: &Site) -> Vec<String> {
+    let names = fs::read_dir(maildrop(site)).expect("a folder").flatten();
+    names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Messages by their subjects; each must be whole.
+fn arrived(site: &Site) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for (path, text) in site.delivered() {
+        let id = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap_or_default().to_owned();
+        let content = message(&id);
+        let body = content.split_once("\n\n").expect("a body").1;
+        assert!(text.ends_with(&format!("\n\n{body}")), "{} is not whole:\n{text}", path.display());
+        *found.entry(id).or_default() += 1;
+    }
+    found
+}
+
+fn ok(ran: &Ran) {
+    assert_eq!((ran.code, ran.errors.as_str()), (Some(0), ""), "{ran:?}");
+}
+
+#[test]
+fn mail_is_taken_with_the_server_up_and_down() {
+    world::run("sendmail::mail_is_taken_with_the_server_up_and_down", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        site.main(&site.virtual_lines());
+        // Nobody has made the folder yet: a clear word, and no success.
+        let early = send(&site, ALICE, &["box@virtual.example"], b"x");
+        assert_eq!(early.code, Some(75));
+        assert!(early.errors.contains("alice(4242): create file"), "{early:?}");
+        let mut server = Server::start(&site);
+        let mode = fs::metadata(maildrop(&site)).expect("a folder");
+        assert_eq!(mode.permissions().mode() & 0o7777, 0o1733);
+        ok(&send(&site, ALICE, &["box@virtual.example"], message("up").as_bytes()));
+        // It is in the queue when sendmail ends, not in the maildrop.
+        assert!(site.log().contains(": uid=4242 from=<alice>"), "{}", site.log());
+        assert!(dropped(&site).is_empty());
+        site.delivered_with("end of up");
+        assert!(server.stop().success());
+        for id in ["down-1", "down-2"] {
+            ok(&send(&site, ALICE, &["box@virtual.example"], message(id).as_bytes()));
+        }
+        ok(&send(&site, 0, &["-f", "boss@example.com", "box@virtual.example"], message("root").as_bytes()));
+        let names = dropped(&site);
+        assert_eq!(names.len(), 3, "{names:?}");
+        for name in names {
+            let metadata = fs::metadata(maildrop(&site).join(&name)).expect("a file");
+            assert!([0, ALICE].contains(&metadata.uid()) && metadata.mode() & 0o7777 == 0o700, "{name}");
+        }
+        let look = ran(Command::new("ls").arg(maildrop(&site)).uid(ALICE).gid(ALICE));
+        assert_ne!(look.code, Some(0), "others may look: {look:?}");
+        let after = site.log().len();
+        let mut server = Server::start(&site);
+        until("what was dropped", || (arrived(&site).len() == 4).then_some(()));
+        let log = site.log().split_off(after);
+        assert!(
+            log.contains("uid=4242 from=<alice>") && log.contains("uid=0 from=<boss@example.com>"),
+            "{log}"
+        );
+        until("an empty maildrop", || dropped(&site).is_empty().then_some(()));
+        assert!(server.stop().success());
+        assert!(arrived(&site).values().all(|count| *count == 1));
+    });
+}
+
+#[test]
+fn what_is_dropped_while_the_server_runs_is_noticed() {
+    world::run("sendmail::what_is_dropped_while_the_server_runs_is_noticed", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        site.main(&site.virtual_lines());
+        let mut server = Server::start(&site);
+        // As if no server answered.
+        let control = site.path("state/control");
+        fs::rename(&control, control.with_extension("away")).expect("renames");
+        ok(&send(&site, ALICE, &["box@virtual.example"], message("noticed").as_bytes()));
+        site.delivered_with("end of noticed");
+        fs::rename(control.with_extension("away"), &control).expect("renames");
+        assert!(server.stop().success());
+    });
+}
+
+#[test]
+fn whoever_may_not_and_what_is_too_big_is_told_so() {
+    world::run("sendmail::whoever_may_not_and_what_is_too_big_is_told_so", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        let main = site.virtual_lines();
+        let rules = "authorized_submit_users = !alice, static:anyone\nmessage_size_limit = 50000\n";
+        site.main(&format!("{main}{rules}"));
+        let mut server = Server::start(&site);
+        let refused = "sendmail: fatal: User alice(4242) is not allowed to submit mail\n";
+        let big = [b"Subject: big\n\n".as_slice(), &b"xxxxxxxx\n".repeat(6000)].concat();
+        for is_up in [true, false] {
+            let said = send(&site, ALICE, &["box@virtual.example"], b"x");
+            assert_eq!((said.code, said.errors.as_str()), (Some(75), refused), "up: {is_up}");
+            let said = send(&site, 0, &["box@virtual.example"], &big);
+            let too_big = "sendmail: fatal: root(0): message file too big\n";
+            assert_eq!((said.code, said.errors.as_str()), (Some(75), too_big), "up: {is_up}");
+            let unknown = send(&site, NOBODY_KNOWN, &["box@virtual.example"], b"x");
+            assert_eq!(unknown.errors, "sendmail: fatal: no login name found for user ID 4243\n");
+            if is_up {
+                assert!(server.stop().success());
+            }
+        }
+        // One who goes round sendmail gets no further: the file's owner counts.
+        site.main(&main);
+        ok(&send(&site, ALICE, &["box@virtual.example"], message("allowed once").as_bytes()));
+        site.main(&format!("{main}{rules}"));
+        let mut server = Server::start(&site);
+        site.logged("uid=4242: User alice(4242) is not allowed to submit mail; its mail is thrown away", 0);
+        until("an empty maildrop", || dropped(&site).is_empty().then_some(()));
+        assert!(site.delivered().is_empty());
+        assert!(server.stop().success());
+    });
+}
+
+#[test]
+fn nobody_reads_takes_or_fakes_anything_by_the_maildrop() {
+    world::run("sendmail::nobody_reads_takes_or_fakes_anything_by_the_maildrop", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        site.main(&site.virtual_lines());
+        assert!(Server::start(&site).stop().success());
+        ok(&send(&site, 0, &["box@virtual.example"], message("of root").as_bytes()));
+        let of_root = maildrop(&site).join(&dropped(&site)[0]);
+        let bad = site.path("state/maildrop");
+        let name = |digit: char| format!("{}/{}.mail", bad.display(), String::from(digit).repeat(32));
+        // With the file's name even, which she can't know.
+        let secret = of_root.display();
+        let steps = [
+            (format!("cat {secret}"), false),
+            (format!("rm -f {secret}"), false),
+            (format!("mv {secret} {}", name('1')), false),
+            (format!("echo x >>{secret}"), false),
+            (format!("ln -s /etc/shadow {}", name('2')), true),
+            (format!("mkfifo -m 700 {}", name('3')), true),
+            (format!("mkdir -m 700 {}", name('4')), true),
+            (format!("printf 'no frames' >{0} && chmod 700 {0}", name('5')), true),
+            (format!("printf '\\000\\000\\000\\001\\012' >{0} && chmod 700 {0}", name('6')), true),
+            (format!("printf '\\377\\377\\377\\377' >{0} && chmod 700 {0}", name('7')), true),
+            (format!("touch {0} && chmod 600 {0}", name('8')), true),
+            (format!("touch {0} && chmod 4700 {0}", name('9')), true),
+            (format!("touch {}/README", bad.display()), true),
+        ];
+        for (step, works) in &steps {
+            let said = ran(Command::new("sh").arg("-c").arg(step).uid(ALICE).gid(ALICE));
+            assert_eq!(said.code == Some(0), *works, "{step}: {said:?}");
+        }
+        // What a kernel without protected_hardlinks would let her do.
+        fs::hard_link("/etc/shadow", name('a')).unwrap_or_else(|_| {
+            fs::write("/mnt/shadow", "secret").expect("writes");
+        });
+        fs::write(site.path("state/secret"), "secret").expect("writes");
+        fs::set_permissions(site.path("state/secret"), PermissionsExt::from_mode(0o700)).expect("mode");
+        fs::hard_link(site.path("state/secret"), name('b')).expect("links");
+        let mut server = Server::start(&site);
+        until("root's mail", || (arrived(&site).len() == 1).then_some(()));
+        until("what is damaged set apart", || {
+            let names = dropped(&site);
+            (names.iter().filter(|name| name.ends_with(".bad")).count() == 3).then_some(())
+        });
+        let log = site.log();
+        for why in [
+            "not a regular file; it is left alone",
+            "it has more than one name; it is left alone",
+            "it hasn't the mode of a whole message; it is left alone",
+            "nothing that sendmail leaves here; it is left alone",
+            "uid=4242: damaged: ",
+        ] {
+            assert!(log.contains(why), "{why}\n{log}");
+        }
+        assert!(!log.contains("secret") || !log.contains("root:"), "{log}");
+        assert!(Path::new(&name('2')).symlink_metadata().is_ok() && Path::new(&name('b')).exists());
+        // And honest mail goes on.
+        ok(&send(&site, ALICE, &["box@virtual.example"], message("honest").as_bytes()));
+        until("honest mail", || (arrived(&site).len() == 2).then_some(()));
+        assert!(server.stop().success());
+    });
+}
+
+#[test]
+fn one_owner_s_thousand_files_hold_nobody_up() {
+    world::run("sendmail::one_owner_s_thousand_files_hold_nobody_up", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        site.main(&site.virtual_lines());
+        assert!(Server::start(&site).stop().success());
+        ok(&send(&site, ALICE, &["box@virtual.example"], message("flood").as_bytes()));
+        let first = maildrop(&site).join(&dropped(&site)[0]);
+        for number in 0..300 {
+            let copy = maildrop(&site).join(format!("{number:032x}.mail"));
+            fs::copy(&first, &copy).expect("copies");
+            std::os::unix::fs::chown(&copy, Some(ALICE), Some(ALICE)).expect("owner");
+        }
+        // The last to come.
+        ok(&send(&site, VMAIL, &["box@virtual.example"], message("patient").as_bytes()));
+        let mut server = Server::start(&site);
+        until("all of it", || dropped(&site).is_empty().then_some(()));
+        let log = site.log();
+        let taken: Vec<&str> = log.lines().filter(|line| line.contains(": uid=")).collect();
+        let place = taken.iter().position(|line| line.contains("uid=5000 ")).expect("the patient one");
+        assert!(taken.len() == 302 && place <= 1, "{place} of {}", taken.len());
+        assert!(server.stop().success());
+    });
+}
+
+#[test]
+fn a_large_message_and_many_recipients_pass() {
+    world::run("sendmail::a_large_message_and_many_recipients_pass", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        site.main(&format!(
+            "{}message_size_limit = 0\ndefault_destination_recipient_limit = 50\n",
+            site.virtual_lines()
+        ));
+        let mut server = Server::start(&site);
+        let big = [b"Subject: big\n\n".as_slice(), &b"0123456789\n".repeat(1_200_000)].concat();
+        ok(&send(&site, ALICE, &["-i", "box@virtual.example"], &big));
+        until("the large one", || {
+            site.delivered_files()
+                .iter()
+                .any(|path| fs::metadata(path).is_ok_and(|m| m.len() > 13_200_000))
+                .then_some(())
+        });
+        let many: Vec<String> = (0..3000).map(|number| format!("r{number}@virtual.example")).collect();
+        let header = format!("Bcc: {}\nSubject: many\n\nx\n", many.join(",\n "));
+        ok(&send(&site, ALICE, &["-t"], header.as_bytes()));
+        site.logged("nrcpt=3000 (queue active)", 0);
+        assert!(server.stop().success());
+        ok(&send(&site, ALICE, &["-t"], header.as_bytes()));
+        ok(&send(&site, ALICE, &["-i", "box@virtual.example"], &big));
+        let after = site.log().len();
+        let mut server = Server::start(&site);
+        site.logged("nrcpt=3000 (queue active)", after);
+        until("an empty maildrop", || dropped(&site).is_empty().then_some(()));
+        assert!(server.stop().success());
+    });
+}
+
+/// Senders at work at once, and how often the server is killed.
+const SENDERS: usize = 3;
+const KILLS: u32 = 15;
+
+#[test]
+fn kill_9_loses_nothing_that_sendmail_said_yes_to() {
+    world::run("sendmail::kill_9_loses_nothing_that_sendmail_said_yes_to", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        site.main(&site.virtual_lines());
+        sendmail(&site);
+        let mut random = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ u64::from(std::time::SystemTime::now().elapsed().map_or(0, |since| since.subsec_nanos()));
+        let mut pause = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Duration::from_millis((random >> 33) % below)
+        };
+        assert!(Server::start(&site).stop().success());
+        let (mut acknowledged, mut killed) = (Vec::new(), 0);
+        for round in 0..KILLS {
+            // Some find no server at all, some lose it on the way, and some are killed themselves.
+            let work = |sender: usize, own_end: Duration| {
+                let mut taken = Vec::new();
+                for count in 0..4 {
+                    let id = format!("m-{round}-{sender}-{count}");
+                    let mut child =
+                        command(&site, ALICE, &["-i", "box@virtual.example"]).spawn().expect("starts");
+                    let mut stdin = child.stdin.take().expect("piped");
+                    let _ = stdin.write_all(message(&id).as_bytes());
+                    drop(stdin);
+                    if count == 3 {
+                        std::thread::sleep(own_end);
+                        let _ = child.kill();
+                    }
+                    let output = child.wait_with_output().expect("ends");
+                    match output.status.code() {
+                        Some(0) => taken.push(id),
+                        Some(code) => panic!("exit {code}: {}", String::from_utf8_lossy(&output.stderr)),
+                        None => {}
+                    }
+                }
+                taken
+            };
+            let ends: Vec<Duration> = (0..SENDERS).map(|_| pause(60)).collect();
+            let (before, life) = (pause(100), pause(400));
+            std::thread::scope(|scope| {
+                let work = &work;
+                let senders: Vec<_> =
+                    (0..).zip(ends).map(|(sender, end)| scope.spawn(move || work(sender, end))).collect();
+                std::thread::sleep(before);
+                let mut server = Server::start(&site);
+                std::thread::sleep(life);
+                server.kill();
+                for sender in senders {
+                    let taken = sender.join().expect("a sender's end");
+                    killed += 4 - taken.len();
+                    acknowledged.extend(taken);
+                }
+            });
+        }
+        let mut server = Server::start(&site);
+        until("every acknowledged message", || {
+            (site.delivered_files().len() >= acknowledged.len() && {
+                let arrived = arrived(&site);
+                acknowledged.iter().all(|id| arrived.contains_key(id))
+            })
+            .then_some(())
+        });
+        until("a maildrop with nothing whole in it", || {
+            (!dropped(&site).iter().any(|name| name.ends_with(".mail"))).then_some(())
+        });
+        let twice = arrived(&site).values().filter(|count| **count > 1).count();
+        println!(
+            "{KILLS} kills: {} acknowledged, {killed} senders killed, {twice} came twice",
+            acknowledged.len()
+        );
+        assert!(acknowledged.len() > 100, "hardly any load");
+        assert!(!dropped(&site).iter().any(|name| name.ends_with(".bad")), "{}", site.log());
+        assert!(server.stop().success());
+    });
+}

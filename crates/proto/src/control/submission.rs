@@ -1,0 +1,105 @@
+//! A message that a program of this machine hands in: its envelope as `sendmail` was told it.
+//!
+//! It travels as frames, `Submit`, `To`, `Content` and `End`, over the control socket to a running server, and the same
+//! frames one after the other are a file of the maildrop: what `End` doesn't close is not a message. Addresses are
+//! as they were given, without a domain perhaps; who hands it in, the kernel says. T2.14.
+
+use super::FrameError;
+use super::codec::{Reader, Writer};
+
+/// One letter's envelope, but for its recipients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Submission {
+    /// In internal form; empty is the null sender.
+    pub sender: String,
+    /// For the `From:` that is added where there is none.
+    pub full_name: String,
+    /// `sendmail -G` was not given: the header is completed as our own.
+    pub is_local: bool,
+    /// `-B 8BITMIME`, or `BODY=8BITMIME`.
+    pub eight_bit: bool,
+    /// `SMTPUTF8` of a stand-alone session.
+    pub smtputf8: bool,
+    /// `-R`: the whole message, or its header.
+    pub ret: Option<Ret>,
+    /// `-V`, as xtext came.
+    pub envelope_id: Option<String>,
+    /// `-XV`'s delimiters.
+    pub verp: Option<String>,
+}
+
+/// What of the message a report has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ret {
+    /// All of it.
+    Full,
+    /// The header.
+    Headers,
+}
+
+/// A recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct To {
+    /// In internal form.
+    pub address: String,
+    /// `NOTIFY`'s bits as in the queue; 0 where none was asked for.
+    pub notify: u8,
+    /// `ORCPT` of a stand-alone session.
+    pub orcpt: Option<String>,
+}
+
+const LOCAL: u8 = 1;
+const EIGHT_BIT: u8 = 2;
+const SMTPUTF8: u8 = 4;
+
+impl Submission {
+    pub(super) fn write(&self, to: Writer) -> Writer {
+        let bits = [(self.is_local, LOCAL), (self.eight_bit, EIGHT_BIT), (self.smtputf8, SMTPUTF8)];
+        let bits = bits.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
+        let ret = match self.ret {
+            None => 0,
+            Some(Ret::Full) => 1,
+            Some(Ret::Headers) => 2,
+        };
+        let to = to.text(&self.sender).text(&self.full_name).u8(bits).u8(ret);
+        to.optional(self.envelope_id.as_deref()).optional(self.verp.as_deref())
+    }
+
+    pub(super) fn read(from: &mut Reader<'_>) -> Result<Submission, FrameError> {
+        let (sender, full_name) = (from.text("sender")?, from.text("name")?);
+        let bits = from.u8()?;
+        if bits & !(LOCAL | EIGHT_BIT | SMTPUTF8) != 0 {
+            return Err(FrameError::Value("submission"));
+        }
+        let ret = match from.u8()? {
+            0 => None,
+            1 => Some(Ret::Full),
+            2 => Some(Ret::Headers),
+            _ => return Err(FrameError::Value("RET")),
+        };
+        Ok(Submission {
+            sender,
+            full_name,
+            is_local: bits & LOCAL != 0,
+            eight_bit: bits & EIGHT_BIT != 0,
+            smtputf8: bits & SMTPUTF8 != 0,
+            ret,
+            envelope_id: from.optional("envelope id")?,
+            verp: from.optional("delimiters")?,
+        })
+    }
+}
+
+impl To {
+    pub(super) fn write(&self, to: Writer) -> Writer {
+        to.text(&self.address).u8(self.notify).optional(self.orcpt.as_deref())
+    }
+
+    pub(super) fn read(from: &mut Reader<'_>) -> Result<To, FrameError> {
+        Ok(To {
+            address: from.text("recipient")?,
+            notify: from.u8()?,
+            orcpt: from.optional("original recipient")?,
+        })
+    }
+}
