@@ -58,6 +58,9 @@ pub(crate) struct Maildrop {
     pub(crate) told: HashSet<OsString>,
 }
 
+/// When a file was written, in seconds and nanoseconds, and its name.
+type Dropped = ((i64, i64), String);
+
 /// What becomes of one file.
 enum Fate {
     /// It is in the spool, or nobody was promised anything: the name goes.
@@ -137,7 +140,7 @@ impl Maildrop {
 
     /// Everything that is there, each owner's oldest first, owners in turns.
     fn look(&mut self) -> io::Result<()> {
-        let mut owners: BTreeMap<u32, Vec<((i64, i64), String)>> = BTreeMap::new();
+        let mut owners: BTreeMap<u32, Vec<Dropped>> = BTreeMap::new();
         for entry in std::fs::read_dir(&self.folder)?.take(LISTED_MAX) {
             let entry = entry?;
             let name = entry.file_name();

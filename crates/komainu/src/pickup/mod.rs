@@ -13,6 +13,7 @@ use crate::deliver::QueueHandle;
 use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
+use config::Parameters;
 use events::queue::PickedUp;
 use mail::message::{RecordSize, local_received};
 use mail::{Address, QueueId, Reply, Wall};
@@ -32,6 +33,17 @@ pub(crate) struct Local {
     pub(crate) live: Arc<Live>,
     /// `empty_address_recipient`
     pub(crate) empty_recipient: String,
+}
+
+impl Local {
+    pub(crate) fn new(p: &Parameters, classes: &Arc<AddressClasses>, live: &Arc<Live>) -> Local {
+        Local {
+            receiving: Arc::new(Receiving::read(p)),
+            classes: Arc::clone(classes),
+            live: Arc::clone(live),
+            empty_recipient: p.text("empty_address_recipient").value,
+        }
+    }
 }
 
 /// The configuration in force.

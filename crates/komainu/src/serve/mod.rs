@@ -23,7 +23,7 @@ pub(crate) use listen::bind;
 pub use start::{Options, ServeError, prepare};
 pub(crate) use start::{log_destination, state_folder};
 
-use crate::configuration::{Configuration, Listener, Receiving};
+use crate::configuration::{Configuration, Listener};
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
 use crate::deliver::target::Targets;
@@ -157,12 +157,7 @@ impl Generation {
         let far = listen::shares().deliveries;
         let services_named = configuration.master.services.iter();
         let (settings, queue_remarks) = scheduling::queue_settings(&p, services_named, far);
-        let local = Local {
-            receiving: Arc::new(Receiving::read(&p)),
-            classes: Arc::clone(&configuration.classes),
-            live: Arc::clone(&live),
-            empty_recipient: p.text("empty_address_recipient").value,
-        };
+        let local = Local::new(&p, &configuration.classes, &live);
         let routing = Routing {
             transports,
             classes: configuration.classes,

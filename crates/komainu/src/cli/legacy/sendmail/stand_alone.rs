@@ -138,7 +138,7 @@ impl Session<'_> {
     }
 
     /// Postfix's stand-alone smtpd writes one, and pickup another in front of it. Its id is of this session alone.
-    fn received_header(&mut self) -> String {
+    fn received_header(&self) -> String {
         let now = clock::now().wall;
         let p = &self.sender.site.parameters;
         let id = self.id();
