@@ -306,6 +306,30 @@ fn a_large_message_and_many_recipients_pass() {
 const SENDERS: usize = 3;
 const KILLS: u32 = 15;
 
+/// Sends four messages; the last sender is killed after a while. Gives those that were acknowledged: some find no server,
+/// some lose it on the way.
+fn four(site: &Site, (round, sender): (u32, usize), own_end: Duration) -> Vec<String> {
+    let mut taken = Vec::new();
+    for count in 0..4 {
+        let id = format!("m-{round}-{sender}-{count}");
+        let mut child = command(site, ALICE, &["-i", "box@virtual.example"]).spawn().expect("starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        let _ = stdin.write_all(message(&id).as_bytes());
+        drop(stdin);
+        if count == 3 {
+            std::thread::sleep(own_end);
+            let _ = child.kill();
+        }
+        let output = child.wait_with_output().expect("ends");
+        match output.status.code() {
+            Some(0) => taken.push(id),
+            Some(code) => panic!("exit {code}: {}", String::from_utf8_lossy(&output.stderr)),
+            None => {}
+        }
+    }
+    taken
+}
+
 #[test]
 fn kill_9_loses_nothing_that_sendmail_said_yes_to() {
     world::run("sendmail::kill_9_loses_nothing_that_sendmail_said_yes_to", Needs::Root, || {
@@ -322,29 +346,7 @@ fn kill_9_loses_nothing_that_sendmail_said_yes_to() {
         assert!(Server::start(&site).stop().success());
         let (mut acknowledged, mut killed) = (Vec::new(), 0);
         for round in 0..KILLS {
-            // Some find no server at all, some lose it on the way, and some are killed themselves.
-            let work = |sender: usize, own_end: Duration| {
-                let mut taken = Vec::new();
-                for count in 0..4 {
-                    let id = format!("m-{round}-{sender}-{count}");
-                    let mut child =
-                        command(&site, ALICE, &["-i", "box@virtual.example"]).spawn().expect("starts");
-                    let mut stdin = child.stdin.take().expect("piped");
-                    let _ = stdin.write_all(message(&id).as_bytes());
-                    drop(stdin);
-                    if count == 3 {
-                        std::thread::sleep(own_end);
-                        let _ = child.kill();
-                    }
-                    let output = child.wait_with_output().expect("ends");
-                    match output.status.code() {
-                        Some(0) => taken.push(id),
-                        Some(code) => panic!("exit {code}: {}", String::from_utf8_lossy(&output.stderr)),
-                        None => {}
-                    }
-                }
-                taken
-            };
+            let work = |sender: usize, own_end| four(&site, (round, sender), own_end);
             let ends: Vec<Duration> = (0..SENDERS).map(|_| pause(60)).collect();
             let (before, life) = (pause(100), pause(400));
             std::thread::scope(|scope| {
