@@ -226,7 +226,7 @@ impl Maildrop {
                     (Answer::Done, Some(descriptor)) => Ok(File::from(descriptor)),
                     (Answer::Permanent(_), _) => Err(io::ErrorKind::NotFound.into()),
                     (Answer::Temporary(text), _) => Err(io::Error::other(text)),
-                    (Answer::Done, None) => Err(io::Error::other("the helper gave no file")),
+                    (Answer::Done | Answer::Said(_), _) => Err(io::Error::other("the helper gave no file")),
                 }
             }
             (opened, _) => opened,
