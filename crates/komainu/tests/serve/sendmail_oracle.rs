@@ -166,7 +166,10 @@ impl Side {
             let log = log();
             let taken = log.lines().filter(|line| line.contains("/pickup[")).count();
             let removed = log.lines().filter(|line| line.ends_with(": removed")).count();
-            (files(&self.mail).len() == case.arrive && removed == taken).then_some(())
+            // Postfix's log is written by a process of its own, and may be behind.
+            let messages = if case.line.ends_with("-bs") { 2 } else { case.arrive.min(1) };
+            let settled = taken == messages && removed == messages;
+            (files(&self.mail).len() == case.arrive && settled).then_some(())
         });
         let raw: Vec<String> = files(&self.mail).iter().map(read).collect();
         files(&self.mail).iter().for_each(|path| fs::remove_file(path).expect("removes"));
