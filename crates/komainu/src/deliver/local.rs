@@ -454,7 +454,8 @@ impl Errand<'_> {
             return Err(Reason::new(Dsn::new(5, 4, 0), "too many hops"));
         }
         let reporting = &self.routing.reporting;
-        let mut incoming = self.agents.spool.begin(0).map_err(|error| temporary(error.to_string()))?;
+        let incoming = self.agents.spool.begin(0).map_err(|error| temporary(error.to_string()))?;
+        let mut incoming = crate::counted::Counted::new(incoming);
         let now = clock::now().wall;
         let id = reporting.id(now, incoming.number());
         let date = mail::time::rfc5322(now, &clock::zone(now));
@@ -489,7 +490,7 @@ impl Errand<'_> {
         };
         self.log.write(&self.program("cleanup"), line);
         let (sender, done) = mpsc::sync_channel(1);
-        self.agents.spool.commit(incoming, entry.encode(), move |stored| {
+        self.agents.spool.commit(incoming.into_incoming(), entry.encode(), move |stored| {
             // Whoever waited is gone with the process.
             let _ = sender.send(stored);
         });
