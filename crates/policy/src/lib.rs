@@ -6,7 +6,7 @@
 //! different answerers.
 //!
 //! Deliberately not here: the conversation (crate `proto`), log lines (crate `events`), DNS and policy sockets (the
-//! program). `reject_unverified_*` and sender login maps are refused at compile time for now.
+//! program). `reject_unverified_*` is refused at compile time for now.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod access;
@@ -21,6 +21,7 @@ mod dns;
 mod dnsbl;
 mod eval;
 pub mod facts;
+pub mod guessing;
 pub mod hidden;
 pub mod local;
 mod names;

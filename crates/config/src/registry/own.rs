@@ -1,8 +1,9 @@
 //! Parameters of our own: `komainu_…`, so that a stock Postfix reads the same file.
 
-use super::{Parameter, flag, list, number, text};
+use super::{Parameter, Unit, flag, list, number, text, time};
 
 pub(super) const ROWS: &[Parameter] = &[
+    time("komainu_auth_delay_max", Unit::Second, "32s").done(),
     flag("komainu_auto_reload", "yes").done(),
     list("komainu_dns_servers", "").done(),
     flag("komainu_dnsbl_health", "yes").done(),

@@ -40,6 +40,7 @@ impl Logins {
             options_tls: options("smtpd_sasl_tls_security_options"),
             filter,
             exceptions,
+            delay_max: p.duration("komainu_auth_delay_max"),
             header: p.flag("smtpd_sasl_authenticated_header"),
         };
         (Some(Arc::new(logins)), found)

@@ -125,7 +125,7 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
-        let authentication = Authentication { servers: AuthServers::new(queue_directory, warner(&p, &log)) };
+        let authentication = Authentication::new(AuthServers::new(queue_directory, warner(&p, &log)));
         let waiting = Arc::default();
         let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication };
         let shared = Arc::new(shared);

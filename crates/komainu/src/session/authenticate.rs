@@ -5,11 +5,14 @@
 
 use super::Session;
 use crate::authentication::dovecot::{Exchange, Lost};
-use crate::authentication::{Backend, Logins};
+use crate::authentication::{Backend, Logins, UnderWay};
+use crate::clock;
 use events::smtpd::SaslFailed;
 use mail::{Dsn, Reply};
+use policy::guessing::{Attempt, Guessing, Leave, Noticed};
+use proto::sasl::base64;
 use proto::sasl::server::dovecot::{Answer, Start};
-use proto::sasl::server::looks_like_base64;
+use proto::sasl::server::{Credentials, looks_like_base64};
 use proto::smtp::{AuthOutcome, AuthStep};
 use std::sync::Arc;
 
@@ -21,6 +24,11 @@ pub(super) struct LoggingIn {
     /// The mechanism under way, as the client wrote it.
     mechanism: String,
     exchange: Option<Exchange>,
+    /// What the client has said of itself in this exchange.
+    credentials: Credentials,
+    under_way: Option<UnderWay>,
+    /// The client isn't slowed, whatever it does.
+    trusted: bool,
 }
 
 /// Why a log-in failed.
@@ -29,6 +37,8 @@ enum Failed {
     Refused(String),
     /// The backend couldn't say.
     Temporarily(String),
+    /// There were too many guesses; the session ends.
+    ShutOut,
 }
 
 impl Session {
@@ -81,7 +91,7 @@ impl Session {
     /// The client has given up, or said too much.
     pub(super) fn give_up(&mut self, step: &AuthStep) {
         let Some(logging_in) = &mut self.logging_in else { return };
-        logging_in.exchange = None;
+        (logging_in.exchange, logging_in.under_way) = (None, None);
         if matches!(step, AuthStep::Cancelled) {
             let mechanism = std::mem::take(&mut logging_in.mechanism);
             self.warn(&format!("{}: SASL {mechanism} authentication aborted", self.peer()));
@@ -92,7 +102,9 @@ impl Session {
         let Some(logins) = self.service.listener.logins.clone() else {
             return Err(Failed::Temporarily(Lost.to_string()));
         };
-        self.logging_in().mechanism.clone_from(&mechanism);
+        let logging_in = self.logging_in();
+        logging_in.mechanism.clone_from(&mechanism);
+        (logging_in.credentials, logging_in.under_way) = (Credentials::default(), None);
         let offered = self.offered(&logins).await.ok_or_else(|| Failed::Temporarily(Lost.to_string()))?;
         if !offered.iter().any(|name| name.eq_ignore_ascii_case(&mechanism)) {
             return Err(Failed::Refused("Invalid authentication mechanism".to_owned()));
@@ -102,6 +114,7 @@ impl Session {
         if initial.is_some_and(|text| !looks_like_base64(text)) {
             return Err(Failed::Refused("Invalid base64 data in initial response".to_owned()));
         }
+        self.wait_turn(&logins, initial).await?;
         let client = &self.tx.client;
         let local = (client.server_address.to_string(), client.server_port);
         let remote = (client.address.to_string(), client.port);
@@ -127,8 +140,103 @@ impl Session {
             return Err(Failed::Refused("Invalid base64 data in continued response".to_owned()));
         }
         let Some(exchange) = exchange else { return Err(Failed::Temporarily(Lost.to_string())) };
+        if let Some(logins) = self.service.listener.logins.clone() {
+            self.wait_turn(&logins, Some(text)).await?;
+        }
         let answer = exchange.respond(text).await;
         self.answered(answer)
+    }
+
+    /// After many failures of its network or its account a log-in waits before it is tried, and costs nobody a thread.
+    async fn wait_turn(&mut self, logins: &Logins, said: Option<&str>) -> Result<(), Failed> {
+        if logins.delay_max.is_zero() {
+            return Ok(());
+        }
+        let first = self.logging_in().under_way.is_none();
+        if first {
+            // Whoever logs its own users in here is one of smtpd_client_event_limit_exceptions, as for all limits.
+            let trusted = self.looked_up(Session::is_excepted).await.unwrap_or(false);
+            self.logging_in().trusted = trusted;
+        }
+        if self.logging_in().trusted {
+            return Ok(());
+        }
+        let client = self.tx.client.address;
+        if first {
+            let under_way = self.shared.authentication.begin(client);
+            let too_many = || Failed::Temporarily("too many log-ins at once".to_owned());
+            self.logging_in().under_way = Some(under_way.ok_or_else(too_many)?);
+        }
+        let logging_in = self.logging_in();
+        let knew = logging_in.credentials.clone();
+        if let Some(said) = said.and_then(base64::decode) {
+            let mechanism = logging_in.mechanism.clone();
+            logging_in.credentials.learn(&mechanism, &said);
+        }
+        let shows_password =
+            ["PLAIN", "LOGIN"].iter().any(|name| name.eq_ignore_ascii_case(&logging_in.mechanism));
+        let ripe = match &logging_in.credentials {
+            Credentials { password, .. } if shows_password => password.is_some(),
+            known => known.username != knew.username || (first && said.is_some()),
+        };
+        if !ripe {
+            return Ok(());
+        }
+        let leave = {
+            let guessing = self.shared.authentication.guessing();
+            guessing.leave(&self.attempt(&guessing, None), clock::now().mono)
+        };
+        let wait = match leave {
+            Leave::No => return Err(Failed::ShutOut),
+            Leave::After(wait) => wait.min(logins.delay_max),
+        };
+        if !wait.is_zero() {
+            let ear = self.seat.ear();
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(wait) => {}
+                _ = ear.dismissed() => return Err(Failed::Temporarily(Lost.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The log-in under way, as it is counted; `told` is the name that the backend has for it.
+    fn attempt(&self, guessing: &Guessing, told: Option<&str>) -> Attempt {
+        let credentials = self.logging_in.as_deref().map(|logging_in| &logging_in.credentials);
+        let username = credentials.and_then(|known| known.username.as_deref()).or(told);
+        let password = credentials.and_then(|known| known.password.as_deref());
+        guessing.attempt(self.tx.client.address, username, password)
+    }
+
+    fn is_minded(&self) -> bool {
+        let minded = self.service.listener.logins.as_ref().is_some_and(|logins| !logins.delay_max.is_zero());
+        minded && self.logging_in.as_ref().is_some_and(|logging_in| !logging_in.trusted)
+    }
+
+    /// Counts a wrong password, and says in the log what stands out.
+    fn count_failure(&self, told: Option<&str>) {
+        if !self.is_minded() {
+            return;
+        }
+        let mut guessing = self.shared.authentication.guessing();
+        let attempt = self.attempt(&guessing, told);
+        let noticed = guessing.failed(&attempt, clock::now().mono);
+        drop(guessing);
+        let peer = self.peer();
+        match noticed {
+            Some(Noticed::Sprayed) => {
+                self.warn(&format!("{peer}: SASL: one password fails for many accounts"))
+            }
+            Some(Noticed::Besieged) => {
+                let name = told.unwrap_or("(unavailable)");
+                self.warn(&format!("{peer}: SASL: many log-ins as {name} fail: strangers' are slowed"));
+            }
+            Some(Noticed::ShutOut) => {
+                self.warn(&format!("{peer}: SASL: too many log-ins fail: its network is refused for now"));
+            }
+            None => {}
+        }
     }
 
     /// What Dovecot's answer means.
@@ -146,7 +254,10 @@ impl Session {
                 Ok(AuthOutcome::Challenge(challenge))
             }
             Answer::Continue { challenge: None } => Err(useless(self, "CONT reply")),
-            Answer::Fail { username, reason, .. } => {
+            Answer::Fail { username, reason, temporary } => {
+                if !temporary {
+                    self.count_failure(username.as_deref());
+                }
                 self.logging_in().username = username;
                 Err(Failed::Refused(reason.unwrap_or_else(|| "(reason unavailable)".to_owned())))
             }
@@ -154,6 +265,11 @@ impl Session {
     }
 
     fn logged_in(&mut self, username: String) -> AuthOutcome {
+        if self.is_minded() {
+            let mut guessing = self.shared.authentication.guessing();
+            let attempt = self.attempt(&guessing, Some(&username));
+            guessing.succeeded(&attempt, clock::now().mono);
+        }
         let mechanism = std::mem::take(&mut self.logging_in().mechanism);
         self.logging_in = None;
         let sasl =
@@ -163,7 +279,11 @@ impl Session {
     }
 
     fn fail(&mut self, failed: Failed) -> Reply {
-        let mechanism = std::mem::take(&mut self.logging_in().mechanism);
+        let host = self.service.listener.receiving.hostname.clone();
+        let logging_in = self.logging_in();
+        (logging_in.exchange, logging_in.under_way) = (None, None);
+        logging_in.credentials = Credentials::default();
+        let mechanism = std::mem::take(&mut logging_in.mechanism);
         let (reason, reply) = match failed {
             Failed::Refused(reason) => {
                 let text = format!("Error: authentication failed: {reason}");
@@ -172,6 +292,10 @@ impl Session {
             Failed::Temporarily(reason) => {
                 let text = format!("Temporary authentication failure: {reason}");
                 (reason, Reply::new(454, Dsn::new(4, 7, 0), text))
+            }
+            Failed::ShutOut => {
+                let text = format!("{host} Error: too many failed log-ins");
+                ("too many failed log-ins".to_owned(), Reply::new(421, Dsn::new(4, 7, 0), text))
             }
         };
         let username = self.logging_in().username.clone();

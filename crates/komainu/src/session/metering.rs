@@ -91,7 +91,7 @@ impl Session {
         Err(Reply::new(421, Dsn::new(4, 7, 0), text))
     }
 
-    fn is_excepted(&self) -> Result<bool, LookupError> {
+    pub(super) fn is_excepted(&self) -> Result<bool, LookupError> {
         let client = &self.tx.client;
         let list = &self.service.listener.lists.event_limit_exceptions;
         list.contains(self.facts.snapshot(), &client.name, client.address)

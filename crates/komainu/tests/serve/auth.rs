@@ -94,7 +94,7 @@ impl Dovecot {
 }
 
 const MAIN: &str = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
-                    smtpd_error_sleep_time = 0\n";
+                    smtpd_error_sleep_time = 0\nkomainu_auth_delay_max = 0\n";
 
 /// Logs in with Python's library and by hand with what it doesn't know.
 const LOGIN: &str = r#"
