@@ -58,6 +58,7 @@ pub struct Assembly {
     pub(super) generation: Generation,
     /// Where allow caches are.
     caches: Option<Arc<dyn Disk>>,
+    passwd: PathBuf,
     routing: Arc<RwLock<Arc<Routing>>>,
     spawned: Spawned,
     rules: control::Rules,
@@ -89,7 +90,7 @@ impl Assembly {
         sources: &dyn Sources,
     ) -> Result<Assembly, ServeError> {
         let p = configuration.parameters.clone();
-        let generation = Generation::new(configuration, None, sources);
+        let generation = Generation::new(configuration, None, (sources, &ground.passwd));
         let Ground { names, disk, state, passwd, helper, seats, log } = ground;
         let spawned = Spawned::default();
         let spool = open_spool(&p, disk, &state, &log)?;
@@ -112,7 +113,7 @@ impl Assembly {
             helper: helper.clone(),
             host,
             scratch: state,
-            passwd,
+            passwd: passwd.clone(),
             queue_directory: queue_directory.clone(),
             memory: crate::deliver::Memory::default(),
         };
@@ -132,8 +133,19 @@ impl Assembly {
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));
         let (prober, reporter) = (None, None);
-        let mut assembly =
-            Assembly { shared, helper, generation, routing, spawned, rules, local, prober, reporter, caches };
+        let mut assembly = Assembly {
+            shared,
+            helper,
+            generation,
+            routing,
+            spawned,
+            rules,
+            local,
+            prober,
+            reporter,
+            caches,
+            passwd,
+        };
         assembly.put_in_force();
         Ok(assembly)
     }
@@ -177,7 +189,7 @@ impl Assembly {
 
     /// Another configuration for new sessions and deliveries; sessions in progress keep theirs (T0.6).
     pub fn replace(&mut self, configuration: Configuration, sources: &dyn Sources) {
-        let generation = Generation::new(configuration, Some(&self.generation.live), sources);
+        let generation = Generation::new(configuration, Some(&self.generation.live), (sources, &self.passwd));
         self.open(generation);
     }
 

@@ -111,7 +111,7 @@ impl Generation {
     pub(crate) fn new(
         mut configuration: Configuration,
         before: Option<&Live>,
-        sources: &dyn Sources,
+        (sources, passwd): (&dyn Sources, &Path),
     ) -> Generation {
         let files = configuration.files();
         let spawned = configuration.spawn_services().cloned().collect();
@@ -124,7 +124,8 @@ impl Generation {
             Some((service.name.value.clone(), Arc::new(transport)))
         });
         let transports = transports.collect();
-        let agency = Arc::new(crate::privileged::Agency::compile(&p, &configuration.classes, false));
+        let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
+        let agency = Arc::new(agency.with_accounts(passwd));
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
         let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),

@@ -14,9 +14,10 @@ use events::daemon::Message;
 use events::own::{Matter, Own};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
+use tables::sources::PASSWD;
 use tokio::task::JoinHandle;
 
 /// Who speaks of the server as a whole.
@@ -157,7 +158,7 @@ impl House {
             if has_errors(&found) {
                 Err(found)
             } else {
-                Ok((Generation::new(configuration, Some(&before), &sources), found))
+                Ok((Generation::new(configuration, Some(&before), (&sources, Path::new(PASSWD))), found))
             }
         });
         match loading.await {

@@ -24,7 +24,7 @@ use policy::address::AddressClasses;
 use policy::local::{Account, Attributes, Local, Step};
 use rustix::fd::OwnedFd;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tables::{Catalogue, Snapshot};
@@ -103,6 +103,12 @@ impl Agency {
             passwd: "/etc/passwd".into(),
             switches,
         }
+    }
+
+    /// The same for the accounts of another file than /etc/passwd.
+    #[must_use]
+    pub fn with_accounts(self, passwd: &Path) -> Agency {
+        Agency { passwd: passwd.to_owned(), ..self }
     }
 
     /// What main.cf says about expansion.
