@@ -12,6 +12,9 @@ use std::io::Read;
 /// How much of a message is looked through for `Delivered-To:`.
 const HEADER_BYTES_MAX: u64 = 256 * 1024;
 
+/// The transport's name, its nexthop, and who takes warnings.
+type Way<'a> = (&'a str, &'a str, &'a dyn Fn(&str));
+
 impl Agents {
     /// Hands a message to the program of the transport `name`, for these recipients together; what is said of each, and what a
     /// success report calls it. Blocks.
@@ -20,7 +23,7 @@ impl Agents {
         routing: &Routing,
         (number, entry): (u64, &Entry),
         recipients: &[&Recipient],
-        (name, nexthop, warn): (&str, &str, &dyn Fn(&str)),
+        (name, nexthop, warn): Way<'_>,
     ) -> (Result<String, Reason>, How) {
         let Some(service) = routing.pipes.iter().find(|service| service.name == name) else {
             let text = "mail system configuration error";

@@ -118,9 +118,8 @@ impl Generation {
         let p = configuration.parameters.clone();
         let pipes = configuration.pipe_services();
         let targets = Arc::new(Targets::compile(&p, &mut configuration.catalogue));
-        let catalogue = &mut configuration.catalogue;
         let transports = configuration.master.services.iter().filter_map(|service| {
-            let transport = Transport::compile(service, &p, catalogue, sources)?;
+            let transport = Transport::compile(service, &p, &mut configuration.catalogue, sources)?;
             Some((service.name.value.clone(), Arc::new(transport)))
         });
         let transports = transports.collect();
