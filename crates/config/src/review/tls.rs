@@ -1,7 +1,7 @@
 //! TLS settings: levels and protocols that don't exist, and levels that shut the Internet out.
 //!
 //! Files and certificates, and whether there are any, are looked into elsewhere. K0160 encrypt on port 25, K0161 wrapper mode on the wrong port,
-//! K0162 a level or protocol that isn't.
+//! K0162 a level or protocol that isn't, K0178 DANE without DNSSEC.
 
 use super::{Listener, Subject, fixed, place};
 use crate::names::{Near, nearness};
@@ -14,6 +14,7 @@ pub(super) fn review(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &
     }
     for name in ["smtp_tls_security_level", "lmtp_tls_security_level"] {
         level(subject.parameters, name, &CLIENT_LEVELS, found);
+        dane(subject.parameters, name, found);
     }
     protocols(subject.parameters, found);
     for listener in listeners {
@@ -99,6 +100,24 @@ fn level(own: &Parameters, name: &str, levels: &[&'static str], found: &mut Vec<
         Near::One(meant) => fixed(diagnostic, &value, meant),
         _ => diagnostic,
     });
+}
+
+/// DANE needs DNSSEC, which nobody validates here.
+fn dane(own: &Parameters, name: &str, found: &mut Vec<Diagnostic>) {
+    let Some(at) = place(own, name) else { return };
+    let value = own.text(name).value.to_ascii_lowercase();
+    let message = format!("{name} = {value} needs DNSSEC, which Komainu doesn't validate");
+    match value.as_str() {
+        "dane" | "half-dane" => found.push(Diagnostic::warning(178, at, message).help(
+            "it is taken for `may`, as by Postfix without secure look-ups: no server's certificate is held against \
+             TLSA records; write `may`, and `secure` in smtp_tls_policy_maps for those who must be known",
+        )),
+        "dane-only" => found.push(
+            Diagnostic::error(178, at, message)
+                .help("all mail to others stays in the queue; write `encrypt`, `verify` or `secure`"),
+        ),
+        _ => {}
+    }
 }
 
 /// Lists of protocols, with what each counts for.
@@ -226,6 +245,12 @@ fn too_few(name: &str, words: &[Spanned<String>], at: crate::Place) -> Option<Di
     }
     if !tls_1_2 && !tls_1_3 {
         let message = format!("{name} leaves neither TLSv1.2 nor TLSv1.3");
+        if !name.starts_with("smtpd_") {
+            return Some(
+                Diagnostic::error(162, at, message)
+                    .help("Komainu speaks nothing else, so no TLS session can begin; write `>=TLSv1.2`"),
+            );
+        }
         return Some(
             Diagnostic::warning(162, at, message)
                 .help("most servers and mail programs of today speak nothing else; write `>=TLSv1.2`"),

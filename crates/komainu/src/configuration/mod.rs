@@ -25,6 +25,7 @@ pub use sources::{DirectSources, HelperSources, LookingSources, open_source, rea
 pub use upstream::{Speaker, Upstream};
 
 use crate::privileged::pipe_service::PipeService;
+use crate::deliver::smtp::Transport;
 use config::{
     Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity,
     SourceFile,
@@ -185,6 +186,10 @@ fn compile(
     found.extend(remote::check(&parameters));
     let mut catalogue = Catalogue::new();
     let (classes, more) = AddressClasses::compile(&parameters, &mut catalogue, sources);
+    // For the tables and files that they name: who delivers compiles them once more.
+    for service in &master.services {
+        drop(Transport::compile(service, &parameters, &mut catalogue, sources));
+    }
     found.extend(more);
     let later = Later::default();
     let mut listeners = Vec::new();

@@ -11,6 +11,10 @@ use mail::{Dsn, Now};
 
 impl Client {
     pub(super) fn log_in(&mut self, now: Now, out: &mut Vec<u8>) {
+        if self.login_unknown && !self.capabilities.mechanisms.is_empty() {
+            let text = format!("local data error while talking to {}", self.host);
+            return self.give_up(Verdict::failed(Dsn::new(4, 3, 0), text), out);
+        }
         let Some(login) = &self.login else { return self.ready() };
         let offered = &self.capabilities.mechanisms;
         if offered.is_empty() {

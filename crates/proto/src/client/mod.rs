@@ -170,6 +170,8 @@ pub struct Client {
     /// With the server that was meant.
     verified: bool,
     login: Option<Login>,
+    /// Who logs in can't be known now.
+    login_unknown: bool,
     /// The log-in under way.
     exchange: Option<Exchange>,
     phase: Phase,
@@ -196,6 +198,7 @@ impl Client {
             encrypted: false,
             verified: false,
             login: None,
+            login_unknown: false,
             exchange: None,
             phase: Phase::Greeting,
             replies: Replies::default(),
@@ -217,6 +220,12 @@ impl Client {
     #[must_use]
     pub fn with_login(self, login: Option<Login>) -> Client {
         Client { login, ..self }
+    }
+
+    /// The same conversation, of which it can't be known who logs in: where the server wants a log-in, it can't be had.
+    #[must_use]
+    pub fn with_unknown_login(self) -> Client {
+        Client { login_unknown: true, ..self }
     }
 
     /// Takes in what happened, and appends to `out` what is to be sent.

@@ -57,7 +57,8 @@ fn tls() {
     check(&format!("smtpd_tls_security_level = yes\n{CERT}"), SMTP, &["error K0162 main.cf:1:28"]);
     check(&format!("smtpd_tls_security_level = dane\n{CERT}"), SMTP, &["error K0162 main.cf:1:28"]);
     check("smtp_tls_security_level = yes\n", "", &["error K0162 main.cf:1:27"]);
-    check("smtp_tls_security_level = dane\n", "", &[]);
+    check("smtp_tls_security_level = dane\n", "", &["warning K0178 main.cf:1:27"]);
+    check("lmtp_tls_security_level = dane-only\n", "", &["error K0178 main.cf:1:27"]);
     check("smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv11\n", "", &["error K0162 main.cf:1:39"]);
     check("smtpd_tls_protocols = all\n", "", &["error K0162 main.cf:1:23"]);
     check(
@@ -68,7 +69,7 @@ fn tls() {
     check(
         "smtp_tls_mandatory_protocols = !SSLv2, !SSLv3, !TLSv1.2, !TLSv1.3\n",
         "",
-        &["warning K0162 main.cf:1:32"],
+        &["error K0162 main.cf:1:32"],
     );
     check("smtpd_tls_mandatory_protocols = TLSv1.3\n", "", &["hint K0162 main.cf:1:33"]);
     check("smtpd_tls_protocols = !SSLv2\n", "", &["hint K0162 main.cf:1:23"]);

@@ -31,6 +31,8 @@ struct Attempt<'a> {
     entry: &'a Entry,
     open: Vec<u32>,
     reports: Vec<Report>,
+    /// What was said of those who are still open.
+    said: Vec<Report>,
     started: Mono,
     /// Servers that were spoken to.
     sessions: usize,
@@ -46,7 +48,8 @@ pub async fn deliver(
 ) -> Vec<Report> {
     let started = clock::now().mono;
     let (open, reports) = (indices.to_vec(), Vec::new());
-    let mut attempt = Attempt { transport, ground, number, entry, open, reports, started, sessions: 0 };
+    let said = Vec::new();
+    let mut attempt = Attempt { transport, ground, number, entry, open, reports, said, started, sessions: 0 };
     if let Some(why) = &transport.refused {
         attempt.settle_all(&Verdict::Deferred(why.clone()), "none", Duration::ZERO);
         return attempt.reports;
@@ -59,7 +62,7 @@ pub async fn deliver(
             break;
         }
     }
-    attempt.reports
+    attempt.close()
 }
 
 /// A server, or what stands for one.
@@ -127,9 +130,36 @@ impl Site<'_> {
 struct Terms {
     policy: Policy,
     secret: Option<Secret>,
+    /// Who logs in can't be known.
+    unknown: bool,
+}
+
+impl Terms {
+    /// What a connection must have in common with these, to be used for them.
+    fn mark(&self, site: &Site<'_>) -> String {
+        let mark = site.terms(self.secret.as_ref());
+        if self.unknown { format!("? {mark}") } else { mark }
+    }
 }
 
 impl Attempt<'_> {
+    /// Everybody has a verdict in the end: the last one that was said.
+    fn close(mut self) -> Vec<Report> {
+        for index in std::mem::take(&mut self.open) {
+            let at = self.said.iter().rposition(|report| report.index == index);
+            self.reports.push(match at {
+                Some(at) => self.said.swap_remove(at),
+                None => {
+                    let why = Why::new(Dsn::new(4, 3, 0), "server unavailable or unable to receive mail");
+                    let (verdict, relay) = (Verdict::Deferred(why), "none".to_owned());
+                    let (connecting, server, conn_use) = (Duration::ZERO, None, None);
+                    Report { index, verdict, relay, connecting, server, conn_use }
+                }
+            });
+        }
+        self.reports
+    }
+
     /// Tries the servers of one destination.
     async fn site(&mut self, nexthop: &str, is_last_site: bool) {
         let transport = self.transport;
@@ -145,17 +175,20 @@ impl Attempt<'_> {
             (reuse.on_demand && trip.is_busy) || reuse.destinations.contains(&domain.to_ascii_lowercase());
         let site = Site { nexthop, domain, policy, keeps };
         // Who logs in depends on the server.
+        let mut used = None;
         while transport.sasl.is_none()
             && let Some(idle) = transport.pool.take_nexthop(nexthop, &site.terms(None))
         {
-            if self.again(idle, &site).await {
+            let relay = idle.way.relay.clone();
+            if self.again(idle, &site, false).await {
+                used = Some(relay);
                 break;
             }
         }
         if self.open.is_empty() {
             return;
         }
-        let peers = match self.peers(destination, nexthop).await {
+        let mut peers = match self.peers(destination, nexthop).await {
             Ok(peers) => peers,
             Err(verdict) if is_last_site || !matches!(verdict, Verdict::Deferred(_)) => {
                 self.settle_all(&verdict, "none", Duration::ZERO);
@@ -163,6 +196,8 @@ impl Attempt<'_> {
             }
             Err(_) => return,
         };
+        // Who has just put it off isn't asked again.
+        peers.retain(|peer| used.as_ref() != Some(&peer.relay(&transport.myhostname)));
         let count = peers.len();
         for (at, peer) in peers.iter().enumerate() {
             let limit = transport.sessions_max;
@@ -232,25 +267,23 @@ impl Attempt<'_> {
     async fn peer(&mut self, peer: &Peer, site: &Site<'_>, is_last: bool) {
         let myhostname = &self.transport.myhostname;
         let relay = peer.relay(myhostname);
-        let secret = match self.secret(&peer.name(myhostname), site.nexthop).await {
-            Ok(secret) => secret,
+        let (secret, unknown) = match self.secret(&peer.name(myhostname), site.nexthop).await {
+            Ok(secret) => (secret, false),
             Err(remark) => {
                 self.warn(remark);
-                let why = Why::new(Dsn::new(4, 7, 0), "SASL authentication failed: password lookup error");
-                let verdicts = vec![Verdict::Deferred(why); self.open.len()];
-                return self.heard(verdicts, &Heard::nothing(&relay), is_last);
+                (None, true)
             }
         };
-        let way = Way { relay, terms: site.terms(secret.as_ref()) };
+        let terms = Terms { policy: site.policy.clone(), secret, unknown };
+        let way = Way { relay, terms: terms.mark(site) };
         while let Some(idle) = self.transport.pool.take_way(&way) {
-            if self.again(idle, site).await {
+            if self.again(idle, site, is_last).await {
                 return;
             }
         }
-        let protected = Terms { policy: site.policy.clone(), secret };
-        if !self.converse(peer, site, &protected, is_last).await {
+        if !self.converse(peer, site, &terms, is_last).await {
             // TLS failed where it isn't a must.
-            let bare = Terms { policy: site.policy.none(), ..protected };
+            let bare = Terms { policy: site.policy.none(), ..terms };
             self.converse(peer, site, &bare, is_last).await;
         }
     }
@@ -316,19 +349,21 @@ impl Attempt<'_> {
         let client = Client::new(transport.conversation.clone(), host, clock::now())
             .with_secrecy(protection.secrecy(policy))
             .with_login(login);
+        let client = if terms.unknown { client.with_unknown_login() } else { client };
         let connection = Connection::new(stream, client, upgrade);
-        let way = Way { relay, terms: site.terms(terms.secret.as_ref()) };
+        let way = Way { relay, terms: terms.mark(site) };
         self.send(connection, way, &name, (site, policy, is_last)).await
     }
 
     /// Sends the message over a connection that waited. False where the connection is of no use any more.
-    async fn again(&mut self, mut idle: Idle, site: &Site<'_>) -> bool {
+    async fn again(&mut self, mut idle: Idle, site: &Site<'_>, is_last: bool) -> bool {
         let now = clock::now().mono;
         if !self.transport.reuse.allows(&idle.connection, now) || !idle.connection.probe().await {
             tokio::spawn(idle.connection.quit());
             return false;
         }
-        self.send(idle.connection, idle.way, &idle.host, (site, &site.policy, false)).await;
+        self.sessions += 1;
+        self.send(idle.connection, idle.way, &idle.host, (site, &site.policy, is_last)).await;
         true
     }
 
@@ -396,19 +431,22 @@ impl Attempt<'_> {
         let mut open = Vec::new();
         let mut said = None;
         for (index, verdict) in std::mem::take(&mut self.open).into_iter().zip(verdicts) {
-            if !is_last && matches!(verdict, Verdict::Deferred(_)) {
-                open.push(index);
-                // Once for all who heard the same.
-                let text = &verdict.why().text;
-                if said.as_ref() != Some(text) {
-                    self.mention(&verdict);
-                    said = Some(text.clone());
-                }
-            } else {
-                let (relay, connecting) = (heard.relay.to_owned(), heard.connecting);
-                let (server, conn_use) = (heard.spoken.clone(), heard.conn_use);
-                self.reports.push(Report { index, verdict, relay, connecting, server, conn_use });
+            let (relay, connecting) = (heard.relay.to_owned(), heard.connecting);
+            let (server, conn_use) = (heard.spoken.clone(), heard.conn_use);
+            let report = Report { index, verdict, relay, connecting, server, conn_use };
+            if is_last || !matches!(report.verdict, Verdict::Deferred(_)) {
+                self.reports.push(report);
+                continue;
             }
+            open.push(index);
+            // Once for all who heard the same.
+            let text = report.verdict.why().text.clone();
+            if said.as_ref() != Some(&text) {
+                self.mention(&report.verdict);
+                said = Some(text);
+            }
+            self.said.retain(|earlier| earlier.index != index);
+            self.said.push(report);
         }
         self.open = open;
     }

@@ -35,7 +35,7 @@ impl Level {
     fn from_name(name: &str) -> Option<Level> {
         Some(match name {
             "none" => Level::None,
-            "may" | "dane" => Level::May,
+            "may" | "dane" | "half-dane" => Level::May,
             "encrypt" => Level::Encrypt,
             "fingerprint" => Level::Fingerprint,
             "verify" => Level::Verify,
@@ -114,7 +114,7 @@ impl Protection {
         Ok(match self.look_up(key, domain, tables)? {
             Ok(Some(line)) => self.read(key, &line),
             Ok(None) => match Level::from_name(&self.level) {
-                Some(level) => Ok(Policy { no_dane: self.level == "dane", ..self.of_level(level) }),
+                Some(level) => Ok(Policy { no_dane: self.level.ends_with("dane"), ..self.of_level(level) }),
                 None => Err(bad_level(key, &self.level)),
             },
             Err(remark) => Err(remark),
@@ -126,7 +126,7 @@ impl Protection {
         let mut words = line.split([',', ' ', '\t', '\r', '\n']).filter(|word| !word.is_empty());
         let name = words.next().unwrap_or_default().to_ascii_lowercase();
         let level = Level::from_name(&name).ok_or_else(|| bad_level(key, &name))?;
-        let mut policy = Policy { no_dane: name == "dane", ..self.of_level(level) };
+        let mut policy = Policy { no_dane: name.ends_with("dane"), ..self.of_level(level) };
         if level == Level::None {
             return Ok(policy);
         }
