@@ -49,7 +49,11 @@ fn misspelt() {
 #[test]
 fn known() {
     check("relayhost =\n", "", &[]);
-    check("always_bcc = x\n", "", &["main.cf:1:1: warning[K0123]: always_bcc is not implemented yet"]);
+    check(
+        "smtp_send_xforward_command = yes\n",
+        "",
+        &["main.cf:1:1: warning[K0123]: smtp_send_xforward_command is not implemented yet"],
+    );
     check("relay_destination_concurrency_limit = 5\n", "", &[]);
     check("relay_destination_concurrency_limit = $default_destination_concurrency_limit\n", "", &[]);
     check("spf_time_limit = 3600\n", "spf unix - n n - 0 spawn user=x argv=/y\n", &[]);

@@ -22,7 +22,7 @@ const SERVERS: &[Case] = &[
     ("both", "250-AUTH LOGIN PLAIN", "235 2.7.0 ok"),
     ("cram", "250-AUTH PLAIN CRAM-MD5", "235 2.7.0 ok"),
     ("old", "250-AUTH=PLAIN", "235 2.7.0 ok"),
-    ("nothing", "250-SIZE", "235 2.7.0 ok"),
+    ("nothing", "250-HELP", "235 2.7.0 ok"),
     ("foreign", "250-AUTH GSSAPI", "235 2.7.0 ok"),
     ("wrong", "250-AUTH PLAIN", "535 5.7.8 Error: authentication failed"),
     ("later", "250-AUTH PLAIN", "454 4.7.0 Temporary authentication failure"),

@@ -123,7 +123,7 @@ pub fn hmac(key: &[u8], text: &[u8]) -> [u8; 16] {
     let hashed = digest(key);
     let key = if key.len() > 64 { &hashed } else { key };
     let pad = |with: u8| -> Vec<u8> {
-        let zeros = std::iter::repeat(&0).take(64_usize.saturating_sub(key.len()));
+        let zeros = std::iter::repeat_n(&0, 64_usize.saturating_sub(key.len()));
         key.iter().chain(zeros).map(|byte| byte ^ with).collect()
     };
     let mut inner = pad(0x36);
