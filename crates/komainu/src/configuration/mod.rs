@@ -24,8 +24,8 @@ pub use security::Security;
 pub use sources::{DirectSources, HelperSources, LookingSources, open_source, read_direct};
 pub use upstream::{Speaker, Upstream};
 
-use crate::privileged::pipe_service::PipeService;
 use crate::deliver::smtp::Transport;
+use crate::privileged::pipe_service::PipeService;
 use config::{
     Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity,
     SourceFile,
