@@ -397,6 +397,11 @@ impl Note {
         to.finish()
     }
 
+    /// Whether these are the bytes of outcomes, which say nothing of when the message is due.
+    pub(crate) fn is_statuses(bytes: &[u8]) -> bool {
+        bytes.starts_with(&[VERSION, 0])
+    }
+
     /// From the spool's bytes.
     ///
     /// # Errors

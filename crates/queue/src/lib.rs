@@ -5,11 +5,13 @@
 //! nothing, resolves no addresses and composes no reports. T2.14.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod card;
 mod codec;
 pub mod entry;
 pub mod notice;
 pub mod schedule;
 
+pub use card::Card;
 pub use codec::DecodeError;
 pub use entry::{BodyType, Client, Entry, How, Note, Reason, Recipient, Remote, ReturnContent, Status};
 pub use schedule::{Action, Attempt, Event, Order, Outcome, Route, Scheduler, Settings};

@@ -143,7 +143,7 @@ impl Library {
     pub(crate) fn put_aside(&self, number: u64) -> Result<String, SpoolError> {
         let (place, segment, large) = {
             let index = lock(&self.index);
-            let entry = index.messages.get(&number).ok_or(SpoolError::NotFound(number))?;
+            let entry = index.messages.find(number).ok_or(SpoolError::NotFound(number))?;
             let segment = index.segments.get(&entry.message.segment).cloned();
             (entry.message, segment, entry.file_bytes.is_some())
         };
@@ -179,6 +179,5 @@ fn again(number: u64, contents: Contents) -> Op {
         Kind::LargeMessage => OpBody::File { size: header.extra, crc },
         _ => OpBody::Inline { bytes: body, crc },
     };
-    let count = u32::try_from(notes.len()).unwrap_or(u32::MAX);
-    Op::new(number, OpKind::Move(body, count), encode_meta(&envelope, &notes))
+    Op::new(number, OpKind::Move(body), encode_meta(&envelope, &notes))
 }

@@ -1,10 +1,12 @@
 //! Where everything is: the fold of the log's records, in order.
 //!
 //! One function, [`Index::apply`], folds at run time and at recovery, so that both see the same spool. It
-//! holds places and sizes, never contents. Folding a batch twice gives the same as once.
+//! holds places, sizes and what the spool's owner wants to know at hand of each message ([`Digest`]), never contents.
+//! Folding a batch twice gives the same as once.
 
 use crate::disk::DiskFile;
-use crate::record::{Kind, RecordHeader};
+use crate::messages::{Brief, Messages};
+use crate::record::{Kind, RecordHeader, decode_meta};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,6 +34,37 @@ pub(crate) struct Entry {
     pub(crate) first_note: u32,
     /// Bytes of envelope and notes.
     pub(crate) meta_bytes: u64,
+    pub(crate) brief: Brief,
+}
+
+/// How the spool's owner makes a [`Brief`] of an envelope, and of what a note changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Digest {
+    /// Of an envelope without notes.
+    pub envelope: fn(&[u8]) -> Brief,
+    /// Of the brief before a note, and the note.
+    pub note: fn(Brief, &[u8]) -> Brief,
+}
+
+impl Default for Digest {
+    fn default() -> Digest {
+        Digest { envelope: |_| Brief::default(), note: |before, _| before }
+    }
+}
+
+/// What a record changes, without its contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fact {
+    pub(crate) kind: Kind,
+    pub(crate) number: u64,
+    pub(crate) place: Place,
+    pub(crate) meta_bytes: u32,
+    /// As in the record's header.
+    pub(crate) extra: u64,
+    /// How many notes a message record holds.
+    pub(crate) notes: u32,
+    /// The message's, after this record.
+    pub(crate) brief: Brief,
 }
 
 impl Entry {
@@ -56,10 +89,12 @@ pub(crate) struct Segment {
 /// The index.
 #[derive(Default)]
 pub(crate) struct Index {
-    pub(crate) messages: BTreeMap<u64, Entry>,
+    pub(crate) messages: Messages,
+    digest: Digest,
     pub(crate) segments: BTreeMap<u64, Segment>,
-    /// Message records by place, so that compaction finds the oldest.
-    by_place: BTreeMap<(u64, u32), u64>,
+    /// Message records by segment, each where it was put, so that compaction finds the oldest. Those that have gone
+    /// since are still listed.
+    by_place: BTreeMap<u64, Vec<(u32, u64)>>,
     /// Live bytes by segment.
     live: BTreeMap<u64, u64>,
     live_bytes: u64,
@@ -67,14 +102,37 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Folds a record in; gives the number whose body file is of no more use. `notes` is how many notes a
-    /// message record holds.
-    pub(crate) fn apply(&mut self, header: &RecordHeader, place: Place, notes: u32) -> Option<u64> {
-        let number = header.number;
-        match header.kind {
+    pub(crate) fn new(digest: Digest) -> Index {
+        Index { digest, ..Index::default() }
+    }
+
+    /// What a record changes; `meta` is its envelope part.
+    pub(crate) fn fact(&self, header: &RecordHeader, place: Place, meta: &[u8]) -> Fact {
+        let RecordHeader { kind, number, meta_bytes, extra, .. } = *header;
+        let former = || self.messages.brief(number).unwrap_or_default();
+        let (brief, notes) = match kind {
             Kind::Message | Kind::LargeMessage => {
-                let file_bytes = (header.kind == Kind::LargeMessage).then_some(header.extra);
+                let (envelope, notes) = decode_meta(meta).unwrap_or_default();
+                let count = u32::try_from(notes.len()).unwrap_or(u32::MAX);
+                let brief = (self.digest.envelope)(&envelope);
+                (notes.iter().fold(brief, |brief, note| (self.digest.note)(brief, note)), count)
+            }
+            Kind::Envelope => ((self.digest.envelope)(meta), 0),
+            Kind::Note => ((self.digest.note)(former(), meta), 0),
+            Kind::Remove => (Brief::default(), 0),
+        };
+        Fact { kind, number, place, meta_bytes, extra, notes, brief }
+    }
+
+    /// Folds a record in; gives the number whose body file is of no more use.
+    pub(crate) fn apply(&mut self, fact: &Fact) -> Option<u64> {
+        let Fact { kind, number, place, notes, brief, .. } = *fact;
+        let header = fact;
+        match kind {
+            Kind::Message | Kind::LargeMessage => {
+                let file_bytes = (kind == Kind::LargeMessage).then_some(header.extra);
                 self.take(number);
+                self.by_place.entry(place.segment).or_default().push((place.at, number));
                 let entry = Entry {
                     message: place,
                     file_bytes,
@@ -82,6 +140,7 @@ impl Index {
                     notes: Vec::new(),
                     first_note: notes,
                     meta_bytes: u64::from(header.meta_bytes),
+                    brief,
                 };
                 self.put(number, entry);
                 None
@@ -92,11 +151,13 @@ impl Index {
                 entry.notes.clear();
                 entry.first_note = 0;
                 entry.meta_bytes = u64::from(header.meta_bytes);
+                entry.brief = brief;
                 self.put(number, entry);
                 None
             }
             Kind::Note => {
                 let mut entry = self.take(number)?;
+                entry.brief = brief;
                 let ordinal = u32::try_from(header.extra).unwrap_or(u32::MAX);
                 match ordinal.checked_sub(entry.first_note).and_then(|k| usize::try_from(k).ok()) {
                     None => {}
@@ -123,12 +184,11 @@ impl Index {
             self.live_bytes += u64::from(place.bytes);
         }
         self.file_bytes += entry.file_bytes.unwrap_or(0);
-        self.by_place.insert((entry.message.segment, entry.message.at), number);
         self.messages.insert(number, entry);
     }
 
     fn take(&mut self, number: u64) -> Option<Entry> {
-        let entry = self.messages.remove(&number)?;
+        let entry = self.messages.remove(number)?;
         for place in entry.places() {
             if let Some(live) = self.live.get_mut(&place.segment) {
                 *live = live.saturating_sub(u64::from(place.bytes));
@@ -136,8 +196,14 @@ impl Index {
             self.live_bytes = self.live_bytes.saturating_sub(u64::from(place.bytes));
         }
         self.file_bytes = self.file_bytes.saturating_sub(entry.file_bytes.unwrap_or(0));
-        self.by_place.remove(&(entry.message.segment, entry.message.at));
         Some(entry)
+    }
+
+    /// A segment gets no more records.
+    pub(crate) fn seal(&mut self, segment: u64) {
+        if let Some(listed) = self.by_place.get_mut(&segment) {
+            listed.shrink_to_fit();
+        }
     }
 
     /// Live bytes of one segment.
@@ -149,6 +215,7 @@ impl Index {
     pub(crate) fn drop_segment(&mut self, segment: u64) {
         self.segments.remove(&segment);
         self.live.remove(&segment);
+        self.by_place.remove(&segment);
     }
 
     /// Live bytes in the log.
@@ -163,7 +230,12 @@ impl Index {
 
     /// The first message record of a segment, from `at` on: where, and whose.
     pub(crate) fn message_from(&self, segment: u64, at: u32) -> Option<(u32, u64)> {
-        let mut range = self.by_place.range((segment, at)..=(segment, u32::MAX));
-        range.next().map(|((_, at), number)| (*at, *number))
+        let listed = self.by_place.get(&segment)?;
+        let first = listed.partition_point(|(place, _)| *place < at);
+        let lives = |(at, number): &(u32, u64)| {
+            let entry = self.messages.find(*number);
+            entry.is_some_and(|entry| (entry.message.segment, entry.message.at) == (segment, *at))
+        };
+        listed.get(first..)?.iter().copied().find(lives)
     }
 }

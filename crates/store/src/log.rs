@@ -7,7 +7,8 @@
 use crate::disk::{Disk, DiskFile};
 use crate::error::{SpoolError, is_no_room};
 use crate::incoming::body_error;
-use crate::index::{Index, Place, Segment};
+use crate::index::{Fact, Index, Place, Segment};
+use crate::list::{Scope, list_path, write_list};
 use crate::read::{Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, UNIT, round_up};
 use crate::slots::{Ahead, Slot};
@@ -34,8 +35,8 @@ pub(crate) struct Op {
 pub(crate) enum OpKind {
     /// A new message.
     Insert(OpBody),
-    /// A message written again by compaction, with this many notes.
-    Move(OpBody, u32),
+    /// A message written again by compaction, with its notes.
+    Move(OpBody),
     Envelope,
     Note,
     Remove,
@@ -54,7 +55,7 @@ impl Op {
 
     fn body(&self) -> Option<&OpBody> {
         match &self.kind {
-            OpKind::Insert(body) | OpKind::Move(body, _) => Some(body),
+            OpKind::Insert(body) | OpKind::Move(body) => Some(body),
             _ => None,
         }
     }
@@ -96,6 +97,8 @@ pub(crate) struct Active {
     pub(crate) at: usize,
     /// Not durable yet: what its header releases.
     pub(crate) fresh: Option<Fresh>,
+    /// What its records say, for its list.
+    pub(crate) facts: Vec<Fact>,
 }
 
 pub(crate) struct Fresh {
@@ -130,8 +133,8 @@ pub(crate) struct Log {
 /// Records gathered for one flush.
 #[derive(Default)]
 struct Part {
-    /// Index of the operation, its record, where in the buffer, and how many notes it holds.
-    records: Vec<(usize, RecordHeader, usize, u32)>,
+    /// Index of the operation, its record, and where in the buffer.
+    records: Vec<(usize, RecordHeader, usize)>,
 }
 
 impl Log {
@@ -203,7 +206,7 @@ impl Log {
             return Ok(());
         }
         let index = self.index();
-        let Some(entry) = index.messages.get(&op.number) else {
+        let Some(entry) = index.messages.find(op.number) else {
             return if new.contains(&op.number) { Ok(()) } else { Err(SpoolError::NotFound(op.number)) };
         };
         // Notes are written together with the body when the message is moved.
@@ -220,8 +223,7 @@ impl Log {
     fn ordinal(&self, op: &Op, notes: &mut BTreeMap<u64, u32>) -> u32 {
         match &op.kind {
             OpKind::Note => {
-                let known =
-                    || self.index().messages.get(&op.number).map_or(0, crate::index::Entry::next_note);
+                let known = || self.index().messages.find(op.number).map_or(0, |entry| entry.next_note());
                 let next = notes.entry(op.number).or_insert_with(known);
                 *next += 1;
                 *next - 1
@@ -236,14 +238,16 @@ impl Log {
 
     fn append(&mut self, i: usize, op: &Op, ordinal: u32, part: &mut Part) {
         let Some(active) = &self.active else { return };
-        let (kind, body_crc, extra, notes) = match &op.kind {
-            OpKind::Insert(OpBody::Inline { crc, .. }) => (Kind::Message, *crc, 0, 0),
-            OpKind::Insert(OpBody::File { size, crc }) => (Kind::LargeMessage, *crc, *size, 0),
-            OpKind::Move(OpBody::Inline { crc, .. }, notes) => (Kind::Message, *crc, 0, *notes),
-            OpKind::Move(OpBody::File { size, crc }, notes) => (Kind::LargeMessage, *crc, *size, *notes),
-            OpKind::Envelope => (Kind::Envelope, 0, 0, 0),
-            OpKind::Note => (Kind::Note, 0, u64::from(ordinal), 0),
-            OpKind::Remove => (Kind::Remove, 0, 0, 0),
+        let (kind, body_crc, extra) = match &op.kind {
+            OpKind::Insert(OpBody::Inline { crc, .. }) | OpKind::Move(OpBody::Inline { crc, .. }) => {
+                (Kind::Message, *crc, 0)
+            }
+            OpKind::Insert(OpBody::File { size, crc }) | OpKind::Move(OpBody::File { size, crc }) => {
+                (Kind::LargeMessage, *crc, *size)
+            }
+            OpKind::Envelope => (Kind::Envelope, 0, 0),
+            OpKind::Note => (Kind::Note, 0, u64::from(ordinal)),
+            OpKind::Remove => (Kind::Remove, 0, 0),
         };
         let header = RecordHeader {
             kind,
@@ -258,7 +262,7 @@ impl Log {
             extra,
         };
         let start = self.buffer.len();
-        part.records.push((i, header, start, notes));
+        part.records.push((i, header, start));
         self.buffer.extend_from_slice(&header.encode());
         self.buffer.extend_from_slice(&op.meta);
         self.buffer.extend_from_slice(op.inline());
@@ -287,16 +291,23 @@ impl Log {
             return;
         }
         let mut bodies = Vec::new();
+        let mut facts = Vec::with_capacity(records.len());
         let mut index = self.index();
-        for (_, header, start, notes) in records {
+        for (i, header, start) in records {
             let place = Place {
                 segment,
                 at: u32::try_from(at + start).unwrap_or(u32::MAX),
                 bytes: u32::try_from(header.total()).unwrap_or(u32::MAX),
             };
-            bodies.extend(index.apply(&header, place, notes));
+            let meta = ops.get(i).map(|op| op.meta.as_slice()).unwrap_or_default();
+            let fact = index.fact(&header, place, meta);
+            bodies.extend(index.apply(&fact));
+            facts.push(fact);
         }
         drop(index);
+        if let Some(active) = &mut self.active {
+            active.facts.append(&mut facts);
+        }
         for number in bodies {
             let _ = self.disk().remove(&body_path(number)); // recovery deletes what stays
         }
@@ -344,6 +355,7 @@ impl Log {
     fn poison(&mut self) {
         self.failures += 1;
         let Some(active) = self.active.take() else { return };
+        self.write_list(&active);
         let Active { sequence, slot, fresh, .. } = active;
         let sealed = Sealed { sequence, slot, poisoned: true };
         match fresh {
@@ -363,6 +375,7 @@ impl Log {
         }
         for Sealed { sequence, slot, poisoned } in releases {
             self.index().drop_segment(sequence);
+            let _ = self.disk().remove(&list_path(sequence));
             if poisoned || self.spares.len() + self.ahead.count() >= SPARES_MAX {
                 let _ = self.disk().remove(&format!("log/{}", slot.name));
             } else {
@@ -377,7 +390,9 @@ impl Log {
             return Err(SpoolError::ReadOnly);
         }
         let slot = self.take_slot(reserve)?;
-        if let Some(Active { sequence, slot, fresh, .. }) = self.active.take() {
+        if let Some(active) = self.active.take() {
+            self.write_list(&active);
+            let Active { sequence, slot, fresh, .. } = active;
             let sealed = Sealed { sequence, slot, poisoned: false };
             match fresh {
                 Some(fresh) => {
@@ -389,6 +404,17 @@ impl Log {
         }
         self.begin_segment(slot);
         Ok(())
+    }
+
+    /// The list of a segment that gets no more batches, where its header is durable.
+    fn write_list(&self, active: &Active) {
+        self.index().seal(active.sequence);
+        if active.fresh.is_none() {
+            let next_number = self.numbers.load(Ordering::Relaxed);
+            let (sequence, nonce) = (active.sequence, active.nonce);
+            let scope = Scope { sequence, nonce, end: self.next_batch, next_number };
+            write_list(self.disk().as_ref(), scope, &active.facts);
+        }
     }
 
     pub(crate) fn begin_segment(&mut self, slot: Slot) {
@@ -408,7 +434,7 @@ impl Log {
         self.index().segments.insert(header.sequence, segment);
         let fresh = Some(Fresh { header, releases: std::mem::take(&mut self.freed) });
         let (sequence, nonce) = (header.sequence, header.nonce);
-        self.active = Some(Active { sequence, nonce, slot, at: START, fresh });
+        self.active = Some(Active { sequence, nonce, slot, at: START, fresh, facts: Vec::new() });
     }
 
     /// Sets the oldest segments free as far as nothing lives in them.

@@ -121,7 +121,7 @@ impl Library {
         let file = match self.disk.open(&path, Access::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let queued = lock(&self.index).messages.contains_key(&number);
+                let queued = lock(&self.index).messages.contains(number);
                 return Err(if queued { SpoolError::Corrupt(number) } else { SpoolError::NotFound(number) });
             }
             Err(error) => return Err(SpoolError::io("open", &path, error)),
@@ -136,7 +136,7 @@ impl Library {
         loop {
             let (entry, segments) = {
                 let index = lock(&self.index);
-                let entry = index.messages.get(&number).ok_or(SpoolError::NotFound(number))?.clone();
+                let entry = index.messages.find(number).ok_or(SpoolError::NotFound(number))?;
                 let uses = entry
                     .places()
                     .filter_map(|place| Some((place.segment, index.segments.get(&place.segment)?.clone())));

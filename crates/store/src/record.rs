@@ -87,6 +87,19 @@ pub(crate) enum Kind {
     Remove = 5,
 }
 
+impl Kind {
+    pub(crate) const fn from_number(number: u32) -> Option<Kind> {
+        Some(match number {
+            1 => Kind::Message,
+            2 => Kind::LargeMessage,
+            3 => Kind::Envelope,
+            4 => Kind::Note,
+            5 => Kind::Remove,
+            _ => return None,
+        })
+    }
+}
+
 /// A record's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordHeader {
@@ -140,14 +153,7 @@ impl RecordHeader {
         let mut from = Fields(bytes.get(..UNIT)?);
         let covered = bytes.get(..60)?;
         (from.u32()? == RECORD_MAGIC).then_some(())?;
-        let kind = match from.u32()? {
-            1 => Kind::Message,
-            2 => Kind::LargeMessage,
-            3 => Kind::Envelope,
-            4 => Kind::Note,
-            5 => Kind::Remove,
-            _ => return None,
-        };
+        let kind = Kind::from_number(from.u32()?)?;
         let found = from.u64()?;
         (found == nonce).then_some(())?;
         let (batch, number, extra, batch_at) = (from.u64()?, from.u64()?, from.u64()?, from.u32()?);

@@ -6,10 +6,11 @@
 use crate::compact::write_aside;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
-use crate::index::{Index, Place, Segment};
+use crate::index::{Digest, Fact, Index, Place, Segment};
+use crate::list::{Scope, read_list, write_list};
 use crate::log::{Fresh, Log, Sealed};
 use crate::read::{Library, body_path, lock};
-use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, decode_meta, round_up};
+use crate::record::{BLOCK, RecordHeader, START, SegmentHeader, round_up};
 use crate::scan::{Found, Scan, headless_batches, scan};
 use crate::slots::{Ahead, Slot};
 use std::collections::{BTreeMap, VecDeque};
@@ -62,11 +63,13 @@ pub(crate) struct Recovered {
     /// Damaged segments, to be copied.
     rotten: Vec<u64>,
     orphans: Vec<u64>,
+    /// Lists to be written, of segments that had none.
+    unlisted: Vec<(Scope, Vec<Fact>)>,
 }
 
 /// Makes the directories, and takes the lock.
 pub(crate) fn prepare(disk: &dyn Disk) -> Result<Box<dyn std::any::Any + Send + Sync>, SpoolError> {
-    for directory in ["log", "body", "corrupt"] {
+    for directory in ["log", "list", "body", "corrupt"] {
         disk.make_directory(directory).map_err(|error| SpoolError::io("make", directory, error))?;
     }
     let lock = disk.lock("lock").map_err(|error| match error.kind() {
@@ -81,8 +84,13 @@ pub(crate) fn prepare(disk: &dyn Disk) -> Result<Box<dyn std::any::Any + Send + 
 }
 
 /// Reads a spool; changes nothing.
-pub(crate) fn read_spool(disk: Arc<dyn Disk>, access: Access) -> Result<Recovered, SpoolError> {
-    let library = Library { disk, index: Arc::new(Mutex::new(Index::default())) };
+pub(crate) fn read_spool(
+    disk: Arc<dyn Disk>,
+    access: Access,
+    digest: Digest,
+) -> Result<Recovered, SpoolError> {
+    let index = Index::new(digest);
+    let library = Library { disk, index: Arc::new(Mutex::new(index)) };
     let mut recovered = Recovered {
         library,
         report: Report::default(),
@@ -96,6 +104,7 @@ pub(crate) fn read_spool(disk: Arc<dyn Disk>, access: Access) -> Result<Recovere
         next_number: FIRST_NUMBER,
         rotten: Vec::new(),
         orphans: Vec::new(),
+        unlisted: Vec::new(),
     };
     let headed = recovered.read_headers(access)?;
     let chain = recovered.chain(headed);
@@ -171,22 +180,29 @@ impl Recovered {
             chain.iter().skip(1).map(|next| Some(next.header.first_batch)).chain([None]).collect();
         for (segment, end) in chain.into_iter().zip(ends) {
             let Headed { slot, header, capacity } = segment;
+            self.next_number = self.next_number.max(header.next_number);
+            let here = Segment { file: Arc::clone(&slot.file), nonce: header.nonce };
+            lock(&self.library.index).segments.insert(header.sequence, here);
+            self.report.segments += 1;
+            if end.is_some_and(|end| self.fold_list(&header, end)) {
+                self.segments.push_back(Sealed { sequence: header.sequence, slot, poisoned: false });
+                continue;
+            }
             let mut bytes = vec![0; capacity];
             let path = format!("log/{}", slot.name);
             let count =
                 slot.file.read_at(&mut bytes, 0).map_err(|error| SpoolError::io("read", &path, error))?;
             bytes.truncate(count);
             let found = scan(&bytes, header.nonce, header.first_batch, end);
-            self.next_number = self.next_number.max(header.next_number);
-            let here = Segment { file: Arc::clone(&slot.file), nonce: header.nonce };
-            lock(&self.library.index).segments.insert(header.sequence, here);
-            self.fold_records(header.sequence, &bytes, &found);
+            let facts = self.fold_records(header.sequence, &bytes, &found);
+            if let Some(end) = end.filter(|_| found.rotten.is_empty() && found.corrupt.is_empty()) {
+                self.unlisted.push((Scope::of(&header, end), facts));
+            }
             self.note_damage(header.sequence, &found);
             if end.is_none() {
                 self.last_batch = found.last_batch.unwrap_or(header.first_batch);
                 self.keep_last_batch(&bytes, &found);
             }
-            self.report.segments += 1;
             self.segments.push_back(Sealed { sequence: header.sequence, slot, poisoned: false });
         }
         Ok(())
@@ -206,7 +222,22 @@ impl Recovered {
         Ok(())
     }
 
-    fn fold_records(&mut self, segment: u64, bytes: &[u8], found: &Scan) {
+    /// A segment's list in place of the segment; whether there is one that counts.
+    fn fold_list(&mut self, header: &SegmentHeader, end: u64) -> bool {
+        let Some((facts, next_number)) = read_list(self.disk().as_ref(), Scope::of(header, end)) else {
+            return false;
+        };
+        self.next_number = self.next_number.max(next_number);
+        let mut index = lock(&self.library.index);
+        for fact in &facts {
+            index.apply(fact);
+        }
+        index.seal(header.sequence);
+        true
+    }
+
+    fn fold_records(&mut self, segment: u64, bytes: &[u8], found: &Scan) -> Vec<Fact> {
+        let mut facts = Vec::new();
         let mut index = lock(&self.library.index);
         for Found { at, header, whole } in &found.records {
             self.next_number = self.next_number.max(header.number.saturating_add(1));
@@ -218,8 +249,13 @@ impl Recovered {
                 at: u32::try_from(*at).unwrap_or(u32::MAX),
                 bytes: u32::try_from(header.total()).unwrap_or(u32::MAX),
             };
-            index.apply(header, place, note_count(header, bytes.get(*at..).unwrap_or_default()));
+            let meta = header.meta(bytes.get(*at..).unwrap_or_default()).unwrap_or_default();
+            let fact = index.fact(header, place, meta);
+            index.apply(&fact);
+            facts.push(fact);
         }
+        index.seal(segment);
+        facts
     }
 
     fn note_damage(&mut self, segment: u64, found: &Scan) {
@@ -254,9 +290,7 @@ impl Recovered {
         there.sort_unstable();
         let wanted: Vec<(u64, u64)> = {
             let index = lock(&self.library.index);
-            let large =
-                index.messages.iter().filter_map(|(number, entry)| Some((*number, entry.file_bytes?)));
-            large.collect()
+            index.messages.large().collect()
         };
         for (number, size) in &wanted {
             let path = body_path(*number);
@@ -282,7 +316,8 @@ impl Recovered {
     /// Steps 3 to 5: from here on things are changed.
     pub(crate) fn into_log(mut self, segment_bytes: usize) -> Result<(Log, Report), SpoolError> {
         self.set_damage_aside()?;
-        let Recovered { library, mut report, segments, unused, again, orphans, .. } = self;
+        let Recovered { library, mut report, segments, unused, again, orphans, unlisted, .. } = self;
+        let next_number = self.next_number;
         let mut log = Log {
             library,
             segment_bytes,
@@ -309,6 +344,10 @@ impl Recovered {
             }
         }
         log.begin_again(again)?;
+        for (scope, facts) in unlisted {
+            write_list(log.library.disk.as_ref(), Scope { next_number, ..scope }, &facts);
+        }
+        log.remove_stray_lists();
         // Not before: a removal that made an orphan may have been in the page cache only.
         clear_orphans(log.library.disk.as_ref(), &orphans, &mut report)?;
         let mut set_aside = Vec::new();
@@ -366,6 +405,18 @@ fn clear_orphans(disk: &dyn Disk, orphans: &[u64], report: &mut Report) -> Resul
 }
 
 impl Log {
+    /// Lists of segments that are of the past.
+    fn remove_stray_lists(&self) {
+        let disk = self.library.disk.as_ref();
+        for name in disk.list("list").unwrap_or_default() {
+            let sequence = u64::from_str_radix(&name, 16).ok();
+            let known = |sequence| self.sealed.iter().any(|sealed| sealed.sequence == sequence);
+            if !sequence.is_some_and(known) {
+                let _ = disk.remove(&format!("list/{name}"));
+            }
+        }
+    }
+
     /// A new segment that begins with the former one's last batch, durable when this returns: first the
     /// records, then the header that makes the former ones void.
     fn begin_again(&mut self, again: Vec<(RecordHeader, Vec<u8>)>) -> Result<(), SpoolError> {
@@ -382,7 +433,6 @@ impl Log {
         let mut batch = Vec::new();
         let mut records = Vec::new();
         for (mut header, record) in again {
-            let notes = note_count(&header, &record);
             (header.nonce, header.batch) = (active.nonce, self.next_batch);
             header.batch_at = u32::try_from(START).unwrap_or(u32::MAX);
             let place = Place {
@@ -392,7 +442,7 @@ impl Log {
             };
             batch.extend_from_slice(&header.encode());
             batch.extend_from_slice(record.get(crate::record::UNIT..).unwrap_or_default());
-            records.push((header, place, notes));
+            records.push((header, place, header.meta(&record).unwrap_or_default().to_vec()));
         }
         batch.resize(round_up(batch.len(), BLOCK), 0);
         let file: &Arc<dyn DiskFile> = &active.slot.file;
@@ -407,8 +457,10 @@ impl Log {
         })();
         written.map_err(|error| SpoolError::io("write", "log", error))?;
         let mut index = lock(&self.library.index);
-        for (header, place, notes) in &records {
-            index.apply(header, *place, *notes);
+        for (header, place, meta) in &records {
+            let fact = index.fact(header, *place, meta);
+            index.apply(&fact);
+            active.facts.push(fact);
         }
         drop(index);
         self.next_batch += u64::from(!records.is_empty());
@@ -435,15 +487,6 @@ fn settle_header(slot: &Slot) -> io::Result<()> {
 /// Takes a number.
 pub(crate) fn next_number(numbers: &AtomicU64) -> u64 {
     numbers.fetch_add(1, Ordering::Relaxed)
-}
-
-/// How many notes a message record holds.
-fn note_count(header: &RecordHeader, record: &[u8]) -> u32 {
-    if !matches!(header.kind, Kind::Message | Kind::LargeMessage) {
-        return 0;
-    }
-    let parts = header.meta(record).and_then(decode_meta);
-    parts.map_or(0, |(_, notes)| u32::try_from(notes.len()).unwrap_or(u32::MAX))
 }
 
 fn whole_file(slot: &Slot) -> Result<Vec<u8>, SpoolError> {

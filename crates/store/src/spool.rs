@@ -8,7 +8,9 @@ use crate::committer::{Committer, Done, Request, Urgency};
 use crate::disk::{Access, Disk};
 use crate::error::SpoolError;
 use crate::incoming::{Incoming, Stored};
+use crate::index::Digest;
 use crate::log::{Log, Op, OpBody, OpKind};
+use crate::messages::Brief;
 use crate::read::{Body, Library, Message, lock};
 use crate::record::encode_meta;
 use crate::recover::{Report, next_number, prepare, read_spool};
@@ -29,6 +31,8 @@ pub struct Settings {
     pub minfree_bytes: u64,
     /// How long a note, envelope or removal waits for a commit to share its flush.
     pub linger: Duration,
+    /// What is kept at hand of each message.
+    pub digest: Digest,
 }
 
 impl Default for Settings {
@@ -38,6 +42,7 @@ impl Default for Settings {
             inline_bytes: 128 << 10,
             minfree_bytes: 0,
             linger: Duration::from_millis(10),
+            digest: Digest::default(),
         }
     }
 }
@@ -71,7 +76,7 @@ impl Spool {
         let held = prepare(disk.as_ref())?;
         let segment_bytes =
             usize::try_from(settings.segment_bytes.max(16 << 10)).unwrap_or(usize::MAX) & !4095;
-        let (log, report) = read_spool(disk, Access::Write)?.into_log(segment_bytes)?;
+        let (log, report) = read_spool(disk, Access::Write, settings.digest)?.into_log(segment_bytes)?;
         let library = log.library.clone();
         let numbers = Arc::clone(&log.numbers);
         let committer = Committer::start(log, settings.linger, held)?;
@@ -157,7 +162,13 @@ impl Spool {
     /// The numbers of all queued messages, oldest first.
     #[must_use]
     pub fn numbers(&self) -> Vec<u64> {
-        lock(&self.library.index).messages.keys().copied().collect()
+        lock(&self.library.index).messages.numbers().collect()
+    }
+
+    /// What is at hand of each queued message, oldest first: nothing is read from the disk.
+    #[must_use]
+    pub fn briefs(&self) -> Vec<(u64, Brief)> {
+        lock(&self.library.index).messages.briefs().collect()
     }
 
     /// Envelope and notes, without the body.
@@ -220,14 +231,14 @@ impl SpoolReader {
     /// # Errors
     /// Where there is no spool, or the disk can't be read.
     pub fn open(disk: Arc<dyn Disk>) -> Result<(SpoolReader, Report), SpoolError> {
-        let recovered = read_spool(disk, Access::Read)?;
+        let recovered = read_spool(disk, Access::Read, Digest::default())?;
         Ok((SpoolReader { library: recovered.library }, recovered.report))
     }
 
     /// As [`Spool::numbers`].
     #[must_use]
     pub fn numbers(&self) -> Vec<u64> {
-        lock(&self.library.index).messages.keys().copied().collect()
+        lock(&self.library.index).messages.numbers().collect()
     }
 
     /// As [`Spool::read`].
@@ -278,7 +289,7 @@ impl SteppedSpool {
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<(SteppedSpool, Report), SpoolError> {
         let held = prepare(disk.as_ref())?;
         let segment_bytes = usize::try_from(settings.segment_bytes).unwrap_or(usize::MAX) & !4095;
-        let (log, report) = read_spool(disk, Access::Write)?.into_log(segment_bytes)?;
+        let (log, report) = read_spool(disk, Access::Write, settings.digest)?.into_log(segment_bytes)?;
         Ok((SteppedSpool { log, settings, new_slot: None, damage: Vec::new(), _held: held }, report))
     }
 
@@ -345,7 +356,13 @@ impl SteppedSpool {
     /// As [`Spool::numbers`].
     #[must_use]
     pub fn numbers(&self) -> Vec<u64> {
-        lock(&self.log.library.index).messages.keys().copied().collect()
+        lock(&self.log.library.index).messages.numbers().collect()
+    }
+
+    /// As [`Spool::briefs`].
+    #[must_use]
+    pub fn briefs(&self) -> Vec<(u64, Brief)> {
+        lock(&self.log.library.index).messages.briefs().collect()
     }
 
     /// As [`Spool::read`].

@@ -19,7 +19,7 @@ use events::queue::{Expired, Queued, Removed};
 use mail::{Address, QueueId, Wall};
 use policy::address::AddressClasses;
 use queue::notice::Notice;
-use queue::{Action, Attempt, Entry, Event, Note, Order, Reason, Route, Scheduler, Settings};
+use queue::{Action, Attempt, Card, Entry, Event, Note, Order, Reason, Route, Scheduler, Settings};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -151,6 +151,8 @@ pub struct Manager {
 
 /// Envelopes kept in memory before they are active; beyond, they are read from the spool.
 const FRESH_MAX: usize = 2_000;
+/// An envelope of so many recipients is written anew when it is deferred.
+const REWRITTEN_RECIPIENTS_MAX: usize = 10;
 /// Notes beside an envelope before they are folded into it.
 const NOTES_MAX: usize = 8;
 
@@ -189,10 +191,12 @@ impl Manager {
     /// Takes in what the spool holds from before.
     pub fn recover(&mut self) {
         let now = clock::now().wall;
-        for number in self.agents.spool.numbers() {
-            let entry = self.agents.entry(number).map(|(entry, _)| entry);
+        for (number, brief) in self.agents.spool.briefs() {
+            // What earlier versions stored is read.
+            let known =
+                Card::decode(brief).or_else(|| self.agents.entry(number).map(|(entry, _)| Card::of(&entry)));
             let (next_attempt, deferred, hold) =
-                entry.map_or((now, false, false), |entry| (entry.next_attempt, entry.tries > 0, entry.hold));
+                known.map_or((now, false, false), |card| (card.next_attempt, card.deferred, card.hold));
             self.scheduler.handle(now, Event::Queued { number, next_attempt, deferred });
             if hold {
                 self.scheduler.handle(now, Event::ByHand { number, order: Order::Hold });
@@ -401,7 +405,34 @@ impl Manager {
         });
     }
 
+    /// The whole envelope, where it is short, with what has changed: one record to be read later in place of many.
+    fn rewritten(&mut self, number: u64, notes: &[Note]) -> Option<Vec<u8>> {
+        let (entry, _) = self.active.get_mut(&number)?;
+        if entry.recipients.len() > REWRITTEN_RECIPIENTS_MAX {
+            return None;
+        }
+        let entry = Arc::make_mut(entry);
+        notes.iter().for_each(|note| entry.apply(note.clone()));
+        // What is on its way into the spool may be missing here.
+        (!self.scheduler.is_active(number) && !self.writing.contains_key(&number)).then(|| entry.encode())
+    }
+
     fn persist(&mut self, number: u64, notes: &[Note]) {
+        if let Some(envelope) = self.rewritten(number, notes) {
+            self.active.remove(&number);
+            self.under_way = self.under_way.saturating_add(1);
+            self.writes(number);
+            let handle = self.handle.clone();
+            self.agents.spool.replace(number, envelope, move |written| {
+                let failed = written.is_err();
+                handle.tell(if failed {
+                    Event::NotPersisted { number }
+                } else {
+                    Event::Persisted { number }
+                });
+            });
+            return;
+        }
         // Where other attempts of the message wait for their turn, they still need it.
         if !self.scheduler.is_active(number) {
             self.active.remove(&number);

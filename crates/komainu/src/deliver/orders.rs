@@ -7,7 +7,7 @@ use super::agent::Agents;
 use super::manager::{Manager, Message, QueueHandle};
 use events::Event as Logged;
 use mail::{QueueId, Wall};
-use queue::{Entry, Event, Note, Order};
+use queue::{Card, Entry, Event, Note, Order};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use store::SpoolError;
@@ -87,13 +87,7 @@ impl Manager {
     }
 
     pub(super) fn obey(&mut self, given: Given) {
-        let note = match given.order {
-            Order::Hold => Some(Note::Hold(true)),
-            Order::Release => Some(Note::Hold(false)),
-            Order::Requeue => Some(Note::Requeue),
-            Order::Expire => Some(Note::Expire),
-            Order::Flush | Order::Delete => None,
-        };
+        let note = note_for(given.order);
         let number = given.number;
         self.under_way = self.under_way.saturating_add(1);
         self.writes(number);
@@ -115,6 +109,9 @@ impl Manager {
         self.under_way = self.under_way.saturating_sub(1);
         self.written(number);
         if outcome.is_ok() {
+            if let (Some(note), Some((entry, _))) = (note_for(order), self.active.get_mut(&number)) {
+                Arc::make_mut(entry).apply(note);
+            }
             self.scheduler.handle(now, Event::ByHand { number, order });
             if !self.scheduler.is_active(number) {
                 self.active.remove(&number);
@@ -152,6 +149,17 @@ impl Manager {
     }
 }
 
+/// What the spool is told.
+fn note_for(order: Order) -> Option<Note> {
+    Some(match order {
+        Order::Hold => Note::Hold(true),
+        Order::Release => Note::Hold(false),
+        Order::Requeue => Note::Requeue,
+        Order::Expire => Note::Expire,
+        Order::Flush | Order::Delete => return None,
+    })
+}
+
 /// As postsuper(1) logs it.
 fn said(order: Order) -> Option<&'static str> {
     Some(match order {
@@ -172,6 +180,10 @@ fn waiting_for(agents: &Agents, domains: &BTreeSet<String>) -> Vec<u64> {
             domain.is_some_and(|domain| domains.contains(&domain))
         })
     };
-    let is_wanted = |number: &u64| agents.entry(*number).is_some_and(|(entry, _)| wanted(&entry));
-    agents.spool.numbers().into_iter().filter(is_wanted).collect()
+    // Envelopes are read of those only whose domains may be the ones.
+    let may_be = |(_, brief): &(u64, store::Brief)| {
+        Card::decode(*brief).is_none_or(|card| domains.iter().any(|domain| card.may_have(domain)))
+    };
+    let likely = agents.spool.briefs().into_iter().filter(may_be).map(|(number, _)| number);
+    likely.filter(|number| agents.entry(*number).is_some_and(|(entry, _)| wanted(&entry))).collect()
 }

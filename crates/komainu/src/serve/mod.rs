@@ -337,6 +337,7 @@ fn open_spool(p: &Parameters, disk: Arc<dyn Disk>, state: &Path, log: &Log) -> R
     let path = state.join("queue");
     let settings = store::spool::Settings {
         minfree_bytes: u64::try_from(p.number("queue_minfree")).unwrap_or(0),
+        digest: store::Digest { envelope: queue::card::of_envelope, note: queue::card::after_note },
         ..store::spool::Settings::default()
     };
     let (spool, report) = Spool::open(disk, settings).map_err(|source| ServeError::Spool { path, source })?;

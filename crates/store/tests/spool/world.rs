@@ -13,7 +13,13 @@ use store::{Disk, Report, Settings, SpoolError, Step, SteppedSpool};
 pub(crate) const SEGMENT: u32 = 64 << 10;
 
 pub(crate) fn settings() -> Settings {
-    Settings { segment_bytes: SEGMENT, inline_bytes: 4 << 10, minfree_bytes: 0, linger: Duration::ZERO }
+    Settings {
+        segment_bytes: SEGMENT,
+        inline_bytes: 4 << 10,
+        minfree_bytes: 0,
+        linger: Duration::ZERO,
+        ..Settings::default()
+    }
 }
 
 /// What a message looks like.
