@@ -1,6 +1,6 @@
 //! The rows: what is measured, against whom, and with which words added to the common configuration.
 
-use crate::generate::{BOX, DISCARD, Load, Play};
+use crate::generate::{BOX, BOXES, DISCARD, Load, Play, RELAY};
 use crate::server::Kind;
 use crate::site::Dress;
 use std::net::Ipv4Addr;
@@ -164,6 +164,12 @@ pub(crate) fn rows() -> Vec<Row> {
         let load = Load { domain, body_bytes: 65_536, ..COMMON };
         let title = format!("accept → {what}, 64 kB, 50 connections");
         rows.push(row(id, &title, STORE, PLAIN, Work::Load(load)));
+    }
+    for (id, title, domain) in [
+        ("relay-50", "accept → another server over SMTP, 4 kB, 50 connections", RELAY),
+        ("boxes-1000", "accept → 1,000 virtual Maildirs, 4 kB, 50 connections", BOXES),
+    ] {
+        rows.push(row(id, title, STORE, PLAIN, Work::Load(Load { domain, ..COMMON })));
     }
     let work = Work::Source { messages: 2000 };
     rows.push(row("smtp-source", "accept → discard, 4 kB, smtp-source -s 10", BOTH, PLAIN, work));

@@ -104,7 +104,7 @@ fn lay_out(folder: &Path, kind: Kind, dress: &Dress, base: &Path) -> Result<(), 
     for (name, text) in [
         ("main.cf", site::main_cf(folder, kind, dress, &access)),
         ("master.cf", site::master_cf(dress)),
-        ("boxes", "/^(.*)@box\\.example$/ $1/\n".to_owned()),
+        ("boxes", "/^(.*)@box(es)?\\.example$/ $1/\n".to_owned()),
         ("crowd", "203.0.120.0/22 wait\n203.0.128.0/17 wait\n".to_owned()),
         ("denied", "203.0.118.0/24 reject\n".to_owned()),
     ] {

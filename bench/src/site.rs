@@ -4,6 +4,7 @@
 //! row differs between servers by nothing but the server.
 
 use crate::server::Kind;
+use crate::world::{SINK, SINK_PORT};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +59,9 @@ pub(crate) fn main_cf(folder: &Path, kind: Kind, dress: &Dress, access: &Path) -
          local_recipient_maps =\n\
          local_transport = discard:\n\
          alias_maps =\n\
-         virtual_mailbox_domains = box.example\n\
+         virtual_mailbox_domains = box.example, boxes.example\n\
+         relay_domains = relay.example\n\
+         relay_transport = smtp:[{SINK}]:{SINK_PORT}\n\
          virtual_mailbox_base = {folder}/mail\n\
          virtual_mailbox_maps = regexp:{folder}/etc/boxes\n\
          virtual_uid_maps = static:{MAILBOX_OWNER}\n\
@@ -90,6 +93,7 @@ error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
 virtual unix - n n - - virtual
+smtp unix - - n - - smtp
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 ";

@@ -1,7 +1,7 @@
 //! Sessions one after another on many connections at once, each message on a connection of its own, as strangers come.
 
 use super::wire::Wire;
-use super::{Load, Outcome, Play};
+use super::{BOXES, Load, Outcome, Play};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -92,7 +92,8 @@ async fn session(load: &Load, number: u32, body: &str) -> Result<(), String> {
     if load.play != Play::Greeted {
         wire.ask("EHLO client.example\r\n", "250").await?;
         wire.ask("MAIL FROM:<load@client.example>\r\n", "250").await?;
-        let to = format!("RCPT TO:<user{}@{}>\r\n", number % 50, load.domain);
+        let users = if load.domain == BOXES { 1_000 } else { 50 };
+        let to = format!("RCPT TO:<user{}@{}>\r\n", number % users, load.domain);
         if load.play == Play::RefusedRecipient {
             wire.ask(&to, "5").await?;
         } else {
