@@ -549,6 +549,9 @@ impl World {
         self.came = MESSAGES;
         self.disk.stop_after(u64::MAX);
         self.disk.fail_flushes(0, 0);
+        // After two failed flushes in a row the spool is read only until it is opened anew.
+        self.crash();
+        self.disk.stop_after(u64::MAX);
         let mut left = 100_000;
         while self.step(true) {
             left -= 1;

@@ -53,7 +53,6 @@ const fn page_of(number: u64) -> u64 {
     number >> PAGE_BITS
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "six bits")]
 const fn low_of(number: u64) -> u8 {
     (number & ((1 << PAGE_BITS) - 1)) as u8
 }
