@@ -39,7 +39,9 @@ fn main() {
         incoming.write(body.as_bytes()).expect("fits");
         entry.size = body.len() as u64;
         let done = done.clone();
-        spool.commit(incoming, entry.encode(), move |stored| drop(done.send(stored.is_ok())));
+        spool.commit(incoming, entry.encode(), move |stored| {
+            let _ = done.send(stored.is_ok());
+        });
         if n % 2_000 == 1_999 {
             let stored = answers.iter().take(2_000).filter(|stored| *stored).count();
             assert_eq!(stored, 2_000, "all are durable");
