@@ -157,7 +157,6 @@ impl Index {
             }
             Kind::Note => {
                 let mut entry = self.take(number)?;
-                entry.brief = brief;
                 let ordinal = u32::try_from(header.extra).unwrap_or(u32::MAX);
                 match ordinal.checked_sub(entry.first_note).and_then(|k| usize::try_from(k).ok()) {
                     None => {}
@@ -165,9 +164,12 @@ impl Index {
                         if let Some(note) = entry.notes.get_mut(k) {
                             *note = place;
                         }
+                        // What is behind it may be older than this: whoever wants to know reads the message.
+                        entry.brief = Brief::default();
                     }
                     Some(_) => {
                         entry.notes.push(place);
+                        entry.brief = brief;
                         entry.meta_bytes += u64::from(header.meta_bytes) + 4;
                     }
                 }
