@@ -443,7 +443,6 @@ fn settings(p: &Parameters, lists: &Lists, security: &Security, later: &Later) -
         verp_delimiter_filter: p.text("verp_delimiter_filter").value,
         default_verp_delimiters: p.text("default_verp_delimiters").value,
         auth: super::logins::auth_settings(p),
-        ..Settings::default()
     }
 }
 

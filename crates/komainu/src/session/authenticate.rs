@@ -62,7 +62,7 @@ impl Session {
     }
 
     /// The mechanisms that the backend knows and the settings permit; `None` where the backend can't be asked.
-    async fn offered(&mut self, logins: &Logins) -> Option<Vec<String>> {
+    async fn offered(&self, logins: &Logins) -> Option<Vec<String>> {
         let known = match &logins.backend {
             Backend::Dovecot(path) => {
                 let server = self.shared.authentication.servers.at(path);
