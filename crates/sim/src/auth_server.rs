@@ -119,7 +119,7 @@ impl Script {
                 ["CONT", id, text] => (id, Some(*text)),
                 _ => continue,
             };
-            let text = said.1.map_or_else(|| "(none)".to_owned(), |text| shown(text));
+            let text = said.1.map_or_else(|| "(none)".to_owned(), shown);
             match self.answer(said.0, &text) {
                 Some(answer) => {
                     if stream.get_mut().write_all(answer.as_bytes()).is_err() {

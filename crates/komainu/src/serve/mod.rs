@@ -133,26 +133,14 @@ impl Generation {
         found.extend(unlisted);
         let live = Arc::new(live);
         configuration.later.fill(&live);
-        let mut zones: Vec<policy::Zone> = Vec::new();
-        let services: Vec<Service> = configuration
-            .listeners
-            .into_iter()
-            .map(|listener: Listener| {
-                let screened = listener.screening.as_ref().map(|screening| screening.lists.dnsbl_zones());
-                let asked = listener.policies().flat_map(|policy| policy.dnsbl_zones());
-                for zone in asked.chain(screened.iter().flatten()) {
-                    if !zones.iter().any(|known| known.domain == zone.domain) {
-                        zones.push(zone.clone());
-                    }
-                }
-                Service {
-                    listener: Arc::new(listener),
-                    live: Arc::clone(&live),
-                    targets: Arc::clone(&targets),
-                    classes: Arc::clone(&configuration.classes),
-                }
-            })
-            .collect();
+        let zones = zones(&configuration.listeners);
+        let service = |listener: Listener| Service {
+            listener: Arc::new(listener),
+            live: Arc::clone(&live),
+            targets: Arc::clone(&targets),
+            classes: Arc::clone(&configuration.classes),
+        };
+        let services: Vec<Service> = configuration.listeners.into_iter().map(service).collect();
         let (reporting, remarks) = Reporting::compile(&p, sources);
         let far = listen::shares().deliveries;
         let services_named = configuration.master.services.iter();
@@ -187,6 +175,21 @@ impl Generation {
             counting: Counting::read(&p),
         }
     }
+}
+
+/// The DNS lists that any of the servers asks, each once.
+fn zones(listeners: &[Listener]) -> Vec<policy::Zone> {
+    let mut zones: Vec<policy::Zone> = Vec::new();
+    for listener in listeners {
+        let screened = listener.screening.as_ref().map(|screening| screening.lists.dnsbl_zones());
+        let asked = listener.policies().flat_map(|policy| policy.dnsbl_zones());
+        for zone in asked.chain(screened.iter().flatten()) {
+            if !zones.iter().any(|known| known.domain == zone.domain) {
+                zones.push(zone.clone());
+            }
+        }
+    }
+    zones
 }
 
 /// The `spawn` services of the configuration in force.

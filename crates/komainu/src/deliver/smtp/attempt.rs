@@ -308,10 +308,11 @@ impl Attempt<'_> {
         let address = peer.address();
         let whom = Whom { host: &name, address, domain: &site.domain, relay: &relay };
         let upgrade = Upgrade::new(protection, policy, &whom);
-        if upgrade.is_none() && policy.level > Level::None {
-            if let Some(fault) = &protection.fault {
-                self.warn(fault.clone());
-            }
+        if upgrade.is_none()
+            && policy.level > Level::None
+            && let Some(fault) = &protection.fault
+        {
+            self.warn(fault.clone());
         }
         let mut stream = match self.connect(peer).await {
             Ok(stream) => stream,
