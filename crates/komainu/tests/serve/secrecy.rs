@@ -79,7 +79,9 @@ fn said(log: &str) -> (BTreeMap<String, String>, BTreeMap<String, usize>) {
         .iter()
         .any(|own| text.contains(own))
         {
-            *lines.entry(text.to_owned()).or_insert(0) += 1;
+            // Which of the two a server's end is depends on who is faster.
+            let text = text.replace("Connection reset by peer", "lost connection");
+            *lines.entry(text).or_insert(0) += 1;
         }
     }
     (outcomes, lines)
