@@ -1,6 +1,6 @@
 //! Restriction lists judged together: every SMTP server of master.cf with its `-o`, through `policy::review`.
 //!
-//! Also those servers that aren't opened yet for want of TLS: their lists are compiled here. Where master.cf has no
+//! Also those servers that can't be opened (their port isn't known): their lists are compiled here. Where master.cf has no
 //! SMTP server, main.cf's own lists are judged. What `${stress?…}` makes of lists is judged like another server. T1.4, T2.5, T2.8, T2.11.
 
 use super::Subject;
@@ -171,10 +171,9 @@ mod tests {
         };
         check("smtp inet n - y - - smtpd\n", &[]);
         check("", &[None]);
-        check(
-            "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n  -o smtpd_tls_security_level=encrypt\n",
-            &[Some("submission")],
-        );
+        let submission = "submission inet n - y - - smtpd\n  -o smtpd_tls_security_level=encrypt\n";
+        check(submission, &[]);
+        check("smtp inet n - y - - smtpd\nno-such-port inet n - y - - smtpd\n", &[Some("no-such-port")]);
         check("pickup unix n - y 60 1 pickup\n", &[None]);
     }
 }
