@@ -295,6 +295,12 @@ impl Session {
         if let Some(name) = identity.reverse_name {
             (client.reverse_name, client.reverse_name_status) = forwarded(name);
         }
+        // Who logged in before is somebody else.
+        self.logging_in = None;
+        let login = identity.login.flatten().filter(|_| self.service.listener.logins.is_some());
+        self.tx.sasl = login.map(|username| {
+            Box::new(policy::Sasl { username, method: "XCLIENT".to_owned(), ..policy::Sasl::default() })
+        });
         self.facts.forget_all();
         self.ahead = Vec::new();
         self.assumed = true;
