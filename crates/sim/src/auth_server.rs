@@ -5,56 +5,19 @@
 //! each space within a value, or misbehaves: `(close)`, `(silence)`, `(raw LINE)`, in which `ID` is the request's number
 //! and `\t` a tab.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use crate::listening::{Listening, Peer};
+use mail::base64;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 
 struct Script {
     mechanisms: Vec<String>,
     rules: Vec<(String, String)>,
-    stop: AtomicBool,
 }
 
 /// A running authentication server; stops when dropped.
 pub struct AuthServer {
-    script: Arc<Script>,
-    address: Option<SocketAddr>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-trait Peer: Read + Write + Send {}
-impl<T: Read + Write + Send> Peer for T {}
-
-type Accept = Box<dyn Fn() -> std::io::Result<Box<dyn Peer>> + Send>;
-
-fn listen(endpoint: &str) -> std::io::Result<(Accept, Option<SocketAddr>)> {
-    if endpoint.contains('/') {
-        let _ = std::fs::remove_file(endpoint);
-        let listener = UnixListener::bind(endpoint)?;
-        std::fs::set_permissions(Path::new(endpoint), std::fs::Permissions::from_mode(0o666))?;
-        listener.set_nonblocking(true)?;
-        let accept = move || {
-            let (stream, _) = listener.accept()?;
-            stream.set_nonblocking(false)?;
-            Ok(Box::new(stream) as Box<dyn Peer>)
-        };
-        return Ok((Box::new(accept), None));
-    }
-    let listener = TcpListener::bind(endpoint)?;
-    let address = listener.local_addr()?;
-    listener.set_nonblocking(true)?;
-    let accept = move || {
-        let (stream, _) = listener.accept()?;
-        stream.set_nonblocking(false)?;
-        stream.set_nodelay(true)?;
-        Ok(Box::new(stream) as Box<dyn Peer>)
-    };
-    Ok((Box::new(accept), Some(address)))
+    listening: Listening,
 }
 
 impl AuthServer {
@@ -65,36 +28,14 @@ impl AuthServer {
             mechanisms.map(|line| line.split_whitespace().collect::<Vec<_>>().join("\t")).collect();
         let rules = lines.iter().filter_map(|line| line.split_once(" : "));
         let rules = rules.map(|(text, answer)| (text.trim().to_owned(), answer.trim().to_owned())).collect();
-        let script = Arc::new(Script { mechanisms, rules, stop: AtomicBool::new(false) });
-        let (accept, address) = listen(endpoint)?;
-        let this = Arc::clone(&script);
-        let thread = std::thread::spawn(move || {
-            while !this.stop.load(Ordering::Relaxed) {
-                match accept() {
-                    Ok(stream) => {
-                        let this = Arc::clone(&this);
-                        std::thread::spawn(move || this.serve(stream));
-                    }
-                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
-                }
-            }
-        });
-        Ok(AuthServer { script, address, thread: Some(thread) })
+        let script = Script { mechanisms, rules };
+        Ok(AuthServer { listening: Listening::start(endpoint, move |stream| script.serve(stream))? })
     }
 
     /// Where it listens, if by TCP.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
-        self.address
-    }
-}
-
-impl Drop for AuthServer {
-    fn drop(&mut self) {
-        self.script.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.listening.address()
     }
 }
 
@@ -141,7 +82,7 @@ impl Script {
         match answer.split_once(' ').unwrap_or((answer, "")) {
             ("(close)", _) => None,
             ("(silence)", _) => Some(String::new()),
-            ("CONT", challenge) => Some(format!("CONT\t{id}\t{}\n", base64(challenge.as_bytes()))),
+            ("CONT", challenge) => Some(format!("CONT\t{id}\t{}\n", base64::encode(challenge.as_bytes()))),
             (word, fields) => {
                 let fields = fields.split_whitespace().map(|field| format!("\t{}", field.replace('_', " ")));
                 Some(format!("{word}\t{id}{}\n", fields.collect::<String>()))
@@ -167,22 +108,6 @@ fn shown(text: &str) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', "|")
 }
 
-/// RFC 4648 §4; dialogues write what clients say in the clear.
-#[must_use]
-pub fn base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let at = |n: usize| u32::from(chunk.get(n).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for n in 0..4 {
-            let digit = usize::try_from((bits >> (18 - 6 * n)) & 63).unwrap_or(0);
-            let digit = DIGITS.get(digit).copied().unwrap_or(b'A');
-            text.push(if n <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +117,7 @@ mod tests {
         for (text, encoded) in
             [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("\0joe\0x", "AGpvZQB4")]
         {
-            assert_eq!(base64(text.as_bytes()), encoded);
+            assert_eq!(base64::encode(text.as_bytes()), encoded);
             assert_eq!(shown(encoded), text.replace('\0', "|"));
         }
     }

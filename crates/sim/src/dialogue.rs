@@ -423,7 +423,7 @@ pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
                 let (group, tail) = rest.split_once('}')?;
                 if let Some(text) = group.strip_prefix("base64 ") {
                     let text = text.replace('|', "\0");
-                    out.extend_from_slice(crate::auth_server::base64(text.as_bytes()).as_bytes());
+                    out.extend_from_slice(mail::base64::encode(text.as_bytes()).as_bytes());
                     rest = tail;
                     continue;
                 }

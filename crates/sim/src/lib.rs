@@ -11,6 +11,7 @@ pub mod dns;
 pub mod harness;
 pub mod in_process;
 pub mod layout;
+mod listening;
 pub mod made_up;
 pub mod pattern;
 pub mod place;

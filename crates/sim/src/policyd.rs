@@ -4,14 +4,10 @@
 //! A rule reads `name=value name=value : action`; the first whose conditions hold answers. Actions in
 //! parentheses misbehave: `(close)` hangs up, `(garbage)` answers nonsense, `(silence)` says nothing.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::listening::{Listening, Peer};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 #[derive(Debug)]
 struct Rule {
@@ -25,81 +21,34 @@ pub type Request = Vec<(String, String)>;
 struct Shared {
     rules: Vec<Rule>,
     seen: Mutex<Vec<Request>>,
-    stop: AtomicBool,
 }
 
 /// A running policy server; stops when dropped.
 pub struct PolicyServer {
     shared: Arc<Shared>,
-    address: Option<SocketAddr>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    listening: Listening,
 }
-
-trait Peer: Read + Write + Send {}
-impl<T: Read + Write + Send> Peer for T {}
 
 impl PolicyServer {
     /// Listens at `endpoint`: `address:port`, or a socket's path.
     pub fn start(endpoint: &str, lines: &[String]) -> std::io::Result<PolicyServer> {
         let rules =
             lines.iter().filter(|line| !line.trim().is_empty()).map(|line| parse_rule(line)).collect();
-        let shared = Arc::new(Shared { rules, seen: Mutex::default(), stop: AtomicBool::new(false) });
-        let mut address = None;
-        let accept: Box<dyn Fn() -> std::io::Result<Box<dyn Peer>> + Send> = if endpoint.contains('/') {
-            let _ = std::fs::remove_file(endpoint);
-            let listener = UnixListener::bind(endpoint)?;
-            std::fs::set_permissions(Path::new(endpoint), std::fs::Permissions::from_mode(0o666))?;
-            listener.set_nonblocking(true)?;
-            Box::new(move || {
-                let (stream, _) = listener.accept()?;
-                stream.set_nonblocking(false)?;
-                Ok(Box::new(stream))
-            })
-        } else {
-            let listener = TcpListener::bind(endpoint)?;
-            address = Some(listener.local_addr()?);
-            listener.set_nonblocking(true)?;
-            Box::new(move || {
-                let (stream, _) = listener.accept()?;
-                stream.set_nonblocking(false)?;
-                stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
-            })
-        };
-        let this = shared.clone();
-        let thread = std::thread::spawn(move || {
-            while !this.stop.load(Ordering::Relaxed) {
-                match accept() {
-                    Ok(stream) => {
-                        let this = this.clone();
-                        std::thread::spawn(move || this.serve(stream));
-                    }
-                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
-                }
-            }
-        });
-        Ok(PolicyServer { shared, address, thread: Some(thread) })
+        let shared = Arc::new(Shared { rules, seen: Mutex::default() });
+        let this = Arc::clone(&shared);
+        Ok(PolicyServer { shared, listening: Listening::start(endpoint, move |stream| this.serve(stream))? })
     }
 
     /// Where it listens, if by TCP.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.listening.address()
     }
 
     /// What was asked so far, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for PolicyServer {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -147,6 +96,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn first_rule_answers() {

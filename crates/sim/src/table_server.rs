@@ -5,13 +5,10 @@
 //! without a line isn't found. Answers in parentheses: `(none)`, `(fail TEXT)` for 400 or TEMP, `(raw TEXT)` with
 //! escapes, `(huge)`, `(close)` instead of an answer, `(value, then close) TEXT`, `(silence)`, `(slow 300ms) TEXT`.
 
+use crate::listening::{Listening, Peer};
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,18 +28,13 @@ struct Shared {
     lines: Vec<(String, String)>,
     turns: Mutex<BTreeMap<String, usize>>,
     seen: Mutex<Vec<String>>,
-    stop: AtomicBool,
 }
 
 /// A running server; stops when dropped.
 pub struct TableServer {
     shared: Arc<Shared>,
-    address: Option<SocketAddr>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    listening: Listening,
 }
-
-trait Peer: Read + Write + Send {}
-impl<T: Read + Write + Send> Peer for T {}
 
 /// The protocol and endpoint that `tcp:…`, `socketmap:inet:…` or `socketmap:unix:…` names.
 #[must_use]
@@ -59,65 +51,22 @@ impl TableServer {
     pub fn start(protocol: Protocol, endpoint: &str, lines: &[String]) -> std::io::Result<TableServer> {
         let lines = lines.iter().filter_map(|line| line.split_once(" : "));
         let lines = lines.map(|(key, answer)| (key.trim().to_owned(), answer.trim().to_owned())).collect();
-        let stop = AtomicBool::new(false);
         let (turns, seen) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { protocol, lines, turns, seen, stop });
-        let mut address = None;
-        let accept: Box<dyn Fn() -> std::io::Result<Box<dyn Peer>> + Send> = if endpoint.contains('/') {
-            let _ = std::fs::remove_file(endpoint);
-            let listener = UnixListener::bind(endpoint)?;
-            std::fs::set_permissions(Path::new(endpoint), std::fs::Permissions::from_mode(0o666))?;
-            listener.set_nonblocking(true)?;
-            Box::new(move || {
-                let (stream, _) = listener.accept()?;
-                stream.set_nonblocking(false)?;
-                Ok(Box::new(stream))
-            })
-        } else {
-            let listener = TcpListener::bind(endpoint)?;
-            address = Some(listener.local_addr()?);
-            listener.set_nonblocking(true)?;
-            Box::new(move || {
-                let (stream, _) = listener.accept()?;
-                stream.set_nonblocking(false)?;
-                stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
-            })
-        };
-        let this = shared.clone();
-        let thread = std::thread::spawn(move || {
-            while !this.stop.load(Ordering::Relaxed) {
-                match accept() {
-                    Ok(stream) => {
-                        let this = this.clone();
-                        std::thread::spawn(move || this.serve(stream));
-                    }
-                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
-                }
-            }
-        });
-        Ok(TableServer { shared, address, thread: Some(thread) })
+        let shared = Arc::new(Shared { protocol, lines, turns, seen });
+        let this = Arc::clone(&shared);
+        Ok(TableServer { shared, listening: Listening::start(endpoint, move |stream| this.serve(stream))? })
     }
 
     /// Where it listens, if by TCP.
     #[must_use]
     pub const fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.listening.address()
     }
 
     /// The keys that were asked so far, in order, as they were sent.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for TableServer {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
 use super::limits::limits;
+use super::security::is_by_same_files;
 use super::{Later, Screening, Security, Upstream, remote};
 use crate::authentication::Logins;
 use crate::clock;
@@ -245,7 +246,7 @@ impl Listener {
 
     /// Keeps the certificates that were good before where the new ones can't be used.
     pub fn keep_certificates(&mut self, before: &Listener) {
-        if self.security.keep(&before.security) {
+        if is_by_same_files(&self.parameters, &before.parameters) && self.security.keep(&before.security) {
             for settings in [&mut self.settings, &mut self.stressed] {
                 Arc::make_mut(settings).tls_missing = false;
             }

@@ -27,8 +27,6 @@ pub struct Security {
     pub log_level: i64,
     /// `smtpd_tls_received_header`
     pub received_header: bool,
-    /// What it was made of, to be known again after a reload.
-    identity: Vec<String>,
 }
 
 impl Security {
@@ -41,7 +39,6 @@ impl Security {
             wrapped,
             log_level: p.number("smtpd_tls_loglevel"),
             received_header: p.flag("smtpd_tls_received_header"),
-            identity: FILES.iter().map(|name| p.text(name).value).collect(),
             ..Security::default()
         };
         if security.level == TlsLevel::None {
@@ -69,14 +66,19 @@ impl Security {
         }
     }
 
-    /// Keeps what was good before, where this one should have TLS and has none, by the same files; whether it did.
+    /// Keeps what was good before, where this one should have TLS and has none; whether it did.
     pub(super) fn keep(&mut self, before: &Security) -> bool {
-        let keeps = self.fault.is_some() && before.acceptor.is_some() && self.identity == before.identity;
+        let keeps = self.fault.is_some() && before.acceptor.is_some();
         if keeps {
             self.acceptor.clone_from(&before.acceptor);
         }
         keeps
     }
+}
+
+/// Whether both name the same files for the server's own certificates.
+pub(super) fn is_by_same_files(one: &Parameters, other: &Parameters) -> bool {
+    FILES.iter().all(|name| one.text(name).value == other.text(name).value)
 }
 
 /// What names the server's own certificates.

@@ -8,9 +8,9 @@ use crate::authentication::dovecot::{Exchange, Lost};
 use crate::authentication::{Backend, Logins, UnderWay};
 use crate::clock;
 use events::smtpd::SaslFailed;
+use mail::base64;
 use mail::{Dsn, Reply};
 use policy::guessing::{Attempt, Guessing, Leave, Noticed};
-use proto::sasl::base64;
 use proto::sasl::server::dovecot::{Answer, Start};
 use proto::sasl::server::{Credentials, looks_like_base64};
 use proto::smtp::{AuthOutcome, AuthStep};
@@ -169,7 +169,7 @@ impl Session {
         }
         let logging_in = self.logging_in();
         let knew = logging_in.credentials.clone();
-        if let Some(said) = said.and_then(base64::decode) {
+        if let Some(said) = said.and_then(|text| base64::decode(text.trim())) {
             let mechanism = logging_in.mechanism.clone();
             logging_in.credentials.learn(&mechanism, &said);
         }

@@ -9,7 +9,7 @@ use super::settings::{VersionsError, ciphers, versions};
 use super::signatures::Signatures;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientSessionMemoryCache, Resumption};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring as provider};
+use rustls::crypto::{CryptoProvider, ring as provider};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ impl Engine {
     #[must_use]
     pub fn new(anchors: Anchors, credentials: Option<Credentials>, resumes: bool) -> Engine {
         let algorithms = provider::default_provider().signature_verification_algorithms;
-        let verifier = Arc::new(Accepting { algorithms, signed: Signatures::default() });
+        let verifier = Arc::new(Accepting(Signatures::new(algorithms)));
         Engine { anchors, credentials, resumes, verifier, configs: Mutex::default() }
     }
 
@@ -88,7 +88,7 @@ impl Engine {
     /// How the holder of a certificate signed.
     #[must_use]
     pub fn signed(&self, certificate: &CertificateDer<'_>) -> Option<SignatureScheme> {
-        self.verifier.signed.of(certificate)
+        self.verifier.0.of(certificate)
     }
 }
 
@@ -108,10 +108,7 @@ pub enum EngineError {
 
 /// Takes every certificate whose key signed; remembers how.
 #[derive(Debug)]
-struct Accepting {
-    algorithms: WebPkiSupportedAlgorithms,
-    signed: Signatures,
-}
+struct Accepting(Signatures);
 
 impl ServerCertVerifier for Accepting {
     fn verify_server_cert(
@@ -131,7 +128,7 @@ impl ServerCertVerifier for Accepting {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.algorithms)
+        self.0.check_12(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -140,12 +137,10 @@ impl ServerCertVerifier for Accepting {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let valid = rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)?;
-        self.signed.note(certificate, signed.scheme);
-        Ok(valid)
+        self.0.check_13(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.0.checkable()
     }
 }

@@ -120,14 +120,13 @@ impl Acceptor {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions(&protocols)?)
             .map_err(AcceptorError::Ciphers)?;
-        let clients = Arc::new(Signatures::default());
+        let clients = Arc::new(Signatures::new(provider.signature_verification_algorithms));
         let builder = match asking {
             Asking::No => builder.with_no_client_auth(),
             Asking::May | Asking::Must => {
                 let hints = anchors.roots.subjects();
                 let must = asking == Asking::Must;
-                let (provider, signed) = (Arc::clone(&provider), Arc::clone(&clients));
-                let any = AnyClient { provider, must, hints, signed };
+                let any = AnyClient { must, hints, signed: Arc::clone(&clients) };
                 builder.with_client_cert_verifier(Arc::new(any))
             }
         };
@@ -262,7 +261,6 @@ impl ResolvesServerCert for Keys {
 /// Takes every client's certificate whose key signed.
 #[derive(Debug)]
 struct AnyClient {
-    provider: Arc<CryptoProvider>,
     must: bool,
     hints: Vec<DistinguishedName>,
     signed: Arc<Signatures>,
@@ -292,8 +290,7 @@ impl ClientCertVerifier for AnyClient {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        self.signed.check_12(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -302,13 +299,10 @@ impl ClientCertVerifier for AnyClient {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        let valid = rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)?;
-        self.signed.note(certificate, signed.scheme);
-        Ok(valid)
+        self.signed.check_13(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signed.checkable()
     }
 }

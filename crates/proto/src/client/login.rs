@@ -5,8 +5,8 @@
 
 use super::replies::Said;
 use super::{Action, Client, Phase, Verdict};
-use crate::sasl::base64;
 use crate::sasl::client::{Exchange, Mechanism};
+use mail::base64;
 use mail::{Dsn, Now};
 
 impl Client {
@@ -66,7 +66,7 @@ impl Client {
             }
             2 => self.no_login("bad protocol / cancel", out),
             3 => {
-                let challenge = said.lines.last().and_then(|line| base64::decode(line));
+                let challenge = said.lines.last().and_then(|line| base64::decode(line.trim()));
                 let Some(challenge) = challenge else { return self.no_login("bad protocol / cancel", out) };
                 match exchange.respond(&challenge) {
                     Ok(response) => {

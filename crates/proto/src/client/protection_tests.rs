@@ -2,9 +2,9 @@
 //! that answered the same.
 
 use super::*;
-use crate::sasl::base64;
 use crate::sasl::client::Secret;
 use mail::Wall;
+use mail::base64;
 
 const HOST: &str = "localhost[127.0.0.1]";
 

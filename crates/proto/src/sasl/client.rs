@@ -4,8 +4,8 @@
 //! of hashing is refused, and one that speaks SCRAM must show that it knew the password. Names and passwords are taken
 //! as they are, without SASLprep: for ASCII that is the same. No channel binding.
 
-use super::base64;
 use super::md5;
+use mail::base64;
 use ring::{digest, hmac, pbkdf2};
 use std::fmt;
 use std::num::NonZeroU32;
@@ -178,7 +178,10 @@ impl Exchange {
             (_, Step::ServerFirst { nonce }) => self.proof(&nonce, challenge),
             (_, Step::ServerFinal { signature }) => {
                 let text = std::str::from_utf8(challenge).map_err(|_| SaslError::Protocol)?;
-                let shown = text.strip_prefix("v=").and_then(base64::decode).ok_or(SaslError::Impostor)?;
+                let shown = text
+                    .strip_prefix("v=")
+                    .and_then(|text| base64::decode(text.trim()))
+                    .ok_or(SaslError::Impostor)?;
                 if shown == signature { Ok(Vec::new()) } else { Err(SaslError::Impostor) }
             }
             _ => Err(SaslError::Failure),
@@ -201,7 +204,7 @@ impl Exchange {
         if both.len() <= nonce.len() || !both.starts_with(nonce) {
             return Err(SaslError::Protocol);
         }
-        let salt = base64::decode(salt).ok_or(SaslError::Protocol)?;
+        let salt = base64::decode(salt.trim()).ok_or(SaslError::Protocol)?;
         let rounds: u32 = rounds.parse().map_err(|_| SaslError::Protocol)?;
         let rounds = NonZeroU32::new(rounds).filter(|rounds| ROUNDS.contains(&rounds.get()));
         let rounds = rounds.ok_or(SaslError::Protocol)?;

@@ -2,7 +2,6 @@
 //!
 //! Where the exchange stands in SMTP is `smtp`'s; who is known and whose password is right is the program's.
 
-pub mod base64;
 pub mod client;
 pub mod md5;
 pub mod server;

@@ -8,7 +8,6 @@
 //! `-f` asks with the key as it is: the tables that the server asks are folded, whatever was "built" before.
 //! `-F` reads the files that values name each time; databases hold them in base64.
 
-mod base64;
 mod build;
 mod database;
 mod edit;

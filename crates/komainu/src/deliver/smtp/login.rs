@@ -4,8 +4,8 @@
 //! as written. They stand in no log line. A table that can't say puts mail off: it never goes without the log-in that
 //! it should have had.
 
+use mail::base64;
 use proto::client::{Demands, Login, MechanismTest};
-use proto::sasl::base64;
 use proto::sasl::client::Secret;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::sync::Arc;

@@ -6,11 +6,12 @@
 use super::database::{OwnersRights, Target};
 use super::options::Options;
 use super::query::missing_contents;
-use super::{Fatal, Program, base64, contents, spec_of, warn};
+use super::{Fatal, Program, contents, spec_of, warn};
 use crate::clock;
 use crate::configuration::DirectSources;
 use crate::strerror::strerror;
 use config::LineStarts;
+use mail::base64;
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};

@@ -2,9 +2,10 @@
 
 use super::message::{Key, Reader};
 use super::options::Options;
-use super::{Fatal, base64, contents, spec_of, warn};
+use super::{Fatal, contents, spec_of, warn};
 use crate::cli::servers::Servers;
 use crate::configuration::DirectSources;
+use mail::base64;
 use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tables::database::{Format, read, without_nul};
