@@ -2,8 +2,9 @@
 //!
 //! In this order: the transport of the address's class (`local_transport` … `default_transport`, or what
 //! `sender_dependent_default_transport_maps` says), its nexthop (for other servers `sender_dependent_relayhost_maps`,
-//! `relayhost`, else the recipient's domain), and `transport_maps` over both. Tables are looked into, nothing is sent.
-//! Who delivers asks here, and the policy, for whom `error:` and `retry:` are refusals.
+//! `relayhost`, else the recipient's domain), `transport_maps` over both, and over all of it `relocated_maps`, whose
+//! users are nowhere any more. Tables are looked into, nothing is sent. Who delivers asks here, and the policy, for whom
+//! `error:` and `retry:` are refusals.
 
 use super::extension::Extensions;
 use super::{AddressClasses, Class, Lookup, Resolved, UnknownIn};
@@ -50,6 +51,9 @@ impl Route {
 pub struct Routes {
     transports: Vec<(Class, String)>,
     transport_maps: Vec<TableId>,
+    relocated_maps: Vec<TableId>,
+    /// What `error:` says in front of the new place.
+    moved: &'static str,
     relayhost: String,
     extensions: Extensions,
     /// What `error:` says of unknown names in virtual alias domains.
@@ -71,6 +75,8 @@ impl Routes {
         let text = |name: &str| p.text(name).value;
         Routes {
             transport_maps: tables("transport_maps"),
+            relocated_maps: tables("relocated_maps"),
+            moved: if p.flag("relocated_prefix_enable") { "5.1.6 User has moved to " } else { "" },
             sender_relayhost_maps: tables("sender_dependent_relayhost_maps"),
             sender_transport_maps: tables("sender_dependent_default_transport_maps"),
             relayhost: text("relayhost"),
@@ -101,6 +107,7 @@ impl Routes {
             *class != Class::VirtualAlias && matches!(split(transport).0, "error" | "retry")
         };
         !self.transport_maps.is_empty()
+            || !self.relocated_maps.is_empty()
             || !self.sender_transport_maps.is_empty()
             || self.transports.iter().any(refuses)
     }
@@ -115,7 +122,7 @@ impl Routes {
         classes: &AddressClasses,
         tables: &L,
     ) -> Result<Route, L::Stop> {
-        self.of_resolved(sender, classes.resolve(recipient, tables)?, tables)
+        self.of_resolved(sender, classes.resolve(recipient, tables)?, classes, tables)
     }
 
     /// The route of mail from `sender` to an address that has been resolved.
@@ -126,8 +133,12 @@ impl Routes {
         &self,
         sender: &Address,
         resolved: Resolved,
+        classes: &AddressClasses,
         tables: &L,
     ) -> Result<Route, L::Stop> {
+        if let Some(moved) = self.moved(&resolved, classes, tables)? {
+            return Ok(moved);
+        }
         let (mut transport, mut nexthop) = self.by_class(&resolved, sender, tables)?;
         let mapped = if self.transport_maps.is_empty() {
             None
@@ -151,6 +162,21 @@ impl Routes {
             }
         }
         Ok(Route { transport, nexthop })
+    }
+
+    /// Where `relocated_maps` say that the user has gone.
+    ///
+    /// # Errors
+    /// When a table can't say, or must be asked first.
+    pub fn moved<L: Lookup>(
+        &self,
+        resolved: &Resolved,
+        classes: &AddressClasses,
+        tables: &L,
+    ) -> Result<Option<Route>, L::Stop> {
+        let found = classes.find(&self.relocated_maps, &resolved.recipient, tables)?;
+        let text = found.map(|found| format!("{}{}", self.moved, found.value));
+        Ok(text.map(|nexthop| Route { transport: "error".to_owned(), nexthop }))
     }
 
     fn by_class<L: Lookup>(

@@ -171,12 +171,16 @@ impl Evaluation<'_> {
             let sender = self.tx.sender.as_ref().filter(|_| about.subject == Subject::Recipient);
             let sender = sender.filter(|sender| !sender.is_null()).map(|sender| classes.rewrite(sender));
             let sender = sender.unwrap_or_else(Address::null);
-            policy.routes.of_resolved(&sender, resolved.clone(), &tables)?.undeliverable()
+            policy.routes.of_resolved(&sender, resolved.clone(), classes, &tables)?.undeliverable()
         } else {
             None
         };
         let existence = match (classes.known(Role::Recipient, &resolved, &tables)?, route) {
-            (Some(known), _) => known,
+            (Some(Existence::Exists), _) => Existence::Exists,
+            (Some(unknown), _) => match policy.routes.moved(&resolved, classes, &tables)? {
+                Some(moved) => return Ok(moved.undeliverable().map_or(Listed::There, Listed::Undeliverable)),
+                None => unknown,
+            },
             (None, Some(undeliverable)) => return Ok(Listed::Undeliverable(undeliverable)),
             (None, None) => classes.in_class(&resolved, &tables)?,
         };
