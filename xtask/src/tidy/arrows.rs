@@ -3,7 +3,7 @@
 use crate::tree::Tree;
 
 /// Each crate, and those of ours that it may use.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("mail", &[]),
     ("proto", &["mail"]),
     ("config", &["mail"]),
@@ -12,17 +12,21 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("tables", &["mail", "config"]),
     ("queue", &["mail"]),
     ("policy", &["mail", "config", "tables"]),
+    ("users", &["mail", "proto", "config"]),
     ("ban", &["mail", "config", "events", "tables"]),
     ("report", &["mail", "events"]),
     (
         "komainu",
-        &["mail", "proto", "config", "events", "store", "tables", "queue", "policy", "ban", "report"],
+        &[
+            "mail", "proto", "config", "events", "store", "tables", "queue", "policy", "users", "ban",
+            "report",
+        ],
     ),
     (
         "sim",
         &[
-            "mail", "proto", "config", "events", "store", "tables", "queue", "policy", "ban", "report",
-            "komainu",
+            "mail", "proto", "config", "events", "store", "tables", "queue", "policy", "users", "ban",
+            "report", "komainu",
         ],
     ),
 ];

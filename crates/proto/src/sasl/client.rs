@@ -5,8 +5,8 @@
 //! as they are, without SASLprep: for ASCII that is the same. No channel binding.
 
 use super::md5;
+use super::scram::Hash;
 use mail::base64;
-use ring::{digest, hmac, pbkdf2};
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -208,27 +208,16 @@ impl Exchange {
         let rounds: u32 = rounds.parse().map_err(|_| SaslError::Protocol)?;
         let rounds = NonZeroU32::new(rounds).filter(|rounds| ROUNDS.contains(&rounds.get()));
         let rounds = rounds.ok_or(SaslError::Protocol)?;
-        let (kind, hash, pbkdf) = match self.mechanism {
-            Mechanism::ScramSha1 => (
-                hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-                &digest::SHA1_FOR_LEGACY_USE_ONLY,
-                pbkdf2::PBKDF2_HMAC_SHA1,
-            ),
-            _ => (hmac::HMAC_SHA256, &digest::SHA256, pbkdf2::PBKDF2_HMAC_SHA256),
-        };
-        let mut salted = vec![0; hash.output_len()];
-        pbkdf2::derive(pbkdf, rounds, &salt, self.secret.password.as_bytes(), &mut salted);
-        let sign = |key: &[u8], text: &[u8]| hmac::sign(&hmac::Key::new(kind, key), text);
-        let client_key = sign(&salted, b"Client Key");
-        let stored_key = digest::digest(hash, client_key.as_ref());
+        let hash = if self.mechanism == Mechanism::ScramSha1 { Hash::Sha1 } else { Hash::Sha256 };
+        let salted = hash.salted(self.secret.password.as_bytes(), &salt, rounds);
+        let client_key = hash.sign(&salted, b"Client Key");
+        let stored_key = hash.digest(&client_key);
         // `c=` is "n,,": no channel binding.
         let bare = format!("c=biws,r={both}");
         let said = format!("{},{server_first},{bare}", self.client_first());
-        let signature = sign(stored_key.as_ref(), said.as_bytes());
-        let proof: Vec<u8> =
-            client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, sign)| key ^ sign).collect();
-        let server_key = sign(&salted, b"Server Key");
-        let signature = sign(server_key.as_ref(), said.as_bytes()).as_ref().to_vec();
+        let signature = hash.sign(&stored_key, said.as_bytes());
+        let proof: Vec<u8> = client_key.iter().zip(&signature).map(|(key, sign)| key ^ sign).collect();
+        let signature = hash.sign(&hash.sign(&salted, b"Server Key"), said.as_bytes());
         self.step = Step::ServerFinal { signature };
         Ok(format!("{bare},p={}", base64::encode(&proof)).into_bytes())
     }

@@ -1,6 +1,7 @@
 //! MD5 (RFC 1321) and HMAC-MD5 (RFC 2104): for CRAM-MD5 and old fingerprints only.
 //!
-//! Broken as a hash against collisions; nothing here relies on it where something better is offered.
+//! Broken as a hash against collisions; nothing here relies on it where something better is offered. By hand, as what
+//! is stored for CRAM-MD5 are the states that MD5 is in behind the padded password ([`Contexts`]).
 
 const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
@@ -72,26 +73,42 @@ const SINES: [u32; 64] = [
     0xeb86_d391,
 ];
 
+const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+
 /// The MD5 hash of some bytes.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> [u8; 16] {
+    finish(START, 0, bytes)
+}
+
+/// The hash of `before` bytes that led to `state`, and of `bytes`.
+fn finish(mut state: [u32; 4], before: u64, bytes: &[u8]) -> [u8; 16] {
     let mut padded = bytes.to_vec();
     padded.push(0x80);
     while padded.len() % 64 != 56 {
         padded.push(0);
     }
-    padded.extend_from_slice(&(bytes.len() as u64).wrapping_mul(8).to_le_bytes());
-    let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+    let length = before.wrapping_add(bytes.len() as u64);
+    padded.extend_from_slice(&length.wrapping_mul(8).to_le_bytes());
     for block in padded.chunks_exact(64) {
-        let mut words = [0; 16];
-        for (word, four) in words.iter_mut().zip(block.chunks_exact(4)) {
-            *word = four.iter().rev().fold(0, |sum, byte| (sum << 8) | u32::from(*byte));
-        }
-        let mixed = mix(state, &words);
-        for (sum, new) in state.iter_mut().zip(mixed) {
-            *sum = sum.wrapping_add(new);
-        }
+        state = absorb(state, block);
     }
+    written(state)
+}
+
+fn absorb(mut state: [u32; 4], block: &[u8]) -> [u32; 4] {
+    let mut words = [0; 16];
+    for (word, four) in words.iter_mut().zip(block.chunks_exact(4)) {
+        *word = four.iter().rev().fold(0, |sum, byte| (sum << 8) | u32::from(*byte));
+    }
+    let mixed = mix(state, &words);
+    for (sum, new) in state.iter_mut().zip(mixed) {
+        *sum = sum.wrapping_add(new);
+    }
+    state
+}
+
+fn written(state: [u32; 4]) -> [u8; 16] {
     let mut out = [0; 16];
     for (four, word) in out.chunks_exact_mut(4).zip(state) {
         four.copy_from_slice(&word.to_le_bytes());
@@ -120,17 +137,66 @@ fn mix([mut a, mut b, mut c, mut d]: [u32; 4], words: &[u32; 16]) -> [u32; 4] {
 /// HMAC-MD5.
 #[must_use]
 pub fn hmac(key: &[u8], text: &[u8]) -> [u8; 16] {
-    let hashed = digest(key);
-    let key = if key.len() > 64 { &hashed } else { key };
-    let pad = |with: u8| -> Vec<u8> {
-        let zeros = std::iter::repeat_n(&0, 64_usize.saturating_sub(key.len()));
-        key.iter().chain(zeros).map(|byte| byte ^ with).collect()
-    };
-    let mut inner = pad(0x36);
-    inner.extend_from_slice(text);
-    let mut outer = pad(0x5c);
-    outer.extend_from_slice(&digest(&inner));
-    digest(&outer)
+    Contexts::of(key).hmac(text)
+}
+
+/// What HMAC-MD5 has to know of a key: what Dovecot's `{CRAM-MD5}` stores. As good as the password for CRAM-MD5.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Contexts {
+    outer: [u32; 4],
+    inner: [u32; 4],
+}
+
+impl Contexts {
+    /// Those of a key.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Contexts {
+        let hashed = digest(key);
+        let key = if key.len() > 64 { &hashed } else { key };
+        let pad = |with: u8| -> Vec<u8> {
+            let zeros = std::iter::repeat_n(&0, 64_usize.saturating_sub(key.len()));
+            key.iter().chain(zeros).map(|byte| byte ^ with).collect()
+        };
+        Contexts { outer: absorb(START, &pad(0x5c)), inner: absorb(START, &pad(0x36)) }
+    }
+
+    /// From the 32 bytes that are stored.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Contexts> {
+        let mut words = bytes.chunks_exact(4).map(|four| four.try_into().map(u32::from_le_bytes));
+        let mut state = || -> Option<[u32; 4]> {
+            let mut state = [0; 4];
+            for word in &mut state {
+                *word = words.next()?.ok()?;
+            }
+            Some(state)
+        };
+        let contexts = Contexts { outer: state()?, inner: state()? };
+        (bytes.len() == 32).then_some(contexts)
+    }
+
+    /// The 32 bytes that are stored.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        let halves = [written(self.outer), written(self.inner)];
+        for (half, state) in out.chunks_exact_mut(16).zip(halves) {
+            half.copy_from_slice(&state);
+        }
+        out
+    }
+
+    /// HMAC-MD5 with the key.
+    #[must_use]
+    pub fn hmac(&self, text: &[u8]) -> [u8; 16] {
+        finish(self.outer, 64, &finish(self.inner, 64, text))
+    }
+}
+
+impl std::fmt::Debug for Contexts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Contexts(…)")
+    }
 }
 
 #[cfg(test)]
@@ -158,5 +224,16 @@ mod tests {
         assert_eq!(hex(&hmac(b"Jefe", b"what do ya want for nothing?")), "750c783e6ab0b503eaa86e310a5db738");
         let long = hmac(&[0xaa; 80], b"Test Using Larger Than Block-Size Key - Hash Key First");
         assert_eq!(hex(&long), "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
+    }
+
+    /// As `doveadm pw -s CRAM-MD5 -p secret` writes them.
+    #[test]
+    fn stored_contexts() {
+        let contexts = Contexts::of(b"secret");
+        let stored = "cd3ba7deaad6e5ca23448ba42e379747a9e0f7f1fbc00c8a81bbaac395731b56";
+        assert_eq!(hex(&contexts.bytes()), stored);
+        assert_eq!(Contexts::from_bytes(&contexts.bytes()), Some(contexts));
+        assert_eq!(Contexts::from_bytes(&[0; 31]), None);
+        assert_eq!(Contexts::from_bytes(&[0; 33]), None);
     }
 }

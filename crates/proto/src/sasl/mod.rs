@@ -4,4 +4,5 @@
 
 pub mod client;
 pub mod md5;
+pub mod scram;
 pub mod server;

@@ -1,10 +1,14 @@
-//! The server's side of SASL: which mechanisms are offered, and how Dovecot is asked about them.
+//! The server's side of SASL: which mechanisms are offered, how Dovecot is asked about them, and mechanisms of our own.
 //!
 //! [`dovecot`] speaks to an authentication server that knows mechanisms and passwords; what the client says is handed
-//! on as it is. [`Options`] is `smtpd_sasl_security_options`. T0.2, T2.24.
+//! on as it is. [`exchange`] speaks [`Own`] mechanisms with users of our own. [`Options`] is
+//! `smtpd_sasl_security_options`. T0.2, T2.24.
 
 pub mod dovecot;
+pub mod exchange;
+mod own;
 
+pub use own::Own;
 use std::ops::BitOr;
 
 /// What a mechanism gives and lacks, as the handshake's words say it.
