@@ -134,6 +134,8 @@ words! {
         Deliverable = "deliverable",
         /// Would not.
         Undeliverable = "undeliverable",
+        /// Would not, and that isn't remembered (`address_verify_negative_cache = no`).
+        UndeliverableNotCached = "undeliverable-but-not-cached",
         /// An alias expanded for `sendmail -bv`.
         Expanded = "expanded",
     }

@@ -145,6 +145,8 @@ pub(crate) enum Plain {
     CheckRelayDomains,
     RejectUnauthDestination,
     DeferUnauthDestination,
+    RejectUnverifiedSender,
+    RejectUnverifiedRecipient,
 }
 
 /// One member of a list.

@@ -11,6 +11,7 @@ use crate::parse::{self, Namespace};
 use crate::service::{PolicyService, Zone, ZoneKind};
 use crate::settings::Settings;
 use crate::transaction::Stage;
+use crate::verification::ProbeSender;
 use config::{Diagnostic, Parameters, Place, Spanned};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -162,7 +163,9 @@ pub(crate) fn compile(
     let zones = zones(&compiler.zones);
     let Compiler { services, said, table_names, classes: class_names, catalogue, .. } = compiler;
     let patterns = patterns(catalogue);
+    let probe_sender = ProbeSender::compile(parameters, &addresses);
     let policy = Policy {
+        probe_sender,
         settings,
         addresses,
         routes,

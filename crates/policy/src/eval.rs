@@ -9,7 +9,7 @@ use crate::check::{Check, Entry, Plain, Subject};
 use crate::decision::{MailEffect, Note, NoteAction, Outcome, Step, TableLine};
 use crate::facts::{Answer, Effect, EffectPlace, Facts, Need, Question};
 use crate::transaction::{Request, Stage, Transaction};
-use mail::{Dsn, Reply};
+use mail::{Dsn, Reply, Wall};
 
 /// How deep classes and table values may nest.
 const DEPTH_MAX: u32 = 100;
@@ -45,6 +45,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) tx: &'a Transaction,
     pub(crate) facts: &'a Facts,
     pub(crate) request: Request,
+    /// Unknown where nobody is decided about.
+    pub(crate) now: Option<Wall>,
     pub(crate) stage: Stage,
     /// Checks reached so far: the place of an effect.
     checks: u32,
@@ -80,6 +82,7 @@ impl<'a> Evaluation<'a> {
             tx,
             facts,
             request,
+            now: None,
             stage: Stage::Client,
             checks: 0,
             depth: 0,

@@ -7,6 +7,8 @@
 //! The invariant: more facts never change a decision that was made with fewer.
 
 use crate::transaction::Stage;
+use crate::verification::Verified;
+use mail::Address;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +115,13 @@ pub enum Effect {
         /// `name=value` lines, ready to send, the empty line at the end included.
         attributes: String,
     },
+    /// Find out whether mail to an address could be delivered. Answer: `Verified`.
+    Verify {
+        /// As it was given.
+        address: Address,
+        /// How often to look whether there is an answer, and the pause between two looks.
+        polls: (u32, Duration),
+    },
 }
 
 /// What came back.
@@ -142,6 +151,8 @@ pub enum Answer {
     Done,
     /// A policy server's action.
     Action(String),
+    /// What is known of an address.
+    Verified(Verified),
 }
 
 /// The question that must be answered before the decision can go on.

@@ -6,7 +6,7 @@
 //! different answerers.
 //!
 //! Deliberately not here: the conversation (crate `proto`), log lines (crate `events`), DNS and policy sockets (the
-//! program). `reject_unverified_*` is refused at compile time for now.
+//! program), probing addresses ([`verification`] only remembers what was found).
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod access;
@@ -37,6 +37,7 @@ mod stages;
 mod template;
 pub mod transaction;
 mod uses;
+pub mod verification;
 
 pub use actions::{access_actions, content_actions};
 pub use decision::{Attempt, Decision, MailEffect, Note, NoteAction, Outcome, Step, TableLine, Verdict};
@@ -48,6 +49,7 @@ pub use transaction::{
     Carried, Client, ClientCertificate, NameStatus, Request, Sasl, Stage, Tls, Transaction, UNKNOWN,
 };
 pub use uses::{TableUse, restriction_names};
+pub use verification::{Deliverability, Verified};
 
 use check::Entry;
 use config::{Diagnostic, Parameters};
@@ -73,6 +75,7 @@ pub struct Policy {
     pub(crate) table_names: HashMap<TableId, String>,
     pub(crate) patterns: HashSet<TableId>,
     pub(crate) allow_untrusted_routing: bool,
+    pub(crate) probe_sender: verification::ProbeSender,
 }
 
 impl Policy {
@@ -94,7 +97,7 @@ impl Policy {
         self
     }
 
-    /// Decides on one SMTP command. `now` is for checks that know the time of day; none of Postfix's do.
+    /// Decides on one SMTP command. `now` is for senders of probes that change with time.
     ///
     /// # Errors
     /// When a question must be answered first: learn its answer and decide anew.
@@ -103,9 +106,9 @@ impl Policy {
         request: Request,
         tx: &Transaction,
         facts: &Facts,
-        _now: Wall,
+        now: Wall,
     ) -> Result<Decision, Need> {
-        stages::decide(self, request, tx, facts)
+        stages::decide(self, request, (tx, facts), now)
     }
 
     /// Decides with what is known, and tells the way also where it ends at a question. It is the evaluation of

@@ -30,11 +30,9 @@ pub(crate) enum Form {
     Allowlist(Subject),
     /// Nothing, but `maps_rbl_domains`.
     MapsRbl,
-    /// Not served yet.
-    NotYet,
 }
 
-use Form::{Access, Allowlist, Blocklist, Hosts, NotYet};
+use Form::{Access, Allowlist, Blocklist, Hosts};
 use HostsOf::{Address as A, Mx, Ns};
 use Plain as P;
 use Subject::{Client, Helo, Recipient, ReverseClient as Reverse, Sender};
@@ -130,8 +128,8 @@ pub(crate) const ROWS: &[Row] = &[
     row(Entry::new("reject_authenticated_sender_login_mismatch", MAIL, "Refuses logged-in clients whose sender is not theirs in smtpd_sender_login_maps.").since("2.1"), Form::Plain(P::RejectAuthenticatedSenderLoginMismatch)),
     row(Entry::new("reject_known_sender_login_mismatch", MAIL, "As reject_sender_login_mismatch, for senders that smtpd_sender_login_maps knows only.").since("2.11"), Form::Plain(P::RejectKnownSenderLoginMismatch)),
     row(Entry::new("reject_unauthenticated_sender_login_mismatch", MAIL, "Refuses clients that have not logged in and give a sender that smtpd_sender_login_maps knows.").since("2.1"), Form::Plain(P::RejectUnauthenticatedSenderLoginMismatch)),
-    row(Entry::new("reject_unverified_sender", MAIL, "Refuses senders to whom a probe says that mail cannot be delivered.").since("2.1").not_yet(), NotYet),
-    row(Entry::new("reject_unverified_recipient", RCPT, "Refuses recipients to whom a probe says that mail cannot be delivered.").since("2.1").not_yet(), NotYet),
+    row(Entry::new("reject_unverified_sender", MAIL, "Refuses senders to whom a probe says that mail cannot be delivered.").since("2.1"), Form::Plain(P::RejectUnverifiedSender)),
+    row(Entry::new("reject_unverified_recipient", RCPT, "Refuses recipients to whom a probe says that mail cannot be delivered.").since("2.1"), Form::Plain(P::RejectUnverifiedRecipient)),
 ];
 
 /// Old names; `instead` is today's.

@@ -118,14 +118,6 @@ impl Parser<'_> {
         match form {
             Form::Plain(plain) => (Check::Plain(plain), word.value.clone()),
             Form::MapsRbl => (Check::MapsRbl(self.names.maps_rbl()), word.value.clone()),
-            Form::NotYet => {
-                self.names.say(
-                    Diagnostic::error(410, word.place.clone(), format!("{name} is not implemented yet"))
-                        .help("the configuration is refused, because skipping it would let in what it is there to refuse; remove it if you can do without"),
-                );
-                let warning = format!("restriction {name} ignored: not served yet");
-                (Check::Ignored { warning }, word.value.clone())
-            }
             _ => {
                 let argument = self.argument().cloned();
                 let text = match &argument {
@@ -367,7 +359,7 @@ fn another_thing(word: &Spanned<String>) -> Option<Diagnostic> {
     let (first, argument) = name.split_once('=')?;
     let (_, form) = names::find(first)?;
     let said = said(format!("{first} takes its argument without `=`"));
-    if matches!(form, Form::Plain(_) | Form::MapsRbl | Form::NotYet) || argument.is_empty() {
+    if matches!(form, Form::Plain(_) | Form::MapsRbl) || argument.is_empty() {
         return Some(said.help(format!("{CONSEQUENCE}; write {first} alone")));
     }
     let whole = place.text() == name;

@@ -4,6 +4,7 @@
 
 use config::{Compat, Diagnostic, Parameters, Spanned};
 use std::net::IpAddr;
+use std::time::Duration;
 use tables::{AddressList, Catalogue, DomainList, Sources, StringList, TableId};
 
 /// What a restriction does when DNS gives no answer.
@@ -31,6 +32,33 @@ pub(crate) struct Codes {
     pub(crate) multi_recipient_bounce: u16,
 }
 
+/// What is said of addresses that a probe has not found to be deliverable.
+#[derive(Clone, Debug)]
+pub(crate) struct Unverified {
+    /// `unverified_…_reject_code`; a code that is no refusal takes the address all the same.
+    pub(crate) reject: u16,
+    /// `unverified_…_defer_code`
+    pub(crate) defer: u16,
+    /// `unverified_…_reject_reason`, in place of what the probe has found.
+    pub(crate) reason: Option<String>,
+    /// `unverified_…_tempfail_action`
+    pub(crate) tempfail: Tempfail,
+}
+
+impl Unverified {
+    fn read(p: &Parameters, whom: &str, said: &mut Vec<Diagnostic>) -> Unverified {
+        let name = |what: &str| format!("unverified_{whom}_{what}");
+        let number = |what: &str| u16::try_from(p.number(&name(what))).unwrap_or(450);
+        let reason = p.text(&name("reject_reason")).value;
+        Unverified {
+            reject: number("reject_code"),
+            defer: number("defer_code"),
+            reason: (!reason.is_empty()).then_some(reason),
+            tempfail: tempfail(p, &name("tempfail_action"), said),
+        }
+    }
+}
+
 /// What holds for the whole service.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -38,6 +66,12 @@ pub(crate) struct Settings {
     pub(crate) compat: Compat,
     pub(crate) helo_tempfail: Tempfail,
     pub(crate) address_tempfail: Tempfail,
+    /// `reject_unverified_sender`
+    pub(crate) unverified_sender: Unverified,
+    /// `reject_unverified_recipient`
+    pub(crate) unverified_recipient: Unverified,
+    /// `address_verify_poll_count`, `address_verify_poll_delay`
+    pub(crate) verify_polls: (u32, Duration),
     pub(crate) delay_reject: bool,
     pub(crate) relay_first: bool,
     pub(crate) unlisted_recipient: bool,
@@ -203,6 +237,12 @@ impl Settings {
             compat: p.compat(),
             helo_tempfail: tempfail(p, "unknown_helo_hostname_tempfail_action", said),
             address_tempfail: tempfail(p, "unknown_address_tempfail_action", said),
+            unverified_sender: Unverified::read(p, "sender", said),
+            unverified_recipient: Unverified::read(p, "recipient", said),
+            verify_polls: (
+                u32::try_from(p.number("address_verify_poll_count")).unwrap_or(1).max(1),
+                p.duration("address_verify_poll_delay"),
+            ),
             delay_reject: p.flag("smtpd_delay_reject"),
             relay_first: p.flag("smtpd_relay_before_recipient_restrictions"),
             unlisted_recipient: p.flag("smtpd_reject_unlisted_recipient"),

@@ -10,15 +10,17 @@ use crate::decision::{Attempt, Decision, Verdict};
 use crate::eval::{Evaluation, Gravity, Status};
 use crate::facts::{Facts, Need};
 use crate::transaction::{Carried, Request, Stage, Transaction};
+use mail::Wall;
 
 /// Decides; see [`Policy::decide`].
 pub(crate) fn decide(
     policy: &Policy,
     request: Request,
-    tx: &Transaction,
-    facts: &Facts,
+    (tx, facts): (&Transaction, &Facts),
+    now: Wall,
 ) -> Result<Decision, Need> {
     let mut e = Evaluation::new(policy, tx, facts, request);
+    e.now = Some(now);
     let mut carried = tx.carried.as_deref().cloned().unwrap_or_default();
     let verdict = e.judge(&mut carried)?;
     Ok(Decision { verdict, notes: e.notes, effects: e.effects, path: e.path, carried: carried.boxed() })
@@ -45,6 +47,9 @@ impl Evaluation<'_> {
         let delay = self.policy.settings.delay_reject;
         if let Some(refusal) = self.bad_address()? {
             return Ok(Verdict::Reject(refusal));
+        }
+        if self.request == Request::Rcpt && self.answers_probe() {
+            return Ok(Verdict::Permit);
         }
         let status = match self.request {
             Request::Connect | Request::Helo | Request::Mail if delay => Status::Dunno,
@@ -104,6 +109,19 @@ impl Evaluation<'_> {
     fn is_bare_postmaster(&self) -> bool {
         let recipient = self.tx.recipient.as_ref();
         recipient.is_some_and(|recipient| recipient.as_str().eq_ignore_ascii_case("postmaster"))
+    }
+
+    /// Whether somebody asks whether the sender of our probes is there: whatever is held against him, or two servers
+    /// would ask each other for ever.
+    fn answers_probe(&mut self) -> bool {
+        let Some(recipient) = &self.tx.recipient else { return false };
+        let recipient = self.policy.addresses.rewrite(recipient);
+        let answers = self.policy.probe_sender.is(&recipient, self.now.unwrap_or_default());
+        if answers {
+            self.implied("address_verify_sender");
+            self.concluded(Status::Permit);
+        }
+        answers
     }
 
     fn list(&mut self, stage: Stage) -> Result<Status, Need> {

@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Parameter] = &[
     number("line_length_limit", "2048").done(),
     size("lmdb_map_size", "16777216").since("2.11").no_effect("tables are served from their source text"),
     text("lmtp_address_preference", "any").since("2.8").done(),
-    text("lmtp_address_verify_target", "rcpt").since("3.0"),
+    text("lmtp_address_verify_target", "rcpt").since("3.0").done(),
     flag("lmtp_assume_final", "no").since("2.6"),
     flag("lmtp_balance_inet_protocols", "yes").since("3.3"),
     text("lmtp_bind_address", "").since("2.3").done(),

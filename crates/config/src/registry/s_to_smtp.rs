@@ -23,7 +23,7 @@ pub(super) const ROWS: &[Parameter] = &[
         .since("2.0")
         .no_effect("the services inside Komainu's one program have no names"),
     text("smtp_address_preference", "any").since("2.8").done(),
-    text("smtp_address_verify_target", "rcpt").since("3.0"),
+    text("smtp_address_verify_target", "rcpt").since("3.0").done(),
     flag("smtp_always_send_ehlo", "yes").done(),
     flag("smtp_balance_inet_protocols", "yes").since("3.3"),
     text("smtp_bind_address", "").done(),

@@ -72,6 +72,13 @@ pub(super) struct Pass {
     part: String,
 }
 
+/// What can be said of a recipient without delivering anything.
+pub(super) struct Looked {
+    pub(super) said: Vec<(Recipient, Result<String, Reason>)>,
+    /// Whom other transports are to be asked of.
+    pub(super) passes: Vec<Pass>,
+}
+
 /// What has come of a recipient's parts so far.
 #[derive(Default)]
 pub(super) struct Served {
@@ -250,9 +257,7 @@ impl Errand<'_> {
                     }
                 }
                 Action::Pass { transport, nexthop } => {
-                    let text = format!("passing <{}> to transport={transport}", recipient.address);
-                    let line = format!("{}: {text}", self.entry.id);
-                    self.log.write(&self.program("local"), Event::Other(line.into()));
+                    self.say_passing(&recipient, &transport);
                     served.passes.push(Pass { recipient, transport, nexthop, part: key });
                 }
                 _ => {
@@ -269,6 +274,51 @@ impl Errand<'_> {
             self.forward((sender, addresses), &head, &mut served, say);
         }
         served
+    }
+
+    /// Looks without delivering anything. Blocks.
+    pub(super) fn probe(&self) -> Looked {
+        let snapshot = self.routing.live.snapshot();
+        let passwd = std::fs::read(&self.agents.passwd);
+        let passwd = passwd.map(|text| String::from_utf8_lossy(&text).into_owned());
+        let passwd = passwd.map_err(|error| error.to_string());
+        let scene = Scene { errand: self, snapshot: &snapshot, passwd, delivered_to: HashSet::new() };
+        let (local, classes) = (self.routing.targets.local(), &self.routing.classes);
+        let parts = policy::local::probe(local, classes, &scene, &self.recipient.address);
+        let (mut said, mut passes) = (Vec::new(), Vec::new());
+        for part in parts {
+            self.warn_of(&part);
+            let recipient = self.recipient_of(&part);
+            let found = match part.action {
+                Action::Pass { transport, nexthop } => {
+                    self.say_passing(&recipient, &transport);
+                    passes.push(Pass { recipient, transport, nexthop, part: String::new() });
+                    continue;
+                }
+                Action::Refuse(dsn, text) => Err(Reason::new(dsn, text)),
+                Action::Found(text) => Ok(text),
+                Action::Mailbox(_) => Ok(self.mailbox_kind().to_owned()),
+                Action::MailboxCommand(_, command) | Action::Command(command) => {
+                    Ok(format!("delivers to command: {command}"))
+                }
+                Action::File(path) => Ok(format!("delivers to file: {path}")),
+                Action::Forward { address, .. } => Ok(format!("forwards to {address}")),
+                Action::Discard => Ok("discarded".to_owned()),
+            };
+            said.push((recipient, found));
+        }
+        Looked { said, passes }
+    }
+
+    fn mailbox_kind(&self) -> &'static str {
+        let is_folder = self.routing.targets.mailbox_root().is_some() || self.routing.agency.has_maildirs();
+        if is_folder { "delivers to maildir" } else { "delivers to mailbox" }
+    }
+
+    fn say_passing(&self, recipient: &Recipient, transport: &str) {
+        let text = format!("passing <{}> to transport={transport}", recipient.address);
+        let line = format!("{}: {text}", self.entry.id);
+        self.log.write(&self.program("local"), Event::Other(line.into()));
     }
 
     fn program(&self, daemon: &str) -> String {
@@ -327,7 +377,7 @@ impl Errand<'_> {
             Action::Command(command) => (LocalAct::Command(command.clone()), "command"),
             Action::File(path) => (LocalAct::File(path.clone()), "file"),
             Action::Refuse(dsn, text) => return refused(Reason::new(*dsn, text.clone())),
-            Action::Discard | Action::Forward { .. } | Action::Pass { .. } => {
+            Action::Discard | Action::Forward { .. } | Action::Pass { .. } | Action::Found(_) => {
                 return Delivered::sent("local", "discarded");
             }
         };

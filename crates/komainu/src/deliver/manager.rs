@@ -8,6 +8,7 @@ use super::orders::{Given, Sites};
 use super::reports::Teller;
 use super::smtp::Transport;
 use super::target::{Targets, lookup_failed};
+use super::verify::Probing;
 use super::wording::Reporting;
 use super::work::{self, Work};
 use crate::clock;
@@ -17,7 +18,7 @@ use crate::log::Log;
 use events::daemon::Message as Warning;
 use events::queue::{Expired, Queued, Removed};
 use mail::{Address, QueueId, Wall};
-use policy::address::AddressClasses;
+use policy::address::{AddressClasses, Class};
 use queue::notice::Notice;
 use queue::{Action, Attempt, Card, Entry, Event, Note, Order, Reason, Route, Scheduler, Settings};
 use std::collections::{HashMap, HashSet};
@@ -88,6 +89,8 @@ pub struct Routing {
     pub settings: Settings,
     /// How senders are told.
     pub reporting: Reporting,
+    /// How addresses are probed.
+    pub probing: Probing,
     /// `soft_bounce`: nothing is refused for good.
     pub soft_bounce: bool,
     /// `postfix`, before `/qmgr`.
@@ -102,6 +105,11 @@ impl Routing {
         snapshot: &Snapshot,
     ) -> Result<Route, LookupError> {
         let found = self.targets.routes().route((sender, recipient), &self.classes, snapshot)?;
+        if self.reporting.is_double_bounce(recipient)
+            && self.classes.resolve(recipient, snapshot)?.class == Class::Local
+        {
+            return Ok(Route { transport: "discard".to_owned(), nexthop: DISCARDED.to_owned() });
+        }
         Ok(Route { transport: found.transport, nexthop: found.nexthop })
     }
 
@@ -124,6 +132,9 @@ impl Routing {
         Ok(routes)
     }
 }
+
+/// What becomes of mail to `double_bounce_sender`: answers to notices that nobody wants.
+pub(super) const DISCARDED: &str = "undeliverable postmaster notification discarded";
 
 /// The driver.
 pub struct Manager {
@@ -160,7 +171,7 @@ impl Manager {
     /// A manager for the messages that the spool holds already, and those to come.
     #[must_use]
     pub fn new(
-        agents: Agents,
+        agents: Arc<Agents>,
         routing: Arc<RwLock<Arc<Routing>>>,
         log: Log,
         answers: Arc<Answers>,
@@ -175,7 +186,7 @@ impl Manager {
             messages,
             fresh: HashMap::new(),
             active: HashMap::new(),
-            agents: Arc::new(agents),
+            agents,
             routing,
             log,
             answers,

@@ -17,6 +17,7 @@ pub mod refusal;
 mod reports;
 pub mod smtp;
 pub mod target;
+pub mod verify;
 pub mod wording;
 mod work;
 

@@ -72,6 +72,11 @@ impl Reporting {
         }
     }
 
+    /// Whether somebody is `double_bounce_sender`, of whatever domain.
+    pub(super) fn is_double_bounce(&self, address: &Address) -> bool {
+        self.double_bounce.local().eq_ignore_ascii_case(address.local())
+    }
+
     /// A new message's queue id.
     pub(super) fn id(&self, now: Wall, number: u64) -> QueueId {
         if self.long_ids { QueueId::long(now, number) } else { QueueId::short(now, number) }

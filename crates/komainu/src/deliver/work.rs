@@ -205,6 +205,8 @@ impl Work {
                 (&self.routing.targets, &snapshot),
             );
             let agent = match (delivered.relay, route.transport.as_str()) {
+                // Its own decision.
+                ("none", "discard") if route.nexthop == super::manager::DISCARDED => "qmgr",
                 // error(8) serves both.
                 ("none", "retry") => "error",
                 ("none", transport) => transport,
@@ -258,6 +260,7 @@ impl Work {
             tables: &tables,
             spool: &self.agents.spool,
             edits: &edits,
+            probes: false,
             queue_directory: &self.agents.queue_directory,
             log: &log,
         };

@@ -5,7 +5,7 @@
 //! have don't exist. What nobody answers is assumed, see [`favourable`].
 
 use crate::facts::Names;
-use policy::{Answer, Effect, Policy, Question, Record, RecordKind};
+use policy::{Answer, Deliverability, Effect, Policy, Question, Record, RecordKind, Verified};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -275,6 +275,9 @@ pub fn favourable(question: &Question, policy: &Policy, client: IpAddr) -> Answe
         Question::Lookup { .. } => Answer::Value(None),
         Question::Effect { effect: Effect::Sleep(_), .. } => Answer::Done,
         Question::Effect { effect: Effect::PolicyService { .. }, .. } => Answer::Action("DUNNO".to_owned()),
+        Question::Effect { effect: Effect::Verify { .. }, .. } => {
+            Answer::Verified(Verified { found: Deliverability::Deliverable, text: "deliverable".to_owned() })
+        }
     }
 }
 
@@ -301,6 +304,10 @@ pub fn others(question: &Question, policy: &Policy) -> Vec<Answer> {
             Answer::Action("DEFER_IF_PERMIT".to_owned()),
             Answer::Failed("no answer".to_owned()),
         ],
+        Question::Effect { effect: Effect::Verify { .. }, .. } => {
+            let (found, text) = (Deliverability::Undeliverable, "no such user".to_owned());
+            vec![Answer::Verified(Verified { found, text }), Answer::Verified(Verified::in_progress())]
+        }
         Question::Effect { effect: Effect::Sleep(_), .. } | Question::ZoneHealth(_) => Vec::new(),
     }
 }

@@ -203,6 +203,7 @@ pub fn question_text(question: &Question) -> String {
         Question::Lookup { table, key } => format!("{table} at {key}"),
         Question::Effect { effect: Effect::Sleep(time), .. } => format!("sleep {} s", time.as_secs()),
         Question::Effect { effect: Effect::PolicyService { .. }, .. } => "policy service".to_owned(),
+        Question::Effect { effect: Effect::Verify { address, .. }, .. } => format!("probe of {address}"),
     }
 }
 
@@ -226,6 +227,7 @@ pub fn answer_text(answer: &Answer) -> String {
         Answer::Failed(why) => format!("failed ({why})"),
         Answer::Done => "done (not waited for here)".to_owned(),
         Answer::Action(action) => action.clone(),
+        Answer::Verified(verified) => verified.text.clone(),
     }
 }
 

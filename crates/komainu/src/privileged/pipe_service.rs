@@ -42,6 +42,12 @@ pub struct PipeValues {
 }
 
 impl PipeService {
+    /// The command's path.
+    #[must_use]
+    pub fn command(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+
     /// Reads a line; `None` where it is of another kind.
     #[must_use]
     pub fn read(service: &Service, p: &Parameters) -> Option<PipeService> {

@@ -11,6 +11,7 @@ use crate::authentication::Authentication;
 use crate::authentication::dovecot::AuthServers;
 use crate::configuration::Configuration;
 use crate::deliver::manager::Routing;
+use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::listings::Listings;
 use crate::facts::policy_client::PolicyServers;
@@ -108,7 +109,8 @@ impl Assembly {
         });
         let host = p.text("myhostname").value;
         let caches = caches(&state, &log);
-        let agents = Agents {
+        let folder = state.join("verify");
+        let agents = Arc::new(Agents {
             spool: spool.clone(),
             helper: helper.clone(),
             host,
@@ -116,11 +118,19 @@ impl Assembly {
             passwd: passwd.clone(),
             queue_directory: queue_directory.clone(),
             memory: crate::deliver::Memory::default(),
-        };
+        });
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
         let (mut manager, queue) =
-            Manager::new(agents, Arc::clone(&routing), log.clone(), Arc::clone(&answers));
+            Manager::new(Arc::clone(&agents), Arc::clone(&routing), log.clone(), Arc::clone(&answers));
         manager.recover();
+        let verifier = Verifier::new(verify::Ground {
+            agents,
+            routing: Arc::clone(&routing),
+            answers: Arc::clone(&answers),
+            log: log.clone(),
+            queue: queue.clone(),
+            folder,
+        });
         tokio::spawn(manager.run());
         let wanted = usize::try_from(p.number("komainu_session_limit")).unwrap_or(0);
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
@@ -128,7 +138,7 @@ impl Assembly {
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
         let authentication = Authentication::new(AuthServers::new(queue_directory, warner(&p, &log)));
         let waiting = Arc::default();
-        let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication };
+        let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier };
         let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));

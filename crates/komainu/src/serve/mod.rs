@@ -27,6 +27,7 @@ use crate::configuration::{Configuration, Listener};
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
 use crate::deliver::target::Targets;
+use crate::deliver::verify::Probing;
 use crate::deliver::wording::Reporting;
 use crate::facts::dns::Resolver;
 use crate::facts::hosts::Hosts;
@@ -118,6 +119,7 @@ impl Generation {
         let p = configuration.parameters.clone();
         let pipes = configuration.pipe_services();
         let targets = Arc::new(Targets::compile(&p, &mut configuration.catalogue));
+        let probing = Probing::compile(&p, &mut configuration.catalogue, &configuration.classes);
         let transports = configuration.master.services.iter().filter_map(|service| {
             let transport = Transport::compile(service, &p, &mut configuration.catalogue, sources)?;
             Some((service.name.value.clone(), Arc::new(transport)))
@@ -155,6 +157,7 @@ impl Generation {
             live: Arc::clone(&live),
             settings,
             reporting,
+            probing,
             soft_bounce: p.flag("soft_bounce"),
             syslog_name: p.text("syslog_name").value,
         };
@@ -247,6 +250,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let ground = Ground { names, disk, state, passwd, helper, seats: shares.seats, log: log.clone() };
     let assembly = Assembly::new(configuration, ground, &sources)?;
     let (spool, waiting) = (assembly.shared.spool.clone(), Arc::clone(&assembly.shared.waiting));
+    let verifier = Arc::clone(&assembly.shared.verifier);
     watch_maildrop(&control_folder, &assembly, &log);
     let control = open_control(&control_folder, assembly.control(), &log);
     let mut house = reload::House::new(options, assembly, sockets, since).await;
@@ -257,6 +261,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     log.flush();
     let at_rest = move || {
         waiting.flush();
+        verifier.flush();
         spool.close();
     };
     tokio::task::spawn_blocking(at_rest).await.map_err(|error| ServeError::Runtime(error.into()))?;

@@ -12,7 +12,7 @@ use super::{Service, Session};
 use crate::clock;
 use crate::facts::listings::zone_of;
 use mail::{Dsn, Reply};
-use policy::{Answer, Decision, MailEffect, NameStatus, Need, Question, RecordKind};
+use policy::{Answer, Decision, Effect, MailEffect, NameStatus, Need, Question, RecordKind};
 use proto::smtp::{ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
 use std::sync::Arc;
 use tables::LookupError;
@@ -147,6 +147,11 @@ impl Session {
                         self.shared.answers.listings.note(zone, matches!(answer, Answer::Records(_)));
                     }
                     answer
+                }
+                None if let Question::Effect { effect: Effect::Verify { address, polls }, .. } =
+                    &question =>
+                {
+                    Answer::Verified(Box::pin(self.shared.verifier.verify(address, *polls)).await)
                 }
                 None => {
                     let services = self.service.listener.lists_for(&self.tx).services();

@@ -33,6 +33,7 @@ pub use metering::Ticket;
 
 use crate::deliver::QueueHandle;
 use crate::deliver::target::Targets;
+use crate::deliver::verify::Verifier;
 use crate::live::Live;
 use crate::log::Log;
 use policy::address::AddressClasses;
@@ -78,6 +79,8 @@ pub struct Shared {
     pub authentication: Authentication,
     /// Who is being tested before a session.
     pub waiting: Arc<screening::Waiting>,
+    /// Which addresses are deliverable.
+    pub verifier: Arc<Verifier>,
 }
 
 /// One listener's configuration, as a session keeps it.

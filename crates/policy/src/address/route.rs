@@ -68,18 +68,30 @@ impl Routes {
     /// Reads the parameters; tables are added to `catalogue`.
     #[must_use]
     pub fn compile(p: &Parameters, catalogue: &mut Catalogue) -> Routes {
+        Routes::of(p, catalogue, "")
+    }
+
+    /// The same for probes, by the `address_verify_…` parameters, whose defaults are the others.
+    #[must_use]
+    pub fn of_probes(p: &Parameters, catalogue: &mut Catalogue) -> Routes {
+        Routes::of(p, catalogue, "address_verify_")
+    }
+
+    fn of(p: &Parameters, catalogue: &mut Catalogue, prefix: &str) -> Routes {
         let mut tables = |name: &str| -> Vec<TableId> {
             // What is wrong with them is said when the configuration is loaded.
-            p.list(name).iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+            let words = p.list(&format!("{prefix}{name}"));
+            words.iter().filter_map(|word| catalogue.intern(word).ok()).collect()
         };
         let text = |name: &str| p.text(name).value;
+        let own = |name: &str| p.text(&format!("{prefix}{name}")).value;
         Routes {
             transport_maps: tables("transport_maps"),
             relocated_maps: tables("relocated_maps"),
             moved: if p.flag("relocated_prefix_enable") { "5.1.6 User has moved to " } else { "" },
             sender_relayhost_maps: tables("sender_dependent_relayhost_maps"),
             sender_transport_maps: tables("sender_dependent_default_transport_maps"),
-            relayhost: text("relayhost"),
+            relayhost: own("relayhost"),
             extensions: Extensions::compile(p),
             unknown_alias: if p.flag("show_user_unknown_table_name") {
                 format!("5.1.1 {}", UnknownIn::VirtualAlias.text())
@@ -91,11 +103,11 @@ impl Routes {
                 text("empty_address_default_transport_maps_lookup_key"),
             ],
             transports: vec![
-                (Class::Local, text("local_transport")),
+                (Class::Local, own("local_transport")),
                 (Class::VirtualAlias, "error".to_owned()),
-                (Class::VirtualMailbox, text("virtual_transport")),
-                (Class::Relay, text("relay_transport")),
-                (Class::Default, text("default_transport")),
+                (Class::VirtualMailbox, own("virtual_transport")),
+                (Class::Relay, own("relay_transport")),
+                (Class::Default, own("default_transport")),
             ],
         }
     }

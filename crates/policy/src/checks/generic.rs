@@ -49,6 +49,8 @@ impl Evaluation<'_> {
             | Plain::RejectKnownSenderLoginMismatch
             | Plain::RejectUnauthenticatedSenderLoginMismatch => self.sender_login_mismatch(plain),
             Plain::RejectUnlistedRecipient => self.unlisted_recipient(),
+            Plain::RejectUnverifiedSender => self.unverified_sender(),
+            Plain::RejectUnverifiedRecipient => self.unverified_recipient(),
             Plain::PermitAuthDestination => self.permit_auth_destination(),
             Plain::PermitMxBackup => self.permit_mx_backup(),
             Plain::CheckRelayDomains => self.check_relay_domains(codes.relay_domains),

@@ -9,3 +9,4 @@ mod lists;
 mod login;
 mod mail;
 mod relay;
+mod verify;

@@ -25,22 +25,21 @@ pub fn expand<G: Ground>(
     ground: &G,
     recipient: &Address,
 ) -> Vec<Part> {
-    let mut expander = Expander {
-        local,
-        classes,
-        ground,
-        parts: Vec::new(),
-        seen: HashSet::new(),
-        aliases: 0,
-        warnings: Vec::new(),
-        is_full: false,
-    };
-    expander.recipient(recipient, &Context::default());
-    if expander.parts.is_empty() {
-        // What stands for nobody must not vanish.
-        expander.refuse(recipient, &Context::default(), Dsn::new(5, 3, 5), CONFIGURATION);
-    }
-    expander.parts
+    Expander::new(local, classes, ground).run(recipient)
+}
+
+/// What can be said of `recipient` (complete) without delivering anything: an alias or a `.forward` file is enough for
+/// an address to be there, whoever stands in it.
+#[must_use]
+pub fn probe<G: Ground>(
+    local: &Local,
+    classes: &AddressClasses,
+    ground: &G,
+    recipient: &Address,
+) -> Vec<Part> {
+    let mut expander = Expander::new(local, classes, ground);
+    expander.probes = true;
+    expander.run(recipient)
 }
 
 /// How a destination was come by.
@@ -71,6 +70,8 @@ struct Expander<'a, G> {
     aliases: usize,
     warnings: Vec<String>,
     is_full: bool,
+    /// Nothing will be delivered.
+    probes: bool,
 }
 
 /// A recipient's name in pieces.
@@ -84,7 +85,30 @@ struct Name {
 
 const CONFIGURATION: &str = "mail system configuration error";
 
-impl<G: Ground> Expander<'_, G> {
+impl<'a, G: Ground> Expander<'a, G> {
+    fn new(local: &'a Local, classes: &'a AddressClasses, ground: &'a G) -> Expander<'a, G> {
+        Expander {
+            local,
+            classes,
+            ground,
+            parts: Vec::new(),
+            seen: HashSet::new(),
+            aliases: 0,
+            warnings: Vec::new(),
+            is_full: false,
+            probes: false,
+        }
+    }
+
+    fn run(mut self, recipient: &Address) -> Vec<Part> {
+        self.recipient(recipient, &Context::default());
+        if self.parts.is_empty() {
+            // What stands for nobody must not vanish.
+            self.refuse(recipient, &Context::default(), Dsn::new(5, 3, 5), CONFIGURATION);
+        }
+        self.parts
+    }
+
     fn put(&mut self, recipient: &Address, context: &Context, action: Action) {
         if self.is_full {
             return;
@@ -193,6 +217,9 @@ impl<G: Ground> Expander<'_, G> {
         (alias, value, extension): (&str, &str, &str),
         context: &Context,
     ) {
+        if self.probes {
+            return self.put(address, context, Action::Found(format!("aliased to {value}")));
+        }
         self.aliases = self.aliases.saturating_add(1);
         if context.depth >= ALIASES_DEEP || self.aliases > ALIASES_MAX {
             let text = format!("alias database loop for {alias}");
@@ -386,6 +413,12 @@ impl<G: Ground> Expander<'_, G> {
             };
             match self.ground.forward(attributes, &context.chain) {
                 Opened::Absent => {}
+                Opened::Text(text) if self.probes && !text.is_empty() => {
+                    let path = context.chain.first().map_or("", Step::path);
+                    let action = Action::Found(format!("forward via file: {path}"));
+                    self.put(address, &context, action);
+                    return true;
+                }
                 Opened::Text(text) => {
                     let found = destinations_in_file(&text);
                     let extension = if self.local.propagates.forward { attributes.extension } else { "" };

@@ -11,7 +11,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use expand::expand;
+pub use expand::{expand, probe};
 pub use settings::{Allowed, Attributes, Local};
 
 use mail::{Address, Dsn};
@@ -68,6 +68,16 @@ pub enum Step {
     Include(String),
 }
 
+impl Step {
+    /// The file that it is.
+    pub(crate) fn path(&self) -> &str {
+        match self {
+            Step::Forward { path, .. } | Step::Include(path) => path,
+            Step::Alias(_) => "",
+        }
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -97,6 +107,8 @@ pub enum Action {
     Discard,
     /// It can't be delivered, now or ever as the code's class says.
     Refuse(Dsn, String),
+    /// It stands for something, as the text says: the answer to a probe.
+    Found(String),
 }
 
 /// One thing to be done for a recipient.

@@ -103,6 +103,7 @@ fn said(parts: &[Part]) -> Vec<String> {
             }
             Action::Pass { transport, nexthop } => format!("{to}: {transport}:{nexthop}"),
             Action::Discard => format!("{to}: discarded"),
+            Action::Found(text) => format!("{to}: {text}"),
             Action::Refuse(dsn, text) => format!("{to}: {dsn} {text}"),
         }
     };

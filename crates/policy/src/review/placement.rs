@@ -3,7 +3,7 @@
 //! K0444 nothing to look at yet, K0445 HELO checks that silence evades, K0446 `warn_if_reject` before nothing, K0447
 //! a rule known for refusing honest servers (T2.8), K0448 a DNS list before one's own users, K0449 a policy server
 //! that is asked about what is refused anyway (T2.15), K0460 what Postfix does otherwise, K0461 an empty class,
-//! K0462 a bare table. T1.4, T2.4, T2.9.
+//! K0462 a bare table, K0464 and K0465 probes on behalf of everybody. T1.4, T2.4, T2.9.
 
 use super::Case;
 use super::outcomes::bare;
@@ -24,6 +24,7 @@ pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
         found.extend(warns_of_nothing(list));
         found.extend(honest_servers(list));
         found.extend(own_users(case, *stage, list));
+        found.extend(probes(list));
     }
     for list in &case.policy.classes {
         found.extend(warns_of_nothing(list));
@@ -31,6 +32,32 @@ pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
     found.extend(asked_in_vain(case));
     found.extend(empty_classes(case));
     found.extend(otherwise(case, &entries));
+    found
+}
+
+/// Probes that any stranger can start, with any address (ADDRESS_VERIFICATION_README).
+fn probes(list: &[Entry]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let is = |entry: &Entry, plain| matches!(entry.check, Check::Plain(other) if other == plain);
+    let guard =
+        |entry: &Entry| is(entry, Plain::RejectUnauthDestination) || is(entry, Plain::DeferUnauthDestination);
+    for (at, entry) in list.iter().enumerate() {
+        if is(entry, Plain::RejectUnverifiedSender) {
+            let message = "every sender is probed at its own server";
+            found.push(Diagnostic::hint(464, entry.place.clone(), message).help(
+                "servers that are asked for every forged address may refuse all mail from here; probe the domains that \
+                 are forged most: check_sender_access, with reject_unverified_sender as the value of their lines",
+            ));
+        }
+        let later = list.get(at.saturating_add(1)..).unwrap_or_default();
+        if is(entry, Plain::RejectUnverifiedRecipient) && later.iter().any(guard) {
+            let message = "recipients are probed before it is known whether mail to them is taken at all";
+            found.push(Diagnostic::warning(465, entry.place.clone(), message).help(
+                "strangers can have any address in the world probed; write reject_unverified_recipient behind \
+                 reject_unauth_destination",
+            ));
+        }
+    }
     found
 }
 
@@ -50,6 +77,7 @@ fn needs(entry: &Entry, stage: Stage) -> Option<Subject> {
             Plain::RejectNonFqdnSender
             | Plain::RejectUnknownSenderDomain
             | Plain::RejectUnlistedSender
+            | Plain::RejectUnverifiedSender
             | Plain::RejectSenderLoginMismatch
             | Plain::RejectAuthenticatedSenderLoginMismatch
             | Plain::RejectKnownSenderLoginMismatch
@@ -58,6 +86,7 @@ fn needs(entry: &Entry, stage: Stage) -> Option<Subject> {
             Plain::RejectNonFqdnRecipient
             | Plain::RejectUnknownRecipientDomain
             | Plain::RejectUnlistedRecipient
+            | Plain::RejectUnverifiedRecipient
             | Plain::PermitAuthDestination
             | Plain::PermitMxBackup
             | Plain::CheckRelayDomains

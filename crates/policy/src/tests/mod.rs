@@ -123,6 +123,14 @@ impl World {
             Question::ZoneHealth(zone) => Answer::Healthy(!self.unhealthy.contains(zone)),
             Question::Lookup { .. } => Answer::Failed("no sockets here".to_owned()),
             Question::Effect { effect: Effect::Sleep(_), .. } => Answer::Done,
+            Question::Effect { effect: Effect::Verify { address, .. }, .. } => {
+                let (found, text) = match address.local() {
+                    "good" => (Deliverability::Deliverable, "250 2.1.5 Ok"),
+                    "bad" => (Deliverability::Undeliverable, "unknown user"),
+                    _ => (Deliverability::Deferred, verification::IN_PROGRESS),
+                };
+                Answer::Verified(Verified { found, text: text.to_owned() })
+            }
             Question::Effect { effect: Effect::PolicyService { attributes, .. }, .. } => {
                 self.requests.borrow_mut().push(attributes.clone());
                 self.action.clone().map_or_else(|| Answer::Failed("refused".to_owned()), Answer::Action)

@@ -532,3 +532,52 @@ fn early_commands() {
     check(true, false, refused);
     check(false, true, refused);
 }
+
+/// ADDRESS_VERIFICATION_README. `good`, `bad` and whoever else are what the world's probe says.
+#[test]
+fn probed_addresses() {
+    let check = |restriction: &str, (from, to): (&str, &str), more: &str, expect: &str| {
+        let list = format!(
+            "{restriction}, reject_unauth_destination, check_recipient_access inline:{{no@example.com=reject}}"
+        );
+        let main =
+            format!("smtpd_recipient_restrictions = {list}\nsmtpd_reject_unlisted_recipient = no\n{more}");
+        let scene = Scene::new(&main, World::default().dns(DNS));
+        let decision = scene.rcpt("192.0.2.2", "helo.example", from, to);
+        assert_eq!(told(&decision), expect, "{restriction} {from} {to} {more}");
+    };
+    let sender = |from: &str, more: &str, expect: &str| {
+        check("reject_unverified_sender", (from, "u@example.com"), more, expect);
+    };
+    sender("good@sender.example", "", "ok");
+    sender("", "", "ok");
+    let rejected = "<bad@sender.example>: Sender address rejected";
+    sender("bad@sender.example", "", &format!("450 4.1.7 {rejected}: unverified address: unknown user"));
+    let hard = "unverified_sender_reject_code = 550";
+    sender("bad@sender.example", hard, &format!("550 5.1.7 {rejected}: undeliverable address: unknown user"));
+    sender("bad@sender.example", "unverified_sender_reject_code = 250", "ok");
+    let reason = "unverified_sender_reject_reason = No such sender";
+    sender(
+        "bad@sender.example",
+        reason,
+        &format!("450 4.1.7 {rejected}: unverified address: No such sender"),
+    );
+    let recipient = |to: &str, more: &str, expect: &str| {
+        check("reject_unverified_recipient", ("a@sender.example", to), more, expect);
+    };
+    let waits = "Recipient address rejected: unverified address: Address verification in progress";
+    recipient("good@example.com", "", "ok");
+    recipient("x@example.com", "", &format!("450 4.1.1 <x@example.com>: {waits}"));
+    // A later refusal goes before a deferral, unless that is said to be final.
+    recipient("no@example.com", "", "554 5.7.1 <no@example.com>: Recipient address rejected: Access denied");
+    let at_once = "unverified_recipient_tempfail_action = defer";
+    recipient("no@example.com", at_once, &format!("450 4.1.1 <no@example.com>: {waits}"));
+    // Whoever sends the probes is let in by everybody.
+    let shut = "smtpd_client_restrictions = reject";
+    recipient("Double-Bounce@mx.example.com", shut, "ok");
+    recipient(
+        "double-bounce@example.com",
+        shut,
+        "554 5.7.1 <[192.0.2.2]>: Client host rejected: Access denied",
+    );
+}

@@ -27,6 +27,17 @@ pub struct Mail {
     pub envelope_id: Option<String>,
     /// Not empty.
     pub recipients: Vec<To>,
+    /// Nothing is sent: only whether it would be taken is asked.
+    pub probe: Option<Probe>,
+}
+
+/// After which command a probe has its answer: `smtp_address_verify_target`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// RCPT.
+    Rcpt,
+    /// DATA, behind which the connection is cut.
+    Data,
 }
 
 /// One recipient.
@@ -60,6 +71,8 @@ pub(super) enum Next {
     EmptyDot,
     /// Nothing is to be sent.
     Reset,
+    /// A probe has its answer, and the server waits for a message: the connection ends.
+    Cut,
 }
 
 /// The message under way.
@@ -102,7 +115,9 @@ impl Envelope {
             for at in 0..self.mail.recipients.len() {
                 self.send(Command::Rcpt(at), can, out);
             }
-            self.send(Command::Data, can, out);
+            if self.mail.probe.is_none() {
+                self.send(Command::Data, can, out);
+            }
         }
     }
 
@@ -168,7 +183,9 @@ impl Envelope {
             }
             Command::Rcpt(at) => {
                 if let Some(verdict @ None) = self.verdicts.get_mut(at) {
-                    if said.class() == 2 {
+                    if said.class() == 2 && self.mail.probe == Some(Probe::Rcpt) {
+                        *verdict = Some(Verdict::Sent(answer(said)));
+                    } else if said.class() == 2 {
                         self.accepted.push_back(at);
                     } else {
                         *verdict = Some(refusal(said, host, "RCPT TO"));
@@ -193,6 +210,11 @@ impl Envelope {
 
     fn data_answered(&mut self, said: &Said, host: &str) -> Next {
         match said.code {
+            300..400 if self.mail.probe.is_some() => {
+                let why = Why { dsn: Dsn::new(2, 0, 0), ..answer(said) };
+                self.settle_accepted(&Verdict::Sent(why));
+                Next::Cut
+            }
             354 if self.accepted.is_empty() => Next::EmptyDot,
             300..400 if !self.accepted.is_empty() => Next::Body,
             _ => {
@@ -218,10 +240,7 @@ impl Envelope {
     /// Takes an answer to the dot in; true when none is missing.
     pub(super) fn dot_answered(&mut self, said: &Said, dialect: Dialect, host: &str) -> bool {
         let verdict = match said.class() {
-            2 => Verdict::Sent(Why {
-                reply: Some(said.text.clone()),
-                ..Why::new(said.dsn(), said.text.clone())
-            }),
+            2 => Verdict::Sent(answer(said)),
             _ => refusal(said, host, "end of DATA"),
         };
         match dialect {
@@ -257,6 +276,11 @@ impl Envelope {
         let verdicts = std::mem::take(&mut self.verdicts).into_iter();
         verdicts.map(|verdict| verdict.or_else(|| otherwise.cloned()).unwrap_or_else(missing)).collect()
     }
+}
+
+/// A server's consent in its own words.
+fn answer(said: &Said) -> Why {
+    Why { reply: Some(said.text.clone()), ..Why::new(said.dsn(), said.text.clone()) }
 }
 
 fn rcpt_command(to: &To, can: &Capabilities) -> String {

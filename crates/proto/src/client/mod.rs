@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use capabilities::Keyword;
-pub use envelope::{Mail, To};
+pub use envelope::{Mail, Probe, To};
 pub use settings::{Demands, Dialect, Login, MechanismTest, Secrecy, Settings, Timeouts};
 
 /// What became of a recipient, or of the whole server.
@@ -551,6 +551,10 @@ impl Client {
                 out.extend_from_slice(b".\r\n");
                 self.phase = Phase::EmptyDot;
                 self.wait(now, time.data_done);
+            }
+            Next::Cut => {
+                self.finish(None);
+                self.close();
             }
             Next::Reset => {
                 out.extend_from_slice(b"RSET\r\n");

@@ -176,7 +176,9 @@ impl Attempt<'_> {
         let site = Site { nexthop, domain, policy, keeps };
         // Who logs in depends on the server.
         let mut used = None;
+        // A probe opens a connection of its own, and leaves none.
         while transport.sasl.is_none()
+            && !self.ground.probes
             && let Some(idle) = transport.pool.take_nexthop(nexthop, &site.terms(None))
         {
             let relay = idle.way.relay.clone();
@@ -276,7 +278,9 @@ impl Attempt<'_> {
         };
         let terms = Terms { policy: site.policy.clone(), secret, unknown };
         let way = Way { relay, terms: terms.mark(site) };
-        while let Some(idle) = self.transport.pool.take_way(&way) {
+        while !self.ground.probes
+            && let Some(idle) = self.transport.pool.take_way(&way)
+        {
             if self.again(idle, site, is_last).await {
                 return;
             }
@@ -378,8 +382,10 @@ impl Attempt<'_> {
     ) -> bool {
         let (transport, ground) = (self.transport, self.ground);
         let relay = way.relay.clone();
-        let letter = match ground.spool.body(self.number) {
-            Ok(body) => Letter::new(Edited::new(body, ground.edits)),
+        let body = (!ground.probes).then(|| ground.spool.body(self.number)).transpose();
+        let letter = match body {
+            Ok(None) => Letter::nothing(),
+            Ok(Some(body)) => Letter::new(Edited::new(body, ground.edits)),
             Err(error) => {
                 tokio::spawn(connection.quit());
                 self.unreadable(&error.to_string(), &relay);
@@ -413,7 +419,7 @@ impl Attempt<'_> {
         let keeps = site.keeps
             || connection.uses > 1
             || (transport.reuse.on_demand && transport.pool.is_shared(site.nexthop));
-        let may_keep = policy.reuse || !connection.is_encrypted();
+        let may_keep = !ground.probes && (policy.reuse || !connection.is_encrypted());
         if keeps && may_keep && transport.reuse.allows(&connection, now) && policy == &site.policy {
             transport.pool.put(connection, way, (site.nexthop, name), transport.reuse.idle);
         } else {
@@ -517,6 +523,7 @@ impl Attempt<'_> {
             }),
             envelope_id: entry.envelope_id.clone(),
             recipients: recipients.map(to).collect(),
+            probe: self.ground.probes.then_some(self.transport.probe),
         }
     }
 }

@@ -36,6 +36,11 @@ impl Letter {
         Letter { body: Some(body) }
     }
 
+    /// No message: a probe.
+    pub(super) const fn nothing() -> Letter {
+        Letter { body: None }
+    }
+
     /// The next piece, empty at the end.
     async fn piece(&mut self) -> std::io::Result<Vec<u8>> {
         let Some(mut body) = self.body.take() else { return Ok(Vec::new()) };

@@ -97,6 +97,22 @@ impl Generic {
         Ok(Outgoing { entry, edits: Edits(edits.into()), warnings })
     }
 
+    /// A probe's envelope as it goes out.
+    ///
+    /// # Errors
+    /// Why it can't be told now, for the log.
+    pub async fn probe(
+        &self,
+        entry: &Entry,
+        classes: &AddressClasses,
+        (live, answers): (&Live, &Answers),
+    ) -> Result<Entry, String> {
+        let mut snapshot = (*live.snapshot()).clone();
+        let look = |tables: &Snapshot| self.envelope((entry, &[0]), classes, tables);
+        let found = answers.table_servers.looked_up(&mut snapshot, look).await;
+        found.map(|(entry, _)| entry).map_err(|error| format!("{} lookup error: {error}", self.name))
+    }
+
     fn address(
         &self,
         address: &Address,

@@ -82,6 +82,8 @@ pub struct Ground<'a> {
     pub spool: &'a Spool,
     /// What is changed in its headers on the way out.
     pub edits: &'a Edits,
+    /// Nothing is sent: only whether it would be taken is asked.
+    pub probes: bool,
     /// Where relative sockets are: `queue_directory`.
     pub queue_directory: &'a Path,
     /// Takes lines for the log.

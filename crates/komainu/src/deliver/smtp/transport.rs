@@ -16,7 +16,7 @@ use crate::tls::files::{Anchors, FileError, credentials};
 use crate::tls::fingerprint::Digest;
 use config::{Parameters, Role, Service};
 use mail::Dsn;
-use proto::client::{Demands, Dialect, Keyword, Settings, Timeouts, Why};
+use proto::client::{Demands, Dialect, Keyword, Probe, Settings, Timeouts, Why};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +65,8 @@ pub struct Transport {
     pub(super) minimal_backoff: Duration,
     /// `smtp_generic_maps`
     pub generic: Option<Generic>,
+    /// `smtp_address_verify_target`
+    pub(super) probe: Probe,
 }
 
 impl Transport {
@@ -130,6 +132,10 @@ impl Transport {
             reuse: reader.reuse(),
             pool: Pool::default(),
             minimal_backoff: p.duration("minimal_backoff_time"),
+            probe: match reader.text("address_verify_target").to_ascii_lowercase().as_str() {
+                "data" => Probe::Data,
+                _ => Probe::Rcpt,
+            },
         })
     }
 

@@ -105,6 +105,13 @@ impl Agency {
         }
     }
 
+    /// Whether users' mailboxes are Maildirs.
+    #[must_use]
+    pub fn has_maildirs(&self) -> bool {
+        let path = if self.home_mailbox.is_empty() { &self.spool_directory } else { &self.home_mailbox };
+        path.ends_with('/')
+    }
+
     /// The same for the accounts of another file than /etc/passwd.
     #[must_use]
     pub fn with_accounts(self, passwd: &Path) -> Agency {

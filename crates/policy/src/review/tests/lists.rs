@@ -292,3 +292,17 @@ fn once_for_all() {
     let server = Server::new(main);
     assert_eq!(super::review(&[server.subject(), server.subject()]).len(), 1);
 }
+
+/// ADDRESS_VERIFICATION_README: probing all senders may get one's own server refused.
+#[test]
+fn probes_on_behalf_of_everybody() {
+    let check = |main: &str, expect: &[&str]| assert_eq!(found(main, 464..=465), expect, "{main}");
+    let all = "hint K0464 reject_unverified_sender";
+    check("smtpd_sender_restrictions = reject_unverified_sender", &[all]);
+    check("smtpd_sender_restrictions = check_sender_access hash:/x", &[]);
+    let early = "warning K0465 reject_unverified_recipient";
+    let list = "smtpd_recipient_restrictions = ";
+    check(&format!("{list}reject_unverified_recipient, reject_unauth_destination"), &[early]);
+    check(&format!("{list}reject_unauth_destination, reject_unverified_recipient"), &[]);
+    check(&format!("{list}reject_unverified_recipient"), &[]);
+}
