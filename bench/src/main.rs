@@ -9,7 +9,9 @@
 mod account;
 mod check;
 mod dns;
+mod drain;
 mod figures;
+mod flood;
 mod generate;
 mod options;
 mod record;
@@ -17,6 +19,7 @@ mod run;
 mod scenario;
 mod server;
 mod show;
+mod sink;
 mod site;
 mod soak;
 mod turns;
@@ -50,7 +53,11 @@ fn main() -> ExitCode {
         "show" => show::command(rest),
         "compare" => turns::command(rest),
         "check" => check::command(rest),
-        "soak" => soak::command(rest),
+        "soak" => {
+            let outcome = soak::command(rest);
+            outcome.and(server::clear())
+        }
+        sink::WORD => sink::command(),
         soak::SENDERS | soak::MOB => soak::clients(&words),
         generate::WORD => generate::command(rest),
         "help" | "--help" | "-h" => {

@@ -9,7 +9,7 @@ use crate::options::{Format, Options, USAGE};
 use crate::record::{Head, Sample, Writer};
 use crate::scenario::{self, Row, Work};
 use crate::server::{self, Kind, Server};
-use crate::{show, waiting, world};
+use crate::{drain, flood, show, waiting, world};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,10 +24,13 @@ pub(crate) fn command(words: &[String]) -> Result<(), String> {
     let fresh = scenario::select(&options.words)?;
     let folder = server::base()?.join("runs");
     world::prepare()?;
+    // Of a run that was interrupted.
+    server::clear()?;
     let mut writer =
         if options.resumes { Writer::resume(&folder)? } else { Writer::create(&folder, head(&options))? };
     let rows = if options.resumes { scenario::select(&writer.run.head.words)? } else { fresh };
     measure_all(&mut writer, &rows)?;
+    server::clear()?;
     match options.format {
         Format::Text => print!("{}", show::text(&writer.run)),
         Format::Json => println!("{}", writer.run.json()),
@@ -118,14 +121,21 @@ fn load_average() -> f64 {
 /// One server, one row, once.
 fn sample(kind: Kind, row: &Row, (ms, clients): (u32, u32)) -> Result<Figures, String> {
     let server = Server::start(kind, &row.dress)?;
+    // Loads that are bounded by their count keep their own time.
+    let timed =
+        |load: generate::Load| if load.ms == scenario::MS { generate::Load { ms, ..load } } else { load };
     match row.work {
+        Work::Drained(load) => drain::sample(&server, &timed(load)),
+        Work::Flood(load) => flood::sample(&server, &load),
         Work::Load(load) => {
-            // Loads that are bounded by their count keep their own time.
-            let load = if load.ms == scenario::MS { generate::Load { ms, ..load } } else { load };
+            let load = timed(load);
             let before = server.cpu_s();
             let outcome = generate::play(&load)?;
             server.settle();
             let cpu = server.cpu_s() - before;
+            let mut tail = drain::Tail::new(server.folder());
+            tail.look();
+            tail.is_fair()?;
             figures(&outcome, Some(cpu), &server)
         }
         Work::Beside { crowd, honest } => {

@@ -1,6 +1,6 @@
 //! The rows: what is measured, against whom, and with which words added to the common configuration.
 
-use crate::generate::{BOX, BOXES, DISCARD, Load, Play, RELAY};
+use crate::generate::{BOX, BOXES, DISCARD, FLOOD, Load, Play, RELAY};
 use crate::server::Kind;
 use crate::site::Dress;
 use std::net::Ipv4Addr;
@@ -10,6 +10,10 @@ use std::net::Ipv4Addr;
 pub(crate) enum Work {
     /// A load.
     Load(Load),
+    /// A load, until all of it has left the queue.
+    Drained(Load),
+    /// Deferred messages to many destinations, until all that can be delivered is.
+    Flood(Load),
     /// An honest client beside a crowd.
     Beside { crowd: Load, honest: Load },
     /// What each of a crowd costs in memory, and an honest client beside it.
@@ -38,6 +42,8 @@ pub(crate) enum Headline {
     Latency,
     /// Memory for each client.
     Memory,
+    /// Seconds until all were done, and memory meanwhile.
+    Flood,
 }
 
 /// One thing that is measured.
@@ -83,7 +89,7 @@ const COMMON: Load = Load {
 const REFUSED: Load = Load { play: Play::RefusedRecipient, connections: 100, from: client(64), ..COMMON };
 const LISTED: Load = Load { from: Ipv4Addr::new(203, 0, 115, 1), ..REFUSED };
 
-const PLAIN: Dress = Dress { main_cf: "", screen: false, table_lines: 0 };
+const PLAIN: Dress = Dress { main_cf: "", screen: false, table_lines: 0, boxes: 0 };
 
 const SLEEP: Dress = Dress {
     main_cf: "smtpd_restriction_classes = wait\nwait = sleep 30\n\
@@ -101,13 +107,13 @@ const DROP: Dress = Dress {
     main_cf: "postscreen_access_list = cidr:%/etc/denied\npostscreen_denylist_action = drop\n\
               postscreen_pre_queue_limit = 2000\npostscreen_post_queue_limit = 2000\n",
     screen: true,
-    table_lines: 0,
+    ..PLAIN
 };
 const ENFORCE: Dress = Dress {
     main_cf: "postscreen_access_list = cidr:%/etc/denied\npostscreen_denylist_action = enforce\n\
               postscreen_greet_banner =\npostscreen_pre_queue_limit = 2000\npostscreen_post_queue_limit = 2000\n",
     screen: true,
-    table_lines: 0,
+    ..PLAIN
 };
 
 /// Whoever comes may stay, also when the house is nearly full: no shorter time under stress.
@@ -123,8 +129,11 @@ const PREGREET: Dress = Dress {
               postscreen_pre_queue_limit = 16000\npostscreen_post_queue_limit = 16000\n\
               postscreen_client_connection_count_limit = 0\n",
     screen: true,
-    table_lines: 0,
+    ..PLAIN
 };
+
+const FLOODED: Dress =
+    Dress { main_cf: "defer_transports = smtp\ntransport_maps = regexp:%/etc/flood\n", ..PLAIN };
 
 const CROWD: Load = Load {
     play: Play::Sleeper,
@@ -140,7 +149,8 @@ fn row(id: &str, title: &str, servers: &'static [Kind], dress: Dress, work: Work
     let headline = match work {
         Work::Beside { .. } => Headline::Latency,
         Work::Waiting { .. } => Headline::Memory,
-        Work::Load(_) | Work::Source { .. } => Headline::Rate,
+        Work::Flood(_) => Headline::Flood,
+        Work::Load(_) | Work::Drained(_) | Work::Source { .. } => Headline::Rate,
     };
     Row { id: id.to_owned(), title: title.to_owned(), servers, dress, work, headline, curve: None }
 }
@@ -165,11 +175,29 @@ pub(crate) fn rows() -> Vec<Row> {
         let title = format!("accept → {what}, 64 kB, 50 connections");
         rows.push(row(id, &title, STORE, PLAIN, Work::Load(load)));
     }
-    for (id, title, domain) in [
-        ("relay-50", "accept → another server over SMTP, 4 kB, 50 connections", RELAY),
-        ("boxes-1000", "accept → 1,000 virtual Maildirs, 4 kB, 50 connections", BOXES),
+    for (id, title, domain, boxes) in [
+        (
+            "relay-50",
+            "accept → another server over SMTP, 4 kB, 50 connections, until all is delivered",
+            RELAY,
+            0,
+        ),
+        (
+            "boxes-1000",
+            "accept → 1,000 virtual Maildirs, 4 kB, 50 connections, until all is delivered",
+            BOXES,
+            1000,
+        ),
     ] {
-        rows.push(row(id, title, STORE, PLAIN, Work::Load(Load { domain, ..COMMON })));
+        let dress = Dress { boxes, ..PLAIN };
+        rows.push(row(id, title, STORE, dress, Work::Drained(Load { domain, ..COMMON })));
+    }
+    for (id, title, servers, count) in [
+        ("flood-5000", "5,000 deferred to 500 destinations, a tenth hangs", BOTH, 5_000),
+        ("flood-100000", "100,000 deferred to 10,000 destinations, a tenth hangs", BOTH, 100_000),
+    ] {
+        let load = Load { count, ms: u32::MAX, domain: FLOOD, body_bytes: 1024, ..COMMON };
+        rows.push(row(id, title, servers, FLOODED, Work::Flood(load)));
     }
     let work = Work::Source { messages: 2000 };
     rows.push(row("smtp-source", "accept → discard, 4 kB, smtp-source -s 10", BOTH, PLAIN, work));

@@ -66,6 +66,19 @@ pub(crate) fn base() -> Result<PathBuf, String> {
     base.canonicalize().map_err(|e| e.to_string())
 }
 
+/// How the folders of servers that have ended begin.
+const ASIDE: &str = "ended-";
+
+/// Removes what servers that have ended left.
+pub(crate) fn clear() -> Result<(), String> {
+    for entry in fs::read_dir(base()?).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(ASIDE) {
+            fs::remove_dir_all(entry.path()).map_err(|e| format!("{}: {e}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// The program that is measured.
 pub(crate) fn program() -> String {
     std::env::var("KOMAINU_BIN").unwrap_or_else(|_| "target/release/komainu".to_owned())
@@ -100,15 +113,33 @@ fn lay_out(folder: &Path, kind: Kind, dress: &Dress, base: &Path) -> Result<(), 
     }
     let owner = Some(site::MAILBOX_OWNER);
     std::os::unix::fs::chown(folder.join("mail"), owner, owner).map_err(|e| e.to_string())?;
+    make_boxes(&folder.join("mail"), dress.boxes).map_err(|e| e.to_string())?;
     let access = site::access(base, dress.table_lines)?;
     for (name, text) in [
         ("main.cf", site::main_cf(folder, kind, dress, &access)),
         ("master.cf", site::master_cf(dress)),
-        ("boxes", "/^(.*)@box(es)?\\.example$/ $1/\n".to_owned()),
+        ("boxes", site::boxes()),
         ("crowd", "203.0.120.0/22 wait\n203.0.128.0/17 wait\n".to_owned()),
         ("denied", "203.0.118.0/24 reject\n".to_owned()),
+        ("flood", site::flood()),
     ] {
         fs::write(folder.join("etc").join(name), text).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// Maildirs that are in use already: making them would be a third of the work of a short run.
+fn make_boxes(mail: &Path, count: u32) -> std::io::Result<()> {
+    let owner = Some(site::MAILBOX_OWNER);
+    for number in 0..count {
+        let at = mail.join(format!("user{number}"));
+        for folder in [at.clone(), at.join("tmp"), at.join("new"), at.join("cur")] {
+            fs::create_dir(&folder)?;
+            std::os::unix::fs::chown(&folder, owner, owner)?;
+        }
+    }
+    if count > 0 {
+        rustix::fs::sync();
     }
     Ok(())
 }
@@ -248,8 +279,12 @@ impl Drop for Server {
         if self.on_tmpfs {
             let _ = Command::new("umount").arg("-l").arg(self.folder.join("spool")).status();
         }
+        // Files that were deleted a moment ago make ext4 without a journal slow, and that would be the next server's
+        // loss: they go at the run's end.
+        let aside = self.folder.with_file_name(format!("{ASIDE}{}", self.child.id()));
         if std::env::var_os("BENCH_KEEP").is_none() {
-            let _ = fs::remove_dir_all(&self.folder);
+            // Where it can't be moved, the next start removes it.
+            let _ = fs::rename(&self.folder, aside);
         }
     }
 }

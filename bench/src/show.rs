@@ -87,6 +87,7 @@ pub(crate) fn text(run: &Run) -> String {
     rates(run, &plain(Headline::Rate), &mut text);
     waits(run, &[plain(Headline::Elapsed), plain(Headline::Latency)].concat(), &mut text);
     memory(run, &plain(Headline::Memory), &mut text);
+    floods(run, &plain(Headline::Flood), &mut text);
     curves(run, &measured, &mut text);
     text
 }
@@ -163,6 +164,33 @@ fn memory(run: &Run, rows: &[&Row], text: &mut String) {
             let (median, p99) = (triple(cells.median, 1), triple(cells.p99, 1));
             // Writing to a string can't fail.
             let _ = writeln!(text, "| {what} | {server}{note} | {each} | {idle} | {median} | {p99} |");
+            if let Some(why) = cells.failed {
+                let _ = writeln!(text, "| | | failed: {} | | | |", why.replace('|', "/"));
+            }
+        }
+    }
+}
+
+fn floods(run: &Run, rows: &[&Row], text: &mut String) {
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str("\n| what | server | until all that can be is delivered, s | CPU ms each | Pss at most, kB | komainu's rate |\n");
+    text.push_str("| --- | --- | --- | --- | --- | --- |\n");
+    for row in rows {
+        for server in servers(run, row) {
+            let cells = cells(&turns::samples(run, &row.id, server));
+            let ratio = match turns::ratios(run, &row.id, ("komainu", server)) {
+                Ok(_) if server == "komainu" => String::new(),
+                Ok(ratios) => ratio(ratios.rate),
+                Err(refusal) => refusal.to_string(),
+            };
+            let what = if server == "komainu" { row.title.as_str() } else { "" };
+            let note = cells.note.map_or_else(String::new, |note| format!(" ({note})"));
+            let (elapsed, cpu) = (triple(cells.elapsed, 1), triple(cells.cpu, 3));
+            let peak = triple(cells.idle_kb, 0);
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "| {what} | {server}{note} | {elapsed} | {cpu} | {peak} | {ratio} |");
             if let Some(why) = cells.failed {
                 let _ = writeln!(text, "| | | failed: {} | | | |", why.replace('|', "/"));
             }

@@ -17,6 +17,8 @@ pub(crate) struct Dress {
     pub(crate) screen: bool,
     /// Lines in the access table beside the one that refuses.
     pub(crate) table_lines: u32,
+    /// Maildirs that are made beforehand.
+    pub(crate) boxes: u32,
 }
 
 /// The uid and gid of the virtual mailboxes.
@@ -63,7 +65,7 @@ pub(crate) fn main_cf(folder: &Path, kind: Kind, dress: &Dress, access: &Path) -
          relay_domains = relay.example\n\
          relay_transport = smtp:[{SINK}]:{SINK_PORT}\n\
          virtual_mailbox_base = {folder}/mail\n\
-         virtual_mailbox_maps = regexp:{folder}/etc/boxes\n\
+         virtual_mailbox_maps = texthash:{folder}/etc/boxes\n\
          virtual_uid_maps = static:{MAILBOX_OWNER}\n\
          virtual_gid_maps = static:{MAILBOX_OWNER}\n\
          smtpd_client_connection_count_limit = 0\n\
@@ -71,6 +73,27 @@ pub(crate) fn main_cf(folder: &Path, kind: Kind, dress: &Dress, access: &Path) -
          smtpd_relay_restrictions = reject_unauth_destination\n\
          {tuned}{extra}"
     )
+}
+
+/// A Maildir for each user that a load may write to. A regexp table that puts the name into the path won't do: Postfix's
+/// virtual(8) takes no substitutions, and bounces.
+pub(crate) fn boxes() -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for number in 0..1_000 {
+        for domain in ["box", "boxes"] {
+            // Writing to a string can't fail.
+            let _ = writeln!(text, "user{number}@{domain}.example user{number}/");
+            let _ = writeln!(text, "soak{number}@{domain}.example soak{number}/");
+        }
+    }
+    text
+}
+
+/// transport(5) for the flood's destinations: `user@10-65-1-2.relay.example` goes to that address.
+pub(crate) fn flood() -> String {
+    let port = crate::sink::PORT;
+    format!("/@([0-9]+)-([0-9]+)-([0-9]+)-([0-9]+)\\.relay\\.example$/ smtp:[$1.$2.$3.$4]:{port}\n")
 }
 
 const SMTPD: &str = "smtp inet n - n - - smtpd\n";
@@ -134,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_dress_comes_last_and_only_the_tuned_are_tuned() {
-        let dress = Dress { main_cf: "x = %/y\n", screen: true, table_lines: 0 };
+        let dress = Dress { main_cf: "x = %/y\n", screen: true, table_lines: 0, boxes: 0 };
         let folder = Path::new("/f");
         let text = |kind| main_cf(folder, kind, &dress, Path::new("/a"));
         assert!(text(Kind::Komainu).ends_with("reject_unauth_destination\nx = /f/y\n"));

@@ -41,6 +41,7 @@ pub(crate) fn prepare() -> Result<(), String> {
     let started =
         Command::new("smtp-sink").args(["-u", "nobody", &sink, "1000"]).stdin(Stdio::null()).spawn();
     started.map_err(|e| format!("smtp-sink: {e}"))?;
+    crate::sink::start()?;
     dns::start(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 53), 53))).map_err(|e| format!("DNS: {e}"))
 }
 

@@ -86,6 +86,8 @@ pub(crate) const BOX: &str = "box.example";
 pub(crate) const BOXES: &str = "boxes.example";
 /// At another server.
 pub(crate) const RELAY: &str = "relay.example";
+/// At many other servers, ten messages for each.
+pub(crate) const FLOOD: &str = "flood";
 
 impl Load {
     fn words(&self) -> Vec<String> {
@@ -128,7 +130,7 @@ impl Load {
                 "from" => load.from = value.parse().map_err(|_| wrong())?,
                 "addresses" => load.addresses = number()?.max(1),
                 "domain" => {
-                    let known = [BOX, BOXES, RELAY].into_iter().find(|domain| *domain == value);
+                    let known = [BOX, BOXES, RELAY, FLOOD].into_iter().find(|domain| *domain == value);
                     load.domain = known.unwrap_or(DISCARD);
                 }
                 "body" => load.body_bytes = number()?,
@@ -182,8 +184,11 @@ impl Outcome {
 /// A generator that runs.
 pub(crate) struct Running {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    lines: Lines,
 }
+
+/// What it says, line by line, as it comes.
+type Lines = std::sync::mpsc::Receiver<std::io::Result<String>>;
 
 /// Starts a generator.
 pub(crate) fn start(load: &Load) -> Result<Running, String> {
@@ -196,19 +201,38 @@ pub(crate) fn start(load: &Load) -> Result<Running, String> {
         .spawn()
         .map_err(|e| e.to_string())?;
     let output = child.stdout.take().ok_or("no output")?;
-    Ok(Running { child, lines: BufReader::new(output).lines() })
+    let (sender, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            // Whoever listened may have lost interest.
+            let _ = sender.send(line);
+        }
+    });
+    Ok(Running { child, lines })
 }
 
 impl Running {
     /// What it said at its end.
     pub(crate) fn outcome(mut self) -> Result<Outcome, String> {
-        let line = self.lines.next().ok_or("the generator ended early")?.map_err(|e| e.to_string())?;
+        let line = self.in_place()?;
         Outcome::parse(&line).ok_or_else(|| format!("the generator said {line:?}"))
+    }
+
+    /// The same, if it has come to its end.
+    pub(crate) fn try_outcome(&mut self) -> Result<Option<Outcome>, String> {
+        use std::sync::mpsc::TryRecvError;
+        let line = match self.lines.try_recv() {
+            Ok(line) => line.map_err(|e| e.to_string())?,
+            Err(TryRecvError::Empty) => return Ok(None),
+            Err(TryRecvError::Disconnected) => return Err("the generator ended early".to_owned()),
+        };
+        Outcome::parse(&line).map(Some).ok_or_else(|| format!("the generator said {line:?}"))
     }
 
     /// Waits until a crowd is in its place.
     pub(crate) fn in_place(&mut self) -> Result<String, String> {
-        self.lines.next().ok_or("the generator ended early")?.map_err(|e| e.to_string())
+        let line = self.lines.recv().map_err(|_| "the generator ended early")?;
+        line.map_err(|e| e.to_string())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Sessions one after another on many connections at once, each message on a connection of its own, as strangers come.
 
 use super::wire::Wire;
-use super::{BOXES, Load, Outcome, Play};
+use super::{BOXES, FLOOD, Load, Outcome, Play};
+use crate::sink;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -92,8 +93,7 @@ async fn session(load: &Load, number: u32, body: &str) -> Result<(), String> {
     if load.play != Play::Greeted {
         wire.ask("EHLO client.example\r\n", "250").await?;
         wire.ask("MAIL FROM:<load@client.example>\r\n", "250").await?;
-        let users = if load.domain == BOXES { 1_000 } else { 50 };
-        let to = format!("RCPT TO:<user{}@{}>\r\n", number % users, load.domain);
+        let to = recipient(load, number);
         if load.play == Play::RefusedRecipient {
             wire.ask(&to, "5").await?;
         } else {
@@ -103,4 +103,14 @@ async fn session(load: &Load, number: u32, body: &str) -> Result<(), String> {
         }
     }
     wire.ask("QUIT\r\n", "221").await.map(drop)
+}
+
+fn recipient(load: &Load, number: u32) -> String {
+    if load.domain == FLOOD {
+        let [_, _, c, d] = (number % (load.count / 10).max(1)).to_be_bytes();
+        let b = if number.is_multiple_of(10) { sink::HANGS } else { sink::ANSWERS };
+        return format!("RCPT TO:<user@10-{b}-{c}-{d}.relay.example>\r\n");
+    }
+    let users = if load.domain == BOXES { 1_000 } else { 50 };
+    format!("RCPT TO:<user{}@{}>\r\n", number % users, load.domain)
 }

@@ -23,6 +23,7 @@ pub(crate) const DRESS: Dress = Dress {
               reject_rbl_client bl.example\n",
     screen: false,
     table_lines: 0,
+    boxes: 0,
 };
 
 /// The address whose fate is edited.

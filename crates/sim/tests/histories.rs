@@ -8,7 +8,7 @@
 //! other, once, where no crash, failed flush or connection lost after the final dot was near; nothing is tried before
 //! its time; no destination and no transport gets more than its limit; nobody is put off for a dead destination that
 //! nobody found dead lately; the spool ends empty. Time is moved, nothing waits. `KOMAINU_SEEDS` says how many
-//! histories. T2.14.
+//! histories, `KOMAINU_FROM` which is the first. T2.14.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -27,8 +27,9 @@ use store::simdisk::{Dice, SimDisk};
 use store::{Digest, Disk, SpoolError, Step, SteppedSpool};
 
 const START: Wall = Wall(1_621_000_000_000_000);
-/// Messages that come in one history.
+/// Messages that come in one history, and in one with a single crash.
 const MESSAGES: u64 = 12;
+const MESSAGES_FEW: u64 = 4;
 /// Deliveries at once to one destination, and to all.
 const AT_ONE: usize = 3;
 const AT_ALL: usize = 5;
@@ -53,8 +54,8 @@ enum Asked {
     Accept(u64, Box<Entry>),
     Persist(u64),
     Remove(u64, QueueId),
-    /// A report on this message.
-    Report(u64, Box<Entry>, u64),
+    /// A report on this message, its own number, and how many reports there are.
+    Report(u64, u64, u64),
 }
 
 /// How a destination is just now.
@@ -68,12 +69,22 @@ enum Mood {
     Refusing,
     /// The connection is lost before the final dot.
     LostBefore,
+    /// The same, when it has refused some recipients.
+    LostMidway,
     /// It has the mail, and its answer is lost.
     LostAfter,
 }
 
-const MOODS: [Mood; 7] =
-    [Mood::Mixed, Mood::Slow, Mood::Down, Mood::Busy, Mood::Refusing, Mood::LostBefore, Mood::LostAfter];
+const MOODS: [Mood; 8] = [
+    Mood::Mixed,
+    Mood::Slow,
+    Mood::Down,
+    Mood::Busy,
+    Mood::Refusing,
+    Mood::LostBefore,
+    Mood::LostMidway,
+    Mood::LostAfter,
+];
 
 struct World {
     moods: BTreeMap<String, Mood>,
@@ -94,6 +105,7 @@ struct World {
     steps: Vec<(Step, Asked)>,
     running: Vec<(Attempt, Entry)>,
     came: u64,
+    to_come: u64,
     crashes: u32,
 }
 
@@ -112,7 +124,7 @@ fn settings() -> Settings {
 }
 
 impl World {
-    fn new(seed: u64) -> World {
+    fn new(seed: u64, to_come: u64) -> World {
         let mut world = World {
             moods: BTreeMap::new(),
             found_dead: BTreeMap::new(),
@@ -128,6 +140,7 @@ impl World {
             steps: Vec::new(),
             running: Vec::new(),
             came: 0,
+            to_come,
             crashes: 0,
         };
         world.open();
@@ -140,7 +153,7 @@ impl World {
             self.spool = None;
             let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
             let settings = store::Settings {
-                segment_bytes: 64 << 10,
+                segment_bytes: 32 << 10,
                 inline_bytes: 4 << 10,
                 digest: Digest { envelope: card::of_envelope, note: card::after_note },
                 ..store::Settings::default()
@@ -308,9 +321,9 @@ impl World {
     }
 
     fn load(&mut self, number: u64) {
-        let entry = self.read(number);
-        let notes =
-            self.spool.as_ref().and_then(|spool| spool.read(number).ok()).map_or(0, |read| read.notes.len());
+        let message = self.spool.as_ref().and_then(|spool| spool.read(number).ok()).expect("it is there");
+        let entry = Entry::load(&message.envelope, &message.notes).expect("an entry");
+        let notes = message.notes.len();
         let written =
             |(step, _): &(Step, Asked)| matches!(step, Step::Note(n, _) | Step::Remove(n) if *n == number);
         if notes >= 8 && !self.steps.iter().any(written) {
@@ -346,7 +359,7 @@ impl World {
             self.store(
                 |id| Entry::new(id, now, sender, vec![Recipient::new(to)]),
                 &lines,
-                |_, report| Asked::Report(number, Box::new(report), count),
+                |own, _| Asked::Report(number, own, count),
             );
         }
     }
@@ -410,14 +423,12 @@ impl World {
                 Asked::Remove(number, id) => {
                     self.scheduler.handle(self.now, Event::NotRemoved { number, id })
                 }
-                Asked::Report(number, report, count) => {
+                Asked::Report(number, own, count) => {
                     let (done, all) = reports.entry(number).or_insert((0, true));
                     (*done, *all) = (*done + 1, *all && stored);
                     let (complete, all) = (*done == count, *all);
                     if stored {
-                        let own = self.spool.as_ref().expect("open").numbers().into_iter();
-                        let own = own.rev().find(|number| self.read(*number).id == report.id);
-                        own.into_iter().for_each(|number| self.queued(number));
+                        self.queued(own);
                     }
                     if complete {
                         let event = if all { Event::Told { number } } else { Event::NotTold { number } };
@@ -449,7 +460,7 @@ impl World {
     }
 
     fn mood(&mut self, domain: &str) -> Mood {
-        let new = usize::try_from(self.dice.below(12)).unwrap();
+        let new = usize::try_from(self.dice.below(13)).unwrap();
         let new = MOODS.get(new).copied().unwrap_or(Mood::Mixed);
         let changes = self.dice.one_in(6);
         let mood = self.moods.entry(domain.to_owned()).or_insert(new);
@@ -487,11 +498,12 @@ impl World {
             self.doubt(attempt.number);
         }
         let mut outcomes = Vec::new();
-        for index in &attempt.recipients {
+        for (place, index) in attempt.recipients.iter().enumerate() {
             let recipient = &entry.recipients[usize::try_from(*index).unwrap()];
             let word = match mood {
                 Mood::Mixed | Mood::Slow => self.dice.below(4),
                 Mood::Refusing => 0,
+                Mood::LostMidway if place == 0 => 0,
                 _ => 1,
             };
             let outcome = match word {
@@ -529,11 +541,11 @@ impl World {
             }
         }
         match self.dice.below(4) {
-            0 if self.came < MESSAGES => self.accept(),
+            0 if self.came < self.to_come => self.accept(),
             0 | 1 if !self.running.is_empty() => self.finish_one(),
             _ if !self.steps.is_empty() => self.flush(),
             _ if !self.running.is_empty() => self.finish_one(),
-            _ if self.came < MESSAGES => self.accept(),
+            _ if self.came < self.to_come => self.accept(),
             _ => {
                 let Some(at) = self.scheduler.deadline() else { return false };
                 self.now = at.max(self.now);
@@ -544,15 +556,20 @@ impl World {
     }
 
     fn run(&mut self) {
-        for _ in 0..400 {
+        for _ in 0..300 {
             self.step(false);
         }
-        self.came = MESSAGES;
+        self.came = self.to_come;
         self.disk.stop_after(u64::MAX);
         self.disk.fail_flushes(0, 0);
         // After two failed flushes in a row the spool is read only until it is opened anew.
         self.crash();
         self.disk.stop_after(u64::MAX);
+        self.calm();
+    }
+
+    /// Without misfortunes, to the end.
+    fn calm(&mut self) {
         let mut left = 100_000;
         while self.step(true) {
             left -= 1;
@@ -568,33 +585,98 @@ impl World {
             );
         }
     }
+
+    /// Whether all that was promised was kept.
+    fn judge(&self, what: &str) -> Sum {
+        let left = self.spool.as_ref().expect("open").numbers();
+        assert!(left.is_empty(), "{what}: left {left:?}");
+        for (who, fate) in &self.fates {
+            assert!(fate.delivered + fate.told > 0 || fate.never, "{what}: {who:?} is lost");
+            let once = fate.delivered + fate.told == 1 || (fate.never && fate.delivered + fate.told == 0);
+            assert!(once || self.doubtful.contains(&who.0), "{what}: {who:?} {fate:?}");
+        }
+        Sum { crashes: self.crashes, recipients: self.fates.len(), put_off: self.put_off }
+    }
 }
 
-fn check(seed: u64) -> (u32, usize, u32) {
-    let mut world = World::new(seed);
-    world.run();
-    let left = world.spool.as_ref().expect("open").numbers();
-    assert!(left.is_empty(), "seed {seed}: left {left:?}");
-    for (who, fate) in &world.fates {
-        assert!(fate.delivered + fate.told > 0 || fate.never, "seed {seed}: {who:?} is lost");
-        let once = fate.delivered + fate.told == 1 || (fate.never && fate.delivered + fate.told == 0);
-        assert!(once || world.doubtful.contains(&who.0), "seed {seed}: {who:?} {fate:?}");
+/// What happened in some histories.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    crashes: u32,
+    recipients: usize,
+    put_off: u32,
+}
+
+impl Sum {
+    fn and(self, other: Sum) -> Sum {
+        Sum {
+            crashes: self.crashes + other.crashes,
+            recipients: self.recipients + other.recipients,
+            put_off: self.put_off + other.put_off,
+        }
     }
-    (world.crashes, world.fates.len(), world.put_off)
+}
+
+fn check(seed: u64) -> Sum {
+    let mut world = World::new(seed, MESSAGES);
+    world.run();
+    world.judge(&format!("seed {seed}"))
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Shares the work between two threads.
+fn both(range: std::ops::Range<u64>, each: impl Fn(u64) -> Sum + Sync) -> Sum {
+    let next = std::sync::atomic::AtomicU64::new(range.start);
+    let work = || {
+        let mut sum = Sum::default();
+        loop {
+            let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if seed >= range.end {
+                return sum;
+            }
+            sum = sum.and(each(seed));
+        }
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let sum = work();
+        match other.join() {
+            Ok(more) => sum.and(more),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 #[test]
 fn every_recipient_is_served_or_its_sender_told() {
-    let seeds = std::env::var("KOMAINU_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(120);
-    let (mut crashes, mut recipients, mut put_off) = (0, 0, 0);
     // `KOMAINU_FROM`: where to begin, to see one again.
-    let from = std::env::var("KOMAINU_FROM").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    for seed in from..seeds {
-        let (crashed, served, late) = check(seed);
-        crashes += crashed;
-        recipients += served;
-        put_off += late;
-    }
-    println!("{seeds} histories, {crashes} crashes, {recipients} recipients, {put_off} put off");
-    assert!(crashes > 100 && recipients > 1000 && put_off > 100, "hardly anything happened");
+    let (from, seeds) = (number("KOMAINU_FROM", 0), number("KOMAINU_SEEDS", 2_000));
+    let sum = both(from..seeds, check);
+    println!("{} histories: {sum:?}", seeds - from);
+    assert!(
+        from > 0 || (sum.crashes > 100 && sum.recipients > 1000 && sum.put_off > 100),
+        "hardly anything happened"
+    );
+}
+
+/// One crash at each write of a history, and else none.
+#[test]
+fn a_crash_at_each_step() {
+    let seed = number("KOMAINU_FROM", 7);
+    let mut world = World::new(seed, MESSAGES_FEW);
+    let before = world.disk.steps();
+    world.calm();
+    world.judge("without a crash");
+    let steps = world.disk.steps() - before;
+    let sum = both(0..steps, |step| {
+        let mut world = World::new(seed, MESSAGES_FEW);
+        world.disk.stop_after(step);
+        world.calm();
+        world.judge(&format!("seed {seed}, crash at step {step}"))
+    });
+    println!("{steps} steps: {sum:?}");
+    assert!(u64::from(sum.crashes) >= steps, "hardly anything happened");
 }

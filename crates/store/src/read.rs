@@ -42,6 +42,12 @@ impl Body {
     pub fn size(&self) -> u64 {
         self.size
     }
+
+    /// Whether all of it is in memory, so that reading it never waits for the disk.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.source, Source::Inline(_))
+    }
 }
 
 impl io::Read for Body {

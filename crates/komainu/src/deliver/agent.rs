@@ -7,13 +7,13 @@ use super::local::Memory;
 use super::maildir;
 use super::target::{Maildir, Targets};
 use crate::clock;
-use crate::privileged::{Answer, Helper, MaildirRequest, Request};
+use crate::privileged::{Answer, Helper, MaildirRequest, PACKED_BYTES_MAX, Request};
 use mail::{Address, Dsn};
 use queue::{Entry, Outcome, Reason, Recipient};
 use rustix::fd::AsFd;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use store::{Body, Spool};
 use tables::Snapshot;
@@ -132,18 +132,25 @@ impl Agents {
         let mut body = self.spool.body(number).map_err(|error| temporary(&error.to_string()))?;
         match (target.owner, &self.helper) {
             (Some((uid, gid)), Some(helper)) => {
-                let (content, length) =
-                    self.content(&mut body, entry.size).map_err(|error| temporary(&error.to_string()))?;
+                let failed = |error: io::Error| temporary(&error.to_string());
+                let packed = packed(&mut body).map_err(failed)?;
+                let (beside, length) = match &packed {
+                    Some(content) => (None, u64::try_from(content.len()).unwrap_or(u64::MAX)),
+                    None => {
+                        let (file, length) = self.content(&mut body, entry.size).map_err(failed)?;
+                        (Some(file), length)
+                    }
+                };
                 let request = Request::Maildir(MaildirRequest {
                     uid,
                     gid,
                     path: target.path.display().to_string(),
                     head,
-                    offset: 0,
+                    content: packed,
                     length,
                     limit: target.limit,
                 });
-                match helper.ask(&request, Some(content.as_fd())).0 {
+                match helper.ask(&request, beside.as_ref().map(AsFd::as_fd)).0 {
                     Answer::Done | Answer::Said(_) => Ok(()),
                     Answer::Temporary(text) => Err(reason(&text, Dsn::new(4, 3, 0))),
                     Answer::Permanent(text) => Err(reason(&text, Dsn::new(5, 3, 0))),
@@ -183,6 +190,16 @@ impl Agents {
         file.rewind()?;
         Ok((file, length))
     }
+}
+
+/// A short body, to go along with the request; `None` where it is to go beside it.
+fn packed(body: &mut Body) -> io::Result<Option<Vec<u8>>> {
+    if body.size() > PACKED_BYTES_MAX {
+        return Ok(None);
+    }
+    let mut content = Vec::with_capacity(usize::try_from(body.size()).unwrap_or(0));
+    body.read_to_end(&mut content)?;
+    Ok(Some(content))
 }
 
 /// The lines that delivery puts on top, as virtual(8) and local(8) do.

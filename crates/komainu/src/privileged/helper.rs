@@ -17,7 +17,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,7 +106,7 @@ struct Job {
 }
 
 enum Work {
-    Maildir(MaildirRequest, OwnedFd),
+    Maildir(MaildirRequest, Option<OwnedFd>),
     Local(LocalRequest, Option<OwnedFd>),
     Pipe(PipeRequest, OwnedFd),
 }
@@ -189,7 +189,7 @@ impl Job {
             Work::Pipe(request, content) => {
                 (agency::pipe(&grants.pipes, grants.agency.as_ref(), &request, content.into()), None)
             }
-            Work::Maildir(request, content) => (deliver((&request, &content), grants), None),
+            Work::Maildir(request, content) => (deliver(&request, content, grants), None),
             Work::Local(request, content) => match &grants.agency {
                 Some(agency) => agency.perform(&request, content.map(File::from)),
                 None => (Answer::Temporary("4.3.5 mail system configuration error".into()), None),
@@ -237,7 +237,7 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
                 }
                 (Answer::Done, None)
             }
-            (Request::Maildir(request), Some(content)) => {
+            (Request::Maildir(request), content) => {
                 let job = Job { id, work: Work::Maildir(request, content) };
                 if jobs.add(job, Arc::clone(&grants)) {
                     continue;
@@ -262,7 +262,6 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
                 }
                 (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
             }
-            (Request::Maildir(_), None) => (Answer::Temporary("4.3.0 no content came along".into()), None),
         };
         let sent = wire::send(socket.as_fd(), &answer.encode(id), opened.as_ref().map(AsFd::as_fd));
         sent.map_err(HelperError::Socket)?;
@@ -311,7 +310,7 @@ fn spawn(path: &str, grants: &Grants) -> io::Result<OwnedFd> {
     spawn::start(service, &std::fs::read_to_string("/etc/passwd")?)
 }
 
-fn deliver((request, content): (&MaildirRequest, &OwnedFd), grants: &Grants) -> Answer {
+fn deliver(request: &MaildirRequest, content: Option<OwnedFd>, grants: &Grants) -> Answer {
     if request.uid < grants.uid_min || request.gid == 0 {
         return Answer::Temporary(format!("4.3.5 no delivery as uid {} gid {}", request.uid, request.gid));
     }
@@ -321,7 +320,13 @@ fn deliver((request, content): (&MaildirRequest, &OwnedFd), grants: &Grants) -> 
     }
     let identity = Identity::of(request.uid, request.gid, true);
     // A thread that can't take its rights back serves the next owner with root's, or not at all: `act` begins there.
-    match identity.act(|| copy(request, content, &grants.host)) {
+    let put = |content: &mut dyn Read| identity.act(|| copy(request, content, &grants.host));
+    let put = match (&request.content, content) {
+        (Some(content), _) => put(&mut content.as_slice()),
+        (None, Some(content)) => put(&mut File::from(content).take(request.length)),
+        (None, None) => return Answer::Temporary("4.3.0 no content came along".into()),
+    };
+    match put {
         Ok(Ok(_)) => Answer::Done,
         Ok(Err(error)) if error.is_temporary() => Answer::Temporary(format!("{} {error}", error.dsn())),
         Ok(Err(error)) => Answer::Permanent(format!("{} {error}", error.dsn())),
@@ -329,16 +334,16 @@ fn deliver((request, content): (&MaildirRequest, &OwnedFd), grants: &Grants) -> 
     }
 }
 
-fn copy(request: &MaildirRequest, content: &OwnedFd, host: &str) -> Result<PathBuf, maildir::MaildirError> {
+fn copy(
+    request: &MaildirRequest,
+    content: &mut dyn Read,
+    host: &str,
+) -> Result<PathBuf, maildir::MaildirError> {
     let path = Path::new(&request.path);
     if request.limit > 0 && request.length > request.limit {
         return Err(maildir::MaildirError::TooLarge { limit: request.limit });
     }
-    let failed = |source| maildir::MaildirError::Write { path: path.to_owned(), source };
-    let mut content = File::from(content.try_clone().map_err(failed)?);
-    content.seek(SeekFrom::Start(request.offset)).map_err(failed)?;
-    let mut content = content.take(request.length);
-    maildir::deliver(path, &request.head, &mut content, host, clock::now().wall)
+    maildir::deliver(path, &request.head, content, host, clock::now().wall)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod wire;
 pub use agency::Agency;
 pub use helper::{HelperError, run};
 pub use identity::Identity;
+pub(crate) use wire::PACKED_BYTES_MAX;
 pub use wire::{Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -15,8 +15,10 @@ use rustix::net::{
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 
-/// The longest packet. Mail travels by descriptor, so packets hold paths and header lines only.
+/// The longest packet.
 pub(super) const PACKET_BYTES_MAX: usize = 64 * 1024;
+/// Mail up to this size travels in the packet, beside paths and header lines; what is larger goes by descriptor.
+pub(crate) const PACKED_BYTES_MAX: u64 = 32 * 1024;
 
 /// What the server asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub enum Request {
     Spawn(String),
     /// Open a message in the maildrop, by its name there; the answer carries the descriptor.
     Dropped(String),
-    /// Deliver into a Maildir as a user; the message's content is in the descriptor sent along.
+    /// Deliver into a Maildir as a user.
     Maildir(MaildirRequest),
     /// Something for a local recipient; a message's content is in the descriptor sent along.
     Local(LocalRequest),
@@ -205,8 +207,8 @@ pub struct MaildirRequest {
     pub path: String,
     /// The header lines in front of the content.
     pub head: Vec<u8>,
-    /// Where the content starts in the descriptor.
-    pub offset: u64,
+    /// The content; `None` where it is in the descriptor sent along.
+    pub content: Option<Vec<u8>>,
     /// How many bytes of content there are.
     pub length: u64,
     /// The largest mailbox allowed, in bytes; 0 for no limit.
@@ -314,11 +316,15 @@ impl Request {
             }
             Request::Maildir(m) => {
                 let mut w = Writer::tagged(id, 4);
-                for number in [u64::from(m.uid), u64::from(m.gid), m.offset, m.length, m.limit] {
+                let packed = m.content.as_deref();
+                w.0.reserve(packed.map_or(0, <[u8]>::len) + m.head.len() + m.path.len() + 80);
+                let is_packed = u64::from(packed.is_some());
+                for number in [u64::from(m.uid), u64::from(m.gid), is_packed, m.length, m.limit] {
                     w.number(number);
                 }
                 w.bytes(m.path.as_bytes());
                 w.bytes(&m.head);
+                w.bytes(packed.unwrap_or_default());
                 w.0
             }
         }
@@ -340,9 +346,14 @@ impl Request {
             20 => Request::Dropped(r.text()?),
             4 => {
                 let (uid, gid) = (r.id32()?, r.id32()?);
-                let (offset, length, limit) = (r.number()?, r.number()?, r.number()?);
-                let (path, head) = (r.text()?, r.bytes()?.to_vec());
-                Request::Maildir(MaildirRequest { uid, gid, path, head, offset, length, limit })
+                let (is_packed, length, limit) = (r.number()?, r.number()?, r.number()?);
+                let (path, head, content) = (r.text()?, r.bytes()?.to_vec(), r.bytes()?);
+                let content = match is_packed {
+                    0 if content.is_empty() => None,
+                    1 if u64::try_from(content.len()) == Ok(length) => Some(content.to_vec()),
+                    _ => return Err(Malformed),
+                };
+                Request::Maildir(MaildirRequest { uid, gid, path, head, content, length, limit })
             }
             7 => Request::Local(LocalRequest::decode(&mut r)?),
             8 => Request::Pipe(PipeRequest::decode(&mut r)?),
@@ -434,15 +445,17 @@ mod tests {
 
     #[test]
     fn packets_come_back() {
-        let maildir = Request::Maildir(MaildirRequest {
-            uid: 1000,
-            gid: 100,
-            path: "/var/mail/x/".into(),
-            head: b"Return-Path: <>\n".to_vec(),
-            offset: 3,
-            length: 4,
-            limit: 0,
-        });
+        let maildir = |content: Option<Vec<u8>>| {
+            Request::Maildir(MaildirRequest {
+                uid: 1000,
+                gid: 100,
+                path: "/var/mail/x/".into(),
+                head: b"Return-Path: <>\n".to_vec(),
+                content,
+                length: 4,
+                limit: 0,
+            })
+        };
         let local = Request::Local(LocalRequest {
             recipient: "joe@example.com".into(),
             chain: vec![
@@ -473,7 +486,8 @@ mod tests {
             Request::Log,
             Request::Spawn("private/x".into()),
             Request::Dropped("0a.mail".into()),
-            maildir,
+            maildir(None),
+            maildir(Some(b"text".to_vec())),
             local,
             pipe,
         ] {
@@ -483,6 +497,8 @@ mod tests {
                 assert_eq!(Request::decode(&packet[..cut]), Err(Malformed), "cut at {cut}");
             }
         }
+        let liar = maildir(Some(b"longer".to_vec())).encode(7);
+        assert_eq!(Request::decode(&liar), Err(Malformed), "the length is another");
         for answer in [Answer::Done, Answer::Temporary("4.2.2 full".into()), Answer::Permanent("x".into())] {
             assert_eq!(Answer::decode(&answer.encode(9)), Ok((9, answer)));
         }

@@ -368,11 +368,11 @@ impl Attempt<'_> {
             return false;
         }
         self.sessions += 1;
-        self.send(idle.connection, idle.way, &idle.host, (site, &site.policy, is_last)).await;
-        true
+        self.send(idle.connection, idle.way, &idle.host, (site, &site.policy, is_last)).await
     }
 
-    /// Sends the message over a connection. False where it should be done once more, without TLS.
+    /// Sends the message over a connection. False where it should be done once more: without TLS, or over another one
+    /// where this one had gone.
     async fn send(
         &mut self,
         mut connection: Connection,
@@ -414,6 +414,7 @@ impl Attempt<'_> {
                 self.heard(vec![verdict; self.open.len()], &heard, is_last);
             }
             End::Unreadable(error) => self.unreadable(&error.to_string(), &relay),
+            End::Stale => return false,
         }
         let now = clock::now().mono;
         let keeps = site.keeps

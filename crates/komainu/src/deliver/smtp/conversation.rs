@@ -19,6 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Bytes of the message that are read from the spool at a time.
 const PIECE: usize = 64 * 1024;
+/// A connection whose last message was over so lately isn't probed.
+const FRESH: Duration = Duration::from_secs(1);
+/// The last piece of a message, up to this size, isn't waited for by the final dot.
+const LAST_PIECE_MAX: usize = 16 * 1024;
 /// How long a goodbye may take to be written; nothing depends on it.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -44,15 +48,30 @@ impl Letter {
     /// The next piece, empty at the end.
     async fn piece(&mut self) -> std::io::Result<Vec<u8>> {
         let Some(mut body) = self.body.take() else { return Ok(Vec::new()) };
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = Vec::new();
-            let read = body.by_ref().take(PIECE as u64).read_to_end(&mut piece);
-            (body, read.map(|_| piece))
-        });
-        let (body, piece) = read.await.map_err(std::io::Error::other)?;
+        let (body, piece) = if body.is_in_memory() {
+            let piece = next_piece(&mut body);
+            (body, piece)
+        } else {
+            // Another thread waits for the disk.
+            let read = tokio::task::spawn_blocking(move || {
+                let piece = next_piece(&mut body);
+                (body, piece)
+            });
+            read.await.map_err(std::io::Error::other)?
+        };
         self.body = Some(body);
         piece
     }
+}
+
+/// The server ends the conversation (RFC 5321 §3.8): it may have done so before it was given the message.
+fn is_farewell(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Deferred(Why { reply: Some(reply), .. }) if reply.starts_with("421"))
+}
+
+fn next_piece(body: &mut Edited<Body>) -> std::io::Result<Vec<u8>> {
+    let mut piece = Vec::new();
+    body.take(PIECE as u64).read_to_end(&mut piece).map(|_| piece)
 }
 
 /// How a conversation about one message ended.
@@ -65,6 +84,8 @@ pub(super) enum End {
     NoTls(Verdict),
     /// The message can't be read; nothing was delivered.
     Unreadable(std::io::Error),
+    /// A connection that had waited was gone before it answered a word: nobody has heard of the message.
+    Stale,
 }
 
 /// Everything that came of it.
@@ -96,6 +117,10 @@ pub(super) struct Connection {
     /// Messages that were given to it.
     pub(super) uses: u32,
     pub(super) opened: Mono,
+    /// When its last message was over.
+    rested: Mono,
+    /// It is used again without having been asked whether it is still there.
+    unprobed: bool,
 }
 
 impl Connection {
@@ -110,6 +135,8 @@ impl Connection {
             waits: false,
             uses: 0,
             opened: clock::now().mono,
+            rested: clock::now().mono,
+            unprobed: false,
         }
     }
 
@@ -128,6 +155,11 @@ impl Connection {
         let mut nothing = Job::nothing();
         if !self.settle(&mut nothing).await {
             return false;
+        }
+        // Who has just spoken isn't asked: where it has gone all the same, `send` finds out in time.
+        self.unprobed = clock::now().mono - self.rested < FRESH;
+        if self.unprobed {
+            return true;
         }
         self.waits = false;
         self.client.handle(clock::now(), Input::Probe, &mut self.out);
@@ -150,6 +182,13 @@ impl Connection {
         self.offer(&mut job);
         while !self.closing && job.ended.is_none() {
             self.turn(&mut job).await;
+        }
+        self.rested = clock::now().mono;
+        let farewell =
+            matches!(&job.ended, Some(End::Verdicts(verdicts)) if verdicts.iter().all(is_farewell));
+        if self.unprobed && (farewell || (self.closing && !job.heard)) {
+            self.closing = true;
+            return Outcome { end: End::Stale, ready: None, offers_dsn: false, offers_tls: false };
         }
         // A server that ended the conversation before it was given the message, as one that talks out of turn behind
         // its answer to EHLO: the client says what that means for each recipient.
@@ -193,6 +232,7 @@ impl Connection {
             match tokio::time::timeout(time, moving).await {
                 Err(_) => self.client.expire(clock::now()),
                 Ok(Moved::Read(Ok(count))) if count > 0 => {
+                    job.heard = true;
                     let input = Input::Bytes(job.input.get(..count).unwrap_or_default());
                     self.client.handle(clock::now(), input, &mut self.out);
                 }
@@ -224,8 +264,17 @@ impl Connection {
             None => Ok(Vec::new()),
         };
         match piece {
-            Ok(piece) if piece.is_empty() => self.client.handle(clock::now(), Input::End, &mut self.out),
-            Ok(piece) => self.client.handle(clock::now(), Input::Chunk(&piece), &mut self.out),
+            Ok(piece) => {
+                let now = clock::now();
+                if !piece.is_empty() {
+                    self.client.handle(now, Input::Chunk(&piece), &mut self.out);
+                }
+                // A last piece that is short goes out together with the dot, as Postfix's does.
+                if piece.len() < LAST_PIECE_MAX {
+                    job.letter = None;
+                    self.client.handle(now, Input::End, &mut self.out);
+                }
+            }
             Err(error) => {
                 // The connection is cut before the final dot: the server throws away what it has.
                 job.ended = Some(End::Unreadable(error));
@@ -283,7 +332,7 @@ impl Connection {
                         return self.offer(job);
                     }
                 }
-                Action::Chunk => job.wants_piece = true,
+                Action::Chunk => job.wants_piece = job.letter.is_some(),
                 Action::StartTls => job.shakes = true,
                 Action::Finished(verdicts) => {
                     job.ended.get_or_insert(End::Verdicts(verdicts));
@@ -314,6 +363,8 @@ struct Job<'a> {
     wants_piece: bool,
     /// It waits for TLS.
     shakes: bool,
+    /// The server has said something.
+    heard: bool,
     say: Say<'a>,
     /// Whose warnings they are.
     id: &'a str,
@@ -325,7 +376,8 @@ impl Job<'_> {
     fn nothing() -> Job<'static> {
         let (mail, letter, ended, ready) = (None, None, None, None);
         let input = vec![0; 4096];
-        Job { mail, letter, ended, ready, wants_piece: false, shakes: false, say: &|_| {}, id: "", input }
+        let (wants_piece, shakes, heard) = (false, false, false);
+        Job { mail, letter, ended, ready, wants_piece, shakes, heard, say: &|_| {}, id: "", input }
     }
 }
 

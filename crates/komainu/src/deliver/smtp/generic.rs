@@ -218,6 +218,13 @@ impl<R: Read> Edited<R> {
     }
 }
 
+impl Edited<store::Body> {
+    /// Whether reading it never waits for the disk.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.body.is_in_memory()
+    }
+}
+
 impl<R: Read> Read for Edited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
