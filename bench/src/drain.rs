@@ -102,7 +102,7 @@ pub(crate) fn wait(
 pub(crate) fn sample(server: &Server, load: &Load) -> Result<Figures, String> {
     let mut tail = Tail::new(server.folder());
     let (before, began) = (server.cpu_s(), Instant::now());
-    let mut standing = generate::start(load)?;
+    let standing = generate::start(load)?;
     let outcome = loop {
         // Read while it grows, for every server alike.
         tail.look();

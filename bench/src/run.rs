@@ -139,7 +139,7 @@ fn sample(kind: Kind, row: &Row, (ms, clients): (u32, u32)) -> Result<Figures, S
             figures(&outcome, Some(cpu), &server)
         }
         Work::Beside { crowd, honest } => {
-            let mut standing = generate::start(&crowd)?;
+            let standing = generate::start(&crowd)?;
             let note = standing.in_place()?;
             let outcome = generate::play(&honest)?;
             drop(standing);

@@ -35,7 +35,7 @@ pub(crate) fn sample(
                 std::thread::sleep(PAUSE);
             }
         });
-        let standing = generate::start(&crowd).and_then(|mut standing| {
+        let standing = generate::start(&crowd).and_then(|standing| {
             let note = standing.in_place()?;
             if moment == Moment::Worst {
                 std::thread::sleep(AFTER_THE_LAST);

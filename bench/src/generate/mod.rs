@@ -213,13 +213,13 @@ pub(crate) fn start(load: &Load) -> Result<Running, String> {
 
 impl Running {
     /// What it said at its end.
-    pub(crate) fn outcome(mut self) -> Result<Outcome, String> {
+    pub(crate) fn outcome(self) -> Result<Outcome, String> {
         let line = self.in_place()?;
         Outcome::parse(&line).ok_or_else(|| format!("the generator said {line:?}"))
     }
 
     /// The same, if it has come to its end.
-    pub(crate) fn try_outcome(&mut self) -> Result<Option<Outcome>, String> {
+    pub(crate) fn try_outcome(&self) -> Result<Option<Outcome>, String> {
         use std::sync::mpsc::TryRecvError;
         let line = match self.lines.try_recv() {
             Ok(line) => line.map_err(|e| e.to_string())?,
@@ -230,7 +230,7 @@ impl Running {
     }
 
     /// Waits until a crowd is in its place.
-    pub(crate) fn in_place(&mut self) -> Result<String, String> {
+    pub(crate) fn in_place(&self) -> Result<String, String> {
         let line = self.lines.recv().map_err(|_| "the generator ended early")?;
         line.map_err(|e| e.to_string())
     }
