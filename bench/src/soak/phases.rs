@@ -130,7 +130,7 @@ impl Soak {
         let sleepers = options.scaled(4000);
         let crowd = standing(Play::Sleeper, sleepers, Ipv4Addr::new(203, 0, 120, 0));
         let chatter = standing(Play::Chatterer, options.scaled(100), Ipv4Addr::new(203, 0, 104, 0));
-        let mut crowd = generate::start(&crowd)?;
+        let crowd = generate::start(&crowd)?;
         println!("sleepers: {}", crowd.in_place()?);
         let others = (generate::start(&chatter)?, ours(&[MOB, &options.scaled(200).to_string()])?);
         let senders = self.senders(8)?;
@@ -269,7 +269,7 @@ impl Soak {
         self.log.read();
         let mark = self.log.size();
         let crowd = phases::standing(Play::Sleeper, 600, Ipv4Addr::new(203, 0, 120, 0));
-        let mut standing = generate::start(&crowd)?;
+        let standing = generate::start(&crowd)?;
         let inside = standing.in_place()?;
         let look = watch::look(&self.server.processes(), 0.0);
         drop(standing);
