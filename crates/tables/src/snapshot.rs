@@ -223,6 +223,8 @@ pub(crate) fn trouble(spec: &TableSpec, table: &Table) -> Option<Diagnostic> {
             let message = format!("{spec} is unavailable. {reason}");
             Some(Diagnostic::error(UNREADABLE, spec.place.clone(), message).help(LOOKUPS_FAIL))
         }
+        // Nobody wrote down the default of alias_maps.
+        Body::Union(_) if spec.kind == Kind::Foreign && spec.place.file.is_none() => None,
         Body::Union(_) if spec.kind == Kind::Foreign => {
             let message = "dict_nis_init: NIS domain name not set - NIS lookups disabled";
             Some(Diagnostic::warning(NOT_SERVED, spec.place.clone(), message))

@@ -8,7 +8,7 @@ use crate::explain::text::Ink;
 use crate::explain::visit::{BadVisit, Visit};
 use crate::explain::{Stand, json, log_line, outcomes, service_that_logs_as, text, walk};
 use crate::facts::dns::Resolver;
-use crate::facts::hosts::Hosts;
+use crate::facts::hosts::HostsFile;
 use clap::{Args, ValueEnum};
 use config::{Parameters, Severity};
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
@@ -228,7 +228,7 @@ fn answerer(arguments: &Arguments, p: &Parameters) -> Result<Box<dyn Answerer>, 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Refused::config)?;
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
-    let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
+    let hosts = Some(HostsFile::new("/etc/hosts"));
     let resolver = Resolver::new(&servers, hosts, QUESTIONS_AT_ONCE).map_err(Refused::config)?;
     Ok(Box::new(Online::new(Arc::new(resolver), runtime)))
 }

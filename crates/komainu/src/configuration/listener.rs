@@ -204,7 +204,9 @@ impl Listener {
         let stressed = settings(&stress, &lists, &security, later);
         let settings = settings(&parameters, &lists, &security, later);
         let (limits, stressed_limits) = (limits(&parameters), limits(&stress));
-        let receiving = Arc::new(Receiving::read(&parameters));
+        // cleanup(8) is a service of its own: another name in `-o` isn't its name.
+        let syslog_name = main.text("syslog_name").value;
+        let receiving = Arc::new(Receiving { syslog_name, ..Receiving::read(&parameters) });
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
         let upstream = Upstream::read(&front, &service.role());
         let upstream = upstream.unwrap_or_else(|diagnostic| {
@@ -244,13 +246,16 @@ impl Listener {
         (Some(listener), found)
     }
 
-    /// Keeps the certificates that were good before where the new ones can't be used.
-    pub fn keep_certificates(&mut self, before: &Listener) {
-        if is_by_same_files(&self.parameters, &before.parameters) && self.security.keep(&before.security) {
+    /// Keeps the certificates that were good before where the new ones can't be used; whether it did.
+    pub fn keep_certificates(&mut self, before: &Listener) -> bool {
+        let keeps =
+            is_by_same_files(&self.parameters, &before.parameters) && self.security.keep(&before.security);
+        if keeps {
             for settings in [&mut self.settings, &mut self.stressed] {
                 Arc::make_mut(settings).tls_missing = false;
             }
         }
+        keeps
     }
 
     /// The lists of a session that began under stress, or not.

@@ -66,6 +66,18 @@ struct Texts {
 }
 
 impl Configuration {
+    /// Where certificates can't be used any more, those of `running`, which were good, are kept; `found` says so.
+    pub fn keep_certificates(&mut self, running: &[&Listener], found: &mut [Diagnostic]) {
+        let mut kept = false;
+        for listener in &mut self.listeners {
+            let same = running.iter().find(|one| one.name == listener.name);
+            kept |= same.is_some_and(|same| listener.keep_certificates(same));
+        }
+        if kept && !self.listeners.iter().any(|listener| listener.security.lacks_tls()) {
+            security::say_kept(found);
+        }
+    }
+
     /// Loads what stands in `directory`.
     #[must_use]
     pub fn load(directory: &Path, compat: Compat, sources: &dyn Sources) -> (Configuration, Vec<Diagnostic>) {

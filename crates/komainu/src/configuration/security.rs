@@ -7,7 +7,7 @@
 use crate::tls::files::{self, Anchors, Credentials, FileError};
 use crate::tls::fingerprint::Digest;
 use crate::tls::server::{Acceptor, AcceptorError, Asking, Making};
-use config::{Diagnostic, Parameters};
+use config::{Code, Diagnostic, Parameters};
 use proto::smtp::TlsLevel;
 use std::sync::Arc;
 use tables::{Sources, Vantage};
@@ -66,6 +66,12 @@ impl Security {
         }
     }
 
+    /// Whether it should have TLS and has none.
+    #[must_use]
+    pub fn lacks_tls(&self) -> bool {
+        self.fault.is_some() && self.acceptor.is_none()
+    }
+
     /// Keeps what was good before, where this one should have TLS and has none; whether it did.
     pub(super) fn keep(&mut self, before: &Security) -> bool {
         let keeps = self.fault.is_some() && before.acceptor.is_some();
@@ -73,6 +79,16 @@ impl Security {
             self.acceptor.clone_from(&before.acceptor);
         }
         keeps
+    }
+}
+
+/// Says of findings that the certificate before stays in use.
+pub(super) fn say_kept(found: &mut [Diagnostic]) {
+    for one in found.iter_mut().filter(|one| one.code == Code(216)) {
+        if let Some(error) = one.message.strip_prefix("no TLS: ") {
+            one.message = format!("the new certificate can't be used: {error}");
+        }
+        one.help = Some("the one before is served until it is mended".to_owned());
     }
 }
 

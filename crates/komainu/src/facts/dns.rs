@@ -6,7 +6,7 @@
 
 use super::exchange::{Exchange, Said};
 use super::flight::Flight;
-use super::hosts::Hosts;
+use super::hosts::HostsFile;
 use super::memory::{Remembering, Source};
 use super::{AnswerFuture, Names};
 use hickory_proto::op::ResponseCode;
@@ -57,17 +57,21 @@ struct Network {
     /// For plain answers.
     exchange: Option<Exchange>,
     resolver: TokioResolver,
-    hosts: Hosts,
+    hosts: Option<HostsFile>,
 }
 
 impl Resolver {
-    /// A resolver that asks `servers`, or where there are none, those of /etc/resolv.conf. `at_once` questions are
+    /// A resolver that looks into `hosts` and asks `servers`, or where there are none, those of /etc/resolv.conf. `at_once` questions are
     /// under way at the same time, and no more than a thousand; the rest wait. Each takes a descriptor, and a flood of
     /// clients is not to take those that sessions need.
     ///
     /// # Errors
     /// [`ResolverError`].
-    pub fn new(servers: &[String], hosts: Hosts, at_once: usize) -> Result<Resolver, ResolverError> {
+    pub fn new(
+        servers: &[String],
+        hosts: Option<HostsFile>,
+        at_once: usize,
+    ) -> Result<Resolver, ResolverError> {
         let (config, mut options) = if servers.is_empty() {
             hickory_resolver::system_conf::read_system_conf().map_err(ResolverError::ResolvConf)?
         } else {
@@ -94,9 +98,10 @@ impl Resolver {
 
 impl Source for Network {
     fn known(&self, question: &Question) -> Option<Answer> {
+        let hosts = || self.hosts.as_ref().map(HostsFile::hosts);
         match question {
-            Question::HostName(address) => Some(Answer::Names(vec![self.hosts.name(*address)?.to_owned()])),
-            Question::HostAddresses(name) => Some(Answer::Addresses(self.hosts.addresses(name)?.to_vec())),
+            Question::HostName(address) => Some(Answer::Names(vec![hosts()?.name(*address)?.to_owned()])),
+            Question::HostAddresses(name) => Some(Answer::Addresses(hosts()?.addresses(name)?.to_vec())),
             _ => None,
         }
     }

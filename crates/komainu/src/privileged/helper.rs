@@ -205,6 +205,7 @@ impl Job {
 /// # Errors
 /// [`HelperError`].
 pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), HelperError> {
+    let _ = rustix::thread::set_name(c"komainu");
     let dropped = state.join(maildrop::NAME);
     let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
     let mut grants = Arc::new(Grants::read(config, compat).unwrap_or_default());

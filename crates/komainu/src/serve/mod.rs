@@ -30,7 +30,7 @@ use crate::deliver::target::Targets;
 use crate::deliver::verify::Probing;
 use crate::deliver::wording::Reporting;
 use crate::facts::dns::Resolver;
-use crate::facts::hosts::Hosts;
+use crate::facts::hosts::HostsFile;
 use crate::facts::policy_client::{Spawn, Warn};
 use crate::live::Live;
 use crate::log::Log;
@@ -224,6 +224,8 @@ fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
 /// # Errors
 /// When the spool or the resolver can't be had.
 pub fn run(ready: Ready) -> Result<(), ServeError> {
+    // Started through /proc/self/exe it would be `exe` to ps(1), and to `check`.
+    let _ = rustix::thread::set_name(c"komainu");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(128)
@@ -239,7 +241,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let p = configuration.parameters.clone();
     let sources = reload::sources(&helper);
     let servers: Vec<String> = p.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
-    let hosts = Hosts::parse(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
+    let hosts = Some(HostsFile::new("/etc/hosts"));
     let shares = listen::shares();
     let names = Resolver::new(&servers, hosts, shares.questions).map_err(ServeError::Resolver)?;
     let names = Arc::new(names);

@@ -6,7 +6,7 @@
 use super::listen::{self, Sockets};
 use super::start::{self, Options};
 use super::{Assembly, Generation, ServeError, certificates, watch};
-use crate::configuration::{HelperSources, has_errors};
+use crate::configuration::{HelperSources, Listener, has_errors};
 use crate::privileged::{Helper, Request};
 use crate::session::Service;
 use config::{Diagnostic, Parameters};
@@ -148,13 +148,9 @@ impl House {
         let before = Arc::clone(&self.assembly.generation.live);
         let services: Vec<Service> = self.assembly.services().to_vec();
         let loading = tokio::task::spawn_blocking(move || {
-            let (mut configuration, found) = start::load(&options, &sources);
-            for listener in &mut configuration.listeners {
-                let same = services.iter().find(|service| service.listener.name == listener.name);
-                if let Some(same) = same {
-                    listener.keep_certificates(&same.listener);
-                }
-            }
+            let (mut configuration, mut found) = start::load(&options, &sources);
+            let running: Vec<&Listener> = services.iter().map(|service| service.listener.as_ref()).collect();
+            configuration.keep_certificates(&running, &mut found);
             if has_errors(&found) {
                 Err(found)
             } else {

@@ -79,6 +79,11 @@ impl Session {
     pub(super) fn abort(&mut self) {
         self.reception = None;
         self.effects.clear();
+        self.forget();
+    }
+
+    /// What was known of the message.
+    pub(super) fn forget(&mut self) {
         let tx = &mut self.tx;
         (tx.queue_id, tx.sender, tx.recipient) = (None, None, None);
         (tx.recipient_count, tx.recipient_ordinal, tx.message_size) = (0, 0, None);

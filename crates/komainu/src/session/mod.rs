@@ -429,6 +429,8 @@ impl Session {
     /// Makes the message durable; that is not given up, whether or not the client is still there.
     async fn keep(&mut self, out: &mut Vec<u8>) {
         let stored = self.commit().await;
+        // What the client says next is about another message.
+        self.forget();
         if stored.is_ok() {
             self.messages = self.messages.saturating_add(1);
             self.seat.has_delivered();

@@ -41,7 +41,8 @@ fn a_renewed_one_is_served_and_a_broken_one_is_not() {
         until("the new certificate", || (shown(&site.address()) == "rsaEncryption").then_some(()));
         let before = site.log().len();
         save(&path, &pair("unfit.pem"), 0o600);
-        site.logged("K0216", before);
+        let line = site.logged("K0216", before);
+        assert!(line.contains("the one before is served until it is mended"), "{line}");
         site.logged("reloaded", before);
         assert_eq!(shown(&site.address()), "rsaEncryption");
         save(&path, &pair("ec.pem"), 0o600);

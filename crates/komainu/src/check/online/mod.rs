@@ -23,7 +23,6 @@ use super::surroundings::{Machine, Scene};
 use super::{Subject, in_order};
 use crate::facts::Names;
 use crate::facts::dns::Resolver;
-use crate::facts::hosts::Hosts;
 use config::{Diagnostic, Place};
 use domains::Domain;
 use policy::Answer;
@@ -69,7 +68,7 @@ pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let servers: Vec<String> =
         scene.main.list("komainu_dns_servers").into_iter().map(|word| word.value).collect();
     // The hosts file isn't what others see.
-    let resolver = match Resolver::new(&servers, Hosts::default(), AT_ONCE) {
+    let resolver = match Resolver::new(&servers, None, AT_ONCE) {
         Ok(resolver) => resolver,
         Err(error) => return vec![unasked(&error.to_string())],
     };

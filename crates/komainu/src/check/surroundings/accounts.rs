@@ -120,8 +120,14 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     found
 }
 
-/// The account that the server takes when root starts it: uid and gid.
-pub(super) fn server(scene: &Scene<'_>, machine: &Machine) -> Option<(u32, u32)> {
+/// The account that the server takes when root starts it: its name, uid and gid.
+pub(super) fn server(scene: &Scene<'_>, machine: &Machine) -> (String, Option<(u32, u32)>) {
     let accounts = Accounts::read(machine);
-    accounts.user("komainu").or_else(|| accounts.user(&scene.mail_owner()))
+    let own = ("komainu".to_owned(), accounts.user("komainu"));
+    if own.1.is_some() {
+        return own;
+    }
+    let owner = scene.mail_owner();
+    let ids = accounts.user(&owner);
+    (owner, ids)
 }

@@ -15,7 +15,7 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     let p = scene.main;
     for name in ["mail_spool_directory", "komainu_mailbox_root"] {
         let Some(word) = scene::word(p, name).filter(|_| p.is_set(name)) else { continue };
-        let owner = (name == "komainu_mailbox_root").then(|| accounts::server(scene, machine)).flatten();
+        let owner = (name == "komainu_mailbox_root").then(|| accounts::server(scene, machine).1).flatten();
         found.extend(folder(name, &word, owner, machine));
     }
     found

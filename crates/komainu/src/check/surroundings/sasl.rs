@@ -5,6 +5,7 @@
 //! Diagnostics: K0520 a SASL path that nobody serves, K0521 cyrus without Cyrus SASL.
 
 use super::endpoints::{Target, inet, unix, with_transport};
+use super::reach::Reach;
 use super::{Machine, Scene, scene};
 use config::{Diagnostic, Parameters};
 use std::path::Path;
@@ -40,31 +41,34 @@ pub(super) fn target(scene: &Scene<'_>, p: &Parameters) -> Option<Target> {
 
 /// What to say where nobody is there.
 pub(super) fn nobody(
-    scene: &Scene<'_>,
-    p: &Parameters,
-    target: &Target,
+    (p, target): (&Parameters, &Target),
+    (reached, account): (&Reach, &str),
     machine: &Machine,
     why: &str,
 ) -> Diagnostic {
     let place = scene::place(p, "smtpd_sasl_path");
     let place = if place.file.is_some() { place } else { scene::place(p, "smtpd_sasl_type") };
-    let owner = scene.mail_owner();
     let message = format!("nobody checks passwords: {why}");
     let consequence = "every login fails with 454 4.7.0";
-    let help = match target {
-        Target::Unix(path) => {
+    let help = match (target, reached) {
+        (Target::Unix(path), Reach::KeptOut(folder)) if folder != path => format!(
+            "{consequence}; let Dovecot listen in a folder that {account} may enter, for example unix_listener \
+             /run/dovecot/auth-smtp {{ mode = 0660, user = {account}, group = {account} }}, and write \
+             smtpd_sasl_path = /run/dovecot/auth-smtp"
+        ),
+        (Target::Unix(path), _) => {
             match listeners(machine).into_iter().find(|one| Path::new(one) != path.as_path()) {
                 Some(other) if machine.stat(Path::new(&other)).is_some_and(super::Stat::is_socket) => {
                     format!("{consequence}; Dovecot listens on {other}: name that in smtpd_sasl_path")
                 }
                 _ => format!(
                     "{consequence}; let Dovecot listen there, in \"service auth\": unix_listener {} {{ mode = 0660, \
-                 user = {owner}, group = {owner} }}, each on its own line",
+                 user = {account}, group = {account} }}, each on its own line",
                     path.display()
                 ),
             }
         }
-        Target::Inet(_) => {
+        (Target::Inet(_), _) => {
             format!("{consequence}; let Dovecot listen there: \"service auth\" with an inet_listener")
         }
     };

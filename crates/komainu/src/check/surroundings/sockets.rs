@@ -47,13 +47,13 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     }
     peers.retain(|peer| !is_own(scene, &peer.target));
     let targets: Vec<Target> = peers.iter().map(|peer| peer.target.clone()).collect();
-    let account = accounts::server(scene, machine);
-    let reached = reach(machine, &targets, account);
-    let owner = scene.mail_owner();
+    let (account, ids) = accounts::server(scene, machine);
+    let reached = reach(machine, &targets, ids);
     let judged = peers.iter().filter_map(|peer| {
-        let why = trouble(reached.get(&peer.target)?, &peer.target, &owner)?;
+        let reached = reached.get(&peer.target)?;
+        let why = trouble(reached, &peer.target, &account)?;
         Some(match &peer.purpose {
-            Purpose::Passwords(p) => sasl::nobody(scene, p, &peer.target, machine, &why),
+            Purpose::Passwords(p) => sasl::nobody((p, &peer.target), (reached, &account), machine, &why),
             purpose => judge(purpose, peer, &why),
         })
     });
