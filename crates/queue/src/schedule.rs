@@ -53,6 +53,8 @@ pub struct Settings {
     pub recipient_limit: usize,
     /// `defer_transports`: their mail waits for somebody to flush it.
     pub deferred_transports: Vec<String>,
+    /// `recipient_delimiter`: what of a local recipient's name is an extension.
+    pub recipient_delimiter: String,
     /// `destination_concurrency_feedback_debug`.
     pub feedback_debug: bool,
     /// `default_destination_…_limit`.
@@ -77,6 +79,7 @@ impl Default for Settings {
             active_limit: 20_000,
             recipient_limit: 20_000,
             deferred_transports: Vec::new(),
+            recipient_delimiter: String::new(),
             feedback_debug: false,
             limits: Limits::default(),
             transport_limits: transport_limits.collect(),

@@ -1,9 +1,10 @@
 //! The helper's side: takes requests, checks each against the configuration, does it, answers.
 //!
-//! Deliveries run on a fixed set of threads. Each takes on the owner's rights for one delivery (effective
-//! ids and no supplementary groups, on Linux a property of the thread) and takes root's back afterwards;
-//! the mail itself is copied, never looked at.
+//! Deliveries run on [`Crew`]'s threads. Each takes on the owner's rights for one delivery (effective ids and no
+//! supplementary groups, on Linux a property of the thread) and takes root's back afterwards; the mail itself is copied,
+//! never looked at.
 
+use super::crew::{Crew, Programs};
 use super::pipe_service::PipeService;
 use super::spawn;
 use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
@@ -15,18 +16,14 @@ use crate::log::Destination;
 use crate::pickup::maildrop;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use std::collections::{BTreeSet, VecDeque};
+use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-
-/// How many deliveries run side by side: enough for the file system to merge their flushes.
-const DELIVERY_THREADS: usize = 12;
-/// How many deliveries may wait; beyond, the server is told to come again.
-const DELIVERIES_WAITING_MAX: usize = 1024;
+use std::sync::Arc;
 
 /// Why the helper ended.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +109,15 @@ enum Work {
 }
 
 impl Work {
+    /// For whom it is: who may occupy a share of the threads with it. Virtual mailboxes are nobody's to hold up.
+    fn account(&self, grants: &Grants) -> Option<String> {
+        match self {
+            Work::Maildir(..) => None,
+            Work::Pipe(request, _) => Some(request.service.clone()),
+            Work::Local(request, _) => grants.agency.as_ref().map(|agency| agency.account_name(request)),
+        }
+    }
+
     /// A program runs for as long as it likes, within its limit.
     fn is_program(&self) -> bool {
         match self {
@@ -124,65 +130,19 @@ impl Work {
     }
 }
 
-/// Deliveries that wait for a thread. One that comes wakes one thread; a channel behind a lock would wake two.
-#[derive(Default)]
-struct Jobs {
-    waiting: Mutex<VecDeque<(Job, Arc<Grants>)>>,
-    came: Condvar,
-}
-
-impl Jobs {
-    /// Whether there was room for it.
-    fn add(&self, job: Job, grants: Arc<Grants>) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= DELIVERIES_WAITING_MAX {
-            return false;
-        }
-        waiting.push_back((job, grants));
-        drop(waiting);
-        self.came.notify_one();
-        true
-    }
-
-    fn next(&self) -> (Job, Arc<Grants>) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(next) = waiting.pop_front() {
-                return next;
-            }
-            waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// Programs that run, each with a thread that waits for it.
-#[derive(Default)]
-struct Programs(Arc<AtomicUsize>);
-
-/// How many at a time; beyond, the server is told to come again.
-const PROGRAMS_MAX: usize = 200;
-
-impl Programs {
-    /// Whether there was room for it.
-    fn start(&self, job: Job, (grants, socket): (Arc<Grants>, Arc<OwnedFd>)) -> bool {
-        if self.0.fetch_add(1, Ordering::Relaxed) >= PROGRAMS_MAX {
-            self.0.fetch_sub(1, Ordering::Relaxed);
-            return false;
-        }
-        let running = Arc::clone(&self.0);
-        let work = move || {
-            job.done(&grants, &socket);
-            running.fetch_sub(1, Ordering::Relaxed);
-        };
-        let started = std::thread::Builder::new().name("program".into()).spawn(work).is_ok();
-        if !started {
-            self.0.fetch_sub(1, Ordering::Relaxed);
-        }
-        started
-    }
-}
-
 impl Job {
+    /// Whether there was room for it.
+    fn start(
+        self,
+        (grants, socket): (&Arc<Grants>, &Arc<OwnedFd>),
+        (crew, programs): (&Crew, &Programs),
+    ) -> bool {
+        let (is_program, account) = (self.work.is_program(), self.work.account(grants));
+        let (grants, socket) = (Arc::clone(grants), Arc::clone(socket));
+        let task = Box::new(move || self.done(&grants, &socket));
+        if is_program { programs.start(&account.unwrap_or_default(), task) } else { crew.add(account, task) }
+    }
+
     /// Does it, and answers.
     fn done(self, grants: &Grants, socket: &OwnedFd) {
         let (answer, opened) = match self.work {
@@ -209,19 +169,7 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
     let dropped = state.join(maildrop::NAME);
     let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
     let mut grants = Arc::new(Grants::read(config, compat).unwrap_or_default());
-    let jobs = Arc::new(Jobs::default());
-    for number in 0..DELIVERY_THREADS {
-        let (socket, jobs) = (Arc::clone(&socket), Arc::clone(&jobs));
-        let name = format!("deliver-{number}");
-        let work = move || {
-            loop {
-                let (job, grants) = jobs.next();
-                job.done(&grants, &socket);
-            }
-        };
-        std::thread::Builder::new().name(name).spawn(work).map_err(HelperError::Thread)?;
-    }
-    let programs = Programs::default();
+    let (crew, programs) = (Crew::start().map_err(HelperError::Thread)?, Programs::default());
     let mut inbox = wire::Inbox::new();
     while let Some((packet, descriptor)) = inbox.receive(socket.as_fd()).map_err(HelperError::Socket)? {
         let Ok((id, request)) = Request::decode(packet) else { continue };
@@ -238,27 +186,15 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
                 }
                 (Answer::Done, None)
             }
-            (Request::Maildir(request), content) => {
-                let job = Job { id, work: Work::Maildir(request, content) };
-                if jobs.add(job, Arc::clone(&grants)) {
-                    continue;
-                }
-                (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
-            }
             (Request::Pipe(_), None) => (Answer::Temporary("4.3.0 no content came along".into()), None),
-            (request @ (Request::Local(_) | Request::Pipe(_)), content) => {
+            (request @ (Request::Maildir(_) | Request::Local(_) | Request::Pipe(_)), content) => {
                 let work = match (request, content) {
+                    (Request::Maildir(request), content) => Work::Maildir(request, content),
                     (Request::Pipe(request), Some(content)) => Work::Pipe(request, content),
                     (Request::Local(request), content) => Work::Local(request, content),
                     _ => continue,
                 };
-                let job = Job { id, work };
-                let taken = if job.work.is_program() {
-                    programs.start(job, (Arc::clone(&grants), Arc::clone(&socket)))
-                } else {
-                    jobs.add(job, Arc::clone(&grants))
-                };
-                if taken {
+                if (Job { id, work }).start((&grants, &socket), (&crew, &programs)) {
                     continue;
                 }
                 (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
@@ -292,8 +228,38 @@ fn open(path: &Path, grants: &Grants) -> io::Result<OwnedFd> {
 /// Opens the log file anew, where logrotate has left none or one that isn't the server's.
 fn open_log(grants: &Grants) -> io::Result<OwnedFd> {
     let path = grants.log.as_ref().ok_or(io::ErrorKind::NotFound)?;
-    let flags = OFlags::APPEND | OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP)?)
+    own_log(path)
+}
+
+/// Opens a log file for appending with root's rights, which may be in a folder that isn't root's alone: nothing is followed,
+/// nor waited for, and what has another name is somebody's else.
+pub(crate) fn own_log(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::APPEND
+        | OFlags::WRONLY
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::NOCTTY
+        | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
+    let made = rustix::fs::open(path, flags | OFlags::EXCL, mode);
+    let file = File::from(match made {
+        // Whatever the umask is.
+        Ok(file) => {
+            rustix::fs::fchmod(&file, mode)?;
+            file
+        }
+        Err(Errno::EXIST) => rustix::fs::open(path, flags, mode)?,
+        Err(error) => return Err(error.into()),
+    });
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.nlink() != 1 {
+        return Err(io::Error::other("the file has more than one name"));
+    }
+    if !metadata.is_file() && !metadata.file_type().is_char_device() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Ok(file.into())
 }
 
 fn listen(address: &str, grants: &Grants) -> io::Result<OwnedFd> {
@@ -379,5 +345,44 @@ mod tests {
         check("/home/a/Maildir", (1000, 42), false);
         check("/home/a/Maildir", (1001, 1001), false);
         check("/tmp/x", (65534, 65534), false);
+    }
+
+    #[test]
+    fn what_the_configuration_does_not_name_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("table"), "x").unwrap();
+        let grants = Grants { paths: [at("table")].into(), log: Some(at("log")), ..Grants::default() };
+        assert!(open(&at("table"), &grants).is_ok());
+        for path in [Path::new("/etc/passwd"), &at("./table/../table2"), &at("log")] {
+            assert!(open(path, &grants).is_err(), "{}", path.display());
+        }
+        assert!(listen("127.0.0.1:0", &grants).is_err());
+        assert!(listen("nonsense", &grants).is_err());
+        assert!(spawn("private/none", &grants).is_err());
+        let pipe = PipeRequest {
+            service: "none".into(),
+            values: super::super::pipe_service::PipeValues::default(),
+            length: 0,
+        };
+        let answer = agency::pipe(&grants.pipes, None, &pipe, File::open(at("table")).unwrap());
+        assert!(matches!(answer, Answer::Temporary(_)));
+    }
+
+    #[test]
+    fn a_log_is_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let grants = Grants { log: Some(at("log")), ..Grants::default() };
+        assert!(open_log(&grants).is_ok() && open_log(&grants).is_ok(), "made, and there");
+        assert_eq!(std::fs::metadata(at("log")).unwrap().mode() & 0o777, 0o640);
+        std::fs::hard_link(at("log"), at("other")).unwrap();
+        assert!(open_log(&grants).is_err());
+        std::fs::remove_file(at("log")).unwrap();
+        std::os::unix::fs::symlink(at("other"), at("log")).unwrap();
+        assert!(open_log(&grants).is_err());
+        std::fs::remove_file(at("log")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &at("log"), Mode::RWXU).unwrap();
+        assert!(open_log(&grants).is_err());
     }
 }

@@ -6,6 +6,7 @@
 //! the mail that it copies into a mailbox. T1.14 (tables of mode 600).
 
 pub mod agency;
+mod crew;
 mod helper;
 mod identity;
 pub mod pipe_service;

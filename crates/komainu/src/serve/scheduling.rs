@@ -25,6 +25,7 @@ pub(super) fn queue_settings<'a>(
         active_limit: count("qmgr_message_active_limit", 20_000),
         recipient_limit: count("qmgr_message_recipient_limit", 20_000),
         deferred_transports: p.list("defer_transports").into_iter().map(|word| word.value).collect(),
+        recipient_delimiter: p.text("recipient_delimiter").value,
         feedback_debug: p.flag("destination_concurrency_feedback_debug"),
         notices: wording::notices(p),
         ..Settings::default()

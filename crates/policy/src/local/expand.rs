@@ -1,7 +1,7 @@
 //! The way from a local recipient to everything that is to be done for it.
 
 use super::settings::chosen;
-use super::{Account, Action, Allowed, Attributes, Ground, Local, Opened, Part, Step};
+use super::{Account, Action, Attributes, Ground, Local, Opened, Part, Step};
 use crate::address::AddressClasses;
 use mail::destination::{Destination, destinations, destinations_in_file};
 use mail::{Address, Dsn};
@@ -271,14 +271,14 @@ impl<'a, G: Ground> Expander<'a, G> {
                 Destination::Address(member) => self.member(&member, extension, context, false),
                 Destination::Bypass(member) => self.member(&member, extension, context, true),
                 Destination::Command(command) => {
-                    if self.may(self.local.commands, context) {
+                    if self.local.commands.at_end_of(&context.chain) {
                         self.once(address, context, Action::Command(command));
                     } else {
                         self.refuse(address, context, Dsn::new(5, 7, 1), "mail to command is restricted");
                     }
                 }
                 Destination::File(file) => {
-                    if self.may(self.local.files, context) {
+                    if self.local.files.at_end_of(&context.chain) {
                         self.once(address, context, Action::File(file));
                     } else {
                         self.refuse(address, context, Dsn::new(5, 7, 1), "mail to file is restricted");
@@ -286,15 +286,6 @@ impl<'a, G: Ground> Expander<'a, G> {
                 }
                 Destination::Include(path) => self.include(address, &path, context),
             }
-        }
-    }
-
-    fn may(&self, allowed: Allowed, context: &Context) -> bool {
-        match context.chain.last() {
-            Some(Step::Alias(_)) => allowed.alias,
-            Some(Step::Forward { .. }) => allowed.forward,
-            Some(Step::Include(_)) => allowed.include,
-            None => false,
         }
     }
 

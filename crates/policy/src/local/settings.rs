@@ -1,6 +1,6 @@
 //! local(8)'s parameters, and the texts that are made from them for one recipient.
 
-use super::Account;
+use super::{Account, Step};
 use crate::address::Lookup;
 use crate::template;
 use config::Parameters;
@@ -22,6 +22,17 @@ impl Allowed {
         let words: Vec<String> = p.list(name).into_iter().map(|word| word.value.to_lowercase()).collect();
         let has = |word: &str| words.iter().any(|other| other == word);
         Allowed { alias: has("alias"), forward: has("forward"), include: has("include") }
+    }
+
+    /// Whether it may be written where this chain ends.
+    #[must_use]
+    pub fn at_end_of(self, chain: &[Step]) -> bool {
+        match chain.last() {
+            Some(Step::Alias(_)) => self.alias,
+            Some(Step::Forward { .. }) => self.forward,
+            Some(Step::Include(_)) => self.include,
+            None => false,
+        }
     }
 }
 
@@ -85,6 +96,18 @@ impl Local {
     #[must_use]
     pub fn alias_maps(&self) -> &[TableId] {
         &self.alias_maps
+    }
+
+    /// `allow_mail_to_commands`.
+    #[must_use]
+    pub const fn commands(&self) -> Allowed {
+        self.commands
+    }
+
+    /// `allow_mail_to_files`.
+    #[must_use]
+    pub const fn files(&self) -> Allowed {
+        self.files
     }
 
     /// What `mailbox_command_maps` and `mailbox_command` say for a user.

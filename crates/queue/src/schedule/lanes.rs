@@ -125,6 +125,18 @@ impl Settings {
             None => self.limits,
         }
     }
+
+    /// Whom a delivery counts for. An extension makes no other user of a local one, nor do capitals: whoever likes could
+    /// have as many as he likes.
+    fn recipient_of(&self, transport: &str, address: Address) -> Address {
+        if transport != "local" {
+            return address;
+        }
+        let is_extension = |(at, c): &(usize, char)| *at > 0 && self.recipient_delimiter.contains(*c);
+        let end = address.local().char_indices().find(is_extension).map(|(at, _)| at);
+        let user = end.and_then(|end| address.local().get(..end)).unwrap_or(address.local());
+        Address::from_internal(user.to_lowercase())
+    }
 }
 
 impl Lanes {
@@ -140,7 +152,7 @@ impl Lanes {
         let mut groups: BTreeMap<Key, Vec<u32>> = BTreeMap::new();
         for (index, route, address) in recipients {
             let limit = recipients_at_once(&settings.limits_of(&route.transport), together);
-            let single = (limit == 1).then_some(address);
+            let single = (limit == 1).then(|| settings.recipient_of(&route.transport, address));
             groups.entry(Key::new(route, single)).or_default().push(index);
         }
         let mut added = 0;
@@ -415,7 +427,8 @@ impl Lanes {
         let mut first = None;
         for (route, address) in recipients {
             let single = settings.limits_of(&route.transport).recipients == 1;
-            let key = Key::new(route.clone(), single.then(|| address.clone()));
+            let single = single.then(|| settings.recipient_of(&route.transport, address.clone()));
+            let key = Key::new(route.clone(), single);
             let id = *self.keys.get(&key)?;
             self.lanes.get(&id).filter(|lane| lane.why.is_none() && lane.jobs.len() >= share)?;
             first.get_or_insert(id);

@@ -153,7 +153,9 @@ impl World {
 }
 
 fn route(address: &Address) -> Route {
-    Route { transport: "virtual".to_owned(), nexthop: address.domain().unwrap_or_default().to_owned() }
+    let domain = address.domain().unwrap_or_default();
+    let transport = if domain == "local.example" { "local" } else { "virtual" };
+    Route { transport: transport.to_owned(), nexthop: domain.to_owned() }
 }
 
 fn deferred() -> Outcome {

@@ -187,11 +187,8 @@ fn into_maildir(
     }
     let path = PathBuf::from(path);
     let now = clock::now().wall;
-    let made = identity.making(|| Ok(()));
-    let delivered = made.and_then(|()| {
-        identity
-            .act(|| maildir::deliver_made_by(&path, &request.head, content, (&agency.host, now), identity))
-    });
+    let delivered = identity
+        .act(|| maildir::deliver_made_by(&path, &request.head, content, (&agency.host, now), identity));
     match delivered {
         Ok(Ok(_)) => Answer::Said("delivered to maildir".to_owned()),
         Ok(Err(error)) => failed(format!("{} maildir delivery failed: {error}", error.dsn())),

@@ -7,6 +7,8 @@
 //! RIGHTS): root's aliases act as `default_privs`, and root has no mailbox.
 
 mod acts;
+#[cfg(test)]
+mod demands;
 mod links;
 mod piped;
 
@@ -14,7 +16,7 @@ pub(crate) use links::FILE_BYTES_MAX;
 pub(crate) use piped::pipe;
 
 use super::Identity;
-use super::wire::{Answer, LocalRequest};
+use super::wire::{Answer, LocalAct, LocalRequest};
 use crate::configuration::DirectSources;
 use crate::deliver::mailbox_file::Locks;
 use config::Parameters;
@@ -69,6 +71,11 @@ pub fn locks(p: &Parameters, name: &str) -> Locks {
 
 /// Why something isn't done: `4.3.5 text`.
 type Refusal = String;
+
+/// What a server is told that asks for more than it may.
+fn not_written() -> Refusal {
+    "4.3.5 nobody has written that down".to_owned()
+}
 
 impl Agency {
     /// Reads the parameters.
@@ -133,6 +140,12 @@ impl Agency {
         }
     }
 
+    /// The name of whom a request is for, user or alias.
+    pub(super) fn account_name(&self, request: &LocalRequest) -> String {
+        let local = Address::from_internal(request.recipient.as_str()).local().to_lowercase();
+        self.classes.split_extension(&local).map_or(local.as_str(), |(name, _)| name).to_owned()
+    }
+
     fn account(&self, name: &str) -> Result<Option<Account>, Refusal> {
         let passwd = std::fs::read(&self.passwd).map_err(|error| format!("4.3.0 {error}"))?;
         Ok(Account::find(&String::from_utf8_lossy(&passwd), name))
@@ -168,6 +181,10 @@ impl Agency {
         }
         let mut written: Option<Vec<Destination>> = None;
         for (at, step) in request.chain.iter().enumerate() {
+            // A chain begins with whom mail is for; from there only lists lead on.
+            if at > 0 && !matches!(step, Step::Include(_)) {
+                return Err(not_written());
+            }
             let is_last = at + 1 == request.chain.len();
             // The last link is what is asked for.
             let reads = !(is_last && request.is_look());
@@ -177,11 +194,18 @@ impl Agency {
             let user = whose.user.clone().ok_or_else(|| format!("4.3.5 there is no user {name}"))?;
             whose.identity = self.identity_of(&user)?;
         }
-        match written {
-            Some(written) if !request.is_named_in(&written) => {
-                Err("4.3.5 nobody has written that down".to_owned())
-            }
-            _ => Ok(whose),
+        if self.is_written(request, written.as_deref()) { Ok(whose) } else { Err(not_written()) }
+    }
+
+    /// Whether what is asked for is the configuration's, or stands at the chain's end and may stand there.
+    fn is_written(&self, request: &LocalRequest, written: Option<&[Destination]>) -> bool {
+        let is_named = || written.is_some_and(|written| request.is_named_in(written));
+        match &request.act {
+            LocalAct::Look => written.is_none() && !request.chain.is_empty(),
+            // Where these go and what they run is main.cf's.
+            LocalAct::Mailbox | LocalAct::MailboxCommand(_) => request.chain.is_empty(),
+            LocalAct::Command(_) => self.local.commands().at_end_of(&request.chain) && is_named(),
+            LocalAct::File(_) => self.local.files().at_end_of(&request.chain) && is_named(),
         }
     }
 
@@ -193,7 +217,7 @@ impl Agency {
         whose: &mut Whose,
         reads: bool,
     ) -> Result<Option<Vec<Destination>>, Refusal> {
-        let not_there = || "4.3.5 nobody has written that down".to_owned();
+        let not_there = not_written;
         match step {
             Step::Alias(name) => {
                 let (value, owner) = self.alias(name)?.ok_or_else(not_there)?;

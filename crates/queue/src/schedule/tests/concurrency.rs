@@ -222,3 +222,23 @@ fn large_messages_wait_for_each_other_only() {
     }
     assert_eq!(world.removed.len(), 4);
 }
+
+#[test]
+fn a_local_user_is_one_destination_whatever_is_behind_the_delimiter() {
+    let mut world = World::new(Settings { recipient_delimiter: "-+".to_owned(), ..Settings::default() });
+    let names = ["mallory+{}", "Mallory-{}+x", "MALLORY", "mallory"];
+    for (number, name) in (1..=40).zip(names.iter().cycle()) {
+        world.queue(number, &[format!("{name}@local.example").replace("{}", &number.to_string()).as_str()]);
+    }
+    world.queue(41, &["+@local.example"]);
+    world.queue(42, &["alice+x@local.example"]);
+    world.run();
+    let mut numbers: Vec<u64> = world.running.iter().map(|attempt| attempt.number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 41, 42], "local_destination_concurrency_limit");
+    // Elsewhere an extension may be somebody else.
+    world.queue(43, &["b+1@x.example"]);
+    world.queue(44, &["b+2@x.example"]);
+    world.run();
+    assert_eq!(world.running.len(), 6);
+}
