@@ -225,6 +225,7 @@ impl Programs {
     }
 
     /// How many run.
+    #[cfg(test)]
     pub(super) fn running(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }

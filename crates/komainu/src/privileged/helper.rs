@@ -382,7 +382,7 @@ mod tests {
         std::os::unix::fs::symlink(at("other"), at("log")).unwrap();
         assert!(open_log(&grants).is_err());
         std::fs::remove_file(at("log")).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, &at("log"), Mode::RWXU).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("log"), Mode::RWXU).unwrap();
         assert!(open_log(&grants).is_err());
     }
 }
