@@ -16,6 +16,7 @@ pub mod now;
 pub mod queue_id;
 pub mod reply;
 pub mod report;
+pub mod seven_bit;
 pub mod time;
 
 pub use address::{Address, AddressList, Member, PathError, PathSyntax};

@@ -20,6 +20,8 @@ const HOLD: u8 = 1;
 const WARNED: u8 = 2;
 /// The message is to be given back.
 const EXPIRE: u8 = 4;
+/// There is more than ASCII in the header.
+const UTF8_HEADER: u8 = 8;
 /// NOTIFY=NEVER, and none of the other bits.
 pub const NOTIFY_NEVER: u8 = 1;
 /// NOTIFY=SUCCESS.
@@ -50,6 +52,8 @@ pub struct Entry {
     pub body_type: BodyType,
     /// SMTPUTF8 was asked for.
     pub smtputf8: bool,
+    /// There is more than ASCII in its header.
+    pub has_utf8_header: bool,
     /// Where it came from, for log lines and filters.
     pub client: Client,
     /// The hold queue: not tried until released.
@@ -97,13 +101,23 @@ pub enum ReturnContent {
 /// BODY=.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyType {
-    /// Not given, or 7BIT.
+    /// Not given: anything may be in it.
     #[default]
+    Unstated,
+    /// 7BIT.
     SevenBit,
     /// 8BITMIME.
     EightBitMime,
     /// BINARYMIME.
     BinaryMime,
+}
+
+impl BodyType {
+    /// Whether it says that there is more than 7-bit text.
+    #[must_use]
+    pub const fn is_eight_bit(self) -> bool {
+        matches!(self, BodyType::EightBitMime | BodyType::BinaryMime)
+    }
 }
 
 /// Who handed the message in.
@@ -159,6 +173,7 @@ impl Entry {
             size: 0,
             body_type: BodyType::default(),
             smtputf8: false,
+            has_utf8_header: false,
             client: Client::default(),
             hold: false,
             expire: false,
@@ -257,10 +272,16 @@ impl Entry {
             BodyType::SevenBit => 0,
             BodyType::EightBitMime => 1,
             BodyType::BinaryMime => 2,
+            BodyType::Unstated => 3,
         });
         to.u8(u8::from(self.smtputf8));
         self.client.encode(&mut to);
-        let flags = [(self.hold, HOLD), (self.warned, WARNED), (self.expire, EXPIRE)];
+        let flags = [
+            (self.hold, HOLD),
+            (self.warned, WARNED),
+            (self.expire, EXPIRE),
+            (self.has_utf8_header, UTF8_HEADER),
+        ];
         to.u8(flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit));
         to.optional(self.filter.as_deref());
         to.optional(self.redirect.as_ref().map(Address::as_str));
@@ -297,17 +318,19 @@ impl Entry {
             0 => BodyType::SevenBit,
             1 => BodyType::EightBitMime,
             2 => BodyType::BinaryMime,
+            3 => BodyType::Unstated,
             _ => return Err(DecodeError::Value("BODY")),
         };
         entry.smtputf8 = from.flag("SMTPUTF8")?;
         entry.client = Client::decode(&mut from)?;
         let flags = from.u8()?;
-        if flags & !(HOLD | WARNED | EXPIRE) != 0 {
+        if flags & !(HOLD | WARNED | EXPIRE | UTF8_HEADER) != 0 {
             return Err(DecodeError::Value("hold"));
         }
         entry.hold = flags & HOLD != 0;
         entry.warned = flags & WARNED != 0;
         entry.expire = flags & EXPIRE != 0;
+        entry.has_utf8_header = flags & UTF8_HEADER != 0;
         entry.filter = from.optional()?;
         entry.redirect = from.optional()?.map(Address::from_internal);
         entry.verp = from.optional()?;

@@ -58,6 +58,13 @@ pub enum Scene {
         /// `mech NAME flag …` and `TEXT : ANSWER`.
         lines: Vec<String>,
     },
+    /// A scripted server that mail is sent to.
+    NextHop {
+        /// `127.0.0.2:2525` or a socket's path under the queue directory.
+        endpoint: String,
+        /// `WORDS : ANSWER`.
+        lines: Vec<String>,
+    },
     /// A scripted policy server.
     Policy {
         /// `127.0.0.1:10023` or a socket's path under the queue directory.
@@ -108,6 +115,13 @@ pub enum Act {
         endpoint: String,
         /// The attributes to show.
         attributes: Vec<String>,
+        /// Which lines of the file hold the expectation.
+        range: Range<usize>,
+    },
+    /// What was said to a next hop.
+    Heard {
+        /// Which one.
+        endpoint: String,
         /// Which lines of the file hold the expectation.
         range: Range<usize>,
     },
@@ -247,6 +261,12 @@ impl Dialogue {
                 self.acts.push(Act::Lookups { name: (*name).to_owned(), range: body });
             }
             ["auth", endpoint] => self.scene.push(Scene::Auth { endpoint: (*endpoint).to_owned(), lines }),
+            ["next", "hop", endpoint] => {
+                self.scene.push(Scene::NextHop { endpoint: (*endpoint).to_owned(), lines });
+            }
+            ["heard", endpoint] => {
+                self.acts.push(Act::Heard { endpoint: (*endpoint).to_owned(), range: body });
+            }
             ["policy", endpoint] => {
                 self.scene.push(Scene::Policy { endpoint: (*endpoint).to_owned(), lines })
             }

@@ -171,7 +171,8 @@ pub fn lay_out(dialogue: &Dialogue, root: &Path, place: &Place) -> std::io::Resu
                 fs::copy(crate::protected::certificate_path(name), &path)?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
             }
-            Scene::Dns(_) | Scene::Auth { .. } | Scene::Policy { .. } | Scene::Tables { .. } => {}
+            Scene::Dns(_) | Scene::Auth { .. } | Scene::Policy { .. } => {}
+            Scene::NextHop { .. } | Scene::Tables { .. } => {}
         }
     }
     let mut main = merged(&main, MAIN, parameter);

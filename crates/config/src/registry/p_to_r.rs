@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("parent_domain_matches_subdomains", "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps").done(),
     list("permit_mx_backup_networks", "").done(),
     text("pickup_service_name", "pickup").since("2.0").no_effect("the services inside Komainu's one program have no names"),
-    text("pipe_delivery_status_filter", "$default_delivery_status_filter").since("3.0"),
+    text("pipe_delivery_status_filter", "$default_delivery_status_filter").since("3.0").done(),
     number("plaintext_reject_code", "450").since("2.3").done(),
     text("postlog_service_name", "postlog").since("3.4").no_effect("the services inside Komainu's one program have no names"),
     time("postlogd_watchdog_timeout", Unit::Second, "10s").since("3.4").no_effect("there are no daemons that wait for each other"),

@@ -224,7 +224,7 @@ pub(super) const ROWS: &[Parameter] = &[
     number("virtual_alias_expansion_limit", "1000").since("2.1").done(),
     list("virtual_alias_maps", "$virtual_maps").since("2.0").done(),
     number("virtual_alias_recursion_limit", "1000").since("2.1").done(),
-    text("virtual_delivery_status_filter", "$default_delivery_status_filter").since("3.0"),
+    text("virtual_delivery_status_filter", "$default_delivery_status_filter").since("3.0").done(),
     list("virtual_gid_maps", "").done(),
     text("virtual_mailbox_base", "").done(),
     list("virtual_mailbox_domains", "$virtual_mailbox_maps").since("2.0").done(),

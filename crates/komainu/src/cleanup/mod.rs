@@ -23,7 +23,7 @@ use mail::message::{Cleanup, Mark, MissingHeaders, Summary, Whose, too_many_hops
 use mail::{Address, Dsn, QueueId, Reply, Wall};
 use policy::Answer;
 use policy::address::{AddressClasses, Rewritten, RewrittenHeader, Use};
-use queue::{Entry, Recipient};
+use queue::{BodyType, Entry, Recipient};
 use std::sync::Arc;
 use store::{Spool, SpoolError};
 use tables::{LookupError, Snapshot};
@@ -291,7 +291,7 @@ impl Message {
     }
 
     /// Ends the content and says what is wrong with it.
-    async fn end(&mut self) -> Result<(), Reply> {
+    async fn end(&mut self) -> Result<Summary, Reply> {
         if !self.is_open() {
             self.open(b"");
         }
@@ -306,7 +306,7 @@ impl Message {
             return Err(reply);
         }
         self.log_message_id(&summary);
-        if summary.too_many_hops { Err(too_many_hops()) } else { Ok(()) }
+        if summary.too_many_hops { Err(too_many_hops()) } else { Ok(summary) }
     }
 
     /// The content has come and is thrown away, as somebody wants it.
@@ -314,7 +314,7 @@ impl Message {
     /// # Errors
     /// The answer where it wouldn't have been taken.
     pub async fn discard(mut self) -> Result<(), Reply> {
-        self.end().await
+        self.end().await.map(drop)
     }
 
     /// Everything is there and permitted: durable, then in the queue.
@@ -324,7 +324,11 @@ impl Message {
     pub async fn commit(mut self, mut entry: Entry) -> Result<QueueId, Reply> {
         // As cleanup, who hears of them first.
         entry.recipients = self.recipients(std::mem::take(&mut entry.recipients)).await?;
-        self.end().await?;
+        let summary = self.end().await?;
+        if summary.says_8bit && self.intake.rules.detects_8bit && !entry.body_type.is_eight_bit() {
+            entry.body_type = BodyType::EightBitMime;
+        }
+        entry.has_utf8_header = summary.has_8bit_header;
         entry.size = self.incoming.size();
         let Message { intake, id, incoming, .. } = self;
         let (sender, done) = tokio::sync::oneshot::channel();

@@ -133,6 +133,8 @@ pub struct Receiving {
     pub port_logging: bool,
     /// `smtpd_peername_lookup`
     pub peername_lookup: bool,
+    /// `detect_8bit_encoding_header`
+    pub detects_8bit: bool,
     /// `header_from_format`
     pub from_format: FromFormat,
     /// `syslog_name`
@@ -156,6 +158,7 @@ impl Receiving {
             keeps_original: p.flag("enable_original_recipient"),
             port_logging: p.flag("smtpd_client_port_logging"),
             peername_lookup: p.flag("smtpd_peername_lookup"),
+            detects_8bit: p.flag("detect_8bit_encoding_header"),
             from_format: match p.text("header_from_format").value.to_ascii_lowercase().as_str() {
                 "obsolete" => FromFormat::Obsolete,
                 _ => FromFormat::Standard,

@@ -25,6 +25,7 @@ pub use sources::{DirectSources, HelperSources, LookingSources, open_source, rea
 pub use upstream::{Speaker, Upstream};
 
 use crate::deliver::smtp::Transport;
+use crate::deliver::status_filter::StatusFilters;
 use crate::privileged::pipe_service::PipeService;
 use config::{
     Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity,
@@ -202,6 +203,7 @@ fn compile(
     for service in &master.services {
         drop(Transport::compile(service, &parameters, &mut catalogue, sources));
     }
+    drop(StatusFilters::compile(&master.services, &parameters, &mut catalogue));
     found.extend(more);
     let later = Later::default();
     let mut listeners = Vec::new();

@@ -85,6 +85,8 @@ pub struct Routing {
     pub live: Arc<Live>,
     /// Transports to other servers, by their names in master.cf.
     pub transports: HashMap<String, Arc<Transport>>,
+    /// What deliveries here count as.
+    pub status_filters: super::status_filter::StatusFilters,
     /// The scheduler's parameters.
     pub settings: Settings,
     /// How senders are told.

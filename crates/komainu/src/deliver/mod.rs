@@ -16,6 +16,7 @@ mod piped;
 pub mod refusal;
 mod reports;
 pub mod smtp;
+pub mod status_filter;
 pub mod target;
 pub mod verify;
 pub mod wording;

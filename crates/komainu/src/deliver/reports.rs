@@ -121,7 +121,7 @@ impl Teller {
         own.smtputf8 = entry.smtputf8;
         own.body_type = match reporting.encoding(entry) {
             Some("8bit") => BodyType::EightBitMime,
-            _ => BodyType::SevenBit,
+            _ => BodyType::Unstated,
         };
         own.client = Client::default();
         let (sender, done) = tokio::sync::oneshot::channel();

@@ -3,8 +3,8 @@
 use config::Parameters;
 use mail::bounce_template::{Kind, Template, Templates};
 use mail::{Address, QueueId, Wall};
+use queue::Entry;
 use queue::notice::{self, Subject};
-use queue::{BodyType, Entry};
 use std::path::Path;
 use std::time::Duration;
 use tables::Sources;
@@ -84,7 +84,7 @@ impl Reporting {
 
     /// `Content-Transfer-Encoding:` of a report on a message. Where SMTPUTF8 is served, anything may be in it.
     pub(super) fn encoding(&self, entry: &Entry) -> Option<&'static str> {
-        (self.smtputf8 || entry.body_type != BodyType::SevenBit).then_some("8bit")
+        (self.smtputf8 || entry.body_type.is_eight_bit()).then_some("8bit")
     }
 }
 

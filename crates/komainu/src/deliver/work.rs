@@ -172,6 +172,7 @@ impl Work {
                 Ok(text) => Delivered::sent("pipe", text),
                 Err(reason) => Delivered::not("pipe", reason.clone()),
             };
+            self.judge(&name, &program, &mut delivered);
             let softened = self.routing.soft_bounce && delivered.soften();
             self.say(recipient, &program, &Line { softened, relay: &name, ..Line::from(&delivered) });
             let text = format!("delivery via {name}: {}", delivered.text);
@@ -213,6 +214,7 @@ impl Work {
                 (relay, _) => relay,
             };
             let program = format!("{}/{agent}", self.routing.syslog_name);
+            self.judge(&route.transport, &program, &mut delivered);
             let softened = self.routing.soft_bounce && delivered.soften();
             self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });
             let text = delivered.relay_text();
@@ -221,13 +223,27 @@ impl Work {
         Finished { attempt: self.attempt.id, outcomes, unreachable: None }
     }
 
+    /// What a delivery here counts as (`virtual_delivery_status_filter` and its kin).
+    fn judge(&self, transport: &str, program: &str, delivered: &mut Delivered) {
+        let tables = self.routing.live.snapshot();
+        if let Some(warning) = self.routing.status_filters.judge(transport, delivered, &tables) {
+            self.log.write(program, Warning::warning(warning));
+        }
+    }
+
     /// Delivers to other servers.
     pub(super) async fn send(self, transport: &Transport, answers: &Answers) -> Finished {
         let message = (&*self.entry, self.attempt.recipients.as_slice());
         let reports = self.dispatch(transport, answers, message, &self.attempt.route.nexthop).await;
         let unreachable = unreachable(&reports);
         let mut outcomes = Vec::with_capacity(reports.len());
+        let tables = self.routing.live.snapshot();
         for mut report in reports {
+            if let Some(filter) = &transport.status_filter
+                && let Some(warning) = filter.judge(&mut report.verdict, &tables)
+            {
+                self.log.write(&transport.program, Warning::warning(warning));
+            }
             let at = usize::try_from(report.index).unwrap_or(usize::MAX);
             let Some(recipient) = self.entry.recipients.get(at) else { continue };
             let softened = transport.soft_bounce && report.soften();

@@ -186,7 +186,7 @@ fn describe(entry: &mut Entry, submission: &Submission) {
     entry.smtputf8 = submission.smtputf8;
     entry.envelope_id.clone_from(&submission.envelope_id);
     entry.verp.clone_from(&submission.verp);
-    entry.body_type = if submission.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit };
+    entry.body_type = if submission.eight_bit { BodyType::EightBitMime } else { BodyType::Unstated };
     entry.return_content = submission.ret.map(|ret| match ret {
         Ret::Full => ReturnContent::Full,
         Ret::Headers => ReturnContent::Headers,

@@ -26,6 +26,7 @@ pub(crate) use start::{log_destination, state_folder};
 use crate::configuration::{Configuration, Listener};
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
+use crate::deliver::status_filter::StatusFilters;
 use crate::deliver::target::Targets;
 use crate::deliver::verify::Probing;
 use crate::deliver::wording::Reporting;
@@ -125,6 +126,8 @@ impl Generation {
             Some((service.name.value.clone(), Arc::new(transport)))
         });
         let transports = transports.collect();
+        let services = &configuration.master.services;
+        let status_filters = StatusFilters::compile(services, &p, &mut configuration.catalogue);
         let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
         let agency = Arc::new(agency.with_accounts(passwd));
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
@@ -155,6 +158,7 @@ impl Generation {
             agency,
             pipes,
             live: Arc::clone(&live),
+            status_filters,
             settings,
             reporting,
             probing,

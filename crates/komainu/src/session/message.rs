@@ -143,7 +143,8 @@ fn describe(entry: &mut Entry, mail: &MailRequest, client: Client) {
     entry.verp.clone_from(&mail.verp);
     entry.body_type = match mail.body {
         Body::EightBitMime => BodyType::EightBitMime,
-        Body::Unstated | Body::SevenBit => BodyType::SevenBit,
+        Body::SevenBit => BodyType::SevenBit,
+        Body::Unstated => BodyType::Unstated,
     };
     entry.return_content = mail.ret.map(|ret| match ret {
         Ret::Full => ReturnContent::Full,

@@ -136,6 +136,10 @@ pub struct Summary {
     pub received: usize,
     /// It has been through too many hosts: to be refused with [`too_many_hops`].
     pub too_many_hops: bool,
+    /// There is more than ASCII in its header.
+    pub has_8bit_header: bool,
+    /// Its header says `Content-Transfer-Encoding: 8bit` (`detect_8bit_encoding_header`).
+    pub says_8bit: bool,
 }
 
 /// cleanup's answer to a mail loop.
@@ -350,6 +354,7 @@ impl Cleanup {
 
     fn note(&mut self, header: &Header<'_>) {
         let name = header.name.to_ascii_lowercase();
+        self.summary.has_8bit_header |= !header.value.is_ascii();
         let seen = &mut self.seen;
         match name.as_str() {
             "received" => self.summary.received = self.summary.received.saturating_add(1),
@@ -358,6 +363,9 @@ impl Cleanup {
             "message-id" => {
                 seen.message_id = true;
                 note_id(&mut self.summary.message_id, header);
+            }
+            "content-transfer-encoding" => {
+                self.summary.says_8bit |= header.value.trim_ascii().eq_ignore_ascii_case(b"8bit");
             }
             "resent-date" => seen.resent_date = true,
             "resent-from" => seen.resent_from = true,

@@ -17,10 +17,12 @@ pub struct Mail {
     pub sender: String,
     /// Bytes as they will be sent, for SIZE=.
     pub size_bytes: u64,
-    /// BODY=8BITMIME.
-    pub eight_bit: bool,
-    /// Headers or addresses need SMTPUTF8.
+    /// What is said to be in it.
+    pub content: Content,
+    /// SMTPUTF8 was asked for.
     pub smtputf8: bool,
+    /// It was asked for, and is needed.
+    pub needs_smtputf8: bool,
     /// `FULL` or `HDRS`.
     pub ret: Option<&'static str>,
     /// ENVID, not encoded.
@@ -38,6 +40,18 @@ pub enum Probe {
     Rcpt,
     /// DATA, behind which the connection is cut.
     Data,
+}
+
+/// What a message holds, as its sender said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// Anything.
+    #[default]
+    Unstated,
+    /// BODY=7BIT.
+    SevenBit,
+    /// BODY=8BITMIME.
+    EightBit,
 }
 
 /// One recipient.
@@ -79,6 +93,8 @@ pub(super) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
     mail: Mail,
+    /// What is sent isn't what was counted.
+    is_converted: bool,
     verdicts: Vec<Option<Verdict>>,
     /// Sent, and not answered.
     asked: VecDeque<Command>,
@@ -101,7 +117,7 @@ impl Envelope {
             let text = format!("message size {size} exceeds size limit {} of server {host}", can.size_max);
             return Some(Verdict::failed(Dsn::new(5, 3, 4), text));
         }
-        if self.mail.smtputf8 && !can.has(Keyword::SmtpUtf8) {
+        if self.mail.needs_smtputf8 && !can.has(Keyword::SmtpUtf8) {
             let text = format!("SMTPUTF8 is required, but was not offered by host {host}");
             return Some(Verdict::failed(Dsn::new(5, 6, 7), text));
         }
@@ -109,7 +125,8 @@ impl Envelope {
     }
 
     /// Sends MAIL, and with PIPELINING everything up to DATA.
-    pub(super) fn ask(&mut self, can: &Capabilities, out: &mut Vec<u8>) {
+    pub(super) fn ask(&mut self, can: &Capabilities, is_converted: bool, out: &mut Vec<u8>) {
+        self.is_converted = is_converted;
         self.send(Command::Mail, can, out);
         if can.has(Keyword::Pipelining) {
             for at in 0..self.mail.recipients.len() {
@@ -147,21 +164,21 @@ impl Envelope {
         let mail = &self.mail;
         let mut line = format!("MAIL FROM:<{}>", mail.sender);
         // Writing to a string can't fail.
-        if can.has(Keyword::Size) {
+        if can.has(Keyword::Size) && !self.is_converted {
             let _ = write!(line, " SIZE={}", mail.size_bytes);
         }
-        if mail.eight_bit && can.has(Keyword::EightBitMime) {
+        if mail.content == Content::EightBit && can.has(Keyword::EightBitMime) {
             line.push_str(" BODY=8BITMIME");
         }
         if mail.smtputf8 && can.has(Keyword::SmtpUtf8) {
             line.push_str(" SMTPUTF8");
         }
         if can.has(Keyword::Dsn) {
-            if let Some(ret) = mail.ret {
-                let _ = write!(line, " RET={ret}");
-            }
             if let Some(id) = &mail.envelope_id {
                 let _ = write!(line, " ENVID={}", xtext(id));
+            }
+            if let Some(ret) = mail.ret {
+                let _ = write!(line, " RET={ret}");
             }
         }
         line
@@ -287,20 +304,20 @@ fn rcpt_command(to: &To, can: &Capabilities) -> String {
     let mut line = format!("RCPT TO:<{}>", to.address);
     // Writing to a string can't fail.
     if can.has(Keyword::Dsn) {
-        if !to.notify.is_empty() {
-            let _ = write!(line, " NOTIFY={}", to.notify);
-        }
         if let Some(orcpt) = &to.orcpt {
             let (kind, address) = orcpt.split_once(';').unwrap_or(("rfc822", orcpt));
             let _ = write!(line, " ORCPT={kind};{}", xtext(address));
+        }
+        if !to.notify.is_empty() {
+            let _ = write!(line, " NOTIFY={}", to.notify);
         }
     }
     line
 }
 
-/// A refusal's verdict. An answer that is neither a refusal nor what was asked for is an error of the protocol.
+/// A refusal's verdict. Consent to what it can't be given to is an error of the protocol.
 fn refusal(said: &Said, host: &str, command: &str) -> Verdict {
-    let odd = if matches!(said.class(), 4 | 5) { "" } else { "Protocol error: " };
+    let odd = if said.class() == 2 { "Protocol error: " } else { "" };
     let dsn = if odd.is_empty() { said.dsn() } else { Dsn::new(5, 5, 0) };
     let text = format!("{odd}host {host} said: {} (in reply to {command} command)", said.text);
     Verdict::refused(dsn, text, said)

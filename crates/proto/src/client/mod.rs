@@ -4,7 +4,8 @@
 //! It owns no socket: who drives it writes what it puts into `out`, and reads meanwhile, so that a server which
 //! answers early never blocks. Replies become a [`Verdict`] for each recipient, in Postfix's words. It looks up no
 //! host, tries no second server and speaks no TLS: it asks for it, and whoever drives it shakes hands. RFC 5321, RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 1870
-//! (SIZE), RFC 3207 (STARTTLS), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 6531 (SMTPUTF8).
+//! (SIZE), RFC 3207 (STARTTLS), RFC 6152 (8BITMIME), RFC 3461 (DSN), RFC 6531 (SMTPUTF8). CHUNKING is not spoken, as
+//! Postfix does not: BDAT would be of use for BINARYMIME only, and no such message is taken in (RFC 3030).
 
 mod body;
 mod capabilities;
@@ -22,14 +23,16 @@ use crate::sasl::client::Exchange;
 use body::Body;
 use capabilities::Capabilities;
 use envelope::Envelope;
+use mail::seven_bit::TooDeep;
 use mail::{Dsn, Mono, Now};
-use replies::{Replies, Said};
+use replies::{Remark, Replies, Said};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use capabilities::Keyword;
-pub use envelope::{Mail, Probe, To};
-pub use settings::{Demands, Dialect, Login, MechanismTest, Secrecy, Settings, Timeouts};
+pub use capabilities::{Discards, Keyword};
+pub use envelope::{Content, Mail, Probe, To};
+pub use replies::LineFilter;
+pub use settings::{Demands, Dialect, Login, MechanismTest, Pix, Secrecy, Settings, Timeouts};
 
 /// What became of a recipient, or of the whole server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +93,8 @@ impl Verdict {
 pub enum Input<'a> {
     /// The server sent something.
     Bytes(&'a [u8]),
+    /// So many bytes went out.
+    Wrote(usize),
     /// The answer to [`Action::Ready`]: a message is to be sent.
     Mail(Box<Mail>),
     /// The answer to [`Action::Chunk`]: a piece of the message, lines ended by LF or CRLF.
@@ -126,6 +131,12 @@ pub enum Action {
     Unusable(Verdict),
     /// A line for the log, as a warning.
     Warn(String),
+    /// A line for the log, about this message.
+    Note(String),
+    /// A line for the log, about the server.
+    Remark(String),
+    /// The same, as a warning.
+    Doubt(String),
     /// Write what is left and close.
     Close,
 }
@@ -147,6 +158,8 @@ enum Phase {
     Envelope,
     /// The message is being sent.
     Body,
+    /// All but the final dot has been given out; it waits.
+    Pause,
     /// The answer to the final dot is awaited.
     Dot,
     /// The same, of a message without recipients.
@@ -164,6 +177,8 @@ pub struct Client {
     settings: Settings,
     /// `mx.example[192.0.2.1]`.
     host: String,
+    /// The same with its port.
+    peer: String,
     secrecy: Secrecy,
     /// TLS is up.
     encrypted: bool,
@@ -181,19 +196,23 @@ pub struct Client {
     body: Body,
     actions: VecDeque<Action>,
     deadline: Option<Mono>,
-    /// Whether the server's strange lines have been told.
-    warned: bool,
+    /// How long the step under way may take, or each step forward.
+    patience: Duration,
+    /// The server stands behind a PIX firewall, it seems.
+    behind_pix: bool,
 }
 
 impl Client {
     /// A conversation that waits for the greeting. `host` names the server in texts: `mx.example[192.0.2.1]`.
     #[must_use]
     pub fn new(settings: Settings, host: impl Into<String>, now: Now) -> Client {
-        let deadline = Some(now.mono + settings.timeouts.helo);
+        let patience = settings.timeouts.helo;
+        let host = host.into();
         Client {
             body: Body::new(settings.line_length_max),
             settings,
-            host: host.into(),
+            peer: host.clone(),
+            host,
             secrecy: Secrecy::None,
             encrypted: false,
             verified: false,
@@ -205,9 +224,23 @@ impl Client {
             capabilities: Capabilities::default(),
             envelope: Envelope::default(),
             actions: VecDeque::new(),
-            deadline,
-            warned: false,
+            deadline: Some(now.mono + patience),
+            patience,
+            behind_pix: false,
         }
+    }
+
+    /// The same conversation; the log names the server with its port: `mx.example[192.0.2.1]:25`.
+    #[must_use]
+    pub fn with_peer(self, peer: impl Into<String>) -> Client {
+        Client { peer: peer.into(), ..self }
+    }
+
+    /// The same conversation; what the server says passes `smtp_reply_filter`.
+    #[must_use]
+    pub fn with_reply_filter(mut self, filter: Option<LineFilter>) -> Client {
+        self.replies.filter = filter;
+        self
     }
 
     /// The same conversation, encrypted as `secrecy` says.
@@ -233,29 +266,28 @@ impl Client {
         match input {
             Input::Bytes(bytes) => {
                 self.replies.push(bytes);
+                if self.settings.deadline_rate.is_none() && !matches!(self.phase, Phase::Body | Phase::Pause)
+                {
+                    self.went_on(now);
+                }
                 while self.phase != Phase::Closed
                     && let Some(said) = self.replies.next()
                 {
+                    self.told();
                     self.said(now, &said, out);
                 }
+                self.told();
                 if self.replies.is_flood() {
                     self.lost(format!("reply of host {} is too long", self.host), Dsn::new(4, 5, 0));
                 }
             }
             Input::Mail(mail) => self.begin(now, *mail, out),
-            Input::Chunk(bytes) if self.phase == Phase::Body => {
-                self.body.push(bytes, out);
-                self.wait(now, self.settings.timeouts.data_xfer);
-                self.actions.push_back(Action::Chunk);
-            }
-            Input::End if self.phase == Phase::Body => {
-                self.body.end(out);
-                self.phase = Phase::Dot;
-                self.wait(now, self.settings.timeouts.data_done);
-                for said in self.envelope.take_early() {
-                    self.said(now, &said, out);
-                }
-            }
+            Input::Wrote(count) => self.wrote(now, count),
+            Input::Chunk(bytes) if self.phase == Phase::Body => match self.body.push(bytes, out) {
+                Ok(()) => self.actions.push_back(Action::Chunk),
+                Err(error) => self.inconvertible(error, out),
+            },
+            Input::End if self.phase == Phase::Body => self.content_given(now, out),
             Input::Quit if self.phase == Phase::Ready => self.quit(now, out),
             Input::Probe if self.phase == Phase::Ready => {
                 out.extend_from_slice(b"RSET\r\n");
@@ -311,16 +343,49 @@ impl Client {
         self.deadline
     }
 
-    /// Gives up if the deadline has passed.
-    pub fn expire(&mut self, now: Now) {
+    /// Gives up if the deadline has passed, or goes on behind a pause.
+    pub fn expire(&mut self, now: Now, out: &mut Vec<u8>) {
         if self.deadline.is_some_and(|at| at <= now.mono) {
+            if self.phase == Phase::Pause {
+                return self.dot(now, out);
+            }
             let text = format!("conversation with {} timed out while {}", self.host, self.doing());
             self.lost(text, Dsn::new(4, 4, 2));
         }
     }
 
     fn wait(&mut self, now: Now, time: Duration) {
+        self.patience = time;
         self.deadline = Some(now.mono + time);
+    }
+
+    /// A step forward was made.
+    fn went_on(&mut self, now: Now) {
+        if self.deadline.is_some() && !matches!(self.phase, Phase::Ready | Phase::Closed) {
+            self.deadline = Some(now.mono + self.patience);
+        }
+    }
+
+    fn wrote(&mut self, now: Now, count: usize) {
+        match (self.settings.deadline_rate, self.deadline) {
+            _ if self.phase != Phase::Body => {}
+            (None, _) => self.went_on(now),
+            (Some(rate), Some(at)) => {
+                let gained = u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(1000) / rate.max(1);
+                self.deadline = Some((at + Duration::from_millis(gained)).min(now.mono + self.patience));
+            }
+            (Some(_), None) => {}
+        }
+    }
+
+    /// Passes on what is to be told of the server's words.
+    fn told(&mut self) {
+        for remark in self.replies.take_remarks() {
+            self.actions.push_back(match remark {
+                Remark::Note(text) => Action::Remark(format!("{}: {text}", self.peer)),
+                Remark::Warning(text) => Action::Doubt(format!("{}: {text}", self.peer)),
+            });
+        }
     }
 
     /// What is going on, for "while …".
@@ -332,7 +397,7 @@ impl Client {
             Phase::Helo => words::HELO,
             Phase::StartTls | Phase::Handshake => words::STARTTLS,
             Phase::Envelope => self.envelope.doing(),
-            Phase::Body => words::BODY,
+            Phase::Body | Phase::Pause => words::BODY,
             Phase::Dot | Phase::EmptyDot => words::DOT,
             Phase::Reset | Phase::Probe => words::RSET,
             Phase::Ready | Phase::Quit | Phase::Closed => words::QUIT,
@@ -351,7 +416,9 @@ impl Client {
             | Phase::Login => {
                 self.actions.push_back(Action::Unusable(verdict));
             }
-            Phase::Envelope | Phase::Body | Phase::Dot | Phase::EmptyDot => self.finish(Some(&verdict)),
+            Phase::Envelope | Phase::Body | Phase::Pause | Phase::Dot | Phase::EmptyDot => {
+                self.finish(Some(&verdict));
+            }
             Phase::Ready | Phase::Reset | Phase::Probe | Phase::Quit | Phase::Closed => {}
         }
         self.close();
@@ -390,12 +457,6 @@ impl Client {
     }
 
     fn said(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
-        if let Some(line) = said.strange.as_deref().filter(|_| !self.warned) {
-            self.warned = true;
-            let text =
-                format!("non-{} response from {}: {line}", words::dialect(self.settings.dialect), self.host);
-            self.actions.push_back(Action::Warn(text));
-        }
         match self.phase {
             Phase::Greeting => self.greeted(now, said, out),
             Phase::Ehlo | Phase::Helo => self.introduced(now, said, out),
@@ -419,13 +480,13 @@ impl Client {
             Phase::Probe => self.close(),
             Phase::Quit => self.close(),
             // Nobody can have taken over what wasn't sent yet.
-            Phase::Body if said.class() == 2 => {
+            Phase::Body | Phase::Pause if said.class() == 2 => {
                 let text =
                     format!("Protocol error: host {} said: {} (while {})", self.host, said.text, words::BODY);
                 self.lost(text, Dsn::new(4, 5, 0));
             }
             // A server that refuses before the message is through: its answer to the dot comes early.
-            Phase::Body => self.envelope.early(said.clone()),
+            Phase::Body | Phase::Pause => self.envelope.early(said.clone()),
             // Nothing was asked: a server that says goodbye.
             Phase::Ready => self.close(),
             Phase::Closed => {}
@@ -440,9 +501,17 @@ impl Client {
             return;
         }
         let extended = self.settings.always_ehlo || said.text.to_ascii_uppercase().contains("ESMTP");
+        let pix = self.settings.pix;
+        self.behind_pix =
+            self.settings.dialect == Dialect::Smtp && is_obfuscated(&said.text) && pix != Pix::default();
+        if self.behind_pix {
+            let text = format!("enabling PIX workarounds: {} for {}", pix.names(), self.peer);
+            self.actions.push_back(Action::Note(text));
+        }
+        let plain = self.settings.never_ehlo || (self.behind_pix && pix.disable_esmtp);
         let hello = match self.settings.dialect {
             Dialect::Lmtp => "LHLO",
-            Dialect::Smtp if extended && !self.settings.never_ehlo => "EHLO",
+            Dialect::Smtp if extended && !plain => "EHLO",
             Dialect::Smtp => "HELO",
         };
         self.phase = if hello == "HELO" { Phase::Helo } else { Phase::Ehlo };
@@ -457,12 +526,18 @@ impl Client {
     fn introduced(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
         match (said.class(), self.phase) {
             (2, Phase::Ehlo) => {
-                self.capabilities = Capabilities::read(&said.lines, &self.settings.discarded);
+                let names = (self.host.as_str(), self.peer.as_str());
+                let (capabilities, remarks) = Capabilities::read(&said.lines, &self.settings.discards, names);
+                self.capabilities = capabilities;
+                self.actions.extend(remarks.into_iter().map(|remark| match remark {
+                    Remark::Note(text) => Action::Remark(text),
+                    Remark::Warning(text) => Action::Doubt(text),
+                }));
                 self.acquainted(now, out);
             }
             (2, _) => self.acquainted(now, out),
             // RFC 5321 §3.2: a server that doesn't know EHLO is greeted with HELO.
-            (5, Phase::Ehlo) if self.settings.dialect == Dialect::Smtp => {
+            (class, Phase::Ehlo) if class != 4 && self.settings.dialect == Dialect::Smtp => {
                 self.phase = Phase::Helo;
                 self.hello(now, "HELO", out);
             }
@@ -499,7 +574,7 @@ impl Client {
     fn starttls_answered(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
         if said.class() == 2 {
             // Whatever came behind it was said by who knows whom.
-            self.replies = Replies::default();
+            self.replies.anew();
             self.phase = Phase::Handshake;
             self.wait(now, self.settings.timeouts.starttls);
             self.actions.push_back(Action::StartTls);
@@ -517,7 +592,13 @@ impl Client {
     }
 
     fn begin(&mut self, now: Now, mail: Mail, out: &mut Vec<u8>) {
+        let wants_conversion =
+            mail.content != Content::SevenBit && !self.capabilities.has(Keyword::EightBitMime);
+        let conversion = self.settings.conversion.filter(|_| wants_conversion);
         self.body = Body::new(self.settings.line_length_max);
+        if let Some(limits) = conversion {
+            self.body = std::mem::replace(&mut self.body, Body::new(0)).converted(limits);
+        }
         self.envelope = Envelope::new(mail);
         if self.phase != Phase::Ready {
             // Not asked for: the connection is gone.
@@ -531,8 +612,42 @@ impl Client {
             return;
         }
         self.phase = Phase::Envelope;
-        self.envelope.ask(&self.capabilities, out);
+        self.envelope.ask(&self.capabilities, conversion.is_some(), out);
         self.wait(now, self.settings.timeouts.mail);
+    }
+
+    /// All of the message has been given.
+    fn content_given(&mut self, now: Now, out: &mut Vec<u8>) {
+        if let Err(error) = self.body.end(out) {
+            return self.inconvertible(error, out);
+        }
+        if self.body.has_broken_lines() {
+            let limit = self.settings.line_length_max;
+            self.actions.push_back(Action::Note(format!("breaking line > {limit} bytes with <CR><LF>SPACE")));
+        }
+        match self.settings.pix.delay_dotcrlf {
+            Some(pause) if self.behind_pix => {
+                self.phase = Phase::Pause;
+                self.wait(now, pause);
+            }
+            _ => self.dot(now, out),
+        }
+    }
+
+    fn dot(&mut self, now: Now, out: &mut Vec<u8>) {
+        out.extend_from_slice(b".\r\n");
+        self.phase = Phase::Dot;
+        self.wait(now, self.settings.timeouts.data_done);
+        for said in self.envelope.take_early() {
+            self.said(now, &said, out);
+        }
+    }
+
+    /// What was begun can't be sent as it must be. The server has got no dot: it throws away what it has.
+    fn inconvertible(&mut self, error: TooDeep, out: &mut Vec<u8>) {
+        out.clear();
+        self.finish(Some(&Verdict::failed(Dsn::new(5, 6, 0), error.to_string())));
+        self.close();
     }
 
     fn envelope_answered(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
@@ -564,4 +679,9 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether a greeting looks as a PIX firewall leaves it: nothing in it but `2`, `0`, `*` and blanks.
+fn is_obfuscated(greeting: &str) -> bool {
+    greeting.bytes().all(|byte| matches!(byte, b'2' | b'0' | b'*' | b' '))
 }

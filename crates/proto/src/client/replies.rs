@@ -1,16 +1,30 @@
 //! Reads a server's replies out of bytes: several lines, a code, perhaps an enhanced status code.
 //!
-//! A line without a code is no reply; Postfix goes on to the next one, and so do we. Both a line and a reply are
-//! bounded. RFC 5321 §4.2.
+//! A line without a code is no reply; Postfix goes on to the next one, and so do we. A line, a reply's text and what a
+//! server may say in one reply are bounded. Each line passes `smtp_reply_filter` first. RFC 5321 §4.2.
 
 use mail::Dsn;
+use std::fmt;
+use std::sync::Arc;
 
-/// Bytes of one line that are kept; Postfix's `line_length_limit`.
-const LINE_MAX: usize = 2048;
-/// Bytes of one reply's text that are kept.
-const TEXT_MAX: usize = 8 * 1024;
+/// Bytes of one line, and of one reply, that are kept; Postfix's `line_length_limit`.
+const TEXT_MAX: usize = 2048;
 /// Lines of one reply before the server is hung up on.
-const LINES_MAX: usize = 1000;
+const LINES_MAX: usize = 100_000;
+/// Bytes of one reply before the server is hung up on.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a reply that a warning shows.
+const SHOWN_MAX: usize = 30;
+
+/// What stands for a server's line, where something else is to.
+#[derive(Clone)]
+pub struct LineFilter(pub Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+
+impl fmt::Debug for LineFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LineFilter")
+    }
+}
 
 /// One reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,8 +34,10 @@ pub(super) struct Said {
     pub(super) text: String,
     /// The lines behind their codes.
     pub(super) lines: Vec<String>,
-    /// A line without a code that came before it.
-    pub(super) strange: Option<String>,
+    /// What the last line says, behind its code.
+    last: String,
+    /// Something was left out.
+    cut: bool,
 }
 
 impl Said {
@@ -34,11 +50,20 @@ impl Said {
         let class = match self.class() {
             2 => 2,
             4 => 4,
-            _ => 5,
+            5 => 5,
+            // Neither this nor that.
+            _ => return Dsn::new(5, 5, 0),
         };
-        let found = self.lines.last().and_then(|line| Dsn::parse_prefix(line)).map(|(dsn, _)| dsn);
+        let found = Dsn::parse_prefix(self.last.trim_start()).map(|(dsn, _)| dsn);
         found.filter(|dsn| dsn.class == class).unwrap_or(Dsn::new(class, 0, 0))
     }
+}
+
+/// What is told of a server's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Remark {
+    Note(String),
+    Warning(String),
 }
 
 /// The reader.
@@ -50,21 +75,37 @@ pub(super) struct Replies {
     skipping: bool,
     said: Said,
     lines: usize,
+    bytes: usize,
+    pub(super) filter: Option<LineFilter>,
+    remarks: Vec<Remark>,
 }
 
 impl Replies {
+    /// The same reader at a new beginning.
+    pub(super) fn anew(&mut self) {
+        *self = Replies { filter: self.filter.take(), ..Replies::default() };
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes = self.bytes.saturating_add(bytes.len());
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let line_start = self.input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            let room = LINE_MAX.saturating_sub(self.input.len().saturating_sub(line_start));
+            let room = TEXT_MAX.saturating_sub(self.input.len().saturating_sub(line_start));
             let is_end = piece.ends_with(b"\n");
             if !self.skipping {
                 let kept = piece.get(..room.min(piece.len())).unwrap_or(piece);
                 self.input.extend_from_slice(kept);
-                self.skipping = kept.len() < piece.len();
+                self.skipping = !piece.get(room..).unwrap_or_default().trim_ascii().is_empty();
+                if self.skipping {
+                    let shown = self.input.get(line_start..).unwrap_or_default();
+                    self.remarks.push(Remark::Warning(format!(
+                        "response longer than {TEXT_MAX}: {}...",
+                        shown_of(&String::from_utf8_lossy(shown))
+                    )));
+                }
             }
             if is_end {
-                if self.skipping {
+                if !self.input.ends_with(b"\n") {
                     self.input.push(b'\n');
                 }
                 self.skipping = false;
@@ -74,49 +115,73 @@ impl Replies {
 
     /// Whether a reply goes on without end.
     pub(super) const fn is_flood(&self) -> bool {
-        self.lines > LINES_MAX
+        self.lines > LINES_MAX || self.bytes > BYTES_MAX
+    }
+
+    /// What is to be told, in order.
+    pub(super) fn take_remarks(&mut self) -> Vec<Remark> {
+        std::mem::take(&mut self.remarks)
     }
 
     /// The next whole reply.
     pub(super) fn next(&mut self) -> Option<Said> {
-        while let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            let line = line.trim_end_matches(['\r', '\n']);
+        let input = std::mem::take(&mut self.input);
+        let mut rest = input.as_slice();
+        let mut found = None;
+        while found.is_none()
+            && let Some(end) = rest.iter().position(|byte| *byte == b'\n')
+        {
+            let (line, behind) = rest.split_at_checked(end + 1).unwrap_or((rest, &[]));
+            rest = behind;
+            let text = line.split(|byte| *byte == 0).next().unwrap_or_default();
+            let line = String::from_utf8_lossy(text).replace(char::REPLACEMENT_CHARACTER, "?");
             self.lines += 1;
-            if self.take(line) {
-                self.lines = 0;
-                return Some(std::mem::take(&mut self.said));
+            if self.take(line.trim_end_matches(['\r', '\n'])) {
+                (self.lines, self.bytes) = (0, 0);
+                found = Some(std::mem::take(&mut self.said));
             }
         }
-        None
+        self.input = rest.to_vec();
+        found
     }
 
     /// Takes a line in; true when it is the last one of a reply.
     fn take(&mut self, line: &str) -> bool {
+        let replaced = self.filter.as_ref().and_then(|filter| (filter.0)(line));
+        if let Some(by) = &replaced {
+            self.remarks.push(Remark::Note(format!("replacing server reply \"{line}\" with \"{by}\"")));
+        }
+        let line = replaced.as_deref().unwrap_or(line);
+        let code = line.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
+        let code = code.and_then(|code| code.parse().ok());
+        let (Some(code), mark @ (None | Some(b' ' | b'-'))) = (code, line.as_bytes().get(3)) else {
+            return false;
+        };
+        let rest = line.get(4..).unwrap_or_default();
         let said = &mut self.said;
-        if said.text.len() + line.len() < TEXT_MAX {
+        said.code = code;
+        rest.clone_into(&mut said.last);
+        let room = TEXT_MAX.saturating_sub(said.text.len());
+        if said.text.is_empty() || room > line.len() {
             if !said.text.is_empty() {
                 said.text.push(' ');
             }
-            said.text.push_str(line);
+            said.text.extend(line.chars().map(printable));
+            said.lines.push(rest.to_owned());
+        } else if !said.cut {
+            said.cut = true;
+            let shown = shown_of(&said.text.replace(" 250-", "?250-"));
+            self.remarks
+                .push(Remark::Warning(format!("multi-line response longer than {TEXT_MAX} {shown}...")));
         }
-        let code = line.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
-        let Some(code) = code.and_then(|code| code.parse().ok()).filter(|code| (200..600).contains(code))
-        else {
-            said.strange.get_or_insert_with(|| line.to_owned());
-            return false;
-        };
-        let (mark, rest) = match line.as_bytes().get(3) {
-            None => (b' ', ""),
-            Some(mark) => (*mark, line.get(4..).unwrap_or_default()),
-        };
-        if mark != b' ' && mark != b'-' && mark != b'\t' {
-            said.strange.get_or_insert_with(|| line.to_owned());
-            return false;
-        }
-        said.code = code;
-        said.lines.push(rest.to_owned());
-        mark != b'-'
+        mark != Some(&b'-')
     }
+}
+
+fn printable(c: char) -> char {
+    if c.is_control() { '?' } else { c }
+}
+
+fn shown_of(text: &str) -> String {
+    text.chars().take(SHOWN_MAX).map(printable).collect()
 }

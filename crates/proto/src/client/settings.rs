@@ -1,7 +1,8 @@
 //! What main.cf says about a conversation: the protocol, patience, protection, and who logs in.
 
-use super::Keyword;
+use super::capabilities::Discards;
 use crate::sasl::client::{Mechanism, Secret};
+use mail::seven_bit::Limits;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,13 +70,38 @@ pub struct Settings {
     /// `smtp_skip_5xx_greeting`: a 5xx greeting is a reason to try another server, not to bounce.
     pub skip_5xx_greeting: bool,
     /// `smtp_discard_ehlo_keywords`.
-    pub discarded: Vec<Keyword>,
+    pub discards: Discards,
     /// `smtp_line_length_limit`; 0 is without limit.
     pub line_length_max: usize,
     /// `smtp_skip_quit_response`.
     pub skip_quit_response: bool,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// `smtp_per_request_deadline`: these times hold for whole requests and answers, and content must flow at this many
+    /// bytes a second (`smtp_min_data_rate`). Without, they hold for each step forward.
+    pub deadline_rate: Option<u64>,
+    /// Where the server takes no 8-bit text, it is converted (`disable_mime_output_conversion`).
+    pub conversion: Option<Limits>,
+    /// What is done where the server seems to stand behind a PIX firewall.
+    pub pix: Pix,
+}
+
+/// `smtp_pix_workarounds`, for one conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pix {
+    /// `disable_esmtp`: HELO instead of EHLO.
+    pub disable_esmtp: bool,
+    /// `delay_dotcrlf`, where the message has waited long enough: how long the final dot waits.
+    pub delay_dotcrlf: Option<Duration>,
+}
+
+impl Pix {
+    /// As the log has it.
+    pub(super) fn names(self) -> String {
+        let words = [("disable_esmtp", self.disable_esmtp), ("delay_dotcrlf", self.delay_dotcrlf.is_some())];
+        let words: Vec<&str> = words.into_iter().filter(|(_, is_on)| *is_on).map(|(word, _)| word).collect();
+        words.join(" ")
+    }
 }
 
 impl Settings {
@@ -88,10 +114,13 @@ impl Settings {
             always_ehlo: true,
             never_ehlo: false,
             skip_5xx_greeting: true,
-            discarded: Vec::new(),
+            discards: Discards::default(),
             line_length_max: 998,
             skip_quit_response: true,
             timeouts: Timeouts::default(),
+            deadline_rate: None,
+            conversion: Some(Limits::default()),
+            pix: Pix::default(),
         }
     }
 }

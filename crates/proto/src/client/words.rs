@@ -1,7 +1,5 @@
 //! Postfix's words for what a conversation was doing when it broke.
 
-use super::Dialect;
-
 pub(super) const GREETING: &str = "receiving the initial server greeting";
 pub(super) const EHLO: &str = "performing the EHLO handshake";
 pub(super) const HELO: &str = "performing the HELO handshake";
@@ -14,11 +12,3 @@ pub(super) const BODY: &str = "sending message body";
 pub(super) const DOT: &str = "sending end of data -- message may be sent more than once";
 pub(super) const RSET: &str = "sending RSET command";
 pub(super) const QUIT: &str = "sending QUIT command";
-
-/// As in "non-ESMTP response".
-pub(super) const fn dialect(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Smtp => "ESMTP",
-        Dialect::Lmtp => "LMTP",
-    }
-}

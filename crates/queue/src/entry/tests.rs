@@ -47,7 +47,8 @@ fn entry() -> impl Strategy<Value = Entry> {
             let mut entry = Entry::new(QueueId::short(Wall(time), size), Wall(time), sender, recipients);
             entry.return_content =
                 [None, Some(ReturnContent::Full), Some(ReturnContent::Headers)][usize::from(body)];
-            let types = [BodyType::SevenBit, BodyType::EightBitMime, BodyType::BinaryMime];
+            let types =
+                [BodyType::SevenBit, BodyType::EightBitMime, BodyType::BinaryMime, BodyType::Unstated];
             entry.body_type = types[usize::from(body)];
             (entry.size, entry.smtputf8, entry.tries) = (size, smtputf8, tries);
             (entry.hold, entry.expire, entry.warned) = (hold, other, hold != other);

@@ -10,7 +10,7 @@ use crate::queued::{Listed, Queue, QueueError};
 use mail::Address;
 use mail::header::{Header, is_continuation};
 use proto::control::{Cause, State};
-use queue::{BodyType, Entry, ReturnContent};
+use queue::{Entry, ReturnContent};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -161,7 +161,7 @@ impl<W: Write> Page<W> {
             self.attribute("ret_flags", if content == ReturnContent::Full { 1 } else { 2 })?;
         }
         self.address(b'S', "sender", &entry.sender)?;
-        if entry.body_type != BodyType::SevenBit {
+        if entry.body_type.is_eight_bit() {
             self.attribute("encoding", "8bit")?;
         }
         self.client(entry)?;
@@ -254,7 +254,7 @@ impl<W: Write> Page<W> {
         }
         if self.parts.envelope {
             self.record(b'X', format!("*** HEADER EXTRACTED {} ***", path(listed)).as_bytes())?;
-            if listed.entry.body_type != BodyType::SevenBit {
+            if listed.entry.body_type.is_eight_bit() {
                 self.attribute("encoding", "8bit")?;
             }
             self.record(b'E', format!("*** MESSAGE FILE END {} ***", path(listed)).as_bytes())?;

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::strerror::strerror;
 use events::delivery::ConnectFailed;
 use mail::{Dsn, Mono};
-use proto::client::{Client, Mail, Verdict, Why};
+use proto::client::{Client, Content, Mail, Verdict, Why};
 use proto::sasl::client::Secret;
 use queue::{BodyType, Entry, Recipient, ReturnContent};
 use std::net::{IpAddr, SocketAddr};
@@ -351,13 +351,32 @@ impl Attempt<'_> {
         }
         let login = transport.sasl.as_ref().zip(terms.secret.clone());
         let login = login.map(|(sasl, secret)| sasl.login(secret, ground.tables));
-        let client = Client::new(transport.conversation.clone(), host, clock::now())
+        let settings = self.settings(peer).await;
+        let client = Client::new(settings, host, clock::now())
+            .with_peer(relay.as_str())
+            .with_reply_filter(transport.line_filter(ground.tables))
             .with_secrecy(protection.secrecy(policy))
             .with_login(login);
         let client = if terms.unknown { client.with_unknown_login() } else { client };
         let connection = Connection::new(stream, client, upgrade);
         let way = Way { relay, terms: terms.mark(site) };
         self.send(connection, way, &name, (site, policy, is_last)).await
+    }
+
+    /// What holds for a conversation with this server.
+    async fn settings(&self, peer: &Peer) -> proto::client::Settings {
+        let (transport, ground) = (self.transport, self.ground);
+        let address = peer.address().map(|address| address.to_string()).unwrap_or_default();
+        let age = clock::now().wall - self.entry.arrival;
+        let mut tables = ground.tables.clone();
+        let look = |tables: &tables::Snapshot| {
+            transport.by_address.settings(&transport.conversation, (&address, age), tables)
+        };
+        let found = ground.answers.table_servers.looked_up(&mut tables, look).await;
+        found.unwrap_or_else(|error| {
+            self.warn(error.to_string());
+            transport.conversation.clone()
+        })
     }
 
     /// Sends the message over a connection that waited. False where the connection is of no use any more.
@@ -514,18 +533,34 @@ impl Attempt<'_> {
         let sender =
             recipients.clone().next().map_or_else(|| entry.sender.clone(), |one| entry.sender_for(one));
         Mail {
-            sender: sender.to_external(),
+            sender: self.written(&sender),
             size_bytes: entry.size,
-            eight_bit: entry.body_type != BodyType::SevenBit,
+            content: match entry.body_type {
+                BodyType::Unstated => Content::Unstated,
+                BodyType::SevenBit => Content::SevenBit,
+                BodyType::EightBitMime | BodyType::BinaryMime => Content::EightBit,
+            },
             smtputf8: entry.smtputf8,
+            needs_smtputf8: entry.smtputf8
+                && (entry.has_utf8_header
+                    || !sender.as_str().is_ascii()
+                    || recipients.clone().any(|one| !one.address.as_str().is_ascii())),
             ret: entry.return_content.map(|content| match content {
                 ReturnContent::Full => "FULL",
                 ReturnContent::Headers => "HDRS",
             }),
             envelope_id: entry.envelope_id.clone(),
-            recipients: recipients.map(to).collect(),
+            recipients: recipients.map(|one| to(one, self.written(&one.address))).collect(),
             probe: self.ground.probes.then_some(self.transport.probe),
         }
+    }
+
+    /// An address as it stands in a command: `smtp_quote_rfc821_envelope`.
+    fn written(&self, address: &mail::Address) -> String {
+        let plain = address.as_str();
+        // Whatever an address holds, it ends no line.
+        let quotes = self.transport.quotes || plain.chars().any(char::is_control);
+        if quotes { address.to_external() } else { plain.to_owned() }
     }
 }
 
@@ -544,7 +579,7 @@ impl<'a> Heard<'a> {
     }
 }
 
-fn to(recipient: &Recipient) -> proto::client::To {
+fn to(recipient: &Recipient, address: String) -> proto::client::To {
     use queue::entry::{NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS};
     let words = [
         (NOTIFY_NEVER, "NEVER"),
@@ -556,7 +591,7 @@ fn to(recipient: &Recipient) -> proto::client::To {
         words.iter().filter(|(bit, _)| recipient.notify & bit != 0).map(|(_, word)| *word).collect();
     let orcpt = recipient.orcpt.clone();
     proto::client::To {
-        address: recipient.address.to_external(),
+        address,
         // RFC 3461 §5.2.1: what the next server calls the original recipient is ours.
         orcpt: orcpt.or_else(|| Some(format!("rfc822;{}", recipient.original.to_external()))),
         notify: notify.join(","),

@@ -230,7 +230,7 @@ impl Connection {
             let time = self.client.deadline().map_or(Duration::from_secs(3600), |at| at - now.mono);
             let moving = moved(&mut self.stream, &mut job.input, &self.out, self.dirty);
             match tokio::time::timeout(time, moving).await {
-                Err(_) => self.client.expire(clock::now()),
+                Err(_) => self.client.expire(clock::now(), &mut self.out),
                 Ok(Moved::Read(Ok(count))) if count > 0 => {
                     job.heard = true;
                     let input = Input::Bytes(job.input.get(..count).unwrap_or_default());
@@ -242,6 +242,7 @@ impl Connection {
                 }
                 Ok(Moved::Wrote(Ok(count))) if count > 0 => {
                     self.out.drain(..count.min(self.out.len()));
+                    self.client.handle(clock::now(), Input::Wrote(count), &mut self.out);
                     self.dirty = true;
                 }
                 // What the server said before it hung up still counts: the reader gets to it.
@@ -344,6 +345,11 @@ impl Connection {
                     let text = format!("{}: {text}", job.id);
                     (job.say)(events::daemon::Message::warning(text).into());
                 }
+                Action::Note(text) => {
+                    (job.say)(events::Event::Other(format!("{}: {text}", job.id).into()));
+                }
+                Action::Remark(text) => (job.say)(events::Event::Other(text.into())),
+                Action::Doubt(text) => (job.say)(events::daemon::Message::warning(text).into()),
                 Action::Close => self.closing = true,
             }
         }

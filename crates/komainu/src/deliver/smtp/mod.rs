@@ -4,6 +4,7 @@
 //! each recipient ([`attempt`]). `proto::client` speaks; here are names, sockets, TLS and time. T1.12, T2.24.
 
 mod attempt;
+mod by_address;
 mod conversation;
 mod destination;
 mod generic;

@@ -4,24 +4,27 @@
 //! LMTP. What can't be served is refused: mail never goes out with less protection than was asked for. Certificates and
 //! keys are read here, once for each configuration.
 
+use super::by_address::ByAddress;
 use super::generic::Generic;
 use super::hosts::{Family, Lookup};
 use super::login::Sasl;
 use super::pool::{Pool, Reuse};
 use super::security::Protection;
 use crate::configuration::port_number;
+use crate::deliver::status_filter::StatusFilter;
 use crate::facts::Names;
 use crate::tls::client::Engine;
 use crate::tls::files::{Anchors, FileError, credentials};
 use crate::tls::fingerprint::Digest;
 use config::{Parameters, Role, Service};
 use mail::Dsn;
-use proto::client::{Demands, Dialect, Keyword, Probe, Settings, Timeouts, Why};
+use mail::seven_bit::Limits;
+use proto::client::{Demands, Dialect, Discards, LineFilter, Pix, Probe, Settings, Timeouts, Why};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tables::matching::StringList;
-use tables::{Catalogue, Sources};
+use tables::{Catalogue, Snapshot, Sources, TableId};
 
 /// A transport, ready to be used.
 #[derive(Clone, Debug)]
@@ -67,6 +70,13 @@ pub struct Transport {
     pub generic: Option<Generic>,
     /// `smtp_address_verify_target`
     pub(super) probe: Probe,
+    pub(super) by_address: ByAddress,
+    /// `smtp_reply_filter`
+    pub(super) reply_filter: Vec<TableId>,
+    /// `smtp_delivery_status_filter`
+    pub status_filter: Option<StatusFilter>,
+    /// `smtp_quote_rfc821_envelope`
+    pub(super) quotes: bool,
 }
 
 impl Transport {
@@ -100,6 +110,13 @@ impl Transport {
         }
         Some(Transport {
             generic: Generic::compile(service, main, catalogue),
+            by_address: reader.by_address(dialect, catalogue),
+            reply_filter: reader.tables("reply_filter", catalogue),
+            status_filter: StatusFilter::new(
+                reader.name("delivery_status_filter"),
+                reader.tables("delivery_status_filter", catalogue),
+            ),
+            quotes: reader.flag("quote_rfc821_envelope"),
             program: format!("{}/{}", p.text("syslog_name").value, service.command.value),
             conversation: reader.conversation(dialect),
             port,
@@ -141,6 +158,18 @@ impl Transport {
 
     pub(super) fn is_lmtp(&self) -> bool {
         self.conversation.dialect == Dialect::Lmtp
+    }
+
+    /// `smtp_reply_filter`, ready to be asked. A table that can't say changes nothing.
+    pub(super) fn line_filter(&self, tables: &Snapshot) -> Option<LineFilter> {
+        let filter = self.reply_filter.clone();
+        let tables = tables.clone();
+        (!filter.is_empty()).then(|| {
+            LineFilter(Arc::new(move |line: &str| {
+                let hits = filter.iter().map(|table| tables.table(*table).lookup(line));
+                hits.flatten().flatten().next().map(|hit| hit.value.into_owned())
+            }))
+        })
     }
 
     pub(super) fn port_by_name(&self, name: &str) -> Option<u16> {
@@ -195,6 +224,7 @@ impl Reader<'_> {
             Dialect::Lmtp => ("lhlo", "discard_lhlo_keywords"),
         };
         let time = |suffix: &str| self.p.duration(&self.name(suffix));
+        let common = |name: &str| usize::try_from(self.p.number(name)).unwrap_or(0);
         Settings {
             dialect,
             helo_name: self.text(&format!("{hello}_name")),
@@ -202,9 +232,19 @@ impl Reader<'_> {
             always_ehlo: dialect == Dialect::Lmtp || self.flag("always_send_ehlo"),
             never_ehlo: dialect == Dialect::Smtp && self.flag("never_send_ehlo"),
             skip_5xx_greeting: self.flag("skip_5xx_greeting"),
-            discarded: self.list(keywords).iter().filter_map(|name| Keyword::from_name(name)).collect(),
+            discards: Discards::parse(&self.text(keywords)),
             line_length_max: self.count("line_length_limit"),
             skip_quit_response: self.flag("skip_quit_response"),
+            deadline_rate: self
+                .flag("per_request_deadline")
+                .then(|| u64::try_from(self.p.number(&self.name("min_data_rate"))).unwrap_or(1)),
+            conversion: (!self.p.flag("disable_mime_output_conversion")).then(|| Limits {
+                nesting_max: common("mime_nesting_limit"),
+                boundary_max: common("mime_boundary_length_limit"),
+                header_bytes_max: common("header_size_limit"),
+            }),
+            // Each server's own.
+            pix: Pix::default(),
             timeouts: Timeouts {
                 helo: time(&format!("{hello}_timeout")),
                 starttls: time("starttls_timeout"),
@@ -216,6 +256,25 @@ impl Reader<'_> {
                 rset: time("rset_timeout"),
                 quit: time("quit_timeout"),
             },
+        }
+    }
+
+    fn tables(&self, suffix: &str, catalogue: &mut Catalogue) -> Vec<TableId> {
+        let words = self.p.list(&self.name(suffix));
+        words.iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+    }
+
+    fn by_address(&self, dialect: Dialect, catalogue: &mut Catalogue) -> ByAddress {
+        let keywords = match dialect {
+            Dialect::Smtp => "discard_ehlo_keyword_address_maps",
+            Dialect::Lmtp => "discard_lhlo_keyword_address_maps",
+        };
+        ByAddress {
+            discard_maps: self.tables(keywords, catalogue),
+            pix: self.text("pix_workarounds"),
+            pix_maps: self.tables("pix_workaround_maps", catalogue),
+            pix_threshold: self.p.duration(&self.name("pix_workaround_threshold_time")),
+            pix_delay: self.p.duration(&self.name("pix_workaround_delay_time")),
         }
     }
 
