@@ -62,7 +62,8 @@ impl Body {
             return Ok(());
         };
         let Conversion { seven_bit, plain, converted } = &mut **conversion;
-        (plain.clear(), converted.clear());
+        plain.clear();
+        converted.clear();
         split(bytes, crs, |text| match text {
             Some(text) => plain.extend_from_slice(text),
             None => plain.push(b'\n'),

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use capabilities::{Discards, Keyword};
 pub use envelope::{Content, Mail, Probe, To};
-pub use replies::LineFilter;
+pub use replies::{LineFilter, LineTest};
 pub use settings::{Demands, Dialect, Login, MechanismTest, Pix, Secrecy, Settings, Timeouts};
 
 /// What became of a recipient, or of the whole server.

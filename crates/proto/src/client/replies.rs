@@ -16,9 +16,12 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a reply that a warning shows.
 const SHOWN_MAX: usize = 30;
 
-/// What stands for a server's line, where something else is to.
+/// Says what stands for a line, where something else is to.
+pub type LineTest = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// `smtp_reply_filter`.
 #[derive(Clone)]
-pub struct LineFilter(pub Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct LineFilter(pub Arc<LineTest>);
 
 impl fmt::Debug for LineFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
