@@ -28,7 +28,7 @@ use store::{Digest, Disk, SpoolError, Step, SteppedSpool};
 
 const START: Wall = Wall(1_621_000_000_000_000);
 /// Messages that come in one history, and in one with a single crash.
-const MESSAGES: u64 = 12;
+const MESSAGES: u64 = 8;
 const MESSAGES_FEW: u64 = 4;
 /// Deliveries at once to one destination, and to all.
 const AT_ONE: usize = 3;
@@ -556,7 +556,7 @@ impl World {
     }
 
     fn run(&mut self) {
-        for _ in 0..300 {
+        for _ in 0..220 {
             self.step(false);
         }
         self.came = self.to_come;
