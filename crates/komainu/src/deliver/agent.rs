@@ -7,7 +7,7 @@ use super::local::Memory;
 use super::maildir;
 use super::target::{Maildir, Targets};
 use crate::clock;
-use crate::privileged::{Answer, Helper, MaildirRequest, PACKED_BYTES_MAX, Request};
+use crate::privileged::{Answer, Helper, LocalSockets, MaildirRequest, PACKED_BYTES_MAX, Request};
 use mail::{Address, Dsn};
 use queue::{Entry, Outcome, Reason, Recipient};
 use rustix::fd::AsFd;
@@ -34,7 +34,7 @@ pub struct Agents {
     /// The accounts: /etc/passwd.
     pub passwd: PathBuf,
     /// Where sockets named without a leading `/` are.
-    pub queue_directory: PathBuf,
+    pub sockets: LocalSockets,
     /// What is done of local recipients that aren't.
     pub memory: Memory,
 }

@@ -277,7 +277,7 @@ impl Work {
             spool: &self.agents.spool,
             edits: &edits,
             probes: false,
-            queue_directory: &self.agents.queue_directory,
+            sockets: &self.agents.sockets,
             log: &log,
         };
         let entry = outgoing.as_ref().map_or(entry, |outgoing| &outgoing.entry);

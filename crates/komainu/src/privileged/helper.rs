@@ -7,6 +7,7 @@
 use super::crew::{Crew, Programs};
 use super::pipe_service::PipeService;
 use super::spawn;
+use super::rights;
 use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
 use super::{Agency, Identity, agency};
 use crate::clock;
@@ -17,6 +18,7 @@ use crate::pickup::maildrop;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
@@ -24,6 +26,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use tables::sources::PASSWD;
 
 /// Why the helper ended.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,9 @@ struct Grants {
     uid_min: u32,
     /// Folders below which mailboxes may be: `virtual_mailbox_base`, `mail_spool_directory`.
     mailbox_roots: Vec<PathBuf>,
+    queue_directory: PathBuf,
+    /// `mail_owner`, whose rights Postfix's processes have; nobody where that is root, or isn't there.
+    mail_owner: Option<(u32, u32)>,
     host: String,
     agency: Option<Agency>,
     pipes: Vec<PipeService>,
@@ -74,6 +80,8 @@ impl Grants {
                 .into_iter()
                 .filter(|root| root.is_absolute() && root.parent().is_some())
                 .collect(),
+            queue_directory: configuration.parameters.text("queue_directory").value.into(),
+            mail_owner: mail_owner(&configuration.parameters),
             host: configuration.parameters.text("myhostname").value,
             agency: Some(Agency::compile(&configuration.parameters, &configuration.classes, true)),
             pipes: configuration.pipe_services(),
@@ -178,6 +186,7 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
             (Request::Listen(address), _) => answer_with(listen(&address, &grants)),
             (Request::Log, _) => answer_with(open_log(&grants)),
             (Request::Spawn(path), _) => answer_with(spawn(&path, &grants)),
+            (Request::Connect(path), _) => answer_with(connect(Path::new(&path), &grants)),
             (Request::Dropped(name), _) => answer_with(maildrop::open(&dropped, &name).map(Into::into)),
             (Request::Reload, _) => {
                 // The server refuses a configuration with errors and goes on with the one before: so do we.
@@ -212,6 +221,31 @@ fn answer_with(outcome: io::Result<OwnedFd>) -> (Answer, Option<OwnedFd>) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => (Answer::Permanent("missing".into()), None),
         Err(error) => (Answer::Temporary(error.to_string()), None),
     }
+}
+
+/// The ids of `mail_owner`.
+fn mail_owner(p: &config::Parameters) -> Option<(u32, u32)> {
+    let passwd = std::fs::read_to_string(PASSWD).ok()?;
+    let owner = rights::find_account(&passwd, &p.text("mail_owner").value)?;
+    (owner.uid != 0).then_some((owner.uid, owner.gid))
+}
+
+/// Connects to a socket below `queue_directory`, as `mail_owner`.
+fn connect(path: &Path, grants: &Grants) -> io::Result<OwnedFd> {
+    let forbidden = || io::Error::from(io::ErrorKind::PermissionDenied);
+    let below = path.strip_prefix(&grants.queue_directory).map_err(|_| forbidden())?;
+    if !below.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(forbidden());
+    }
+    let (uid, gid) = grants.mail_owner.ok_or_else(forbidden)?;
+    Identity::of(uid, gid, true).act(|| {
+        let address = SocketAddrUnix::new(path)?;
+        // A server that takes nobody in must not hold up the helper.
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(&socket, &address)?;
+        Ok(socket)
+    })?
 }
 
 /// Opens `path` for reading where the configuration names it.
@@ -326,6 +360,8 @@ mod tests {
             log: None,
             uid_min: 100,
             mailbox_roots: vec![PathBuf::from("/var/mail/vhosts")],
+            queue_directory: PathBuf::new(),
+            mail_owner: None,
             host: String::new(),
             agency: None,
             pipes: Vec::new(),

@@ -11,12 +11,14 @@ mod helper;
 mod identity;
 pub mod pipe_service;
 pub mod rights;
+mod sockets;
 pub mod spawn;
 mod wire;
 
 pub use agency::Agency;
 pub use helper::{HelperError, run};
 pub use identity::Identity;
+pub use sockets::LocalSockets;
 pub(crate) use wire::PACKED_BYTES_MAX;
 pub use wire::{Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
 

@@ -33,6 +33,8 @@ pub enum Request {
     Log,
     /// Start the program of a `spawn` service; the answer carries our end of its socket.
     Spawn(String),
+    /// Connect to a socket below `queue_directory`, with the rights of `mail_owner`; the answer carries it.
+    Connect(String),
     /// Open a message in the maildrop, by its name there; the answer carries the descriptor.
     Dropped(String),
     /// Deliver into a Maildir as a user.
@@ -302,6 +304,11 @@ impl Request {
                 w.bytes(name.as_bytes());
                 w.0
             }
+            Request::Connect(path) => {
+                let mut w = Writer::tagged(id, 21);
+                w.bytes(path.as_bytes());
+                w.0
+            }
             Request::Reload => Writer::tagged(id, 3).0,
             Request::Log => Writer::tagged(id, 6).0,
             Request::Pipe(pipe) => {
@@ -344,6 +351,7 @@ impl Request {
             6 => Request::Log,
             5 => Request::Spawn(r.text()?),
             20 => Request::Dropped(r.text()?),
+            21 => Request::Connect(r.text()?),
             4 => {
                 let (uid, gid) = (r.id32()?, r.id32()?);
                 let (is_packed, length, limit) = (r.number()?, r.number()?, r.number()?);
@@ -486,6 +494,7 @@ mod tests {
             Request::Log,
             Request::Spawn("private/x".into()),
             Request::Dropped("0a.mail".into()),
+            Request::Connect("/q/private/auth".into()),
             maildir(None),
             maildir(Some(b"text".to_vec())),
             local,

@@ -20,7 +20,7 @@ use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Names};
 use crate::log::Log;
 use crate::pickup::Pickup;
-use crate::privileged::Helper;
+use crate::privileged::{Helper, LocalSockets};
 use crate::session::house::House;
 use crate::session::{Service, Shared};
 use config::{Code, Diagnostic, Severity};
@@ -96,13 +96,14 @@ impl Assembly {
         let spawned = Spawned::default();
         let spool = open_spool(&p, disk, &state, &log)?;
         let queue_directory = PathBuf::from(p.text("queue_directory").value);
+        let sockets = LocalSockets::new(queue_directory, helper.clone());
         let answers = Arc::new(Answers {
             names,
             health: ZoneHealth::default(),
             listings: Listings::default(),
-            table_servers: TableServers::new(queue_directory.clone(), warner(&p, &log)),
+            table_servers: TableServers::new(sockets.clone(), warner(&p, &log)),
             policy_servers: PolicyServers::new(
-                queue_directory.clone(),
+                sockets.clone(),
                 spawner(&spawned, &helper),
                 warner(&p, &log),
             ),
@@ -116,7 +117,7 @@ impl Assembly {
             host,
             scratch: state,
             passwd: passwd.clone(),
-            queue_directory: queue_directory.clone(),
+            sockets: sockets.clone(),
             memory: crate::deliver::Memory::default(),
         });
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
@@ -136,7 +137,7 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
-        let authentication = Authentication::new(AuthServers::new(queue_directory, warner(&p, &log)));
+        let authentication = Authentication::new(AuthServers::new(sockets, warner(&p, &log)));
         let waiting = Arc::default();
         let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier };
         let shared = Arc::new(shared);

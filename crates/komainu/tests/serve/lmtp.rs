@@ -55,6 +55,9 @@ for number in box.search(None, 'ALL')[1][0].split():
     print(box.fetch(number, '(RFC822)')[1][0][1].decode())
 ";
 
+/// `vmail` in a world.
+const MAIL_OWNER: u32 = 5000;
+
 /// Debian's Dovecot; ends with the test.
 struct Dovecot(Child);
 
@@ -92,7 +95,7 @@ fn dovecot_takes_mail_over_lmtp() {
         }
         let _dovecot = start();
         let site = Site::new(
-            "queue_directory = /mnt/spool\n\
+            "queue_directory = /mnt/spool\nmail_owner = vmail\n\
              virtual_mailbox_domains = virtual.example, inet.example\n\
              virtual_mailbox_maps = inline:{{box@virtual.example=x},{nobody@virtual.example=x}}\n\
              virtual_transport = lmtp:unix:private/dovecot-lmtp\n\
@@ -102,6 +105,10 @@ fn dovecot_takes_mail_over_lmtp() {
             "master.cf",
             &format!("{} inet n - n - - smtpd\nlmtp unix - - n - - lmtp\n", site.address()),
         );
+        // As in a spool of Postfix: mail_owner only may enter, and the server has an account of its own.
+        let private = Path::new("/mnt/spool/private");
+        fs::set_permissions(private, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("mode");
+        std::os::unix::fs::chown(private, Some(MAIL_OWNER), Some(MAIL_OWNER)).expect("owner");
         let _server = Server::start(&site);
         let mut client = Client::hello(&site.address());
         assert!(client.say("MAIL FROM:<a@example.org>").starts_with("250"));

@@ -283,7 +283,7 @@ impl Probe<'_> {
             spool: &ground.agents.spool,
             edits: &Edits::default(),
             probes: true,
-            queue_directory: &ground.agents.queue_directory,
+            sockets: &ground.agents.sockets,
             log: &log,
         };
         let reports = smtp::deliver(transport, &ground, (0, &entry), &[0], nexthop).await;
