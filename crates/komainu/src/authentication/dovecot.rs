@@ -5,8 +5,8 @@
 //! says nothing; after a failure nobody tries for a while, so that a dead server costs sessions no time. What is
 //! offered stays what it was while the server is away. T0.2.
 
-use crate::privileged::LocalSockets;
 use super::Warn;
+use crate::privileged::LocalSockets;
 use proto::sasl::server::Mechanism;
 use proto::sasl::server::dovecot::{
     Answer, Lines, MECHANISMS_MAX, Said, Start, cancel, hello, respond, start,

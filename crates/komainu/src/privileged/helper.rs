@@ -6,8 +6,8 @@
 
 use super::crew::{Crew, Programs};
 use super::pipe_service::PipeService;
-use super::spawn;
 use super::rights;
+use super::spawn;
 use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
 use super::{Agency, Identity, agency};
 use crate::clock;

@@ -33,7 +33,8 @@ impl LocalSockets {
             Ok(stream) => return Ok(stream),
             Err(error) => error,
         };
-        let kept_out = error.kind() == io::ErrorKind::PermissionDenied && path.starts_with(&self.queue_directory);
+        let kept_out =
+            error.kind() == io::ErrorKind::PermissionDenied && path.starts_with(&self.queue_directory);
         let (Some(helper), Some(name), true) = (self.helper.clone(), path.to_str(), kept_out) else {
             return Err(error);
         };

@@ -102,11 +102,7 @@ impl Assembly {
             health: ZoneHealth::default(),
             listings: Listings::default(),
             table_servers: TableServers::new(sockets.clone(), warner(&p, &log)),
-            policy_servers: PolicyServers::new(
-                sockets.clone(),
-                spawner(&spawned, &helper),
-                warner(&p, &log),
-            ),
+            policy_servers: PolicyServers::new(sockets.clone(), spawner(&spawned, &helper), warner(&p, &log)),
         });
         let host = p.text("myhostname").value;
         let caches = caches(&state, &log);

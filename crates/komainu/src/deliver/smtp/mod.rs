@@ -14,8 +14,8 @@ mod pool;
 mod security;
 mod transport;
 
-use crate::privileged::LocalSockets;
 use crate::facts::Answers;
+use crate::privileged::LocalSockets;
 use mail::Dsn;
 use proto::client::{Verdict, Why};
 use std::time::Duration;
