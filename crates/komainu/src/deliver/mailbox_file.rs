@@ -4,6 +4,7 @@
 //! and its lock are made by somebody who may. Symbolic links are never followed, and a file with a second name is left
 //! alone: both would let one user have mail appended to what isn't his. Texts and codes are local(8)'s and virtual(8)'s.
 
+use super::ending::Ending;
 use super::maildir;
 use crate::privileged::Identity;
 use crate::strerror::strerror;
@@ -31,6 +32,8 @@ pub struct Locks {
     pub delay: Duration,
     /// `stale_lock_time`.
     pub stale: Duration,
+    /// Nobody waits beyond it.
+    pub ending: Ending,
 }
 
 /// What a file must be.
@@ -128,7 +131,8 @@ fn append_locked(
         if !is_special {
             return refuse("5.2.0", format!("destination {} is no file", path.display()));
         }
-        return write_special(&file, &mut message).map_err(|error| failed(&error, "error writing message"));
+        return write_special(&file, &mut message, &locks.ending)
+            .map_err(|error| failed(&error, "error writing message"));
     }
     let _held = lock(&file, (metadata.dev(), metadata.ino()), locks)?;
     write(&mut file, &mut message).map_err(|error| failed(&error, "error writing message"))
@@ -181,8 +185,8 @@ fn dotlock(
     let lock = PathBuf::from(name);
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
     for attempt in 0..locks.attempts.max(1) {
-        if attempt > 0 {
-            std::thread::sleep(locks.delay);
+        if attempt > 0 && locks.ending.rest(locks.delay) {
+            break;
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let made = identity.making(|| Ok(rustix::fs::open(&lock, flags, Mode::empty())?));
@@ -221,8 +225,8 @@ impl Drop for Held {
 
 fn lock(file: &File, which: (u64, u64), locks: &Locks) -> Result<Held, AppendError> {
     for attempt in 0..locks.attempts.max(1) {
-        if attempt > 0 {
-            std::thread::sleep(locks.delay);
+        if attempt > 0 && locks.ending.rest(locks.delay) {
+            break;
         }
         if !LOCKED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(which) {
             continue;
@@ -277,15 +281,16 @@ impl Write for Bounded<'_> {
 }
 
 /// Writes to what is no file, and doesn't wait for ever for it.
-fn write_special(file: &File, message: &mut Message<'_>) -> io::Result<()> {
-    struct Special<'a>(&'a File, Instant);
+fn write_special(file: &File, message: &mut Message<'_>, ending: &Ending) -> io::Result<()> {
+    struct Special<'a>(&'a File, Instant, &'a Ending);
     impl Write for Special<'_> {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             loop {
                 match (&mut &*self.0).write(bytes) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < self.1 => {
-                        std::thread::sleep(Duration::from_millis(10));
-                    }
+                    Err(error)
+                        if error.kind() == io::ErrorKind::WouldBlock
+                            && Instant::now() < self.1
+                            && !self.2.rest(Duration::from_millis(10)) => {}
                     other => return other,
                 }
             }
@@ -295,7 +300,7 @@ fn write_special(file: &File, message: &mut Message<'_>) -> io::Result<()> {
             Ok(())
         }
     }
-    let mut to = Special(file, Instant::now() + SPECIAL_PATIENCE);
+    let mut to = Special(file, Instant::now() + SPECIAL_PATIENCE, ending);
     maildir::copy(message.head, message.content, &mut to).map(drop)
 }
 

@@ -4,6 +4,7 @@
 //! all others are read from the spool when their turn comes.
 
 use super::agent::Agents;
+use super::ending::STOPPING;
 use super::orders::{Given, Sites};
 use super::reports::Teller;
 use super::smtp::Transport;
@@ -20,7 +21,7 @@ use events::queue::{Expired, Queued, Removed};
 use mail::{Address, QueueId, Wall};
 use policy::address::{AddressClasses, Class};
 use queue::notice::Notice;
-use queue::{Action, Attempt, Card, Entry, Event, Note, Order, Reason, Route, Scheduler, Settings};
+use queue::{Action, Attempt, Card, Entry, Event, Note, Order, Outcome, Reason, Route, Scheduler, Settings};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -285,6 +286,14 @@ impl Manager {
                 self.under_way = self.under_way.saturating_sub(1);
                 self.log.write(&self.program("qmgr"), Removed { id: id.as_str().into() });
             }
+            // As if it had never been begun: it is the next server's first.
+            Message::Scheduler(Event::Finished { outcomes, .. })
+                if self.draining.is_some()
+                    && !outcomes.is_empty()
+                    && outcomes.iter().all(|(_, outcome)| is_cut_short(outcome)) =>
+            {
+                self.under_way = self.under_way.saturating_sub(1);
+            }
             Message::Scheduler(event) => {
                 let answered = matches!(
                     event,
@@ -508,4 +517,9 @@ impl Manager {
             }
         }
     }
+}
+
+/// Whether the server's end was all that kept a delivery from being done.
+fn is_cut_short(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Deferred(reason) if reason.text == STOPPING)
 }

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod command;
+pub mod ending;
 mod local;
 
 pub mod mailbox_file;

@@ -12,6 +12,7 @@ use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequ
 use super::{Agency, Identity, agency};
 use crate::clock;
 use crate::configuration::{self, Configuration};
+use crate::deliver::ending::Ending;
 use crate::deliver::maildir;
 use crate::log::Destination;
 use crate::pickup::maildrop;
@@ -26,7 +27,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tables::sources::PASSWD;
+
+/// What is being written when the server has gone gets so long to be done.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why the helper ended.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +64,7 @@ struct Grants {
 
 impl Grants {
     /// What the configuration allows; `None` where it has errors.
-    fn read(config: &Path, compat: config::Compat) -> Option<Grants> {
+    fn read(config: &Path, compat: config::Compat, ending: &Ending) -> Option<Grants> {
         let (configuration, found) = Configuration::load(config, compat, &configuration::DirectSources);
         if configuration::has_errors(&found) {
             return None;
@@ -83,7 +88,9 @@ impl Grants {
             queue_directory: configuration.parameters.text("queue_directory").value.into(),
             mail_owner: mail_owner(&configuration.parameters),
             host: configuration.parameters.text("myhostname").value,
-            agency: Some(Agency::compile(&configuration.parameters, &configuration.classes, true)),
+            agency: Some(
+                Agency::compile(&configuration.parameters, &configuration.classes, true).with_ending(ending),
+            ),
             pipes: configuration.pipe_services(),
         })
     }
@@ -176,7 +183,8 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
     let _ = rustix::thread::set_name(c"komainu");
     let dropped = state.join(maildrop::NAME);
     let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
-    let mut grants = Arc::new(Grants::read(config, compat).unwrap_or_default());
+    let ending = Ending::default();
+    let mut grants = Arc::new(Grants::read(config, compat, &ending).unwrap_or_default());
     let (crew, programs) = (Crew::start().map_err(HelperError::Thread)?, Programs::default());
     let mut inbox = wire::Inbox::new();
     while let Some((packet, descriptor)) = inbox.receive(socket.as_fd()).map_err(HelperError::Socket)? {
@@ -188,9 +196,13 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
             (Request::Spawn(path), _) => answer_with(spawn(&path, &grants)),
             (Request::Connect(path), _) => answer_with(connect(Path::new(&path), &grants)),
             (Request::Dropped(name), _) => answer_with(maildrop::open(&dropped, &name).map(Into::into)),
+            (Request::Stop, _) => {
+                ending.begin();
+                (Answer::Done, None)
+            }
             (Request::Reload, _) => {
                 // The server refuses a configuration with errors and goes on with the one before: so do we.
-                if let Some(read) = Grants::read(config, compat) {
+                if let Some(read) = Grants::read(config, compat, &ending) {
                     grants = Arc::new(read);
                 }
                 (Answer::Done, None)
@@ -211,6 +223,13 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
         };
         let sent = wire::send(socket.as_fd(), &answer.encode(id), opened.as_ref().map(AsFd::as_fd));
         sent.map_err(HelperError::Socket)?;
+    }
+    // Nobody would hear how these end: the next server makes them anew, so they aren't to be under way still.
+    ending.begin();
+    crew.end();
+    let patience = Instant::now() + FAREWELL;
+    while crew.running() + programs.running() > 0 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
 }

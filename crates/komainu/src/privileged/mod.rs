@@ -16,6 +16,7 @@ pub mod spawn;
 mod wire;
 
 pub use agency::Agency;
+pub(crate) use helper::own_log;
 pub use helper::{HelperError, run};
 pub use identity::Identity;
 pub use sockets::LocalSockets;
@@ -67,6 +68,7 @@ impl Helper {
             .arg(compat)
             .arg(state)
             .env_clear()
+            .envs(std::env::var_os("TZ").map(|zone| ("TZ", zone)))
             .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
@@ -117,6 +119,11 @@ impl Helper {
         receiver
             .recv()
             .unwrap_or_else(|_| (Answer::Temporary("4.3.0 privileged helper has ended".into()), None))
+    }
+
+    /// Has it cut short what waits for others; whoever asked for that gets an answer soon.
+    pub fn stop(&self) {
+        self.request(&Request::Stop, None, Box::new(drop));
     }
 
     /// Whether the helper still runs.

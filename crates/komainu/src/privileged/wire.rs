@@ -27,6 +27,8 @@ pub enum Request {
     Open(String),
     /// Listen on an address that master.cf names; the answer carries the socket.
     Listen(String),
+    /// Cut short what waits for others: the server stops.
+    Stop,
     /// Read main.cf and master.cf again, so that newly named files may be opened.
     Reload,
     /// Open the log file for appending; the answer carries the descriptor.
@@ -311,6 +313,7 @@ impl Request {
             }
             Request::Reload => Writer::tagged(id, 3).0,
             Request::Log => Writer::tagged(id, 6).0,
+            Request::Stop => Writer::tagged(id, 10).0,
             Request::Pipe(pipe) => {
                 let mut w = Writer::tagged(id, 8);
                 pipe.encode(&mut w);
@@ -349,6 +352,7 @@ impl Request {
             2 => Request::Listen(r.text()?),
             3 => Request::Reload,
             6 => Request::Log,
+            10 => Request::Stop,
             5 => Request::Spawn(r.text()?),
             20 => Request::Dropped(r.text()?),
             21 => Request::Connect(r.text()?),
@@ -492,6 +496,7 @@ mod tests {
             Request::Listen("0.0.0.0:25".into()),
             Request::Reload,
             Request::Log,
+            Request::Stop,
             Request::Spawn("private/x".into()),
             Request::Dropped("0a.mail".into()),
             Request::Connect("/q/private/auth".into()),

@@ -10,6 +10,7 @@ use super::{Counting, Generation, ServeError, Spawned, open_spool, spawner, warn
 use crate::authentication::Authentication;
 use crate::authentication::dovecot::AuthServers;
 use crate::configuration::Configuration;
+use crate::deliver::ending::Ending;
 use crate::deliver::manager::Routing;
 use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
@@ -66,6 +67,8 @@ pub struct Assembly {
     local: crate::pickup::InForce,
     prober: Option<JoinHandle<()>>,
     reporter: Option<(Reporter, JoinHandle<()>)>,
+    /// What deliveries of each generation heed.
+    endings: Vec<Ending>,
 }
 
 /// Where allow caches are: they may be lost, so a folder that can't be had is no reason not to serve.
@@ -150,11 +153,20 @@ impl Assembly {
             local,
             prober,
             reporter,
+            endings: Vec::new(),
             caches,
             passwd,
         };
         assembly.put_in_force();
         Ok(assembly)
+    }
+
+    /// Cuts short deliveries that wait for others: programs are killed, locks and FIFOs given up.
+    pub(super) fn cut_deliveries_short(&self) {
+        self.endings.iter().for_each(Ending::begin);
+        if let Some(helper) = &self.helper {
+            helper.stop();
+        }
     }
 
     /// What every session shares.
@@ -220,6 +232,9 @@ impl Assembly {
             }
         }
         self.report_rates();
+        // Those that nobody heeds any more are forgotten.
+        self.endings.retain(Ending::is_shared);
+        self.endings.push(self.generation.routing.agency.ending().clone());
         let generation = &self.generation;
         for screening in generation.services.iter().filter_map(|service| service.listener.screening.as_ref())
         {

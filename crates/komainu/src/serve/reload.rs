@@ -24,6 +24,9 @@ use tokio::task::JoinHandle;
 const MASTER: &str = "postfix/master";
 /// How long sessions, and then deliveries, may take to end when the server stops.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Deliveries under way get so long to be done, and so long again once they are cut short.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LAST_PATIENCE: Duration = Duration::from_millis(1_500);
 
 struct Open {
     service: Arc<RwLock<Service>>,
@@ -252,8 +255,12 @@ impl House {
         while shared.house.taken() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // A delivery that takes longer is made again by the next server.
-        let _ = tokio::time::timeout(FAREWELL, shared.queue.drain()).await;
+        let mut drained = std::pin::pin!(shared.queue.drain());
+        if tokio::time::timeout(PATIENCE, &mut drained).await.is_err() {
+            self.assembly.cut_deliveries_short();
+            // One that takes longer still is made again by the next server.
+            let _ = tokio::time::timeout(LAST_PATIENCE, drained).await;
+        }
         self.assembly.say_last_statistics();
         self.assembly.shared.log.write(
             MASTER,

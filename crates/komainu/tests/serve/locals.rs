@@ -27,7 +27,7 @@ fail: "|echo 'no way'; exit 67"
 e3: "|echo l1; echo l2; exit 3"
 sig: "|kill -9 $$"
 missing: |/nope/prog
-env: "|env | grep -v -e ^PWD= -e ^MAIL_CONFIG= -e ^LANG= -e ^_= | sort >/mnt/box/env; cat >>/mnt/box/env"
+env: "|env | sed s/^MAIL_CONFIG=.*/MAIL_CONFIG/ | grep -v -e ^PWD= -e ^_= | sort >/mnt/box/env; umask >>/mnt/box/env; cat >>/mnt/box/env"
 file: /mnt/box/file
 dir: /mnt/box/dir/
 null: /dev/null
@@ -325,7 +325,8 @@ p8 unix - n n - 10 pipe flags=R user=joe directory=/mnt/home/joe argv=/mnt/lists
 fn programs_of_pipe_lines_are_as_postfix_runs_them() {
     there("locals::programs_of_pipe_lines_are_as_postfix_runs_them", || {
         folder("/mnt/lists", 0o755);
-        let show = "#!/bin/sh\nname=$1; shift\n{ for a in \"$@\"; do echo \"[$a]\"; done; id -u; id -g; cat; } \
+        let show = "#!/bin/sh\nname=$1; shift\n{ for a in \"$@\"; do echo \"[$a]\"; done; id -u; id -g; umask; \
+                    env | sed s/^MAIL_CONFIG=.*/MAIL_CONFIG/ | grep -v -e ^PWD= -e ^_= | sort; cat; } \
                     >>/mnt/box/$name\necho some output; echo more\n";
         write("/mnt/lists/show", show, None);
         write("/mnt/lists/end", "#!/bin/sh\necho oops; echo more; exit $1\n", None);

@@ -45,6 +45,7 @@ mod sendmail_oracle;
 mod server;
 mod site;
 mod spawned;
+mod stopping;
 mod systemd;
 mod waiting;
 mod world;

@@ -41,7 +41,7 @@ fn command(site: &Site, uid: u32, words: &[&str]) -> Command {
     command
 }
 
-fn send(site: &Site, uid: u32, words: &[&str], input: &[u8]) -> Ran {
+pub(crate) fn send(site: &Site, uid: u32, words: &[&str], input: &[u8]) -> Ran {
     let mut child = command(site, uid, words).spawn().expect("starts");
     let mut stdin = child.stdin.take().expect("piped");
     let _ = stdin.write_all(input);

@@ -224,6 +224,7 @@ fn program(
         ids: whose.identity.switches.then_some((whose.identity.uid, whose.identity.gid)),
         time_limit: agency.time_limit,
         file_bytes_max: agency.mailbox_limit,
+        ending: agency.ending().clone(),
     };
     let head = [request.from_line.as_slice(), request.head.as_slice()].concat();
     let mut input = head.as_slice().chain(content);

@@ -18,6 +18,7 @@ pub(crate) use piped::pipe;
 use super::Identity;
 use super::wire::{Answer, LocalAct, LocalRequest};
 use crate::configuration::DirectSources;
+use crate::deliver::ending::Ending;
 use crate::deliver::mailbox_file::Locks;
 use config::Parameters;
 use mail::Address;
@@ -66,7 +67,34 @@ pub fn locks(p: &Parameters, name: &str) -> Locks {
         attempts: u32::try_from(p.number("deliver_lock_attempts")).unwrap_or(20),
         delay: p.duration("deliver_lock_delay"),
         stale: p.duration("stale_lock_time"),
+        ending: Ending::default(),
     }
+}
+
+/// A bare name, or a name and its value.
+fn variable(word: &str) -> (&str, Option<&str>) {
+    let word = word.trim_matches(['{', '}']).trim();
+    word.split_once('=').map_or((word, None), |(name, value)| (name.trim(), Some(value.trim())))
+}
+
+/// `export_environment`: what programs find in their environment of `import_environment`, of our own, and of MAIL_CONFIG.
+fn exported(p: &Parameters) -> Vec<(String, String)> {
+    let imported = p.list("import_environment");
+    let value = |name: &str| {
+        let known = imported.iter().map(|word| variable(&word.value)).find(|(other, _)| *other == name);
+        match known {
+            Some((_, Some(value))) => Some(value.to_owned()),
+            _ if name == "MAIL_CONFIG" => Some(p.text("config_directory").value),
+            Some((_, None)) => std::env::var(name).ok(),
+            None => None,
+        }
+    };
+    let exported = p.list("export_environment");
+    let pairs = exported.iter().filter_map(|word| {
+        let (name, given) = variable(&word.value);
+        Some((name.to_owned(), given.map(str::to_owned).or_else(|| value(name))?))
+    });
+    pairs.collect()
 }
 
 /// Why something isn't done: `4.3.5 text`.
@@ -84,13 +112,7 @@ impl Agency {
         let mut catalogue = Catalogue::new();
         let local = Local::compile(p, &mut catalogue);
         let text = |name: &str| p.text(name).value;
-        let exported = p.list("export_environment").into_iter().filter_map(|word| {
-            let word = word.value.trim_matches(['{', '}']).trim().to_owned();
-            match word.split_once('=') {
-                Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-                None => std::env::var(&word).ok().map(|value| (word, value)),
-            }
-        });
+        let exported = exported(p);
         Agency {
             local,
             catalogue,
@@ -105,7 +127,7 @@ impl Agency {
             shell: text("local_command_shell"),
             time_limit: p.duration("command_time_limit"),
             command_filter: text("command_expansion_filter"),
-            exported: exported.collect(),
+            exported,
             host: text("myhostname"),
             passwd: "/etc/passwd".into(),
             switches,
@@ -123,6 +145,19 @@ impl Agency {
     #[must_use]
     pub fn with_accounts(self, passwd: &Path) -> Agency {
         Agency { passwd: passwd.to_owned(), ..self }
+    }
+
+    /// The same, that shares an ending with others.
+    #[must_use]
+    pub fn with_ending(mut self, ending: &Ending) -> Agency {
+        self.locks.ending = ending.clone();
+        self
+    }
+
+    /// When nothing is waited for any more.
+    #[must_use]
+    pub const fn ending(&self) -> &Ending {
+        &self.locks.ending
     }
 
     /// What main.cf says about expansion.
