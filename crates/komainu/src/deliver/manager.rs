@@ -41,6 +41,7 @@ pub(super) enum Message {
     Active(oneshot::Sender<HashSet<u64>>),
     Site(String),
     SitesFound(Vec<u64>),
+    Reconfigured,
     Drain(oneshot::Sender<()>),
 }
 
@@ -55,6 +56,11 @@ impl QueueHandle {
     pub fn accepted(&self, number: u64, entry: Entry) {
         // The manager ends with the process; what is in the spool is found at the next start.
         let _ = self.messages.send(Message::New { number, entry: Box::new(entry) });
+    }
+
+    /// There is another [`Routing`]: its settings hold from now on.
+    pub fn reconfigured(&self) {
+        let _ = self.messages.send(Message::Reconfigured);
     }
 
     /// Begins no more deliveries, and waits until those under way are done and noted in the spool: what has been
@@ -318,6 +324,7 @@ impl Manager {
             }
             Message::Site(domain) => self.look_for(domain),
             Message::SitesFound(numbers) => self.found(now, numbers),
+            Message::Reconfigured => self.scheduler.reconfigure(now, self.routing().settings.clone()),
             Message::Drain(done) => self.draining = Some(done),
         }
         // Active messages that the scheduler is done with are dropped by `Remove` and `Persist`.

@@ -312,7 +312,7 @@ impl Work {
         let (to, original) = (recipient.address.to_external(), recipient.original.to_external());
         let line = Delivery {
             id: self.entry.id.as_str().into(),
-            orig_to: (to != original).then(|| original.as_str().into()),
+            orig_to: (!to.as_str().eq_ignore_ascii_case(original.as_str())).then(|| original.as_str().into()),
             to: to.as_str().into(),
             relay: said.relay.into(),
             conn_use: said.conn_use,

@@ -241,6 +241,7 @@ impl Assembly {
             self.shared.waiting.open(screening, self.caches.as_ref(), &self.shared.log);
         }
         *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
+        self.shared.queue.reconfigured();
         *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.local);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
