@@ -83,13 +83,15 @@ impl Session {
 
     /// A new client is met and counted, before anything is decided about it.
     async fn let_in<S: Line>(&mut self, stream: &mut Wire<S>) -> Result<(), Verdict> {
+        let mut is_new = false;
         if !self.assumed {
             self.meet().await;
-            if self.service.listener.security.wrapped && !Box::pin(self.protect(stream)).await {
-                return Err(Verdict::Reject(self.lost()));
+            if self.service.listener.security.wrapped {
+                is_new = Box::pin(self.wrap(stream)).await?;
             }
         }
-        self.count_in().await.map_err(Verdict::Disconnect)
+        self.count_in().await.map_err(Verdict::Disconnect)?;
+        if is_new { self.count_tls().await.map_err(Verdict::Disconnect) } else { Ok(()) }
     }
 
     /// Does what a decision says.
