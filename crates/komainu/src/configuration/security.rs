@@ -28,6 +28,8 @@ pub struct Security {
     pub log_level: i64,
     /// `smtpd_tls_received_header`
     pub received_header: bool,
+    /// `smtpd_tls_req_ccert`, where nothing goes without TLS: who shows no certificate that is trusted is sent away.
+    pub requires: bool,
 }
 
 impl Security {
@@ -40,6 +42,7 @@ impl Security {
             wrapped,
             log_level: p.number("smtpd_tls_loglevel"),
             received_header: p.flag("smtpd_tls_received_header"),
+            requires: p.flag("smtpd_tls_req_ccert") && (wrapped || level == TlsLevel::Encrypt),
             ..Security::default()
         };
         if security.level == TlsLevel::None {
@@ -151,11 +154,8 @@ fn acceptor(
     }
     let protocols = if must { "smtpd_tls_mandatory_protocols" } else { "smtpd_tls_protocols" };
     let (ask, require) = (p.flag("smtpd_tls_ask_ccert"), p.flag("smtpd_tls_req_ccert"));
-    let asking = match (require && must, ask || require) {
-        (true, _) => Asking::Must,
-        (false, true) => Asking::May,
-        (false, false) => Asking::No,
-    };
+    // Nobody is asked for what can't be required of everybody.
+    let asking = if ask || require && must { Asking::May } else { Asking::No };
     let text = |name: &str| p.text(name).value;
     let wanted = |name: &str| if asking == Asking::No { String::new() } else { text(name) };
     let anchors = Anchors::read(&wanted("smtpd_tls_CAfile"), &wanted("smtpd_tls_CApath"), sources)?;

@@ -41,8 +41,8 @@ impl Session {
         let counted = if matches!(outcome, Shaken::New) { self.count_tls().await } else { Ok(()) };
         let input = match (outcome, counted) {
             (Shaken::Failed, _) => Input::PeerClosed,
-            (_, Ok(())) => Input::TlsUp,
             (_, Err(reply)) => Input::TlsRefused(reply),
+            (_, Ok(())) => self.judged().map_or_else(Input::TlsUnfit, |()| Input::TlsUp),
         };
         self.server.handle(clock::now(), input, out);
     }
@@ -60,6 +60,23 @@ impl Session {
             Shaken::Resumed => Ok(false),
             Shaken::Failed => Err(Verdict::Reject(self.lost())),
         }
+    }
+
+    /// Where clients must show a certificate that is trusted, whether this one did; what it hears where it didn't.
+    pub(super) fn judged(&self) -> Result<(), Reply> {
+        if !self.service.listener.security.requires {
+            return Ok(());
+        }
+        let shown = self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+        let why = match shown {
+            Some(one) if one.trusted => return Ok(()),
+            Some(_) => "Client certificate not trusted",
+            None => "No client certificate presented",
+        };
+        let line = format!("NOQUEUE: abort: TLS from {}: {why}", self.peer());
+        self.shared.log.write(self.program(), Event::Other(line.into()));
+        let host = &self.service.listener.receiving.hostname;
+        Err(Reply::new(421, Dsn::new(4, 7, 1), format!("{host} Error: {why}")))
     }
 
     /// Makes the handshake.
@@ -110,6 +127,14 @@ impl Session {
         let Established { summary, facts, certificate, served_name, .. } = established;
         let security = &self.service.listener.security;
         if security.log_level >= 1 {
+            if let Some(one) = facts.certificate.as_ref().filter(|one| security.requires && !one.trusted) {
+                let why = match one.subject == one.issuer {
+                    true => "self-signed certificate".to_owned(),
+                    false => format!("untrusted issuer {}", one.issuer),
+                };
+                let text = format!("certificate verification failed for {}: {why}", self.peer());
+                self.shared.log.write(self.program(), Event::Other(text.into()));
+            }
             let trust = match &facts.certificate {
                 None => Trust::Anonymous,
                 Some(one) if one.trusted => Trust::Trusted,

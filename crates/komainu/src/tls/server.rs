@@ -37,8 +37,6 @@ pub enum Asking {
     No,
     /// They may show one.
     May,
-    /// There is no handshake without one.
-    Must,
 }
 
 /// What a listener's TLS is made of.
@@ -147,10 +145,9 @@ impl Acceptor {
         let clients = Arc::new(Signatures::new(provider.signature_verification_algorithms));
         let builder = match asking {
             Asking::No => builder.with_no_client_auth(),
-            Asking::May | Asking::Must => {
+            Asking::May => {
                 let hints = anchors.roots.subjects();
-                let must = asking == Asking::Must;
-                let any = AnyClient { must, hints, signed: Arc::clone(&clients) };
+                let any = AnyClient { hints, signed: Arc::clone(&clients) };
                 builder.with_client_cert_verifier(Arc::new(any))
             }
         };
@@ -324,14 +321,13 @@ impl ResolvesServerCert for Keys {
 /// Takes every client's certificate whose key signed.
 #[derive(Debug)]
 struct AnyClient {
-    must: bool,
     hints: Vec<DistinguishedName>,
     signed: Arc<Signatures>,
 }
 
 impl ClientCertVerifier for AnyClient {
     fn client_auth_mandatory(&self) -> bool {
-        self.must
+        false
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

@@ -67,6 +67,8 @@ pub enum Input<'a> {
     TlsUp,
     /// The answer to [`Action::StartTls`]: the handshake is through, and was one too many; the session ends by this.
     TlsRefused(Reply),
+    /// The answer to [`Action::StartTls`]: the handshake is through, and the client isn't who it must be.
+    TlsUnfit(Reply),
     /// The answer to [`Action::Authenticate`].
     Authenticated(AuthOutcome),
     /// The client has closed its sending side, or the connection broke.
