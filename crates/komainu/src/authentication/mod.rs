@@ -5,13 +5,17 @@
 //! together. T0.2, T2.5.
 
 pub mod dovecot;
+mod memory;
 
 use crate::clock;
 use dovecot::AuthServers;
+use mail::Mono;
+use memory::Memory;
 use policy::guessing::Guessing;
 use proto::sasl::server::Options;
-use std::hash::RandomState;
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tables::matching::{AddressList, StringList};
@@ -24,15 +28,39 @@ pub struct Authentication {
     /// Dovecot's servers.
     pub servers: AuthServers,
     guessing: Arc<Mutex<Guessing>>,
+    memory: Mutex<Memory>,
 }
 
 impl Authentication {
-    /// Nobody has tried yet.
-    #[must_use]
-    pub fn new(servers: AuthServers) -> Authentication {
+    /// With what an earlier server left in the state folder.
+    ///
+    /// # Errors
+    /// Where that can't be read: then nobody has tried yet.
+    pub fn new(servers: AuthServers, state: &Path) -> (Authentication, io::Result<()>) {
+        let (memory, known, outcome) = Memory::open(state);
         // Each listener has its own longest wait.
-        let guessing = Guessing::new(RandomState::new(), Duration::MAX);
-        Authentication { servers, guessing: Arc::new(Mutex::new(guessing)) }
+        let mut guessing = Guessing::new(memory.hash(), Duration::MAX);
+        if let Some((bytes, ago)) = known {
+            guessing.recall(&bytes, ago, now());
+        }
+        let memory = Mutex::new(memory);
+        (Authentication { servers, guessing: Arc::new(Mutex::new(guessing)), memory }, outcome)
+    }
+
+    /// Keeps what is known of guesses for the next server, where it has changed. It writes a file, and may wait for it.
+    ///
+    /// # Errors
+    /// As of the file.
+    pub fn remember(&self) -> io::Result<()> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, changes) = {
+            let guessing = self.guessing();
+            if !memory.is_old(guessing.changes()) {
+                return Ok(());
+            }
+            (guessing.remembered(now()), guessing.changes())
+        };
+        memory.keep(&bytes, changes, clock::now().wall)
     }
 
     /// What is known of guesses.
@@ -43,9 +71,15 @@ impl Authentication {
     /// Counts a log-in under way; `None` where its address has too many.
     #[must_use]
     pub fn begin(&self, client: IpAddr) -> Option<UnderWay> {
-        let begun = self.guessing().begin(client, clock::now().mono);
+        let begun = self.guessing().begin(client, now());
         begun.then(|| UnderWay { guessing: Arc::clone(&self.guessing), client })
     }
+}
+
+/// The time as it is counted for guesses: what an earlier server knew lies before the start of this one.
+#[must_use]
+pub fn now() -> Mono {
+    clock::now().mono + Duration::from_secs(60 * 24 * 3600)
 }
 
 /// A log-in that is counted as under way. Dropping it counts it out, however it ended.
@@ -58,7 +92,7 @@ pub struct UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut guessing = self.guessing.lock().unwrap_or_else(PoisonError::into_inner);
-        guessing.end(self.client, clock::now().mono);
+        guessing.end(self.client, now());
     }
 }
 

@@ -83,6 +83,16 @@ fn caches(state: &Path, log: &Log) -> Option<Arc<dyn Disk>> {
     }
 }
 
+/// With what an earlier server knew of guesses.
+fn recalling(servers: AuthServers, state: &Path, log: &Log) -> Authentication {
+    let (authentication, recalled) = Authentication::new(servers, state);
+    if let Err(error) = recalled {
+        let text = format!("{}: {error}; nobody has guessed yet", state.join("guesses").display());
+        log.write(MASTER, Message::warning(text));
+    }
+    authentication
+}
+
 impl Assembly {
     /// Puts `configuration` in force for the first time, and takes up the mail that is in the spool.
     ///
@@ -108,7 +118,7 @@ impl Assembly {
             policy_servers: PolicyServers::new(sockets.clone(), spawner(&spawned, &helper), warner(&p, &log)),
         });
         let host = p.text("myhostname").value;
-        let caches = caches(&state, &log);
+        let (caches, agents_state) = (caches(&state, &log), state.clone());
         let folder = state.join("verify");
         let agents = Arc::new(Agents {
             spool: spool.clone(),
@@ -136,7 +146,8 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
-        let authentication = Authentication::new(AuthServers::new(sockets, warner(&p, &log)));
+        let servers = AuthServers::new(sockets, warner(&p, &log));
+        let authentication = recalling(servers, &agents_state, &log);
         let waiting = Arc::default();
         let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier };
         let shared = Arc::new(shared);

@@ -300,6 +300,8 @@ impl Signals {
     }
 }
 
+/// Between two times that what is known of guesses is kept.
+const KEEPING: Duration = Duration::from_secs(60);
 /// Between two looks at the helper.
 const HELPER_CHECK: Duration = Duration::from_secs(1);
 
@@ -307,10 +309,12 @@ const HELPER_CHECK: Duration = Duration::from_secs(1);
 async fn wait(house: &mut reload::House, mut signals: Signals) -> Result<(), ServeError> {
     let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
     let mut beat = tokio::time::interval(watchdog.unwrap_or(HELPER_CHECK).min(HELPER_CHECK));
+    let mut minutely = tokio::time::interval(KEEPING);
     let mut daily = tokio::time::interval(certificates::INTERVAL);
     loop {
         tokio::select! {
             _ = daily.tick() => house.remind(),
+            _ = minutely.tick() => house.remember_aside(),
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv() => house.reload().await,

@@ -83,13 +83,19 @@ impl Session {
 
     /// A new client is met and counted, before anything is decided about it.
     async fn let_in<S: Line>(&mut self, stream: &mut Wire<S>) -> Result<(), Verdict> {
+        let (mut is_new, mut judged) = (false, Ok(()));
         if !self.assumed {
             self.meet().await;
-            if self.service.listener.security.wrapped && !Box::pin(self.protect(stream)).await {
-                return Err(Verdict::Reject(self.lost()));
+            if self.service.listener.security.wrapped {
+                is_new = Box::pin(self.wrap(stream)).await?;
+                judged = self.judged();
             }
         }
-        self.count_in().await.map_err(Verdict::Disconnect)
+        self.count_in().await.map_err(Verdict::Disconnect)?;
+        if is_new {
+            self.count_tls().await.map_err(Verdict::Disconnect)?;
+        }
+        judged.map_err(Verdict::Disconnect)
     }
 
     /// Does what a decision says.
