@@ -115,7 +115,6 @@ impl Assembly {
             helper: helper.clone(),
             host,
             scratch: state,
-            passwd: passwd.clone(),
             queue_directory: queue_directory.clone(),
             memory: crate::deliver::Memory::default(),
         });
@@ -138,7 +137,10 @@ impl Assembly {
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
         let authentication = Authentication::new(AuthServers::new(queue_directory, warner(&p, &log)));
         let waiting = Arc::default();
-        let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier };
+        let mailboxes = helper.clone();
+        #[rustfmt::skip]
+        let shared =
+            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, helper: mailboxes };
         let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));

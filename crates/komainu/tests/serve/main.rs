@@ -46,5 +46,6 @@ mod server;
 mod site;
 mod spawned;
 mod systemd;
+mod virtuals;
 mod waiting;
 mod world;
