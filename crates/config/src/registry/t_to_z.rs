@@ -245,8 +245,8 @@ pub(super) const ROWS: &[Parameter] = &[
     text("virtual_mailbox_base", "").done(),
     list("virtual_mailbox_domains", "$virtual_mailbox_maps").since("2.0").done(),
     number("virtual_mailbox_limit", "51200000").done(),
-    list("virtual_mailbox_lock", "fcntl, dotlock"),
-    list("virtual_mailbox_maps", "").partly("Maildirs only, whose paths end in a slash"),
+    list("virtual_mailbox_lock", "fcntl, dotlock").done(),
+    list("virtual_mailbox_maps", "").done(),
     number("virtual_minimum_uid", "100").done(),
     text("virtual_transport", "virtual")
         .since("2.0")

@@ -8,12 +8,10 @@ use super::crew::{Crew, Programs};
 use super::pipe_service::PipeService;
 use super::rights;
 use super::spawn;
-use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
+use super::wire::{self, Answer, LocalAct, LocalRequest, PipeRequest, Request, RoomRequest, VirtualRequest};
 use super::{Agency, Identity, agency};
-use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::ending::Ending;
-use crate::deliver::maildir;
 use crate::log::Destination;
 use crate::pickup::maildrop;
 use rustix::fd::{AsFd, OwnedFd};
@@ -22,7 +20,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
@@ -51,13 +49,9 @@ struct Grants {
     listeners: BTreeSet<SocketAddr>,
     spawned: Vec<config::Service>,
     log: Option<PathBuf>,
-    uid_min: u32,
-    /// Folders below which mailboxes may be: `virtual_mailbox_base`, `mail_spool_directory`.
-    mailbox_roots: Vec<PathBuf>,
     queue_directory: PathBuf,
     /// `mail_owner`, whose rights Postfix's processes have; nobody where that is root, or isn't there.
     mail_owner: Option<(u32, u32)>,
-    host: String,
     agency: Option<Agency>,
     pipes: Vec<PipeService>,
 }
@@ -77,38 +71,13 @@ impl Grants {
                 Destination::File(path) => Some(path),
                 _ => None,
             },
-            uid_min: u32::try_from(configuration.parameters.number("virtual_minimum_uid"))
-                .unwrap_or(100)
-                .max(1),
-            mailbox_roots: ["virtual_mailbox_base", "mail_spool_directory"]
-                .map(|name| PathBuf::from(configuration.parameters.text(name).value))
-                .into_iter()
-                .filter(|root| root.is_absolute() && root.parent().is_some())
-                .collect(),
             queue_directory: configuration.parameters.text("queue_directory").value.into(),
             mail_owner: mail_owner(&configuration.parameters),
-            host: configuration.parameters.text("myhostname").value,
             agency: Some(
                 Agency::compile(&configuration.parameters, &configuration.classes, true).with_ending(ending),
             ),
             pipes: configuration.pipe_services(),
         })
-    }
-
-    /// Whether mail may be put there: below a mailbox root, or as its owner below the owner's own home.
-    /// Reads `passwd` only where that matters.
-    fn allows_mailbox(&self, path: &Path, (uid, gid): (u32, u32), passwd: impl FnOnce() -> String) -> bool {
-        let tame = path.is_absolute()
-            && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        let below = |root: &Path| path.starts_with(root) && path != root;
-        let at_home = || {
-            passwd().lines().any(|line| {
-                let fields: Vec<&str> = line.split(':').collect();
-                let &[_, _, user, group, _, home, ..] = fields.as_slice() else { return false };
-                user.parse() == Ok(uid) && group.parse() == Ok(gid) && home != "/" && below(Path::new(home))
-            })
-        };
-        tame && (self.mailbox_roots.iter().any(|root| below(root)) || at_home())
     }
 }
 
@@ -118,7 +87,8 @@ struct Job {
 }
 
 enum Work {
-    Maildir(MaildirRequest, Option<OwnedFd>),
+    Virtual(VirtualRequest, Option<OwnedFd>),
+    Room(RoomRequest),
     Local(LocalRequest, Option<OwnedFd>),
     Pipe(PipeRequest, OwnedFd),
 }
@@ -127,7 +97,7 @@ impl Work {
     /// For whom it is: who may occupy a share of the threads with it. Virtual mailboxes are nobody's to hold up.
     fn account(&self, grants: &Grants) -> Option<String> {
         match self {
-            Work::Maildir(..) => None,
+            Work::Virtual(..) | Work::Room(_) => None,
             Work::Pipe(request, _) => Some(request.service.clone()),
             Work::Local(request, _) => grants.agency.as_ref().map(|agency| agency.account_name(request)),
         }
@@ -136,13 +106,17 @@ impl Work {
     /// A program runs for as long as it likes, within its limit.
     fn is_program(&self) -> bool {
         match self {
-            Work::Maildir(..) => false,
+            Work::Virtual(..) | Work::Room(_) => false,
             Work::Local(request, _) => {
                 matches!(request.act, LocalAct::Command(_) | LocalAct::MailboxCommand(_))
             }
             Work::Pipe(..) => true,
         }
     }
+}
+
+fn unfit() -> (Answer, Option<OwnedFd>) {
+    (Answer::Temporary("4.3.5 mail system configuration error".into()), None)
 }
 
 impl Job {
@@ -164,10 +138,17 @@ impl Job {
             Work::Pipe(request, content) => {
                 (agency::pipe(&grants.pipes, grants.agency.as_ref(), &request, content.into()), None)
             }
-            Work::Maildir(request, content) => (deliver(&request, content, grants), None),
+            Work::Virtual(request, content) => match &grants.agency {
+                Some(agency) => (agency.deliver_virtual(&request, content.map(File::from)), None),
+                None => unfit(),
+            },
+            Work::Room(request) => match &grants.agency {
+                Some(agency) => (agency.room(&request), None),
+                None => unfit(),
+            },
             Work::Local(request, content) => match &grants.agency {
                 Some(agency) => agency.perform(&request, content.map(File::from)),
-                None => (Answer::Temporary("4.3.5 mail system configuration error".into()), None),
+                None => unfit(),
             },
         };
         // When the server has gone there is nobody to tell; the main loop ends by itself.
@@ -208,10 +189,11 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
                 (Answer::Done, None)
             }
             (Request::Pipe(_), None) => (Answer::Temporary("4.3.0 no content came along".into()), None),
-            (request @ (Request::Maildir(_) | Request::Local(_) | Request::Pipe(_)), content) => {
+            (request, content) => {
                 let work = match (request, content) {
-                    (Request::Maildir(request), content) => Work::Maildir(request, content),
                     (Request::Pipe(request), Some(content)) => Work::Pipe(request, content),
+                    (Request::Virtual(request), content) => Work::Virtual(request, content),
+                    (Request::Room(request), _) => Work::Room(request),
                     (Request::Local(request), content) => Work::Local(request, content),
                     _ => continue,
                 };
@@ -330,77 +312,9 @@ fn spawn(path: &str, grants: &Grants) -> io::Result<OwnedFd> {
     spawn::start(service, &std::fs::read_to_string("/etc/passwd")?)
 }
 
-fn deliver(request: &MaildirRequest, content: Option<OwnedFd>, grants: &Grants) -> Answer {
-    if request.uid < grants.uid_min || request.gid == 0 {
-        return Answer::Temporary(format!("4.3.5 no delivery as uid {} gid {}", request.uid, request.gid));
-    }
-    let passwd = || std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    if !grants.allows_mailbox(Path::new(&request.path), (request.uid, request.gid), passwd) {
-        return Answer::Temporary(format!("4.3.5 no mailbox may be at {}", request.path));
-    }
-    let identity = Identity::of(request.uid, request.gid, true);
-    // A thread that can't take its rights back serves the next owner with root's, or not at all: `act` begins there.
-    let put = |content: &mut dyn Read| identity.act(|| copy(request, content, &grants.host));
-    let put = match (&request.content, content) {
-        (Some(content), _) => put(&mut content.as_slice()),
-        (None, Some(content)) => put(&mut File::from(content).take(request.length)),
-        (None, None) => return Answer::Temporary("4.3.0 no content came along".into()),
-    };
-    match put {
-        Ok(Ok(_)) => Answer::Done,
-        Ok(Err(error)) if error.is_temporary() => Answer::Temporary(format!("{} {error}", error.dsn())),
-        Ok(Err(error)) => Answer::Permanent(format!("{} {error}", error.dsn())),
-        Err(error) => Answer::Temporary(format!("4.3.0 become uid {}: {error}", request.uid)),
-    }
-}
-
-fn copy(
-    request: &MaildirRequest,
-    content: &mut dyn Read,
-    host: &str,
-) -> Result<PathBuf, maildir::MaildirError> {
-    let path = Path::new(&request.path);
-    if request.limit > 0 && request.length > request.limit {
-        return Err(maildir::MaildirError::TooLarge { limit: request.limit });
-    }
-    maildir::deliver(path, &request.head, content, host, clock::now().wall)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mail_goes_below_mailbox_roots_and_homes_only() {
-        let grants = Grants {
-            paths: BTreeSet::new(),
-            listeners: BTreeSet::new(),
-            spawned: Vec::new(),
-            log: None,
-            uid_min: 100,
-            mailbox_roots: vec![PathBuf::from("/var/mail/vhosts")],
-            queue_directory: PathBuf::new(),
-            mail_owner: None,
-            host: String::new(),
-            agency: None,
-            pipes: Vec::new(),
-        };
-        let passwd = "a:x:1000:1000::/home/a:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
-        let check = |path: &str, owner, expect| {
-            assert_eq!(
-                grants.allows_mailbox(Path::new(path), owner, || passwd.to_owned()),
-                expect,
-                "{path} {owner:?}"
-            );
-        };
-        check("/var/mail/vhosts/example.org/a/", (5000, 5000), true);
-        check("/var/mail/vhosts", (5000, 5000), false);
-        check("/var/mail/vhosts/../../../etc/cron.d", (5000, 5000), false);
-        check("/home/a/Maildir", (1000, 1000), true);
-        check("/home/a/Maildir", (1000, 42), false);
-        check("/home/a/Maildir", (1001, 1001), false);
-        check("/tmp/x", (65534, 65534), false);
-    }
 
     #[test]
     fn what_the_configuration_does_not_name_is_not_opened() {

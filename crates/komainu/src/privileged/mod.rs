@@ -5,23 +5,26 @@
 //! it opens and binds only what the administrator named there, and never sees a byte from the network but
 //! the mail that it copies into a mailbox. T1.14 (tables of mode 600).
 
+mod accounts;
 pub mod agency;
 mod crew;
 mod helper;
 mod identity;
+mod kept;
 pub mod pipe_service;
 pub mod rights;
 mod sockets;
 pub mod spawn;
 mod wire;
 
+pub use accounts::Accounts;
 pub use agency::Agency;
 pub(crate) use helper::own_log;
 pub use helper::{HelperError, run};
 pub use identity::Identity;
 pub use sockets::LocalSockets;
 pub(crate) use wire::PACKED_BYTES_MAX;
-pub use wire::{Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
+pub use wire::{Answer, LocalAct, LocalRequest, PipeRequest, Request, RoomRequest, VirtualRequest};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};

@@ -125,7 +125,6 @@ impl Assembly {
             helper: helper.clone(),
             host,
             scratch: state,
-            passwd: passwd.clone(),
             sockets: sockets.clone(),
             memory: crate::deliver::Memory::default(),
         });
@@ -149,7 +148,10 @@ impl Assembly {
         let servers = AuthServers::new(sockets, warner(&p, &log));
         let authentication = recalling(servers, &agents_state, &log);
         let waiting = Arc::default();
-        let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier };
+        let mailboxes = helper.clone();
+        #[rustfmt::skip]
+        let shared =
+            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, helper: mailboxes };
         let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));

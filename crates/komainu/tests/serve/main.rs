@@ -52,5 +52,6 @@ mod spawned;
 mod stopping;
 mod systemd;
 mod tutorial;
+mod virtuals;
 mod waiting;
 mod world;
