@@ -392,13 +392,12 @@ impl Session {
     /// A recipient whose mailbox is known to have no room (T1.13).
     async fn full_mailbox(&mut self, recipient: &Recipient) -> Option<Reply> {
         let helper = self.shared.helper.clone()?;
-        let to = recipient.address.clone();
-        let from = self.tx.sender.clone().unwrap_or_else(mail::Address::null);
-        let bounded = self.looked_up(move |session| {
-            let Service { targets, classes, .. } = &session.service;
-            targets.bounded((&from, &to), classes, session.facts.snapshot())
-        });
-        let (transport, address) = bounded.await.ok()??;
+        let null = mail::Address::null();
+        let from = self.tx.sender.as_ref().unwrap_or(&null);
+        let Service { targets, classes, .. } = &self.service;
+        // Tables behind sockets aren't asked once more for it.
+        let bounded = targets.bounded((from, &recipient.address), classes, self.facts.snapshot());
+        let (transport, address) = bounded.ok()??;
         let size = self.tx.declared_size;
         let request = privileged::RoomRequest { transport, recipient: address.as_str().to_owned(), size };
         let (sender, answer) = tokio::sync::oneshot::channel();
