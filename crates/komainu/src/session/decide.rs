@@ -390,7 +390,7 @@ impl Session {
     }
 
     /// A recipient whose mailbox is known to have no room (T1.13).
-    async fn full_mailbox(&mut self, recipient: &Recipient) -> Option<Reply> {
+    async fn full_mailbox(&self, recipient: &Recipient) -> Option<Reply> {
         let helper = self.shared.helper.clone()?;
         let null = mail::Address::null();
         let from = self.tx.sender.as_ref().unwrap_or(&null);
