@@ -16,20 +16,10 @@ use std::time::{Duration, Instant};
 
 const CONF: &str = "
 auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 oauthbearer
-auth_failure_delay = 0
 passdb {
   driver = oauth2
   mechanisms = oauthbearer
   args = /mnt/dovecot/oauth2
-}
-userdb {
-  driver = static
-  args = uid=5000 gid=5000 home=/mnt/dovecot/mail
-}
-service anvil {
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
 }
 service auth {
   unix_listener /mnt/spool/private/auth {
@@ -49,7 +39,7 @@ fn dovecot() -> Dovecot {
         "introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=/mnt/dovecot/keys/\n",
     )
     .expect("writes");
-    Dovecot::start("alice@example.com:{PLAIN}secret\n", CONF, || {
+    Dovecot::start_for_log_ins("alice@example.com:{PLAIN}secret\n", CONF, || {
         std::net::TcpStream::connect("127.0.0.1:12345").ok()
     })
 }

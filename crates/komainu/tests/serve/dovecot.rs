@@ -20,6 +20,20 @@ passdb {
 }
 ";
 
+/// For log-ins: all users are one account's, and wrong passwords cost no time.
+const LOG_INS: &str = "
+auth_failure_delay = 0
+userdb {
+  driver = static
+  args = uid=5000 gid=5000 home=/mnt/dovecot/mail
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+";
+
 /// A running Dovecot; ends with the test.
 pub(crate) struct Dovecot(Child);
 
@@ -48,6 +62,11 @@ impl Dovecot {
         let dovecot = Dovecot(command.spawn().expect("starts"));
         until("Dovecot", sign);
         dovecot
+    }
+
+    /// The same, for log-ins.
+    pub(crate) fn start_for_log_ins<T>(users: &str, more: &str, sign: impl FnMut() -> Option<T>) -> Dovecot {
+        Dovecot::start(users, &format!("{LOG_INS}{more}"), sign)
     }
 }
 

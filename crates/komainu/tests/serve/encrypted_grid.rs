@@ -13,16 +13,6 @@ use std::process::Command;
 
 const DOVECOT: &str = "
 auth_mechanisms = plain login cram-md5
-auth_failure_delay = 0
-userdb {
-  driver = static
-  args = uid=5000 gid=5000 home=/mnt/dovecot/mail
-}
-service anvil {
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-}
 service auth {
   inet_listener {
     address = 127.0.0.1
@@ -168,7 +158,7 @@ fn tls_and_auth_in_all_settings() {
         ] {
             save(format!("/mnt/{name}").as_ref(), text, 0o600);
         }
-        let _dovecot = Dovecot::start("alice:{PLAIN}secret\n", DOVECOT, || {
+        let _dovecot = Dovecot::start_for_log_ins("alice:{PLAIN}secret\n", DOVECOT, || {
             std::net::TcpStream::connect("127.0.0.1:12345").ok()
         });
         let ports = ports();

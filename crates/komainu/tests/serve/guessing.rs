@@ -10,16 +10,6 @@ use std::process::Command;
 
 const DOVECOT: &str = "
 auth_mechanisms = plain login
-auth_failure_delay = 0
-userdb {
-  driver = static
-  args = uid=5000 gid=5000 home=/mnt/dovecot/mail
-}
-service anvil {
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-}
 service auth {
   unix_listener /mnt/spool/private/auth {
     mode = 0666
@@ -112,7 +102,7 @@ fn who_waits_and_who_is_sent_away() {
         if !dovecot::is_there("who_waits_and_who_is_sent_away", "auth") {
             return;
         }
-        let _dovecot = Dovecot::start("alice:{PLAIN}secret\nbob:{PLAIN}right\n", DOVECOT, || {
+        let _dovecot = Dovecot::start_for_log_ins("alice:{PLAIN}secret\nbob:{PLAIN}right\n", DOVECOT, || {
             fs::metadata("/mnt/spool/private/auth").ok()
         });
         let site = Site::new(

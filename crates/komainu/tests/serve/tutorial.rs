@@ -14,16 +14,6 @@ const PAIR: &str = include_str!("../../../../tests/certificates/rsa.pem");
 
 const DOVECOT: &str = "
 auth_mechanisms = plain login cram-md5
-auth_failure_delay = 0
-userdb {
-  driver = static
-  args = uid=5000 gid=5000 home=/mnt/dovecot/mail
-}
-service anvil {
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-}
 service auth {
   unix_listener /mnt/spool/private/auth {
     mode = 0666
@@ -125,8 +115,9 @@ fn the_first_tutorial_with_real_clients() {
         if !dovecot::is_there(test, "auth") {
             return;
         }
-        let _dovecot =
-            Dovecot::start("alice:{PLAIN}secret\n", DOVECOT, || fs::metadata("/mnt/spool/private/auth").ok());
+        let _dovecot = Dovecot::start_for_log_ins("alice:{PLAIN}secret\n", DOVECOT, || {
+            fs::metadata("/mnt/spool/private/auth").ok()
+        });
         fs::create_dir_all("/mnt/home").expect("a folder");
         let site = Site::new("");
         save(&site.path("etc/pair.pem"), PAIR, 0o600);
