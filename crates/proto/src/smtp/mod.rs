@@ -112,6 +112,7 @@ enum Wait {
     EndOfData,
     Commit,
     Etrn,
+    Unknown,
     Vrfy(Box<str>),
     StartTls,
     Auth,
