@@ -13,7 +13,7 @@ pub(super) const ROWS: &[Parameter] = &[
     flag("enable_long_queue_ids", "no").since("2.9").done(),
     flag("enable_original_recipient", "yes").since("2.1").done(),
     flag("enable_threaded_bounces", "no").since("3.6").done(),
-    text("error_notice_recipient", "postmaster"),
+    text("error_notice_recipient", "postmaster").partly("no copies of smtp(8)'s sessions with other servers"),
     text("error_service_name", "error")
         .since("2.0")
         .no_effect("the services inside Komainu's one program have no names"),

@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Parameter] = &[
     number("non_fqdn_reject_code", "504").done(),
     list("non_smtpd_milters", "").since("2.3"),
     list("notify_classes", "resource, software")
-        .partly("reports on mail are sent: bounce, 2bounce, delay; no reports on SMTP sessions yet"),
+        .partly("no copies of smtp(8)'s sessions with other servers, and none for data and software; of clients' sessions only where main.cf sets it"),
     text("openssl_path", "openssl").since("3.1").no_effect("nothing here runs openssl"),
     flag("owner_request_special", "yes").done(),
 ];

@@ -18,6 +18,7 @@ mod notes;
 mod protection;
 pub(crate) mod request;
 pub mod screening;
+mod transcript;
 mod wire;
 
 use crate::authentication::Authentication;
@@ -168,6 +169,7 @@ where
     let mut wire = Wire::Clear(stream);
     async move {
         session.run(&mut wire).await;
+        session.tell_postmaster();
         session.farewell();
     }
 }

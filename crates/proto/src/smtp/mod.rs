@@ -22,6 +22,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod transcript;
 mod words;
 mod xclient;
 
@@ -32,6 +33,7 @@ pub use seam::{
     Meter, Metered, Note, Notify, Peer, Recipient, Request, Ret, Rights, TooMany, Verdict,
 };
 pub use settings::{AuthSettings, BareNewline, Keywords, Settings, TextMap, TextTest, TlsLevel};
+pub use transcript::{Fault, Transcript};
 
 pub(crate) use words::{escaped, is_header_label, printable, verb};
 
@@ -75,6 +77,10 @@ pub struct Server {
     errors: u32,
     junk: u32,
     state: Flags,
+    /// For the postmaster, where he wants it.
+    transcript: Option<Box<Transcript>>,
+    /// What a decision's refusal is, where it isn't `policy`.
+    fault: Option<Fault>,
 }
 
 /// Yes-or-no facts of the session.
@@ -146,6 +152,7 @@ impl Server {
     #[must_use]
     pub fn new(settings: Arc<Settings>, peer: Peer, now: Now) -> Server {
         let until = now.mono + settings.timeout;
+        let transcript = settings.transcript.then(Box::default);
         Server {
             settings,
             peer: Box::new(peer),
@@ -169,6 +176,8 @@ impl Server {
             errors: 0,
             junk: 0,
             state: Flags::default(),
+            transcript,
+            fault: None,
         }
     }
 
