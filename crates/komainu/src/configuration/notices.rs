@@ -1,11 +1,12 @@
 //! Which sessions the postmaster gets a transcript of: `notify_classes` where main.cf has it, and whom it goes to.
 //!
+//! Of sessions with other servers it is those that break the protocol.
 //! With the default, `resource, software`, nothing is kept: a session that nobody reads about costs no memory. What went
 //! wrong then stands in the log. Bounces and delays are `deliver`'s. T1.13.
 
 use config::Parameters;
 use mail::Address;
-use proto::smtp::{Fault, Transcript};
+use proto::transcript::{Fault, Transcript};
 
 /// The postmaster's wishes.
 #[derive(Clone, Debug)]
@@ -48,6 +49,12 @@ impl Notices {
             sender: Address::from_internal(format!("{}@{host}", p.text("double_bounce_sender").value)),
             origin: p.text("myorigin").value,
         })
+    }
+
+    /// Whether sessions with other servers are told of.
+    #[must_use]
+    pub fn name_servers(&self) -> bool {
+        self.faults.contains(&Fault::Protocol)
     }
 
     /// Who gets the transcript, where anybody does.

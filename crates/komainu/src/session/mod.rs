@@ -18,7 +18,6 @@ mod notes;
 mod protection;
 pub(crate) mod request;
 pub mod screening;
-mod transcript;
 mod wire;
 
 use crate::authentication::Authentication;

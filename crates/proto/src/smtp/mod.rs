@@ -22,10 +22,10 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod transaction;
-mod transcript;
 mod words;
 mod xclient;
 
+pub use crate::transcript::{Fault, Transcript};
 pub use counters::{Command, Counters};
 pub use drive::fuzz;
 pub use seam::{
@@ -33,7 +33,6 @@ pub use seam::{
     Meter, Metered, Note, Notify, Peer, Recipient, Request, Ret, Rights, TooMany, Verdict,
 };
 pub use settings::{AuthSettings, BareNewline, Keywords, Settings, TextMap, TextTest, TlsLevel};
-pub use transcript::{Fault, Transcript};
 
 pub(crate) use words::{escaped, is_header_label, printable, verb};
 

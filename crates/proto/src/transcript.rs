@@ -1,10 +1,13 @@
-//! What was said in a session, and what kinds of errors there were: for the postmaster (`notify_classes`).
+//! What was said in a session, with a client or with a server, and what kinds of errors there were: for the postmaster
+//! (`notify_classes`).
 //!
 //! Kept only where the settings ask for it, in bounded memory: of a long session the beginning and the last words.
 //! Content isn't part of it, and what clients log in with isn't either, unlike Postfix's. A message that is accepted
 //! takes back the errors before it. Who is told is the driver's business. T1.13.
 
-use super::words;
+use crate::smtp::printable;
+use std::borrow::Cow;
+use std::collections::VecDeque;
 
 /// Bytes that are kept.
 const BYTES_MAX: usize = 32 * 1024;
@@ -41,7 +44,7 @@ pub struct Transcript {
     lines: Vec<String>,
     bytes: usize,
     /// The last lines of a session that was too long.
-    end: std::collections::VecDeque<String>,
+    end: VecDeque<String>,
     end_bytes: usize,
     left_out: bool,
     faults: u8,
@@ -49,27 +52,25 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// The client said a line.
-    pub(super) fn heard(&mut self, line: &str) {
-        let line = match line.split_once([' ', '\t']) {
-            Some((verb, rest)) if verb.eq_ignore_ascii_case("AUTH") => {
-                let (mechanism, secret) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
-                let shown = if secret.is_empty() { "" } else { " (not shown)" };
-                format!("{verb} {mechanism}{shown}")
-            }
-            _ => line.to_owned(),
-        };
-        self.keep(format!("In:  {}", words::printable(&line)));
+    /// The other side said a line.
+    pub(crate) fn heard(&mut self, line: &str) {
+        self.keep(format!("In:  {}", printable(&without_secret(line))));
     }
 
-    /// Whole reply lines were sent.
-    pub(super) fn said(&mut self, bytes: &[u8]) {
+    /// Lines were sent.
+    pub(crate) fn said(&mut self, bytes: &[u8]) {
         for line in bytes.split(|byte| *byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if !line.is_empty() {
-                self.keep(format!("Out: {}", words::printable(&String::from_utf8_lossy(line))));
+                let line = String::from_utf8_lossy(line);
+                self.keep(format!("Out: {}", printable(&without_secret(&line))));
             }
         }
+    }
+
+    /// A line was sent that nobody else may read.
+    pub(crate) fn said_secret(&mut self) {
+        self.keep("Out: (not shown)".to_owned());
     }
 
     fn keep(&mut self, line: String) {
@@ -87,16 +88,16 @@ impl Transcript {
         }
     }
 
-    pub(super) fn blame(&mut self, fault: Fault) {
+    pub(crate) fn blame(&mut self, fault: Fault) {
         self.faults |= fault.bit();
     }
 
     /// A message was accepted.
-    pub(super) fn forgive(&mut self) {
+    pub(crate) fn forgive(&mut self) {
         self.faults = 0;
     }
 
-    pub(super) fn abort(&mut self, why: &'static str) {
+    pub(crate) fn abort(&mut self, why: &'static str) {
         self.aborted.get_or_insert(why);
     }
 
@@ -116,6 +117,18 @@ impl Transcript {
     #[must_use]
     pub const fn aborted(&self) -> Option<&'static str> {
         self.aborted
+    }
+}
+
+/// A line without what somebody logs in with.
+fn without_secret(line: &str) -> Cow<'_, str> {
+    match line.split_once([' ', '\t']) {
+        Some((verb, rest)) if verb.eq_ignore_ascii_case("AUTH") => {
+            let (mechanism, secret) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
+            let shown = if secret.is_empty() { "" } else { " (not shown)" };
+            format!("{verb} {mechanism}{shown}").into()
+        }
+        _ => line.into(),
     }
 }
 

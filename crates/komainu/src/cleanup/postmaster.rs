@@ -1,37 +1,53 @@
 //! The postmaster's copy of a session in which something went wrong (`notify_classes`).
 //!
 //! A message of our own, put into the queue like any other when the session is over; nobody waits for it. Its text is
-//! Postfix's. What is kept of a session, and what is left out of it, is `proto::smtp::Transcript`'s.
+//! Postfix's, for sessions with clients as for those with other servers. What is kept of a session, and what is left
+//! out of it, is `proto::transcript`'s. T1.13.
 
-use super::Session;
-use crate::cleanup::{Intake, Message, Origin};
+use super::{Intake, Message, Origin};
 use crate::clock;
+use crate::configuration::Notices;
 use mail::report::fold_to;
 use mail::{Address, QueueId, Wall};
-use proto::smtp::Transcript;
+use proto::transcript::Transcript;
 use queue::Recipient;
+use std::sync::Arc;
 
 /// The length of a line without the blank in front of it.
 const WIDTH: usize = 78;
 
-impl Session {
-    /// The session is over: whoever wants to hear of it does.
-    pub(super) fn tell_postmaster(&self) {
-        let listener = &self.service.listener;
-        let (Some(notices), Some(transcript)) = (&listener.notices, self.server.transcript()) else { return };
+/// Who tells the postmaster.
+#[derive(Clone)]
+pub struct Postmaster {
+    /// Where the message goes.
+    pub intake: Intake,
+    /// Of what, and whom.
+    pub notices: Arc<Notices>,
+}
+
+impl Postmaster {
+    /// A session with a client is over: whoever wants to hear of it does.
+    pub fn hear_of_client(&self, client: &str, transcript: &Transcript) {
+        let subject = format!("{} SMTP server: errors from {client}", self.intake.rules.mail_name);
+        self.hear(&subject, server_text(transcript), transcript);
+    }
+
+    /// A session with a server is over; `speaking` is `SMTP` or `LMTP`.
+    pub fn hear_of_server(&self, speaking: &str, server: &str, transcript: &Transcript) {
+        let subject = format!("{} {speaking} client: errors from {server}", self.intake.rules.mail_name);
+        self.hear(&subject, client_text(server, transcript), transcript);
+    }
+
+    fn hear(&self, subject: &str, text: String, transcript: &Transcript) {
+        let (notices, intake) = (&self.notices, self.intake.clone());
         let Some(to) = notices.recipient(transcript) else { return };
-        let (to, sender) = (to.clone(), notices.sender.clone());
-        let classes = &self.service.classes;
-        let receiving = &listener.receiving;
-        let subject = format!("{} SMTP server: errors from {}", receiving.mail_name, self.peer());
+        let (to, sender, subject) = (to.clone(), notices.sender.clone(), subject.to_owned());
         let names = Names {
             origin: notices.origin.clone(),
-            host: receiving.hostname.clone(),
-            mail_name: receiving.mail_name.clone(),
-            to: classes.rewrite(&notices.errors_to),
+            host: intake.rules.hostname.clone(),
+            mail_name: intake.rules.mail_name.clone(),
+            to: intake.classes.rewrite(&notices.errors_to),
         };
-        let text = text(transcript);
-        let intake = Intake::of(&self.shared, &self.service);
         tokio::spawn(async move {
             // What can't be stored now is in the log.
             let Ok(mut message) = Message::begin(intake, Origin::Local, &sender, 0).await else { return };
@@ -69,8 +85,28 @@ impl Names {
     }
 }
 
-fn text(transcript: &Transcript) -> String {
+/// The end of both.
+const END: &str = "\nFor other details, see the local mail logfile\n";
+
+fn server_text(transcript: &Transcript) -> String {
     let mut text = "\nTranscript of session follows.\n\n".to_owned();
+    add_lines(transcript, &mut text);
+    text.push('\n');
+    if let Some(why) = transcript.aborted() {
+        text.push_str(&format!("Session aborted, reason: {why}\n"));
+    }
+    text.push_str(END);
+    text
+}
+
+fn client_text(server: &str, transcript: &Transcript) -> String {
+    let mut text = format!("\nUnexpected response from {server}.\n\nTranscript of session follows.\n\n");
+    add_lines(transcript, &mut text);
+    text.push_str(END);
+    text
+}
+
+fn add_lines(transcript: &Transcript, text: &mut String) {
     for line in transcript.lines() {
         let mut folded = String::new();
         fold_to(WIDTH, line, &mut folded);
@@ -80,10 +116,4 @@ fn text(transcript: &Transcript) -> String {
             text.push('\n');
         }
     }
-    text.push('\n');
-    if let Some(why) = transcript.aborted() {
-        text.push_str(&format!("Session aborted, reason: {why}\n"));
-    }
-    text.push_str("\nFor other details, see the local mail logfile\n");
-    text
 }
