@@ -56,6 +56,8 @@ fn a_flood_of_addresses_fills_no_queue() {
         let next_hop = format!("smtp:[127.0.0.1]:{}", hop.local_addr().expect("an address").port());
         let limits = "address_verify_poll_count = 1\naddress_verify_pending_request_limit = 10";
         let site = Site::new(&main_with(&next_hop, limits));
+        let smtp = "smtp unix - - n - - smtp";
+        site.write("master.cf", &format!("{} inet n - n - - smtpd\n{smtp}\n", site.address()));
         let _server = Server::start(&site);
         let mut client = Client::hello(&site.address());
         client.say("MAIL FROM:<a@client.example>");
