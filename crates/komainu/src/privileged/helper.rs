@@ -6,9 +6,8 @@
 
 use super::crew::{Crew, Programs};
 use super::pipe_service::PipeService;
-use super::spawn;
 use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
-use super::{Agency, Identity, agency};
+use super::{Agency, Identity, agency, shadow, spawn};
 use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::maildir;
@@ -49,6 +48,8 @@ struct Grants {
     host: String,
     agency: Option<Agency>,
     pipes: Vec<PipeService>,
+    /// Passwords of the system's accounts are judged: `smtpd_sasl_path` names `shadow`.
+    shadow: bool,
 }
 
 impl Grants {
@@ -77,6 +78,10 @@ impl Grants {
             host: configuration.parameters.text("myhostname").value,
             agency: Some(Agency::compile(&configuration.parameters, &configuration.classes, true)),
             pipes: configuration.pipe_services(),
+            shadow: configuration
+                .listeners
+                .iter()
+                .any(|one| one.logins.as_ref().is_some_and(|l| l.asks_shadow())),
         })
     }
 
@@ -106,6 +111,7 @@ enum Work {
     Maildir(MaildirRequest, Option<OwnedFd>),
     Local(LocalRequest, Option<OwnedFd>),
     Pipe(PipeRequest, OwnedFd),
+    Password(String, Vec<u8>),
 }
 
 impl Work {
@@ -125,7 +131,8 @@ impl Work {
             Work::Local(request, _) => {
                 matches!(request.act, LocalAct::Command(_) | LocalAct::MailboxCommand(_))
             }
-            Work::Pipe(..) => true,
+            // The server asks for as many at once as there are cores.
+            Work::Pipe(..) | Work::Password(..) => true,
         }
     }
 }
@@ -148,6 +155,13 @@ impl Job {
         let (answer, opened) = match self.work {
             Work::Pipe(request, content) => {
                 (agency::pipe(&grants.pipes, grants.agency.as_ref(), &request, content.into()), None)
+            }
+            Work::Password(name, password) if grants.shadow => {
+                let today = clock::now().wall.seconds().div_euclid(86_400);
+                (shadow::judge(&name, &password, today), None)
+            }
+            Work::Password(..) => {
+                (Answer::Temporary("the configuration doesn't name the system's accounts".into()), None)
             }
             Work::Maildir(request, content) => (deliver(&request, content, grants), None),
             Work::Local(request, content) => match &grants.agency {
@@ -187,17 +201,22 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
                 (Answer::Done, None)
             }
             (Request::Pipe(_), None) => (Answer::Temporary("4.3.0 no content came along".into()), None),
-            (request @ (Request::Maildir(_) | Request::Local(_) | Request::Pipe(_)), content) => {
+            (
+                request
+                @ (Request::Maildir(_) | Request::Local(_) | Request::Pipe(_) | Request::Password(..)),
+                content,
+            ) => {
                 let work = match (request, content) {
                     (Request::Maildir(request), content) => Work::Maildir(request, content),
                     (Request::Pipe(request), Some(content)) => Work::Pipe(request, content),
                     (Request::Local(request), content) => Work::Local(request, content),
+                    (Request::Password(name, password), _) => Work::Password(name, password),
                     _ => continue,
                 };
                 if (Job { id, work }).start((&grants, &socket), (&crew, &programs)) {
                     continue;
                 }
-                (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
+                (Answer::Temporary("4.3.0 too many requests under way".into()), None)
             }
         };
         let sent = wire::send(socket.as_fd(), &answer.encode(id), opened.as_ref().map(AsFd::as_fd));
@@ -329,6 +348,7 @@ mod tests {
             host: String::new(),
             agency: None,
             pipes: Vec::new(),
+            shadow: false,
         };
         let passwd = "a:x:1000:1000::/home/a:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
         let check = |path: &str, owner, expect| {

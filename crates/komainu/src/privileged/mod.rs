@@ -3,7 +3,7 @@
 //! The server drops root for good; what still needs it (files of mode 600, low ports after a reload,
 //! delivery as a user) is asked for over a socket pair. The helper reads the configuration by itself, so
 //! it opens and binds only what the administrator named there, and never sees a byte from the network but
-//! the mail that it copies into a mailbox. T1.14 (tables of mode 600).
+//! the mail that it copies into a mailbox, and names and passwords that it judges by /etc/shadow. T1.14 (tables of mode 600).
 
 pub mod agency;
 mod crew;
@@ -11,6 +11,7 @@ mod helper;
 mod identity;
 pub mod pipe_service;
 pub mod rights;
+mod shadow;
 pub mod spawn;
 mod wire;
 

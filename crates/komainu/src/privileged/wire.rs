@@ -35,6 +35,8 @@ pub enum Request {
     Spawn(String),
     /// Open a message in the maildrop, by its name there; the answer carries the descriptor.
     Dropped(String),
+    /// Whether this is the password of one of the system's accounts.
+    Password(String, Vec<u8>),
     /// Deliver into a Maildir as a user.
     Maildir(MaildirRequest),
     /// Something for a local recipient; a message's content is in the descriptor sent along.
@@ -302,6 +304,12 @@ impl Request {
                 w.bytes(name.as_bytes());
                 w.0
             }
+            Request::Password(name, password) => {
+                let mut w = Writer::tagged(id, 30);
+                w.bytes(name.as_bytes());
+                w.bytes(password);
+                w.0
+            }
             Request::Reload => Writer::tagged(id, 3).0,
             Request::Log => Writer::tagged(id, 6).0,
             Request::Pipe(pipe) => {
@@ -344,6 +352,7 @@ impl Request {
             6 => Request::Log,
             5 => Request::Spawn(r.text()?),
             20 => Request::Dropped(r.text()?),
+            30 => Request::Password(r.text()?, r.bytes()?.to_vec()),
             4 => {
                 let (uid, gid) = (r.id32()?, r.id32()?);
                 let (is_packed, length, limit) = (r.number()?, r.number()?, r.number()?);

@@ -136,7 +136,8 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
-        let authentication = Authentication::new(AuthServers::new(queue_directory, warner(&p, &log)));
+        let servers = AuthServers::new(queue_directory, warner(&p, &log));
+        let authentication = Authentication::new(servers, helper.clone());
         let waiting = Arc::default();
         let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier };
         let shared = Arc::new(shared);

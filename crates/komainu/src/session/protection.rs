@@ -59,6 +59,9 @@ impl Session {
         self.seat.is_busy();
         match outcome {
             Ok(established) => {
+                if self.service.listener.logins.as_ref().is_some_and(|logins| logins.internal().is_some()) {
+                    self.bindings = stream.exported().into_iter().collect();
+                }
                 self.protected(established);
                 true
             }
