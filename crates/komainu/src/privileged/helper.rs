@@ -119,6 +119,8 @@ impl Work {
     fn account(&self, grants: &Grants) -> Option<String> {
         match self {
             Work::Maildir(..) => None,
+            // No account of the system's can have this name.
+            Work::Password(..) => Some("(passwords)".to_owned()),
             Work::Pipe(request, _) => Some(request.service.clone()),
             Work::Local(request, _) => grants.agency.as_ref().map(|agency| agency.account_name(request)),
         }
