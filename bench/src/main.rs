@@ -10,6 +10,7 @@ mod account;
 mod check;
 mod dns;
 mod drain;
+mod encrypted;
 mod figures;
 mod flood;
 mod generate;
@@ -35,6 +36,8 @@ usage: bench run [OPTIONS] [WORDS]     measure the rows whose names have one of 
        bench compare FILE A B [WORDS]  server A over server B, row by row; refused unless measured in turns
        bench compare FILE FILE         always refused: two runs are not in turns
        bench check [RUNS]              how long `komainu check` takes for a large configuration
+       bench tls [TURNS]               handshakes, log-ins and idle connections under TLS, beside Postfix
+       bench guesses [SECONDS] [TURNS] a dictionary attack with honest clients in between, beside Postfix
        bench soak [OPTIONS] [MINUTES]  everything at once against one server; see bench soak --help
 ";
 
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
         "show" => show::command(rest),
         "compare" => turns::command(rest),
         "check" => check::command(rest),
+        "tls" => encrypted::handshakes(rest),
+        "guesses" => encrypted::guesses(rest),
         "soak" => {
             let outcome = soak::command(rest);
             outcome.and(server::clear())

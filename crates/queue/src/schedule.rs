@@ -372,15 +372,19 @@ impl Scheduler {
         }
     }
 
-    /// Takes new parameters; what waits already keeps its time.
-    pub fn reconfigure(&mut self, settings: Settings) {
+    /// Takes new parameters, as a queue manager does that is started anew: queue runs count from now, one is made at
+    /// once, and destinations that were dead may be tried. What waits already keeps its time.
+    pub fn reconfigure(&mut self, now: Wall, settings: Settings) {
         self.settings = settings;
+        self.started = now;
         self.lanes.reconfigure(&self.settings);
+        self.lanes.wake_all(&self.settings);
         (self.small_recipients, self.bulk_recipients) = (0, 0);
         let counts: Vec<usize> = self.active.values().map(|active| active.entry.recipients.len()).collect();
         for count in counts {
             *self.recipients_held(count) += count;
         }
+        self.expire(now);
     }
 
     /// Takes in what happened.

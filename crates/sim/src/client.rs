@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::dialogue::{Dialogue, Step};
 use crate::pattern;
-use crate::protected::Protected;
+use crate::protected::{Offer, Protected};
 
 /// What a played session came to.
 #[derive(Debug, Default)]
@@ -119,10 +119,10 @@ impl Line {
     }
 
     /// Makes a TLS handshake; what the server said before it is forgotten.
-    fn protect(&mut self, version: Option<&str>, certificate: Option<&str>) -> std::io::Result<()> {
+    fn protect(&mut self, offer: &Offer) -> std::io::Result<()> {
         self.buffer.clear();
         let clear = std::mem::replace(&mut self.stream, Box::new(Nothing));
-        let outcome = Protected::new(clear, version, certificate, PATIENCE);
+        let outcome = Protected::new(clear, offer, PATIENCE);
         self.closed = outcome.is_err();
         self.stream = Box::new(outcome?);
         Ok(())
@@ -209,8 +209,8 @@ pub fn play(dialogue: &Dialogue, steps: &[Step], line: &mut Line, audience: Audi
                     played.faults.push("the server keeps the connection open".to_owned());
                 }
             }
-            Step::Protect { version, certificate, succeeds } => {
-                let outcome = line.protect(version.as_deref(), certificate.as_deref());
+            Step::Protect { offer, succeeds } => {
+                let outcome = line.protect(offer);
                 if let Err(error) = &outcome
                     && *succeeds
                 {

@@ -3,6 +3,7 @@
 //! The format is described in tests/dialogues/README.md. This module reads it, with line numbers, and
 //! replaces expectations in it; it runs nothing.
 
+use crate::protected::Offer;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -170,10 +171,8 @@ pub enum Step {
     Closed,
     /// The client makes a TLS handshake.
     Protect {
-        /// `1.2` or `1.3`, where it speaks one version only.
-        version: Option<String>,
-        /// The file of its certificate, in tests/certificates.
-        certificate: Option<String>,
+        /// How.
+        offer: Offer,
         /// Whether the handshake is to succeed.
         succeeds: bool,
     },
@@ -399,10 +398,14 @@ fn directive(order: &str) -> Option<Step> {
     })
 }
 
-/// `1.2`, `as client.pem`, `fails`, in this order, each may be missing.
+/// `1.2`, `to NAME`, `as client.pem`, `fails`, in this order, each may be missing.
 fn protect(words: &[&str]) -> Option<Step> {
     let (version, words) = match words {
         [version @ ("1.2" | "1.3"), rest @ ..] => (Some((*version).to_owned()), rest),
+        _ => (None, words),
+    };
+    let (server, words) = match words {
+        ["to", name, rest @ ..] => (Some((*name).to_owned()), rest),
         _ => (None, words),
     };
     let (certificate, words) = match words {
@@ -414,7 +417,7 @@ fn protect(words: &[&str]) -> Option<Step> {
         ["fails"] => false,
         _ => return None,
     };
-    Some(Step::Protect { version, certificate, succeeds })
+    Some(Step::Protect { offer: Offer { version, server, certificate }, succeeds })
 }
 
 /// The bytes of a `>` line: escapes are `\\ \n \r \t \xHH \{text*N} \{base64 TEXT}` (its `|` are NUL), and a `\` at the end leaves the

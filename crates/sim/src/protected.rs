@@ -17,6 +17,17 @@ pub fn certificate_path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/certificates").join(name)
 }
 
+/// How a client begins a handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// `1.2` or `1.3`, where it speaks one version only.
+    pub version: Option<String>,
+    /// Which server it asks for, with SNI; `mx.example.com` where that is open.
+    pub server: Option<String>,
+    /// The file of its certificate, in tests/certificates.
+    pub certificate: Option<String>,
+}
+
 /// The connection.
 pub struct Protected {
     clear: Box<dyn Stream>,
@@ -24,17 +35,12 @@ pub struct Protected {
 }
 
 impl Protected {
-    /// Makes the handshake over `clear`, with one version of TLS or any, showing a certificate or none.
+    /// Makes the handshake over `clear`.
     ///
     /// # Errors
     /// Where it fails, or takes longer than `patience`.
-    pub fn new(
-        clear: Box<dyn Stream>,
-        version: Option<&str>,
-        certificate: Option<&str>,
-        patience: Duration,
-    ) -> std::io::Result<Protected> {
-        let versions = match version {
+    pub fn new(clear: Box<dyn Stream>, offer: &Offer, patience: Duration) -> std::io::Result<Protected> {
+        let versions = match offer.version.as_deref() {
             Some("1.2") => vec![&version::TLS12],
             Some(_) => vec![&version::TLS13],
             None => vec![&version::TLS13, &version::TLS12],
@@ -44,7 +50,7 @@ impl Protected {
             .map_err(Error::other)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyServer));
-        let config = match certificate {
+        let config = match &offer.certificate {
             Some(name) => {
                 let bytes = std::fs::read(certificate_path(name))?;
                 let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes).flatten().collect();
@@ -53,7 +59,8 @@ impl Protected {
             }
             None => builder.with_no_client_auth(),
         };
-        let name = ServerName::try_from("mx.example.com").map_err(Error::other)?;
+        let name = ServerName::try_from(offer.server.clone().unwrap_or_else(|| "mx.example.com".to_owned()));
+        let name = name.map_err(Error::other)?;
         let tls = ClientConnection::new(Arc::new(config), name).map_err(Error::other)?;
         let mut stream = Protected { clear, tls };
         let until = Instant::now() + patience;
@@ -125,6 +132,12 @@ impl Stream for Protected {
     fn close(&mut self) {
         self.clear.close();
     }
+}
+
+/// What believes every server.
+#[must_use]
+pub fn believing() -> Arc<dyn ServerCertVerifier> {
+    Arc::new(AnyServer)
 }
 
 /// Believes every server whose key signed.

@@ -3,7 +3,7 @@
 //! A list is a copy, never the truth: it is written without a flush when its segment is sealed, and counts only where
 //! its checksum, the segment's nonce and the number of the batch that follows all fit; where it doesn't, the segment is
 //! read as if there were none, and the list written anew. It holds no contents, so what went bad in a segment with a
-//! list is found when it is read, not at the start.
+//! list is found when it is read, not at the start. An empty one marks a segment that isn't sealed yet.
 
 use crate::disk::{Access, Disk};
 use crate::index::{Fact, Place};
@@ -44,6 +44,20 @@ pub(crate) fn write_list(disk: &dyn Disk, scope: Scope, facts: &[Fact]) {
     if written.is_err() {
         let _ = disk.remove(&path);
     }
+}
+
+/// Says that a segment's header is durable: an empty list. Where the newest segment is gone or illegible, nothing else
+/// would tell that it ever was.
+pub(crate) fn mark(disk: &dyn Disk, sequence: u64) {
+    let path = list_path(sequence);
+    let _ = disk.remove(&path);
+    let _ = disk.create(&path);
+}
+
+/// The newest segment that has a list or a mark.
+pub(crate) fn newest_marked(disk: &dyn Disk) -> u64 {
+    let names = disk.list("list").unwrap_or_default();
+    names.iter().filter_map(|name| u64::from_str_radix(name, 16).ok()).max().unwrap_or(0)
 }
 
 /// A segment's list, if it is whole and for this very segment; with the next message number.

@@ -8,7 +8,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{SpoolError, is_no_room};
 use crate::incoming::body_error;
 use crate::index::{Fact, Index, Place, Segment};
-use crate::list::{Scope, list_path, write_list};
+use crate::list::{Scope, list_path, mark, write_list};
 use crate::read::{Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, UNIT, round_up};
 use crate::slots::{Ahead, Slot};
@@ -346,6 +346,7 @@ impl Log {
         self.next_batch += u64::from(!batch.is_empty());
         self.failures = 0;
         if let Some(fresh) = fresh {
+            mark(self.disk().as_ref(), fresh.header.sequence);
             self.release(fresh.releases);
         }
         Ok(())

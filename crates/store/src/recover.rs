@@ -7,7 +7,7 @@ use crate::compact::write_aside;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::index::{Digest, Fact, Index, Place, Segment};
-use crate::list::{Scope, read_list, write_list};
+use crate::list::{Scope, mark, newest_marked, read_list, write_list};
 use crate::log::{Fresh, Log, Sealed};
 use crate::read::{Library, body_path, lock};
 use crate::record::{BLOCK, RecordHeader, START, SegmentHeader, round_up};
@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex};
 
 /// The first message number: as many digits as an inode has, so that queue ids look as log tools expect.
 const FIRST_NUMBER: u64 = 0x10_0000;
+
+/// As much behind a header that isn't there is looked at.
+const LOOKED_AT: usize = 64 << 10;
 
 /// What recovery found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,8 +109,11 @@ pub(crate) fn read_spool(
         orphans: Vec::new(),
         unlisted: Vec::new(),
     };
+    // Before the headers: a segment that is begun meanwhile has no mark yet.
+    let marked = newest_marked(recovered.disk().as_ref());
     let headed = recovered.read_headers(access)?;
     let chain = recovered.chain(headed);
+    recovered.look_for_missing(marked, &chain);
     recovered.fold(chain)?;
     recovered.look_for_newer()?;
     recovered.check_bodies()?;
@@ -141,7 +147,7 @@ impl Recovered {
                     headed.insert(header.sequence, Headed { slot, header, capacity });
                 }
                 None => {
-                    if bytes.iter().any(|byte| *byte != 0) {
+                    if !is_blank(&slot, &bytes).map_err(io)? {
                         self.illegible.push(slot.name.clone());
                     }
                     self.unused.push((slot, capacity));
@@ -173,6 +179,24 @@ impl Recovered {
         chain.reverse();
         self.unused.extend(headed.into_values().map(|segment| (segment.slot, segment.capacity)));
         chain
+    }
+
+    /// What the chain can't tell: whether segments newer than its newest were there, and whether it ends too early.
+    fn look_for_missing(&mut self, marked: u64, chain: &[Headed]) {
+        if marked > self.last_sequence {
+            // Its number isn't given to another.
+            self.last_sequence = marked;
+            self.report.damage.push(format!("segment {marked} of the log is missing or illegible"));
+        }
+        let spare = self.unused.iter().map(|(_, capacity)| *capacity);
+        let usual = chain.iter().map(|segment| segment.capacity).chain(spare).max().unwrap_or(0);
+        // A few sectors may be missing where nobody has flushed the file yet.
+        let short = chain.iter().filter(|segment| segment.capacity < usual / 2);
+        for Headed { slot, header, capacity } in short {
+            let name = &slot.name;
+            let line = format!("log/{name} (segment {}) has {capacity} of {usual} bytes", header.sequence);
+            self.report.damage.push(line);
+        }
     }
 
     fn fold(&mut self, chain: Vec<Headed>) -> Result<(), SpoolError> {
@@ -410,7 +434,10 @@ impl Log {
         let disk = self.library.disk.as_ref();
         for name in disk.list("list").unwrap_or_default() {
             let sequence = u64::from_str_radix(&name, 16).ok();
-            let known = |sequence| self.sealed.iter().any(|sealed| sealed.sequence == sequence);
+            let known = |sequence| {
+                let active = self.active.as_ref().is_some_and(|active| active.sequence == sequence);
+                active || self.sealed.iter().any(|sealed| sealed.sequence == sequence)
+            };
             if !sequence.is_some_and(known) {
                 let _ = disk.remove(&format!("list/{name}"));
             }
@@ -463,6 +490,7 @@ impl Log {
             active.facts.push(fact);
         }
         drop(index);
+        mark(self.library.disk.as_ref(), active.sequence);
         self.next_batch += u64::from(!records.is_empty());
         active.at = START + batch.len();
         self.active = Some(active);
@@ -487,6 +515,13 @@ fn settle_header(slot: &Slot) -> io::Result<()> {
 /// Takes a number.
 pub(crate) fn next_number(numbers: &AtomicU64) -> u64 {
     numbers.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Whether a slot without a header was never used: zeros in front, and where the first records would be.
+fn is_blank(slot: &Slot, head: &[u8]) -> io::Result<bool> {
+    let mut records = vec![0; LOOKED_AT];
+    let count = slot.file.read_at(&mut records, START as u64)?;
+    Ok(head.iter().chain(records.iter().take(count)).all(|byte| *byte == 0))
 }
 
 fn whole_file(slot: &Slot) -> Result<Vec<u8>, SpoolError> {

@@ -80,6 +80,17 @@ pub enum Usage {
     Aliases,
 }
 
+/// Whether a pattern's rule may put parts of the key into its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Substitution {
+    /// `$1` stands for what the first parentheses matched.
+    #[default]
+    Done,
+    /// Such a rule is skipped: the table says where mail is written and with whose rights, and the key comes from whoever
+    /// sends mail (local(8), virtual(8), SECURITY).
+    Refused,
+}
+
 /// A table as the configuration names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableSpec {
@@ -91,6 +102,8 @@ pub struct TableSpec {
     pub name: String,
     /// What its source text looks like.
     pub usage: Usage,
+    /// What becomes of rules that put parts of the key into their value.
+    pub substitution: Substitution,
     /// Where it was written.
     pub place: Place,
     /// The tables that a `unionmap:` or `pipemap:` asks.
@@ -135,6 +148,7 @@ impl TableSpec {
             type_name: type_name.to_owned(),
             name: name.to_owned(),
             usage: Usage::Map,
+            substitution: Substitution::Done,
             place: place.clone(),
             members: Vec::new(),
         };
@@ -270,8 +284,19 @@ impl TableSpec {
         Some(PathBuf::from(format!("{}.{}", self.name, self.kind.suffix()?)))
     }
 
+    /// Refuses substitution, where it would be done.
+    fn guard(&mut self) {
+        self.members.iter_mut().for_each(TableSpec::guard);
+        // Others stay one with the same table elsewhere.
+        if matches!(self.kind, Kind::Regexp | Kind::Pcre)
+            || self.members.iter().any(|member| member.substitution == Substitution::Refused)
+        {
+            self.substitution = Substitution::Refused;
+        }
+    }
+
     fn key(&self) -> String {
-        format!("{:?} {self}", self.usage)
+        format!("{:?} {:?} {self}", self.usage, self.substitution)
     }
 }
 
@@ -317,13 +342,24 @@ impl Catalogue {
         Ok(self.add(TableSpec::parse(word)?))
     }
 
-    /// As [`Catalogue::intern`], for `alias_maps`: the source is of the aliases(5) form. From then on the same
+    /// As [`Catalogue::intern`], for a table that says where mail is written or as whom: its patterns substitute nothing.
+    ///
+    /// # Errors
+    /// As [`TableSpec::parse`].
+    pub fn intern_guarded(&mut self, word: &Spanned<String>) -> Result<TableId, Diagnostic> {
+        let mut spec = TableSpec::parse(word)?;
+        spec.guard();
+        Ok(self.add(spec))
+    }
+
+    /// As [`Catalogue::intern_guarded`], for `alias_maps`: the source is of the aliases(5) form. From then on the same
     /// table is taken so wherever it is named (`local_recipient_maps = … $alias_maps`).
     ///
     /// # Errors
     /// As [`TableSpec::parse`].
     pub fn intern_aliases(&mut self, word: &Spanned<String>) -> Result<TableId, Diagnostic> {
-        let spec = TableSpec::parse(word)?;
+        let mut spec = TableSpec::parse(word)?;
+        spec.guard();
         self.declare_aliases(&spec);
         Ok(self.add(spec))
     }

@@ -28,7 +28,7 @@ pub mod table;
 mod template;
 mod types;
 
-pub use catalogue::{Catalogue, Kind, TableId, TableSpec, Usage};
+pub use catalogue::{Catalogue, Kind, Substitution, TableId, TableSpec, Usage};
 pub use matching::{AddressList, DomainList, StringList};
 pub use pattern::Pattern;
 pub use remote::{Endpoint, Protocol, Remote};

@@ -342,7 +342,7 @@ pub(crate) fn compile_source(spec: &TableSpec, source: &Source, manner: Manner) 
         }
         (Kind::Regexp | Kind::Pcre, _) => {
             let syntax = if spec.kind == Kind::Pcre { Syntax::Perl } else { Syntax::Posix };
-            let (table, notices) = rules::parse(source, &spec.name, syntax);
+            let (table, notices) = rules::parse(source, &spec.name, (syntax, spec.substitution));
             (Body::Rules(table), notices)
         }
         (_, Usage::Aliases) => {

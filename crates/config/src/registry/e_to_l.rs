@@ -63,7 +63,7 @@ pub(super) const ROWS: &[Parameter] = &[
         "import_environment",
         "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME",
     )
-    .no_effect("nothing is started but by spawn"),
+    .done(),
     time("in_flow_delay", Unit::Second, "1s"),
     list("inet_interfaces", "all").done(),
     list("inet_protocols", "all").since("2.2").done(),

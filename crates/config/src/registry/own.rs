@@ -16,4 +16,6 @@ pub(super) const ROWS: &[Parameter] = &[
     flag("komainu_screen", "no").done(),
     number("komainu_session_limit", "0").done(),
     text("komainu_state_directory", "").done(),
+    list("komainu_virtual_quota_maps", "").done(),
+    flag("komainu_virtual_quota_tempfail", "no").done(),
 ];

@@ -11,20 +11,34 @@ pub(super) const ROWS: &[Parameter] = &[
     text("tls_config_name", "").since("3.9").no_effect("there is no OpenSSL in it"),
     number("tls_daemon_random_bytes", "32").since("2.2").no_effect("randomness comes from the system"),
     text("tls_dane_digests", "sha512 sha256").since("2.11"),
-    list("tls_disable_workarounds", "").since("2.8"),
-    text("tls_eecdh_auto_curves", "X25519 X448 prime256v1 secp521r1 secp384r1").since("3.2"),
+    list("tls_disable_workarounds", "").since("2.8").no_effect("there is no OpenSSL in it"),
+    text("tls_eecdh_auto_curves", "X25519 X448 prime256v1 secp521r1 secp384r1")
+        .since("3.2")
+        .partly("of clients; servers are offered all curves that are spoken"),
     text("tls_eecdh_strong_curve", "prime256v1")
         .since("2.6")
         .no_effect("Postfix 3.6 and later ignore it, too"),
     text("tls_eecdh_ultra_curve", "secp384r1").since("2.6").no_effect("Postfix 3.6 and later ignore it, too"),
-    text("tls_export_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:LOW:EXPORT:+RC4:@STRENGTH").since("2.3"),
-    flag("tls_fast_shutdown_enable", "yes").since("3.5"),
-    text("tls_ffdhe_auto_groups", "ffdhe2048 ffdhe3072").since("3.8"),
-    text("tls_high_cipherlist", "aNULL:-aNULL:HIGH:@STRENGTH").since("2.3"),
+    text("tls_export_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:LOW:EXPORT:+RC4:@STRENGTH")
+        .since("2.3")
+        .no_effect("all ciphers that are spoken are high; single ones can be excluded"),
+    flag("tls_fast_shutdown_enable", "yes").since("3.5").no_effect("sessions are always ended so"),
+    text("tls_ffdhe_auto_groups", "ffdhe2048 ffdhe3072")
+        .since("3.8")
+        .no_effect("no cipher with such keys is spoken; those that are use elliptic curves"),
+    text("tls_high_cipherlist", "aNULL:-aNULL:HIGH:@STRENGTH")
+        .since("2.3")
+        .no_effect("all ciphers that are spoken are high; single ones can be excluded"),
     flag("tls_legacy_public_key_fingerprints", "no").since("2.9"),
-    text("tls_low_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH").since("2.3"),
-    text("tls_medium_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH").since("2.3"),
-    text("tls_null_cipherlist", "eNULL:!aNULL").since("2.3"),
+    text("tls_low_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:LOW:+RC4:@STRENGTH")
+        .since("2.3")
+        .no_effect("all ciphers that are spoken are high; single ones can be excluded"),
+    text("tls_medium_cipherlist", "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH")
+        .since("2.3")
+        .no_effect("all ciphers that are spoken are high; single ones can be excluded"),
+    text("tls_null_cipherlist", "eNULL:!aNULL")
+        .since("2.3")
+        .no_effect("all ciphers that are spoken are high; single ones can be excluded"),
     flag("tls_preempt_cipherlist", "no").since("2.8").done(),
     number("tls_random_bytes", "32").since("2.2").no_effect("randomness comes from the system"),
     text("tls_random_exchange_name", "${data_directory}/prng_exch")
@@ -38,9 +52,11 @@ pub(super) const ROWS: &[Parameter] = &[
         .no_effect("randomness comes from the system"),
     text("tls_random_source", "dev:/dev/urandom").since("2.2").no_effect("randomness comes from the system"),
     flag("tls_required_enable", "yes").since("3.10"),
-    list("tls_server_sni_maps", "").since("3.4"),
-    text("tls_session_ticket_cipher", "aes-256-cbc").since("3.0"),
-    list("tls_ssl_options", "").since("2.11"),
+    list("tls_server_sni_maps", "").since("3.4").done(),
+    text("tls_session_ticket_cipher", "aes-256-cbc")
+        .since("3.0")
+        .no_effect("tickets are sealed by ChaCha20-Poly1305"),
+    list("tls_ssl_options", "").since("2.11").no_effect("there is no OpenSSL in it"),
     number("tls_trace_rate_limit", "1").since("3.12"),
     flag("tls_trust_server_ccerts", "no").since("3.12"),
     flag("tls_wildcard_matches_multiple_labels", "yes").since("2.11"),
@@ -229,8 +245,8 @@ pub(super) const ROWS: &[Parameter] = &[
     text("virtual_mailbox_base", "").done(),
     list("virtual_mailbox_domains", "$virtual_mailbox_maps").since("2.0").done(),
     number("virtual_mailbox_limit", "51200000").done(),
-    list("virtual_mailbox_lock", "fcntl, dotlock"),
-    list("virtual_mailbox_maps", "").partly("Maildirs only, whose paths end in a slash"),
+    list("virtual_mailbox_lock", "fcntl, dotlock").done(),
+    list("virtual_mailbox_maps", "").done(),
     number("virtual_minimum_uid", "100").done(),
     text("virtual_transport", "virtual")
         .since("2.0")

@@ -6,6 +6,7 @@
 //! offered stays what it was while the server is away. T0.2.
 
 use super::Warn;
+use crate::privileged::LocalSockets;
 use proto::sasl::server::Mechanism;
 use proto::sasl::server::dovecot::{
     Answer, Lines, MECHANISMS_MAX, Said, Start, cancel, hello, respond, start,
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// How long an answer, or a connection with its handshake, may take.
@@ -43,16 +44,16 @@ pub struct Lost;
 
 /// All authentication servers that listeners name.
 pub struct AuthServers {
-    queue_directory: PathBuf,
+    sockets: LocalSockets,
     warn: Arc<Warn>,
     known: Mutex<HashMap<String, Arc<AuthServer>>>,
 }
 
 impl AuthServers {
-    /// Paths are relative to `queue_directory`.
+    /// `warn` says Postfix's warnings.
     #[must_use]
-    pub fn new(queue_directory: PathBuf, warn: Warn) -> AuthServers {
-        AuthServers { queue_directory, warn: Arc::new(warn), known: Mutex::default() }
+    pub fn new(sockets: LocalSockets, warn: Warn) -> AuthServers {
+        AuthServers { sockets, warn: Arc::new(warn), known: Mutex::default() }
     }
 
     /// The server behind a `smtpd_sasl_path`: there are as many as the configuration has named.
@@ -62,7 +63,8 @@ impl AuthServers {
             return Arc::clone(server);
         }
         let server = Arc::new(AuthServer {
-            endpoint: Endpoint::read(path, &self.queue_directory),
+            endpoint: Endpoint::read(path),
+            sockets: self.sockets.clone(),
             path: path.to_owned(),
             warn: Arc::clone(&self.warn),
             connection: tokio::sync::Mutex::default(),
@@ -76,6 +78,7 @@ impl AuthServers {
 /// One authentication server.
 pub struct AuthServer {
     endpoint: Endpoint,
+    sockets: LocalSockets,
     path: String,
     warn: Arc<Warn>,
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
@@ -98,17 +101,17 @@ enum Endpoint {
 }
 
 impl Endpoint {
-    fn read(path: &str, queue_directory: &std::path::Path) -> Endpoint {
+    fn read(path: &str) -> Endpoint {
         match path.strip_prefix("inet:") {
             Some(address) => Endpoint::Inet(address.to_owned()),
-            None => Endpoint::Unix(queue_directory.join(path.strip_prefix("unix:").unwrap_or(path))),
+            None => Endpoint::Unix(path.strip_prefix("unix:").unwrap_or(path).into()),
         }
     }
 
-    async fn open(&self) -> io::Result<(Reader, Writer)> {
+    async fn open(&self, sockets: &LocalSockets) -> io::Result<(Reader, Writer)> {
         match self {
             Endpoint::Unix(path) => {
-                let (reader, writer) = UnixStream::connect(path).await?.into_split();
+                let (reader, writer) = sockets.connect(path).await?.into_split();
                 Ok((Box::new(reader), Box::new(writer)))
             }
             Endpoint::Inet(address) => {
@@ -209,7 +212,7 @@ impl AuthServer {
     }
 
     async fn shake_hands(&self) -> io::Result<(Arc<Connection>, Vec<Mechanism>)> {
-        let (mut reader, mut writer) = self.endpoint.open().await?;
+        let (mut reader, mut writer) = self.endpoint.open(&self.sockets).await?;
         writer.write_all(&hello(std::process::id())).await?;
         let (mut lines, mut mechanisms, mut done) = (Lines::default(), Vec::new(), false);
         let mut buffer = [0; 2048];

@@ -8,6 +8,7 @@
 pub mod dovecot;
 pub mod hashing;
 pub mod internal;
+mod memory;
 mod recent;
 
 use crate::clock;
@@ -15,13 +16,16 @@ use crate::privileged::{Answer, Helper, Request};
 use dovecot::AuthServers;
 use hashing::{Busy, Hashing, Rank};
 use internal::{Internal, UsersPlace};
+use mail::Mono;
+use memory::Memory;
 use policy::guessing::Guessing;
 use proto::sasl::scram::{Hash, Keys};
 use proto::sasl::server::Options;
 use recent::Recent;
 use ring::hmac;
-use std::hash::RandomState;
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::time::Instant;
@@ -43,22 +47,51 @@ pub struct Authentication {
     nobody: hmac::Key,
     helper: Option<Helper>,
     guessing: Arc<Mutex<Guessing>>,
+    memory: Mutex<Memory>,
 }
 
 impl Authentication {
-    /// Nobody has tried yet. `helper` judges the system's accounts.
-    #[must_use]
-    pub fn new(servers: AuthServers, helper: Option<Helper>) -> Authentication {
+    /// With what an earlier server left in the state folder. `helper` judges the system's accounts.
+    ///
+    /// # Errors
+    /// Where that can't be read: then nobody has tried yet.
+    pub fn new(
+        servers: AuthServers,
+        helper: Option<Helper>,
+        state: &Path,
+    ) -> (Authentication, io::Result<()>) {
+        let (memory, known, outcome) = Memory::open(state);
         // Each listener has its own longest wait.
-        let guessing = Guessing::new(RandomState::new(), Duration::MAX);
-        Authentication {
+        let mut guessing = Guessing::new(memory.hash(), Duration::MAX);
+        if let Some((bytes, ago)) = known {
+            guessing.recall(&bytes, ago, now());
+        }
+        let authentication = Authentication {
             servers,
             hashing: Hashing::default(),
             recent: Recent::new(),
             nobody: nobody(),
             helper,
             guessing: Arc::new(Mutex::new(guessing)),
-        }
+            memory: Mutex::new(memory),
+        };
+        (authentication, outcome)
+    }
+
+    /// Keeps what is known of guesses for the next server, where it has changed. It writes a file, and may wait for it.
+    ///
+    /// # Errors
+    /// As of the file.
+    pub fn remember(&self) -> io::Result<()> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bytes, changes) = {
+            let guessing = self.guessing();
+            if !memory.is_old(guessing.changes()) {
+                return Ok(());
+            }
+            (guessing.remembered(now()), guessing.changes())
+        };
+        memory.keep(&bytes, changes, clock::now().wall)
     }
 
     /// Whether this is the password that is stored for `name`.
@@ -158,9 +191,15 @@ impl Authentication {
     /// Counts a log-in under way; `None` where its address has too many.
     #[must_use]
     pub fn begin(&self, client: IpAddr) -> Option<UnderWay> {
-        let begun = self.guessing().begin(client, clock::now().mono);
+        let begun = self.guessing().begin(client, now());
         begun.then(|| UnderWay { guessing: Arc::clone(&self.guessing), client })
     }
+}
+
+/// The time as it is counted for guesses: what an earlier server knew lies before the start of this one.
+#[must_use]
+pub fn now() -> Mono {
+    clock::now().mono + Duration::from_secs(60 * 24 * 3600)
 }
 
 /// The key for what belongs to nobody: the machine's, so that it stays the same over restarts, as users' salts do.
@@ -194,7 +233,7 @@ pub struct UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut guessing = self.guessing.lock().unwrap_or_else(PoisonError::into_inner);
-        guessing.end(self.client, clock::now().mono);
+        guessing.end(self.client, now());
     }
 }
 

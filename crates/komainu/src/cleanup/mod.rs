@@ -21,7 +21,6 @@ use events::queue::{IdKind, MessageId};
 use mail::header::Header;
 use mail::message::{Cleanup, Mark, MissingHeaders, Summary, Whose, too_many_hops};
 use mail::{Address, Dsn, QueueId, Reply, Wall};
-use policy::Answer;
 use policy::address::{AddressClasses, Rewritten, RewrittenHeader, Use};
 use queue::{BodyType, Entry, Recipient};
 use std::sync::Arc;
@@ -72,20 +71,16 @@ impl Intake {
     /// Looks into the tables; those behind sockets are asked until `look` is through.
     async fn looked_up<T>(&self, look: impl Fn(&Snapshot) -> Result<T, Stopped>) -> Result<T, Stopped> {
         let snapshot = self.live.snapshot();
-        let mut found = look(&snapshot);
-        if !matches!(found, Err((_, LookupError::Unasked { .. }))) {
+        let look = |tables: &Snapshot| match look(tables) {
+            Err((_, error @ LookupError::Unasked { .. })) => Err(error),
+            found => Ok(found),
+        };
+        if let Ok(found) = look(&snapshot) {
             return found;
         }
         let mut snapshot = (*snapshot).clone();
-        while let Err((_, LookupError::Unasked { table, key })) = found {
-            let said = match self.answers.table_servers.ask(&table, &key).await {
-                Answer::Value(value) => Some(value),
-                _ => None,
-            };
-            snapshot.learn(&table, key, said);
-            found = look(&snapshot);
-        }
-        found
+        let asked = self.answers.table_servers.looked_up(&mut snapshot, look).await;
+        asked.unwrap_or_else(|error| Err(("virtual_alias_maps", error)))
     }
 }
 

@@ -451,7 +451,7 @@ fn settings(p: &Parameters, lists: &Lists, security: &Security, later: &Later) -
         allow_min_user: p.flag("allow_min_user"),
         verp_delimiter_filter: p.text("verp_delimiter_filter").value,
         default_verp_delimiters: p.text("default_verp_delimiters").value,
-        auth: super::logins::auth_settings(p),
+        auth: super::logins::auth_settings(p, security.level),
     }
 }
 

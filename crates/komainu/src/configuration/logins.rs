@@ -4,7 +4,7 @@ use crate::authentication::internal::Internal;
 use crate::authentication::{Backend, Logins};
 use config::{Diagnostic, Parameters};
 use proto::sasl::server::Options;
-use proto::smtp::AuthSettings;
+use proto::smtp::{AuthSettings, TlsLevel};
 use std::sync::Arc;
 use tables::matching::{AddressList, StringList};
 use tables::{Catalogue, Sources};
@@ -54,10 +54,11 @@ impl Logins {
 }
 
 /// What the conversation has to know.
-pub(super) fn auth_settings(p: &Parameters) -> Option<AuthSettings> {
+pub(super) fn auth_settings(p: &Parameters, level: TlsLevel) -> Option<AuthSettings> {
     p.flag("smtpd_sasl_auth_enable").then(|| AuthSettings {
         broken_clients: p.flag("broken_sasl_auth_clients"),
-        tls_only: p.flag("smtpd_tls_auth_only"),
+        // Who wants TLS for everything wants it for passwords.
+        tls_only: p.flag("smtpd_tls_auth_only") || level == TlsLevel::Encrypt,
         response_limit: usize::try_from(p.number("smtpd_sasl_response_limit")).unwrap_or(0),
         ..AuthSettings::default()
     })

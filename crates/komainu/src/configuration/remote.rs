@@ -9,8 +9,13 @@ use tables::TableSpec;
 use tables::source::notice::{NOT_SERVED, UNTRUSTED};
 
 /// Say where mail is written, as whom, and what is run.
-const SECURITY_SENSITIVE: [&str; 4] =
-    ["virtual_mailbox_maps", "virtual_uid_maps", "virtual_gid_maps", "alias_maps"];
+const SECURITY_SENSITIVE: [&str; 5] = [
+    "virtual_mailbox_maps",
+    "virtual_uid_maps",
+    "virtual_gid_maps",
+    "komainu_virtual_quota_maps",
+    "alias_maps",
+];
 
 /// Looked up in the middle of a command.
 const NOBODY_WAITS: [&str; 11] = [

@@ -6,6 +6,7 @@
 
 use crate::tls::files::{self, Anchors, Credentials, FileError};
 use crate::tls::fingerprint::Digest;
+use crate::tls::names::Names;
 use crate::tls::server::{Acceptor, AcceptorError, Asking, Making};
 use config::{Code, Diagnostic, Parameters};
 use proto::smtp::TlsLevel;
@@ -27,6 +28,8 @@ pub struct Security {
     pub log_level: i64,
     /// `smtpd_tls_received_header`
     pub received_header: bool,
+    /// `smtpd_tls_req_ccert`, where nothing goes without TLS: who shows no certificate that is trusted is sent away.
+    pub requires: bool,
 }
 
 impl Security {
@@ -39,21 +42,30 @@ impl Security {
             wrapped,
             log_level: p.number("smtpd_tls_loglevel"),
             received_header: p.flag("smtpd_tls_received_header"),
+            requires: p.flag("smtpd_tls_req_ccert") && (wrapped || level == TlsLevel::Encrypt),
             ..Security::default()
         };
         if security.level == TlsLevel::None {
             return (security, Vec::new());
         }
-        match acceptor(p, security.level, sources) {
+        let maps = p.list("tls_server_sni_maps");
+        let (names, found) = match maps.is_empty() {
+            true => (None, Vec::new()),
+            false => {
+                let (names, found) = Names::read(&maps, sources);
+                (Some(names), found)
+            }
+        };
+        match acceptor(p, security.level, names, sources) {
             Ok(acceptor) => {
                 security.acceptor = Some(Arc::new(acceptor));
-                (security, Vec::new())
+                (security, found)
             }
             Err(error) => {
                 // On paper the files of another machine can't be read.
                 let is_unread = matches!(error, AcceptorError::File(FileError::Unreadable(_)));
                 if sources.vantage() == Vantage::Elsewhere && is_unread {
-                    return (security, Vec::new());
+                    return (security, found);
                 }
                 let mut names = FILES.into_iter().chain(WANTING).chain(["smtpd_tls_protocols"]);
                 let name = names.find(|name| p.is_set(name)).unwrap_or("smtpd_tls_security_level");
@@ -61,7 +73,8 @@ impl Security {
                 security.fault = Some(message.clone());
                 let help =
                     "until it is mended, STARTTLS is answered by 454, and ports that want TLS serve nobody";
-                (security, vec![Diagnostic::warning(216, p.text(name).place, message).help(help)])
+                let fault = Diagnostic::warning(216, p.text(name).place, message).help(help);
+                (security, found.into_iter().chain([fault]).collect())
             }
         }
     }
@@ -74,6 +87,9 @@ impl Security {
 
     /// Keeps what was good before, where this one should have TLS and has none; whether it did.
     pub(super) fn keep(&mut self, before: &Security) -> bool {
+        if let (Some(acceptor), Some(before)) = (&self.acceptor, &before.acceptor) {
+            acceptor.keep_names(before);
+        }
         let keeps = self.fault.is_some() && before.acceptor.is_some();
         if keeps {
             self.acceptor.clone_from(&before.acceptor);
@@ -124,7 +140,12 @@ fn level(p: &Parameters) -> TlsLevel {
     }
 }
 
-fn acceptor(p: &Parameters, level: TlsLevel, sources: &dyn Sources) -> Result<Acceptor, AcceptorError> {
+fn acceptor(
+    p: &Parameters,
+    level: TlsLevel,
+    names: Option<Names>,
+    sources: &dyn Sources,
+) -> Result<Acceptor, AcceptorError> {
     let words = |name: &str| -> Vec<String> { p.list(name).into_iter().map(|word| word.value).collect() };
     let must = level == TlsLevel::Encrypt;
     let mut excluded = words("smtpd_tls_exclude_ciphers");
@@ -133,21 +154,22 @@ fn acceptor(p: &Parameters, level: TlsLevel, sources: &dyn Sources) -> Result<Ac
     }
     let protocols = if must { "smtpd_tls_mandatory_protocols" } else { "smtpd_tls_protocols" };
     let (ask, require) = (p.flag("smtpd_tls_ask_ccert"), p.flag("smtpd_tls_req_ccert"));
-    let asking = match (require && must, ask || require) {
-        (true, _) => Asking::Must,
-        (false, true) => Asking::May,
-        (false, false) => Asking::No,
-    };
+    // Nobody is asked for what can't be required of everybody.
+    let asking = if ask || require && must { Asking::May } else { Asking::No };
     let text = |name: &str| p.text(name).value;
     let wanted = |name: &str| if asking == Asking::No { String::new() } else { text(name) };
     let anchors = Anchors::read(&wanted("smtpd_tls_CAfile"), &wanted("smtpd_tls_CApath"), sources)?;
     Acceptor::new(Making {
         credentials: credentials(p, sources)?,
+        names,
         protocols: text(protocols),
         excluded,
+        curves: text("tls_eecdh_auto_curves"),
+        resumes: !p.duration("smtpd_tls_session_cache_timeout").is_zero(),
         own_order: p.flag("tls_preempt_cipherlist"),
         asking,
         anchors,
+        depth: usize::try_from(p.number("smtpd_tls_ccert_verifydepth")).unwrap_or(0),
         digest: Digest::from_name(&text("smtpd_tls_fingerprint_digest")).unwrap_or(Digest::SHA256),
     })
 }

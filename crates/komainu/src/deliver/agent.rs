@@ -4,10 +4,12 @@
 //! given root's rights up, the privileged helper does the writing.
 
 use super::local::Memory;
-use super::maildir;
-use super::target::{Maildir, Targets};
+use super::maildir::{self, Letter};
+use super::manager::Routing;
+use super::target::Targets;
+use super::virtual_boxes::NoMailbox;
 use crate::clock;
-use crate::privileged::{Answer, Helper, MaildirRequest, PACKED_BYTES_MAX, Request};
+use crate::privileged::{Answer, Helper, Identity, LocalSockets, PACKED_BYTES_MAX, Request, VirtualRequest};
 use mail::{Address, Dsn};
 use queue::{Entry, Outcome, Reason, Recipient};
 use rustix::fd::AsFd;
@@ -31,10 +33,8 @@ pub struct Agents {
     pub host: String,
     /// Where unnamed files may be made: the state folder.
     pub scratch: PathBuf,
-    /// The accounts: /etc/passwd.
-    pub passwd: PathBuf,
     /// Where sockets named without a leading `/` are.
-    pub queue_directory: PathBuf,
+    pub sockets: LocalSockets,
     /// What is done of local recipients that aren't.
     pub memory: Memory,
 }
@@ -49,11 +49,14 @@ pub struct Delivered {
     pub text: String,
     /// `2.0.0`.
     pub dsn: String,
+    /// What the administrator should know.
+    pub warnings: Vec<String>,
 }
 
 impl Delivered {
     pub(super) fn sent(relay: &'static str, text: &str) -> Delivered {
-        Delivered { outcome: Outcome::Delivered, relay, text: text.to_owned(), dsn: "2.0.0".to_owned() }
+        let (text, dsn) = (text.to_owned(), "2.0.0".to_owned());
+        Delivered { outcome: Outcome::Delivered, relay, text, dsn, warnings: Vec::new() }
     }
 
     /// Not delivered, for now or for good as its class says.
@@ -61,13 +64,18 @@ impl Delivered {
     pub fn not(relay: &'static str, reason: Reason) -> Delivered {
         let (text, dsn) = (reason.text.clone(), reason.dsn.to_string());
         let outcome = if reason.dsn.class == 5 { Outcome::Failed(reason) } else { Outcome::Deferred(reason) };
-        Delivered { outcome, relay, text, dsn }
+        Delivered { outcome, relay, text, dsn, warnings: Vec::new() }
+    }
+
+    fn warned(self, warnings: Vec<String>) -> Delivered {
+        Delivered { warnings, ..self }
     }
 
     /// `soft_bounce`: what failed is tried again. Whether it had failed.
     pub fn soften(&mut self) -> bool {
         let Outcome::Failed(reason) = &self.outcome else { return false };
-        *self = Delivered::not(self.relay, Reason { dsn: Dsn { class: 4, ..reason.dsn }, ..reason.clone() });
+        let softer = Reason { dsn: Dsn { class: 4, ..reason.dsn }, ..reason.clone() };
+        *self = Delivered::not(self.relay, softer).warned(std::mem::take(&mut self.warnings));
         true
     }
 
@@ -96,86 +104,111 @@ impl Agents {
         (number, entry): (u64, &Entry),
         recipient: &Recipient,
         (transport, nexthop): (&str, &str),
-        (targets, snapshot): (&Targets, &Snapshot),
+        (routing, snapshot): (&Routing, &Snapshot),
     ) -> Delivered {
-        let address = &recipient.address;
-        let (relay, target) = match transport {
-            "virtual" => ("virtual", targets.virtual_mailbox(address, snapshot)),
+        match transport {
+            "virtual" => self.put_into_virtual((number, entry), recipient, routing, snapshot),
             "discard" => {
                 let text = if nexthop.is_empty() { "silently" } else { nexthop };
-                return Delivered::sent("none", text);
+                Delivered::sent("none", text)
             }
-            "error" => return Delivered::not("none", undeliverable(nexthop, Dsn::new(5, 0, 0))),
-            "retry" => return Delivered::not("none", undeliverable(nexthop, Dsn::new(4, 0, 0))),
+            "error" => Delivered::not("none", undeliverable(nexthop, Dsn::new(5, 0, 0))),
+            "retry" => Delivered::not("none", undeliverable(nexthop, Dsn::new(4, 0, 0))),
             other => {
                 let text = format!("mail transport \"{other}\" is not served yet");
-                return Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), text));
+                Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), text))
             }
-        };
-        match target.and_then(|target| self.put_into_maildir((number, entry), recipient, (&target, targets)))
-        {
-            Ok(()) => Delivered::sent(relay, "delivered to maildir"),
-            Err(reason) => Delivered::not(relay, reason),
         }
     }
 
-    fn put_into_maildir(
+    fn put_into_virtual(
         &self,
         (number, entry): (u64, &Entry),
         recipient: &Recipient,
-        (target, targets): (&Maildir, &Targets),
-    ) -> Result<(), Reason> {
-        let head = head(&entry.sender_for(recipient), recipient, targets);
-        if target.limit > 0 && entry.size > target.limit {
-            return Err(Reason::new(Dsn::new(5, 2, 2), "message is larger than the mailbox limit"));
-        }
-        let mut body = self.spool.body(number).map_err(|error| temporary(&error.to_string()))?;
-        match (target.owner, &self.helper) {
-            (Some((uid, gid)), Some(helper)) => {
-                let failed = |error: io::Error| temporary(&error.to_string());
-                let packed = packed(&mut body).map_err(failed)?;
-                let (beside, length) = match &packed {
-                    Some(content) => (None, u64::try_from(content.len()).unwrap_or(u64::MAX)),
-                    None => {
-                        let (file, length) = self.content(&mut body, entry.size).map_err(failed)?;
-                        (Some(file), length)
-                    }
-                };
-                let request = Request::Maildir(MaildirRequest {
-                    uid,
-                    gid,
-                    path: target.path.display().to_string(),
-                    head,
-                    content: packed,
-                    length,
-                    limit: target.limit,
-                });
-                match helper.ask(&request, beside.as_ref().map(AsFd::as_fd)).0 {
-                    Answer::Done | Answer::Said(_) => Ok(()),
-                    Answer::Temporary(text) => Err(reason(&text, Dsn::new(4, 3, 0))),
-                    Answer::Permanent(text) => Err(reason(&text, Dsn::new(5, 3, 0))),
-                }
+        routing: &Routing,
+        snapshot: &Snapshot,
+    ) -> Delivered {
+        let mailbox = match routing.targets.virtual_boxes().find(&recipient.address, snapshot) {
+            Ok(mailbox) => mailbox,
+            Err(NoMailbox { reason, warning }) => {
+                return Delivered::not("virtual", reason).warned(warning.into_iter().collect());
             }
-            _ => {
-                let delivered =
-                    maildir::deliver(&target.path, &head, &mut body, &self.host, clock::now().wall);
-                delivered
-                    .map(drop)
-                    .map_err(|error| reason(&format!("{} {error}", error.dsn()), Dsn::new(4, 3, 0)))
-            }
-        }
+        };
+        let sender = entry.sender_for(recipient);
+        let from_line = if mailbox.is_maildir() {
+            Vec::new()
+        } else {
+            let now = clock::now().wall;
+            mail::delivered::from_line(&sender, now, &clock::zone(now)).into_bytes()
+        };
+        let (packed, beside, length) = match self.carried((number, entry)) {
+            Ok(carried) => carried,
+            Err(error) => return Delivered::not("virtual", temporary(&error)),
+        };
+        let request = VirtualRequest {
+            recipient: recipient.address.as_str().to_owned(),
+            path: mailbox.path,
+            uid: mailbox.uid,
+            gid: mailbox.gid,
+            from_line,
+            head: head(&sender, recipient, &routing.targets),
+            content: packed,
+            length,
+        };
+        let answer = match &self.helper {
+            Some(helper) => helper.ask(&Request::Virtual(request), beside.as_ref().map(AsFd::as_fd)).0,
+            None => routing.agency.deliver_virtual(&request, beside),
+        };
+        let (Answer::Said(text) | Answer::Temporary(text) | Answer::Permanent(text)) = &answer else {
+            return Delivered::sent("virtual", "delivered");
+        };
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let warnings = rest.lines().map(str::to_owned).collect();
+        let delivered = match answer {
+            Answer::Permanent(_) => Delivered::not("virtual", reason(first, Dsn::new(5, 3, 0))),
+            Answer::Temporary(_) => Delivered::not("virtual", reason(first, Dsn::new(4, 3, 0))),
+            _ => Delivered::sent("virtual", first),
+        };
+        delivered.warned(warnings)
     }
 
     /// Into a Maildir of our own.
     pub(super) fn put_into_own_maildir(
         &self,
-        message: (u64, &Entry),
+        (number, entry): (u64, &Entry),
         recipient: &Recipient,
         path: &Path,
         targets: &Targets,
     ) -> Result<(), Reason> {
-        let target = Maildir { path: path.to_owned(), owner: None, limit: targets.mailbox_limit() };
-        self.put_into_maildir(message, recipient, (&target, targets))
+        let head = head(&entry.sender_for(recipient), recipient, targets);
+        let mut body = self.spool.body(number).map_err(|error| temporary(&error.to_string()))?;
+        let letter = Letter {
+            head: &head,
+            content: &mut body,
+            host: &self.host,
+            now: clock::now().wall,
+            limit: targets.mailbox_limit(),
+            quota: None,
+        };
+        let delivered = maildir::deliver(path, letter, &Identity::own());
+        // What isn't the owner's to mend waits for who can.
+        delivered.map(drop).map_err(|error| {
+            Reason::new(error.cause().virtual_(), format!("maildir delivery failed: {error}"))
+        })
+    }
+
+    /// The body in the request or beside it, and its length.
+    fn carried(&self, (number, entry): (u64, &Entry)) -> Result<Carried, String> {
+        let mut body = self.spool.body(number).map_err(|error| error.to_string())?;
+        let carried = match packed(&mut body) {
+            Ok(Some(content)) => {
+                let length = u64::try_from(content.len()).unwrap_or(u64::MAX);
+                Ok((Some(content), None, length))
+            }
+            Ok(None) => self.content(&mut body, entry.size).map(|(file, length)| (None, Some(file), length)),
+            Err(error) => Err(error),
+        };
+        carried.map_err(|error| error.to_string())
     }
 
     /// The body in a descriptor that can be passed on.
@@ -191,6 +224,9 @@ impl Agents {
         Ok((file, length))
     }
 }
+
+/// A body packed or in a file, and its length.
+type Carried = (Option<Vec<u8>>, Option<File>, u64);
 
 /// A short body, to go along with the request; `None` where it is to go beside it.
 fn packed(body: &mut Body) -> io::Result<Option<Vec<u8>>> {

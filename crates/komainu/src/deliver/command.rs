@@ -4,6 +4,7 @@
 //! it says is kept up to a bound and the rest thrown away; when its time is over, its whole group is killed. A program
 //! that closes its output and goes on holds nobody up longer than that. sysexits(3) and RFC 3463 say what its end means.
 
+use super::ending::{Ending, STOPPING};
 use crate::strerror::strerror;
 use mail::Dsn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -35,6 +36,8 @@ pub struct Program {
     pub time_limit: Duration,
     /// The largest file that it may write; 0 for any.
     pub file_bytes_max: u64,
+    /// It is killed then, too.
+    pub ending: Ending,
 }
 
 /// How a program ended, and what it said.
@@ -48,6 +51,8 @@ pub struct Ran {
 enum Ended {
     By(ExitStatus),
     OutOfTime,
+    /// The server stops.
+    CutShort,
     NotStarted(String),
     /// There is no such directory to run in.
     Nowhere(String),
@@ -81,7 +86,7 @@ pub fn words(command: &str, shell: &str) -> Vec<String> {
 /// Runs a program with `input` on its standard input. Blocks.
 pub fn run(program: &Program, input: &mut dyn Read) -> Ran {
     match start(program) {
-        Ok((child, output)) => attend(child, output, input, program.time_limit),
+        Ok((child, output)) => attend(child, output, input, program),
         Err(error) => {
             let name = program.argv.first().map_or("", String::as_str);
             let text = format!("execvp {name}: {}", strerror(&error));
@@ -126,8 +131,8 @@ fn pid(child: &Child) -> Option<Pid> {
 }
 
 /// Hands the message over and takes what is said, until that ends or time is over.
-fn attend(mut child: Child, mut output: io::PipeReader, input: &mut dyn Read, limit: Duration) -> Ran {
-    let deadline = Instant::now() + limit;
+fn attend(mut child: Child, mut output: io::PipeReader, input: &mut dyn Read, program: &Program) -> Ran {
+    let (deadline, ending) = (Instant::now() + program.time_limit, &program.ending);
     let mut stdin = child.stdin.take();
     if let Some(stdin) = &stdin {
         // Nobody who doesn't read holds us up.
@@ -141,6 +146,9 @@ fn attend(mut child: Child, mut output: io::PipeReader, input: &mut dyn Read, li
         if left.is_zero() {
             break Ended::OutOfTime;
         }
+        if ending.has_begun() {
+            break Ended::CutShort;
+        }
         if stdin.is_some() && given >= piece.len() {
             piece.clear();
             given = 0;
@@ -149,7 +157,7 @@ fn attend(mut child: Child, mut output: io::PipeReader, input: &mut dyn Read, li
                 stdin = None;
             }
         }
-        let readable = wait(&output, stdin.as_ref(), left);
+        let readable = wait(&output, stdin.as_ref(), (left, ending));
         if let Some(to) = &mut stdin {
             match to.write(piece.get(given..).unwrap_or_default()) {
                 Ok(count) => given += count,
@@ -160,18 +168,18 @@ fn attend(mut child: Child, mut output: io::PipeReader, input: &mut dyn Read, li
         }
         if readable {
             match output.read(&mut buffer) {
-                Ok(0) => break reap(&mut child, deadline),
+                Ok(0) => break reap(&mut child, deadline, ending),
                 Ok(count) => {
                     let room = OUTPUT_BYTES_MAX.saturating_sub(kept.len());
                     kept.extend(buffer.iter().take(count.min(room)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break reap(&mut child, deadline),
+                Err(_) => break reap(&mut child, deadline, ending),
             }
         }
     };
     // Whatever it has left behind goes too, when its time is over.
-    if matches!(ended, Ended::OutOfTime) {
+    if matches!(ended, Ended::OutOfTime | Ended::CutShort) {
         if let Some(pid) = pid(&child) {
             let _ = kill_process_group(pid, Signal::KILL);
         }
@@ -182,8 +190,14 @@ fn attend(mut child: Child, mut output: io::PipeReader, input: &mut dyn Read, li
 }
 
 /// Waits until something can be read, or written; whether it can be read.
-fn wait(output: &io::PipeReader, stdin: Option<&std::process::ChildStdin>, left: Duration) -> bool {
+fn wait(
+    output: &io::PipeReader,
+    stdin: Option<&std::process::ChildStdin>,
+    (left, ending): (Duration, &Ending),
+) -> bool {
     let mut watched = vec![PollFd::new(output, PollFlags::IN)];
+    let ending = ending.descriptor();
+    watched.extend(ending.as_ref().map(|ending| PollFd::new(ending, PollFlags::IN)));
     watched.extend(stdin.map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
     let timeout = Timespec::try_from(left.min(Duration::from_secs(60))).ok();
     let _ = poll(&mut watched, timeout.as_ref());
@@ -191,13 +205,15 @@ fn wait(output: &io::PipeReader, stdin: Option<&std::process::ChildStdin>, left:
 }
 
 /// It has closed its output: it ends now, or when its time is over.
-fn reap(child: &mut Child, deadline: Instant) -> Ended {
+fn reap(child: &mut Child, deadline: Instant, ending: &Ending) -> Ended {
     let mut pause = Duration::from_millis(1);
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ended::By(status),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(pause),
-            _ => return Ended::OutOfTime,
+            Ok(None) if Instant::now() >= deadline => return Ended::OutOfTime,
+            Ok(None) if ending.rest(pause) => return Ended::CutShort,
+            Ok(None) => {}
+            Err(_) => return Ended::OutOfTime,
         }
         pause = (pause * 2).min(Duration::from_millis(100));
     }
@@ -231,6 +247,7 @@ impl Ran {
                 let warnings = vec!["pipe_command_read: read time limit exceeded".to_owned()];
                 return Err(Failure { warnings, ..failure(Dsn::new(5, 3, 0), text) });
             }
+            Ended::CutShort => return Err(failure(Dsn::new(4, 3, 0), STOPPING.to_owned())),
             Ended::Nowhere(why) => {
                 let warnings = vec![format!("fatal: {why}")];
                 let text = "temporary failure".to_owned();
@@ -322,6 +339,7 @@ mod tests {
             ids: None,
             time_limit,
             file_bytes_max: 0,
+            ending: Ending::default(),
         };
         match run(&program, &mut input.as_bytes()).verdict(command, "local") {
             Ok(output) => format!("sent {output}"),

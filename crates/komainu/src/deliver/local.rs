@@ -132,7 +132,6 @@ impl Served {
 struct Scene<'a> {
     errand: &'a Errand<'a>,
     snapshot: &'a Snapshot,
-    passwd: Result<String, String>,
     delivered_to: HashSet<String>,
 }
 
@@ -155,7 +154,7 @@ impl Ground for Scene<'_> {
             let home = root.join(name).display().to_string();
             return Ok(Some(Account { name: name.to_owned(), home, ..Account::default() }));
         }
-        Ok(Account::find(self.passwd.as_ref().map_err(Clone::clone)?, name))
+        self.errand.routing.agency.accounts().find(name)
     }
 
     fn forward(&self, attributes: &Attributes<'_>, chain: &[Step]) -> Opened {
@@ -229,15 +228,7 @@ impl Errand<'_> {
             }
         };
         let snapshot = self.routing.live.snapshot();
-        let passwd = std::fs::read(&self.agents.passwd);
-        let scene = Scene {
-            errand: self,
-            snapshot: &snapshot,
-            passwd: passwd
-                .map(|text| String::from_utf8_lossy(&text).into_owned())
-                .map_err(|error| error.to_string()),
-            delivered_to: head.delivered_to.clone(),
-        };
+        let scene = Scene { errand: self, snapshot: &snapshot, delivered_to: head.delivered_to.clone() };
         let (local, classes) = (self.routing.targets.local(), &self.routing.classes);
         let parts = policy::local::expand(local, classes, &scene, &self.recipient.address);
         let mut served = Served::default();
@@ -279,10 +270,7 @@ impl Errand<'_> {
     /// Looks without delivering anything. Blocks.
     pub(super) fn probe(&self) -> Looked {
         let snapshot = self.routing.live.snapshot();
-        let passwd = std::fs::read(&self.agents.passwd);
-        let passwd = passwd.map(|text| String::from_utf8_lossy(&text).into_owned());
-        let passwd = passwd.map_err(|error| error.to_string());
-        let scene = Scene { errand: self, snapshot: &snapshot, passwd, delivered_to: HashSet::new() };
+        let scene = Scene { errand: self, snapshot: &snapshot, delivered_to: HashSet::new() };
         let (local, classes) = (self.routing.targets.local(), &self.routing.classes);
         let parts = policy::local::probe(local, classes, &scene, &self.recipient.address);
         let (mut said, mut passes) = (Vec::new(), Vec::new());

@@ -4,9 +4,11 @@
 //! and its lock are made by somebody who may. Symbolic links are never followed, and a file with a second name is left
 //! alone: both would let one user have mail appended to what isn't his. Texts and codes are local(8)'s and virtual(8)'s.
 
+use super::ending::Ending;
 use super::maildir;
 use crate::privileged::Identity;
 use crate::strerror::strerror;
+use mail::Dsn;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::collections::HashSet;
 use std::fs::File;
@@ -31,6 +33,8 @@ pub struct Locks {
     pub delay: Duration,
     /// `stale_lock_time`.
     pub stale: Duration,
+    /// Nobody waits beyond it.
+    pub ending: Ending,
 }
 
 /// What a file must be.
@@ -49,10 +53,59 @@ pub enum Kind {
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct AppendError {
-    /// `5.2.0`.
-    pub dsn: &'static str,
+    /// What kind of trouble it is.
+    pub cause: Cause,
     /// In Postfix's words.
     pub text: String,
+}
+
+/// Trouble with a mailbox, of whatever format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The file system is full.
+    NoRoom,
+    /// The owner may have no more: a limit, a quota.
+    TooLarge,
+    /// Somebody else has it, or nobody can tell whose it is.
+    Busy,
+    /// It can't be written to.
+    Other,
+}
+
+impl Cause {
+    /// What an error of the system means here.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Cause {
+        match error.kind() {
+            io::ErrorKind::StorageFull => Cause::NoRoom,
+            io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => Cause::TooLarge,
+            io::ErrorKind::WouldBlock
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::StaleNetworkFileHandle => Cause::Busy,
+            _ => Cause::Other,
+        }
+    }
+
+    /// local(8)'s code: what can't be written to is returned.
+    #[must_use]
+    pub const fn local(self) -> Dsn {
+        match self {
+            Cause::NoRoom => Dsn::new(4, 3, 0),
+            Cause::TooLarge => Dsn::new(5, 2, 2),
+            Cause::Busy => Dsn::new(4, 2, 0),
+            Cause::Other => Dsn::new(5, 2, 0),
+        }
+    }
+
+    /// virtual(8)'s code: only who has too much is told so.
+    #[must_use]
+    pub const fn virtual_(self) -> Dsn {
+        match self {
+            Cause::NoRoom => Dsn::new(4, 3, 0),
+            Cause::TooLarge => Dsn::new(5, 2, 2),
+            Cause::Busy | Cause::Other => Dsn::new(4, 2, 0),
+        }
+    }
 }
 
 /// A message to be appended.
@@ -89,7 +142,7 @@ pub fn append(
             warnings.push(text);
             None
         }
-        Err((error, text)) => return (Err(AppendError { dsn: dsn(&error), text }), warnings),
+        Err((error, text)) => return (Err(AppendError { cause: Cause::of(&error), text }), warnings),
     };
     let outcome = append_locked(path, kind, message, (locks, identity), &mut warnings);
     if let Some(lock) = dotlock {
@@ -109,26 +162,27 @@ fn append_locked(
     let mut file = open(path, identity)?;
     let metadata = file.metadata().map_err(|error| failed(&error, "cannot open file"))?;
     let is_regular = metadata.is_file();
-    let refuse = |dsn, text: String| Err(AppendError { dsn, text });
+    let refuse = |cause, text: String| Err(AppendError { cause, text });
     if is_regular && metadata.nlink() != 1 {
-        return refuse("5.2.0", format!("file has {} hard links", metadata.nlink()));
+        return refuse(Cause::Other, format!("file has {} hard links", metadata.nlink()));
     }
     if let Kind::Mailbox { owner } = kind {
         if !is_regular {
-            return refuse("5.2.0", format!("destination {} is not a regular file", path.display()));
+            return refuse(Cause::Other, format!("destination {} is not a regular file", path.display()));
         }
         if owner.is_some_and(|owner| owner != metadata.uid()) {
             let hint = "specify \"strict_mailbox_ownership = no\" to ignore mailbox ownership mismatch";
             warnings.push(hint.to_owned());
-            return refuse("4.2.0", format!("destination {} is not owned by recipient", path.display()));
+            return refuse(Cause::Busy, format!("destination {} is not owned by recipient", path.display()));
         }
     }
     if !is_regular {
         let is_special = metadata.file_type().is_fifo() || metadata.file_type().is_char_device();
         if !is_special {
-            return refuse("5.2.0", format!("destination {} is no file", path.display()));
+            return refuse(Cause::Other, format!("destination {} is no file", path.display()));
         }
-        return write_special(&file, &mut message).map_err(|error| failed(&error, "error writing message"));
+        return write_special(&file, &mut message, &locks.ending)
+            .map_err(|error| failed(&error, "error writing message"));
     }
     let _held = lock(&file, (metadata.dev(), metadata.ino()), locks)?;
     write(&mut file, &mut message).map_err(|error| failed(&error, "error writing message"))
@@ -150,7 +204,7 @@ fn open(path: &Path, identity: &Identity) -> Result<File, AppendError> {
                 Ok(_) => "file is a symbolic link".to_owned(),
                 Err(error) => format!("cannot open file: {}", strerror(&error)),
             };
-            return Err(AppendError { dsn: "5.2.0", text });
+            return Err(AppendError { cause: Cause::Other, text });
         }
         Err(error) => return Err(failed(&error.into(), "cannot open file")),
     }
@@ -181,18 +235,20 @@ fn dotlock(
     let lock = PathBuf::from(name);
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
     for attempt in 0..locks.attempts.max(1) {
-        if attempt > 0 {
-            std::thread::sleep(locks.delay);
+        if attempt > 0 && locks.ending.rest(locks.delay) {
+            break;
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let made = identity.making(|| Ok(rustix::fs::open(&lock, flags, Mode::empty())?));
         match made {
             Ok(_) => return Ok(Some(lock)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // By the kernel's own time, which nobody can put back.
+                let now = crate::clock::now().wall.seconds();
                 let age = std::fs::symlink_metadata(&lock)
-                    .and_then(|metadata| metadata.modified())
                     .ok()
-                    .and_then(|at| at.elapsed().ok());
+                    .and_then(|metadata| u64::try_from(now.saturating_sub(metadata.ctime())).ok())
+                    .map(Duration::from_secs);
                 if age.is_some_and(|age| age > locks.stale) {
                     let _ = identity.making(|| std::fs::remove_file(&lock));
                 }
@@ -221,8 +277,8 @@ impl Drop for Held {
 
 fn lock(file: &File, which: (u64, u64), locks: &Locks) -> Result<Held, AppendError> {
     for attempt in 0..locks.attempts.max(1) {
-        if attempt > 0 {
-            std::thread::sleep(locks.delay);
+        if attempt > 0 && locks.ending.rest(locks.delay) {
+            break;
         }
         if !LOCKED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(which) {
             continue;
@@ -239,13 +295,13 @@ fn lock(file: &File, which: (u64, u64), locks: &Locks) -> Result<Held, AppendErr
         }
     }
     let text = "unable to lock for exclusive access: Resource temporarily unavailable".to_owned();
-    Err(AppendError { dsn: "4.2.0", text })
+    Err(AppendError { cause: Cause::Busy, text })
 }
 
 fn write(file: &mut File, message: &mut Message<'_>) -> io::Result<()> {
     let size = file.metadata()?.len();
-    let room = if message.limit == 0 { u64::MAX } else { message.limit.saturating_sub(size) };
-    let mut bounded = Bounded { inner: &mut *file, room };
+    let mut bounded = Bounded::new(&mut *file, message.limit);
+    bounded.room = bounded.room.saturating_sub(size);
     let written = maildir::copy(message.head, message.content, &mut bounded).and_then(|_| file.sync_all());
     if written.is_err() {
         // As it was before; where even that fails, the next reader sees a message cut short.
@@ -256,9 +312,16 @@ fn write(file: &mut File, message: &mut Message<'_>) -> io::Result<()> {
 }
 
 /// A file that may grow by so much.
-struct Bounded<'a> {
+pub(super) struct Bounded<'a> {
     inner: &'a mut File,
     room: u64,
+}
+
+impl Bounded<'_> {
+    /// By `limit` bytes; 0 for any.
+    pub(super) const fn new(inner: &mut File, limit: u64) -> Bounded<'_> {
+        Bounded { inner, room: if limit == 0 { u64::MAX } else { limit } }
+    }
 }
 
 impl Write for Bounded<'_> {
@@ -277,15 +340,16 @@ impl Write for Bounded<'_> {
 }
 
 /// Writes to what is no file, and doesn't wait for ever for it.
-fn write_special(file: &File, message: &mut Message<'_>) -> io::Result<()> {
-    struct Special<'a>(&'a File, Instant);
+fn write_special(file: &File, message: &mut Message<'_>, ending: &Ending) -> io::Result<()> {
+    struct Special<'a>(&'a File, Instant, &'a Ending);
     impl Write for Special<'_> {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             loop {
                 match (&mut &*self.0).write(bytes) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < self.1 => {
-                        std::thread::sleep(Duration::from_millis(10));
-                    }
+                    Err(error)
+                        if error.kind() == io::ErrorKind::WouldBlock
+                            && Instant::now() < self.1
+                            && !self.2.rest(Duration::from_millis(10)) => {}
                     other => return other,
                 }
             }
@@ -295,22 +359,10 @@ fn write_special(file: &File, message: &mut Message<'_>) -> io::Result<()> {
             Ok(())
         }
     }
-    let mut to = Special(file, Instant::now() + SPECIAL_PATIENCE);
+    let mut to = Special(file, Instant::now() + SPECIAL_PATIENCE, ending);
     maildir::copy(message.head, message.content, &mut to).map(drop)
 }
 
 fn failed(error: &io::Error, what: &str) -> AppendError {
-    AppendError { dsn: dsn(error), text: format!("{what}: {}", strerror(error)) }
-}
-
-fn dsn(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull => "4.3.1",
-        io::ErrorKind::QuotaExceeded => "4.2.2",
-        io::ErrorKind::FileTooLarge => "5.2.2",
-        io::ErrorKind::WouldBlock | io::ErrorKind::AlreadyExists | io::ErrorKind::StaleNetworkFileHandle => {
-            "4.2.0"
-        }
-        _ => "5.2.0",
-    }
+    AppendError { cause: Cause::of(error), text: format!("{what}: {}", strerror(error)) }
 }

@@ -4,6 +4,8 @@
 //! The name in `new` is Postfix's: `seconds.Vdevice Iinode Mmicroseconds.host`, so that it is unique and
 //! tells two deliveries apart however close they are. Nothing is acknowledged before both flushes are done.
 
+use super::mailbox_file::{Bounded, Cause};
+use super::quota::{self, Quota};
 use crate::privileged::Identity;
 use crate::strerror::strerror;
 use mail::Wall;
@@ -16,48 +18,59 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Why a message could not be put into a Maildir.
 #[derive(Debug, thiserror::Error)]
 pub enum MaildirError {
-    /// The folder could not be made or opened.
-    #[error("create maildir {}: {}", path.display(), strerror(source))]
-    Folder {
-        /// Which.
+    /// The Maildir could not be made, or its file.
+    #[error("create maildir file {}: {}", path.display(), strerror(source))]
+    Create {
+        /// Which file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
     /// The message could not be written.
-    #[error("create maildir file {}: {}", path.display(), strerror(source))]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The message is larger than the mailbox may be (T1.13).
-    #[error("message is larger than the mailbox limit of {limit} bytes")]
-    TooLarge {
-        /// `virtual_mailbox_limit` or `mailbox_size_limit`.
-        limit: u64,
-    },
+    #[error("error writing message: {}", strerror(.0))]
+    Write(io::Error),
+    /// Whoever it is for may have no more (T1.13).
+    #[error("error writing message: {0}")]
+    OverQuota(#[from] super::quota::OverQuota),
 }
 
 impl MaildirError {
-    /// Whether a later try may do better. Everything may but a message over the limit: a missing right or
-    /// a full disk is mended by the administrator while the mail waits.
+    /// What kind of trouble it is.
     #[must_use]
-    pub const fn is_temporary(&self) -> bool {
-        !matches!(self, MaildirError::TooLarge { .. })
-    }
-
-    /// The enhanced status code that the log line carries.
-    #[must_use]
-    pub fn dsn(&self) -> &'static str {
+    pub fn cause(&self) -> Cause {
         match self {
-            MaildirError::TooLarge { .. } => "5.2.2",
-            MaildirError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => "4.3.1",
-            MaildirError::Write { source, .. } if source.kind() == io::ErrorKind::QuotaExceeded => "4.2.2",
-            MaildirError::Folder { .. } | MaildirError::Write { .. } => "4.2.0",
+            MaildirError::Create { source, .. } | MaildirError::Write(source) => Cause::of(source),
+            MaildirError::OverQuota(_) => Cause::TooLarge,
         }
     }
+
+    /// What else Postfix says about it.
+    #[must_use]
+    pub fn warnings(&self, identity: &Identity) -> Vec<String> {
+        match self {
+            MaildirError::Create { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => vec![
+                format!("maildir access problem for UID/GID={}/{}: {self}", identity.uid, identity.gid),
+                "perhaps you need to create the maildirs in advance".to_owned(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A message to be put into a Maildir.
+pub struct Letter<'a> {
+    /// The header lines in front of the content.
+    pub head: &'a [u8],
+    /// The rest.
+    pub content: &'a mut dyn Read,
+    /// `myhostname`, for the file's name.
+    pub host: &'a str,
+    /// The time.
+    pub now: Wall,
+    /// The largest file allowed, in bytes; 0 for any.
+    pub limit: u64,
+    /// What the whole Maildir may hold.
+    pub quota: Option<&'a Quota>,
 }
 
 /// What is read and written at once.
@@ -68,59 +81,65 @@ const PIECE_BYTES_MIN: usize = 72 * 1024;
 /// Makes each delivery's temporary name unique within the process.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Puts `head` and `content` into the Maildir at `path` as one message, and gives the file's final path.
+/// Puts a message into the Maildir at `path`, and gives the file's final path.
 ///
 /// # Errors
 /// [`MaildirError`]; nothing is left behind in `new`, and what was left in `tmp` is removed.
-pub fn deliver(
-    path: &Path,
-    head: &[u8],
-    content: &mut dyn Read,
-    host: &str,
-    now: Wall,
-) -> Result<PathBuf, MaildirError> {
-    deliver_made_by(path, head, content, (host, now), &Identity::own())
-}
-
-/// The same, where the Maildir itself may have to be made by somebody else than its owner.
-///
-/// # Errors
-/// Likewise.
-pub fn deliver_made_by(
-    path: &Path,
-    head: &[u8],
-    content: &mut dyn Read,
-    (host, now): (&str, Wall),
-    identity: &Identity,
-) -> Result<PathBuf, MaildirError> {
+pub fn deliver(path: &Path, letter: Letter<'_>, identity: &Identity) -> Result<PathBuf, MaildirError> {
+    let (host, seconds) = (letter.host, letter.now.seconds());
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("{}.P{}Q{count}.{host}", now.seconds(), std::process::id());
-    let temporary = path.join("tmp").join(&name);
+    let temporary = path.join("tmp").join(format!("{seconds}.P{}Q{count}.{host}", std::process::id()));
+    let failed = |source| MaildirError::Create { path: temporary.clone(), source };
     let file = match open_new(&temporary) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_folders(path, identity)?;
+            make_folders(path, identity).map_err(failed)?;
             open_new(&temporary)
         }
         other => other,
     };
-    let written = file.and_then(|mut file| {
-        copy(head, content, &mut file)?;
-        file.sync_all()?;
-        file.metadata()
-    });
-    let result = written.and_then(|metadata| {
-        let (device, inode, micros) = (metadata.dev(), metadata.ino(), now.micros());
-        let last = format!("{}.V{device:x}I{inode:x}M{micros}.{host}", now.seconds());
-        let last = path.join("new").join(last);
-        fs::rename(&temporary, &last)?;
-        File::open(path.join("new"))?.sync_all()?;
-        Ok(last)
-    });
-    result.map_err(|source| {
+    let delivered = write(file.map_err(failed)?, path, &temporary, letter, identity);
+    if delivered.is_err() {
         // The error that matters is the first one; a leftover in tmp is harmless and Maildir readers clean it.
         let _ = fs::remove_file(&temporary);
-        MaildirError::Write { path: temporary, source }
-    })
+    }
+    delivered
+}
+
+/// Fills the file in `tmp` and gives it its place.
+fn write(
+    mut file: File,
+    path: &Path,
+    temporary: &Path,
+    letter: Letter<'_>,
+    identity: &Identity,
+) -> Result<PathBuf, MaildirError> {
+    let mut bounded = Bounded::new(&mut file, letter.limit);
+    copy(letter.head, letter.content, &mut bounded).map_err(MaildirError::Write)?;
+    let (host, now) = (letter.host, letter.now);
+    let metadata = file.metadata().map_err(MaildirError::Write)?;
+    // What others deliver meanwhile may make it more than is allowed, by as much as is under way.
+    let count = letter.quota.map(|quota| quota::room(path, quota, metadata.len())).transpose()?;
+    file.sync_all().map_err(MaildirError::Write)?;
+    let (device, inode, micros) = (metadata.dev(), metadata.ino(), now.micros());
+    let mut name = format!("{}.V{device:x}I{inode:x}M{micros}.{host}", now.seconds());
+    if count.is_some() {
+        // Maildir++: who counts needn't look at the file.
+        name.push_str(&format!(",S={}", metadata.len()));
+    }
+    let last = path.join("new").join(name);
+    let rename = || match fs::rename(temporary, &last) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_folders(path, identity)?;
+            fs::rename(temporary, &last)
+        }
+        other => other,
+    };
+    let settled = rename().and_then(|()| File::open(path.join("new"))?.sync_all());
+    settled.map_err(|source| MaildirError::Create { path: last.clone(), source })?;
+    if let Some(count) = count {
+        count.add(metadata.len());
+    }
+    Ok(last)
 }
 
 /// Writes `head` and then `content` in pieces that are large: most messages are one write.
@@ -147,8 +166,7 @@ fn open_new(path: &Path) -> io::Result<File> {
 const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// Makes the Maildir and its three folders, each mode 0700, and flushes their parents.
-fn make_folders(path: &Path, identity: &Identity) -> Result<(), MaildirError> {
-    let failed = |at: &Path, source| MaildirError::Folder { path: at.to_owned(), source };
+fn make_folders(path: &Path, identity: &Identity) -> io::Result<()> {
     let make = || {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         if identity.switches && identity.maker != (identity.uid, identity.gid) {
@@ -157,18 +175,17 @@ fn make_folders(path: &Path, identity: &Identity) -> Result<(), MaildirError> {
         Ok(())
     };
     if !path.is_dir() {
-        identity.making(make).map_err(|e| failed(path, e))?;
+        identity.making(make)?;
     }
     for name in ["tmp", "new", "cur"] {
-        let folder = path.join(name);
-        match DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&folder, error)),
+        match DirBuilder::new().mode(0o700).create(path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
     }
     for folder in path.ancestors().take(2) {
         if let Ok(folder) = File::open(folder) {
-            folder.sync_all().map_err(|e| failed(path, e))?;
+            folder.sync_all()?;
         }
     }
     Ok(())
@@ -178,24 +195,42 @@ fn make_folders(path: &Path, identity: &Identity) -> Result<(), MaildirError> {
 mod tests {
     use super::*;
 
+    fn put(path: &Path, head: &str, content: &str) -> Result<PathBuf, MaildirError> {
+        let now = Wall(1_621_000_000_123_456);
+        let content = &mut content.as_bytes();
+        let letter = Letter { head: head.as_bytes(), content, host: "h", now, limit: 100, quota: None };
+        deliver(path, letter, &Identity::own())
+    }
+
     #[test]
     fn a_message_lands_in_new() {
         let root = tempfile::tempdir().unwrap();
         let box_path = root.path().join("deep/er/box");
-        let at = Wall(1_621_000_000_123_456);
-        let one = deliver(&box_path, b"Return-Path: <>\n", &mut &b"\nbody\n"[..], "h", at).unwrap();
-        let two = deliver(&box_path, b"", &mut &b"x"[..], "h", at).unwrap();
+        let one = put(&box_path, "Return-Path: <>\n", "\nbody\n").unwrap();
+        let two = put(&box_path, "", "x").unwrap();
         assert_ne!(one, two);
         assert_eq!(fs::read(&one).unwrap(), b"Return-Path: <>\n\nbody\n");
         assert_eq!(fs::read_dir(box_path.join("tmp")).unwrap().count(), 0);
         assert_eq!(fs::metadata(&one).unwrap().mode() & 0o777, 0o600);
+        // Half a Maildir is completed.
+        fs::remove_dir_all(box_path.join("new")).unwrap();
+        put(&box_path, "", "y").unwrap();
     }
 
     #[test]
-    fn an_unwritable_place_is_temporary() {
+    fn what_goes_wrong_is_said_and_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("file"), b"").unwrap();
-        let error = deliver(&root.path().join("file"), b"", &mut &b""[..], "h", Wall(0)).unwrap_err();
-        assert!(error.is_temporary(), "{error}");
+        let error = put(&root.path().join("file"), "", "").unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("create maildir file ") && text.ends_with(": Not a directory"), "{text}");
+        assert_eq!(error.cause(), Cause::Other);
+        let error = put(&root.path().join("box"), "", &"y".repeat(101)).unwrap_err();
+        assert_eq!(
+            (error.to_string().as_str(), error.cause()),
+            ("error writing message: File too large", Cause::TooLarge)
+        );
+        assert_eq!(fs::read_dir(root.path().join("box/tmp")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(root.path().join("box/new")).unwrap().count(), 0);
     }
 }

@@ -4,6 +4,7 @@
 //! all others are read from the spool when their turn comes.
 
 use super::agent::Agents;
+use super::ending::STOPPING;
 use super::orders::{Given, Sites};
 use super::reports::Teller;
 use super::smtp::Transport;
@@ -20,7 +21,7 @@ use events::queue::{Expired, Queued, Removed};
 use mail::{Address, QueueId, Wall};
 use policy::address::{AddressClasses, Class};
 use queue::notice::Notice;
-use queue::{Action, Attempt, Card, Entry, Event, Note, Order, Reason, Route, Scheduler, Settings};
+use queue::{Action, Attempt, Card, Entry, Event, Note, Order, Outcome, Reason, Route, Scheduler, Settings};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub(super) enum Message {
     Active(oneshot::Sender<HashSet<u64>>),
     Site(String),
     SitesFound(Vec<u64>),
+    Reconfigured,
     Drain(oneshot::Sender<()>),
 }
 
@@ -54,6 +56,11 @@ impl QueueHandle {
     pub fn accepted(&self, number: u64, entry: Entry) {
         // The manager ends with the process; what is in the spool is found at the next start.
         let _ = self.messages.send(Message::New { number, entry: Box::new(entry) });
+    }
+
+    /// There is another [`Routing`]: its settings hold from now on.
+    pub fn reconfigured(&self) {
+        let _ = self.messages.send(Message::Reconfigured);
     }
 
     /// Begins no more deliveries, and waits until those under way are done and noted in the spool: what has been
@@ -285,6 +292,14 @@ impl Manager {
                 self.under_way = self.under_way.saturating_sub(1);
                 self.log.write(&self.program("qmgr"), Removed { id: id.as_str().into() });
             }
+            // As if it had never been begun: it is the next server's first.
+            Message::Scheduler(Event::Finished { outcomes, .. })
+                if self.draining.is_some()
+                    && !outcomes.is_empty()
+                    && outcomes.iter().all(|(_, outcome)| is_cut_short(outcome)) =>
+            {
+                self.under_way = self.under_way.saturating_sub(1);
+            }
             Message::Scheduler(event) => {
                 let answered = matches!(
                     event,
@@ -309,6 +324,7 @@ impl Manager {
             }
             Message::Site(domain) => self.look_for(domain),
             Message::SitesFound(numbers) => self.found(now, numbers),
+            Message::Reconfigured => self.scheduler.reconfigure(now, self.routing().settings.clone()),
             Message::Drain(done) => self.draining = Some(done),
         }
         // Active messages that the scheduler is done with are dropped by `Remove` and `Persist`.
@@ -508,4 +524,9 @@ impl Manager {
             }
         }
     }
+}
+
+/// Whether the server's end was all that kept a delivery from being done.
+fn is_cut_short(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Deferred(reason) if reason.text == STOPPING)
 }

@@ -1,11 +1,12 @@
 //! The way out of the spool: the queue's driver and the delivery agents.
 //!
-//! `queue::Scheduler` says what to try; [`manager`] has it done. Here are delivery to Maildirs (`virtual`, `local`),
-//! `discard`, other servers over SMTP and LMTP ([`smtp`]), and the reports that senders get ([`reports`]); pipes are
-//! not here yet.
+//! `queue::Scheduler` says what to try; [`manager`] has it done. Here are delivery to mailboxes (`virtual`, `local`) and
+//! programs (`pipe`), `discard`, other servers over SMTP and LMTP ([`smtp`]), and the reports that senders get
+//! ([`reports`]).
 
 pub mod agent;
 pub mod command;
+pub mod ending;
 mod local;
 
 pub mod mailbox_file;
@@ -13,12 +14,14 @@ pub mod maildir;
 pub mod manager;
 mod orders;
 mod piped;
+pub mod quota;
 pub mod refusal;
 mod reports;
 pub mod smtp;
 pub mod status_filter;
 pub mod target;
 pub mod verify;
+pub mod virtual_boxes;
 pub mod wording;
 mod work;
 

@@ -6,7 +6,7 @@
 
 use super::target::Targets;
 use mail::{Address, Dsn, Reply};
-use policy::address::AddressClasses;
+use policy::address::{AddressClasses, Expansion, Use};
 use tables::{LookupError, Snapshot};
 
 impl Targets {
@@ -34,5 +34,37 @@ impl Targets {
             // A table that can't say is asked again by who delivers.
             _ => Ok(None),
         }
+    }
+
+    /// Whose mailbox here, of bounded size, mail from `sender` to `recipient` is put into, and by which transport; `None`
+    /// where it goes anywhere else.
+    ///
+    /// # Errors
+    /// Where a table behind a socket must be asked first.
+    pub fn bounded(
+        &self,
+        (sender, recipient): (&Address, &Address),
+        classes: &AddressClasses,
+        snapshot: &Snapshot,
+    ) -> Result<Option<(String, Address)>, LookupError> {
+        let to = classes.rewrite(recipient);
+        let to = match classes.canonical(Use::EnvelopeRecipient, &to, snapshot) {
+            Ok(found) => found.address,
+            Err((_, error)) => return Err(error),
+        };
+        let alone = |expansion| matches!(expansion, Expansion::Recipients(all) if all == [to.clone()]);
+        if !alone(classes.expand_aliases(&to, snapshot)?) {
+            return Ok(None);
+        }
+        let from = if sender.is_null() { Address::null() } else { classes.rewrite(sender) };
+        let transport = self.routes().route((&from, &to), classes, snapshot)?.transport;
+        let is_bounded = match transport.as_str() {
+            "local" => self.mailbox_root().is_none() && self.mailbox_limit() > 0,
+            "virtual" => self.virtual_boxes().find(&to, snapshot).is_ok_and(|mailbox| {
+                mailbox.quota.is_some() || (!mailbox.is_maildir() && self.virtual_limit() > 0)
+            }),
+            _ => false,
+        };
+        Ok(is_bounded.then_some((transport, to)))
     }
 }

@@ -124,7 +124,7 @@ impl Work {
             let message = (self.attempt.number, &entry);
             let route = (pass.transport.as_str(), pass.nexthop.as_str());
             let delivered = tokio::task::block_in_place(|| {
-                self.agents.deliver(message, &pass.recipient, route, (&self.routing.targets, &snapshot))
+                self.agents.deliver(message, &pass.recipient, route, (&self.routing, &snapshot))
             });
             let program = format!("{}/{}", self.routing.syslog_name, pass.transport);
             self.say(&pass.recipient, &program, &Line::from(&delivered));
@@ -203,7 +203,7 @@ impl Work {
                 (self.attempt.number, &self.entry),
                 recipient,
                 (&route.transport, &route.nexthop),
-                (&self.routing.targets, &snapshot),
+                (&self.routing, &snapshot),
             );
             let agent = match (delivered.relay, route.transport.as_str()) {
                 // Its own decision.
@@ -214,6 +214,9 @@ impl Work {
                 (relay, _) => relay,
             };
             let program = format!("{}/{agent}", self.routing.syslog_name);
+            for warning in &delivered.warnings {
+                self.log.write(&program, Warning::warning(warning.clone()));
+            }
             self.judge(&route.transport, &program, &mut delivered);
             let softened = self.routing.soft_bounce && delivered.soften();
             self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });
@@ -277,7 +280,7 @@ impl Work {
             spool: &self.agents.spool,
             edits: &edits,
             probes: false,
-            queue_directory: &self.agents.queue_directory,
+            sockets: &self.agents.sockets,
             log: &log,
         };
         let entry = outgoing.as_ref().map_or(entry, |outgoing| &outgoing.entry);
@@ -312,7 +315,7 @@ impl Work {
         let (to, original) = (recipient.address.to_external(), recipient.original.to_external());
         let line = Delivery {
             id: self.entry.id.as_str().into(),
-            orig_to: (to != original).then(|| original.as_str().into()),
+            orig_to: (!to.as_str().eq_ignore_ascii_case(original.as_str())).then(|| original.as_str().into()),
             to: to.as_str().into(),
             relay: said.relay.into(),
             conn_use: said.conn_use,

@@ -4,11 +4,11 @@
 //! nobody wait but those who ask it. A connection that broke is replaced and the request sent again, up to
 //! the service's try limit. T2.11, T2.15.
 
+use crate::privileged::LocalSockets;
 use policy::{Answer, Endpoint, PolicyService};
 use rustix::fd::OwnedFd;
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,17 +39,17 @@ pub type Warn = Box<dyn Fn(&str) + Send + Sync>;
 
 /// All connections to policy servers.
 pub struct PolicyServers {
-    queue_directory: PathBuf,
+    sockets: LocalSockets,
     spawn: Spawn,
     warn: Warn,
     idle: Mutex<HashMap<String, Vec<Connection>>>,
 }
 
 impl PolicyServers {
-    /// `unix:` paths are relative to `queue_directory`.
+    /// `spawn` starts the programs of master.cf; `warn` says Postfix's warnings.
     #[must_use]
-    pub fn new(queue_directory: PathBuf, spawn: Spawn, warn: Warn) -> PolicyServers {
-        PolicyServers { queue_directory, spawn, warn, idle: Mutex::default() }
+    pub fn new(sockets: LocalSockets, spawn: Spawn, warn: Warn) -> PolicyServers {
+        PolicyServers { sockets, spawn, warn, idle: Mutex::default() }
     }
 
     /// Sends one request; the answer is the server's action, or why there is none.
@@ -130,7 +130,7 @@ impl PolicyServers {
                     socket.set_nonblocking(true)?;
                     Stream::Unix(UnixStream::from_std(socket)?)
                 }
-                None => Stream::Unix(UnixStream::connect(self.queue_directory.join(path)).await?),
+                None => Stream::Unix(self.sockets.connect(path).await?),
             },
         };
         let now = Instant::now();
@@ -239,7 +239,7 @@ mod tests {
                 }
             }
         });
-        let servers = PolicyServers::new(PathBuf::from("/nonexistent"), Box::new(|_| None), Box::new(|_| ()));
+        let servers = PolicyServers::new("/nonexistent".into(), Box::new(|_| None), Box::new(|_| ()));
         for _ in 0..4 {
             let answer = servers.ask(&service, "request=smtpd_access_policy\n\n").await;
             assert_eq!(answer, Answer::Action("DUNNO x".into()));
@@ -249,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there() {
-        let servers = PolicyServers::new(PathBuf::from("/nonexistent"), Box::new(|_| None), Box::new(|_| ()));
+        let servers = PolicyServers::new("/nonexistent".into(), Box::new(|_| None), Box::new(|_| ()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = service(listener.local_addr().unwrap().port());
         drop(listener);

@@ -7,16 +7,16 @@
 
 use super::policy_client::{Stream, Warn};
 use crate::configuration::{DirectSources, port_number};
+use crate::privileged::LocalSockets;
 use crate::strerror::strerror;
 use policy::Answer;
 use proto::lookup::{Reading, Said, socketmap, tcp};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tables::{Endpoint, LookupError, Protocol, Remote, Snapshot};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -48,7 +48,7 @@ impl Default for Patience {
 
 /// All connections to servers of tables.
 pub struct TableServers {
-    queue_directory: PathBuf,
+    sockets: LocalSockets,
     warn: Warn,
     patience: Patience,
     pools: Mutex<BTreeMap<Endpoint, Arc<Pool>>>,
@@ -77,10 +77,10 @@ enum Fault {
 }
 
 impl TableServers {
-    /// `unix:` paths are relative to `queue_directory`; `warn` says Postfix's warnings.
+    /// `warn` says Postfix's warnings.
     #[must_use]
-    pub fn new(queue_directory: PathBuf, warn: Warn) -> TableServers {
-        TableServers { queue_directory, warn, patience: Patience::default(), pools: Mutex::default() }
+    pub fn new(sockets: LocalSockets, warn: Warn) -> TableServers {
+        TableServers { sockets, warn, patience: Patience::default(), pools: Mutex::default() }
     }
 
     /// With other time-outs.
@@ -278,7 +278,7 @@ impl TableServers {
                 stream.set_nodelay(true)?;
                 Stream::Inet(stream)
             }
-            Endpoint::Unix(path) => Stream::Unix(UnixStream::connect(self.queue_directory.join(path)).await?),
+            Endpoint::Unix(path) => Stream::Unix(self.sockets.connect(path).await?),
         };
         let now = Instant::now();
         Ok(Connection { stream, opened: now, idle_since: now })

@@ -7,7 +7,7 @@ use crate::privileged::{Answer, Helper, Request};
 use events::{FACILITY, Severity};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ impl Sink {
 
 impl LogFile {
     fn open(path: &Path, helper: Option<Helper>) -> io::Result<LogFile> {
-        let file = match OpenOptions::new().append(true).create(true).mode(0o640).open(path) {
+        let file = match opened(path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 ask(helper.as_ref()).ok_or(error)?
             }
@@ -108,6 +108,20 @@ impl LogFile {
         if let Ok(file) = LogFile::open(&self.path, self.helper.clone()) {
             *self = file;
         }
+    }
+}
+
+/// A file that is made here its group may read, whatever the umask is.
+fn opened(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().append(true).create_new(true).open(path) {
+        Ok(file) => {
+            file.set_permissions(PermissionsExt::from_mode(0o640))?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().append(true).open(path)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::{Pickup, PickupError, Reception};
 use crate::clock;
+use crate::deliver::ending::Ending;
 use crate::privileged::{Answer, Helper, Request as Asked};
 use crate::queued::frames::read_frame;
 use crate::serve::Rules;
@@ -14,6 +15,7 @@ use events::daemon::Message as Warning;
 use inotify::{Inotify, WatchMask};
 use mail::Wall;
 use proto::control::{REQUEST_BYTES_MAX, Request};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -56,6 +58,8 @@ pub(crate) struct Maildrop {
     pub(crate) rules: Rules,
     /// What has been complained about.
     pub(crate) told: HashSet<OsString>,
+    /// What is there when it begins is the next server's.
+    pub(crate) ending: Ending,
 }
 
 /// When a file was written, in seconds and nanoseconds, and its name.
@@ -105,7 +109,7 @@ pub(crate) fn open(folder: &Path, name: &str) -> io::Result<File> {
 }
 
 impl Maildrop {
-    /// Takes in what is there, and what comes, until the process ends.
+    /// Takes in what is there, and what comes, until the end begins.
     pub(crate) fn run(mut self) {
         let mut inotify = Inotify::init().ok();
         if let Some(inotify) = &inotify
@@ -113,11 +117,11 @@ impl Maildrop {
         {
             self.warn(&format!("{}: {error}; looked at every 10 seconds", self.folder.display()));
         }
-        loop {
+        while !self.ending.has_begun() {
             if let Err(error) = self.look() {
                 self.warn(&format!("{}: {error}", self.folder.display()));
             }
-            wait(inotify.as_mut());
+            wait(inotify.as_mut(), &self.ending);
         }
     }
 
@@ -167,7 +171,7 @@ impl Maildrop {
                 files.into_iter().map(|(_, name)| name).collect()
             })
             .collect();
-        while let Some(mut files) = turns.pop_front() {
+        while let Some(mut files) = turns.pop_front().filter(|_| !self.ending.has_begun()) {
             if let Some(name) = files.pop_front() {
                 self.take(&name);
                 turns.push_back(files);
@@ -286,16 +290,18 @@ impl Unread {
     }
 }
 
-/// Waits until something has come, or for a while.
-fn wait(inotify: Option<&mut Inotify>) {
+/// Waits until something has come, the end has begun, or for a while.
+fn wait(inotify: Option<&mut Inotify>, ending: &Ending) {
     let Some(inotify) = inotify else {
-        std::thread::sleep(PAUSE);
+        let _ = ending.rest(PAUSE);
         return;
     };
-    let descriptor = inotify.as_fd();
-    let mut polled = [rustix::event::PollFd::new(&descriptor, rustix::event::PollFlags::IN)];
-    let pause = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
-    if matches!(rustix::event::poll(&mut polled, Some(&pause)), Ok(count) if count > 0) {
+    let (came, ends) = (inotify.as_fd(), ending.descriptor());
+    let mut polled = vec![PollFd::new(&came, PollFlags::IN)];
+    polled.extend(ends.as_ref().map(|ends| PollFd::new(ends, PollFlags::IN)));
+    let pause = Timespec::try_from(PAUSE).ok();
+    let _ = poll(&mut polled, pause.as_ref());
+    if polled.first().is_some_and(|came| !came.revents().is_empty()) {
         // What is said doesn't matter: the folder is looked at.
         let mut buffer = [0; 4096];
         let _ = inotify.read_events(&mut buffer).map(Iterator::count);

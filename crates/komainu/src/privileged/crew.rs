@@ -101,6 +101,16 @@ impl Crew {
         }
         true
     }
+
+    /// Drops what hasn't been begun.
+    pub(super) fn end(&self) {
+        self.0.lock().waiting.clear();
+    }
+
+    /// How many are under way.
+    pub(super) fn running(&self) -> usize {
+        self.0.lock().running.len()
+    }
 }
 
 impl Inner {
@@ -225,7 +235,6 @@ impl Programs {
     }
 
     /// How many run.
-    #[cfg(test)]
     pub(super) fn running(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }

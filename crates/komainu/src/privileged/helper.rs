@@ -6,23 +6,30 @@
 
 use super::crew::{Crew, Programs};
 use super::pipe_service::PipeService;
-use super::wire::{self, Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
+use super::rights;
+use super::wire::{self, Answer, LocalAct, LocalRequest, PipeRequest, Request, RoomRequest, VirtualRequest};
 use super::{Agency, Identity, agency, shadow, spawn};
 use crate::clock;
 use crate::configuration::{self, Configuration};
-use crate::deliver::maildir;
+use crate::deliver::ending::Ending;
 use crate::log::Destination;
 use crate::pickup::maildrop;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tables::sources::PASSWD;
+
+/// What is being written when the server has gone gets so long to be done.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why the helper ended.
 #[derive(Debug, thiserror::Error)]
@@ -42,10 +49,9 @@ struct Grants {
     listeners: BTreeSet<SocketAddr>,
     spawned: Vec<config::Service>,
     log: Option<PathBuf>,
-    uid_min: u32,
-    /// Folders below which mailboxes may be: `virtual_mailbox_base`, `mail_spool_directory`.
-    mailbox_roots: Vec<PathBuf>,
-    host: String,
+    queue_directory: PathBuf,
+    /// `mail_owner`, whose rights Postfix's processes have; nobody where that is root, or isn't there.
+    mail_owner: Option<(u32, u32)>,
     agency: Option<Agency>,
     pipes: Vec<PipeService>,
     /// Passwords of the system's accounts are judged: `smtpd_sasl_path` names `shadow`.
@@ -54,7 +60,7 @@ struct Grants {
 
 impl Grants {
     /// What the configuration allows; `None` where it has errors.
-    fn read(config: &Path, compat: config::Compat) -> Option<Grants> {
+    fn read(config: &Path, compat: config::Compat, ending: &Ending) -> Option<Grants> {
         let (configuration, found) = Configuration::load(config, compat, &configuration::DirectSources);
         if configuration::has_errors(&found) {
             return None;
@@ -67,38 +73,17 @@ impl Grants {
                 Destination::File(path) => Some(path),
                 _ => None,
             },
-            uid_min: u32::try_from(configuration.parameters.number("virtual_minimum_uid"))
-                .unwrap_or(100)
-                .max(1),
-            mailbox_roots: ["virtual_mailbox_base", "mail_spool_directory"]
-                .map(|name| PathBuf::from(configuration.parameters.text(name).value))
-                .into_iter()
-                .filter(|root| root.is_absolute() && root.parent().is_some())
-                .collect(),
-            host: configuration.parameters.text("myhostname").value,
-            agency: Some(Agency::compile(&configuration.parameters, &configuration.classes, true)),
+            queue_directory: configuration.parameters.text("queue_directory").value.into(),
+            mail_owner: mail_owner(&configuration.parameters),
+            agency: Some(
+                Agency::compile(&configuration.parameters, &configuration.classes, true).with_ending(ending),
+            ),
             pipes: configuration.pipe_services(),
             shadow: configuration
                 .listeners
                 .iter()
                 .any(|one| one.logins.as_ref().is_some_and(|l| l.asks_shadow())),
         })
-    }
-
-    /// Whether mail may be put there: below a mailbox root, or as its owner below the owner's own home.
-    /// Reads `passwd` only where that matters.
-    fn allows_mailbox(&self, path: &Path, (uid, gid): (u32, u32), passwd: impl FnOnce() -> String) -> bool {
-        let tame = path.is_absolute()
-            && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-        let below = |root: &Path| path.starts_with(root) && path != root;
-        let at_home = || {
-            passwd().lines().any(|line| {
-                let fields: Vec<&str> = line.split(':').collect();
-                let &[_, _, user, group, _, home, ..] = fields.as_slice() else { return false };
-                user.parse() == Ok(uid) && group.parse() == Ok(gid) && home != "/" && below(Path::new(home))
-            })
-        };
-        tame && (self.mailbox_roots.iter().any(|root| below(root)) || at_home())
     }
 }
 
@@ -108,7 +93,8 @@ struct Job {
 }
 
 enum Work {
-    Maildir(MaildirRequest, Option<OwnedFd>),
+    Virtual(VirtualRequest, Option<OwnedFd>),
+    Room(RoomRequest),
     Local(LocalRequest, Option<OwnedFd>),
     Pipe(PipeRequest, OwnedFd),
     Password(String, Vec<u8>),
@@ -118,7 +104,7 @@ impl Work {
     /// For whom it is: who may occupy a share of the threads with it. Virtual mailboxes are nobody's to hold up.
     fn account(&self, grants: &Grants) -> Option<String> {
         match self {
-            Work::Maildir(..) => None,
+            Work::Virtual(..) | Work::Room(_) => None,
             // No account of the system's can have this name.
             Work::Password(..) => Some("(passwords)".to_owned()),
             Work::Pipe(request, _) => Some(request.service.clone()),
@@ -129,7 +115,7 @@ impl Work {
     /// A program runs for as long as it likes, within its limit.
     fn is_program(&self) -> bool {
         match self {
-            Work::Maildir(..) => false,
+            Work::Virtual(..) | Work::Room(_) => false,
             Work::Local(request, _) => {
                 matches!(request.act, LocalAct::Command(_) | LocalAct::MailboxCommand(_))
             }
@@ -137,6 +123,10 @@ impl Work {
             Work::Pipe(..) | Work::Password(..) => true,
         }
     }
+}
+
+fn unfit() -> (Answer, Option<OwnedFd>) {
+    (Answer::Temporary("4.3.5 mail system configuration error".into()), None)
 }
 
 impl Job {
@@ -165,10 +155,17 @@ impl Job {
             Work::Password(..) => {
                 (Answer::Temporary("the configuration doesn't name the system's accounts".into()), None)
             }
-            Work::Maildir(request, content) => (deliver(&request, content, grants), None),
+            Work::Virtual(request, content) => match &grants.agency {
+                Some(agency) => (agency.deliver_virtual(&request, content.map(File::from)), None),
+                None => unfit(),
+            },
+            Work::Room(request) => match &grants.agency {
+                Some(agency) => (agency.room(&request), None),
+                None => unfit(),
+            },
             Work::Local(request, content) => match &grants.agency {
                 Some(agency) => agency.perform(&request, content.map(File::from)),
-                None => (Answer::Temporary("4.3.5 mail system configuration error".into()), None),
+                None => unfit(),
             },
         };
         // When the server has gone there is nobody to tell; the main loop ends by itself.
@@ -184,7 +181,8 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
     let _ = rustix::thread::set_name(c"komainu");
     let dropped = state.join(maildrop::NAME);
     let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
-    let mut grants = Arc::new(Grants::read(config, compat).unwrap_or_default());
+    let ending = Ending::default();
+    let mut grants = Arc::new(Grants::read(config, compat, &ending).unwrap_or_default());
     let (crew, programs) = (Crew::start().map_err(HelperError::Thread)?, Programs::default());
     let mut inbox = wire::Inbox::new();
     while let Some((packet, descriptor)) = inbox.receive(socket.as_fd()).map_err(HelperError::Socket)? {
@@ -194,23 +192,25 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
             (Request::Listen(address), _) => answer_with(listen(&address, &grants)),
             (Request::Log, _) => answer_with(open_log(&grants)),
             (Request::Spawn(path), _) => answer_with(spawn(&path, &grants)),
+            (Request::Connect(path), _) => answer_with(connect(Path::new(&path), &grants)),
             (Request::Dropped(name), _) => answer_with(maildrop::open(&dropped, &name).map(Into::into)),
+            (Request::Stop, _) => {
+                ending.begin();
+                (Answer::Done, None)
+            }
             (Request::Reload, _) => {
                 // The server refuses a configuration with errors and goes on with the one before: so do we.
-                if let Some(read) = Grants::read(config, compat) {
+                if let Some(read) = Grants::read(config, compat, &ending) {
                     grants = Arc::new(read);
                 }
                 (Answer::Done, None)
             }
             (Request::Pipe(_), None) => (Answer::Temporary("4.3.0 no content came along".into()), None),
-            (
-                request
-                @ (Request::Maildir(_) | Request::Local(_) | Request::Pipe(_) | Request::Password(..)),
-                content,
-            ) => {
+            (request, content) => {
                 let work = match (request, content) {
-                    (Request::Maildir(request), content) => Work::Maildir(request, content),
                     (Request::Pipe(request), Some(content)) => Work::Pipe(request, content),
+                    (Request::Virtual(request), content) => Work::Virtual(request, content),
+                    (Request::Room(request), _) => Work::Room(request),
                     (Request::Local(request), content) => Work::Local(request, content),
                     (Request::Password(name, password), _) => Work::Password(name, password),
                     _ => continue,
@@ -224,6 +224,13 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
         let sent = wire::send(socket.as_fd(), &answer.encode(id), opened.as_ref().map(AsFd::as_fd));
         sent.map_err(HelperError::Socket)?;
     }
+    // Nobody would hear how these end: the next server makes them anew, so they aren't to be under way still.
+    ending.begin();
+    crew.end();
+    let patience = Instant::now() + FAREWELL;
+    while crew.running() + programs.running() > 0 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     Ok(())
 }
 
@@ -233,6 +240,31 @@ fn answer_with(outcome: io::Result<OwnedFd>) -> (Answer, Option<OwnedFd>) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => (Answer::Permanent("missing".into()), None),
         Err(error) => (Answer::Temporary(error.to_string()), None),
     }
+}
+
+/// The ids of `mail_owner`.
+fn mail_owner(p: &config::Parameters) -> Option<(u32, u32)> {
+    let passwd = std::fs::read_to_string(PASSWD).ok()?;
+    let owner = rights::find_account(&passwd, &p.text("mail_owner").value)?;
+    (owner.uid != 0).then_some((owner.uid, owner.gid))
+}
+
+/// Connects to a socket below `queue_directory`, as `mail_owner`.
+fn connect(path: &Path, grants: &Grants) -> io::Result<OwnedFd> {
+    let forbidden = || io::Error::from(io::ErrorKind::PermissionDenied);
+    let below = path.strip_prefix(&grants.queue_directory).map_err(|_| forbidden())?;
+    if !below.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(forbidden());
+    }
+    let (uid, gid) = grants.mail_owner.ok_or_else(forbidden)?;
+    Identity::of(uid, gid, true).act(|| {
+        let address = SocketAddrUnix::new(path)?;
+        // A server that takes nobody in must not hold up the helper.
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(&socket, &address)?;
+        Ok(socket)
+    })?
 }
 
 /// Opens `path` for reading where the configuration names it.
@@ -298,76 +330,9 @@ fn spawn(path: &str, grants: &Grants) -> io::Result<OwnedFd> {
     spawn::start(service, &std::fs::read_to_string("/etc/passwd")?)
 }
 
-fn deliver(request: &MaildirRequest, content: Option<OwnedFd>, grants: &Grants) -> Answer {
-    if request.uid < grants.uid_min || request.gid == 0 {
-        return Answer::Temporary(format!("4.3.5 no delivery as uid {} gid {}", request.uid, request.gid));
-    }
-    let passwd = || std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    if !grants.allows_mailbox(Path::new(&request.path), (request.uid, request.gid), passwd) {
-        return Answer::Temporary(format!("4.3.5 no mailbox may be at {}", request.path));
-    }
-    let identity = Identity::of(request.uid, request.gid, true);
-    // A thread that can't take its rights back serves the next owner with root's, or not at all: `act` begins there.
-    let put = |content: &mut dyn Read| identity.act(|| copy(request, content, &grants.host));
-    let put = match (&request.content, content) {
-        (Some(content), _) => put(&mut content.as_slice()),
-        (None, Some(content)) => put(&mut File::from(content).take(request.length)),
-        (None, None) => return Answer::Temporary("4.3.0 no content came along".into()),
-    };
-    match put {
-        Ok(Ok(_)) => Answer::Done,
-        Ok(Err(error)) if error.is_temporary() => Answer::Temporary(format!("{} {error}", error.dsn())),
-        Ok(Err(error)) => Answer::Permanent(format!("{} {error}", error.dsn())),
-        Err(error) => Answer::Temporary(format!("4.3.0 become uid {}: {error}", request.uid)),
-    }
-}
-
-fn copy(
-    request: &MaildirRequest,
-    content: &mut dyn Read,
-    host: &str,
-) -> Result<PathBuf, maildir::MaildirError> {
-    let path = Path::new(&request.path);
-    if request.limit > 0 && request.length > request.limit {
-        return Err(maildir::MaildirError::TooLarge { limit: request.limit });
-    }
-    maildir::deliver(path, &request.head, content, host, clock::now().wall)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mail_goes_below_mailbox_roots_and_homes_only() {
-        let grants = Grants {
-            paths: BTreeSet::new(),
-            listeners: BTreeSet::new(),
-            spawned: Vec::new(),
-            log: None,
-            uid_min: 100,
-            mailbox_roots: vec![PathBuf::from("/var/mail/vhosts")],
-            host: String::new(),
-            agency: None,
-            pipes: Vec::new(),
-            shadow: false,
-        };
-        let passwd = "a:x:1000:1000::/home/a:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
-        let check = |path: &str, owner, expect| {
-            assert_eq!(
-                grants.allows_mailbox(Path::new(path), owner, || passwd.to_owned()),
-                expect,
-                "{path} {owner:?}"
-            );
-        };
-        check("/var/mail/vhosts/example.org/a/", (5000, 5000), true);
-        check("/var/mail/vhosts", (5000, 5000), false);
-        check("/var/mail/vhosts/../../../etc/cron.d", (5000, 5000), false);
-        check("/home/a/Maildir", (1000, 1000), true);
-        check("/home/a/Maildir", (1000, 42), false);
-        check("/home/a/Maildir", (1001, 1001), false);
-        check("/tmp/x", (65534, 65534), false);
-    }
 
     #[test]
     fn what_the_configuration_does_not_name_is_not_opened() {

@@ -5,21 +5,27 @@
 //! it opens and binds only what the administrator named there, and never sees a byte from the network but
 //! the mail that it copies into a mailbox, and names and passwords that it judges by /etc/shadow. T1.14 (tables of mode 600).
 
+mod accounts;
 pub mod agency;
 mod crew;
 mod helper;
 mod identity;
+mod kept;
 pub mod pipe_service;
 pub mod rights;
 mod shadow;
+mod sockets;
 pub mod spawn;
 mod wire;
 
+pub use accounts::Accounts;
 pub use agency::Agency;
+pub(crate) use helper::own_log;
 pub use helper::{HelperError, run};
 pub use identity::Identity;
+pub use sockets::LocalSockets;
 pub(crate) use wire::PACKED_BYTES_MAX;
-pub use wire::{Answer, LocalAct, LocalRequest, MaildirRequest, PipeRequest, Request};
+pub use wire::{Answer, LocalAct, LocalRequest, PipeRequest, Request, RoomRequest, VirtualRequest};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -66,6 +72,7 @@ impl Helper {
             .arg(compat)
             .arg(state)
             .env_clear()
+            .envs(std::env::var_os("TZ").map(|zone| ("TZ", zone)))
             .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
@@ -116,6 +123,11 @@ impl Helper {
         receiver
             .recv()
             .unwrap_or_else(|_| (Answer::Temporary("4.3.0 privileged helper has ended".into()), None))
+    }
+
+    /// Has it cut short what waits for others; whoever asked for that gets an answer soon.
+    pub fn stop(&self) {
+        self.request(&Request::Stop, None, Box::new(drop));
     }
 
     /// Whether the helper still runs.

@@ -4,6 +4,7 @@
 //! sees any of them. `chroot=` is not served: mail for such a line waits.
 
 use crate::deliver::command::Program;
+use crate::deliver::ending::Ending;
 use config::{Parameters, Service};
 use mail::Address;
 use mail::delivered::{self, Lines};
@@ -155,6 +156,7 @@ impl PipeService {
             ids,
             time_limit: self.time_limit,
             file_bytes_max: 0,
+            ending: Ending::default(),
         })
     }
 

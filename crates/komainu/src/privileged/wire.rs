@@ -27,18 +27,24 @@ pub enum Request {
     Open(String),
     /// Listen on an address that master.cf names; the answer carries the socket.
     Listen(String),
+    /// Cut short what waits for others: the server stops.
+    Stop,
     /// Read main.cf and master.cf again, so that newly named files may be opened.
     Reload,
     /// Open the log file for appending; the answer carries the descriptor.
     Log,
     /// Start the program of a `spawn` service; the answer carries our end of its socket.
     Spawn(String),
+    /// Connect to a socket below `queue_directory`, with the rights of `mail_owner`; the answer carries it.
+    Connect(String),
     /// Open a message in the maildrop, by its name there; the answer carries the descriptor.
     Dropped(String),
     /// Whether this is the password of one of the system's accounts.
     Password(String, Vec<u8>),
-    /// Deliver into a Maildir as a user.
-    Maildir(MaildirRequest),
+    /// Deliver into a virtual mailbox as its owner.
+    Virtual(VirtualRequest),
+    /// Whether a mailbox has room.
+    Room(RoomRequest),
     /// Something for a local recipient; a message's content is in the descriptor sent along.
     Local(LocalRequest),
     /// Hand a message to the program of a `pipe` line; its content is in the descriptor sent along.
@@ -198,23 +204,36 @@ impl LocalRequest {
     }
 }
 
-/// One Maildir delivery.
+/// Something to be done with a virtual recipient's mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MaildirRequest {
-    /// User id of the owner; never below the configured minimum.
-    pub uid: u32,
-    /// Group id of the owner.
-    pub gid: u32,
-    /// The Maildir: `new`, `tmp`, `cur` are below it, made where missing.
+pub struct VirtualRequest {
+    /// The address; the tables say where its mail is written and as whom.
+    pub recipient: String,
+    /// What the server's tables say. Nothing is written where the helper's say something else.
     pub path: String,
+    /// User id of the owner, likewise.
+    pub uid: u32,
+    /// Group id of the owner, likewise.
+    pub gid: u32,
+    /// The `From ` line, for mailbox files.
+    pub from_line: Vec<u8>,
     /// The header lines in front of the content.
     pub head: Vec<u8>,
     /// The content; `None` where it is in the descriptor sent along.
     pub content: Option<Vec<u8>>,
     /// How many bytes of content there are.
     pub length: u64,
-    /// The largest mailbox allowed, in bytes; 0 for no limit.
-    pub limit: u64,
+}
+
+/// A recipient for whom mail of some size may come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomRequest {
+    /// The transport that delivers it: `local` or `virtual`.
+    pub transport: String,
+    /// The address.
+    pub recipient: String,
+    /// The size; 0 where nobody knows.
+    pub size: u64,
 }
 
 /// What the helper answers.
@@ -310,8 +329,14 @@ impl Request {
                 w.bytes(password);
                 w.0
             }
+            Request::Connect(path) => {
+                let mut w = Writer::tagged(id, 21);
+                w.bytes(path.as_bytes());
+                w.0
+            }
             Request::Reload => Writer::tagged(id, 3).0,
             Request::Log => Writer::tagged(id, 6).0,
+            Request::Stop => Writer::tagged(id, 10).0,
             Request::Pipe(pipe) => {
                 let mut w = Writer::tagged(id, 8);
                 pipe.encode(&mut w);
@@ -322,17 +347,27 @@ impl Request {
                 local.encode(&mut w);
                 w.0
             }
-            Request::Maildir(m) => {
+            Request::Virtual(request) => {
                 let mut w = Writer::tagged(id, 4);
-                let packed = m.content.as_deref();
-                w.0.reserve(packed.map_or(0, <[u8]>::len) + m.head.len() + m.path.len() + 80);
+                let packed = request.content.as_deref();
+                w.0.reserve(packed.map_or(0, <[u8]>::len) + request.head.len() + request.path.len() + 200);
                 let is_packed = u64::from(packed.is_some());
-                for number in [u64::from(m.uid), u64::from(m.gid), is_packed, m.length, m.limit] {
+                for number in [u64::from(request.uid), u64::from(request.gid), is_packed, request.length] {
                     w.number(number);
                 }
-                w.bytes(m.path.as_bytes());
-                w.bytes(&m.head);
+                for bytes in [request.recipient.as_bytes(), request.path.as_bytes()] {
+                    w.bytes(bytes);
+                }
+                w.bytes(&request.from_line);
+                w.bytes(&request.head);
                 w.bytes(packed.unwrap_or_default());
+                w.0
+            }
+            Request::Room(request) => {
+                let mut w = Writer::tagged(id, 9);
+                w.number(request.size);
+                w.bytes(request.transport.as_bytes());
+                w.bytes(request.recipient.as_bytes());
                 w.0
             }
         }
@@ -350,19 +385,27 @@ impl Request {
             2 => Request::Listen(r.text()?),
             3 => Request::Reload,
             6 => Request::Log,
+            10 => Request::Stop,
             5 => Request::Spawn(r.text()?),
             20 => Request::Dropped(r.text()?),
             30 => Request::Password(r.text()?, r.bytes()?.to_vec()),
+            21 => Request::Connect(r.text()?),
             4 => {
                 let (uid, gid) = (r.id32()?, r.id32()?);
-                let (is_packed, length, limit) = (r.number()?, r.number()?, r.number()?);
-                let (path, head, content) = (r.text()?, r.bytes()?.to_vec(), r.bytes()?);
+                let (is_packed, length) = (r.number()?, r.number()?);
+                let (recipient, path) = (r.text()?, r.text()?);
+                let (from_line, head, content) = (r.bytes()?.to_vec(), r.bytes()?.to_vec(), r.bytes()?);
                 let content = match is_packed {
                     0 if content.is_empty() => None,
                     1 if u64::try_from(content.len()) == Ok(length) => Some(content.to_vec()),
                     _ => return Err(Malformed),
                 };
-                Request::Maildir(MaildirRequest { uid, gid, path, head, content, length, limit })
+                let request = VirtualRequest { recipient, path, uid, gid, from_line, head, content, length };
+                Request::Virtual(request)
+            }
+            9 => {
+                let (size, transport, recipient) = (r.number()?, r.text()?, r.text()?);
+                Request::Room(RoomRequest { transport, recipient, size })
             }
             7 => Request::Local(LocalRequest::decode(&mut r)?),
             8 => Request::Pipe(PipeRequest::decode(&mut r)?),
@@ -454,17 +497,22 @@ mod tests {
 
     #[test]
     fn packets_come_back() {
-        let maildir = |content: Option<Vec<u8>>| {
-            Request::Maildir(MaildirRequest {
+        let virtual_box = |content: Option<Vec<u8>>| {
+            Request::Virtual(VirtualRequest {
+                recipient: "a@v.test".into(),
+                path: "/var/mail/x/".into(),
                 uid: 1000,
                 gid: 100,
-                path: "/var/mail/x/".into(),
+                from_line: b"From s\n".to_vec(),
                 head: b"Return-Path: <>\n".to_vec(),
                 content,
                 length: 4,
-                limit: 0,
             })
         };
+        let liar = virtual_box(Some(b"longer".to_vec())).encode(7);
+        assert_eq!(Request::decode(&liar), Err(Malformed), "the length is another");
+        let room =
+            Request::Room(RoomRequest { transport: "local".into(), recipient: "a@v.test".into(), size: 3 });
         let local = Request::Local(LocalRequest {
             recipient: "joe@example.com".into(),
             chain: vec![
@@ -493,10 +541,13 @@ mod tests {
             Request::Listen("0.0.0.0:25".into()),
             Request::Reload,
             Request::Log,
+            Request::Stop,
             Request::Spawn("private/x".into()),
             Request::Dropped("0a.mail".into()),
-            maildir(None),
-            maildir(Some(b"text".to_vec())),
+            Request::Connect("/q/private/auth".into()),
+            virtual_box(None),
+            virtual_box(Some(b"text".to_vec())),
+            room,
             local,
             pipe,
         ] {
@@ -506,8 +557,6 @@ mod tests {
                 assert_eq!(Request::decode(&packet[..cut]), Err(Malformed), "cut at {cut}");
             }
         }
-        let liar = maildir(Some(b"longer".to_vec())).encode(7);
-        assert_eq!(Request::decode(&liar), Err(Malformed), "the length is another");
         for answer in [Answer::Done, Answer::Temporary("4.2.2 full".into()), Answer::Permanent("x".into())] {
             assert_eq!(Answer::decode(&answer.encode(9)), Ok((9, answer)));
         }

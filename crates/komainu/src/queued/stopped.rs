@@ -107,8 +107,7 @@ impl Stopped {
     fn writer(&mut self) -> Result<Spool, QueueError> {
         self.reader = None;
         if rights::is_root() {
-            let owned = std::fs::metadata(&self.path).and_then(|metadata| {
-                let (uid, gid) = (metadata.uid(), metadata.gid());
+            let owned = owner(&self.path).and_then(|(uid, gid)| {
                 let account = Account { name: String::new(), uid, gid };
                 if uid == 0 { Ok(()) } else { rights::drop_to(&account) }
             });
@@ -157,6 +156,17 @@ impl Stopped {
         spool.close();
         Ok(())
     }
+}
+
+/// Whose the spool is: whoever has the state folder can put anything in the spool's place, so what that is called doesn't count.
+fn owner(spool: &Path) -> io::Result<(u32, u32)> {
+    let state = std::fs::metadata(spool.parent().unwrap_or(spool))?;
+    let metadata = std::fs::symlink_metadata(spool)?;
+    if !metadata.is_dir() {
+        return Err(io::Error::other("no folder; symbolic links are not followed"));
+    }
+    let whose = if state.uid() == 0 { metadata } else { state };
+    Ok((whose.uid(), whose.gid()))
 }
 
 /// How far an order is.

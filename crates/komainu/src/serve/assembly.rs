@@ -10,6 +10,7 @@ use super::{Counting, Generation, ServeError, Spawned, open_spool, spawner, warn
 use crate::authentication::Authentication;
 use crate::authentication::dovecot::AuthServers;
 use crate::configuration::Configuration;
+use crate::deliver::ending::Ending;
 use crate::deliver::manager::Routing;
 use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
@@ -20,7 +21,7 @@ use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Names};
 use crate::log::Log;
 use crate::pickup::Pickup;
-use crate::privileged::Helper;
+use crate::privileged::{Helper, LocalSockets};
 use crate::session::house::House;
 use crate::session::{Service, Shared};
 use config::{Code, Diagnostic, Severity};
@@ -66,6 +67,8 @@ pub struct Assembly {
     local: crate::pickup::InForce,
     prober: Option<JoinHandle<()>>,
     reporter: Option<(Reporter, JoinHandle<()>)>,
+    /// What deliveries of each generation heed.
+    endings: Vec<Ending>,
 }
 
 /// Where allow caches are: they may be lost, so a folder that can't be had is no reason not to serve.
@@ -78,6 +81,16 @@ fn caches(state: &Path, log: &Log) -> Option<Arc<dyn Disk>> {
             None
         }
     }
+}
+
+/// With what an earlier server knew of guesses.
+fn recalling(servers: AuthServers, state: &Path, (helper, log): (&Option<Helper>, &Log)) -> Authentication {
+    let (authentication, recalled) = Authentication::new(servers, helper.clone(), state);
+    if let Err(error) = recalled {
+        let text = format!("{}: {error}; nobody has guessed yet", state.join("guesses").display());
+        log.write(MASTER, Message::warning(text));
+    }
+    authentication
 }
 
 impl Assembly {
@@ -96,27 +109,23 @@ impl Assembly {
         let spawned = Spawned::default();
         let spool = open_spool(&p, disk, &state, &log)?;
         let queue_directory = PathBuf::from(p.text("queue_directory").value);
+        let sockets = LocalSockets::new(queue_directory, helper.clone());
         let answers = Arc::new(Answers {
             names,
             health: ZoneHealth::default(),
             listings: Listings::default(),
-            table_servers: TableServers::new(queue_directory.clone(), warner(&p, &log)),
-            policy_servers: PolicyServers::new(
-                queue_directory.clone(),
-                spawner(&spawned, &helper),
-                warner(&p, &log),
-            ),
+            table_servers: TableServers::new(sockets.clone(), warner(&p, &log)),
+            policy_servers: PolicyServers::new(sockets.clone(), spawner(&spawned, &helper), warner(&p, &log)),
         });
         let host = p.text("myhostname").value;
-        let caches = caches(&state, &log);
+        let (caches, agents_state) = (caches(&state, &log), state.clone());
         let folder = state.join("verify");
         let agents = Arc::new(Agents {
             spool: spool.clone(),
             helper: helper.clone(),
             host,
             scratch: state,
-            passwd: passwd.clone(),
-            queue_directory: queue_directory.clone(),
+            sockets: sockets.clone(),
             memory: crate::deliver::Memory::default(),
         });
         let routing = Arc::new(RwLock::new(Arc::clone(&generation.routing)));
@@ -136,10 +145,13 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
-        let servers = AuthServers::new(queue_directory, warner(&p, &log));
-        let authentication = Authentication::new(servers, helper.clone());
+        let servers = AuthServers::new(sockets, warner(&p, &log));
+        let authentication = recalling(servers, &agents_state, (&helper, &log));
         let waiting = Arc::default();
-        let shared = Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier };
+        let mailboxes = helper.clone();
+        #[rustfmt::skip]
+        let shared =
+            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, helper: mailboxes };
         let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));
@@ -154,11 +166,20 @@ impl Assembly {
             local,
             prober,
             reporter,
+            endings: Vec::new(),
             caches,
             passwd,
         };
         assembly.put_in_force();
         Ok(assembly)
+    }
+
+    /// Cuts short deliveries that wait for others: programs are killed, locks and FIFOs given up.
+    pub(super) fn cut_deliveries_short(&self) {
+        self.endings.iter().for_each(Ending::begin);
+        if let Some(helper) = &self.helper {
+            helper.stop();
+        }
     }
 
     /// What every session shares.
@@ -224,12 +245,16 @@ impl Assembly {
             }
         }
         self.report_rates();
+        // Those that nobody heeds any more are forgotten.
+        self.endings.retain(Ending::is_shared);
+        self.endings.push(self.generation.routing.agency.ending().clone());
         let generation = &self.generation;
         for screening in generation.services.iter().filter_map(|service| service.listener.screening.as_ref())
         {
             self.shared.waiting.open(screening, self.caches.as_ref(), &self.shared.log);
         }
         *self.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.routing);
+        self.shared.queue.reconfigured();
         *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.local);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);

@@ -12,6 +12,7 @@ pub mod pid;
 mod reload;
 mod scheduling;
 mod start;
+mod state;
 mod statistics;
 mod watch;
 mod zones;
@@ -24,6 +25,7 @@ pub use start::{Options, ServeError, prepare};
 pub(crate) use start::{log_destination, state_folder};
 
 use crate::configuration::{Configuration, Listener};
+use crate::deliver::ending::Ending;
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
 use crate::deliver::status_filter::StatusFilters;
@@ -235,7 +237,10 @@ pub fn run(ready: Ready) -> Result<(), ServeError> {
         .max_blocking_threads(128)
         .build()
         .map_err(ServeError::Runtime)?;
-    runtime.block_on(serve(ready))
+    let outcome = runtime.block_on(serve(ready));
+    // Whoever still waits for somebody else is left: the spool is closed, so nothing comes of it.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    outcome
 }
 
 async fn serve(ready: Ready) -> Result<(), ServeError> {
@@ -257,20 +262,22 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     let assembly = Assembly::new(configuration, ground, &sources)?;
     let (spool, waiting) = (assembly.shared.spool.clone(), Arc::clone(&assembly.shared.waiting));
     let verifier = Arc::clone(&assembly.shared.verifier);
-    watch_maildrop(&control_folder, &assembly, &log);
+    let ending = Ending::default();
+    watch_maildrop(&control_folder, &assembly, (&ending, &log));
     let control = open_control(&control_folder, assembly.control(), &log);
     let mut house = reload::House::new(options, assembly, sockets, since).await;
     house.announce(&p);
     let outcome = wait(&mut house, signals).await;
+    ending.begin();
     drop(control);
     house.close(&outcome).await;
     log.flush();
-    let at_rest = move || {
+    // Here and now: threads for blocking work may all be taken by deliveries that are given up.
+    tokio::task::block_in_place(|| {
         waiting.flush();
         verifier.flush();
         spool.close();
-    };
-    tokio::task::spawn_blocking(at_rest).await.map_err(|error| ServeError::Runtime(error.into()))?;
+    });
     // Last: whoever finds no server running may start one.
     drop(pid);
     outcome
@@ -293,6 +300,8 @@ impl Signals {
     }
 }
 
+/// Between two times that what is known of guesses is kept.
+const KEEPING: Duration = Duration::from_secs(60);
 /// Between two looks at the helper.
 const HELPER_CHECK: Duration = Duration::from_secs(1);
 
@@ -300,10 +309,12 @@ const HELPER_CHECK: Duration = Duration::from_secs(1);
 async fn wait(house: &mut reload::House, mut signals: Signals) -> Result<(), ServeError> {
     let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
     let mut beat = tokio::time::interval(watchdog.unwrap_or(HELPER_CHECK).min(HELPER_CHECK));
+    let mut minutely = tokio::time::interval(KEEPING);
     let mut daily = tokio::time::interval(certificates::INTERVAL);
     loop {
         tokio::select! {
             _ = daily.tick() => house.remind(),
+            _ = minutely.tick() => house.remember_aside(),
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv() => house.reload().await,
@@ -332,14 +343,15 @@ fn open_control(state: &Path, ground: control::Ground, log: &Log) -> Option<cont
     }
 }
 
-/// Takes in what is dropped, on a thread that ends with the process: a message is in the spool or still in its file.
-fn watch_maildrop(state: &Path, assembly: &Assembly, log: &Log) {
+/// Takes in what is dropped, until the end begins: a message is in the spool or still in its file.
+fn watch_maildrop(state: &Path, assembly: &Assembly, (ending, log): (&Ending, &Log)) {
     let drop = Maildrop {
         pickup: assembly.pickup(),
         folder: state.join(maildrop::NAME),
         helper: assembly.helper.clone(),
         rules: assembly.rules(),
         told: std::collections::HashSet::new(),
+        ending: ending.clone(),
     };
     if let Err(error) = std::thread::Builder::new().name("pickup".into()).spawn(move || drop.run()) {
         let text = format!("nothing is taken from the maildrop: thread: {error}");

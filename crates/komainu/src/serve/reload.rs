@@ -8,7 +8,7 @@ use super::start::{self, Options};
 use super::{Assembly, Generation, ServeError, certificates, watch};
 use crate::configuration::{HelperSources, Listener, has_errors};
 use crate::privileged::{Helper, Request};
-use crate::session::Service;
+use crate::session::{Service, Shared};
 use config::{Diagnostic, Parameters};
 use events::daemon::Message;
 use events::own::{Matter, Own};
@@ -24,6 +24,9 @@ use tokio::task::JoinHandle;
 const MASTER: &str = "postfix/master";
 /// How long sessions, and then deliveries, may take to end when the server stops.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Deliveries under way get so long to be done, and so long again once they are cut short.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LAST_PATIENCE: Duration = Duration::from_millis(1_500);
 
 struct Open {
     service: Arc<RwLock<Service>>,
@@ -48,6 +51,13 @@ pub(super) fn sources(helper: &Option<Helper>) -> HelperSources {
 fn is_kept(diagnostic: &Diagnostic, path: &str) -> bool {
     use tables::source::notice::{HELD_BACK, KEPT_LAST_GOOD};
     [HELD_BACK, KEPT_LAST_GOOD].contains(&diagnostic.code.0) && diagnostic.message.contains(path)
+}
+
+fn remember(shared: &Shared) {
+    if let Err(error) = shared.authentication.remember() {
+        let text = format!("what is known of guesses can't be kept for a restart: {error}");
+        shared.log.write(MASTER, Message::warning(text));
+    }
 }
 
 impl House {
@@ -200,6 +210,17 @@ impl House {
         }
     }
 
+    /// Keeps what a next server should know of guesses.
+    pub(super) fn remember(&self) {
+        remember(&self.assembly.shared());
+    }
+
+    /// The same, while the server goes on.
+    pub(super) fn remember_aside(&self) {
+        let shared = self.assembly.shared();
+        tokio::task::spawn_blocking(move || remember(&shared));
+    }
+
     /// Whether all that the server needs is there. The helper can't be had again: this process has no rights to
     /// start another, so whoever supervises it must start it anew.
     pub(super) fn is_whole(&self) -> bool {
@@ -284,8 +305,13 @@ impl House {
         while shared.house.taken() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // A delivery that takes longer is made again by the next server.
-        let _ = tokio::time::timeout(FAREWELL, shared.queue.drain()).await;
+        let mut drained = std::pin::pin!(shared.queue.drain());
+        if tokio::time::timeout(PATIENCE, &mut drained).await.is_err() {
+            self.assembly.cut_deliveries_short();
+            // One that takes longer still is made again by the next server.
+            let _ = tokio::time::timeout(LAST_PATIENCE, drained).await;
+        }
+        self.remember();
         self.assembly.say_last_statistics();
         self.assembly.shared.log.write(
             MASTER,

@@ -1,12 +1,14 @@
 //! From the command line to a server that may run: configuration, ports, helper, rights, log.
 
-use super::{Ready, Sockets, pid};
+use super::{Ready, Sockets, pid, state};
 use crate::configuration::{BuiltIn, Configuration, DirectSources, has_errors, state_directory};
 use crate::facts::dns::ResolverError;
 use crate::log::{Destination, Format, Log};
-use crate::privileged::Helper;
 use crate::privileged::rights::{self, Account};
+use crate::privileged::{Helper, own_log};
 use config::{Compat, Diagnostic, Parameters};
+use rustix::fs::Mode;
+use rustix::process::Uid;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -99,15 +101,13 @@ pub fn prepare(options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError>
     let state = state_folder(&options, p);
     let sockets = Sockets::bind(&configuration.listen_addresses())?;
     let account = if rights::is_root() { Some(account(p)?) } else { None };
-    make_state(&state, account.as_ref())
+    // What others are to read or to go through is made so; all else that the server, its helper and the programs that they start
+    // make is its owner's alone, as with Postfix.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    state::make(&state, account.as_ref())
         .map_err(|source| ServeError::State { path: state.clone(), source })?;
     let log = open_log(p, account.as_ref())?;
-    let pid = pid::hold(&state).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => {
-            ServeError::Spool { path: state.clone(), source: store::SpoolError::InUse }
-        }
-        _ => ServeError::State { path: state.clone(), source },
-    })?;
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let helper = match (&account, &configuration.directory) {
         (Some(_), Some(directory)) => {
             let compat = if options.compat == Compat::V3_7 { "3.7" } else { "3.11" };
@@ -124,6 +124,13 @@ pub fn prepare(options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError>
         rights::drop_to(account)
             .map_err(|source| ServeError::Rights { what: "give up root's rights", source })?;
     }
+    // With the account's rights: the folder is the account's.
+    let pid = pid::hold(&state).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => {
+            ServeError::Spool { path: state.clone(), source: store::SpoolError::InUse }
+        }
+        _ => ServeError::State { path: state.clone(), source },
+    })?;
     if let Some(helper) = &helper {
         helper.listen().map_err(ServeError::Runtime)?;
     }
@@ -164,43 +171,6 @@ fn account(p: &Parameters) -> Result<Account, ServeError> {
         .ok_or(ServeError::Account(owner))
 }
 
-/// Makes the state folder and gives it, and what is in it, to the account.
-fn make_state(state: &Path, account: Option<&Account>) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
-    // Mailboxes are below, so others may pass through, but not look.
-    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(state)?;
-    let queue = state.join("queue");
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&queue)?;
-    std::fs::set_permissions(&queue, PermissionsExt::from_mode(0o700))?;
-    // As root everybody may drop mail there, and only the server may see whose; else it is for one's own.
-    let maildrop = state.join(crate::pickup::maildrop::NAME);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&maildrop)?;
-    let mode = if account.is_some() { 0o1733 } else { 0o700 };
-    if let Some(account) = account {
-        chown(&maildrop, Some(account.uid), Some(account.gid))?;
-    }
-    std::fs::set_permissions(&maildrop, PermissionsExt::from_mode(mode))?;
-    if let Some(account) = account {
-        for folder in [state, queue.as_path()] {
-            chown(folder, Some(account.uid), Some(account.gid))?;
-        }
-        let mut folders = vec![queue];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder)? {
-                let entry = entry?;
-                let metadata = entry.metadata()?;
-                if metadata.uid() != account.uid {
-                    lchown(entry.path(), Some(account.uid), Some(account.gid))?;
-                }
-                if metadata.is_dir() {
-                    folders.push(entry.path());
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 /// A log that is chosen and made, but has no thread yet.
 struct Chosen {
     destination: Destination,
@@ -224,11 +194,9 @@ fn open_log(p: &Parameters, account: Option<&Account>) -> Result<Chosen, ServeEr
     let destination = log_destination(p);
     if let (Destination::File(path), Some(account)) = (&destination, account) {
         let failed = |source| ServeError::Log { destination: destination.clone(), source };
-        let mut options = std::fs::OpenOptions::new();
-        std::os::unix::fs::OpenOptionsExt::mode(options.append(true).create(true), 0o640)
-            .open(path)
-            .map_err(failed)?;
-        std::os::unix::fs::chown(path, Some(account.uid), None).map_err(failed)?;
+        let file = own_log(path).map_err(failed)?;
+        rustix::fs::fchown(&file, Some(Uid::from_raw(account.uid)), None)
+            .map_err(|error| failed(error.into()))?;
     }
     let format = Format::parse(&p.text("komainu_log_format").value).unwrap_or_default();
     Ok(Chosen { destination, format })

@@ -5,8 +5,7 @@
 
 use super::Session;
 use crate::authentication::dovecot::{self, Lost};
-use crate::authentication::{Backend, Logins, UnderWay};
-use crate::clock;
+use crate::authentication::{self, Backend, Logins, UnderWay};
 use events::smtpd::SaslFailed;
 use mail::base64;
 use mail::{Dsn, Reply};
@@ -219,7 +218,7 @@ impl Session {
         }
         let leave = {
             let guessing = self.shared.authentication.guessing();
-            guessing.leave(&self.attempt(&guessing, None), clock::now().mono)
+            guessing.leave(&self.attempt(&guessing, None), authentication::now())
         };
         let wait = match leave {
             Leave::No => return Err(Failed::ShutOut),
@@ -256,7 +255,7 @@ impl Session {
         }
         let mut guessing = self.shared.authentication.guessing();
         let attempt = self.attempt(&guessing, told);
-        let noticed = guessing.failed(&attempt, clock::now().mono);
+        let noticed = guessing.failed(&attempt, authentication::now());
         drop(guessing);
         let peer = self.peer();
         match noticed {
@@ -306,7 +305,7 @@ impl Session {
         if self.is_minded() {
             let mut guessing = self.shared.authentication.guessing();
             let attempt = self.attempt(&guessing, Some(&username));
-            guessing.succeeded(&attempt, clock::now().mono);
+            guessing.succeeded(&attempt, authentication::now());
         }
         let mechanism = std::mem::take(&mut self.logging_in().mechanism);
         self.logging_in = None;

@@ -11,12 +11,16 @@ use super::wire::Wire;
 use super::{Service, Session};
 use crate::clock;
 use crate::facts::listings::zone_of;
+use crate::privileged;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, Effect, MailEffect, NameStatus, Need, Question, RecordKind};
 use proto::smtp::{ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
 use std::sync::Arc;
 use tables::LookupError;
 use tokio::io::AsyncWrite;
+
+/// How long a client waits for a look at a mailbox.
+const ROOM_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// More questions than any decision asks: a policy that needs more is one that asks without end.
 const QUESTIONS_MAX: u32 = 10_000;
@@ -83,13 +87,19 @@ impl Session {
 
     /// A new client is met and counted, before anything is decided about it.
     async fn let_in<S: Line>(&mut self, stream: &mut Wire<S>) -> Result<(), Verdict> {
+        let (mut is_new, mut judged) = (false, Ok(()));
         if !self.assumed {
             self.meet().await;
-            if self.service.listener.security.wrapped && !Box::pin(self.protect(stream)).await {
-                return Err(Verdict::Reject(self.lost()));
+            if self.service.listener.security.wrapped {
+                is_new = Box::pin(self.wrap(stream)).await?;
+                judged = self.judged();
             }
         }
-        self.count_in().await.map_err(Verdict::Disconnect)
+        self.count_in().await.map_err(Verdict::Disconnect)?;
+        if is_new {
+            self.count_tls().await.map_err(Verdict::Disconnect)?;
+        }
+        judged.map_err(Verdict::Disconnect)
     }
 
     /// Does what a decision says.
@@ -357,6 +367,10 @@ impl Session {
             self.log_verdict("reject", "RCPT", &reply.to_string());
             return Verdict::Reject(reply);
         }
+        if let Some(reply) = Box::pin(self.full_mailbox(recipient)).await {
+            self.log_verdict("reject", "RCPT", &reply.to_string());
+            return Verdict::Reject(reply);
+        }
         if let Err(reply) = self.begin().await {
             return Verdict::Reject(reply);
         }
@@ -373,6 +387,34 @@ impl Session {
             targets.refusal((&from, &to), classes, session.facts.snapshot())
         });
         refusal.await.unwrap_or_default()
+    }
+
+    /// A recipient whose mailbox is known to have no room (T1.13).
+    async fn full_mailbox(&self, recipient: &Recipient) -> Option<Reply> {
+        let helper = self.shared.helper.clone()?;
+        let null = mail::Address::null();
+        let from = self.tx.sender.as_ref().unwrap_or(&null);
+        let Service { targets, classes, .. } = &self.service;
+        // Tables behind sockets aren't asked once more for it.
+        let bounded = targets.bounded((from, &recipient.address), classes, self.facts.snapshot());
+        let (transport, address) = bounded.ok()??;
+        let size = self.tx.declared_size;
+        let request = privileged::RoomRequest { transport, recipient: address.as_str().to_owned(), size };
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        let done = move |(answer, _): privileged::Outcome| {
+            // Whoever asked may be gone.
+            let _ = sender.send(answer);
+        };
+        helper.request(&privileged::Request::Room(request), None, Box::new(done));
+        // Who can't say in time says it at delivery.
+        let answer = tokio::time::timeout(ROOM_PATIENCE, answer).await.ok()?.ok()?;
+        let (code, dsn) = match answer {
+            privileged::Answer::Permanent(_) => (552, Dsn::new(5, 2, 2)),
+            privileged::Answer::Temporary(text) if text.starts_with("4.2.2") => (452, Dsn::new(4, 2, 2)),
+            _ => return None,
+        };
+        let text = format!("<{}>: Recipient address rejected: Mailbox full", recipient.address.as_str());
+        Some(Reply::new(code, dsn, text))
     }
 
     fn server_delays_open(&self) -> bool {

@@ -8,7 +8,7 @@ use super::Session;
 use super::authenticate::{Exchange, Failed};
 use crate::authentication::hashing::Rank;
 use crate::authentication::internal::{Internal, UsersPlace};
-use crate::authentication::{Backend, Logins};
+use crate::authentication::{self, Backend, Logins};
 use crate::clock;
 use mail::base64;
 use proto::sasl::md5::Contexts;
@@ -200,7 +200,7 @@ impl Session {
     fn standing(&self, name: &str) -> (u64, Rank) {
         let guessing = self.shared.authentication.guessing();
         let attempt = self.attempt(&guessing, Some(name));
-        let (network, failed) = guessing.standing(&attempt, clock::now().mono);
+        let (network, failed) = guessing.standing(&attempt, authentication::now());
         let trusted = self.logging_in.as_ref().is_some_and(|logging_in| logging_in.trusted);
         (network, failed.filter(|_| !trusted).map_or(Rank::KNOWN, Rank::failed))
     }

@@ -30,12 +30,6 @@ impl Ticket {
         (Ticket { rates: Arc::clone(rates), ident, limits }, arrival)
     }
 
-    /// Counts a TLS session that wasn't resumed; says so where it is one too many. The client then hears
-    /// `421 4.7.0 HOST Error: too many new TLS sessions from NAME[ADDRESS]`.
-    pub fn new_tls_session(&self, now: Now) -> Option<Excess> {
-        self.add(Event::NewTls, now)
-    }
-
     /// What isn't limited isn't counted.
     fn add(&self, event: Event, now: Now) -> Option<Excess> {
         if self.limits.of(event) == 0 {
@@ -88,6 +82,41 @@ impl Session {
         self.log_excess(excess.limit, excess.count);
         let (host, address) = (&listener.receiving.hostname, client.address);
         let text = format!("{host} Error: too many connections from {address}");
+        Err(Reply::new(421, Dsn::new(4, 7, 0), text))
+    }
+
+    /// Under whom new TLS sessions are counted; `None` where they aren't.
+    async fn tls_ident(&mut self) -> Option<(Ident, Limits)> {
+        let listener = &self.service.listener;
+        let limits = if self.tx.stress { listener.stressed_limits } else { listener.limits };
+        if limits.new_tls_rate == 0 || self.looked_up(Session::is_excepted).await.unwrap_or(false) {
+            return None;
+        }
+        let (listener, client) = (&self.service.listener, &self.tx.client);
+        let service = self.shared.rates.service(&listener.name);
+        Some((Ident::new(service, client.address, limits.prefixes), limits))
+    }
+
+    /// Whether the client has had so many new TLS sessions that a port in TLS doesn't hear it; says so.
+    pub(super) async fn refuses_wrapped(&mut self) -> bool {
+        let Some((ident, limits)) = self.tls_ident().await else { return false };
+        let rate = self.shared.rates.rate(Event::NewTls, &ident, clock::now().mono);
+        let refuses = limits.rate(Event::NewTls, rate).is_some();
+        if refuses {
+            let (peer, service) = (self.peer(), &self.service.listener.name);
+            self.warn(&format!("Refusing TLS service request from {peer} for service {service}"));
+        }
+        refuses
+    }
+
+    /// Counts a new TLS session; what the client hears where it is one too many.
+    pub(super) async fn count_tls(&mut self) -> Result<(), Reply> {
+        let Some((ident, limits)) = self.tls_ident().await else { return Ok(()) };
+        let count = self.shared.rates.count(Event::NewTls, &ident, clock::now());
+        let Some(excess) = limits.rate(Event::NewTls, count) else { return Ok(()) };
+        self.log_excess(excess.limit, excess.count);
+        let host = &self.service.listener.receiving.hostname;
+        let text = format!("{host} Error: too many new TLS sessions from {}", self.peer());
         Err(Reply::new(421, Dsn::new(4, 7, 0), text))
     }
 
@@ -186,13 +215,11 @@ mod tests {
         let (one, _) = ticket(&rates, Limits { new_tls_rate: 1, ..Limits::default() });
         let now = clock::now();
         assert!(!one.refuses_tls(now));
-        assert_eq!(one.new_tls_session(now), None);
+        rates.count(Event::NewTls, &one.ident, now);
         assert!(!one.refuses_tls(now), "asking counts nothing");
-        let excess = Excess { limit: "New TLS session rate", count: 2 };
-        assert_eq!(one.new_tls_session(now), Some(excess));
+        rates.count(Event::NewTls, &one.ident, now);
         assert!(one.refuses_tls(now));
         let (free, _) = ticket(&rates, Limits { auth_rate: 1, ..Limits::default() });
-        assert_eq!(free.new_tls_session(now), None);
         assert!(!free.refuses_tls(now), "no limit");
     }
 }

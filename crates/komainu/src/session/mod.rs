@@ -83,6 +83,8 @@ pub struct Shared {
     pub waiting: Arc<screening::Waiting>,
     /// Which addresses are deliverable.
     pub verifier: Arc<Verifier>,
+    /// Who may look into mailboxes.
+    pub helper: Option<crate::privileged::Helper>,
 }
 
 /// One listener's configuration, as a session keeps it.

@@ -7,11 +7,13 @@ use super::line::Line;
 use super::wire::Wire;
 use super::{Reach, Session, Woken};
 use crate::clock;
-use crate::tls::server::Established;
+use crate::tls::server::{Established, Remark};
+use events::Event;
 use events::daemon::Message;
 use events::tls::{Direction, TlsFailed, TlsStarting, Trust};
 use mail::message::Security;
-use proto::smtp::Input;
+use mail::{Dsn, Reply};
+use proto::smtp::{Input, Verdict};
 use std::io::ErrorKind;
 
 /// What `Received:` says of TLS.
@@ -20,17 +22,65 @@ pub(super) struct Protection {
     certificate: String,
 }
 
+/// How a handshake ended.
+enum Shaken {
+    /// With a new session.
+    New,
+    /// With an earlier one.
+    Resumed,
+    /// The connection is lost.
+    Failed,
+}
+
 impl Session {
     /// STARTTLS was granted.
     pub(super) async fn start_tls<S: Line>(&mut self, stream: &mut Wire<S>, out: &mut Vec<u8>) {
         self.flush(stream, out).await;
-        let is_up = matches!(self.reach, Reach::Open) && self.protect(stream).await;
-        let input = if is_up { Input::TlsUp } else { Input::PeerClosed };
+        let is_open = matches!(self.reach, Reach::Open);
+        let outcome = if is_open { self.protect(stream).await } else { Shaken::Failed };
+        let counted = if matches!(outcome, Shaken::New) { self.count_tls().await } else { Ok(()) };
+        let input = match (outcome, counted) {
+            (Shaken::Failed, _) => Input::PeerClosed,
+            (_, Err(reply)) => Input::TlsRefused(reply),
+            (_, Ok(())) => self.judged().map_or_else(Input::TlsUnfit, |()| Input::TlsUp),
+        };
         self.server.handle(clock::now(), input, out);
     }
 
-    /// Makes the handshake; false when the connection is lost by it.
-    pub(super) async fn protect<S: Line>(&mut self, stream: &mut Wire<S>) -> bool {
+    /// The handshake of a port in TLS, before anything is said; whether it was for a new session.
+    pub(super) async fn wrap<S: Line>(&mut self, stream: &mut Wire<S>) -> Result<bool, Verdict> {
+        if self.refuses_wrapped().await {
+            // Nobody hears it.
+            *stream = Wire::Broken;
+            let reply = Reply::new(421, Dsn::new(4, 7, 0), "Error: too many new TLS sessions");
+            return Err(Verdict::Disconnect(reply));
+        }
+        match self.protect(stream).await {
+            Shaken::New => Ok(true),
+            Shaken::Resumed => Ok(false),
+            Shaken::Failed => Err(Verdict::Reject(self.lost())),
+        }
+    }
+
+    /// Where clients must show a certificate that is trusted, whether this one did; what it hears where it didn't.
+    pub(super) fn judged(&self) -> Result<(), Reply> {
+        if !self.service.listener.security.requires {
+            return Ok(());
+        }
+        let shown = self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+        let why = match shown {
+            Some(one) if one.trusted => return Ok(()),
+            Some(_) => "Client certificate not trusted",
+            None => "No client certificate presented",
+        };
+        let line = format!("NOQUEUE: abort: TLS from {}: {why}", self.peer());
+        self.shared.log.write(self.program(), Event::Other(line.into()));
+        let host = &self.service.listener.receiving.hostname;
+        Err(Reply::new(421, Dsn::new(4, 7, 1), format!("{host} Error: {why}")))
+    }
+
+    /// Makes the handshake.
+    async fn protect<S: Line>(&mut self, stream: &mut Wire<S>) -> Shaken {
         let security = &self.service.listener.security;
         let Some(acceptor) = security.acceptor.clone() else {
             let service = &self.service.listener.name;
@@ -39,7 +89,7 @@ impl Session {
                  details see earlier warnings in your logs.",
                 self.peer()
             ));
-            return false;
+            return Shaken::Failed;
         };
         if security.log_level >= 2 {
             let peer = self.peer().to_string();
@@ -49,40 +99,54 @@ impl Session {
         let limit = self.server.settings().starttls_timeout;
         self.seat.waits(clock::now().mono);
         let ear = self.seat.ear();
+        let mut remark = None;
         let outcome = tokio::select! {
             biased;
-            outcome = tokio::time::timeout(limit, stream.protect(&acceptor)) => {
+            outcome = tokio::time::timeout(limit, stream.protect(&acceptor, &mut remark)) => {
                 outcome.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
             }
             _ = ear.told() => Err(ErrorKind::ConnectionAborted.into()),
         };
         self.seat.is_busy();
+        self.log_name(remark);
         match outcome {
             Ok(established) => {
+                let is_new = established.is_new;
                 if self.service.listener.logins.as_ref().is_some_and(|logins| logins.internal().is_some()) {
                     self.bindings = stream.exported().into_iter().collect();
                 }
                 self.protected(established);
-                true
+                if is_new { Shaken::New } else { Shaken::Resumed }
             }
             Err(error) => {
                 self.log_failed(&error);
                 self.reach = Reach::Lost(Woken::Broken);
-                false
+                Shaken::Failed
             }
         }
     }
 
     fn protected(&mut self, established: Established) {
-        let Established { summary, facts, certificate } = established;
+        let Established { summary, facts, certificate, served_name, .. } = established;
         let security = &self.service.listener.security;
         if security.log_level >= 1 {
+            if let Some(one) = facts.certificate.as_ref().filter(|one| security.requires && !one.trusted) {
+                let why = match one.subject == one.issuer {
+                    true => "self-signed certificate".to_owned(),
+                    false => format!("untrusted issuer {}", one.issuer),
+                };
+                let text = format!("certificate verification failed for {}: {why}", self.peer());
+                self.shared.log.write(self.program(), Event::Other(text.into()));
+            }
             let trust = match &facts.certificate {
                 None => Trust::Anonymous,
                 Some(one) if one.trusted => Trust::Trusted,
                 Some(_) => Trust::Untrusted,
             };
-            let peer = self.peer().to_string();
+            let mut peer = self.peer().to_string();
+            if let Some(name) = served_name {
+                peer = format!("{peer} to {name}");
+            }
             self.shared.log.write(self.program(), summary.event(trust, Direction::From, &peer));
         }
         if security.received_header {
@@ -92,6 +156,18 @@ impl Session {
         // Who had logged in did so in the clear (RFC 3207 §4.2).
         self.tx.sasl = None;
         self.logging_in = None;
+    }
+
+    /// What there is to say of the name that the client asked for.
+    fn log_name(&self, remark: Option<Remark>) {
+        match remark {
+            Some(Remark::NotMatched(name)) => {
+                let text = format!("TLS SNI {name} from {} not matched, using default chain", self.peer());
+                self.shared.log.write(self.program(), Event::Other(text.into()));
+            }
+            Some(Remark::Broken(why)) => why.iter().for_each(|text| self.warn(text)),
+            None => {}
+        }
     }
 
     fn log_failed(&self, error: &std::io::Error) {

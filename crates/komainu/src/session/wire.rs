@@ -5,7 +5,7 @@
 //! here again. Handshakes are `tls::server`'s.
 
 use super::line::Line;
-use crate::tls::server::{Acceptor, Established};
+use crate::tls::server::{Acceptor, Established, Remark};
 use proto::sasl::server::exchange::Binding;
 use std::future::Future;
 use std::io;
@@ -53,11 +53,15 @@ impl<S: Line> Wire<S> {
     ///
     /// # Errors
     /// As of the socket, or `InvalidData` where the client doesn't speak TLS as it is spoken here.
-    pub(super) async fn protect(&mut self, acceptor: &Acceptor) -> io::Result<Established> {
+    pub(super) async fn protect(
+        &mut self,
+        acceptor: &Acceptor,
+        remark: &mut Option<Remark>,
+    ) -> io::Result<Established> {
         let Wire::Clear(line) = std::mem::replace(self, Wire::Broken) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        let (stream, established) = acceptor.accept(line).await?;
+        let (stream, established) = acceptor.accept(line, remark).await?;
         *self = Wire::Protected(Box::new(stream));
         Ok(established)
     }

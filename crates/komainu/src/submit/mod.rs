@@ -10,12 +10,10 @@ pub(crate) mod held;
 use crate::queued::running::Connection;
 use held::Held;
 use mail::QueueId;
-use proto::control::{Cause, Request, Submission, To};
+use proto::control::{Cause, Request, Submission, To, TooLong};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Recipients in one frame: of the longest addresses they fit.
-const RECIPIENTS_PER_FRAME: usize = 50;
 /// Content in one frame.
 const CHUNK_BYTES: usize = 48 << 10;
 
@@ -41,6 +39,9 @@ pub(crate) enum SubmitError {
     /// The server won't have it from this user, or not this message.
     #[error("{1}")]
     Refused(Cause, String),
+    /// No frame may hold it: neither the server nor who reads the maildrop would take it.
+    #[error("queue file write error")]
+    TooLong(TooLong),
     /// There is no maildrop, or it can't be written to.
     #[error("create file {path}: {source}", path = path.display())]
     Drop {
@@ -56,6 +57,8 @@ pub(crate) enum SubmitError {
 /// # Errors
 /// [`SubmitError`]; then nobody has it.
 pub(crate) fn submit(state: &Path, letter: &mut Letter) -> Result<Accepted, SubmitError> {
+    letter.submission.fits().map_err(SubmitError::TooLong)?;
+    letter.to.iter().try_for_each(To::fits).map_err(SubmitError::TooLong)?;
     if let Ok(Some(mut server)) = Connection::open(state) {
         match server.submit(letter) {
             Ok(id) => return Ok(Accepted::Queued(id)),
@@ -76,8 +79,11 @@ pub(crate) fn frames<E: From<io::Error>>(
     letter: &mut Letter,
     mut each: impl FnMut(&Request) -> Result<(), E>,
 ) -> Result<(), E> {
-    for some in letter.to.chunks(RECIPIENTS_PER_FRAME) {
+    let mut to = letter.to.as_slice();
+    while !to.is_empty() {
+        let (some, rest) = To::frame_of(to);
         each(&Request::To(some.to_vec()))?;
+        to = rest;
     }
     letter.content.read(CHUNK_BYTES, &mut |bytes| each(&Request::Content(bytes.to_vec())))?;
     each(&Request::End)

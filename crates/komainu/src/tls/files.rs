@@ -104,9 +104,21 @@ pub fn credentials(chain: &str, key: &str, sources: &dyn Sources) -> Result<Cred
 /// # Errors
 /// Where a file can't be read, or something is missing.
 pub fn chains(paths: &[String], sources: &dyn Sources) -> Result<Vec<Credentials>, FileError> {
+    let read = |path: &String| Ok((path.clone(), sources.read(Path::new(path))?));
+    chains_in(paths.iter().map(read).collect::<Result<Vec<_>, FileError>>()?)
+}
+
+/// As [`chains`], of what has been read: names and contents.
+///
+/// # Errors
+/// Where something is missing.
+pub fn chains_in(
+    contents: impl IntoIterator<Item = (String, Vec<u8>)>,
+) -> Result<Vec<Credentials>, FileError> {
     let mut found: Vec<Credentials> = Vec::new();
-    for path in paths {
-        let bytes = sources.read(Path::new(path))?;
+    let mut last = String::new();
+    for (path, bytes) in contents {
+        last.clone_from(&path);
         let mut rest = bytes.as_slice();
         while let Ok(Some((kind, der))) = pem::from_buf(&mut rest) {
             let key = match kind {
@@ -125,9 +137,8 @@ pub fn chains(paths: &[String], sources: &dyn Sources) -> Result<Vec<Credentials
             found.push((Vec::new(), key));
         }
     }
-    let last = || paths.last().cloned().unwrap_or_default();
     if found.iter().any(|(chain, _)| chain.is_empty()) {
-        Err(FileError::NoCertificate(last()))
+        Err(FileError::NoCertificate(last))
     } else {
         Ok(found)
     }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod files;
 pub mod fingerprint;
 pub mod judge;
+pub mod names;
 pub mod server;
 pub mod settings;
 mod signatures;

@@ -8,13 +8,14 @@
 use super::files::{Anchors, Credentials, FileError};
 use super::fingerprint::Digest;
 use super::judge::common_name;
-use super::settings::{VersionsError, ciphers, versions};
+use super::names::{Chain, Names, Shown};
+use super::settings::{VersionsError, ciphers, curves, versions};
 use super::signatures::Signatures;
 use super::summary::Summary;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, ring as provider};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -36,8 +37,6 @@ pub enum Asking {
     No,
     /// They may show one.
     May,
-    /// There is no handshake without one.
-    Must,
 }
 
 /// What a listener's TLS is made of.
@@ -45,16 +44,24 @@ pub enum Asking {
 pub struct Making {
     /// Certificates with their keys, the preferred first.
     pub credentials: Vec<Credentials>,
+    /// Those for names that clients ask for; `None` where names don't matter.
+    pub names: Option<Names>,
     /// `>=TLSv1.2`
     pub protocols: String,
     /// OpenSSL's names of ciphers that aren't wanted.
     pub excluded: Vec<String>,
+    /// `tls_eecdh_auto_curves`
+    pub curves: String,
+    /// Whether sessions may be resumed.
+    pub resumes: bool,
     /// `tls_preempt_cipherlist`: our order of ciphers counts.
     pub own_order: bool,
     /// Whether clients are asked for certificates.
     pub asking: Asking,
     /// Whose word counts for these.
     pub anchors: Anchors,
+    /// `smtpd_tls_ccert_verifydepth`
+    pub depth: usize,
     /// `smtpd_tls_fingerprint_digest`
     pub digest: Digest,
 }
@@ -88,6 +95,8 @@ pub struct Acceptor {
     clients: Arc<Signatures>,
     /// Whose word counts; `None` for nobody's.
     judge: Option<Arc<dyn ClientCertVerifier>>,
+    /// Most certificates between a client's and its anchor.
+    depth: usize,
     digest: Digest,
 }
 
@@ -100,6 +109,19 @@ pub struct Established {
     pub facts: policy::Tls,
     /// What `Received:` says of the client's certificate.
     pub certificate: String,
+    /// The name that the client asked for, where there are certificates for it.
+    pub served_name: Option<String>,
+    /// It goes on with no earlier session.
+    pub is_new: bool,
+}
+
+/// What the log says of the name that a client asks for, however the handshake ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// There is nothing for this name.
+    NotMatched(String),
+    /// What there is can't be used.
+    Broken(Vec<String>),
 }
 
 impl Acceptor {
@@ -108,13 +130,13 @@ impl Acceptor {
     /// # Errors
     /// Where there is nothing to show, or nothing to speak.
     pub fn new(making: Making) -> Result<Acceptor, AcceptorError> {
-        let Making { credentials, protocols, excluded, own_order, asking, anchors, digest } = making;
-        let cipher_suites = ciphers(&excluded);
-        let provider = Arc::new(CryptoProvider { cipher_suites, ..provider::default_provider() });
+        let Making { credentials, names, protocols, own_order, asking, anchors, depth, digest, .. } = making;
+        let (cipher_suites, kx_groups) = (ciphers(&making.excluded), curves(&making.curves));
+        let provider = Arc::new(CryptoProvider { cipher_suites, kx_groups, ..provider::default_provider() });
         let pair = |(chain, key)| CertifiedKey::from_der(chain, key, &provider).map(Arc::new);
         let keys = credentials.into_iter().map(pair).collect::<Result<Vec<_>, _>>();
-        let keys = Arc::new(Keys(keys.map_err(AcceptorError::Pair)?));
-        if keys.0.is_empty() {
+        let keys = Arc::new(Keys { own: keys.map_err(AcceptorError::Pair)?, names });
+        if keys.own.is_empty() && keys.names.is_none() {
             return Err(AcceptorError::NoCertificate);
         }
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -123,28 +145,29 @@ impl Acceptor {
         let clients = Arc::new(Signatures::new(provider.signature_verification_algorithms));
         let builder = match asking {
             Asking::No => builder.with_no_client_auth(),
-            Asking::May | Asking::Must => {
+            Asking::May => {
                 let hints = anchors.roots.subjects();
-                let must = asking == Asking::Must;
-                let any = AnyClient { must, hints, signed: Arc::clone(&clients) };
+                let any = AnyClient { hints, signed: Arc::clone(&clients) };
                 builder.with_client_cert_verifier(Arc::new(any))
             }
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&keys) as _);
         config.ignore_client_order = own_order;
-        config.send_tls13_tickets = TICKETS;
-        if let Ok(ticketer) = provider::Ticketer::new() {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = if making.resumes { TICKETS } else { 0 };
+        if let Some(ticketer) = provider::Ticketer::new().ok().filter(|_| making.resumes) {
             config.ticketer = ticketer;
         }
         let judge =
             WebPkiClientVerifier::builder_with_provider(Arc::new(anchors.roots), provider).build().ok();
-        Ok(Acceptor { config: Arc::new(config), keys, asking, clients, judge, digest })
+        Ok(Acceptor { config: Arc::new(config), keys, asking, clients, judge, depth, digest })
     }
 
     /// The common names of the certificates, and when each ends.
     #[must_use]
     pub fn ends(&self) -> Vec<(String, mail::Wall)> {
-        let own = self.keys.0.iter().filter_map(|key| key.cert.first());
+        let named = self.keys.names.iter().flat_map(Names::all);
+        let own = self.keys.own.iter().chain(named).filter_map(|key| key.cert.first());
         let read = own.filter_map(|certificate| X509Certificate::from_der(certificate).ok());
         read.map(|(_, one)| {
             let end = mail::Wall::from_seconds(one.validity().not_after.timestamp());
@@ -153,18 +176,30 @@ impl Acceptor {
         .collect()
     }
 
-    /// Makes the handshake.
+    /// Keeps certificates of names that were good before and can't be used now.
+    pub fn keep_names(&self, before: &Acceptor) {
+        if let (Some(names), Some(before)) = (&self.keys.names, &before.keys.names) {
+            names.keep(before);
+        }
+    }
+
+    /// Makes the handshake. What there is to say of the name asked for comes into `remark`.
     ///
     /// # Errors
     /// As of the stream, or `InvalidData` where the client doesn't speak TLS as it is spoken here.
-    pub async fn accept<S>(&self, stream: S) -> io::Result<(TlsStream<S>, Established)>
+    pub async fn accept<S>(
+        &self,
+        stream: S,
+        remark: &mut Option<Remark>,
+    ) -> io::Result<(TlsStream<S>, Established)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let sni = hello.server_name().unwrap_or_default().to_owned();
-        let shown = self.keys.shown(hello.signature_schemes(), is_tls13);
+        let (keys, served_name) = self.keys.chain(&sni, remark);
+        let shown = keys.and_then(|keys| shown(keys, hello.signature_schemes(), is_tls13));
         let stream = start.into_stream(Arc::clone(&self.config)).await?;
         let (_, connection) = stream.get_ref();
         let is_new = connection.handshake_kind() != Some(HandshakeKind::Resumed);
@@ -181,7 +216,7 @@ impl Acceptor {
             certificate: self.client(connection.peer_certificates().unwrap_or_default()),
         };
         let certificate = self.described(facts.certificate.as_ref());
-        Ok((stream, Established { summary, facts, certificate }))
+        Ok((stream, Established { summary, facts, certificate, served_name, is_new }))
     }
 
     /// The client's certificate, judged.
@@ -189,8 +224,10 @@ impl Acceptor {
         let (own, issuers) = shown.split_first()?;
         let (_, parsed) = X509Certificate::from_der(own).ok()?;
         let now = UnixTime::since_unix_epoch(since_epoch(crate::clock::now().wall));
+        // The anchor itself isn't counted.
+        let between = issuers.get(..self.depth.min(issuers.len())).unwrap_or_default();
         let trusted =
-            self.judge.as_ref().is_some_and(|judge| judge.verify_client_cert(own, issuers, now).is_ok());
+            self.judge.as_ref().is_some_and(|judge| judge.verify_client_cert(own, between, now).is_ok());
         Some(policy::ClientCertificate {
             subject: common_name(parsed.subject()),
             issuer: common_name(parsed.issuer()),
@@ -235,40 +272,62 @@ fn is_tls13(scheme: &SignatureScheme) -> bool {
 
 /// The server's certificates.
 #[derive(Debug)]
-struct Keys(Vec<Arc<CertifiedKey>>);
+struct Keys {
+    own: Chain,
+    names: Option<Names>,
+}
 
 impl Keys {
-    /// The first that the client can check, and how its holder signs.
-    fn shown(
-        &self,
-        offered: &[SignatureScheme],
-        is_usable: impl Fn(&SignatureScheme) -> bool,
-    ) -> Option<(Arc<CertifiedKey>, SignatureScheme)> {
-        let offered: Vec<SignatureScheme> = offered.iter().copied().filter(|one| is_usable(one)).collect();
-        self.0.iter().find_map(|key| {
-            let signer = key.key.choose_scheme(&offered)?;
-            Some((Arc::clone(key), signer.scheme()))
-        })
+    /// Those for a client that asks for `sni`, if it asks, and the name where they are for it; none where the handshake
+    /// is to end.
+    fn chain(&self, sni: &str, remark: &mut Option<Remark>) -> (Option<&Chain>, Option<String>) {
+        let Some(names) = self.names.as_ref().filter(|_| !sni.is_empty()) else {
+            return (Some(&self.own), None);
+        };
+        match names.find(sni) {
+            Shown::Chain(chain) => (Some(chain), Some(sni.to_owned())),
+            Shown::NotMatched => {
+                *remark = Some(Remark::NotMatched(sni.to_owned()));
+                (Some(&self.own), None)
+            }
+            Shown::Broken(why) => {
+                *remark = Some(Remark::Broken(why));
+                (None, None)
+            }
+        }
     }
+}
+
+/// The first that the client can check, and how its holder signs.
+fn shown(
+    keys: &Chain,
+    offered: &[SignatureScheme],
+    is_usable: impl Fn(&SignatureScheme) -> bool,
+) -> Option<(Arc<CertifiedKey>, SignatureScheme)> {
+    let offered: Vec<SignatureScheme> = offered.iter().copied().filter(|one| is_usable(one)).collect();
+    keys.iter().find_map(|key| {
+        let signer = key.key.choose_scheme(&offered)?;
+        Some((Arc::clone(key), signer.scheme()))
+    })
 }
 
 impl ResolvesServerCert for Keys {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.shown(hello.signature_schemes(), |_| true).map(|(key, _)| key)
+        let (keys, _) = self.chain(hello.server_name().unwrap_or_default(), &mut None);
+        shown(keys?, hello.signature_schemes(), |_| true).map(|(key, _)| key)
     }
 }
 
 /// Takes every client's certificate whose key signed.
 #[derive(Debug)]
 struct AnyClient {
-    must: bool,
     hints: Vec<DistinguishedName>,
     signed: Arc<Signatures>,
 }
 
 impl ClientCertVerifier for AnyClient {
     fn client_auth_mandatory(&self) -> bool {
-        self.must
+        false
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

@@ -4,8 +4,8 @@
 //! and one of them would exclude: all it has are high; excluded are those that are named, by OpenSSL's names. Of TLS
 //! 1.3's ciphers none can be excluded, as with OpenSSL.
 
-use rustls::crypto::ring;
-use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion, version};
+use rustls::crypto::{SupportedKxGroup, ring};
+use rustls::{CipherSuite, NamedGroup, SupportedCipherSuite, SupportedProtocolVersion, version};
 
 /// Versions by their names, oldest first; what is served beside.
 const VERSIONS: &[(&str, Option<&SupportedProtocolVersion>)] = &[
@@ -62,6 +62,27 @@ pub fn versions(list: &str) -> Result<Vec<&'static SupportedProtocolVersion>, Ve
         .filter_map(|(_, (_, version))| *version)
         .collect();
     if spoken.is_empty() { Err(VersionsError::NoneSpoken(list.to_owned())) } else { Ok(spoken) }
+}
+
+/// Elliptic curves for key exchange, by OpenSSL's names.
+const CURVES: &[(&str, NamedGroup)] = &[
+    ("X25519", NamedGroup::X25519),
+    ("prime256v1", NamedGroup::secp256r1),
+    ("P-256", NamedGroup::secp256r1),
+    ("secp384r1", NamedGroup::secp384r1),
+    ("P-384", NamedGroup::secp384r1),
+];
+
+/// The curves of `tls_eecdh_auto_curves` that are spoken here, in its order; all where it is empty, or names none of them.
+#[must_use]
+pub fn curves(list: &str) -> Vec<&'static dyn SupportedKxGroup> {
+    let spoken = |name: &str| {
+        let (_, group) = CURVES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        ring::ALL_KX_GROUPS.iter().copied().find(|known| known.name() == *group)
+    };
+    let words = list.split([',', ' ', '\t', '\r', '\n', ':']);
+    let wanted: Vec<_> = words.filter_map(spoken).collect();
+    if wanted.is_empty() { ring::ALL_KX_GROUPS.to_vec() } else { wanted }
 }
 
 /// OpenSSL's names.
@@ -142,6 +163,22 @@ mod tests {
                 };
                 all.iter().map(name).collect::<Vec<_>>()
             });
+            assert_eq!(found, expect, "{list}");
+        }
+    }
+
+    #[test]
+    fn lists_of_curves() {
+        for (list, expect) in [
+            ("", &[NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1][..]),
+            (
+                "X25519 X448 prime256v1 secp521r1 secp384r1",
+                &[NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1],
+            ),
+            ("secp384r1, x25519", &[NamedGroup::secp384r1, NamedGroup::X25519]),
+            ("secp521r1", &[NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1]),
+        ] {
+            let found: Vec<NamedGroup> = curves(list).into_iter().map(SupportedKxGroup::name).collect();
             assert_eq!(found, expect, "{list}");
         }
     }

@@ -2,6 +2,7 @@
 //! T2.24); a server that is dead, hung or restarted; many at once.
 
 use crate::client::Client;
+use crate::dovecot::{self, Dovecot};
 use crate::postfix_peer::{self, Postfix};
 use crate::server::Server;
 use crate::site::{Site, until};
@@ -10,36 +11,15 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const CONF: &str = "
-base_dir = /mnt/dovecot/run
-state_dir = /mnt/dovecot/state
-log_path = /mnt/dovecot/log
-protocols =
-ssl = no
-disable_plaintext_auth = no
 auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 oauthbearer
-auth_failure_delay = 0
-passdb {
-  driver = passwd-file
-  args = /mnt/dovecot/users
-}
 passdb {
   driver = oauth2
   mechanisms = oauthbearer
   args = /mnt/dovecot/oauth2
-}
-userdb {
-  driver = static
-  args = uid=5000 gid=5000 home=/mnt/dovecot/mail
-}
-service anvil {
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
 }
 service auth {
   unix_listener /mnt/spool/private/auth {
@@ -52,45 +32,16 @@ service auth {
 }
 ";
 
-struct Dovecot(Child);
-
-impl Drop for Dovecot {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-        // Its children would serve those who are connected for as long as they stay.
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let comm = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw).filter(|_| comm.trim() == "auth")
-            {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
-        }
-    }
-}
-
-impl Dovecot {
-    fn start() -> Dovecot {
-        for folder in ["dovecot/run", "dovecot/state", "spool/private"] {
-            fs::create_dir_all(Path::new("/mnt").join(folder)).expect("a folder");
-        }
-        fs::write("/mnt/dovecot/dovecot.conf", CONF).expect("writes");
-        fs::write(
-            "/mnt/dovecot/oauth2",
-            "introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=/mnt/dovecot/keys/\n",
-        )
-        .expect("writes");
-        fs::write("/mnt/dovecot/users", "alice@example.com:{PLAIN}secret\n").expect("writes");
-        let child = Command::new("dovecot")
-            .args(["-F", "-c", "/mnt/dovecot/dovecot.conf"])
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let dovecot = Dovecot(child);
-        until("Dovecot's auth", || std::net::TcpStream::connect("127.0.0.1:12345").ok());
-        dovecot
-    }
+fn dovecot() -> Dovecot {
+    fs::create_dir_all("/mnt/dovecot").expect("a folder");
+    fs::write(
+        "/mnt/dovecot/oauth2",
+        "introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=/mnt/dovecot/keys/\n",
+    )
+    .expect("writes");
+    Dovecot::start_for_log_ins("alice@example.com:{PLAIN}secret\n", CONF, || {
+        std::net::TcpStream::connect("127.0.0.1:12345").ok()
+    })
 }
 
 const MAIN: &str = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
@@ -157,22 +108,13 @@ fn said(log: &str) -> Vec<String> {
     lines.filter_map(|line| line.split_once("warning: ").map(|(_, text)| text.to_owned())).collect()
 }
 
-fn is_there(test: &str) -> bool {
-    let there = Path::new("/usr/lib/dovecot/auth").exists();
-    if !there {
-        println!("{test}: didn't run: no Dovecot");
-        assert!(std::env::var_os("CI").is_none(), "no Dovecot");
-    }
-    there
-}
-
 #[test]
 fn dovecot_s_mechanisms() {
     world::run("auth::dovecot_s_mechanisms", Needs::Root, || {
-        if !is_there("auth") || !postfix_peer::is_there("auth") {
+        if !dovecot::is_there("auth", "auth") || !postfix_peer::is_there("auth") {
             return;
         }
-        let _dovecot = Dovecot::start();
+        let _dovecot = dovecot();
         let site = Site::new(&format!("queue_directory = /mnt/spool\n{MAIN}"));
         site.write(
             "master.cf",
@@ -248,9 +190,7 @@ fn an_auth_server_that_is_dead_or_hung() {
             assert!(client.say("MAIL FROM:<a@example.org>").starts_with("250"), "mail is taken");
             assert!(again.elapsed() < Duration::from_secs(2), "{port}: {:?}", again.elapsed());
         }
-        assert!(
-            site.log().contains("warning: SASL: Connect to private/nobody failed: No such file or directory")
-        );
+        site.logged("warning: SASL: Connect to private/nobody failed: No such file or directory", 0);
         drop(mute);
     });
 }
@@ -260,10 +200,10 @@ fn an_auth_server_that_is_dead_or_hung() {
 #[test]
 fn many_at_once_and_a_restart() {
     world::run("auth::many_at_once_and_a_restart", Needs::Root, || {
-        if !is_there("auth") {
+        if !dovecot::is_there("auth", "auth") {
             return;
         }
-        let dovecot = Dovecot::start();
+        let running = dovecot();
         let site = Site::new(&format!(
             "queue_directory = /mnt/spool\n{MAIN}smtpd_client_connection_count_limit = 0\n"
         ));
@@ -290,11 +230,11 @@ fn many_at_once_and_a_restart() {
         for (good, reply) in all(200) {
             assert!(reply.starts_with(if good { "235" } else { "535" }), "{good}: {reply}");
         }
-        drop(dovecot);
+        drop(running);
         for (good, reply) in all(20) {
             assert!(reply.starts_with("454 4.7.0"), "{good}: {reply}");
         }
-        let _dovecot = Dovecot::start();
+        let _dovecot = dovecot();
         until("log-ins again", || {
             all(2)
                 .into_iter()

@@ -19,8 +19,12 @@ fn shell(line: &str) -> String {
 
 /// The public key's kind of the certificate that is shown to openssl; nothing where there is no TLS.
 fn shown(address: &str) -> String {
+    shown_with(address, "")
+}
+
+fn shown_with(address: &str, options: &str) -> String {
     let text = shell(&format!(
-        "openssl s_client -starttls smtp -connect {address} </dev/null 2>/dev/null | openssl x509 -noout -text"
+        "openssl s_client -starttls smtp -connect {address} {options} </dev/null 2>/dev/null | openssl x509 -noout -text"
     ));
     let kind = text.lines().find_map(|line| line.trim().strip_prefix("Public Key Algorithm: "));
     kind.unwrap_or_default().to_owned()
@@ -47,6 +51,59 @@ fn a_renewed_one_is_served_and_a_broken_one_is_not() {
         assert_eq!(shown(&site.address()), "rsaEncryption");
         save(&path, &pair("ec.pem"), 0o600);
         until("the mended certificate", || (shown(&site.address()) == "id-ecPublicKey").then_some(()));
+    });
+}
+
+/// The key's kind that is shown to a client that asks for `name`.
+fn shown_for(address: &str, name: &str) -> String {
+    shown_with(address, &format!("-servername {name}"))
+}
+
+/// T0.3: certificates by name, from a text and from what postmap made of it; each renewed file and line is served by
+/// itself, and what is broken keeps what was good.
+#[test]
+fn names_are_renewed_too() {
+    world::run("certificates::names_are_renewed_too", Needs::Root, || {
+        let site = Site::new("");
+        for (name, content) in [("own", "rsa.pem"), ("a", "ec.pem"), ("b", "rsa.pem")] {
+            save(&site.path(&format!("etc/{name}.pem")), &pair(content), 0o600);
+        }
+        let etc = site.etc().display().to_string();
+        save(&site.path("etc/names"), &format!("a.example {etc}/a.pem\n.b.example {etc}/b.pem\n"), 0o600);
+        let made = Command::new("sh").args(["-c", &format!("postmap -F lmdb:{etc}/names")]).status();
+        assert!(made.is_ok_and(|status| status.success()), "postmap -F");
+        site.main(
+            "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = $config_directory/own.pem\n\
+             tls_server_sni_maps = lmdb:$config_directory/names\nkomainu_auto_reload = yes\n",
+        );
+        let server = Server::start(&site);
+        let kinds = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| shown_for(&site.address(), name)).collect()
+        };
+        let (ec, rsa) = ("id-ecPublicKey", "rsaEncryption");
+        assert_eq!(kinds(&["a.example", "x.b.example", "other.example"]), [ec, rsa, rsa]);
+        // A renewed file, with no postmap: the database has the old one.
+        save(&site.path("etc/b.pem"), &pair("ec.pem"), 0o600);
+        until("the new certificate", || (kinds(&["x.b.example"]) == [ec]).then_some(()));
+        let before = site.log().len();
+        save(&site.path("etc/a.pem"), &pair("unfit.pem"), 0o600);
+        site.logged("K0216", before);
+        site.logged("reloaded", before);
+        assert_eq!(kinds(&["a.example"]), [ec], "what was good stays");
+        // A new line.
+        let lines = format!("a.example {etc}/a.pem\n.b.example {etc}/b.pem\nother.example {etc}/b.pem\n");
+        save(&site.path("etc/names"), &lines, 0o600);
+        until("the new name", || (kinds(&["other.example"]) == [ec]).then_some(()));
+        // Where the text is gone, what postmap -F wrote counts: both as they were then.
+        std::fs::remove_file(site.path("etc/names")).expect("removes");
+        drop(server);
+        let _server = Server::start(&site);
+        assert_eq!(kinds(&["a.example", "x.b.example", "other.example"]), [ec, rsa, rsa]);
+        let log = site.log();
+        assert!(
+            log.contains("TLS SNI other.example from unknown[127.0.0.1] not matched, using default chain"),
+            "{log}"
+        );
     });
 }
 

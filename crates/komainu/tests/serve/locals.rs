@@ -27,7 +27,7 @@ fail: "|echo 'no way'; exit 67"
 e3: "|echo l1; echo l2; exit 3"
 sig: "|kill -9 $$"
 missing: |/nope/prog
-env: "|env | grep -v -e ^PWD= -e ^MAIL_CONFIG= -e ^LANG= -e ^_= | sort >/mnt/box/env; cat >>/mnt/box/env"
+env: "|env | sed s/^MAIL_CONFIG=.*/MAIL_CONFIG/ | grep -v -e ^PWD= -e ^_= | sort >/mnt/box/env; umask >>/mnt/box/env; cat >>/mnt/box/env"
 file: /mnt/box/file
 dir: /mnt/box/dir/
 null: /dev/null
@@ -64,14 +64,14 @@ fn own(path: &str, user: &str) {
     chown(path, Some(id), Some(id)).expect("owner");
 }
 
-fn write(path: &str, text: &str, user: Option<&str>) {
+pub(crate) fn write(path: &str, text: &str, user: Option<&str>) {
     fs::write(path, text).expect("writes");
     if let Some(user) = user {
         own(path, user);
     }
 }
 
-fn folder(path: &str, mode: u32) {
+pub(crate) fn folder(path: &str, mode: u32) {
     fs::create_dir_all(path).expect("a folder");
     fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("mode");
 }
@@ -111,13 +111,17 @@ fn furnish(forwards: &[(&str, &str, &str)]) {
 }
 
 fn send(address: &str, recipient: &str) {
+    send_text(address, recipient, "Subject: x\r\n\r\nhello\r\nFrom here\r\n..dot");
+}
+
+pub(crate) fn send_text(address: &str, recipient: &str, text: &str) {
     let mut client = Client::hello(address);
     for word in ["MAIL FROM:<s@far.test>", &format!("RCPT TO:<{recipient}>")] {
         let said = client.say(word);
         assert!(said.starts_with("250"), "{word}: {said}");
     }
     client.say("DATA");
-    let said = client.say("Subject: x\r\n\r\nhello\r\nFrom here\r\n..dot\r\n.");
+    let said = client.say(&format!("{text}\r\n."));
     assert!(said.starts_with("250"), "{recipient}: {said}");
 }
 
@@ -160,16 +164,22 @@ fn masked(line: &str) -> String {
         let after = after.split_once("dsn=").map_or("", |(_, after)| after);
         out = format!("{before}dsn={after}");
     }
+    if let Some((before, rest)) = out.clone().split_once("create maildir file ") {
+        // The folder, and why not; the name is each server's own.
+        let (file, why) = rest.split_once(": ").unwrap_or((rest, ""));
+        let folder = file.rsplit_once('/').map_or(file, |(folder, _)| folder);
+        out = format!("{before}create maildir file {folder}/NAME: {why}");
+    }
     if let Some((before, _)) = out.clone().split_once("forwarded as ") {
         out = format!("{before}forwarded as ID)");
     }
     out
 }
 
-/// Every file below the folders, without ids and times.
-fn boxes() -> BTreeMap<String, String> {
+/// Every file below these folders, without ids and times.
+fn boxes(roots: &[&str]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    let mut folders = vec!["/mnt/mail".to_owned(), "/mnt/box".to_owned(), "/mnt/home".to_owned()];
+    let mut folders: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
     while let Some(folder) = folders.pop() {
         let mut entries: Vec<_> = fs::read_dir(&folder).expect("reads").flatten().collect();
         entries.sort_by_key(std::fs::DirEntry::file_name);
@@ -181,6 +191,12 @@ fn boxes() -> BTreeMap<String, String> {
             }
             let name =
                 if folder.ends_with("/new") { format!("{folder}/{at}") } else { path.display().to_string() };
+            let metadata = fs::symlink_metadata(&path).expect("is there");
+            if !metadata.is_file() || metadata.len() > 1_000_000 {
+                // A FIFO has a reader no more than here.
+                found.insert(name, format!("{:?} {}", metadata.file_type(), metadata.len()));
+                continue;
+            }
             let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
             found.insert(name, normal(&text));
         }
@@ -264,28 +280,61 @@ fn compare(theirs: &Run, ours: &Run) {
 
 /// Both servers with the same configuration, one after the other, and the same mail to each.
 fn both(main: &str, master: &str, forwards: &[(&str, &str, &str)], recipients: &[&str]) {
-    let main = format!("{COMMON}{main}");
-    furnish(forwards);
-    let made = Command::new("postalias").arg("hash:/mnt/aliases").status().expect("postalias");
-    assert!(made.success());
-    let port = free_port();
-    let theirs = {
-        let postfix = Postfix::start(&main, &format!("127.0.0.1:{port} inet n - n - - smtpd\n{master}"));
-        recipients.iter().for_each(|recipient| send(&format!("127.0.0.1:{port}"), recipient));
-        let log = settled(&|| postfix.log());
-        Run { lines: said(&log), boxes: boxes() }
+    let case = Case {
+        main: format!("{COMMON}{main}"),
+        master: master.to_owned(),
+        furnish: &|| furnish(forwards),
+        indexed: &["postalias hash:/mnt/aliases"],
+        roots: &["/mnt/mail", "/mnt/box", "/mnt/home"],
+        send: &|address| recipients.iter().for_each(|recipient| send(address, recipient)),
     };
-    furnish(forwards);
-    let _ = fs::remove_file("/mnt/aliases.db");
-    let site = Site::new(&format!("{main}komainu_mailbox_root =\n"));
-    site.write("master.cf", &format!("{} inet n - n - - smtpd\n{master}", site.address()));
-    let _server = Server::start(&site);
-    recipients.iter().for_each(|recipient| send(&site.address(), recipient));
-    let log = settled(&|| site.log());
-    compare(&theirs, &Run { lines: said(&log), boxes: boxes() });
+    case.play();
 }
 
-fn there(name: &str, body: fn()) {
+/// What both servers are given.
+pub(crate) struct Case<'a> {
+    pub(crate) main: String,
+    pub(crate) master: String,
+    /// Puts everything into its first state.
+    pub(crate) furnish: &'a dyn Fn(),
+    /// What Postfix needs made, and Komainu hasn't.
+    pub(crate) indexed: &'a [&'a str],
+    /// Where mail is written.
+    pub(crate) roots: &'a [&'a str],
+    pub(crate) send: &'a dyn Fn(&str),
+}
+
+impl Case<'_> {
+    /// The same mail to each, one after the other, and what they say and write compared.
+    pub(crate) fn play(&self) {
+        (self.furnish)();
+        for line in self.indexed {
+            let (program, table) = line.split_once(' ').expect("a table");
+            assert!(Command::new(program).arg(table).status().expect("runs").success());
+        }
+        let port = free_port();
+        let theirs = {
+            let master = format!("127.0.0.1:{port} inet n - n - - smtpd\n{}", self.master);
+            let postfix = Postfix::start(&self.main, &master);
+            (self.send)(&format!("127.0.0.1:{port}"));
+            let log = settled(&|| postfix.log());
+            Run { lines: said(&log), boxes: boxes(self.roots) }
+        };
+        (self.furnish)();
+        for line in self.indexed {
+            let table = line.rsplit(':').next().expect("a file");
+            let _ = fs::remove_file(format!("{table}.db"));
+        }
+        let site = Site::new(&format!("{}komainu_mailbox_root =\n", self.main));
+        site.write("master.cf", &format!("{} inet n - n - - smtpd\n{}", site.address(), self.master));
+        let _server = Server::start(&site);
+        (self.send)(&site.address());
+        let log = settled(&|| site.log());
+        compare(&theirs, &Run { lines: said(&log), boxes: boxes(self.roots) });
+    }
+}
+
+pub(crate) fn there(name: &str, body: fn()) {
     if postfix_peer::is_there(name) && Path::new("/usr/sbin/postalias").exists() {
         world::run(name, Needs::Root, body);
     }
@@ -325,7 +374,8 @@ p8 unix - n n - 10 pipe flags=R user=joe directory=/mnt/home/joe argv=/mnt/lists
 fn programs_of_pipe_lines_are_as_postfix_runs_them() {
     there("locals::programs_of_pipe_lines_are_as_postfix_runs_them", || {
         folder("/mnt/lists", 0o755);
-        let show = "#!/bin/sh\nname=$1; shift\n{ for a in \"$@\"; do echo \"[$a]\"; done; id -u; id -g; cat; } \
+        let show = "#!/bin/sh\nname=$1; shift\n{ for a in \"$@\"; do echo \"[$a]\"; done; id -u; id -g; umask; \
+                    env | sed s/^MAIL_CONFIG=.*/MAIL_CONFIG/ | grep -v -e ^PWD= -e ^_= | sort; cat; } \
                     >>/mnt/box/$name\necho some output; echo more\n";
         write("/mnt/lists/show", show, None);
         write("/mnt/lists/end", "#!/bin/sh\necho oops; echo more; exit $1\n", None);

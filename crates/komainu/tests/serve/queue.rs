@@ -67,19 +67,46 @@ fn send(site: &Site, from: &str, to: &str, content: &str) -> String {
     reply.rsplit(' ').next().expect("an id").to_owned()
 }
 
-/// A site whose mail for NAME.example goes to the port of that name.
-fn site(ports: &[(&str, u16)], more: &str) -> Site {
+/// Mail for NAME.example goes to the port of that name.
+fn lines(ports: &[(&str, u16)], more: &str) -> String {
     let entries: Vec<String> =
         ports.iter().map(|(name, port)| format!("{{ {name}.example = smtp:[127.0.0.1]:{port} }}")).collect();
-    let site = Site::new(&format!(
+    format!(
         "mynetworks = 127.0.0.0/8\nrelay_domains = down.example\ntransport_maps = inline:{{ {} }}\n\
          smtpd_relay_restrictions = permit_mynetworks, reject\n\
          smtpd_recipient_restrictions = check_sender_access inline:{{ held@example.org=HOLD }}, permit\n{more}",
         entries.join(", ")
-    ));
+    )
+}
+
+/// A site of such [`lines`].
+fn site(ports: &[(&str, u16)], more: &str) -> Site {
+    let site = Site::new(&lines(ports, more));
     let listener = std::fs::read_to_string(site.etc().join("master.cf")).expect("reads");
     site.write("master.cf", &format!("{listener}smtp unix - - n - - smtp\n"));
     site
+}
+
+/// The queue manager's parameters are a reload's business too.
+#[test]
+fn a_reload_changes_when_mail_is_tried() {
+    world::run("queue::a_reload_changes_when_mail_is_tried", Needs::Nothing, || {
+        let ports = [("down", free_port())];
+        let site = site(&ports, "");
+        let mut server = Server::start(&site);
+        let early = send(&site, "a@example.org", "x@down.example", "Subject: early\n\nx");
+        becomes(&site, &early, "deferred");
+        let often = "queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 1s\n\
+                     maximal_queue_lifetime = 4s\n";
+        site.main(&lines(&ports, often));
+        let after = site.log().len();
+        server.reload();
+        let late = send(&site, "a@example.org", "y@down.example", "Subject: late\n\nx");
+        site.logged(&format!("{late}: from=<a@example.org>, status=expired, returned to sender"), after);
+        // What waited for a later time keeps it.
+        assert_eq!(state(&site, &early), "deferred");
+        assert!(server.stop().success());
+    });
 }
 
 /// Each filter finds what it says.

@@ -41,7 +41,7 @@ fn command(site: &Site, uid: u32, words: &[&str]) -> Command {
     command
 }
 
-fn send(site: &Site, uid: u32, words: &[&str], input: &[u8]) -> Ran {
+pub(crate) fn send(site: &Site, uid: u32, words: &[&str], input: &[u8]) -> Ran {
     let mut child = command(site, uid, words).spawn().expect("starts");
     let mut stdin = child.stdin.take().expect("piped");
     let _ = stdin.write_all(input);
@@ -298,6 +298,69 @@ fn a_large_message_and_many_recipients_pass() {
         let mut server = Server::start(&site);
         site.logged("nrcpt=3000 (queue active)", after);
         until("an empty maildrop", || dropped(&site).is_empty().then_some(()));
+        assert!(server.stop().success());
+    });
+}
+
+/// Frames are cut by their size; what fits no frame gets no exit code 0, with the server up or down, and leaves nothing
+/// behind that nobody could read. The bounds are Postfix's.
+#[test]
+fn long_envelopes_pass_and_longer_ones_are_refused() {
+    world::run("sendmail::long_envelopes_pass_and_longer_ones_are_refused", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        site.main(&site.virtual_lines());
+        let mut server = Server::start(&site);
+        let (longest, longer) = ("x".repeat(2048), "x".repeat(2049));
+        let (huge, text) = ("N".repeat(70_000), message("long"));
+        let others: Vec<String> =
+            (0..49).map(|n| format!("{}{n}@virtual.example", "x".repeat(1500))).collect();
+        let header = format!("To: box@virtual.example\nBcc: {}\n", others.join(",\n "));
+        let names = |id: &str| vec![format!("up-{id}"), format!("down-{id}")];
+        for state in ["up", "down"] {
+            let after = site.log().len();
+            let header = format!("{header}{}", message(&format!("{state}-fifty")));
+            ok(&send(&site, ALICE, &["-t"], header.as_bytes()));
+            let passing = message(&format!("{state}-name"));
+            ok(&send(&site, ALICE, &["-F", &longest, "box@virtual.example"], passing.as_bytes()));
+            let passing = message(&format!("{state}-id"));
+            let ran = send(&site, ALICE, &["-V", &huge, "box@virtual.example"], passing.as_bytes());
+            let warning = "sendmail: warning: too long -V option value -- ignored\n";
+            assert_eq!((ran.code, ran.errors.as_str()), (Some(0), warning));
+            let waiting = if state == "up" { 0 } else { 3 };
+            assert_eq!(dropped(&site).len(), waiting);
+            let to = "box@virtual.example";
+            let refused: [(&[&str], &str); 5] = [
+                (&["-F", &longer, to], "a full name of 2049 bytes"),
+                (&["-F", &huge, to], "a full name of 70000 bytes"),
+                (&["-f", &huge, to], "a sender of 70000 bytes"),
+                (&["-f", &longer, to], "a sender of 2049 bytes"),
+                (&[to, &longer], "a recipient of 2049 bytes"),
+            ];
+            for (words, why) in refused {
+                let ran = send(&site, ALICE, words, text.as_bytes());
+                let expect = format!(
+                    "sendmail: warning: {why}: no more than 2048 can be handed in\n\
+                     sendmail: fatal: alice(4242): queue file write error\n"
+                );
+                assert_eq!((ran.code, ran.errors), (Some(75), expect));
+            }
+            assert_eq!(dropped(&site).len(), waiting, "something was left behind");
+            if state == "up" {
+                site.logged("nrcpt=50 (queue active)", after);
+                assert!(server.stop().success());
+            }
+        }
+        let after = site.log().len();
+        let mut server = Server::start(&site);
+        site.logged("nrcpt=50 (queue active)", after);
+        until("an empty maildrop", || dropped(&site).is_empty().then_some(()));
+        until("all that fits", || {
+            let arrived: Vec<String> = arrived(&site).into_keys().collect();
+            let expect = ["fifty", "name", "id"].map(names).concat();
+            expect.iter().all(|id| arrived.contains(id)).then_some(())
+        });
+        assert!(!arrived(&site).contains_key("long"));
         assert!(server.stop().success());
     });
 }

@@ -1,6 +1,6 @@
 //! Expansion of `virtual_alias_maps`, as cleanup(8) does it for every recipient (virtual(5)).
 //!
-//! A pure function over the tables, with a bound on depth and on results. `alias_maps` (aliases(5), with files
+//! A pure function over the tables, with a bound on depth and on results, and so on look-ups. `alias_maps` (aliases(5), with files
 //! and commands) are not expanded here.
 
 use super::canonical::TOKENS_MAX;
@@ -8,6 +8,7 @@ use super::existence::{Found, intern_all};
 use super::{AddressClasses, Lookup};
 use config::{Diagnostic, Parameters};
 use mail::{Address, AddressList};
+use std::collections::HashSet;
 use tables::{Catalogue, TableId};
 
 /// Characters of an endless address in the log.
@@ -42,7 +43,7 @@ impl Aliases {
 /// What a recipient became.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expansion {
-    /// These, each once, in the order in which they were found; an address without alias is itself.
+    /// These, each once, in cleanup's order; an address without alias is itself.
     Recipients(Vec<Address>),
     /// Deeper than `virtual_alias_recursion_limit`, more than `virtual_alias_expansion_limit`, or longer than
     /// `virtual_alias_address_length_limit`: a loop, most likely. The message is to be refused for now; the text is
@@ -52,58 +53,97 @@ pub enum Expansion {
     Nobody(String),
 }
 
+impl Expansion {
+    fn unbounded(what: &str, recipient: &Address) -> Expansion {
+        let text = recipient.to_external();
+        Expansion::Unbounded(format!("unreasonable virtual_alias_maps map {what} for {text}"))
+    }
+}
+
+/// The recipients so far, as places in a line. An alias gives its place to its first member, and the others queue up
+/// behind the last place: so depth counts along first members, and all work is less than depth times size.
+struct Line {
+    places: Vec<Address>,
+    /// As many places hold nobody any more who is still to be asked for.
+    done: usize,
+    /// In lower case: those that stand for themselves too.
+    own: HashSet<String>,
+}
+
+impl Line {
+    fn new(recipient: Address) -> Line {
+        Line { places: vec![recipient], done: 0, own: HashSet::new() }
+    }
+
+    /// Puts an alias's members in its place; gives the first. What is beyond one more than `places_max` isn't kept.
+    fn put(&mut self, members: Vec<Address>, places_max: usize) -> Option<Address> {
+        let mut members = members.into_iter();
+        let first = members.next()?;
+        if let Some(place) = self.places.get_mut(self.done) {
+            *place = first.clone();
+        }
+        let room = places_max.saturating_add(1).saturating_sub(self.places.len());
+        self.places.extend(members.take(room));
+        Some(first)
+    }
+}
+
 impl AddressClasses {
     /// The recipients that `recipient` (complete, as [`AddressClasses::resolve`] gives it) stands for.
     ///
     /// # Errors
     /// What the tables answer with when they can't.
     pub fn expand_aliases<L: Lookup>(&self, recipient: &Address, tables: &L) -> Result<Expansion, L::Stop> {
+        let mut line = Line::new(recipient.clone());
+        while let Some(address) = line.places.get(line.done).cloned() {
+            if line.places.len() > self.aliases.results_max {
+                return Ok(Expansion::unbounded("expansion size", recipient));
+            }
+            if let Some(end) = self.replace(recipient, address, &mut line, tables)? {
+                return Ok(end);
+            }
+            line.done = line.done.saturating_add(1);
+        }
+        let mut seen = HashSet::new();
+        line.places.retain(|address| seen.insert(lower(address)));
+        Ok(Expansion::Recipients(line.places))
+    }
+
+    /// Follows the place that is to be done next to its end; says so where there is none.
+    fn replace<L: Lookup>(
+        &self,
+        recipient: &Address,
+        mut address: Address,
+        line: &mut Line,
+        tables: &L,
+    ) -> Result<Option<Expansion>, L::Stop> {
         let aliases = &self.aliases;
-        let unbounded = |what: &str| {
-            let text = recipient.to_external();
-            Ok(Expansion::Unbounded(format!("unreasonable virtual_alias_maps map {what} for {text}")))
-        };
-        let mut done: Vec<Address> = Vec::new();
-        let mut open = vec![(recipient.clone(), 0_usize)];
-        while let Some((address, depth)) = open.pop() {
+        let mut depth = 0_usize;
+        // Who stands for itself too isn't asked again, wherever it comes up.
+        while !line.own.contains(&lower(&address)) {
             if depth >= aliases.depth_max {
-                return unbounded("nesting");
+                return Ok(Some(Expansion::unbounded("nesting", recipient)));
             }
-            let found = self.find(&aliases.tables, &address, tables)?;
-            let members = match found {
-                Some(found) => {
-                    let members = self.members(&found, &address);
-                    if members.is_empty() {
-                        let (text, value) = (address.to_external(), found.value);
-                        return Ok(Expansion::Nobody(format!(
-                            "virtual_alias_maps lookup of {text} returns non-address result \"{value}\""
-                        )));
-                    }
-                    members
-                }
-                None => vec![address.clone()],
-            };
-            if done.len().saturating_add(members.len()).saturating_add(open.len()) > aliases.results_max {
-                return unbounded("expansion size");
-            }
+            depth = depth.saturating_add(1);
+            let Some(found) = self.find(&aliases.tables, &address, tables)? else { break };
+            let members = self.members(&found, &address);
             if let Some(long) = members.iter().find(|member| member.as_str().len() > aliases.length_max) {
                 let begun: String = long.as_str().chars().take(RESULT_SHOWN).collect();
-                return Ok(Expansion::Unbounded(format!(
-                    "unreasonable virtual_alias_maps result {begun}..."
-                )));
+                let text = format!("unreasonable virtual_alias_maps result {begun}...");
+                return Ok(Some(Expansion::Unbounded(text)));
             }
-            for member in members.into_iter().rev() {
-                // An alias that holds itself ends there.
-                if is_same(&member, &address) {
-                    if !done.iter().any(|other| is_same(other, &address)) {
-                        done.push(address.clone());
-                    }
-                } else {
-                    open.push((member, depth.saturating_add(1)));
-                }
+            if members.iter().any(|member| is_same(member, &address)) {
+                line.own.insert(lower(&address));
             }
+            let Some(first) = line.put(members, aliases.results_max) else {
+                let (text, value) = (address.to_external(), found.value);
+                return Ok(Some(Expansion::Nobody(format!(
+                    "virtual_alias_maps lookup of {text} returns non-address result \"{value}\""
+                ))));
+            };
+            address = first;
         }
-        Ok(Expansion::Recipients(done))
+        Ok(None)
     }
 
     /// The addresses on a line's right-hand side.
@@ -113,6 +153,10 @@ impl AddressClasses {
         let members = list.addresses().map(|member| self.substitute(member, address, extension));
         members.filter(|member| !member.is_null()).collect()
     }
+}
+
+fn lower(address: &Address) -> String {
+    address.as_str().to_ascii_lowercase()
 }
 
 fn is_same(a: &Address, b: &Address) -> bool {

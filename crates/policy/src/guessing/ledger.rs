@@ -40,6 +40,11 @@ impl<V: Copy + Default> Ledger<V> {
         self.rows.remove(&key);
     }
 
+    /// All rows, with when each was written.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u64, V, Mono)> {
+        self.rows.iter().map(|(key, (value, written))| (*key, *value, *written))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }

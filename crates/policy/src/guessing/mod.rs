@@ -8,12 +8,13 @@
 //! in tables of bounded size. Nothing here waits, logs or asks the time. T0.1.
 
 mod ledger;
+mod memory;
 #[cfg(test)]
 mod tests;
 
 use ledger::Ledger;
 use mail::Mono;
-use std::hash::{BuildHasher, RandomState};
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -66,16 +67,47 @@ pub enum Noticed {
     ShutOut,
 }
 
+/// A keyed hash: nobody who doesn't know the key finds two names that it takes for one. Whoever wants to
+/// [`recall`](Guessing::recall) what was known keeps the key.
+pub struct Hash(Box<Hashing>);
+
+type Hashing = dyn Fn(&[u8]) -> u64 + Send + Sync;
+
+impl Hash {
+    /// By a function.
+    #[must_use]
+    pub fn new(by: impl Fn(&[u8]) -> u64 + Send + Sync + 'static) -> Hash {
+        Hash(Box::new(by))
+    }
+
+    fn of(&self, what: &str, parts: &[&[u8]]) -> u64 {
+        let mut bytes = what.as_bytes().to_vec();
+        bytes.push(0);
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
+        (self.0)(&bytes)
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hash")
+    }
+}
+
 /// What is known of failures.
 #[derive(Debug)]
 pub struct Guessing {
-    key: RandomState,
+    key: Hash,
     delay_max: Duration,
     prefixes: Ledger<Leaking>,
     accounts: Ledger<Leaking>,
     passwords: Ledger<Accounts>,
     good: Ledger<()>,
     under_way: Ledger<u32>,
+    /// Changes of what is worth being recalled.
+    changes: u64,
 }
 
 /// A count that leaks.
@@ -121,7 +153,7 @@ impl Accounts {
 impl Guessing {
     /// Nobody has failed. `delay_max` is the longest wait; with zero nothing is slowed or refused.
     #[must_use]
-    pub fn new(key: RandomState, delay_max: Duration) -> Guessing {
+    pub fn new(key: Hash, delay_max: Duration) -> Guessing {
         Guessing {
             key,
             delay_max,
@@ -130,6 +162,7 @@ impl Guessing {
             passwords: Ledger::new(ENTRIES_MAX),
             good: Ledger::new(ENTRIES_MAX),
             under_way: Ledger::new(ENTRIES_MAX),
+            changes: 0,
         }
     }
 
@@ -137,9 +170,9 @@ impl Guessing {
     #[must_use]
     pub fn attempt(&self, client: IpAddr, account: Option<&str>, password: Option<&[u8]>) -> Attempt {
         Attempt {
-            prefix: self.key.hash_one(("prefix", prefix(client))),
-            account: account.map(|name| self.key.hash_one(("account", name.to_lowercase()))),
-            password: password.map(|secret| self.key.hash_one(("password", secret))),
+            prefix: self.key.of(family(client), &[&prefix(client).to_be_bytes()]),
+            account: account.map(|name| self.key.of("account", &[name.to_lowercase().as_bytes()])),
+            password: password.map(|secret| self.key.of("password", &[secret])),
         }
     }
 
@@ -191,6 +224,7 @@ impl Guessing {
 
     /// The password was wrong, or there is no such account.
     pub fn failed(&mut self, attempt: &Attempt, now: Mono) -> Option<Noticed> {
+        self.changes = self.changes.wrapping_add(1);
         let mut noticed = None;
         let mut weight = 1;
         if let (Some(account), Some(password)) = (attempt.account, attempt.password) {
@@ -224,6 +258,7 @@ impl Guessing {
     /// The password was right.
     pub fn succeeded(&mut self, attempt: &Attempt, now: Mono) {
         if let Some(pair) = self.pair(attempt) {
+            self.changes = self.changes.wrapping_add(1);
             self.good.entry(pair, now);
         }
     }
@@ -251,7 +286,8 @@ impl Guessing {
 
     /// A place and an account.
     fn pair(&self, attempt: &Attempt) -> Option<u64> {
-        attempt.account.map(|account| self.key.hash_one(("pair", attempt.prefix, account)))
+        let of = |account: u64| self.key.of("pair", &[&attempt.prefix.to_be_bytes(), &account.to_be_bytes()]);
+        attempt.account.map(of)
     }
 
     fn address(&self, client: IpAddr) -> u64 {
@@ -259,16 +295,20 @@ impl Guessing {
             IpAddr::V4(v4) => u128::from(u32::from(v4)),
             IpAddr::V6(v6) => u128::from(v6) >> 64,
         };
-        self.key.hash_one(("address", client.is_ipv4(), bits))
+        self.key.of(if client.is_ipv4() { "address" } else { "address6" }, &[&bits.to_be_bytes()])
     }
 }
 
 /// The network of a client: /24, /56.
-fn prefix(client: IpAddr) -> (bool, u128) {
+fn prefix(client: IpAddr) -> u128 {
     match client {
-        IpAddr::V4(v4) => (true, u128::from(u32::from(v4) >> 8)),
-        IpAddr::V6(v6) => (false, u128::from(v6) >> 72),
+        IpAddr::V4(v4) => u128::from(u32::from(v4) >> 8),
+        IpAddr::V6(v6) => u128::from(v6) >> 72,
     }
+}
+
+const fn family(client: IpAddr) -> &'static str {
+    if client.is_ipv4() { "prefix" } else { "prefix6" }
 }
 
 fn failures(ledger: &Ledger<Leaking>, key: u64, now: Mono) -> u32 {

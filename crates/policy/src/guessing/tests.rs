@@ -1,11 +1,18 @@
 //! Who waits, who doesn't, and how much is kept.
 
 use super::*;
+use proptest::prelude::*;
+use std::hash::{BuildHasher, RandomState};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn hash() -> Hash {
+    let state = RandomState::new();
+    Hash::new(move |bytes| state.hash_one(bytes))
+}
+
 fn guessing() -> Guessing {
-    Guessing::new(RandomState::new(), Duration::from_secs(32))
+    Guessing::new(hash(), Duration::from_secs(32))
 }
 
 fn at(seconds: u64) -> Mono {
@@ -114,7 +121,7 @@ fn few_at_once() {
 
 #[test]
 fn off() {
-    let mut guessing = Guessing::new(RandomState::new(), Duration::ZERO);
+    let mut guessing = Guessing::new(hash(), Duration::ZERO);
     for n in 0..100 {
         assert!(guessing.begin(client("192.0.2.1"), at(n)));
         guessing.failed(&guessing.attempt(client("192.0.2.1"), Some("joe"), Some(b"x")), at(n));
@@ -135,4 +142,42 @@ fn memory_is_bounded() {
     assert!(guessing.len() <= 3 * ENTRIES_MAX + 1, "{}", guessing.len());
     assert_eq!(wait(&guessing, "203.0.113.5", "joe", at(1)), Some(0));
     assert!(guessing.is_good(&guessing.attempt(client("203.0.113.5"), Some("joe"), None), Mono(0) + SECOND));
+}
+
+/// A restart forgets neither who is slowed nor who isn't; what would have leaked away meanwhile has.
+#[test]
+fn a_restart_changes_nothing() {
+    let same =
+        || Hash::new(|bytes| bytes.iter().fold(7, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(*byte)));
+    let mut before = Guessing::new(same(), Duration::from_secs(32));
+    before.succeeded(&before.attempt(client("203.0.113.5"), Some("joe"), None), at(0));
+    for n in 0..40_u8 {
+        before.failed(&before.attempt(client("192.0.2.7"), Some("joe"), Some(&[n])), at(100));
+        before.failed(&before.attempt(client("203.0.113.9"), Some("ann"), Some(&[n])), at(100));
+    }
+    let bytes = before.remembered(at(100));
+    assert_eq!(bytes.len(), 5 * 17);
+    let after = |seconds: u64| {
+        let mut after = Guessing::new(same(), Duration::from_secs(32));
+        let now = at(5_000_000);
+        after.recall(&bytes, Duration::from_secs(seconds), now);
+        let wait = |from: &str, account: &str| wait(&after, from, account, now);
+        (wait("192.0.2.7", "bob"), wait("198.51.100.1", "joe"), wait("203.0.113.5", "joe"))
+    };
+    assert_eq!(after(0), (None, Some(32), Some(0)));
+    assert_eq!(after(20 * 60), (Some(32), Some(0), Some(0)));
+    assert_eq!(after(40 * 60), (Some(0), Some(0), Some(0)));
+    assert_eq!(after(31 * 24 * 3600), (Some(0), Some(0), Some(0)));
+    assert!(before.changes() > 80);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_bytes_are_recalled_or_passed_over(bytes in prop::collection::vec(any::<u8>(), 0..400), ago in any::<u32>()) {
+        let mut guessing = guessing();
+        guessing.recall(&bytes, Duration::from_secs(u64::from(ago)), at(10));
+        prop_assert!(guessing.len() <= bytes.len() / 17);
+        prop_assert!(guessing.remembered(at(20)).len() <= bytes.len());
+    }
 }

@@ -267,6 +267,9 @@ impl<'a, G: Ground> Expander<'a, G> {
     /// Everything in one place.
     fn all(&mut self, address: &Address, found: Vec<Destination>, extension: &str, context: &Context) {
         for destination in found {
+            if self.is_full {
+                return;
+            }
             match destination {
                 Destination::Address(member) => self.member(&member, extension, context, false),
                 Destination::Bypass(member) => self.member(&member, extension, context, true),
@@ -325,6 +328,11 @@ impl<'a, G: Ground> Expander<'a, G> {
         if !path.starts_with('/') {
             self.warnings.push(format!(":include:{path} uses a relative path"));
             return self.refuse(address, context, Dsn::new(5, 3, 5), CONFIGURATION);
+        }
+        // A file is read once for a user, however often it is named: what includes itself twice would never end.
+        let user = context.forward.as_deref().unwrap_or_default();
+        if !self.seen.insert(format!("include {user} {path}")) {
+            return;
         }
         if depth >= INCLUDES_DEEP {
             self.warnings.push(format!("unreasonable :include: nesting: {path}"));

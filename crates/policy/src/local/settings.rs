@@ -118,6 +118,15 @@ impl Local {
         chosen(&self.mailbox_command_maps, &self.mailbox_command, user, tables)
     }
 
+    /// Whether mail for a user who is here goes into the mailbox, and not to a transport or a command.
+    ///
+    /// # Errors
+    /// When a table can't say.
+    pub fn is_into_mailbox<L: Lookup>(&self, user: &str, tables: &L) -> Result<bool, L::Stop> {
+        let transport = chosen(&self.mailbox_transport_maps, &self.mailbox_transport, user, tables)?;
+        Ok(transport.is_none() && self.mailbox_command_of(user, tables)?.is_none())
+    }
+
     /// The files to look for, in order.
     #[must_use]
     pub fn forward_paths(&self, attributes: &Attributes<'_>) -> Vec<String> {

@@ -238,4 +238,10 @@ fn whatever_is_written_ends() {
     assert_eq!(found.len(), 50_000);
     let found = said(&parts("", "a: :include:/a", &[("/a", ":include:/a")], "a@example.com"));
     assert_eq!(found, ["a: 5.3.5 mail system configuration error"]);
+    // Files that include each other, all of them many times, are read once each.
+    let all: Vec<String> = (0..15).map(|n| format!("/f{n}")).collect();
+    let text =
+        all.iter().map(|path| format!(":include:{path}\n:include:{path}\nu@far.test\n")).collect::<String>();
+    let files: Vec<(&str, &str)> = all.iter().map(|path| (path.as_str(), text.as_str())).collect();
+    assert_eq!(said(&parts("", "a: :include:/f0", &files, "a@example.com")), ["to u@far.test"]);
 }

@@ -578,6 +578,6 @@ fn probed_addresses() {
     recipient(
         "double-bounce@example.com",
         shut,
-        "554 5.7.1 <[192.0.2.2]>: Client host rejected: Access denied",
+        "554 5.7.1 <unknown[192.0.2.2]>: Client host rejected: Access denied",
     );
 }

@@ -6,6 +6,10 @@
 
 use super::FrameError;
 use super::codec::{Reader, Writer};
+use super::{HEAD_BYTES, REQUEST_BYTES_MAX};
+
+/// The longest text of an envelope, as Postfix's records have it (`line_length_limit`).
+pub const TEXT_BYTES_MAX: usize = 2048;
 
 /// One letter's envelope, but for its recipients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +56,36 @@ const LOCAL: u8 = 1;
 const EIGHT_BIT: u8 = 2;
 const SMTPUTF8: u8 = 4;
 
+/// A text of an envelope that is longer than [`TEXT_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} of {bytes} bytes: no more than {TEXT_BYTES_MAX} can be handed in")]
+pub struct TooLong {
+    /// Which one.
+    pub what: &'static str,
+    /// Its length.
+    pub bytes: usize,
+}
+
+fn bounded(texts: [(&'static str, Option<&str>); 4]) -> Result<(), TooLong> {
+    let mut texts = texts.into_iter().map(|(what, text)| (what, text.unwrap_or_default().len()));
+    let too_long = texts.find(|(_, bytes)| *bytes > TEXT_BYTES_MAX);
+    too_long.map_or(Ok(()), |(what, bytes)| Err(TooLong { what, bytes }))
+}
+
 impl Submission {
+    /// Looks whether it fits a frame.
+    ///
+    /// # Errors
+    /// [`TooLong`].
+    pub fn fits(&self) -> Result<(), TooLong> {
+        bounded([
+            ("a sender", Some(&self.sender)),
+            ("a full name", Some(&self.full_name)),
+            ("an envelope id", self.envelope_id.as_deref()),
+            ("VERP delimiters", self.verp.as_deref()),
+        ])
+    }
+
     pub(super) fn write(&self, to: Writer) -> Writer {
         let bits = [(self.is_local, LOCAL), (self.eight_bit, EIGHT_BIT), (self.smtputf8, SMTPUTF8)];
         let bits = bits.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
@@ -91,6 +124,27 @@ impl Submission {
 }
 
 impl To {
+    /// Looks whether it fits a frame.
+    ///
+    /// # Errors
+    /// [`TooLong`].
+    pub fn fits(&self) -> Result<(), TooLong> {
+        let orcpt = ("an original recipient", self.orcpt.as_deref());
+        bounded([("a recipient", Some(&self.address)), orcpt, ("", None), ("", None)])
+    }
+
+    /// As many of the first as one frame holds; at least one where there is any.
+    #[must_use]
+    pub fn frame_of(all: &[To]) -> (&[To], &[To]) {
+        let mut room = REQUEST_BYTES_MAX.saturating_sub(1);
+        let fits = |to: &&To| {
+            let left = room.checked_sub(to.write(Writer::new(0)).finish().len().saturating_sub(HEAD_BYTES));
+            left.inspect(|left| room = *left).is_some()
+        };
+        let count = all.iter().take_while(fits).count().max(1).min(all.len());
+        all.split_at_checked(count).unwrap_or((all, &[]))
+    }
+
     pub(super) fn write(&self, to: Writer) -> Writer {
         to.text(&self.address).u8(self.notify).optional(self.orcpt.as_deref())
     }

@@ -145,6 +145,47 @@ fn bounds() {
     assert_eq!(Request::decode(&more[HEAD_BYTES..]), Err(FrameError::Value("number of queue ids")));
 }
 
+/// Whatever fits is a frame that the other side reads.
+#[test]
+fn letters_are_cut_into_frames_by_size() {
+    let text = |bytes: usize| "x".repeat(bytes);
+    let to = |bytes: usize| To { address: text(bytes), notify: 0, orcpt: Some(text(bytes)) };
+    for (count, bytes) in [(0, 1), (1, TEXT_BYTES_MAX), (49, 1500), (1000, TEXT_BYTES_MAX), (20_000, 3)] {
+        let all = vec![to(bytes); count];
+        let (mut rest, mut frames, mut again) = (all.as_slice(), 0, Vec::new());
+        while !rest.is_empty() {
+            let (some, more) = To::frame_of(rest);
+            let frame = Request::To(some.to_vec()).encode();
+            assert!(frame.len() - HEAD_BYTES <= REQUEST_BYTES_MAX, "{count} of {bytes}: {}", frame.len());
+            let Ok(Request::To(read)) = Request::decode(&frame[HEAD_BYTES..]) else {
+                panic!("{count} of {bytes}")
+            };
+            again.extend(read);
+            frames += 1;
+            rest = more;
+        }
+        assert_eq!(again, all);
+        assert!(
+            frames <= 1 + count * (2 * bytes + 10) / (REQUEST_BYTES_MAX - 2 * TEXT_BYTES_MAX - 20),
+            "{frames}"
+        );
+    }
+    let longest = Some(text(TEXT_BYTES_MAX));
+    let (sender, full_name) = (text(TEXT_BYTES_MAX), text(TEXT_BYTES_MAX));
+    let (envelope_id, verp) = (longest.clone(), longest);
+    let submission = Submission { sender, full_name, envelope_id, verp, ..Submission::default() };
+    assert_eq!(submission.fits(), Ok(()));
+    assert!(Request::Submit(Box::new(submission.clone())).encode().len() <= REQUEST_BYTES_MAX);
+    let too_long = |what| Err(TooLong { what, bytes: TEXT_BYTES_MAX + 1 });
+    let long = || text(TEXT_BYTES_MAX + 1);
+    assert_eq!(Submission { sender: long(), ..submission.clone() }.fits(), too_long("a sender"));
+    assert_eq!(Submission { full_name: long(), ..submission.clone() }.fits(), too_long("a full name"));
+    assert_eq!(Submission { envelope_id: Some(long()), ..submission }.fits(), too_long("an envelope id"));
+    assert_eq!(To { address: long(), ..To::default() }.fits(), too_long("a recipient"));
+    assert_eq!(To { orcpt: Some(long()), ..To::default() }.fits(), too_long("an original recipient"));
+    assert_eq!(to(TEXT_BYTES_MAX).fits(), Ok(()));
+}
+
 #[test]
 fn strangers() {
     let check = |bytes: &[u8], expect: FrameError| assert_eq!(Request::decode(bytes), Err(expect));

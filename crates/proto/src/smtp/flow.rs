@@ -35,6 +35,18 @@ impl Server {
             Input::Filtered(line) => self.filtered(step, line),
             Input::Stored(result) => self.stored(step, result),
             Input::TlsUp => self.tls_up(),
+            Input::TlsUnfit(reply) => {
+                self.tls_up();
+                self.hang_up(step, reply);
+            }
+            Input::TlsRefused(reply) => {
+                if matches!(self.wait, Some(Wait::StartTls)) {
+                    self.wait = None;
+                    self.done(false);
+                    (self.input, self.taken) = (Vec::new(), 0);
+                    self.hang_up(step, reply);
+                }
+            }
             Input::Authenticated(outcome) => self.authenticated(step, outcome),
             Input::PeerClosed => {
                 self.state.peer_closed = true;

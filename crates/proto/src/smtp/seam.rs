@@ -65,6 +65,10 @@ pub enum Input<'a> {
     Stored(Result<String, Reply>),
     /// The answer to [`Action::StartTls`]: the handshake is through.
     TlsUp,
+    /// The answer to [`Action::StartTls`]: the handshake is through, and was one too many; the session ends by this.
+    TlsRefused(Reply),
+    /// The answer to [`Action::StartTls`]: the handshake is through, and the client isn't who it must be.
+    TlsUnfit(Reply),
     /// The answer to [`Action::Authenticate`].
     Authenticated(AuthOutcome),
     /// The client has closed its sending side, or the connection broke.

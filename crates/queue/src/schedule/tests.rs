@@ -195,6 +195,52 @@ fn t2_14_tries() {
     assert_eq!(at.iter().filter(|at| **at <= 5 * DAY).count(), 107);
 }
 
+/// A reload: queue runs, back-off and lifetime are the new ones for what is deferred already, too.
+#[test]
+fn new_parameters_hold_for_what_waits() {
+    let seconds = Duration::from_secs;
+    let run = |settings: Settings| {
+        let mut world = World::new(Settings::default());
+        world.queue(1, &["a@example.com"]);
+        world.run();
+        world.finish(|_, _| deferred());
+        world.run();
+        // Its time is at 300 s, the next queue run too.
+        world.now = START + seconds(299);
+        world.scheduler.reconfigure(world.now, settings);
+        while world.starts.len() < 6 && world.sleep() {
+            world.run();
+            world.finish(|_, _| deferred());
+            world.run();
+        }
+        (world.starts.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), world.expired)
+    };
+    let often = Settings {
+        queue_run_delay: seconds(5),
+        minimal_backoff: seconds(5),
+        maximal_backoff: seconds(10),
+        ..Settings::default()
+    };
+    assert_eq!(run(often.clone()), (vec![0, 304, 314, 324, 334, 344], 0));
+    assert_eq!(run(Settings { maximal_queue_lifetime: seconds(310), ..often }), (vec![0, 304, 314], 1));
+    let seldom = Settings { queue_run_delay: seconds(1000), ..Settings::default() };
+    assert_eq!(run(seldom).0[..3], [0, 1299, 3299]);
+}
+
+#[test]
+fn a_reload_is_a_queue_run() {
+    let mut world =
+        World::new(Settings { queue_run_delay: Duration::from_secs(1000), ..Settings::default() });
+    world.queue(1, &["a@example.com"]);
+    world.run();
+    world.finish(|_, _| deferred());
+    world.run();
+    world.now = START + Duration::from_secs(301);
+    world.scheduler.reconfigure(world.now, Settings::default());
+    world.run();
+    assert_eq!(world.starts.len(), 2);
+}
+
 #[test]
 fn the_null_sender_has_a_lifetime_of_its_own() {
     let mut world = World::new(Settings { bounce_queue_lifetime: Duration::ZERO, ..Settings::default() });

@@ -142,3 +142,50 @@ fn in_both_copies_of_a_header() {
         assert!(check_served(&world, &spool) < 60);
     }
 }
+
+/// What is done to a slot: its name, and how.
+type Harm<'a> = (&'a str, &'a dyn Fn(&World, &str));
+
+/// Headers full of zeros, files cut off, files that are gone: no segment's loss goes without a word, and no body is deleted
+/// of which that segment may have spoken.
+#[test]
+fn in_whole_slots() {
+    let count = segments(&filled(60)).len();
+    let cut = |world: &World, path: &str, bytes: &[u8]| {
+        world.disk.remove(path).unwrap();
+        world.disk.create(path).unwrap().write_at(bytes, 0).unwrap();
+    };
+    let zeroed = |world: &World, path: &str| {
+        let bytes = world.disk.bytes(path).unwrap();
+        cut(world, path, &[&vec![0; 2 * BLOCK], &bytes[2 * BLOCK..]].concat());
+    };
+    let ways: [Harm<'_>; 5] = [
+        ("zeroed", &zeroed),
+        ("gone", &|world, path| world.disk.remove(path).unwrap()),
+        ("empty", &|world, path| cut(world, path, &[])),
+        ("headers only", &|world, path| cut(world, path, &world.disk.bytes(path).unwrap()[..2 * BLOCK])),
+        ("cut off", &|world, path| cut(world, path, &world.disk.bytes(path).unwrap()[..5 * BLOCK])),
+    ];
+    let bodies = |world: &World| {
+        let all = world.disk.paths().into_iter();
+        all.filter(|path| path.starts_with("body/") || path.ends_with("-body")).count()
+    };
+    for (way, harm) in ways {
+        for which in 0..count {
+            let world = filled(60);
+            let (path, before) = (segments(&world).swap_remove(which), bodies(&world));
+            let records = world.disk.bytes(&path).unwrap().split_off(2 * BLOCK);
+            harm(&world, &path);
+            let (spool, report) = open(&world);
+            assert!(!report.damage.is_empty(), "{way}, segment {which} of {count}");
+            assert_eq!(bodies(&world), before, "{way}, segment {which} of {count}: {report:?}");
+            if way == "zeroed" {
+                let aside = world.disk.bytes(&path.replace("log/", "corrupt/")).unwrap();
+                assert!(aside[2 * BLOCK..] == records, "segment {which} of {count}");
+            }
+            drop(spool);
+            let (_, again) = open(&world);
+            assert_eq!(again.orphans, 0, "{way}, segment {which} of {count}");
+        }
+    }
+}

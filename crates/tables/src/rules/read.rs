@@ -1,6 +1,7 @@
 //! The text of a `regexp:` or `pcre:` table, line by line.
 
 use super::{Action, Rules, Step};
+use crate::catalogue::Substitution;
 use crate::pattern::{Pattern, PatternError, PerlFlags, PosixFlags};
 use crate::source::notice::{LINE_ODD, LINE_SKIPPED};
 use crate::source::{Line, Notice, Source, is_space};
@@ -16,6 +17,7 @@ pub(crate) enum Syntax {
 struct Reading<'s> {
     source: &'s Source,
     syntax: Syntax,
+    substitution: Substitution,
     title: String,
     steps: Vec<Step>,
     /// The open `if`s: their step and line.
@@ -24,13 +26,18 @@ struct Reading<'s> {
 }
 
 /// Reads the table; `name` is what Postfix's warnings call it.
-pub(crate) fn parse(source: &Source, name: &str, syntax: Syntax) -> (Rules, Vec<Notice>) {
+pub(crate) fn parse(
+    source: &Source,
+    name: &str,
+    (syntax, substitution): (Syntax, Substitution),
+) -> (Rules, Vec<Notice>) {
     let (lines, notices) = source.lines();
     let title = match syntax {
         Syntax::Posix => format!("regexp map {name}"),
         Syntax::Perl => format!("pcre map {name}"),
     };
-    let mut reading = Reading { source, syntax, title, steps: Vec::new(), open: Vec::new(), notices };
+    let (steps, open) = (Vec::new(), Vec::new());
+    let mut reading = Reading { source, syntax, substitution, title, steps, open, notices };
     for line in &lines {
         reading.line(line);
     }
@@ -104,6 +111,9 @@ impl<'s> Reading<'s> {
         }
         if head.negated && parsed.highest > 0 {
             return self.skip(line, "$number found in negative match replacement text: skipping this rule");
+        }
+        if parsed.highest > 0 && self.substitution == Substitution::Refused {
+            return self.skip(line, "regular expression substitution is not allowed: skipping this rule");
         }
         let Some(pattern) = self.compile(line, &head) else { return };
         if parsed.highest > pattern.group_count() {

@@ -1,13 +1,14 @@
 //! Look-ups against their definition, walking through the lines in order; literals and supersets on their own.
 
 use super::{Action, Rules, Syntax, parse};
+use crate::catalogue::Substitution;
 use crate::pattern::{Pattern, PerlFlags, literals};
 use crate::source::Source;
 use proptest::prelude::*;
 use std::path::Path;
 
 fn table(text: &str, syntax: Syntax) -> Rules {
-    parse(&Source::new(Path::new("/t"), text.as_bytes().to_vec()), "/t", syntax).0
+    parse(&Source::new(Path::new("/t"), text.as_bytes().to_vec()), "/t", (syntax, Substitution::Done)).0
 }
 
 /// regexp_table(5) and pcre_table(5) word for word.
@@ -144,4 +145,20 @@ fn literals_of_header_checks() {
     check("(abc)*d?", &[]);
     check("a|.*", &[]);
     check("", &[]);
+}
+
+#[test]
+fn a_table_that_says_whose_rights_are_taken_substitutes_nothing() {
+    let text = "/^(a.*)@/ boxes/$1\n/^b(.*)@/ fixed/\n/^a/ other/\n";
+    let source = Source::new(Path::new("/t"), text.as_bytes().to_vec());
+    for syntax in [Syntax::Posix, Syntax::Perl] {
+        let (rules, notices) = parse(&source, "/t", (syntax, Substitution::Refused));
+        let find = |key: &str| rules.find(key).ok().flatten().map(|found| found.value.into_owned());
+        assert_eq!(find("a../../x@v.test").as_deref(), Some("other/"));
+        assert_eq!(find("b@v.test").as_deref(), Some("fixed/"));
+        assert_eq!(
+            notices.iter().map(|notice| notice.text.as_str()).collect::<Vec<_>>(),
+            ["regular expression substitution is not allowed: skipping this rule"]
+        );
+    }
 }

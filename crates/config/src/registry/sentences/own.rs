@@ -17,4 +17,6 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_screen", "Whether listeners test clients first as postscreen does, without a postscreen line in master.cf."),
     ("komainu_session_limit", "Most sessions at once over all listeners; 0 takes what descriptors allow."),
     ("komainu_state_directory", "Folder of the queue and of what is remembered."),
+    ("komainu_virtual_quota_maps", "Tables of what virtual recipients' Maildirs may hold, in Courier's or Dovecot's form."),
+    ("komainu_virtual_quota_tempfail", "Whether mail for a mailbox over its quota is refused for now only, or deferred."),
 ];

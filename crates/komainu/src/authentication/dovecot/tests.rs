@@ -53,7 +53,7 @@ async fn server(handshake: &'static [u8]) -> (String, Arc<AtomicUsize>) {
 }
 
 fn servers() -> AuthServers {
-    AuthServers::new(PathBuf::from("/nonexistent"), Box::new(|_| ()))
+    AuthServers::new("/nonexistent".into(), Box::new(|_| ()))
 }
 
 fn request(initial: &str) -> Start<'_> {

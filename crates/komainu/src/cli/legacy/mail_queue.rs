@@ -14,19 +14,21 @@ const ID_BYTES_MAX: usize = 255;
 /// A queue with its configuration.
 pub(super) struct Site {
     pub(super) state: PathBuf,
+    /// It is the caller's own server's.
+    pub(super) is_callers: bool,
     pub(super) parameters: Parameters,
 }
 
 impl Site {
-    /// By `-c`, `MAIL_CONFIG`, or where main.cf is; a caller with a server of their own means that one.
+    /// By `-c`, `MAIL_CONFIG`, or where main.cf is; a caller whose own server runs means that one.
     pub(super) fn find(directory: Option<String>) -> Result<Site, String> {
         let named =
             directory.map(PathBuf::from).or_else(|| std::env::var_os("MAIL_CONFIG").map(PathBuf::from));
         if named.is_none()
-            && let Some(state) = place::of_caller()
+            && let Some(state) = place::of_caller(default_config().as_deref())
         {
             let nothing = place::parameters(Path::new("/nonexistent"));
-            return Ok(Site { state, parameters: nothing });
+            return Ok(Site { state, is_callers: true, parameters: nothing });
         }
         let Some(directory) = named.or_else(default_config) else {
             return Err("open /etc/postfix/main.cf: No such file or directory".to_owned());
@@ -36,7 +38,7 @@ impl Site {
             return Err(format!("open {}: {}", file.display(), crate::strerror::strerror(&error)));
         }
         let parameters = place::parameters(&directory);
-        Ok(Site { state: place::state(&parameters), parameters })
+        Ok(Site { state: place::state(&parameters), is_callers: false, parameters })
     }
 
     /// Root, and whoever the queue belongs to.

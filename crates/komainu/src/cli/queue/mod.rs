@@ -18,7 +18,7 @@ use crate::queued::{Queue, QueueError, place};
 use clap::{Args, Subcommand, ValueEnum};
 use proto::control::{Cause, Verb};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// sysexits(3): the caller may not.
@@ -141,10 +141,11 @@ impl Where {
             return state.clone();
         }
         let named = self.directory();
-        let of_caller = || place::of_caller().filter(|_| named.is_none());
+        let directory = named.clone().or_else(default_config);
+        let of_caller = || place::of_caller(directory.as_deref()).filter(|_| named.is_none());
         of_caller().unwrap_or_else(|| {
-            let directory = named.clone().or_else(default_config);
-            place::state(&place::parameters(&directory.unwrap_or_else(|| "/nonexistent".into())))
+            let directory = directory.as_deref().unwrap_or_else(|| Path::new("/nonexistent"));
+            place::state(&place::parameters(directory))
         })
     }
 

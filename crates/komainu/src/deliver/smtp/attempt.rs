@@ -21,7 +21,7 @@ use proto::sasl::client::Secret;
 use queue::{BodyType, Entry, Recipient, ReturnContent};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::net::{TcpSocket, UnixStream};
+use tokio::net::TcpSocket;
 
 /// A message that is under way, and who of its recipients is still without a final verdict.
 struct Attempt<'a> {
@@ -501,8 +501,8 @@ impl Attempt<'_> {
             match peer {
                 Peer::Tcp { server, port } => self.connect_tcp(server.address, *port).await,
                 Peer::Unix(path) => {
-                    let path = self.ground.queue_directory.join(path);
-                    UnixStream::connect(path).await.map(|stream| Box::new(stream) as Box<dyn Stream>)
+                    let connected = self.ground.sockets.connect(path).await;
+                    connected.map(|stream| Box::new(stream) as Box<dyn Stream>)
                 }
             }
         };

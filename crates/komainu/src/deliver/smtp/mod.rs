@@ -15,9 +15,9 @@ mod security;
 mod transport;
 
 use crate::facts::Answers;
+use crate::privileged::LocalSockets;
 use mail::Dsn;
 use proto::client::{Verdict, Why};
-use std::path::Path;
 use std::time::Duration;
 use store::Spool;
 use tables::Snapshot;
@@ -85,8 +85,8 @@ pub struct Ground<'a> {
     pub edits: &'a Edits,
     /// Nothing is sent: only whether it would be taken is asked.
     pub probes: bool,
-    /// Where relative sockets are: `queue_directory`.
-    pub queue_directory: &'a Path,
+    /// For servers behind sockets of the file system.
+    pub sockets: &'a LocalSockets,
     /// Takes lines for the log.
     pub log: &'a (dyn Fn(events::Event<'_>) + Sync),
 }

@@ -180,8 +180,12 @@ impl Probe<'_> {
         match name {
             "local" => self.local(recipient).await,
             "virtual" => {
-                let found = self.routing.targets.virtual_mailbox(&recipient.address, &self.tables());
-                let found = found.map(|_| "delivers to maildir".to_owned());
+                let boxes = self.routing.targets.virtual_boxes();
+                let found = boxes.find(&recipient.address, &self.tables());
+                let format = |is_maildir| if is_maildir { "maildir" } else { "mailbox" };
+                let found = found
+                    .map(|mailbox| format!("delivers to {}", format(mailbox.is_maildir())))
+                    .map_err(|no| no.reason);
                 vec![Found::new(program("virtual"), recipient, "virtual", found)]
             }
             "discard" | "error" | "retry" => {
@@ -220,7 +224,7 @@ impl Probe<'_> {
             (0, &self.entry),
             recipient,
             (&route.transport, &route.nexthop),
-            (&self.routing.targets, &self.tables()),
+            (&self.routing, &self.tables()),
         );
         let outcome = match outcome {
             Outcome::Delivered | Outcome::Confirmed(..) => Ok(text),
@@ -283,7 +287,7 @@ impl Probe<'_> {
             spool: &ground.agents.spool,
             edits: &Edits::default(),
             probes: true,
-            queue_directory: &ground.agents.queue_directory,
+            sockets: &ground.agents.sockets,
             log: &log,
         };
         let reports = smtp::deliver(transport, &ground, (0, &entry), &[0], nexthop).await;

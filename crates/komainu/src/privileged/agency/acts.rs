@@ -5,11 +5,11 @@ use super::{Agency, Whose};
 use crate::clock;
 use crate::deliver::command::{self, Program};
 use crate::deliver::mailbox_file::{self, Kind, Message};
-use crate::deliver::maildir;
+use crate::deliver::maildir::{self, Letter};
 use crate::privileged::Identity;
 use crate::privileged::wire::{Answer, LocalAct, LocalRequest};
 use mail::delivered::{Changed, Lines};
-use policy::local::Step;
+use policy::local::{Account, Step};
 use rustix::fd::OwnedFd;
 use std::fs::File;
 use std::io::Read;
@@ -97,12 +97,7 @@ fn mailbox(agency: &Agency, request: &LocalRequest, whose: &Whose, content: &mut
     if user.name.contains('/') || user.name.starts_with('.') {
         return Answer::Temporary(format!("4.3.5 user {} has no mailbox", user.name));
     }
-    let (path, in_spool) = if agency.home_mailbox.is_empty() {
-        let slash = if agency.spool_directory.ends_with('/') { "/" } else { "" };
-        (format!("{}/{}{slash}", agency.spool_directory.trim_end_matches('/'), user.name), true)
-    } else {
-        (format!("{}/{}", user.home.trim_end_matches('/'), agency.home_mailbox), false)
-    };
+    let (path, in_spool) = agency.mailbox_path(user);
     let mut identity = whose.identity.clone();
     if in_spool && let Some(maker) = maker(&agency.spool_directory, &identity) {
         identity.maker = maker;
@@ -170,7 +165,9 @@ fn append(
     let done =
         identity.act(|| mailbox_file::append(Path::new(path), kind, message, (&agency.locks, identity)));
     match done {
-        Ok((outcome, warnings)) => (outcome.map_err(|error| (error.dsn.to_owned(), error.text)), warnings),
+        Ok((outcome, warnings)) => {
+            (outcome.map_err(|error| (error.cause.local().to_string(), error.text)), warnings)
+        }
         Err(error) => (Err(("4.3.0".to_owned(), format!("change of rights: {error}"))), Vec::new()),
     }
 }
@@ -181,17 +178,22 @@ fn into_maildir(
     identity: &Identity,
     (path, content): (&str, &mut dyn Read),
 ) -> Answer {
-    let limit = agency.mailbox_limit;
-    if limit > 0 && request.length > limit {
-        return failed("5.2.2 maildir delivery failed: error writing message: File too large".to_owned());
-    }
     let path = PathBuf::from(path);
-    let now = clock::now().wall;
-    let delivered = identity
-        .act(|| maildir::deliver_made_by(&path, &request.head, content, (&agency.host, now), identity));
-    match delivered {
+    let letter = Letter {
+        head: &request.head,
+        content,
+        host: &agency.host,
+        now: clock::now().wall,
+        limit: agency.mailbox_limit,
+        quota: None,
+    };
+    match identity.act(|| maildir::deliver(&path, letter, identity)) {
         Ok(Ok(_)) => Answer::Said("delivered to maildir".to_owned()),
-        Ok(Err(error)) => failed(format!("{} maildir delivery failed: {error}", error.dsn())),
+        Ok(Err(error)) => {
+            // What isn't the owner's to mend waits for who can.
+            let dsn = error.cause().virtual_();
+            failed(with(format!("{dsn} maildir delivery failed: {error}"), &error.warnings(identity)))
+        }
         Err(error) => failed(format!("4.3.0 change of rights: {error}")),
     }
 }
@@ -224,6 +226,7 @@ fn program(
         ids: whose.identity.switches.then_some((whose.identity.uid, whose.identity.gid)),
         time_limit: agency.time_limit,
         file_bytes_max: agency.mailbox_limit,
+        ending: agency.ending().clone(),
     };
     let head = [request.from_line.as_slice(), request.head.as_slice()].concat();
     let mut input = head.as_slice().chain(content);
@@ -234,6 +237,16 @@ fn program(
 }
 
 impl Agency {
+    /// A user's mailbox, and whether it is in the spool.
+    pub(super) fn mailbox_path(&self, user: &Account) -> (String, bool) {
+        if self.home_mailbox.is_empty() {
+            let slash = if self.spool_directory.ends_with('/') { "/" } else { "" };
+            (format!("{}/{}{slash}", self.spool_directory.trim_end_matches('/'), user.name), true)
+        } else {
+            (format!("{}/{}", user.home.trim_end_matches('/'), self.home_mailbox), false)
+        }
+    }
+
     fn directory(&self, whose: &Whose) -> String {
         let asked = self.local.execution_directory(&whose.attributes());
         if !asked.is_empty() {
@@ -251,7 +264,8 @@ impl Agency {
     }
 
     fn is_mailbox_command(&self, user: &str, command: &str) -> bool {
-        let (snapshot, _) = tables::Snapshot::compile(&self.catalogue, &crate::configuration::DirectSources);
-        self.local.mailbox_command_of(user, &snapshot).is_ok_and(|found| found.as_deref() == Some(command))
+        self.local
+            .mailbox_command_of(user, &*self.books.now())
+            .is_ok_and(|found| found.as_deref() == Some(command))
     }
 }

@@ -11,13 +11,17 @@ mod acts;
 mod demands;
 mod links;
 mod piped;
+mod room;
+mod virtuals;
 
 pub(crate) use links::FILE_BYTES_MAX;
 pub(crate) use piped::pipe;
 
-use super::Identity;
+use super::kept::Kept;
 use super::wire::{Answer, LocalAct, LocalRequest};
+use super::{Accounts, Identity};
 use crate::configuration::DirectSources;
+use crate::deliver::ending::Ending;
 use crate::deliver::mailbox_file::Locks;
 use config::Parameters;
 use mail::Address;
@@ -30,12 +34,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tables::{Catalogue, Snapshot};
+use virtuals::Virtuals;
+
+/// Tables as they are at each look.
+#[derive(Debug)]
+struct Books {
+    catalogue: Catalogue,
+    paths: Vec<PathBuf>,
+    kept: Kept<Snapshot>,
+}
+
+impl Books {
+    fn new(catalogue: Catalogue) -> Books {
+        Books { paths: catalogue.paths(), catalogue, kept: Kept::default() }
+    }
+
+    fn now(&self) -> Arc<Snapshot> {
+        self.kept.current(&self.paths, || Snapshot::compile(&self.catalogue, &DirectSources).0)
+    }
+}
 
 /// What main.cf says about local deliveries.
 #[derive(Debug)]
 pub struct Agency {
     local: Local,
-    catalogue: Catalogue,
+    books: Books,
     classes: Arc<AddressClasses>,
     home_mailbox: String,
     spool_directory: String,
@@ -49,7 +72,8 @@ pub struct Agency {
     command_filter: String,
     exported: Vec<(String, String)>,
     host: String,
-    passwd: PathBuf,
+    accounts: Accounts,
+    virtuals: Virtuals,
     /// Whether there are root's rights to take others' on.
     switches: bool,
 }
@@ -66,7 +90,34 @@ pub fn locks(p: &Parameters, name: &str) -> Locks {
         attempts: u32::try_from(p.number("deliver_lock_attempts")).unwrap_or(20),
         delay: p.duration("deliver_lock_delay"),
         stale: p.duration("stale_lock_time"),
+        ending: Ending::default(),
     }
+}
+
+/// A bare name, or a name and its value.
+fn variable(word: &str) -> (&str, Option<&str>) {
+    let word = word.trim_matches(['{', '}']).trim();
+    word.split_once('=').map_or((word, None), |(name, value)| (name.trim(), Some(value.trim())))
+}
+
+/// `export_environment`: what programs find in their environment of `import_environment`, of our own, and of MAIL_CONFIG.
+fn exported(p: &Parameters) -> Vec<(String, String)> {
+    let imported = p.list("import_environment");
+    let value = |name: &str| {
+        let known = imported.iter().map(|word| variable(&word.value)).find(|(other, _)| *other == name);
+        match known {
+            Some((_, Some(value))) => Some(value.to_owned()),
+            _ if name == "MAIL_CONFIG" => Some(p.text("config_directory").value),
+            Some((_, None)) => std::env::var(name).ok(),
+            None => None,
+        }
+    };
+    let exported = p.list("export_environment");
+    let pairs = exported.iter().filter_map(|word| {
+        let (name, given) = variable(&word.value);
+        Some((name.to_owned(), given.map(str::to_owned).or_else(|| value(name))?))
+    });
+    pairs.collect()
 }
 
 /// Why something isn't done: `4.3.5 text`.
@@ -84,16 +135,10 @@ impl Agency {
         let mut catalogue = Catalogue::new();
         let local = Local::compile(p, &mut catalogue);
         let text = |name: &str| p.text(name).value;
-        let exported = p.list("export_environment").into_iter().filter_map(|word| {
-            let word = word.value.trim_matches(['{', '}']).trim().to_owned();
-            match word.split_once('=') {
-                Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-                None => std::env::var(&word).ok().map(|value| (word, value)),
-            }
-        });
+        let exported = exported(p);
         Agency {
             local,
-            catalogue,
+            books: Books::new(catalogue),
             classes: Arc::clone(classes),
             home_mailbox: text("home_mailbox"),
             spool_directory: text("mail_spool_directory"),
@@ -105,9 +150,10 @@ impl Agency {
             shell: text("local_command_shell"),
             time_limit: p.duration("command_time_limit"),
             command_filter: text("command_expansion_filter"),
-            exported: exported.collect(),
+            exported,
             host: text("myhostname"),
-            passwd: "/etc/passwd".into(),
+            accounts: Accounts::new(Path::new(tables::sources::PASSWD)),
+            virtuals: Virtuals::compile(p),
             switches,
         }
     }
@@ -122,7 +168,20 @@ impl Agency {
     /// The same for the accounts of another file than /etc/passwd.
     #[must_use]
     pub fn with_accounts(self, passwd: &Path) -> Agency {
-        Agency { passwd: passwd.to_owned(), ..self }
+        Agency { accounts: Accounts::new(passwd), ..self }
+    }
+
+    /// The same, that shares an ending with others.
+    #[must_use]
+    pub fn with_ending(mut self, ending: &Ending) -> Agency {
+        self.locks.ending = ending.clone();
+        self
+    }
+
+    /// When nothing is waited for any more.
+    #[must_use]
+    pub const fn ending(&self) -> &Ending {
+        &self.locks.ending
     }
 
     /// What main.cf says about expansion.
@@ -146,16 +205,14 @@ impl Agency {
         self.classes.split_extension(&local).map_or(local.as_str(), |(name, _)| name).to_owned()
     }
 
-    fn account(&self, name: &str) -> Result<Option<Account>, Refusal> {
-        let passwd = std::fs::read(&self.passwd).map_err(|error| format!("4.3.0 {error}"))?;
-        Ok(Account::find(&String::from_utf8_lossy(&passwd), name))
+    /// The users of this machine.
+    #[must_use]
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
-    /// The account of an id; its name is `unknown` where it has none.
-    fn account_of(&self, uid: u32) -> Option<Account> {
-        let passwd = std::fs::read(&self.passwd).ok()?;
-        let text = String::from_utf8_lossy(&passwd).into_owned();
-        text.lines().filter_map(Account::parse).find(|account| account.uid == uid)
+    fn account(&self, name: &str) -> Result<Option<Account>, Refusal> {
+        self.accounts.find(name).map_err(|error| format!("4.3.0 {error}"))
     }
 
     /// On whose behalf, after each link of the chain has been found.
@@ -258,7 +315,7 @@ impl Agency {
 
     /// An alias's value, and who owns the table that has it.
     fn alias(&self, name: &str) -> Result<Option<(String, u32)>, Refusal> {
-        let (snapshot, _) = Snapshot::compile(&self.catalogue, &DirectSources);
+        let snapshot = self.books.now();
         for map in self.local.alias_maps() {
             let table = snapshot.table(*map);
             let hit = table.lookup(name).map_err(|error| format!("4.3.0 {error}"))?;
@@ -291,9 +348,13 @@ impl Agency {
 
     /// Whoever owns a file; root's are `default_privs`' business.
     fn owner(&self, uid: u32) -> Result<Identity, Refusal> {
-        match self.account_of(uid) {
-            _ if !self.switches => Ok(Identity::own()),
-            _ if uid == 0 => self.default_identity(),
+        if !self.switches {
+            return Ok(Identity::own());
+        }
+        if uid == 0 {
+            return self.default_identity();
+        }
+        match self.accounts.owner(uid).map_err(|error| format!("4.3.0 {error}"))? {
             Some(account) => self.identity_of(&account),
             None => Err(format!("4.3.5 no account has uid {uid}")),
         }

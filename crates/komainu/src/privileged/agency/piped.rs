@@ -2,7 +2,7 @@
 
 use super::Agency;
 use crate::clock;
-use crate::deliver::command;
+use crate::deliver::command::{self, Program};
 use crate::privileged::pipe_service::PipeService;
 use crate::privileged::wire::{Answer, PipeRequest};
 use mail::delivered::{Changed, Lines};
@@ -35,7 +35,7 @@ pub(crate) fn pipe(
     let mut environment = agency.exported.clone();
     environment.push(("PATH".to_owned(), PATH.to_owned()));
     let program = match service.program(&request.values, (ids, &agency.plain_directory()), environment) {
-        Ok(program) => program,
+        Ok(program) => Program { ending: agency.ending().clone(), ..program },
         Err(text) => return Answer::Temporary(text),
     };
     let now = clock::now().wall;

@@ -139,13 +139,22 @@ impl Sender {
         if limit > 0 && letter.content.size() > limit {
             return Err(self.fatal("message file too big"));
         }
-        submit(&self.site.state, letter).map_err(|error| match error {
+        let accepted = submit(&self.site.state, letter).map_err(|error| match error {
+            SubmitError::TooLong(what) => {
+                eprintln!("{NAME}: warning: {what}");
+                self.fatal("queue file write error")
+            }
             SubmitError::Refused(Cause::Forbidden, text) => Fatal(text),
             SubmitError::Drop { path, source } => {
                 self.fatal(&format!("create file {}: {}", path.display(), strerror(&source)))
             }
             other => self.fatal(&other.to_string()),
-        })
+        })?;
+        if self.site.is_callers && accepted == Accepted::Dropped {
+            let state = self.site.state.display();
+            eprintln!("{NAME}: warning: left in {state}/maildrop, until a server of yours runs");
+        }
+        Ok(accepted)
     }
 
     /// `default_verp_delimiters`, or those that were given; only some characters may be.

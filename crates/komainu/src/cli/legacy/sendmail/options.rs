@@ -8,6 +8,8 @@ use queue::entry::{NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS};
 use std::ffi::OsString;
 
 const PLAIN: &str = "GIUcimntvx";
+/// RFC 3461 §4.4
+const ENVELOPE_ID_BYTES_MAX: usize = 100;
 const VALUED: &str = "ABCFLNORVXbefhopqr";
 
 /// What is to be done.
@@ -137,6 +139,8 @@ impl Options {
                 "sendmail: warning: option -V{value} is deprecated with Postfix 2.3; specify -XV{value} instead"
             ));
             self.verp = Some(value.to_owned());
+        } else if value.len() > ENVELOPE_ID_BYTES_MAX {
+            said.push("sendmail: warning: too long -V option value -- ignored".to_owned());
         } else if !value.is_empty() && value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             self.envelope_id = Some(xtext(value));
         } else {

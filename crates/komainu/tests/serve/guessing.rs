@@ -1,0 +1,144 @@
+//! Guessing doesn't pay, through TLS from the first byte and with Dovecot behind: who waits, who doesn't, who is sent
+//! away, and what a restart leaves of it (T0.1). Who waited is told by the order of answers.
+
+use crate::dovecot::{self, Dovecot};
+use crate::server::Server;
+use crate::site::{Site, save};
+use crate::world::{self, Needs};
+use std::fs;
+use std::process::Command;
+
+const DOVECOT: &str = "
+auth_mechanisms = plain login
+service auth {
+  unix_listener /mnt/spool/private/auth {
+    mode = 0666
+  }
+}
+";
+
+const PRELUDE: &str = r#"
+import base64, smtplib, ssl, sys, threading
+context = ssl._create_unverified_context()
+def connect(source, port=465):
+    s = smtplib.SMTP_SSL('127.0.0.1', port, 'client.example', context=context, source_address=(source, 0), timeout=30)
+    s.ehlo()
+    return s
+def plain(user, password):
+    return 'PLAIN ' + base64.b64encode(('\0%s\0%s' % (user, password)).encode()).decode()
+def attempt(source, user, password, port=465):
+    s = connect(source, port)
+    try:
+        code, text = s.docmd('AUTH', plain(user, password))
+    finally:
+        s.close()
+    return code
+# Many at once, as Dovecot takes half a second for each that is wrong.
+def attempts(*tries):
+    codes = [None] * len(tries)
+    def go(n):
+        codes[n] = attempt(*tries[n])
+    threads = [threading.Thread(target=go, args=(n,)) for n in range(len(tries))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return codes
+# The order in which log-ins that begin together are answered.
+def order(*tries):
+    ready, answered = [(name, connect(source), plain(user, password), code) for name, source, user, password, code in tries], []
+    def go(name, s, words, code):
+        got = s.docmd('AUTH', words)[0]
+        assert got == code, (name, got)
+        answered.append(name)
+        s.close()
+    threads = []
+    for one in ready:
+        thread = threading.Thread(target=go, args=one)
+        thread.start()
+        threads.append(thread)
+    for thread in threads:
+        thread.join()
+    return answered
+"#;
+
+const BEFORE: &str = r#"
+assert attempt('203.0.113.5', 'alice', 'secret') == 235
+# A network that has failed seven times waits; others don't.
+assert attempts(*[('10.1.1.%d' % (n + 1), 'user%d' % n, 'x%d' % n) for n in range(7)]) == [535] * 7
+print(order(('guesser', '10.1.1.99', 'bob', 'y', 535), ('other', '10.2.2.2', 'bob', 'right', 235)))
+# An account that fails from everywhere: strangers wait, its owner doesn't.
+assert attempts(*[('10.3.%d.1' % n, 'alice', 'guess%d' % n) for n in range(23)]) == [535] * 23
+print(order(('stranger', '198.51.100.1', 'alice', 'secret', 235), ('owner', '203.0.113.99', 'ALICE', 'secret', 235)))
+# Ten of one address at once.
+held = [connect('10.5.5.5') for n in range(11)]
+print([s.docmd('AUTH', 'LOGIN')[0] for s in held])
+print(held[-1].docmd('AUTH', plain('bob', 'right')))
+held.pop(0).close()
+for s in held:
+    s.close()
+# One password for many accounts, from many networks.
+assert attempts(*[('10.6.%d.1' % n, 'name%d' % n, 'Summer2026') for n in range(6)]) == [535] * 6
+# Each further one counts five: six of them are the hard limit.
+print(attempts(*[('10.7.7.%d' % (n + 1), 'other%d' % n, 'Summer2026') for n in range(6)]))
+print(attempt('10.7.7.99', 'bob', 'right'))
+"#;
+
+const AFTER: &str = r#"
+print(attempt('10.7.7.200', 'bob', 'right'), attempt('10.8.8.8', 'bob', 'right'))
+print(order(('stranger', '198.18.0.1', 'alice', 'secret', 235), ('owner', '203.0.113.7', 'alice', 'secret', 235)))
+"#;
+
+fn python(script: &str) -> Vec<String> {
+    let output = Command::new("python3").args(["-c", &format!("{PRELUDE}{script}")]).output().expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn who_waits_and_who_is_sent_away() {
+    world::run("guessing::who_waits_and_who_is_sent_away", Needs::Root, || {
+        if !dovecot::is_there("who_waits_and_who_is_sent_away", "auth") {
+            return;
+        }
+        let _dovecot = Dovecot::start_for_log_ins("alice:{PLAIN}secret\nbob:{PLAIN}right\n", DOVECOT, || {
+            fs::metadata("/mnt/spool/private/auth").ok()
+        });
+        let site = Site::new(
+            "queue_directory = /mnt/spool\nsmtpd_tls_chain_files = $config_directory/pair.pem\n\
+             smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
+             smtpd_error_sleep_time = 0\nkomainu_auth_delay_max = 2s\n",
+        );
+        save(&site.path("etc/pair.pem"), include_str!("../../../../tests/certificates/ec.pem"), 0o600);
+        let wrapped = "inet n - n - - smtpd -o smtpd_tls_wrappermode=yes";
+        site.write("master.cf", &format!("465 {wrapped}\n"));
+        let mut server = Server::start(&site);
+        let said = python(BEFORE);
+        assert_eq!(said[0], "['other', 'guesser']");
+        assert_eq!(said[1], "['owner', 'stranger']");
+        assert_eq!(said[2], "[334, 334, 334, 334, 334, 334, 334, 334, 334, 334, 454]");
+        assert!(
+            said[3].starts_with("(454, b'4.7.0 Temporary authentication failure: too many log-ins"),
+            "{said:?}"
+        );
+        assert_eq!(said[4..], ["[535, 535, 535, 535, 535, 535]", "421"]);
+        for line in [
+            "SASL: many log-ins as alice fail: strangers' are slowed",
+            "SASL: one password fails for many accounts",
+            "]: SASL: too many log-ins fail: its network is refused for now",
+            "SASL PLAIN authentication failed: too many failed log-ins, sasl_username=(unavailable)",
+            "unknown[10.3.0.1]: SASL PLAIN authentication failed: (reason unavailable), sasl_username=alice",
+        ] {
+            site.logged(line, 0);
+        }
+        assert!(server.stop().success());
+        let kept = fs::read(site.path("state/guesses")).expect("is kept");
+        for secret in ["alice", "Summer2026", "secret"] {
+            assert!(!kept.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
+        }
+        let _server = Server::start(&site);
+        let said = python(AFTER);
+        assert_eq!(said, ["421 235", "['owner', 'stranger']"], "after a restart");
+    });
+}
