@@ -17,3 +17,4 @@ pub mod proxy;
 pub mod sasl;
 pub mod screen;
 pub mod smtp;
+pub mod transcript;

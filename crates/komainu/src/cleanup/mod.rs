@@ -8,6 +8,7 @@
 
 mod draft;
 mod filtering;
+mod postmaster;
 mod recipients;
 
 use crate::clock;
@@ -31,6 +32,7 @@ use tables::{LookupError, Snapshot};
 
 pub use filtering::Filtering;
 pub use policy::address::Origin;
+pub use postmaster::Postmaster;
 
 /// What all messages need.
 #[derive(Clone)]

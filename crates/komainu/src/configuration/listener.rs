@@ -1,6 +1,7 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
 use super::limits::limits;
+use super::notices::Notices;
 use super::security::is_by_same_files;
 use super::{Later, Milters, Screening, Security, Upstream, remote};
 use crate::authentication::Logins;
@@ -39,6 +40,8 @@ pub struct Listener {
     pub lists: Arc<Lists>,
     /// What is done to a message while it is received.
     pub receiving: Arc<Receiving>,
+    /// Whether the postmaster gets transcripts of sessions.
+    pub notices: Option<Arc<Notices>>,
     /// `postfix/smtpd`, or with `syslog_name` as the administrator set it.
     pub program: Arc<str>,
     /// How much one client may do.
@@ -245,6 +248,7 @@ impl Listener {
             stressed: Arc::new(stressed),
             lists: Arc::new(lists),
             receiving,
+            notices: Notices::read(&parameters).map(Arc::new),
             program: program.into(),
             limits: limits(&parameters),
             stressed_limits: limits(&stress),
@@ -424,6 +428,7 @@ fn settings(p: &Parameters, lists: &Lists, security: &Security, later: &Later) -
         discard_ehlo_keywords: keywords(&p.text("smtpd_discard_ehlo_keywords").value),
         command_filter: lists.command_filter.is_some(),
         asks_of_unknown: p.list("smtpd_milters").iter().any(|word| word.value != "none"),
+        transcript: Notices::read(p).is_some(),
         forbidden_commands: words("smtpd_forbidden_commands")
             .into_iter()
             .filter(|word| !word.contains(':'))

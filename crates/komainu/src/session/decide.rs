@@ -15,7 +15,7 @@ use crate::facts::listings::zone_of;
 use crate::privileged;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, Effect, MailEffect, NameStatus, Need, Question, RecordKind};
-use proto::smtp::{ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
+use proto::smtp::{Fault, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
 use std::sync::Arc;
 use tables::LookupError;
 use tokio::io::AsyncWrite;
@@ -111,6 +111,9 @@ impl Session {
         match decision.verdict {
             policy::Verdict::Permit => self.permitted(request).await,
             policy::Verdict::Reject(reply) => {
+                if decision.path.last().is_some_and(|step| is_about_users(&step.check)) {
+                    self.server.blames(Fault::Bounce);
+                }
                 if let (Some(recipient), true) = (&request.recipient, self.filters.is_some()) {
                     Box::pin(self.milters_hear_refusal(recipient, &reply)).await;
                 }
@@ -494,6 +497,12 @@ impl Session {
     pub(super) fn take_effects(&mut self) -> Vec<MailEffect> {
         std::mem::take(&mut self.effects)
     }
+}
+
+/// Whether a check refuses because nobody has the address.
+fn is_about_users(check: &str) -> bool {
+    let check = check.strip_prefix("smtpd_").unwrap_or(check);
+    ["reject_unlisted_", "check_recipient_maps"].iter().any(|name| check.starts_with(name))
 }
 
 /// A decision that isn't the policy's.

@@ -11,6 +11,7 @@ mod cleanup;
 mod decide;
 mod farewell;
 pub mod house;
+mod internal;
 pub mod line;
 mod message;
 mod metering;
@@ -41,6 +42,7 @@ use policy::address::AddressClasses;
 use policy::rates::Rates;
 use policy::{Client, Facts, MailEffect, Transaction};
 use protection::Protection;
+use proto::sasl::server::exchange::Binding;
 use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Request, Server, Verdict};
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -125,6 +127,8 @@ struct Session {
     logging_in: Option<Box<LoggingIn>>,
     /// What `Received:` says of TLS.
     protection: Option<Box<Protection>>,
+    /// What a log-in can be bound to.
+    bindings: Box<[Binding]>,
     /// When it began.
     since: mail::Wall,
     instances: u32,
@@ -173,6 +177,7 @@ where
     let mut wire = Wire::Clear(stream);
     async move {
         session.run(&mut wire).await;
+        session.tell_postmaster();
         session.farewell();
         session.milters_quit();
     }
@@ -208,6 +213,7 @@ impl Session {
             filters: None,
             logging_in: None,
             protection: None,
+            bindings: Box::default(),
             since: now.wall,
             instances: 0,
             messages: 0,
@@ -439,7 +445,7 @@ impl Session {
     async fn unknown_or_lose(&mut self, line: String, gone: impl Future<Output = ()>, out: &mut Vec<u8>) {
         let verdict = tokio::select! {
             biased;
-            verdict = self.milters_judge(milters::Told::Unknown(&line)) => Some(verdict.unwrap_or(Verdict::Permit)),
+            verdict = self.milters_judge(milters::Told::Unknown(line.split_whitespace().next().unwrap_or_default())) => Some(verdict.unwrap_or(Verdict::Permit)),
             () = gone => None,
         };
         let verdict = verdict.unwrap_or_else(|| Verdict::Reject(self.lost()));

@@ -214,6 +214,14 @@ impl Guessing {
         Leave::After(wait.min(self.delay_max))
     }
 
+    /// Whose turn it is among log-ins that wait for each other: the network, and how often it has failed of late;
+    /// `None` where the account is known to log in from there.
+    #[must_use]
+    pub fn standing(&self, attempt: &Attempt, now: Mono) -> (u64, Option<u32>) {
+        let failed = failures(&self.prefixes, attempt.prefix, now);
+        (attempt.prefix, (!self.is_good(attempt, now)).then_some(failed))
+    }
+
     /// The password was wrong, or there is no such account.
     pub fn failed(&mut self, attempt: &Attempt, now: Mono) -> Option<Noticed> {
         self.changes = self.changes.wrapping_add(1);
