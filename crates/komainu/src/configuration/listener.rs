@@ -234,9 +234,8 @@ impl Listener {
         });
         let (logins, more) = Logins::compile(&parameters, catalogue, sources);
         found.extend(more);
-        let (milters, more) = Milters::read(&parameters, "smtpd_milters");
+        let (milters, more) = Milters::compile(&parameters, "smtpd_milters");
         found.extend(more);
-        let milters = (!milters.filters.is_empty()).then(|| Arc::new(milters));
         let listener = Listener {
             milters,
             logins,

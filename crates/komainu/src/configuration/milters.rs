@@ -7,6 +7,7 @@ use config::{Diagnostic, Parameters, Spanned, split_words, unbraced};
 use proto::milter::verdict::DefaultAction;
 use proto::milter::{Offer, Stage};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a filter listens.
@@ -64,9 +65,14 @@ const MACROS: [&str; 8] = [
 ];
 
 impl Milters {
-    /// Those of `list`: `smtpd_milters` or `non_smtpd_milters`.
+    /// Those of `list`, `smtpd_milters` or `non_smtpd_milters`, where there are any.
     #[must_use]
-    pub fn read(p: &Parameters, list: &str) -> (Milters, Vec<Diagnostic>) {
+    pub fn compile(p: &Parameters, list: &str) -> (Option<Arc<Milters>>, Vec<Diagnostic>) {
+        let (milters, found) = Milters::read(p, list);
+        ((!milters.filters.is_empty()).then(|| Arc::new(milters)), found)
+    }
+
+    fn read(p: &Parameters, list: &str) -> (Milters, Vec<Diagnostic>) {
         let mut found = Vec::new();
         let mut filters = Vec::new();
         for word in p.list(list).iter().filter(|word| word.value != "none") {
@@ -118,7 +124,7 @@ fn bad(word: &Spanned<String>, why: &str) -> Box<Diagnostic> {
 fn filter(p: &Parameters, word: &Spanned<String>) -> Result<Filter, Box<Diagnostic>> {
     let (name, settings) = match unbraced(word) {
         Some(inside) => {
-            let words = split_words(inside.clone());
+            let words = split_words(inside);
             let name = words.first().cloned().ok_or_else(|| bad(word, "nothing stands in its braces"))?;
             let settings = own_settings(words.get(1..).unwrap_or_default());
             (name, settings.ok_or_else(|| bad(word, "settings read name=value, or { name = value }"))?)

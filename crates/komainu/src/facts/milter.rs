@@ -200,7 +200,7 @@ impl Filters {
                 (_, Judgement::Skip) => return Heard::Skip,
                 (answer, Judgement::Outcome(outcome)) => {
                     if matches!(answer, Answer::Shutdown) {
-                        one.leave().await;
+                        one.stream = None;
                     }
                     return Heard::Outcome(outcome);
                 }

@@ -115,9 +115,9 @@ impl Stage {
             Stage::Mail => Some(2),
             Stage::Rcpt => Some(3),
             Stage::Data => Some(4),
-            Stage::EndOfMessage => Some(5),
-            Stage::EndOfHeader => Some(6),
-            Stage::Header | Stage::Body | Stage::Unknown => None,
+            Stage::Body | Stage::EndOfMessage => Some(5),
+            Stage::Header | Stage::EndOfHeader => Some(6),
+            Stage::Unknown => None,
         }
     }
 }

@@ -23,7 +23,7 @@ fn negotiates() {
     let link = agreed(0x1, 0x4008);
     assert!(!link.wants(Stage::Rcpt) && link.wants(Stage::Mail));
     assert_eq!(link.symbols(Stage::Rcpt), Some(&["i".to_owned(), "{x}".to_owned()][..]));
-    assert_eq!(link.symbols(Stage::Header), None);
+    assert_eq!(link.symbols(Stage::Mail), None);
     let mut out = Vec::new();
     assert!(!link.tell(&Event::Mail(&["<a@b>".to_owned()]), &Macros::default(), &mut out));
     assert_eq!(out, [packet(b'D', b"M"), packet(b'M', b"<a@b>\0")].concat());
