@@ -84,8 +84,8 @@ fn caches(state: &Path, log: &Log) -> Option<Arc<dyn Disk>> {
 }
 
 /// With what an earlier server knew of guesses.
-fn recalling(servers: AuthServers, state: &Path, log: &Log) -> Authentication {
-    let (authentication, recalled) = Authentication::new(servers, state);
+fn recalling(servers: AuthServers, state: &Path, (helper, log): (&Option<Helper>, &Log)) -> Authentication {
+    let (authentication, recalled) = Authentication::new(servers, helper.clone(), state);
     if let Err(error) = recalled {
         let text = format!("{}: {error}; nobody has guessed yet", state.join("guesses").display());
         log.write(MASTER, Message::warning(text));
@@ -146,7 +146,7 @@ impl Assembly {
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
         let servers = AuthServers::new(sockets, warner(&p, &log));
-        let authentication = recalling(servers, &agents_state, &log);
+        let authentication = recalling(servers, &agents_state, (&helper, &log));
         let waiting = Arc::default();
         let mailboxes = helper.clone();
         #[rustfmt::skip]

@@ -4,14 +4,14 @@
 //! Postfix: what fails before the backend was asked keeps the earlier name. T0.2, T1.11, T2.5.
 
 use super::Session;
-use crate::authentication::dovecot::{Exchange, Lost};
+use crate::authentication::dovecot::{self, Lost};
 use crate::authentication::{self, Backend, Logins, UnderWay};
 use events::smtpd::SaslFailed;
 use mail::base64;
 use mail::{Dsn, Reply};
 use policy::guessing::{Attempt, Guessing, Leave, Noticed};
 use proto::sasl::server::dovecot::{Answer, Start};
-use proto::sasl::server::{Credentials, looks_like_base64};
+use proto::sasl::server::{Credentials, Mechanism, exchange, looks_like_base64};
 use proto::smtp::{AuthOutcome, AuthStep};
 use std::sync::Arc;
 
@@ -19,19 +19,27 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct LoggingIn {
     /// The name that the backend told last.
-    username: Option<String>,
+    pub(super) username: Option<String>,
     /// The mechanism under way, as the client wrote it.
     mechanism: String,
-    exchange: Option<Exchange>,
+    pub(super) exchange: Option<Exchange>,
     /// What the client has said of itself in this exchange.
     credentials: Credentials,
     under_way: Option<UnderWay>,
     /// The client isn't slowed, whatever it does.
-    trusted: bool,
+    pub(super) trusted: bool,
+}
+
+/// An exchange that goes on.
+pub(super) enum Exchange {
+    /// Dovecot's.
+    Dovecot(dovecot::Exchange),
+    /// Our own.
+    Internal(Box<exchange::Exchange>),
 }
 
 /// Why a log-in failed.
-enum Failed {
+pub(super) enum Failed {
     /// Said to the client as well.
     Refused(String),
     /// The backend couldn't say.
@@ -41,7 +49,7 @@ enum Failed {
 }
 
 impl Session {
-    fn logging_in(&mut self) -> &mut LoggingIn {
+    pub(super) fn logging_in(&mut self) -> &mut LoggingIn {
         self.logging_in.get_or_insert_default()
     }
 
@@ -61,11 +69,17 @@ impl Session {
     }
 
     /// The mechanisms that the backend knows and the settings permit; `None` where the backend can't be asked.
-    async fn offered(&self, logins: &Logins) -> Option<Vec<String>> {
+    pub(super) async fn offered(&mut self, logins: &Logins) -> Option<Vec<String>> {
         let known = match &logins.backend {
             Backend::Dovecot(path) => {
                 let server = self.shared.authentication.servers.at(path);
                 server.mechanisms().await?
+            }
+            Backend::Internal(internal) => {
+                let own = self.own_mechanisms(internal).await;
+                let own =
+                    own.into_iter().map(|one| Mechanism { name: one.name().to_owned(), flags: one.flags() });
+                own.collect()
             }
             Backend::None => return Some(Vec::new()),
         };
@@ -114,23 +128,38 @@ impl Session {
             return Err(Failed::Refused("Invalid base64 data in initial response".to_owned()));
         }
         self.wait_turn(&logins, initial).await?;
+        match &logins.backend {
+            Backend::Dovecot(path) => {
+                let answer = self.ask_dovecot((path, &logins), &mechanism, initial).await;
+                self.answered(answer)
+            }
+            Backend::Internal(internal) => {
+                let offers_binding = offered.iter().any(|name| name.ends_with("-PLUS"));
+                self.begin_own(internal, (&mechanism, offers_binding), initial).await
+            }
+            Backend::None => Err(Failed::Temporarily(Lost.to_string())),
+        }
+    }
+
+    async fn ask_dovecot(
+        &self,
+        (path, logins): (&str, &Logins),
+        mechanism: &str,
+        initial: Option<&str>,
+    ) -> Result<(Answer, Option<dovecot::Exchange>), Lost> {
         let client = &self.tx.client;
         let local = (client.server_address.to_string(), client.server_port);
         let remote = (client.address.to_string(), client.port);
         let start = Start {
-            mechanism: &mechanism,
+            mechanism,
             service: &logins.service,
             local: (&local.0, local.1),
             remote: (&remote.0, remote.1),
             secured: self.server.tls(),
             initial,
         };
-        let Backend::Dovecot(path) = &logins.backend else {
-            return Err(Failed::Temporarily(Lost.to_string()));
-        };
         let server = Arc::clone(&self.shared.authentication.servers.at(path));
-        let answer = server.start(&start).await;
-        self.answered(answer)
+        server.start(&start).await
     }
 
     async fn respond(&mut self, text: &str) -> Result<AuthOutcome, Failed> {
@@ -139,11 +168,17 @@ impl Session {
             return Err(Failed::Refused("Invalid base64 data in continued response".to_owned()));
         }
         let Some(exchange) = exchange else { return Err(Failed::Temporarily(Lost.to_string())) };
-        if let Some(logins) = self.service.listener.logins.clone() {
-            self.wait_turn(&logins, Some(text)).await?;
+        let Some(logins) = self.service.listener.logins.clone() else {
+            return Err(Failed::Temporarily(Lost.to_string()));
+        };
+        self.wait_turn(&logins, Some(text)).await?;
+        match exchange {
+            Exchange::Dovecot(exchange) => {
+                let answer = exchange.respond(text).await;
+                self.answered(answer)
+            }
+            Exchange::Internal(exchange) => self.go_on(&logins, exchange, text).await,
         }
-        let answer = exchange.respond(text).await;
-        self.answered(answer)
     }
 
     /// After many failures of its network or its account a log-in waits before it is tried, and costs nobody a thread.
@@ -201,7 +236,7 @@ impl Session {
     }
 
     /// The log-in under way, as it is counted; `told` is the name that the backend has for it.
-    fn attempt(&self, guessing: &Guessing, told: Option<&str>) -> Attempt {
+    pub(super) fn attempt(&self, guessing: &Guessing, told: Option<&str>) -> Attempt {
         let credentials = self.logging_in.as_deref().map(|logging_in| &logging_in.credentials);
         let username = credentials.and_then(|known| known.username.as_deref()).or(told);
         let password = credentials.and_then(|known| known.password.as_deref());
@@ -214,7 +249,7 @@ impl Session {
     }
 
     /// Counts a wrong password, and says in the log what stands out.
-    fn count_failure(&self, told: Option<&str>) {
+    pub(super) fn count_failure(&self, told: Option<&str>) {
         if !self.is_minded() {
             return;
         }
@@ -239,7 +274,10 @@ impl Session {
     }
 
     /// What Dovecot's answer means.
-    fn answered(&mut self, answer: Result<(Answer, Option<Exchange>), Lost>) -> Result<AuthOutcome, Failed> {
+    fn answered(
+        &mut self,
+        answer: Result<(Answer, Option<dovecot::Exchange>), Lost>,
+    ) -> Result<AuthOutcome, Failed> {
         let (answer, exchange) = answer.map_err(|lost| Failed::Temporarily(lost.to_string()))?;
         let useless = |session: &Session, what: &str| {
             session.warn(&format!("missing Dovecot server {what} field"));
@@ -249,7 +287,7 @@ impl Session {
             Answer::Ok { username: Some(username) } if !username.is_empty() => Ok(self.logged_in(username)),
             Answer::Ok { .. } => Err(useless(self, "OK username")),
             Answer::Continue { challenge: Some(challenge) } => {
-                self.logging_in().exchange = exchange;
+                self.logging_in().exchange = exchange.map(Exchange::Dovecot);
                 Ok(AuthOutcome::Challenge(challenge))
             }
             Answer::Continue { challenge: None } => Err(useless(self, "CONT reply")),
@@ -263,7 +301,7 @@ impl Session {
         }
     }
 
-    fn logged_in(&mut self, username: String) -> AuthOutcome {
+    pub(super) fn logged_in(&mut self, username: String) -> AuthOutcome {
         if self.is_minded() {
             let mut guessing = self.shared.authentication.guessing();
             let attempt = self.attempt(&guessing, Some(&username));

@@ -11,6 +11,7 @@ mod cleanup;
 mod decide;
 mod farewell;
 pub mod house;
+mod internal;
 pub mod line;
 mod message;
 mod metering;
@@ -40,6 +41,7 @@ use policy::address::AddressClasses;
 use policy::rates::Rates;
 use policy::{Client, Facts, MailEffect, Transaction};
 use protection::Protection;
+use proto::sasl::server::exchange::Binding;
 use proto::smtp::{Action, AuthOutcome, AuthStep, Input, Peer, Request, Server, Verdict};
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -120,6 +122,8 @@ struct Session {
     logging_in: Option<Box<LoggingIn>>,
     /// What `Received:` says of TLS.
     protection: Option<Box<Protection>>,
+    /// What a log-in can be bound to.
+    bindings: Box<[Binding]>,
     /// When it began.
     since: mail::Wall,
     instances: u32,
@@ -201,6 +205,7 @@ impl Session {
             reception: None,
             logging_in: None,
             protection: None,
+            bindings: Box::default(),
             since: now.wall,
             instances: 0,
             messages: 0,
