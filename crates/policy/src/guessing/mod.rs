@@ -109,6 +109,15 @@ struct Standing {
     account: u32,
 }
 
+impl Going {
+    /// With the account, where that has been learnt only now.
+    #[must_use]
+    pub fn of(mut self, attempt: &Attempt) -> Going {
+        self.attempt.account = self.attempt.account.or(attempt.account);
+        self
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -400,7 +409,8 @@ impl Guessing {
             self.others.gives_back(&OTHERS, now);
         }
         self.prefixes.entry(going.attempt.prefix, now).gives_back(&PREFIX, now);
-        if let Some(account) = going.attempt.account {
+        // An account that was learnt later hasn't been counted.
+        if let Some(account) = going.attempt.account.filter(|_| standing.account > 0) {
             self.accounts.entry(account, now).gives_back(&ACCOUNT, now);
         }
     }
