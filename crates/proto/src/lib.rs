@@ -16,3 +16,4 @@ pub mod proxy;
 pub mod sasl;
 pub mod screen;
 pub mod smtp;
+pub mod transcript;

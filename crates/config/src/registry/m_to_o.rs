@@ -102,8 +102,9 @@ pub(super) const ROWS: &[Parameter] = &[
     text("non_empty_end_of_header_action", "fix_quietly").since("3.11"),
     number("non_fqdn_reject_code", "504").done(),
     list("non_smtpd_milters", "").since("2.3"),
-    list("notify_classes", "resource, software")
-        .partly("reports on mail are sent: bounce, 2bounce, delay; no reports on SMTP sessions yet"),
+    list("notify_classes", "resource, software").partly(
+        "data and software stand in the log only; transcripts of sessions only where main.cf sets it",
+    ),
     text("openssl_path", "openssl").since("3.1").no_effect("nothing here runs openssl"),
     flag("owner_request_special", "yes").done(),
 ];

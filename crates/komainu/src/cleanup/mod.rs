@@ -6,6 +6,7 @@
 //! headers that hold addresses wait for tables. What can't be done is kept as the answer to the last piece, as with
 //! Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
 
+mod postmaster;
 mod recipients;
 
 use crate::clock;
@@ -28,6 +29,7 @@ use store::{Spool, SpoolError};
 use tables::{LookupError, Snapshot};
 
 pub use policy::address::Origin;
+pub use postmaster::Postmaster;
 
 /// What all messages need.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
 use super::limits::limits;
+use super::notices::Notices;
 use super::security::is_by_same_files;
 use super::{Later, Screening, Security, Upstream, remote};
 use crate::authentication::Logins;
@@ -39,6 +40,8 @@ pub struct Listener {
     pub lists: Arc<Lists>,
     /// What is done to a message while it is received.
     pub receiving: Arc<Receiving>,
+    /// Whether the postmaster gets transcripts of sessions.
+    pub notices: Option<Arc<Notices>>,
     /// `postfix/smtpd`, or with `syslog_name` as the administrator set it.
     pub program: Arc<str>,
     /// How much one client may do.
@@ -238,6 +241,7 @@ impl Listener {
             stressed: Arc::new(stressed),
             lists: Arc::new(lists),
             receiving,
+            notices: Notices::read(&parameters).map(Arc::new),
             program: program.into(),
             parameters,
             limits,
@@ -414,6 +418,7 @@ fn settings(p: &Parameters, lists: &Lists, security: &Security, later: &Later) -
         disable_vrfy: p.flag("disable_vrfy_command"),
         discard_ehlo_keywords: keywords(&p.text("smtpd_discard_ehlo_keywords").value),
         command_filter: lists.command_filter.is_some(),
+        transcript: Notices::read(p).is_some(),
         forbidden_commands: words("smtpd_forbidden_commands")
             .into_iter()
             .filter(|word| !word.contains(':'))

@@ -7,6 +7,7 @@ use super::agent::{Agents, Delivered};
 use super::local::{Errand, Pass, Served};
 use super::manager::{QueueHandle, Routing};
 use super::smtp::{self, Edits, Ground, Outgoing, Report, Transport};
+use crate::cleanup::{Intake, Postmaster};
 use crate::clock;
 use crate::facts::Answers;
 use crate::log::Log;
@@ -68,7 +69,7 @@ impl Work {
     }
 
     /// Serves local recipients.
-    pub(super) async fn serve(self: Arc<Work>, answers: &Answers) -> Finished {
+    pub(super) async fn serve(self: Arc<Work>, answers: &Arc<Answers>) -> Finished {
         let mut outcomes = Vec::with_capacity(self.attempt.recipients.len());
         for index in &self.attempt.recipients {
             let at = usize::try_from(*index).unwrap_or(usize::MAX);
@@ -111,7 +112,7 @@ impl Work {
     }
 
     /// Another transport's part of a local recipient.
-    async fn pass(&self, pass: &Pass, answers: &Answers) -> (Outcome, String) {
+    async fn pass(&self, pass: &Pass, answers: &Arc<Answers>) -> (Outcome, String) {
         let mut entry = (*self.entry).clone();
         entry.recipients = vec![pass.recipient.clone()];
         if pass.transport == "local" {
@@ -235,7 +236,7 @@ impl Work {
     }
 
     /// Delivers to other servers.
-    pub(super) async fn send(self, transport: &Transport, answers: &Answers) -> Finished {
+    pub(super) async fn send(self, transport: &Transport, answers: &Arc<Answers>) -> Finished {
         let message = (&*self.entry, self.attempt.recipients.as_slice());
         let reports = self.dispatch(transport, answers, message, &self.attempt.route.nexthop).await;
         let unreachable = unreachable(&reports);
@@ -260,7 +261,7 @@ impl Work {
     async fn dispatch(
         &self,
         transport: &Transport,
-        answers: &Answers,
+        answers: &Arc<Answers>,
         (entry, indices): (&Entry, &[u32]),
         nexthop: &str,
     ) -> Vec<Report> {
@@ -280,6 +281,7 @@ impl Work {
             spool: &self.agents.spool,
             edits: &edits,
             probes: false,
+            postmaster: self.postmaster(answers),
             sockets: &self.agents.sockets,
             log: &log,
         };
@@ -287,15 +289,31 @@ impl Work {
         smtp::deliver(transport, &ground, (self.attempt.number, entry), indices, nexthop).await
     }
 
+    /// Who tells the postmaster of other servers' errors.
+    fn postmaster(&self, answers: &Arc<Answers>) -> Option<Postmaster> {
+        let routing = &self.routing;
+        let (notices, rules) = routing.notices.as_ref()?;
+        let intake = Intake {
+            spool: self.agents.spool.clone(),
+            queue: self.queue.clone(),
+            log: self.log.clone(),
+            answers: Arc::clone(answers),
+            live: Arc::clone(&routing.live),
+            classes: Arc::clone(&routing.classes),
+            rules: Arc::clone(rules),
+        };
+        Some(Postmaster { intake, notices: Arc::clone(notices) })
+    }
+
     async fn outgoing(
         &self,
         transport: &Transport,
-        answers: &Answers,
+        answers: &Arc<Answers>,
         message: (&Entry, &[u32]),
     ) -> Result<Option<Outgoing>, String> {
         let Some(generic) = &transport.generic else { return Ok(None) };
         let body = self.agents.spool.body(self.attempt.number).map_err(|error| error.to_string())?;
-        let tables = (&*self.routing.live, answers);
+        let tables = (&*self.routing.live, &**answers);
         let outgoing = generic.outgoing(message, body, &self.routing.classes, tables).await?;
         for text in &outgoing.warnings {
             self.log.write(&transport.program, events::daemon::Message::warning(text.clone()));

@@ -14,7 +14,7 @@ use crate::facts::listings::zone_of;
 use crate::privileged;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, Effect, MailEffect, NameStatus, Need, Question, RecordKind};
-use proto::smtp::{ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
+use proto::smtp::{Fault, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
 use std::sync::Arc;
 use tables::LookupError;
 use tokio::io::AsyncWrite;
@@ -109,7 +109,12 @@ impl Session {
         self.effects.extend(decision.effects);
         match decision.verdict {
             policy::Verdict::Permit => self.permitted(request).await,
-            policy::Verdict::Reject(reply) => Verdict::Reject(reply),
+            policy::Verdict::Reject(reply) => {
+                if decision.path.last().is_some_and(|step| is_about_users(&step.check)) {
+                    self.server.blames(Fault::Bounce);
+                }
+                Verdict::Reject(reply)
+            }
             policy::Verdict::Disconnect(reply) => Verdict::Disconnect(reply),
         }
     }
@@ -461,6 +466,12 @@ impl Session {
     pub(super) fn take_effects(&mut self) -> Vec<MailEffect> {
         std::mem::take(&mut self.effects)
     }
+}
+
+/// Whether a check refuses because nobody has the address.
+fn is_about_users(check: &str) -> bool {
+    let check = check.strip_prefix("smtpd_").unwrap_or(check);
+    ["reject_unlisted_", "check_recipient_maps"].iter().any(|name| check.starts_with(name))
 }
 
 /// A decision that isn't the policy's.

@@ -173,6 +173,7 @@ where
     let mut wire = Wire::Clear(stream);
     async move {
         session.run(&mut wire).await;
+        session.tell_postmaster();
         session.farewell();
     }
 }

@@ -52,6 +52,7 @@ mod spawned;
 mod stopping;
 mod systemd;
 mod tutorial;
+mod verifying;
 mod virtuals;
 mod waiting;
 mod world;

@@ -56,6 +56,9 @@ impl Server {
             }
             Err(_) => String::from_utf8_lossy(line).trim_start_matches(words::is_space).to_owned(),
         };
+        if let Some(transcript) = &mut self.transcript {
+            transcript.heard(&text);
+        }
         if self.settings.command_filter {
             self.wait = Some(Wait::Filter(Box::new(Line { text: text.clone() })));
             self.actions.push_back(Action::Filter(text));

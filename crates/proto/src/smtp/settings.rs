@@ -153,6 +153,8 @@ pub struct Settings {
     pub disable_vrfy: bool,
     /// `smtpd_discard_ehlo_keywords`; a [`super::Peer`] may bring a set of its own.
     pub discard_ehlo_keywords: Keywords,
+    /// Whether what is said is kept: `notify_classes`.
+    pub transcript: bool,
     /// Whether `smtpd_command_filter` is set: then each line comes as [`super::Action::Filter`].
     pub command_filter: bool,
     /// `smtpd_forbidden_commands`: its plain words.
@@ -235,6 +237,7 @@ impl Default for Settings {
             helo_required: false,
             disable_vrfy: false,
             discard_ehlo_keywords: Keywords::NONE,
+            transcript: false,
             command_filter: false,
             forbidden_commands: ["CONNECT", "GET", "POST"].map(str::to_owned).to_vec(),
             forbidden_command_test: Some(Arc::new(|word| {

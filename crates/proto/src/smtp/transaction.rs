@@ -337,6 +337,9 @@ impl Server {
         match result {
             Ok(id) => {
                 (self.errors, self.junk) = (0, 0);
+                if let Some(transcript) = &mut self.transcript {
+                    transcript.forgive();
+                }
                 let text = match self.current {
                     Command::Bdat => format!("Ok: {size} bytes queued as {id}"),
                     _ => format!("Ok: queued as {id}"),
