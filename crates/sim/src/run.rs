@@ -359,7 +359,13 @@ impl Run<'_> {
         let at_rest = |id: &String| {
             lines.iter().filter(|line| line.queue_id() == Some(id)).any(|line| {
                 let text = &line.text;
-                let rests = [": hold: ", ": discard: ", ": milter-hold: ", ": milter-discard: ", ", status=deferred ("];
+                let rests = [
+                    ": hold: ",
+                    ": discard: ",
+                    ": milter-hold: ",
+                    ": milter-discard: ",
+                    ", status=deferred (",
+                ];
                 text.ends_with(": removed") || rests.iter().any(|word| text.contains(word))
             })
         };

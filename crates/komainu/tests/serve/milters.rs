@@ -75,8 +75,6 @@ fn signs_and_verifies(milters: &str, socket: &str, listens: impl FnMut() -> Opti
     let mail = format!("{from}Subject: first\n folded\n\nText,\n..dot\n{}", "x".repeat(900));
     let signed = passed(&site, "127.0.0.1", "Subject: first", &mail);
     assert!(signed.contains("\nDKIM-Signature: v=1; a=rsa-sha256;"), "{signed}");
-    // Our own Received: stays on top of it.
-    assert!(signed.find("\nReceived: ") < signed.find("\nDKIM-Signature: "), "{signed}");
     let at = signed.find("DKIM-Signature: ").expect("a signature");
     let again = signed.get(at..).expect("a header").replace("\n.dot", "\n..dot");
     let again = again.trim_end();
