@@ -390,6 +390,14 @@ impl SteppedSpool {
         self.log.library.message(number)
     }
 
+    /// As [`Spool::envelope`].
+    ///
+    /// # Errors
+    /// As [`Spool::read`].
+    pub fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        self.log.library.envelope(number)
+    }
+
     /// As [`Spool::body`].
     ///
     /// # Errors
