@@ -157,6 +157,13 @@ pub enum Event {
         /// Connection or handshake failed: whoever else wants to go there need not try now.
         unreachable: Option<Reason>,
     },
+    /// Some recipients of an attempt that goes on are done with: nothing that happens to the others undoes it.
+    Settled {
+        /// The attempt's `id`.
+        attempt: u64,
+        /// By index into the entry's recipients.
+        outcomes: Vec<(u32, Outcome)>,
+    },
     /// [`Action::Persist`] is done and durable.
     Persisted {
         /// The message.
@@ -411,6 +418,7 @@ impl Scheduler {
             Event::Unreadable { number } => {
                 self.asked_for(number);
             }
+            Event::Settled { attempt, outcomes } => self.settled(attempt, outcomes),
             Event::Finished { attempt, outcomes, unreachable } => {
                 self.finished(now, attempt, outcomes, unreachable);
             }
@@ -694,6 +702,25 @@ impl Scheduler {
         }
     }
 
+    fn settled(&mut self, attempt: u64, outcomes: Vec<(u32, Outcome)>) {
+        let Some((attempt, _)) = self.running.get_mut(&attempt) else { return };
+        let Some(active) = self.active.get_mut(&attempt.number) else { return };
+        let (mut own, number) = (outcomes, attempt.number);
+        own.retain(|(index, _)| attempt.recipients.contains(index));
+        attempt.recipients.retain(|index| own.iter().all(|(settled, _)| settled != index));
+        settle(active, own);
+        self.save(number);
+    }
+
+    /// Has noted what is done for good, while others of the message are still under way.
+    fn save(&mut self, number: u64) {
+        let Some(active) = self.active.get_mut(&number) else { return };
+        if active.unsaved.iter().any(|(_, status)| !status.is_open()) {
+            let notes = vec![Note::Statuses(std::mem::take(&mut active.unsaved))];
+            self.persist(number, notes);
+        }
+    }
+
     fn finished(
         &mut self,
         now: Wall,
@@ -713,10 +740,9 @@ impl Scheduler {
         active.outstanding = active.outstanding.saturating_sub(1);
         if active.outstanding == 0 {
             self.finish(now, attempt.number);
-        } else if active.unsaved.iter().any(|(_, status)| !status.is_open()) {
+        } else {
             // Others are still under way: what is done must not depend on them.
-            let notes = vec![Note::Statuses(std::mem::take(&mut active.unsaved))];
-            self.persist(attempt.number, notes);
+            self.save(attempt.number);
         }
     }
 

@@ -8,6 +8,7 @@ use mail::Wall;
 use policy::guessing::Hash;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use rustix::fs::{Mode, OFlags};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -73,8 +74,11 @@ impl Memory {
 
     pub(super) fn keep(&mut self, bytes: &[u8], changes: u64, now: Wall) -> io::Result<()> {
         let beside = self.path.with_extension("new");
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         for part in [&TITLE[..], &self.key, &now.seconds().to_le_bytes(), bytes] {
             file.write_all(part)?;
         }
@@ -86,8 +90,14 @@ impl Memory {
 }
 
 fn read(path: &Path) -> io::Result<Option<([u8; KEY_BYTES], Known)>> {
+    // Neither a link nor what nobody writes to may hold up the start.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it isn't a regular file"));
+    }
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
     let now = crate::clock::now().wall;
     Ok(parse(&bytes, now))
 }
@@ -120,6 +130,13 @@ mod tests {
         }
         let (_, known, outcome) = Memory::open(&folder.path().join("guesses"));
         assert!(known.is_none() && outcome.is_err());
+        let path = folder.path().join(NAME);
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        let (mut over, known, outcome) = Memory::open(folder.path());
+        assert!(known.is_none() && outcome.is_err(), "nobody writes to it, and nobody waits");
+        over.keep(b"rows", 1, Wall::from_seconds(1000)).unwrap();
+        assert!(path.metadata().unwrap().is_file(), "it is replaced");
         let bytes = [&TITLE[..], &[1; KEY_BYTES], &2000_i64.to_le_bytes(), b"x"].concat();
         let ago = |now: i64| parse(&bytes, Wall::from_seconds(now)).map(|(_, (_, ago))| ago.as_secs());
         assert_eq!((ago(2060), ago(1000)), (Some(60), Some(0)), "also where the clock was set back");

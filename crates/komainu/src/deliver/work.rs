@@ -6,7 +6,7 @@
 use super::agent::{Agents, Delivered};
 use super::local::{Errand, Pass, Served};
 use super::manager::{QueueHandle, Routing};
-use super::smtp::{self, Edits, Ground, Outgoing, Report, Transport};
+use super::smtp::{self, Edits, Ground, Outgoing, Report, Settled, Transport};
 use crate::cleanup::{Intake, Postmaster};
 use crate::clock;
 use crate::facts::Answers;
@@ -17,7 +17,7 @@ use events::delivery::{Delay, Delays, Delivery, Status};
 use mail::{Dsn, Wall};
 use proto::client::Verdict;
 use queue::entry::NOTIFY_SUCCESS;
-use queue::{Attempt, Entry, How, Outcome, Reason, Recipient, Remote};
+use queue::{Attempt, Entry, Event, How, Outcome, Reason, Recipient, Remote};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +97,7 @@ impl Work {
                 None => outcome,
             };
             outcomes.push((index, soften(outcome, self.routing.soft_bounce)));
+            self.settle(&mut outcomes);
         }
         Finished { attempt: self.attempt.id, outcomes, unreachable: None }
     }
@@ -141,7 +142,10 @@ impl Work {
             let text = delivered.relay_text();
             return (delivered.outcome, text);
         };
-        let reports = self.dispatch(transport, answers, (&entry, &[0]), &pass.nexthop).await;
+        // There is one recipient only, and what it comes to is what is returned.
+        let nothing: Settled<'_> = &|_| {};
+        let way = (&*pass.nexthop, nothing);
+        let reports = self.dispatch(transport, answers, (&entry, &[0]), way).await;
         let Some(report) = reports.first() else {
             let reason = Reason::new(Dsn::new(4, 3, 0), "the delivery agent gave no status");
             return (Outcome::Deferred(reason), String::new());
@@ -213,8 +217,18 @@ impl Work {
                 (&self.routing, &snapshot),
             );
             outcomes.push((*index, self.conclude(recipient, delivered)));
+            self.settle(&mut outcomes);
         }
         Finished { attempt: self.attempt.id, outcomes, unreachable: None }
+    }
+
+    /// Has noted who is done with, as others of the attempt may take long: it outlasts the server's end.
+    fn settle(&self, outcomes: &mut Vec<(u32, Outcome)>) {
+        if self.attempt.recipients.len() > 1 {
+            let is_done = |(_, outcome): &mut (u32, Outcome)| !matches!(outcome, Outcome::Deferred(_));
+            let outcomes: Vec<_> = outcomes.extract_if(.., is_done).collect();
+            self.queue.tell(Event::Settled { attempt: self.attempt.id, outcomes });
+        }
     }
 
     /// Has a short message written by the helper, for the only recipient. `done` is called when it is; no thread waits.
@@ -271,8 +285,17 @@ impl Work {
     /// Delivers to other servers.
     pub(super) async fn send(self, transport: &Transport, answers: &Arc<Answers>) -> Finished {
         let message = (&*self.entry, self.attempt.recipients.as_slice());
-        let reports = self.dispatch(transport, answers, message, &self.attempt.route.nexthop).await;
-        let unreachable = unreachable(&reports);
+        let settled = |reports| self.settle(&mut self.concluded(transport, reports));
+        let way = (&*self.attempt.route.nexthop, &settled as Settled<'_>);
+        let reports = self.dispatch(transport, answers, message, way).await;
+        let is_all = reports.len() == self.attempt.recipients.len();
+        let unreachable = is_all.then(|| unreachable(&reports)).flatten();
+        let outcomes = self.concluded(transport, reports);
+        Finished { attempt: self.attempt.id, outcomes, unreachable }
+    }
+
+    /// What became of recipients elsewhere, for the log and the scheduler.
+    fn concluded(&self, transport: &Transport, reports: Vec<Report>) -> Vec<(u32, Outcome)> {
         let mut outcomes = Vec::with_capacity(reports.len());
         let tables = self.routing.live.snapshot();
         for mut report in reports {
@@ -287,7 +310,7 @@ impl Work {
             self.say(recipient, &transport.program, &Line { softened, ..Line::from(&report) });
             outcomes.push((report.index, outcome(recipient, &report)));
         }
-        Finished { attempt: self.attempt.id, outcomes, unreachable }
+        outcomes
     }
 
     /// Sends the message to other servers, with generic(5) addresses where the transport has such tables.
@@ -296,7 +319,7 @@ impl Work {
         transport: &Transport,
         answers: &Arc<Answers>,
         (entry, indices): (&Entry, &[u32]),
-        nexthop: &str,
+        (nexthop, settled): (&str, Settled<'_>),
     ) -> Vec<Report> {
         let tables = self.routing.live.snapshot();
         let log = |event: events::Event<'_>| self.log.write(&transport.program, event);
@@ -316,6 +339,7 @@ impl Work {
             probes: false,
             postmaster: self.postmaster(answers),
             sockets: &self.agents.sockets,
+            settled,
             log: &log,
         };
         let entry = outgoing.as_ref().map_or(entry, |outgoing| &outgoing.entry);

@@ -5,6 +5,7 @@ use crate::server::Server;
 use crate::site::{Site, until};
 use crate::world::{self, Needs};
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -167,6 +168,53 @@ fn a_clean_stop_under_load_delivers_nothing_twice() {
         );
         let twice: Vec<_> = arrived.iter().filter(|(_, times)| times.len() > 1).collect();
         assert!(twice.is_empty(), "delivered twice: {twice:?}");
+        assert!(server.stop().success());
+    });
+}
+
+/// One recipient of a message is served, another one's mailbox is locked: however the server ends, and how often, what
+/// has been delivered isn't delivered again.
+#[test]
+fn who_is_served_stays_served_while_another_waits() {
+    world::run("crash::who_is_served_stays_served_while_another_waits", Needs::Root, || {
+        let site = Site::new("");
+        let boxes = "virtual_mailbox_maps = inline:{ box@virtual.example=box/, held@virtual.example=held }\n";
+        site.main(&format!("{}{boxes}", site.virtual_lines()));
+        let lock = site.path("vmail").join("held.lock");
+        std::fs::write(&lock, "").expect("writes");
+        let served = || site.delivered_files().len();
+        let mut server = Server::start(&site);
+        let mut client = Client::hello(&site.address());
+        client.say("MAIL FROM:<>");
+        for recipient in ["box", "held"] {
+            assert!(client.say(&format!("RCPT TO:<{recipient}@virtual.example>")).starts_with("250"));
+        }
+        assert!(client.say("DATA").starts_with("354"));
+        assert!(client.say("Subject: x\r\n\r\nhello\r\n.").starts_with("250"));
+        for round in 0..3 {
+            site.logged("to=<box@virtual.example>, relay=virtual", 0);
+            until("the first mailbox", || (served() == 1).then_some(()));
+            // Noted in the spool a flush later.
+            until("the note", || {
+                let listed = Command::new(env!("CARGO_BIN_EXE_komainu"))
+                    .args(["queue", "list", "--format", "json", "--config"])
+                    .arg(site.etc())
+                    .output()
+                    .expect("runs");
+                let listed = String::from_utf8_lossy(&listed.stdout);
+                (listed.contains("held@") && !listed.contains("box@")).then_some(())
+            });
+            if round % 2 == 0 {
+                server.kill();
+            } else {
+                assert!(server.stop().success());
+            }
+            server = Server::start(&site);
+        }
+        std::fs::remove_file(&lock).expect("removes");
+        site.logged("to=<held@virtual.example>, relay=virtual", 0);
+        site.logged(": removed", 0);
+        assert_eq!(served(), 1, "{}", site.log());
         assert!(server.stop().success());
     });
 }

@@ -166,6 +166,29 @@ fn failed() -> Outcome {
     Outcome::Failed(Reason::new(Dsn::new(5, 1, 1), "unknown user"))
 }
 
+/// One recipient of an attempt is served, the other takes its time: a crash in between repeats nothing.
+#[test]
+fn what_is_settled_outlives_the_attempt() {
+    let mut world = World::new(Settings::default());
+    world.queue(1, &["a@example.com", "b@example.com"]);
+    world.run();
+    let [attempt] = world.running.as_slice() else { panic!("{:?}", world.running) };
+    let (attempt, stranger) = (attempt.clone(), 7);
+    assert_eq!(attempt.recipients, [0, 1]);
+    let settled = |outcomes| Event::Settled { attempt: attempt.id, outcomes };
+    world.scheduler.handle(world.now, settled(vec![(0, Outcome::Delivered), (stranger, Outcome::Delivered)]));
+    world.scheduler.handle(world.now, settled(vec![(0, failed())]));
+    world.run();
+    let kept = world.entry(1);
+    let open: Vec<bool> = kept.recipients.iter().map(|one| one.status.is_open()).collect();
+    assert_eq!(open, [false, true], "it is in the spool while the attempt goes on");
+    assert!(matches!(kept.recipients[0].status, Status::Delivered), "the first word counts");
+    // The end of the attempt tells of the other one only.
+    world.finish(|_, index| if index == 0 { failed() } else { Outcome::Delivered });
+    world.run();
+    assert_eq!((world.removed.len(), world.reports.len()), (1, 0));
+}
+
 /// T2.14: when a message is tried that is always deferred.
 fn tries(queue_run_delay: u64) -> (Vec<u64>, World) {
     let run = Duration::from_secs(queue_run_delay);

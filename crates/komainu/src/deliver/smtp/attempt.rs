@@ -509,6 +509,10 @@ impl Attempt<'_> {
             self.said.push(report);
         }
         self.open = open;
+        // Another server may take long to find out about.
+        if !self.open.is_empty() && !self.reports.is_empty() {
+            (self.ground.settled)(std::mem::take(&mut self.reports));
+        }
     }
 
     fn settle_all(&mut self, verdict: &Verdict, relay: &str, connecting: Duration) {

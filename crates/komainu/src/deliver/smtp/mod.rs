@@ -74,6 +74,9 @@ impl Report {
     }
 }
 
+/// Takes reports before an attempt's end.
+pub type Settled<'a> = &'a (dyn Fn(Vec<Report>) + Sync);
+
 /// What an attempt stands on.
 pub struct Ground<'a> {
     /// Who knows names, and asks tables behind sockets.
@@ -90,6 +93,9 @@ pub struct Ground<'a> {
     pub postmaster: Option<Postmaster>,
     /// For servers behind sockets of the file system.
     pub sockets: &'a LocalSockets,
+    /// Takes what some recipients came to, where others are still to be tried at other servers; they aren't in what the
+    /// attempt returns.
+    pub settled: Settled<'a>,
     /// Takes lines for the log.
     pub log: &'a (dyn Fn(events::Event<'_>) + Sync),
 }

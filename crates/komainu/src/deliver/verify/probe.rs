@@ -289,6 +289,7 @@ impl Probe<'_> {
             probes: true,
             postmaster: None,
             sockets: &ground.agents.sockets,
+            settled: &|_| {},
             log: &log,
         };
         let reports = smtp::deliver(transport, &ground, (0, &entry), &[0], nexthop).await;
