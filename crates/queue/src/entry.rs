@@ -301,11 +301,32 @@ impl Entry {
     /// When they are none of ours, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
         let mut from = Decoder::new(bytes);
-        check_version(&mut from)?;
+        let mut entry = Entry::begin(&mut from)?;
+        entry.go_on(&mut from)?;
+        from.finish()?;
+        Ok(entry)
+    }
+
+    /// What can be made out of damaged bytes: at least its name, when it came and from whom. Nobody vouches for it.
+    #[must_use]
+    pub fn glimpse(bytes: &[u8]) -> Option<Entry> {
+        let mut from = Decoder::new(bytes);
+        let mut entry = Entry::begin(&mut from).ok()?;
+        // As far as it goes.
+        let _ = entry.go_on(&mut from);
+        Some(entry)
+    }
+
+    fn begin(from: &mut Decoder<'_>) -> Result<Entry, DecodeError> {
+        check_version(from)?;
         let id = from.text()?.parse().map_err(|_| DecodeError::Value("queue id"))?;
         let arrival = Wall(from.i64()?);
         let sender = Address::from_internal(from.text()?);
-        let mut entry = Entry::new(id, arrival, sender, Vec::new());
+        Ok(Entry::new(id, arrival, sender, Vec::new()))
+    }
+
+    fn go_on(&mut self, from: &mut Decoder<'_>) -> Result<(), DecodeError> {
+        let entry = self;
         entry.return_content = match from.u8()? {
             0 => None,
             1 => Some(ReturnContent::Full),
@@ -322,7 +343,7 @@ impl Entry {
             _ => return Err(DecodeError::Value("BODY")),
         };
         entry.smtputf8 = from.flag("SMTPUTF8")?;
-        entry.client = Client::decode(&mut from)?;
+        entry.client = Client::decode(from)?;
         let flags = from.u8()?;
         if flags & !(HOLD | WARNED | EXPIRE | UTF8_HEADER) != 0 {
             return Err(DecodeError::Value("hold"));
@@ -337,10 +358,9 @@ impl Entry {
         entry.tries = from.u32()?;
         entry.next_attempt = Wall(from.i64()?);
         for _ in 0..from.count()? {
-            entry.recipients.push(Recipient::decode(&mut from)?);
+            entry.recipients.push(Recipient::decode(from)?);
         }
-        from.finish()?;
-        Ok(entry)
+        Ok(())
     }
 }
 
