@@ -72,6 +72,8 @@ pub struct Entry {
     pub tries: u32,
     /// Not before this. The arrival where it was never tried.
     pub next_attempt: Wall,
+    /// What has been done of recipients that aren't done: index, and a name of the part that only its maker understands.
+    pub parts: Vec<(u32, u64)>,
 }
 
 /// One recipient.
@@ -157,6 +159,8 @@ pub enum Note {
     Requeue,
     /// The sender was told of a delay.
     Warned,
+    /// Parts of recipients are done; see [`Entry::parts`].
+    Parts(Vec<(u32, u64)>),
 }
 
 impl Entry {
@@ -183,6 +187,7 @@ impl Entry {
             verp: None,
             tries: 0,
             next_attempt: arrival,
+            parts: Vec::new(),
         }
     }
 
@@ -217,6 +222,16 @@ impl Entry {
             Note::Warned => self.warned = true,
             Note::Expire => self.expire = true,
             Note::Requeue => self.requeue(),
+            Note::Parts(parts) => self.add_parts(&parts),
+        }
+    }
+
+    /// Remembers parts that are done, each once.
+    pub fn add_parts(&mut self, parts: &[(u32, u64)]) {
+        for part in parts {
+            if !self.parts.contains(part) {
+                self.parts.push(*part);
+            }
         }
     }
 
@@ -292,6 +307,10 @@ impl Entry {
         for recipient in &self.recipients {
             recipient.encode(&mut to);
         }
+        // Most have none, and earlier versions didn't know of them.
+        if !self.parts.is_empty() {
+            encode_parts(&self.parts, &mut to);
+        }
         to.finish()
     }
 
@@ -359,6 +378,9 @@ impl Entry {
         entry.next_attempt = Wall(from.i64()?);
         for _ in 0..from.count()? {
             entry.recipients.push(Recipient::decode(from)?);
+        }
+        if !from.is_empty() {
+            entry.parts = decode_parts(from)?;
         }
         Ok(())
     }
@@ -436,6 +458,10 @@ impl Note {
             Note::Warned => to.u8(3),
             Note::Expire => to.u8(8),
             Note::Requeue => to.u8(9),
+            Note::Parts(parts) => {
+                to.u8(10);
+                encode_parts(parts, &mut to);
+            }
         }
         to.finish()
     }
@@ -465,11 +491,24 @@ impl Note {
             3 => Note::Warned,
             8 => Note::Expire,
             9 => Note::Requeue,
+            10 => Note::Parts(decode_parts(&mut from)?),
             _ => return Err(DecodeError::Value("note")),
         };
         from.finish()?;
         Ok(note)
     }
+}
+
+fn encode_parts(parts: &[(u32, u64)], to: &mut Encoder) {
+    to.u32(u32::try_from(parts.len()).unwrap_or(u32::MAX));
+    for (index, part) in parts {
+        to.u32(*index);
+        to.u64(*part);
+    }
+}
+
+fn decode_parts(from: &mut Decoder<'_>) -> Result<Vec<(u32, u64)>, DecodeError> {
+    (0..from.count()?).map(|_| Ok((from.u32()?, from.u64()?))).collect()
 }
 
 fn check_version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {

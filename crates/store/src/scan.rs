@@ -45,7 +45,7 @@ pub(crate) fn scan(bytes: &[u8], nonce: u64, first: u64, end: End) -> Scan {
         End::Sealed(end) => Some(end),
         End::Open(_) => None,
     };
-    let records = find(bytes, nonce, void);
+    let (records, void_at) = find(bytes, nonce, void);
     let last_batch = records.iter().map(|found| found.header.batch).max();
     let torn = match end {
         End::Sealed(_) => None,
@@ -73,7 +73,7 @@ pub(crate) fn scan(bytes: &[u8], nonce: u64, first: u64, end: End) -> Scan {
         End::Sealed(end) => {
             let next = scan.last_batch.map_or(first, |batch| batch.saturating_add(1));
             if next < end || !is_padding(bytes, tail) {
-                scan.rotten.push((tail, bytes.len()));
+                scan.rotten.push((tail, void_at.unwrap_or(bytes.len()).max(tail)));
             }
         }
         End::Open(vouched) if last_batch.map_or(first, |batch| batch.saturating_add(1)) < vouched => {
@@ -104,8 +104,9 @@ impl Scan {
     }
 }
 
-fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> Vec<Found> {
-    let (mut at, mut records) = (START, Vec::new());
+/// The records that count, and where the first batch begins that is void.
+fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> (Vec<Found>, Option<usize>) {
+    let (mut at, mut records, mut void_at) = (START, Vec::new(), None);
     while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= UNIT) {
         let Some(header) = RecordHeader::decode(rest, nonce) else {
             at += UNIT;
@@ -116,6 +117,7 @@ fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> Vec<Found> {
             continue;
         };
         if end.is_some_and(|end| header.batch >= end) {
+            void_at.get_or_insert(usize::try_from(header.batch_at).unwrap_or(at).min(at));
             at += header.total();
             continue;
         }
@@ -123,7 +125,7 @@ fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> Vec<Found> {
         records.push(Found { at, header, whole });
         at += header.total();
     }
-    records
+    (records, void_at)
 }
 
 /// The batches in a segment whose header is lost: each record says under which nonce it was written.

@@ -358,6 +358,7 @@ impl Manager {
     }
 
     fn loaded(&mut self, now: Wall, number: u64, entry: Box<Entry>) {
+        self.agents.memory.learn(number, &entry);
         let routing = self.routing();
         let snapshot = routing.live.snapshot();
         if let Some(filter) = &entry.filter {
@@ -472,6 +473,7 @@ impl Manager {
             return None;
         }
         let entry = Arc::make_mut(entry);
+        entry.add_parts(&self.agents.memory.of(number));
         notes.iter().for_each(|note| entry.apply(note.clone()));
         // What is on its way into the spool may be missing here.
         (!self.scheduler.is_active(number) && !self.writing.contains_key(&number)).then(|| entry.encode())

@@ -205,6 +205,11 @@ fn begin(spool: &Spool, verb: Verb, id: &QueueId, answers: &Answers) -> Begun {
         // Whoever asked waits for all answers.
         let _ = answers.send((number, outcome));
     };
+    if verb == Verb::Release {
+        // The next server tries it at once, as this one would.
+        let due = Note::Deferred { tries: entry.tries, next_attempt: entry.arrival };
+        spool.note(number, due.encode(), answer.clone());
+    }
     match note {
         Some(note) => spool.note(number, note.encode(), answer),
         None => spool.remove(number, answer),

@@ -47,6 +47,8 @@ pub fn probe<G: Ground>(
 struct Context {
     /// The sender of mail that goes on from here: a list's owner.
     owner: Option<Address>,
+    /// The alias in whose expansion we are has one of its own.
+    has_owner: bool,
     is_original: bool,
     /// The alias in whose expansion we are.
     alias: Option<String>,
@@ -115,7 +117,10 @@ impl<'a, G: Ground> Expander<'a, G> {
         }
         let warnings = std::mem::take(&mut self.warnings);
         let (is_original, chain) = (context.is_original, context.chain.clone());
-        let mut part = Part { recipient: recipient.clone(), is_original, chain, action, warnings };
+        let owner = context.owner.clone();
+        let is_owned = context.has_owner && !matches!(action, Action::Refuse(..));
+        let mut part =
+            Part { recipient: recipient.clone(), is_original, owner, is_owned, chain, action, warnings };
         if self.parts.len() >= PARTS_MAX {
             self.is_full = true;
             self.parts.clear();
@@ -236,6 +241,7 @@ impl<'a, G: Ground> Expander<'a, G> {
         let kept = if self.local.resets_owner { None } else { context.owner.clone() };
         let context = Context {
             owner: owner.or(kept),
+            has_owner,
             is_original: context.is_original || has_owner,
             alias: Some(alias.to_owned()),
             forward: context.forward.clone(),
@@ -457,7 +463,7 @@ impl<'a, G: Ground> Expander<'a, G> {
         };
         if let Some(transport) = own.or(other) {
             let (transport, nexthop) = transport.split_once(':').unwrap_or((&transport, ""));
-            let nexthop = if nexthop.is_empty() { attributes.domain } else { nexthop };
+            let nexthop = if nexthop.is_empty() { local.hostname.as_str() } else { nexthop };
             let action = Action::Pass { transport: transport.to_owned(), nexthop: nexthop.to_owned() };
             self.put(address, context, action);
             return Ok(());

@@ -102,7 +102,9 @@ fn check(way: &str, which: usize, harm: impl Fn(&SimDisk, &str, usize)) {
     // What was kept is not told again and again. What is damaged and there is written once more at each start, until
     // the log goes round: then it is moved out, which is said.
     for _ in 0..4 {
-        let (spool, _) = open(&disk);
+        let (spool, report) = open(&disk);
+        let is_news = |line: &&String| !line.contains(" was moved to ");
+        assert_eq!(report.damage.iter().find(is_news), None, "{context}");
         let (again, still) = served(&spool);
         let moved = disk.paths().iter().any(|path| path.starts_with("corrupt/100"));
         assert_eq!((again, still + usize::from(moved)), (sound.clone(), damaged), "{context}");
@@ -142,7 +144,8 @@ fn a_torn_batch_is_no_damage() {
     let all: Vec<String> = disk.paths().into_iter().filter(|path| path.starts_with("log/")).collect();
     for path in all {
         let bytes = disk.bytes(&path).unwrap();
-        let last = (START..bytes.len()).step_by(UNIT).filter(|at| bytes[*at..].starts_with(MAGIC)).last();
+        let last =
+            (START..bytes.len()).step_by(UNIT).filter(|at| bytes[*at..].starts_with(MAGIC)).next_back();
         let is_new = |at: usize| bytes[at + UNIT + 4..].starts_with(&envelope(0)) && at > START;
         if let Some(at) = last.filter(|at| is_new(*at)) {
             write(&disk, &path, at + 300, &[0; 80]);
