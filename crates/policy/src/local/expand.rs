@@ -85,6 +85,8 @@ struct Name {
     extension: String,
 }
 
+/// Of all refusals Postfix tells a list's owner of this one only.
+const NO_FILES: &str = "mail to file is restricted";
 const CONFIGURATION: &str = "mail system configuration error";
 
 impl<'a, G: Ground> Expander<'a, G> {
@@ -118,7 +120,11 @@ impl<'a, G: Ground> Expander<'a, G> {
         let warnings = std::mem::take(&mut self.warnings);
         let (is_original, chain) = (context.is_original, context.chain.clone());
         let owner = context.owner.clone();
-        let is_owned = context.has_owner && !matches!(action, Action::Refuse(..));
+        let is_told = match &action {
+            Action::Refuse(_, text) => text == NO_FILES,
+            _ => true,
+        };
+        let is_owned = context.has_owner && is_told;
         let mut part =
             Part { recipient: recipient.clone(), is_original, owner, is_owned, chain, action, warnings };
         if self.parts.len() >= PARTS_MAX {
@@ -290,7 +296,7 @@ impl<'a, G: Ground> Expander<'a, G> {
                     if self.local.files.at_end_of(&context.chain) {
                         self.once(address, context, Action::File(file));
                     } else {
-                        self.refuse(address, context, Dsn::new(5, 7, 1), "mail to file is restricted");
+                        self.refuse(address, context, Dsn::new(5, 7, 1), NO_FILES);
                     }
                 }
                 Destination::Include(path) => self.include(address, &path, context),
