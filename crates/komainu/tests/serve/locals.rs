@@ -430,7 +430,11 @@ fn owners_hear_of_what_fails() {
                 furnish: &furnished,
                 indexed: &["postalias hash:/mnt/aliases"],
                 roots: &["/mnt/mail", "/mnt/box"],
-                send: &|address| send_from_jim(address, &names),
+                send: &|address| {
+                    // As an owner, Postfix takes a list's whole text for one address; nobody wants that.
+                    let plain = names.iter().copied().filter(|name| main.is_empty() || *name != "oo");
+                    send_from_jim(address, &plain.collect::<Vec<_>>());
+                },
             };
             case.play();
         }
@@ -468,7 +472,8 @@ fn members_that_are_served_stay_served() {
         let mark = site.log().len();
         send(&site.address(), "mix@example.com");
         deferred(mark, "mix");
-        assert_eq!(counts(), [1, 1, 1, 1]);
+        // What is forwarded comes by a message of its own.
+        crate::site::until("all of them", || (counts() == [1, 1, 1, 1]).then_some(()));
         for ending in ["none", "stop", "kill"] {
             match ending {
                 "none" => {}

@@ -45,8 +45,10 @@ pub fn probe<G: Ground>(
 /// How a destination was come by.
 #[derive(Clone, Debug, Default)]
 struct Context {
-    /// The sender of mail that goes on from here: a list's owner.
+    /// A list's owner, in whose name its members get new messages.
     owner: Option<Address>,
+    /// The sender of mail that goes on from here: the owner, also where `reset_owner_alias` has forgotten it.
+    sender: Option<Address>,
     /// The alias in whose expansion we are has one of its own.
     has_owner: bool,
     is_original: bool,
@@ -119,7 +121,7 @@ impl<'a, G: Ground> Expander<'a, G> {
         }
         let warnings = std::mem::take(&mut self.warnings);
         let (is_original, chain) = (context.is_original, context.chain.clone());
-        let owner = context.owner.clone();
+        let owner = context.sender.clone();
         let is_told = match &action {
             Action::Refuse(_, text) => text == NO_FILES,
             _ => true,
@@ -246,6 +248,7 @@ impl<'a, G: Ground> Expander<'a, G> {
         let owner = owner.map(|value| self.owner(alias, &value));
         let kept = if self.local.resets_owner { None } else { context.owner.clone() };
         let context = Context {
+            sender: owner.clone().or_else(|| context.sender.clone()),
             owner: owner.or(kept),
             has_owner,
             is_original: context.is_original || has_owner,
@@ -328,7 +331,7 @@ impl<'a, G: Ground> Expander<'a, G> {
     }
 
     fn forward(&mut self, address: &Address, context: &Context) {
-        let sender = context.owner.clone();
+        let sender = context.sender.clone();
         let key = sender.as_ref().map(|sender| sender.as_str().to_lowercase()).unwrap_or_default();
         if self.seen.insert(format!("forward {key} {}", address.as_str().to_lowercase())) {
             self.put(address, context, Action::Forward { address: address.clone(), sender });
