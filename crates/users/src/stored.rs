@@ -22,6 +22,7 @@ const ROUNDS_MAX: u32 = 10_000_000;
 /// A password as it is stored. Its `Debug` doesn't say it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
+    text: Box<str>,
     scheme: &'static str,
     kind: Kind,
 }
@@ -110,7 +111,13 @@ impl Stored {
         let scheme = SCHEMES.iter().find(|(known, _)| *known == name);
         let (scheme, read) = scheme.ok_or(Unusable::Scheme(name))?;
         let kind = read(rest, encoding).ok_or(Unusable::Hash(scheme))?;
-        Ok(Stored { scheme, kind })
+        Ok(Stored { text: text.into(), scheme, kind })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The scheme's name.

@@ -11,6 +11,8 @@ pub(super) const ROWS: &[Parameter] = &[
     text("komainu_log_format", "postfix").done(),
     text("komainu_mailbox_root", "").done(),
     list("komainu_relay_clients", "").done(),
+    list("komainu_sasl_certificate_maps", "").done(),
+    list("komainu_sasl_mechanisms", "").done(),
     flag("komainu_screen", "no").done(),
     number("komainu_session_limit", "0").done(),
     text("komainu_state_directory", "").done(),

@@ -184,11 +184,11 @@ const OPTIONS: [&str; 6] =
 fn sasl(listener: &Listener<'_>, found: &mut Vec<Diagnostic>) {
     let own = &listener.parameters;
     let kind = own.text("smtpd_sasl_type");
-    if !matches!(kind.value.as_str(), "cyrus" | "dovecot") {
+    if !matches!(kind.value.as_str(), "cyrus" | "dovecot" | "internal") {
         let message = format!("smtpd_sasl_type = {} is unknown", kind.value);
         let diagnostic = Diagnostic::error(159, listener.place("smtpd_sasl_type"), message)
             .help("Postfix's smtpd stops at it and takes no mail; write `dovecot` or `cyrus`");
-        found.push(match nearness(&kind.value, ["dovecot", "cyrus"].into_iter()) {
+        found.push(match nearness(&kind.value, ["dovecot", "cyrus", "internal"].into_iter()) {
             Near::One(near) => fixed(diagnostic, &kind, near),
             _ => diagnostic,
         });

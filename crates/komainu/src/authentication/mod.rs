@@ -1,24 +1,39 @@
 //! Who clients are: how a listener lets them log in, and whom it asks about their passwords.
 //!
-//! [`dovecot`] is Dovecot's authentication server. Which mechanism is offered is decided here, from what the backend
+//! [`dovecot`] is Dovecot's authentication server, [`internal`] are users of our own, whose passwords [`hashing`] judges
+//! on threads of its own. Which mechanism is offered is decided here, from what the backend
 //! knows and the settings permit; the exchange in SMTP is `proto::smtp`'s, and `session::authenticate` brings the two
 //! together. T0.2, T2.5.
 
 pub mod dovecot;
+pub mod hashing;
+pub mod internal;
 mod memory;
+mod recent;
+pub mod turns;
 
 use crate::clock;
+use crate::privileged::{Answer, Helper, Request};
 use dovecot::AuthServers;
+use hashing::{Busy, Hashing, Rank};
+use internal::{Internal, UsersPlace};
 use mail::Mono;
 use memory::Memory;
-use policy::guessing::Guessing;
+use policy::guessing::{Attempt, Guessing};
+use proto::sasl::scram::{Hash, Keys};
 use proto::sasl::server::Options;
+use recent::Recent;
+use ring::hmac;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::time::Instant;
 use tables::matching::{AddressList, StringList};
+use turns::{Admission, Permit, Turns, UnderWay};
+use users::Stored;
+use users::stored::ScramSource;
 
 /// Says a warning in the log.
 pub type Warn = Box<dyn Fn(&str) + Send + Sync>;
@@ -27,24 +42,41 @@ pub type Warn = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Authentication {
     /// Dovecot's servers.
     pub servers: AuthServers,
-    guessing: Arc<Mutex<Guessing>>,
+    /// Where passwords of our own users are judged.
+    pub hashing: Hashing,
+    recent: Recent,
+    /// What makes keys that nobody has: the same for one name, and unknown to clients.
+    nobody: hmac::Key,
+    helper: Option<Helper>,
+    turns: Turns,
     memory: Mutex<Memory>,
 }
 
 impl Authentication {
-    /// With what an earlier server left in the state folder.
+    /// With what an earlier server left in the state folder. `helper` judges the system's accounts.
     ///
     /// # Errors
     /// Where that can't be read: then nobody has tried yet.
-    pub fn new(servers: AuthServers, state: &Path) -> (Authentication, io::Result<()>) {
+    pub fn new(
+        servers: AuthServers,
+        helper: Option<Helper>,
+        state: &Path,
+    ) -> (Authentication, io::Result<()>) {
         let (memory, known, outcome) = Memory::open(state);
-        // Each listener has its own longest wait.
-        let mut guessing = Guessing::new(memory.hash(), Duration::MAX);
+        let mut guessing = Guessing::new(memory.hash());
         if let Some((bytes, ago)) = known {
             guessing.recall(&bytes, ago, now());
         }
-        let memory = Mutex::new(memory);
-        (Authentication { servers, guessing: Arc::new(Mutex::new(guessing)), memory }, outcome)
+        let authentication = Authentication {
+            servers,
+            hashing: Hashing::default(),
+            recent: Recent::new(),
+            nobody: nobody(),
+            helper,
+            turns: Turns::new(guessing),
+            memory: Mutex::new(memory),
+        };
+        (authentication, outcome)
     }
 
     /// Keeps what is known of guesses for the next server, where it has changed. It writes a file, and may wait for it.
@@ -63,16 +95,116 @@ impl Authentication {
         memory.keep(&bytes, changes, clock::now().wall)
     }
 
+    /// Whether this is the password that is stored for `name`.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub async fn judge(
+        &self,
+        who: (u64, Rank),
+        (name, stored): (&str, Stored),
+        password: Vec<u8>,
+    ) -> Result<bool, Busy> {
+        let tag = self.recent.tag((name, stored.text()), &password);
+        if tag.is_some_and(|tag| self.recent.knows(tag, Instant::now())) {
+            return Ok(true);
+        }
+        let cost = stored.cost().0;
+        let right = self.hashing.judge(who, cost, move || stored.is_of(&password)).await?;
+        if let Some(tag) = tag.filter(|_| right) {
+            self.recent.keep(tag, Instant::now());
+        }
+        Ok(right)
+    }
+
+    /// What the privileged helper says of a password of the system's; `None` where it can't say.
+    pub async fn judge_system(&self, who: (u64, Rank), name: &str, password: Vec<u8>) -> Option<bool> {
+        let helper = self.helper.clone()?;
+        let request = Request::Password(name.to_owned(), password);
+        let failed = Arc::new(Mutex::new(false));
+        let said = Arc::clone(&failed);
+        let work = move || match helper.ask(&request, None) {
+            (Answer::Done, _) => true,
+            (Answer::Permanent(_), _) => false,
+            _ => {
+                *said.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                false
+            }
+        };
+        let right = self.hashing.judge(who, "shadow".to_owned(), work).await.ok()?;
+        let failed = *failed.lock().unwrap_or_else(PoisonError::into_inner);
+        (!failed).then_some(right)
+    }
+
+    /// SCRAM's keys for `name` as `source` has them, or somebody's who isn't there: by no means can a client tell.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub async fn keys(
+        &self,
+        who: (u64, Rank),
+        (name, hash): (&str, Hash),
+        (source, genuine): (Option<ScramSource<'_>>, bool),
+    ) -> Result<Keys, Busy> {
+        let random = |what: &str| self.unknown(what, name);
+        let (password, salt) = match source {
+            Some(ScramSource::Keys(keys)) if genuine => return Ok(keys.clone()),
+            Some(ScramSource::Password(password)) => (password, random("salt")),
+            like => {
+                let (rounds, length) = match like {
+                    Some(ScramSource::Keys(keys)) => (keys.rounds, keys.salt.len()),
+                    _ => (proto::sasl::scram::ROUNDS, 16),
+                };
+                let cut = |mut bytes: Vec<u8>, length| {
+                    bytes.truncate(length);
+                    bytes
+                };
+                let (stored, server) =
+                    (cut(random("stored"), hash.bytes()), cut(random("server"), hash.bytes()));
+                return Ok(Keys { hash, rounds, salt: cut(random("salt"), length), stored, server });
+            }
+        };
+        let password = if genuine { prepared(password) } else { random("password") };
+        let made = Arc::new(Mutex::new(None));
+        let (cost, into) = (format!("scram {hash:?} {}", proto::sasl::scram::ROUNDS), Arc::clone(&made));
+        let salt = salt.get(..16).unwrap_or_default().to_vec();
+        let work = move || {
+            let keys = Keys::derive(hash, &password, salt, proto::sasl::scram::ROUNDS);
+            *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys);
+            true
+        };
+        self.hashing.judge(who, cost, work).await?;
+        let keys = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        keys.ok_or(Busy)
+    }
+
+    /// 32 bytes that belong to a name, and that nobody outside knows.
+    #[must_use]
+    pub fn unknown(&self, what: &str, name: &str) -> Vec<u8> {
+        hmac::sign(&self.nobody, format!("{what}\0{name}").as_bytes()).as_ref().to_vec()
+    }
+
     /// What is known of guesses.
     pub fn guessing(&self) -> MutexGuard<'_, Guessing> {
-        self.guessing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.turns.guessing()
     }
 
     /// Counts a log-in under way; `None` where its address has too many.
     #[must_use]
     pub fn begin(&self, client: IpAddr) -> Option<UnderWay> {
-        let begun = self.guessing().begin(client, now());
-        begun.then(|| UnderWay { guessing: Arc::clone(&self.guessing), client })
+        self.turns.begin(client)
+    }
+
+    /// What becomes of a log-in, on a listener where nobody is to wait longer than `delay_max`.
+    #[must_use]
+    pub fn arrive(&self, attempt: &Attempt, delay_max: Duration) -> Admission {
+        self.turns.arrive(attempt, delay_max)
+    }
+
+    /// A log-in that was tried before anybody knew whose it was.
+    #[must_use]
+    pub fn went(&self, attempt: &Attempt) -> Permit {
+        self.turns.went(attempt)
     }
 }
 
@@ -82,25 +214,34 @@ pub fn now() -> Mono {
     clock::now().mono + Duration::from_secs(60 * 24 * 3600)
 }
 
-/// A log-in that is counted as under way. Dropping it counts it out, however it ended.
-#[derive(Debug)]
-pub struct UnderWay {
-    guessing: Arc<Mutex<Guessing>>,
-    client: IpAddr,
+/// The key for what belongs to nobody: the machine's, so that it stays the same over restarts, as users' salts do.
+fn nobody() -> hmac::Key {
+    let machine = std::fs::read("/etc/machine-id").unwrap_or_default();
+    let random = || {
+        let mut bytes = vec![0; 32];
+        // Without random bytes nothing else works either.
+        let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
+        bytes
+    };
+    let secret =
+        if machine.len() < 16 { random() } else { [&machine, b" users of nobody".as_slice()].concat() };
+    hmac::Key::new(hmac::HMAC_SHA256, &secret)
 }
 
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let mut guessing = self.guessing.lock().unwrap_or_else(PoisonError::into_inner);
-        guessing.end(self.client, now());
-    }
+/// A password as clients of SCRAM say it (RFC 4013), where that can be done.
+pub(crate) fn prepared(password: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(password).ok();
+    let prepared = text.and_then(|text| stringprep::saslprep(text).ok());
+    prepared.map_or_else(|| password.to_vec(), |text| text.into_owned().into_bytes())
 }
 
 /// Who is asked about passwords (`smtpd_sasl_type`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Backend {
     /// Dovecot's server behind `smtpd_sasl_path`.
     Dovecot(String),
+    /// Users of our own.
+    Internal(Arc<Internal>),
     /// A type that isn't served: nobody can log in.
     None,
 }
@@ -126,4 +267,21 @@ pub struct Logins {
     pub delay_max: Duration,
     /// `smtpd_sasl_authenticated_header`
     pub header: bool,
+}
+
+impl Logins {
+    /// Whether the system's accounts can log in.
+    #[must_use]
+    pub fn asks_shadow(&self) -> bool {
+        self.internal().is_some_and(|one| one.places.iter().any(|place| matches!(place, UsersPlace::Shadow)))
+    }
+
+    /// The users of our own.
+    #[must_use]
+    pub fn internal(&self) -> Option<&Internal> {
+        match &self.backend {
+            Backend::Internal(internal) => Some(internal),
+            _ => None,
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod render;
 mod serve;
 mod servers;
 mod table;
+mod user;
 
 use crate::privileged;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -50,6 +51,7 @@ enum Command {
     /// Show and edit the parameters of main.cf and the services of master.cf.
     Conf(conf::Arguments),
     Queue(Box<queue::Arguments>),
+    User(user::Arguments),
     /// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
     Links(links::Arguments),
 }
@@ -105,6 +107,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Table(arguments) => table::run(arguments),
             Command::Conf(arguments) => conf::run(arguments),
             Command::Queue(arguments) => queue::run(*arguments),
+            Command::User(arguments) => user::run(&arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
         Err(error) => {

@@ -1,5 +1,6 @@
 //! How a listener lets clients log in: main.cf's `smtpd_sasl_…`, compiled.
 
+use crate::authentication::internal::Internal;
 use crate::authentication::{Backend, Logins};
 use config::{Diagnostic, Parameters};
 use proto::sasl::server::Options;
@@ -30,6 +31,11 @@ impl Logins {
         };
         let backend = match p.text("smtpd_sasl_type").value.trim() {
             "dovecot" => Backend::Dovecot(p.text("smtpd_sasl_path").value.trim().to_owned()),
+            "internal" => {
+                let (internal, more) = Internal::compile(p, catalogue, sources);
+                found.extend(more);
+                Backend::Internal(Arc::new(internal))
+            }
             _ => Backend::None,
         };
         let logins = Logins {

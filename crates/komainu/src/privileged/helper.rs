@@ -7,9 +7,9 @@
 use super::crew::{Crew, Programs};
 use super::pipe_service::PipeService;
 use super::rights;
-use super::spawn;
 use super::wire::{self, Answer, LocalAct, LocalRequest, PipeRequest, Request, RoomRequest, VirtualRequest};
-use super::{Agency, Identity, agency};
+use super::{Agency, Identity, agency, shadow, spawn};
+use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::ending::Ending;
 use crate::log::Destination;
@@ -54,6 +54,8 @@ struct Grants {
     mail_owner: Option<(u32, u32)>,
     agency: Option<Agency>,
     pipes: Vec<PipeService>,
+    /// Passwords of the system's accounts are judged: `smtpd_sasl_path` names `shadow`.
+    shadow: bool,
 }
 
 impl Grants {
@@ -77,6 +79,10 @@ impl Grants {
                 Agency::compile(&configuration.parameters, &configuration.classes, true).with_ending(ending),
             ),
             pipes: configuration.pipe_services(),
+            shadow: configuration
+                .listeners
+                .iter()
+                .any(|one| one.logins.as_ref().is_some_and(|l| l.asks_shadow())),
         })
     }
 }
@@ -91,6 +97,7 @@ enum Work {
     Room(RoomRequest),
     Local(LocalRequest, Option<OwnedFd>),
     Pipe(PipeRequest, OwnedFd),
+    Password(String, Vec<u8>),
 }
 
 impl Work {
@@ -98,6 +105,8 @@ impl Work {
     fn account(&self, grants: &Grants) -> Option<String> {
         match self {
             Work::Virtual(..) | Work::Room(_) => None,
+            // No account of the system's can have this name.
+            Work::Password(..) => Some("(passwords)".to_owned()),
             Work::Pipe(request, _) => Some(request.service.clone()),
             Work::Local(request, _) => grants.agency.as_ref().map(|agency| agency.account_name(request)),
         }
@@ -110,7 +119,8 @@ impl Work {
             Work::Local(request, _) => {
                 matches!(request.act, LocalAct::Command(_) | LocalAct::MailboxCommand(_))
             }
-            Work::Pipe(..) => true,
+            // The server asks for as many at once as there are cores.
+            Work::Pipe(..) | Work::Password(..) => true,
         }
     }
 }
@@ -137,6 +147,13 @@ impl Job {
         let (answer, opened) = match self.work {
             Work::Pipe(request, content) => {
                 (agency::pipe(&grants.pipes, grants.agency.as_ref(), &request, content.into()), None)
+            }
+            Work::Password(name, password) if grants.shadow => {
+                let today = clock::now().wall.seconds().div_euclid(86_400);
+                (shadow::judge(&name, &password, today), None)
+            }
+            Work::Password(..) => {
+                (Answer::Temporary("the configuration doesn't name the system's accounts".into()), None)
             }
             Work::Virtual(request, content) => match &grants.agency {
                 Some(agency) => (agency.deliver_virtual(&request, content.map(File::from)), None),
@@ -195,12 +212,13 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
                     (Request::Virtual(request), content) => Work::Virtual(request, content),
                     (Request::Room(request), _) => Work::Room(request),
                     (Request::Local(request), content) => Work::Local(request, content),
+                    (Request::Password(name, password), _) => Work::Password(name, password),
                     _ => continue,
                 };
                 if (Job { id, work }).start((&grants, &socket), (&crew, &programs)) {
                     continue;
                 }
-                (Answer::Temporary("4.3.0 too many deliveries under way".into()), None)
+                (Answer::Temporary("4.3.0 too many requests under way".into()), None)
             }
         };
         let sent = wire::send(socket.as_fd(), &answer.encode(id), opened.as_ref().map(AsFd::as_fd));

@@ -3,7 +3,7 @@
 //! The server drops root for good; what still needs it (files of mode 600, low ports after a reload,
 //! delivery as a user) is asked for over a socket pair. The helper reads the configuration by itself, so
 //! it opens and binds only what the administrator named there, and never sees a byte from the network but
-//! the mail that it copies into a mailbox. T1.14 (tables of mode 600).
+//! the mail that it copies into a mailbox, and names and passwords that it judges by /etc/shadow. T1.14 (tables of mode 600).
 
 mod accounts;
 pub mod agency;
@@ -13,6 +13,7 @@ mod identity;
 mod kept;
 pub mod pipe_service;
 pub mod rights;
+mod shadow;
 mod sockets;
 pub mod spawn;
 mod wire;

@@ -39,6 +39,8 @@ pub enum Request {
     Connect(String),
     /// Open a message in the maildrop, by its name there; the answer carries the descriptor.
     Dropped(String),
+    /// Whether this is the password of one of the system's accounts.
+    Password(String, Vec<u8>),
     /// Deliver into a virtual mailbox as its owner.
     Virtual(VirtualRequest),
     /// Whether a mailbox has room.
@@ -321,6 +323,12 @@ impl Request {
                 w.bytes(name.as_bytes());
                 w.0
             }
+            Request::Password(name, password) => {
+                let mut w = Writer::tagged(id, 30);
+                w.bytes(name.as_bytes());
+                w.bytes(password);
+                w.0
+            }
             Request::Connect(path) => {
                 let mut w = Writer::tagged(id, 21);
                 w.bytes(path.as_bytes());
@@ -380,6 +388,7 @@ impl Request {
             10 => Request::Stop,
             5 => Request::Spawn(r.text()?),
             20 => Request::Dropped(r.text()?),
+            30 => Request::Password(r.text()?, r.bytes()?.to_vec()),
             21 => Request::Connect(r.text()?),
             4 => {
                 let (uid, gid) = (r.id32()?, r.id32()?);

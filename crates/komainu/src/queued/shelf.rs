@@ -7,18 +7,18 @@ use queue::Entry;
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use store::{Apart, Body, Message, RealDisk, Spool, SpoolError, SpoolReader};
+use store::{Apart, Body, Envelope, RealDisk, Spool, SpoolError, SpoolReader};
 
 /// What messages are read from.
 pub(crate) trait Shelf {
-    fn read(&self, number: u64) -> Result<Message, SpoolError>;
+    fn envelope(&self, number: u64) -> Result<Envelope, SpoolError>;
     fn body(&self, number: u64) -> Result<Body, SpoolError>;
     fn glimpse(&self, number: u64) -> Option<Vec<u8>>;
 }
 
 impl Shelf for Spool {
-    fn read(&self, number: u64) -> Result<Message, SpoolError> {
-        Spool::read(self, number)
+    fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        Spool::envelope(self, number)
     }
     fn body(&self, number: u64) -> Result<Body, SpoolError> {
         Spool::body(self, number)
@@ -29,8 +29,8 @@ impl Shelf for Spool {
 }
 
 impl Shelf for SpoolReader {
-    fn read(&self, number: u64) -> Result<Message, SpoolError> {
-        SpoolReader::read(self, number)
+    fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        SpoolReader::envelope(self, number)
     }
     fn body(&self, number: u64) -> Result<Body, SpoolError> {
         SpoolReader::body(self, number)
@@ -50,12 +50,12 @@ pub(crate) enum Found {
 
 /// Reads one envelope.
 pub(crate) fn look(shelf: &impl Shelf, number: u64, active: &HashSet<u64>) -> Found {
-    let message = match shelf.read(number) {
-        Ok(message) => message,
+    let (envelope, notes) = match shelf.envelope(number) {
+        Ok(found) => found,
         Err(SpoolError::NotFound(_)) => return Found::Nothing,
         Err(error) => return Found::Unreadable(format!("{error}{}", seen_of(shelf, number))),
     };
-    match Entry::load(&message.envelope, &message.notes) {
+    match Entry::load(&envelope, &notes) {
         Ok(entry) => Found::Message(Box::new(Listed { number, state: state(number, &entry, active), entry })),
         Err(error) => Found::Unreadable(format!("message {number:X}: {error}{}", seen_of(shelf, number))),
     }
@@ -83,7 +83,7 @@ pub(crate) fn description(entry: &Entry) -> String {
 /// Messages whose envelopes can be made out in bytes that are no records any more, and that aren't on the shelf.
 pub(crate) fn lost_in(shelf: &impl Shelf, bytes: &[u8]) -> Vec<Entry> {
     let seen = store::envelopes_in(bytes).filter_map(Entry::glimpse);
-    let is_there = |entry: &Entry| entry.id.numbers().any(|number| shelf.read(number).is_ok());
+    let is_there = |entry: &Entry| entry.id.numbers().any(|number| shelf.envelope(number).is_ok());
     seen.filter(|entry| !is_there(entry)).collect()
 }
 
@@ -162,7 +162,7 @@ pub(crate) fn damage(shelf: &impl Shelf, number: u64) -> Result<(u64, Option<Str
     };
     if let Some(why) = unreadable {
         // The same call says which kind of error it was.
-        return match shelf.read(number) {
+        return match shelf.envelope(number) {
             Ok(_) | Err(SpoolError::Corrupt(_)) => Ok((0, Some(why))),
             Err(error) => Err(error),
         };

@@ -84,8 +84,8 @@ fn caches(state: &Path, log: &Log) -> Option<Arc<dyn Disk>> {
 }
 
 /// With what an earlier server knew of guesses.
-fn recalling(servers: AuthServers, state: &Path, log: &Log) -> Authentication {
-    let (authentication, recalled) = Authentication::new(servers, state);
+fn recalling(servers: AuthServers, state: &Path, (helper, log): (&Option<Helper>, &Log)) -> Authentication {
+    let (authentication, recalled) = Authentication::new(servers, helper.clone(), state);
     if let Err(error) = recalled {
         let text = format!("{}: {error}; nobody has guessed yet", state.join("guesses").display());
         log.write(MASTER, Message::warning(text));
@@ -145,13 +145,14 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
+        let reached = sockets.clone();
         let servers = AuthServers::new(sockets, warner(&p, &log));
-        let authentication = recalling(servers, &agents_state, &log);
+        let authentication = recalling(servers, &agents_state, (&helper, &log));
         let waiting = Arc::default();
         let mailboxes = helper.clone();
         #[rustfmt::skip]
         let shared =
-            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, helper: mailboxes };
+            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, sockets: reached, helper: mailboxes };
         let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));

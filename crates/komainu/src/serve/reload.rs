@@ -238,13 +238,17 @@ impl House {
     /// Tables are compiled anew; main.cf and master.cf mean a reload where that is wanted.
     pub(super) async fn files_changed(&mut self, changed: Vec<PathBuf>) {
         let generation = &self.assembly.generation;
-        let tables = generation.live.paths();
+        let mut tables = generation.live.paths();
+        let (users, kept) = self.reread_users(&changed);
+        tables.extend(users);
+        let generation = &self.assembly.generation;
         let is_table = |path: &PathBuf| tables.contains(path);
         if generation.auto_reload && changed.iter().any(|path| !is_table(path)) {
             self.reload().await;
             return;
         }
-        let changed: Vec<PathBuf> = changed.into_iter().filter(is_table).collect();
+        let changed: Vec<PathBuf> =
+            changed.into_iter().filter(is_table).filter(|path| !kept.contains(path)).collect();
         if changed.is_empty() {
             return;
         }
@@ -259,6 +263,34 @@ impl House {
                 self.assembly.shared.log.write(MASTER, Own::new(Matter::TableReloaded, subject, "live"));
             }
         }
+    }
+
+    /// Users' files that have changed are read again, for sessions in progress too: whoever was shut out is out. Says
+    /// which are users' files, and which of them can't be read.
+    fn reread_users(&self, changed: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let sources = sources(&self.assembly.helper);
+        let (mut known, mut kept) = (Vec::new(), Vec::new());
+        for service in self.assembly.services() {
+            let internal = service.listener.logins.as_ref().and_then(|logins| logins.internal());
+            for file in internal.iter().flat_map(|internal| internal.files()) {
+                let is_new = !known.contains(&file.path);
+                known.push(file.path.clone());
+                if !changed.contains(&file.path) {
+                    continue;
+                }
+                match tokio::task::block_in_place(|| file.reread(&sources)) {
+                    Ok(found) if is_new => self.assembly.say_all(&found),
+                    Ok(_) => {}
+                    Err(error) if is_new => {
+                        kept.push(file.path.clone());
+                        let text = format!("{error}; users stay as they were");
+                        self.assembly.shared.log.write(MASTER, Message::warning(text));
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        (known, kept)
     }
 
     /// Takes no more clients, and gives the sessions a moment to end.

@@ -112,6 +112,9 @@ impl Session {
         match outcome {
             Ok(established) => {
                 let is_new = established.is_new;
+                if self.service.listener.logins.as_ref().is_some_and(|logins| logins.internal().is_some()) {
+                    self.bindings = stream.exported().into_iter().collect();
+                }
                 self.protected(established);
                 if is_new { Shaken::New } else { Shaken::Resumed }
             }

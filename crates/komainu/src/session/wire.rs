@@ -6,6 +6,7 @@
 
 use super::line::Line;
 use crate::tls::server::{Acceptor, Established, Remark};
+use proto::sasl::server::exchange::Binding;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -36,6 +37,16 @@ impl<S: Line> Wire<S> {
                 gone.await;
             }
         }
+    }
+
+    /// What a log-in can be bound to (RFC 9266). TLS 1.2 may have had no extended master secret, and then two sessions
+    /// may have the same.
+    pub(super) fn exported(&self) -> Option<Binding> {
+        let Wire::Protected(stream) = self else { return None };
+        let (_, connection) = stream.get_ref();
+        let is_13 = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        let data = connection.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+        Some(Binding { name: "tls-exporter", data: data.ok().filter(|_| is_13)? })
     }
 
     /// Makes the handshake. After a failure, and where it is given up, nothing can be said any more.

@@ -21,3 +21,4 @@ mod postmap;
 mod program;
 mod table;
 mod templates;
+mod user;

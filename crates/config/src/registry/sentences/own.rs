@@ -4,7 +4,7 @@
 
 #[rustfmt::skip]
 pub(super) const SENTENCES: &[(&str, &str)] = &[
-    ("komainu_auth_delay_max", "Longest wait of a log-in after many failed ones from its network or for its account; 0 neither slows nor refuses guessing."),
+    ("komainu_auth_delay_max", "Longest wait of a stranger's log-in after many failed ones, before it is turned away untried; 0 neither slows nor refuses guessing."),
     ("komainu_auto_reload", "Whether a saved main.cf or master.cf is taken in force by itself, after it has been checked."),
     ("komainu_dns_servers", "Name servers, as address or address:port, in place of those of resolv.conf."),
     ("komainu_dnsbl_health", "Whether DNS lists are probed at their test points, and lists that don't answer rightly are skipped."),
@@ -12,6 +12,8 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_log_format", "Form of log lines: postfix as Postfix writes them, or json."),
     ("komainu_mailbox_root", "Folder below which all mailboxes must lie."),
     ("komainu_relay_clients", "Clients that stand for many others, such as a gateway: no alarm when all sessions come from one of them."),
+    ("komainu_sasl_certificate_maps", "Tables from the fingerprint of a client's certificate or key to the login name that EXTERNAL gives it (smtpd_sasl_type = internal)."),
+    ("komainu_sasl_mechanisms", "Mechanisms that smtpd_sasl_type = internal speaks; empty for PLAIN and LOGIN, SCRAM-SHA-256 where each user of the file can have it, and EXTERNAL where komainu_sasl_certificate_maps is set."),
     ("komainu_screen", "Whether listeners test clients first as postscreen does, without a postscreen line in master.cf."),
     ("komainu_session_limit", "Most sessions at once over all listeners; 0 takes what descriptors allow."),
     ("komainu_state_directory", "Folder of the queue and of what is remembered."),

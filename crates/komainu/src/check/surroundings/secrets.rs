@@ -1,6 +1,6 @@
 //! Files with passwords and keys that everybody may read.
 //!
-//! The tables of `smtp_sasl_password_maps`, what `mysql:`, `pgsql:`, `ldap:` and their like read their passwords from,
+//! The tables of `smtp_sasl_password_maps`, the users' files of `smtpd_sasl_path`, what `mysql:`, `pgsql:`, `ldap:` and their like read their passwords from,
 //! private keys, and main.cf itself where a password stands in it. A file of mode 600 that belongs to root is as it
 //! should be: the server's helper reads it (T1.14). What lies in a folder that others can't enter is out of reach.
 //! Diagnostics: K0501 a secret that everybody can read.
@@ -8,7 +8,8 @@
 use super::named::{self, Table};
 use super::tls::keys;
 use super::{Machine, Scene};
-use config::{Diagnostic, Place, Spanned};
+use crate::authentication::internal;
+use config::{Diagnostic, Parameters, Place, Spanned};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tables::{Kind, TableSpec};
@@ -47,6 +48,7 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
             what: "a private key",
         }));
     }
+    secrets.extend(scene.servers.iter().flat_map(|server| users(&server.parameters)));
     let mut seen = HashSet::new();
     secrets.retain(|secret| seen.insert(secret.path.clone()) && is_open(machine, &secret.path));
     found.extend(secrets.iter().map(|Secret { path, place, what }| {
@@ -57,6 +59,19 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
         ))
     }));
     found
+}
+
+/// The users' files of `smtpd_sasl_type = internal`.
+fn users(p: &Parameters) -> Vec<Secret> {
+    let is_internal = p.text("smtpd_sasl_type").value.trim() == "internal";
+    if !is_internal || !p.flag("smtpd_sasl_auth_enable") {
+        return Vec::new();
+    }
+    let files = internal::words(p).into_iter().filter_map(|(word, kind)| match kind {
+        internal::Word::File(path) => Some(Secret { path, place: word.place, what: "users' passwords" }),
+        _ => None,
+    });
+    files.collect()
 }
 
 /// The files of a table that hold secrets.
