@@ -72,6 +72,8 @@ pub struct Entry {
     pub tries: u32,
     /// Not before this. The arrival where it was never tried.
     pub next_attempt: Wall,
+    /// What has been done of recipients that aren't done: index, and a name of the part that only its maker understands.
+    pub parts: Vec<(u32, u64)>,
 }
 
 /// One recipient.
@@ -157,6 +159,8 @@ pub enum Note {
     Requeue,
     /// The sender was told of a delay.
     Warned,
+    /// Parts of recipients are done; see [`Entry::parts`].
+    Parts(Vec<(u32, u64)>),
 }
 
 impl Entry {
@@ -183,6 +187,7 @@ impl Entry {
             verp: None,
             tries: 0,
             next_attempt: arrival,
+            parts: Vec::new(),
         }
     }
 
@@ -217,6 +222,16 @@ impl Entry {
             Note::Warned => self.warned = true,
             Note::Expire => self.expire = true,
             Note::Requeue => self.requeue(),
+            Note::Parts(parts) => self.add_parts(&parts),
+        }
+    }
+
+    /// Remembers parts that are done, each once.
+    pub fn add_parts(&mut self, parts: &[(u32, u64)]) {
+        for part in parts {
+            if !self.parts.contains(part) {
+                self.parts.push(*part);
+            }
         }
     }
 
@@ -292,6 +307,10 @@ impl Entry {
         for recipient in &self.recipients {
             recipient.encode(&mut to);
         }
+        // Most have none, and earlier versions didn't know of them.
+        if !self.parts.is_empty() {
+            encode_parts(&self.parts, &mut to);
+        }
         to.finish()
     }
 
@@ -301,11 +320,32 @@ impl Entry {
     /// When they are none of ours, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
         let mut from = Decoder::new(bytes);
-        check_version(&mut from)?;
+        let mut entry = Entry::begin(&mut from)?;
+        entry.go_on(&mut from)?;
+        from.finish()?;
+        Ok(entry)
+    }
+
+    /// What can be made out of damaged bytes: at least its name, when it came and from whom. Nobody vouches for it.
+    #[must_use]
+    pub fn glimpse(bytes: &[u8]) -> Option<Entry> {
+        let mut from = Decoder::new(bytes);
+        let mut entry = Entry::begin(&mut from).ok()?;
+        // As far as it goes.
+        let _ = entry.go_on(&mut from);
+        Some(entry)
+    }
+
+    fn begin(from: &mut Decoder<'_>) -> Result<Entry, DecodeError> {
+        check_version(from)?;
         let id = from.text()?.parse().map_err(|_| DecodeError::Value("queue id"))?;
         let arrival = Wall(from.i64()?);
         let sender = Address::from_internal(from.text()?);
-        let mut entry = Entry::new(id, arrival, sender, Vec::new());
+        Ok(Entry::new(id, arrival, sender, Vec::new()))
+    }
+
+    fn go_on(&mut self, from: &mut Decoder<'_>) -> Result<(), DecodeError> {
+        let entry = self;
         entry.return_content = match from.u8()? {
             0 => None,
             1 => Some(ReturnContent::Full),
@@ -322,7 +362,7 @@ impl Entry {
             _ => return Err(DecodeError::Value("BODY")),
         };
         entry.smtputf8 = from.flag("SMTPUTF8")?;
-        entry.client = Client::decode(&mut from)?;
+        entry.client = Client::decode(from)?;
         let flags = from.u8()?;
         if flags & !(HOLD | WARNED | EXPIRE | UTF8_HEADER) != 0 {
             return Err(DecodeError::Value("hold"));
@@ -337,10 +377,12 @@ impl Entry {
         entry.tries = from.u32()?;
         entry.next_attempt = Wall(from.i64()?);
         for _ in 0..from.count()? {
-            entry.recipients.push(Recipient::decode(&mut from)?);
+            entry.recipients.push(Recipient::decode(from)?);
         }
-        from.finish()?;
-        Ok(entry)
+        if !from.is_empty() {
+            entry.parts = decode_parts(from)?;
+        }
+        Ok(())
     }
 }
 
@@ -416,6 +458,10 @@ impl Note {
             Note::Warned => to.u8(3),
             Note::Expire => to.u8(8),
             Note::Requeue => to.u8(9),
+            Note::Parts(parts) => {
+                to.u8(10);
+                encode_parts(parts, &mut to);
+            }
         }
         to.finish()
     }
@@ -445,11 +491,24 @@ impl Note {
             3 => Note::Warned,
             8 => Note::Expire,
             9 => Note::Requeue,
+            10 => Note::Parts(decode_parts(&mut from)?),
             _ => return Err(DecodeError::Value("note")),
         };
         from.finish()?;
         Ok(note)
     }
+}
+
+fn encode_parts(parts: &[(u32, u64)], to: &mut Encoder) {
+    to.u32(u32::try_from(parts.len()).unwrap_or(u32::MAX));
+    for (index, part) in parts {
+        to.u32(*index);
+        to.u64(*part);
+    }
+}
+
+fn decode_parts(from: &mut Decoder<'_>) -> Result<Vec<(u32, u64)>, DecodeError> {
+    (0..from.count()?).map(|_| Ok((from.u32()?, from.u64()?))).collect()
 }
 
 fn check_version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {

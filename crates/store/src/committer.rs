@@ -214,6 +214,7 @@ impl Shared {
                 return Some(std::mem::take(&mut waiting.requests));
             }
             if over {
+                log.vouch();
                 return None;
             }
             if tidy {
@@ -221,6 +222,7 @@ impl Shared {
                 tidy = log.maintain(256 << 10, damage);
                 if !tidy {
                     log.ensure_reserve();
+                    log.vouch();
                 }
                 waiting = lock(&self.waiting);
                 continue;

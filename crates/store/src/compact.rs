@@ -147,13 +147,13 @@ impl Library {
             let segment = index.segments.get(&entry.message.segment).cloned();
             (entry.message, segment, entry.file_bytes.is_some())
         };
+        let (disk, segment_number) = (&self.disk, place.segment);
         let mut bytes = vec![0; usize::try_from(place.bytes).unwrap_or(0)];
         if let Some(segment) = segment {
             let count = segment.file.read_at(&mut bytes, u64::from(place.at));
             bytes.truncate(count.map_err(|error| SpoolError::io("read", "log", error))?);
         }
-        let disk = &self.disk;
-        let path = format!("corrupt/{number:X}-{}-{}", place.segment, place.at);
+        let path = format!("corrupt/{number:X}-{segment_number}-{}", place.at);
         write_aside(disk.as_ref(), &path, &bytes)?;
         if large {
             let _ = disk.rename(&body_path(number), &format!("corrupt/{number:X}-body"));

@@ -3,9 +3,11 @@
 //! Paths are relative to the spool directory and are made by this crate only. [`RealDisk`] is the file
 //! system; [`crate::simdisk::SimDisk`] loses, tears and refuses. No policy here: no retries, no caching.
 
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::any::Any;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,6 +63,8 @@ pub enum Access {
 #[derive(Debug)]
 pub struct RealDisk {
     root: PathBuf,
+    /// The tree, held open: nothing is reached over a symbolic link.
+    held: Option<OwnedFd>,
 }
 
 impl RealDisk {
@@ -69,7 +73,7 @@ impl RealDisk {
     /// # Errors
     /// When the directory can't be made.
     pub fn new(root: &Path) -> io::Result<RealDisk> {
-        let disk = RealDisk { root: root.to_owned() };
+        let disk = RealDisk { root: root.to_owned(), held: None };
         if !root.is_dir() {
             disk.make_directory("")?;
             if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -82,7 +86,28 @@ impl RealDisk {
     /// The tree under `root`, which is not touched.
     #[must_use]
     pub fn existing(root: &Path) -> RealDisk {
-        RealDisk { root: root.to_owned() }
+        RealDisk { root: root.to_owned(), held: None }
+    }
+
+    /// The tree under `root`, to be read only, and without following a symbolic link below it or in its place: for root,
+    /// who may read what the tree's owner may not.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn held(root: &Path) -> io::Result<RealDisk> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = rustix::fs::open(root, flags, Mode::empty())?;
+        Ok(RealDisk { root: root.to_owned(), held: Some(held) })
+    }
+
+    /// Opens for reading below the held tree; `None` where it isn't held.
+    fn beneath(&self, path: &str, flags: OFlags) -> Option<io::Result<File>> {
+        let held = self.held.as_ref()?;
+        let path = if path.is_empty() { "." } else { path };
+        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let opened = rustix::fs::openat2(held, path, flags, Mode::empty(), resolve);
+        Some(opened.map(File::from).map_err(io::Error::from))
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -140,6 +165,12 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &str, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        if let Some(opened) = self.beneath(path, OFlags::empty()) {
+            let file = opened?;
+            let refused = access == Access::Write || !file.metadata()?.is_file();
+            let kind = io::ErrorKind::PermissionDenied;
+            return if refused { Err(kind.into()) } else { Ok(Arc::new(RealFile(file))) };
+        }
         let write = access == Access::Write;
         Ok(Arc::new(RealFile(OpenOptions::new().read(true).write(write).open(self.path(path))?)))
     }
@@ -154,7 +185,10 @@ impl Disk for RealDisk {
 
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.path(directory))? {
+        let opened = self.beneath(directory, OFlags::DIRECTORY).transpose()?;
+        let path =
+            opened.as_ref().map(|folder| PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())));
+        for entry in fs::read_dir(path.unwrap_or_else(|| self.path(directory)))? {
             let entry = entry?;
             if entry.file_type()?.is_file() {
                 // A name that isn't UTF-8 is none of ours.

@@ -7,7 +7,7 @@
 use crate::disk::DiskFile;
 use crate::messages::{Brief, Messages};
 use crate::record::{Kind, RecordHeader, decode_meta};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where a record is.
@@ -99,6 +99,8 @@ pub(crate) struct Index {
     live: BTreeMap<u64, u64>,
     live_bytes: u64,
     file_bytes: u64,
+    /// Of which there are notes, and no message.
+    strays: BTreeSet<u64>,
 }
 
 impl Index {
@@ -131,6 +133,7 @@ impl Index {
         match kind {
             Kind::Message | Kind::LargeMessage => {
                 let file_bytes = (kind == Kind::LargeMessage).then_some(header.extra);
+                self.strays.remove(&number);
                 self.take(number);
                 self.by_place.entry(place.segment).or_default().push((place.at, number));
                 let entry = Entry {
@@ -146,7 +149,7 @@ impl Index {
                 None
             }
             Kind::Envelope => {
-                let mut entry = self.take(number)?;
+                let mut entry = self.known(number)?;
                 entry.envelope = Some(place);
                 entry.notes.clear();
                 entry.first_note = 0;
@@ -156,7 +159,7 @@ impl Index {
                 None
             }
             Kind::Note => {
-                let mut entry = self.take(number)?;
+                let mut entry = self.known(number)?;
                 let ordinal = u32::try_from(header.extra).unwrap_or(u32::MAX);
                 match ordinal.checked_sub(entry.first_note).and_then(|k| usize::try_from(k).ok()) {
                     None => {}
@@ -176,8 +179,25 @@ impl Index {
                 self.put(number, entry);
                 None
             }
-            Kind::Remove => self.take(number)?.file_bytes.map(|_| number),
+            Kind::Remove => {
+                self.strays.remove(&number);
+                self.take(number)?.file_bytes.map(|_| number)
+            }
         }
+    }
+
+    /// The message that a note is about.
+    fn known(&mut self, number: u64) -> Option<Entry> {
+        let entry = self.take(number);
+        if entry.is_none() {
+            self.strays.insert(number);
+        }
+        entry
+    }
+
+    /// Numbers of messages that something is said about, and that are neither there nor removed.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = u64> {
+        self.strays.iter().copied()
     }
 
     fn put(&mut self, number: u64, entry: Entry) {

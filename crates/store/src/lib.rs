@@ -5,6 +5,7 @@
 //! Files, states, and the argument why no crash loses a message: docs/internals/queue-states.md.
 //! T ids: none of its own; every T-point that accepts mail stands on it.
 
+mod apart;
 mod committer;
 mod compact;
 pub mod disk;
@@ -23,6 +24,7 @@ pub mod simdisk;
 mod slots;
 pub mod spool;
 
+pub use apart::{Apart, envelopes_in, kept_apart};
 pub use disk::{Disk, RealDisk};
 pub use error::SpoolError;
 pub use incoming::Incoming;

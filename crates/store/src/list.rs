@@ -3,16 +3,19 @@
 //! A list is a copy, never the truth: it is written without a flush when its segment is sealed, and counts only where
 //! its checksum, the segment's nonce and the number of the batch that follows all fit; where it doesn't, the segment is
 //! read as if there were none, and the list written anew. It holds no contents, so what went bad in a segment with a
-//! list is found when it is read, not at the start. An empty one marks a segment that isn't sealed yet.
+//! list is found when it is read, not at the start. An empty one, or one that only vouches for
+//! batches, marks a segment that isn't sealed yet.
 
-use crate::disk::{Access, Disk};
+use crate::disk::{Access, Disk, DiskFile};
 use crate::index::{Fact, Place};
 use crate::messages::Brief;
 use crate::record::{Kind, SegmentHeader};
+use std::sync::Arc;
 
 const MAGIC: u64 = 0x3154_5349_4C4D_4F4B; // KOMLIST1
 const HEAD: usize = 48;
 const FACT: usize = 56;
+const VOUCHER: u64 = 0x0031_554F_564D_4F4B; // KOMOVU1
 
 /// Where a segment's list is.
 pub(crate) fn list_path(sequence: u64) -> String {
@@ -48,10 +51,39 @@ pub(crate) fn write_list(disk: &dyn Disk, scope: Scope, facts: &[Fact]) {
 
 /// Says that a segment's header is durable: an empty list. Where the newest segment is gone or illegible, nothing else
 /// would tell that it ever was.
-pub(crate) fn mark(disk: &dyn Disk, sequence: u64) {
+pub(crate) fn mark(disk: &dyn Disk, sequence: u64) -> Option<Arc<dyn DiskFile>> {
     let path = list_path(sequence);
     let _ = disk.remove(&path);
-    let _ = disk.create(&path);
+    disk.create(&path).ok()
+}
+
+/// Says in a segment's mark that its batches below `end` were acknowledged: what is bad there was not torn. It is
+/// written when there is time, without a flush; whether it was.
+pub(crate) fn vouch(mark: &dyn DiskFile, (sequence, nonce): (u64, u64), end: u64) -> bool {
+    let mut out = Vec::with_capacity(36);
+    for value in [VOUCHER, sequence, nonce, end] {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    mark.write_at(&out, 0).is_ok()
+}
+
+/// Below which batch all of the newest segment's were acknowledged, as far as its mark says; 0 where it says nothing.
+pub(crate) fn vouched(disk: &dyn Disk, header: &SegmentHeader) -> u64 {
+    let mut bytes = [0; 36];
+    let read =
+        disk.open(&list_path(header.sequence), Access::Read).and_then(|file| file.read_at(&mut bytes, 0));
+    let Some((covered, crc)) = bytes.split_last_chunk::<4>().filter(|_| read.is_ok_and(|count| count == 36))
+    else {
+        return 0;
+    };
+    let word = |at: usize| {
+        covered.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
+    };
+    let sound = crc32fast::hash(covered) == u32::from_le_bytes(*crc);
+    let fits = (word(0), word(8), word(16)) == (VOUCHER, header.sequence, header.nonce);
+    if sound && fits { word(24) } else { 0 }
 }
 
 /// The newest segment that has a list or a mark.

@@ -8,7 +8,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{SpoolError, is_no_room};
 use crate::incoming::body_error;
 use crate::index::{Fact, Index, Place, Segment};
-use crate::list::{Scope, list_path, mark, write_list};
+use crate::list::{Scope, list_path, mark, vouch, write_list};
 use crate::read::{Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, UNIT, round_up};
 use crate::slots::{Ahead, Slot};
@@ -99,6 +99,9 @@ pub(crate) struct Active {
     pub(crate) fresh: Option<Fresh>,
     /// What its records say, for its list.
     pub(crate) facts: Vec<Fact>,
+    /// Its mark, and up to which batch that vouches.
+    pub(crate) mark: Option<Arc<dyn DiskFile>>,
+    pub(crate) vouched: u64,
 }
 
 pub(crate) struct Fresh {
@@ -346,10 +349,25 @@ impl Log {
         self.next_batch += u64::from(!batch.is_empty());
         self.failures = 0;
         if let Some(fresh) = fresh {
-            mark(self.disk().as_ref(), fresh.header.sequence);
+            let made = mark(self.disk().as_ref(), fresh.header.sequence);
+            if let Some(active) = self.active.as_mut() {
+                active.mark = made;
+            }
             self.release(fresh.releases);
         }
         Ok(())
+    }
+
+    /// Says beside the newest segment what was acknowledged, in a moment when nobody waits.
+    pub(crate) fn vouch(&mut self) {
+        let end = self.next_batch;
+        let Some(active) = self.active.as_mut().filter(|active| active.vouched != end) else { return };
+        let Some(mark) = active.mark.as_ref().filter(|_| active.fresh.is_none()) else { return };
+        if vouch(mark.as_ref(), (active.sequence, active.nonce), end) {
+            active.vouched = end;
+        } else {
+            active.mark = None;
+        }
     }
 
     /// A write or flush failed: nothing more is written to this segment, and what failed is void.
@@ -435,7 +453,16 @@ impl Log {
         self.index().segments.insert(header.sequence, segment);
         let fresh = Some(Fresh { header, releases: std::mem::take(&mut self.freed) });
         let (sequence, nonce) = (header.sequence, header.nonce);
-        self.active = Some(Active { sequence, nonce, slot, at: START, fresh, facts: Vec::new() });
+        self.active = Some(Active {
+            sequence,
+            nonce,
+            slot,
+            at: START,
+            fresh,
+            facts: Vec::new(),
+            mark: None,
+            vouched: 0,
+        });
     }
 
     /// Sets the oldest segments free as far as nothing lives in them.

@@ -240,7 +240,8 @@ pub fn fuzz(bytes: &[u8]) {
     if let Some(header) = RecordHeader::decode(bytes, nonce) {
         let _ = (header.total(), header.meta(bytes), header.body(bytes));
     }
-    let _ = crate::scan::scan(bytes, nonce, 0, None);
+    let _ = crate::scan::scan(bytes, nonce, 0, crate::scan::End::Open(u64::from(bytes.len() > 99)));
+    let _ = crate::apart::envelopes_in(bytes).count();
     let _ = crate::scan::headless_batches(bytes);
 }
 

@@ -3,15 +3,16 @@
 //!
 //! Memory: one segment and the index. Steps as numbered in docs/internals/queue-states.md, "Recovery".
 
+use crate::apart::Stretch;
 use crate::compact::write_aside;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::index::{Digest, Fact, Index, Place, Segment};
-use crate::list::{Scope, mark, newest_marked, read_list, write_list};
+use crate::list::{Scope, mark, newest_marked, read_list, vouched, write_list};
 use crate::log::{Fresh, Log, Sealed};
 use crate::read::{Library, body_path, lock};
-use crate::record::{BLOCK, RecordHeader, START, SegmentHeader, round_up};
-use crate::scan::{Found, Scan, headless_batches, scan};
+use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, round_up};
+use crate::scan::{End, Found, Scan, headless_batches, scan};
 use crate::slots::{Ahead, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -39,6 +40,8 @@ pub struct Report {
     pub damage: Vec<String>,
     /// Numbers of messages known to be damaged.
     pub corrupt: Vec<u64>,
+    /// The bytes that are damaged and weren't kept apart before; [`crate::envelopes_in`] finds names in them.
+    pub stretches: Vec<Vec<u8>>,
 }
 
 /// A slot with what its header says.
@@ -63,8 +66,11 @@ pub(crate) struct Recovered {
     last_batch: u64,
     again: Vec<(RecordHeader, Vec<u8>)>,
     next_number: u64,
-    /// Damaged segments, to be copied.
+    /// Damaged segments, to be copied, and what is damaged there.
     rotten: Vec<u64>,
+    stretches: Vec<Stretch>,
+    /// Something is damaged, perhaps kept apart long ago: nothing is deleted.
+    doubtful: bool,
     orphans: Vec<u64>,
     /// Lists to be written, of segments that had none.
     unlisted: Vec<(Scope, Vec<Fact>)>,
@@ -106,6 +112,8 @@ pub(crate) fn read_spool(
         again: Vec::new(),
         next_number: FIRST_NUMBER,
         rotten: Vec::new(),
+        stretches: Vec::new(),
+        doubtful: false,
         orphans: Vec::new(),
         unlisted: Vec::new(),
     };
@@ -117,6 +125,7 @@ pub(crate) fn read_spool(
     recovered.fold(chain)?;
     recovered.look_for_newer()?;
     recovered.check_bodies()?;
+    recovered.name_strays();
     let Recovered { library, report, .. } = &mut recovered;
     report.messages = lock(&library.index).messages.len() as u64;
     Ok(recovered)
@@ -217,14 +226,20 @@ impl Recovered {
             let count =
                 slot.file.read_at(&mut bytes, 0).map_err(|error| SpoolError::io("read", &path, error))?;
             bytes.truncate(count);
-            let found = scan(&bytes, header.nonce, header.first_batch, end);
+            let known = match end {
+                Some(end) => End::Sealed(end),
+                None => End::Open(vouched(self.disk().as_ref(), &header)),
+            };
+            let found = scan(&bytes, header.nonce, header.first_batch, known);
             let facts = self.fold_records(header.sequence, &bytes, &found);
             if let Some(end) = end.filter(|_| found.rotten.is_empty() && found.corrupt.is_empty()) {
                 self.unlisted.push((Scope::of(&header, end), facts));
             }
-            self.note_damage(header.sequence, &found);
-            if end.is_none() {
-                self.last_batch = found.last_batch.unwrap_or(header.first_batch);
+            self.note_damage(header.sequence, &bytes, &found);
+            if let End::Open(vouched) = known {
+                let last = found.last_batch.unwrap_or(header.first_batch);
+                // A number that was acknowledged isn't given to another batch.
+                self.last_batch = last.max(vouched.saturating_sub(1));
                 self.keep_last_batch(&bytes, &found);
             }
             self.segments.push_back(Sealed { sequence: header.sequence, slot, poisoned: false });
@@ -263,9 +278,9 @@ impl Recovered {
     fn fold_records(&mut self, segment: u64, bytes: &[u8], found: &Scan) -> Vec<Fact> {
         let mut facts = Vec::new();
         let mut index = lock(&self.library.index);
-        for Found { at, header, whole } in &found.records {
+        for record @ Found { at, header, .. } in &found.records {
             self.next_number = self.next_number.max(header.number.saturating_add(1));
-            if !whole {
+            if !found.counts(record) {
                 continue;
             }
             let place = Place {
@@ -282,25 +297,53 @@ impl Recovered {
         facts
     }
 
-    fn note_damage(&mut self, segment: u64, found: &Scan) {
+    /// What was kept apart at an earlier start isn't said again.
+    fn note_damage(&mut self, segment: u64, bytes: &[u8], found: &Scan) {
         self.report.torn_bytes += found.torn_bytes as u64;
-        self.report.corrupt.extend(&found.corrupt);
-        for (from, to) in &found.rotten {
+        self.report.corrupt.extend(found.corrupt.iter().map(|record| record.header.number));
+        self.doubtful |= !found.rotten.is_empty();
+        let before = self.report.damage.len();
+        for &(from, to) in &found.rotten {
+            let stretch = Stretch::new(segment, (from, to), bytes);
+            if stretch.is_kept(self.disk().as_ref()) {
+                continue;
+            }
             let line = format!("segment {segment} of the log is damaged from byte {from} to {to}");
             self.report.damage.push(line);
+            let record = found.corrupt.iter().find(|record| record.at == from);
+            self.report.damage.extend(record.map(|record| {
+                let number = record.header.number;
+                match record.header.kind {
+                    Kind::Message | Kind::LargeMessage => {
+                        format!("the record of message {number:X} is damaged")
+                    }
+                    _ => format!(
+                        "what became of message {number:X} is illegible: it may be delivered once more"
+                    ),
+                }
+            }));
+            self.report.stretches.push(stretch.bytes.clone());
+            self.stretches.push(stretch);
         }
-        for number in &found.corrupt {
-            self.report.damage.push(format!("a record of message {number:X} is damaged"));
-        }
-        if !found.rotten.is_empty() {
+        if self.report.damage.len() > before {
             self.rotten.push(segment);
         }
     }
 
+    /// Messages that only their notes tell of.
+    fn name_strays(&mut self) {
+        if self.report.damage.is_empty() {
+            return;
+        }
+        let strays: Vec<u64> = lock(&self.library.index).strays().collect();
+        let lines =
+            strays.iter().map(|number| format!("message {number:X} is lost: its record is illegible"));
+        self.report.damage.extend(lines);
+    }
+
     fn keep_last_batch(&mut self, bytes: &[u8], found: &Scan) {
-        let last =
-            found.records.iter().filter(|record| record.whole && record.header.batch == self.last_batch);
-        for Found { at, header, .. } in last {
+        let kept = |record: &&Found| record.header.batch == self.last_batch && found.counts(record);
+        for Found { at, header, .. } in found.records.iter().filter(kept) {
             let record = bytes.get(*at..*at + header.total()).unwrap_or_default();
             self.again.push((*header, record.to_vec()));
         }
@@ -328,6 +371,7 @@ impl Recovered {
                 let state = found.map_or("missing".to_owned(), |found| format!("{found} bytes long"));
                 self.report.damage.push(format!("the body of message {number:X} ({size} bytes) is {state}"));
                 self.report.corrupt.push(*number);
+                self.doubtful = true;
             }
         }
         self.orphans = there
@@ -340,7 +384,8 @@ impl Recovered {
     /// Steps 3 to 5: from here on things are changed.
     pub(crate) fn into_log(mut self, segment_bytes: usize) -> Result<(Log, Report), SpoolError> {
         self.set_damage_aside()?;
-        let Recovered { library, mut report, segments, unused, again, orphans, unlisted, .. } = self;
+        let Recovered { library, mut report, segments, unused, again, orphans, unlisted, doubtful, .. } =
+            self;
         let next_number = self.next_number;
         let mut log = Log {
             library,
@@ -373,15 +418,19 @@ impl Recovered {
         }
         log.remove_stray_lists();
         // Not before: a removal that made an orphan may have been in the page cache only.
-        clear_orphans(log.library.disk.as_ref(), &orphans, &mut report)?;
+        clear_orphans(log.library.disk.as_ref(), (&orphans, doubtful), &mut report)?;
         let mut set_aside = Vec::new();
         while log.maintain(1 << 20, &mut set_aside) {}
         log.ensure_reserve();
+        report.damage.append(&mut set_aside);
         Ok((log, report))
     }
 
     fn set_damage_aside(&mut self) -> Result<(), SpoolError> {
         let disk = Arc::clone(self.disk());
+        for stretch in std::mem::take(&mut self.stretches) {
+            stretch.keep(disk.as_ref())?;
+        }
         for sequence in std::mem::take(&mut self.rotten) {
             let Some(sealed) = self.segments.iter().find(|sealed| sealed.sequence == sequence) else {
                 continue;
@@ -408,8 +457,12 @@ impl Recovered {
 }
 
 /// Deletes body files that belong to no message; where anything was damaged they may be the only copy.
-fn clear_orphans(disk: &dyn Disk, orphans: &[u64], report: &mut Report) -> Result<(), SpoolError> {
-    let damaged = !report.damage.is_empty();
+fn clear_orphans(
+    disk: &dyn Disk,
+    (orphans, doubtful): (&[u64], bool),
+    report: &mut Report,
+) -> Result<(), SpoolError> {
+    let damaged = doubtful || !report.damage.is_empty();
     for number in orphans {
         let path = body_path(*number);
         let done = if damaged {
@@ -490,7 +543,7 @@ impl Log {
             active.facts.push(fact);
         }
         drop(index);
-        mark(self.library.disk.as_ref(), active.sequence);
+        active.mark = mark(self.library.disk.as_ref(), active.sequence);
         self.next_batch += u64::from(!records.is_empty());
         active.at = START + batch.len();
         self.active = Some(active);

@@ -3,7 +3,7 @@
 //! It judges, it doesn't repair: a damaged stretch is either in the last batch of the newest segment (torn:
 //! nothing vouched for it) or elsewhere (rot). See docs/internals/queue-states.md, "Recovery".
 
-use crate::record::{BLOCK, RecordHeader, START, UNIT, round_up};
+use crate::record::{BLOCK, Kind, RecordHeader, START, UNIT, round_up};
 use std::collections::BTreeSet;
 
 /// A record whose header is sound.
@@ -26,16 +26,31 @@ pub(crate) struct Scan {
     pub(crate) torn_bytes: usize,
     /// Damaged or missing stretches elsewhere.
     pub(crate) rotten: Vec<(usize, usize)>,
-    /// Messages whose records are damaged and not torn.
-    pub(crate) corrupt: Vec<u64>,
+    /// Records whose header is sound and whose contents are not, and that aren't torn.
+    pub(crate) corrupt: Vec<Found>,
 }
 
-/// Reads a segment whose first batch is number `first`. `end` is its successor's `first_batch`; `None` for the
-/// newest one.
-pub(crate) fn scan(bytes: &[u8], nonce: u64, first: u64, end: Option<u64>) -> Scan {
-    let records = find(bytes, nonce, end);
+/// What is known of a segment's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its successor's `first_batch`.
+    Sealed(u64),
+    /// It is the newest one. Batches below this were acknowledged; 0: nobody says.
+    Open(u64),
+}
+
+/// Reads a segment whose first batch is number `first`.
+pub(crate) fn scan(bytes: &[u8], nonce: u64, first: u64, end: End) -> Scan {
+    let void = match end {
+        End::Sealed(end) => Some(end),
+        End::Open(_) => None,
+    };
+    let (records, void_at) = find(bytes, nonce, void);
     let last_batch = records.iter().map(|found| found.header.batch).max();
-    let torn = if end.is_none() { last_batch } else { None };
+    let torn = match end {
+        End::Sealed(_) => None,
+        End::Open(vouched) => last_batch.filter(|last| *last >= vouched),
+    };
     let mut scan = Scan { last_batch, ..Scan::default() };
     let mut previous: Option<Found> = None;
     for found in records {
@@ -46,7 +61,7 @@ pub(crate) fn scan(bytes: &[u8], nonce: u64, first: u64, end: Option<u64>) -> Sc
             let is_torn = torn == Some(found.header.batch);
             scan.damaged((found.at, found.at + found.header.total()), is_torn);
             if !is_torn {
-                scan.corrupt.push(found.header.number);
+                scan.corrupt.push(found);
             }
         }
         previous = Some(found);
@@ -55,19 +70,31 @@ pub(crate) fn scan(bytes: &[u8], nonce: u64, first: u64, end: Option<u64>) -> Sc
     let tail = previous.map_or(START, |found| found.at + found.header.total());
     match end {
         // Batches that were acknowledged, or records of the last one, are missing at the end.
-        Some(end) => {
+        End::Sealed(end) => {
             let next = scan.last_batch.map_or(first, |batch| batch.saturating_add(1));
             if next < end || !is_padding(bytes, tail) {
-                scan.rotten.push((tail, bytes.len()));
+                scan.rotten.push((tail, void_at.unwrap_or(bytes.len()).max(tail)));
             }
         }
-        None if !is_padding(bytes, tail) => scan.torn_bytes += round_up(tail, BLOCK) - tail,
-        None => {}
+        End::Open(vouched) if last_batch.map_or(first, |batch| batch.saturating_add(1)) < vouched => {
+            scan.rotten.push((tail, bytes.len()));
+        }
+        End::Open(_) if !is_padding(bytes, tail) => {
+            scan.damaged((tail, round_up(tail, BLOCK)), torn.is_some());
+        }
+        End::Open(_) => {}
     }
     scan
 }
 
 impl Scan {
+    /// Whether a record is folded into the index. A message that is damaged is there all the same: whoever reads it is
+    /// told. A damaged note leaves the message as it was before; what is torn never was.
+    pub(crate) fn counts(&self, record: &Found) -> bool {
+        let is_message = matches!(record.header.kind, Kind::Message | Kind::LargeMessage);
+        record.whole || is_message && self.corrupt.contains(record)
+    }
+
     fn damaged(&mut self, stretch: (usize, usize), torn: bool) {
         if torn {
             self.torn_bytes += stretch.1 - stretch.0;
@@ -77,8 +104,9 @@ impl Scan {
     }
 }
 
-fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> Vec<Found> {
-    let (mut at, mut records) = (START, Vec::new());
+/// The records that count, and where the first batch begins that is void.
+fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> (Vec<Found>, Option<usize>) {
+    let (mut at, mut records, mut void_at) = (START, Vec::new(), None);
     while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= UNIT) {
         let Some(header) = RecordHeader::decode(rest, nonce) else {
             at += UNIT;
@@ -89,6 +117,7 @@ fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> Vec<Found> {
             continue;
         };
         if end.is_some_and(|end| header.batch >= end) {
+            void_at.get_or_insert(usize::try_from(header.batch_at).unwrap_or(at).min(at));
             at += header.total();
             continue;
         }
@@ -96,7 +125,7 @@ fn find(bytes: &[u8], nonce: u64, end: Option<u64>) -> Vec<Found> {
         records.push(Found { at, header, whole });
         at += header.total();
     }
-    records
+    (records, void_at)
 }
 
 /// The batches in a segment whose header is lost: each record says under which nonce it was written.

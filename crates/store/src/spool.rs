@@ -196,6 +196,12 @@ impl Spool {
         self.library.body(number)
     }
 
+    /// What can be seen of a damaged message's envelope: bytes for which nobody vouches.
+    #[must_use]
+    pub fn glimpse(&self, number: u64) -> Option<Vec<u8>> {
+        self.library.glimpse(number)
+    }
+
     /// Free bytes on the spool's file system.
     ///
     /// # Errors
@@ -272,6 +278,12 @@ impl SpoolReader {
     /// As [`Spool::body`].
     pub fn body(&self, number: u64) -> Result<Body, SpoolError> {
         self.library.body(number)
+    }
+
+    /// As [`Spool::glimpse`].
+    #[must_use]
+    pub fn glimpse(&self, number: u64) -> Option<Vec<u8>> {
+        self.library.glimpse(number)
     }
 }
 
@@ -368,6 +380,7 @@ impl SteppedSpool {
         self.make_slot();
         while self.log.maintain(64 << 10, &mut self.damage) {}
         self.log.ensure_reserve();
+        self.log.vouch();
     }
 
     /// As [`Spool::numbers`].

@@ -2,8 +2,8 @@
 //!
 //! Mailboxes, files and commands are the privileged helper's to write and run (or our own, without root's rights). Whom
 //! mail is forwarded to becomes the recipient of a new message, which is durable in the spool before the old recipient
-//! counts as delivered. Where some parts succeed and others are to be tried again, what succeeded is remembered until
-//! the message is done, so that a retry repeats none of it; a crash may. Delivered-To: ends loops.
+//! counts as delivered. What of several parts is done is noted in the spool as it is done, until the recipient is, so that
+//! neither a retry nor a restart repeats it. Delivered-To: ends loops.
 
 use super::agent::{Agents, Delivered};
 use super::manager::{QueueHandle, Routing};
@@ -16,7 +16,7 @@ use events::queue::{IdKind, MessageId};
 use mail::{Address, Dsn, QueueId};
 use policy::address::{Expansion, Lookup};
 use policy::local::{Account, Action, Attributes, Ground, Opened, Part, Step};
-use queue::{Entry, Outcome, Reason, Recipient};
+use queue::{Entry, Outcome, Reason, Recipient, Status};
 use rustix::fd::AsFd;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -29,27 +29,64 @@ const HEADER_BYTES_MAX: u64 = 256 * 1024;
 /// Recipients of which parts are remembered; beyond, all are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// Parts that are done, of recipients that aren't.
+/// Parts that are done, of recipients that aren't: at hand, and as notes in the spool for the next server.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<(u64, u32), HashSet<String>>>);
+pub struct Memory(Mutex<HashMap<u64, HashSet<(u32, u64)>>>);
 
 impl Memory {
-    fn has(&self, whose: (u64, u32), part: &str) -> bool {
+    fn has(&self, (number, index): (u64, u32), part: &str) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&whose).is_some_and(|parts| parts.contains(part))
+        known.get(&number).is_some_and(|parts| parts.contains(&(index, name_of(part))))
     }
 
-    fn settle(&self, whose: (u64, u32), parts: HashSet<String>, is_done: bool) {
+    fn add(&self, number: u64, parts: impl IntoIterator<Item = (u32, u64)>) {
+        let mut parts = parts.into_iter().peekable();
+        if parts.peek().is_none() {
+            return;
+        }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_done {
-            known.remove(&whose);
-        } else if !parts.is_empty() {
-            if known.len() >= REMEMBERED_MAX {
-                known.clear();
+        if known.len() >= REMEMBERED_MAX && !known.contains_key(&number) {
+            // They are in the spool as well.
+            known.clear();
+        }
+        known.entry(number).or_default().extend(parts);
+    }
+
+    /// What the spool says of a message that is read from it.
+    pub(super) fn learn(&self, number: u64, entry: &Entry) {
+        let open = |index: u32| {
+            let at = usize::try_from(index).unwrap_or(usize::MAX);
+            entry.recipients.get(at).is_some_and(|recipient| recipient.status.is_open())
+        };
+        self.add(number, entry.parts.iter().copied().filter(|(index, _)| open(*index)));
+    }
+
+    /// What is done of a message's recipients.
+    pub(super) fn of(&self, number: u64) -> Vec<(u32, u64)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts: Vec<_> = known.get(&number).into_iter().flatten().copied().collect();
+        parts.sort_unstable();
+        parts
+    }
+
+    fn settle(&self, (number, index): (u64, u32), parts: HashSet<String>, is_done: bool) {
+        if !is_done {
+            return self.add(number, parts.iter().map(|part| (index, name_of(part))));
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parts) = known.get_mut(&number) {
+            parts.retain(|(other, _)| *other != index);
+            if parts.is_empty() {
+                known.remove(&number);
             }
-            known.entry(whose).or_default().extend(parts);
         }
     }
+}
+
+/// A part's name in the spool: FNV-1a, the same in each version.
+fn name_of(part: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    part.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// One recipient of one message, to be served.
@@ -88,6 +125,15 @@ pub(super) struct Served {
     text: Option<String>,
     forwarded: bool,
     done: HashSet<String>,
+    /// What failed, and is a list's owner's business.
+    pub(super) owned: Vec<Owned>,
+}
+
+/// A list's part that failed: its owner hears of it, and nobody else.
+pub(super) struct Owned {
+    pub(super) owner: Address,
+    pub(super) recipient: Recipient,
+    part: String,
 }
 
 impl Served {
@@ -106,6 +152,17 @@ impl Served {
             Outcome::Failed(reason) => {
                 self.failed.get_or_insert_with(|| reason.clone());
             }
+        }
+    }
+
+    /// Whether a list's owner could be told of what failed; else it is done again.
+    pub(super) fn told(&mut self, owned: &Owned, is_told: bool) {
+        if is_told {
+            self.done.insert(owned.part.clone());
+        } else {
+            self.done.remove(&owned.part);
+            let reason = Reason::new(Dsn::new(4, 3, 0), "bounce or trace service failure");
+            self.deferred.get_or_insert(reason);
         }
     }
 
@@ -232,6 +289,7 @@ impl Errand<'_> {
         let (local, classes) = (self.routing.targets.local(), &self.routing.classes);
         let parts = policy::local::expand(local, classes, &scene, &self.recipient.address);
         let mut served = Served::default();
+        let is_alone = parts.len() < 2;
         let mut forwards: Vec<(Option<Address>, Vec<Address>)> = Vec::new();
         for part in parts {
             self.warn_of(&part);
@@ -255,9 +313,21 @@ impl Errand<'_> {
                     let delivered = self.act(&part, &recipient);
                     say(&recipient, &delivered);
                     if !matches!(delivered.outcome, Outcome::Deferred(_)) {
-                        served.done.insert(key);
+                        served.done.insert(key.clone());
                     }
-                    served.take(&delivered.outcome, &delivered.relay_text());
+                    if !is_alone && matches!(delivered.outcome, Outcome::Delivered) {
+                        self.note(&key);
+                    }
+                    match (part.owner, &delivered.outcome) {
+                        (Some(owner), Outcome::Failed(reason))
+                            if part.is_owned && !owner.is_null() && !self.routing.soft_bounce =>
+                        {
+                            let (original, status) = (Address::null(), Status::Failed(reason.clone()));
+                            let recipient = Recipient { original, orcpt: None, status, ..recipient };
+                            served.owned.push(Owned { owner, recipient, part: key });
+                        }
+                        _ => served.take(&delivered.outcome, &delivered.relay_text()),
+                    }
                 }
             }
         }
@@ -265,6 +335,14 @@ impl Errand<'_> {
             self.forward((sender, addresses), &head, &mut served, say);
         }
         served
+    }
+
+    /// Has a part that is done noted, while the others are being served. Nobody waits for it: what tells of the whole
+    /// recipient is written after it.
+    fn note(&self, part: &str) {
+        let done = (self.index, name_of(part));
+        self.agents.memory.add(self.number, [done]);
+        self.agents.spool.note(self.number, queue::Note::Parts(vec![done]).encode(), drop);
     }
 
     /// Looks without delivering anything. Blocks.
@@ -369,7 +447,7 @@ impl Errand<'_> {
                 return Delivered::sent("local", "discarded");
             }
         };
-        let sender = self.entry.sender_for(self.recipient);
+        let sender = part.owner.clone().unwrap_or_else(|| self.entry.sender_for(self.recipient));
         let now = clock::now().wall;
         let zone = clock::zone(now);
         let request = LocalRequest {
@@ -377,7 +455,7 @@ impl Errand<'_> {
             chain: part.chain.clone(),
             act,
             from_line: mail::delivered::from_line(&sender, now, &zone).into_bytes(),
-            head: self.top_lines(&sender, recipient, kind),
+            head: self.top_lines(&sender, (part, recipient), kind),
             environment: self.environment(part, recipient),
             length: 0,
         };
@@ -418,9 +496,10 @@ impl Errand<'_> {
         }
     }
 
-    fn top_lines(&self, sender: &Address, recipient: &Recipient, kind: &str) -> Vec<u8> {
+    fn top_lines(&self, sender: &Address, (part, recipient): (&Part, &Recipient), kind: &str) -> Vec<u8> {
         let targets = &self.routing.targets;
-        let original = targets.keeps_original().then_some(&recipient.original);
+        // Postfix forgets it where a list's owner takes over.
+        let original = (targets.keeps_original() && !part.is_original).then_some(&recipient.original);
         let mut lines = mail::message::return_headers(sender, original);
         if targets.prepends_delivered(kind) {
             lines.push_str(&format!("Delivered-To: {}\n", self.recipient.address));
@@ -436,6 +515,7 @@ impl Errand<'_> {
         };
         let client = &self.entry.client;
         let sasl = client.sasl.clone().unwrap_or_default();
+        let original = if part.is_original { String::new() } else { recipient.original.as_str().to_owned() };
         let all = [
             ("USER", user.clone()),
             ("LOGNAME", user),
@@ -443,8 +523,8 @@ impl Errand<'_> {
             ("DOMAIN", part.recipient.domain().unwrap_or_default().to_owned()),
             ("LOCAL", local),
             ("RECIPIENT", part.recipient.as_str().to_owned()),
-            ("ORIGINAL_RECIPIENT", recipient.original.as_str().to_owned()),
-            ("SENDER", self.entry.sender.as_str().to_owned()),
+            ("ORIGINAL_RECIPIENT", original),
+            ("SENDER", part.owner.as_ref().unwrap_or(&self.entry.sender).as_str().to_owned()),
             ("CLIENT_ADDRESS", client.address.clone()),
             ("CLIENT_HELO", client.helo.clone()),
             ("CLIENT_HOSTNAME", client.name.clone()),
@@ -472,6 +552,7 @@ impl Errand<'_> {
         }
         let delivered = match self.new_message((sender, addresses), head) {
             Ok(id) => {
+                self.note(&key);
                 served.done.insert(key);
                 served.forwarded = true;
                 Delivered::sent("local", &format!("forwarded as {id}"))

@@ -17,6 +17,7 @@ use crate::configuration::{Notices, Receiving};
 use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
+use crate::queued::shelf::set_apart;
 use events::daemon::Message as Warning;
 use events::queue::{Expired, Queued, Removed};
 use mail::{Address, QueueId, Wall};
@@ -33,10 +34,28 @@ use tokio::sync::oneshot;
 /// What the manager is told.
 pub(super) enum Message {
     Scheduler(Event),
-    New { number: u64, entry: Box<Entry> },
-    Loaded { number: u64, entry: Option<Box<Entry>>, notes: usize },
-    Routed { number: u64, entry: Box<Entry>, routes: Result<Vec<Route>, Reason> },
-    Removed { id: QueueId },
+    New {
+        number: u64,
+        entry: Box<Entry>,
+    },
+    Loaded {
+        number: u64,
+        entry: Option<Box<Entry>>,
+        notes: usize,
+    },
+    /// It is damaged: what it was, and where it is now.
+    SetApart {
+        number: u64,
+        lines: Vec<String>,
+    },
+    Routed {
+        number: u64,
+        entry: Box<Entry>,
+        routes: Result<Vec<Route>, Reason>,
+    },
+    Removed {
+        id: QueueId,
+    },
     Given(Given),
     Obeyed(Given, Result<(), store::SpoolError>),
     Active(oneshot::Sender<HashSet<u64>>),
@@ -291,6 +310,14 @@ impl Manager {
                 }
                 self.scheduler.handle(now, Event::Unreadable { number });
             }
+            Message::SetApart { number, lines } => {
+                self.foldable.remove(&number);
+                for line in lines {
+                    self.log.write(&self.program("qmgr"), Warning::warning(line));
+                }
+                self.scheduler.handle(now, Event::Unreadable { number });
+                self.scheduler.handle(now, Event::ByHand { number, order: Order::Delete });
+            }
             Message::Removed { id } => {
                 self.under_way = self.under_way.saturating_sub(1);
                 self.log.write(&self.program("qmgr"), Removed { id: id.as_str().into() });
@@ -334,6 +361,7 @@ impl Manager {
     }
 
     fn loaded(&mut self, now: Wall, number: u64, entry: Box<Entry>) {
+        self.agents.memory.learn(number, &entry);
         let routing = self.routing();
         let snapshot = routing.live.snapshot();
         if let Some(filter) = &entry.filter {
@@ -433,6 +461,10 @@ impl Manager {
         tokio::task::spawn_blocking(move || {
             let (entry, notes) =
                 agents.entry(number).map_or((None, 0), |(entry, notes)| (Some(entry), notes));
+            if let Some(lines) = entry.is_none().then(|| set_apart(&agents.spool, number)).flatten() {
+                let _ = handle.messages.send(Message::SetApart { number, lines });
+                return;
+            }
             let _ = handle.messages.send(Message::Loaded { number, entry: entry.map(Box::new), notes });
         });
     }
@@ -444,6 +476,7 @@ impl Manager {
             return None;
         }
         let entry = Arc::make_mut(entry);
+        entry.add_parts(&self.agents.memory.of(number));
         notes.iter().for_each(|note| entry.apply(note.clone()));
         // What is on its way into the spool may be missing here.
         (!self.scheduler.is_active(number) && !self.writing.contains_key(&number)).then(|| entry.encode())

@@ -4,8 +4,9 @@
 //! recipient, as Postfix's agents write it.
 
 use super::agent::{Agents, Delivered};
-use super::local::{Errand, Pass, Served};
+use super::local::{Errand, Owned, Pass, Served};
 use super::manager::{QueueHandle, Routing};
+use super::reports::Teller;
 use super::smtp::{self, Edits, Ground, Outgoing, Report, Settled, Transport};
 use crate::cleanup::{Intake, Postmaster};
 use crate::clock;
@@ -17,7 +18,8 @@ use events::delivery::{Delay, Delays, Delivery, Status};
 use mail::{Dsn, Wall};
 use proto::client::Verdict;
 use queue::entry::NOTIFY_SUCCESS;
-use queue::{Attempt, Entry, Event, How, Outcome, Reason, Recipient, Remote};
+use queue::notice::{Audience, Notice, Subject};
+use queue::{Attempt, Entry, Event, How, Outcome, Reason, Recipient, Remote, ReturnContent};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +93,10 @@ impl Work {
                 let (outcome, text) = self.pass(&pass, answers).await;
                 served.passed(&pass, &outcome, &text);
             }
+            for owned in std::mem::take(&mut served.owned) {
+                let is_told = self.tell_owner(&owned, answers).await;
+                served.told(&owned, is_told);
+            }
             let (outcome, text) = served.outcome(&self.agents.memory, (self.attempt.number, index));
             let outcome = match text {
                 Some(text) => confirmed(recipient, outcome, &text),
@@ -100,6 +106,28 @@ impl Work {
             self.settle(&mut outcomes);
         }
         Finished { attempt: self.attempt.id, outcomes, unreachable: None }
+    }
+
+    /// A list's owner hears at once of what its members' commands and files came to, in a report for each.
+    async fn tell_owner(&self, owned: &Owned, answers: &Arc<Answers>) -> bool {
+        let mut entry = (*self.entry).clone();
+        entry.recipients = vec![owned.recipient.clone()];
+        (entry.envelope_id, entry.return_content) = (None, None);
+        let notice = Notice {
+            subject: Subject::Failure,
+            audience: Audience::Sender,
+            to: owned.owner.clone(),
+            content: ReturnContent::Full,
+            recipients: vec![0],
+        };
+        let teller = Teller {
+            agents: Arc::clone(&self.agents),
+            routing: Arc::clone(&self.routing),
+            answers: Arc::clone(answers),
+            log: self.log.clone(),
+            queue: self.queue.clone(),
+        };
+        teller.tell(self.attempt.number, &Arc::new(entry), vec![notice]).await
     }
 
     fn serve_parts(&self, index: u32, at: usize) -> Served {
@@ -130,6 +158,9 @@ impl Work {
             self.say(&pass.recipient, "postfix/local", &Line::from(&Delivered::not("local", reason.clone())));
             return (Outcome::Deferred(reason), String::new());
         }
+        if self.routing.pipes.iter().any(|pipe| pipe.name == pass.transport) {
+            return tokio::task::block_in_place(|| self.pass_to_program(&entry, pass));
+        }
         let Some(transport) = self.routing.transports.get(&pass.transport) else {
             let snapshot = self.routing.live.snapshot();
             let message = (self.attempt.number, &entry);
@@ -153,6 +184,29 @@ impl Work {
         self.say(&pass.recipient, &transport.program, &Line::from(report));
         let text = format!("delivery via {}: {}", report.relay, report.verdict.why().text);
         (outcome(&pass.recipient, report), text)
+    }
+
+    /// A program's part of a local recipient. Blocks.
+    fn pass_to_program(&self, entry: &Entry, pass: &Pass) -> (Outcome, String) {
+        let (name, program) = (pass.transport.as_str(), format!("{}/pipe", self.routing.syslog_name));
+        let warn = |text: &str| self.log.write(&program, Warning::warning(text.to_owned()));
+        let message = (self.attempt.number, entry);
+        let way = (name, pass.nexthop.as_str(), &warn as &dyn Fn(&str));
+        let (outcome, how) = self.agents.pipe(&self.routing, message, &[&pass.recipient], way);
+        let mut delivered = match outcome {
+            Ok(text) => Delivered::sent("pipe", &text),
+            Err(reason) => Delivered::not("pipe", reason),
+        };
+        self.judge(name, &program, &mut delivered);
+        self.say(&pass.recipient, &program, &Line { relay: name, ..Line::from(&delivered) });
+        let text = format!("delivery via {name}: {}", delivered.text);
+        let outcome = match delivered.outcome {
+            Outcome::Delivered if pass.recipient.notify & NOTIFY_SUCCESS != 0 => {
+                Outcome::Confirmed(how, Reason::new(Dsn::new(2, 0, 0), text.clone()))
+            }
+            other => other,
+        };
+        (outcome, text)
     }
 
     /// Hands the message to a program, for all recipients at once. Blocks.

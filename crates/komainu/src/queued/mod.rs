@@ -32,8 +32,8 @@ pub(crate) enum Item {
     Total(u64),
     /// A message.
     Message(Box<Listed>),
-    /// One that the spool can't give.
-    Unreadable(String),
+    /// One that the spool can't give: its number, and why.
+    Unreadable(u64, String),
 }
 
 /// Why the queue can't be looked at, or not be changed.
@@ -107,6 +107,14 @@ impl Queue {
         match self {
             Queue::Running(connection) => connection.order(verb, ids, each),
             Queue::Stopped(spool) => spool.order(verb, ids, each),
+        }
+    }
+
+    /// Keeps apart what is damaged in the log of a stopped server; a running one did so when it started.
+    pub(crate) fn keep_apart(&mut self) -> Result<(), QueueError> {
+        match self {
+            Queue::Running(_) => Ok(()),
+            Queue::Stopped(spool) => spool.keep_apart(),
         }
     }
 

@@ -113,7 +113,7 @@ impl Connection {
                     Ok(entry) => each(Item::Message(Box::new(Listed { number, state, entry })))?,
                     Err(error) => return Err(self.broken(invalid(&error.to_string()))),
                 },
-                Reply::Unreadable { why, .. } => each(Item::Unreadable(why))?,
+                Reply::Unreadable { number, why } => each(Item::Unreadable(number, why))?,
                 Reply::Done => return Ok(()),
                 other => return Err(self.unexpected(&other)),
             }

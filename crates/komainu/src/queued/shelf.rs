@@ -6,12 +6,14 @@ use proto::control::State;
 use queue::Entry;
 use std::collections::HashSet;
 use std::io::{self, Read};
-use store::{Body, Envelope, Spool, SpoolError, SpoolReader};
+use std::path::{Path, PathBuf};
+use store::{Apart, Body, Envelope, RealDisk, Spool, SpoolError, SpoolReader};
 
 /// What messages are read from.
 pub(crate) trait Shelf {
     fn envelope(&self, number: u64) -> Result<Envelope, SpoolError>;
     fn body(&self, number: u64) -> Result<Body, SpoolError>;
+    fn glimpse(&self, number: u64) -> Option<Vec<u8>>;
 }
 
 impl Shelf for Spool {
@@ -21,6 +23,9 @@ impl Shelf for Spool {
     fn body(&self, number: u64) -> Result<Body, SpoolError> {
         Spool::body(self, number)
     }
+    fn glimpse(&self, number: u64) -> Option<Vec<u8>> {
+        Spool::glimpse(self, number)
+    }
 }
 
 impl Shelf for SpoolReader {
@@ -29,6 +34,9 @@ impl Shelf for SpoolReader {
     }
     fn body(&self, number: u64) -> Result<Body, SpoolError> {
         SpoolReader::body(self, number)
+    }
+    fn glimpse(&self, number: u64) -> Option<Vec<u8>> {
+        SpoolReader::glimpse(self, number)
     }
 }
 
@@ -45,12 +53,83 @@ pub(crate) fn look(shelf: &impl Shelf, number: u64, active: &HashSet<u64>) -> Fo
     let (envelope, notes) = match shelf.envelope(number) {
         Ok(found) => found,
         Err(SpoolError::NotFound(_)) => return Found::Nothing,
-        Err(error) => return Found::Unreadable(error.to_string()),
+        Err(error) => return Found::Unreadable(format!("{error}{}", seen_of(shelf, number))),
     };
     match Entry::load(&envelope, &notes) {
         Ok(entry) => Found::Message(Box::new(Listed { number, state: state(number, &entry, active), entry })),
-        Err(error) => Found::Unreadable(format!("message {number:X}: {error}")),
+        Err(error) => Found::Unreadable(format!("message {number:X}: {error}{}", seen_of(shelf, number))),
     }
+}
+
+/// What can still be made out of a damaged message, for people.
+fn seen_of(shelf: &impl Shelf, number: u64) -> String {
+    let seen = shelf.glimpse(number).and_then(|envelope| Entry::glimpse(&envelope));
+    seen.map_or_else(String::new, |entry| format!("; it seems to be {}", description(&entry)))
+}
+
+/// A message in few words: its id, from whom, to whom.
+pub(crate) fn description(entry: &Entry) -> String {
+    const SHOWN: usize = 5;
+    let mut text = format!("{} from=<{}>", entry.id, entry.sender.to_external());
+    for recipient in entry.recipients.iter().take(SHOWN) {
+        text.push_str(&format!(", to=<{}>", recipient.address.to_external()));
+    }
+    if let Some(more) = entry.recipients.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// Messages whose envelopes can be made out in bytes that are no records any more, and that aren't on the shelf.
+pub(crate) fn lost_in(shelf: &impl Shelf, bytes: &[u8]) -> Vec<Entry> {
+    let seen = store::envelopes_in(bytes).filter_map(Entry::glimpse);
+    let is_there = |entry: &Entry| entry.id.numbers().any(|number| shelf.envelope(number).is_ok());
+    seen.filter(|entry| !is_there(entry)).collect()
+}
+
+/// A file in the spool's `corrupt/`, and the message that can be made out in it.
+pub(crate) struct Kept {
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
+    pub(crate) entry: Option<Entry>,
+}
+
+/// What was set apart in a state folder's spool, as far as the caller may see it. Whole segments are left out: what is
+/// damaged in them has files of its own.
+pub(crate) fn kept_apart(state: &Path) -> Vec<Kept> {
+    let spool = state.join("queue");
+    let files =
+        RealDisk::held(&spool).ok().and_then(|disk| store::kept_apart(&disk).ok()).unwrap_or_default();
+    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+    for Apart { path, size, head } in files {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        if name.starts_with("segment-") || name.starts_with("slot-") || name.ends_with("-body") {
+            continue;
+        }
+        let mut entries: Vec<Entry> = store::envelopes_in(&head).filter_map(Entry::glimpse).collect();
+        let is_blank = entries.is_empty();
+        entries.retain(|entry| seen.insert(entry.id.clone()));
+        let path = spool.join(&path);
+        if is_blank {
+            all.push(Kept { path: path.clone(), size, entry: None });
+        }
+        all.extend(entries.into_iter().map(|entry| Kept { path: path.clone(), size, entry: Some(entry) }));
+    }
+    all
+}
+
+/// Moves a damaged message to the spool's `corrupt/`, and says what it was and where it is. `None` where nothing is
+/// wrong with it, or the disk gives no answer: it stays.
+pub(crate) fn set_apart(spool: &Spool, number: u64) -> Option<Vec<String>> {
+    let why = damage(spool, number).ok()?.1?;
+    let (sender, answer) = std::sync::mpsc::channel();
+    spool.set_aside(number, move |moved| {
+        // Nobody has gone: the receiver waits.
+        let _ = sender.send(moved);
+    });
+    let moved = answer.recv().unwrap_or(Err(SpoolError::Closed));
+    let kept = moved.unwrap_or_else(|error| format!("message {number:X} is left where it is: {error}"));
+    Some(vec![why, kept])
 }
 
 fn state(number: u64, entry: &Entry, active: &HashSet<u64>) -> State {

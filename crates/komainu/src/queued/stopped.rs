@@ -46,8 +46,9 @@ impl Stopped {
     /// The reader; the spool isn't read before somebody wants something of it.
     fn reader(&mut self) -> Result<&SpoolReader, QueueError> {
         if self.reader.is_none() {
-            let disk = Arc::new(RealDisk::existing(&self.path));
-            let (reader, _) = match SpoolReader::open(disk) {
+            let disk = RealDisk::held(&self.path);
+            let disk = disk.map_err(|source| QueueError::Stopped { path: self.path.clone(), source })?;
+            let (reader, _) = match SpoolReader::open(Arc::new(disk)) {
                 // Made, and never used.
                 Err(SpoolError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                     return Err(QueueError::Nowhere(self.path.clone()));
@@ -73,7 +74,7 @@ impl Stopped {
         for number in numbers {
             match look(reader, number, &none) {
                 Found::Message(listed) => each(Item::Message(listed))?,
-                Found::Unreadable(why) => each(Item::Unreadable(why))?,
+                Found::Unreadable(why) => each(Item::Unreadable(number, why))?,
                 Found::Nothing => {}
             }
         }
@@ -101,6 +102,11 @@ impl Stopped {
                 Err(source) => return Err(QueueError::Stopped { path, source }),
             }
         }
+    }
+
+    /// Opens the spool as a server does when it starts, which keeps apart what is damaged in the log.
+    pub(super) fn keep_apart(&mut self) -> Result<(), QueueError> {
+        self.writer().map(Spool::close)
     }
 
     /// Opens for writing, with recovery and all.
@@ -199,6 +205,11 @@ fn begin(spool: &Spool, verb: Verb, id: &QueueId, answers: &Answers) -> Begun {
         // Whoever asked waits for all answers.
         let _ = answers.send((number, outcome));
     };
+    if verb == Verb::Release {
+        // The next server tries it at once, as this one would.
+        let due = Note::Deferred { tries: entry.tries, next_attempt: entry.arrival };
+        spool.note(number, due.encode(), answer.clone());
+    }
     match note {
         Some(note) => spool.note(number, note.encode(), answer),
         None => spool.remove(number, answer),

@@ -40,6 +40,7 @@ use crate::log::Log;
 use crate::pickup::Local;
 use crate::pickup::maildrop::{self, Maildrop};
 use crate::privileged::{Answer, Helper, Request, spawn};
+use crate::queued::shelf::{description, lost_in, set_apart};
 use crate::session::Service;
 use config::Parameters;
 use std::path::{Path, PathBuf};
@@ -372,6 +373,15 @@ fn open_spool(p: &Parameters, disk: Arc<dyn Disk>, state: &Path, log: &Log) -> R
     let (spool, report) = Spool::open(disk, settings).map_err(|source| ServeError::Spool { path, source })?;
     for damage in &report.damage {
         log.write("komainu/queue", events::daemon::Message::warning(damage.as_str()));
+    }
+    for entry in report.stretches.iter().flat_map(|bytes| lost_in(&spool, bytes)) {
+        let text = format!("what is damaged there seems to be message {}", description(&entry));
+        log.write("komainu/queue", events::daemon::Message::warning(text));
+    }
+    for number in &report.corrupt {
+        for line in set_apart(&spool, *number).unwrap_or_default() {
+            log.write("komainu/queue", events::daemon::Message::warning(line));
+        }
     }
     Ok(spool)
 }

@@ -232,7 +232,9 @@ fn normal(text: &str) -> String {
         }
     }
     // Reports have tests of their own.
-    messages.retain(|message| !message.contains("Return-Path: <>"));
+    messages.retain(|message| {
+        !message.contains("Return-Path: <>") && !message.contains("Content-Type: multipart/report")
+    });
     messages.sort();
     messages.concat()
 }
@@ -357,6 +359,170 @@ fn aliases_lists_and_forward_files_are_as_postfix_has_them() {
         let recipients: Vec<String> = names.chain(more).map(|name| format!("{name}@example.com")).collect();
         let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
         both("", "", &forwards, &recipients);
+    });
+}
+
+/// Lists with owners, and what of them fails.
+const OWNED: &str = r#"owner-cmd: ann
+cmd: "|exit 67"
+owner-file: ann
+file: /mnt/lists
+owner-out: ann
+out: mid, "|exit 68"
+owner-mid: bob
+mid: "|exit 69"
+owner-nest: ann
+nest: deep
+deep: "|exit 64", joe
+owner-inc: ann
+inc: :include:/mnt/lists/cmd
+owner-incnone: ann
+incnone: :include:/mnt/lists/none
+owner-owner-oo: bob
+owner-oo: ann, "|exit 70"
+oo: "|exit 65"
+owner-two: ann
+two: "|exit 66", "|exit 77", joe, u@far.test
+owner-fwd: ann
+fwd: eve
+owner-loopy: ann
+loopy: loopz
+loopz: loopy
+owner-nu: ann
+nu: nonesuch
+owner-tmp: ann
+tmp: "|exit 75", "|exit 67"
+owner-own: ann
+own: own, joe
+owner-env: bob
+env: "|env | grep -e ^SENDER= -e ^ORIGINAL >/mnt/box/env; cat >>/mnt/box/env", /mnt/box/list
+plain: "|exit 67"
+fwdu: eve
+postmaster: bob
+"#;
+
+fn send_from_jim(address: &str, recipients: &[&str]) {
+    for recipient in recipients {
+        let mut client = Client::hello(address);
+        let to = format!("RCPT TO:<{recipient}@example.com>");
+        for word in ["MAIL FROM:<jim@example.com>", to.as_str(), "DATA", "Subject: x\r\n\r\nhello\r\n."] {
+            let said = client.say(word);
+            assert!(said.starts_with(['2', '3']), "{word}: {said}");
+        }
+    }
+}
+
+/// A list's owner hears of what its commands and files come to, not who wrote to it.
+#[test]
+fn owners_hear_of_what_fails() {
+    there("locals::owners_hear_of_what_fails", || {
+        let furnished = || {
+            furnish(&[("eve", ".forward", "\"|exit 1\"\n")]);
+            write("/mnt/aliases", OWNED, None);
+        };
+        let names: Vec<&str> =
+            OWNED.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
+        let names: Vec<&str> = names.into_iter().filter(|name| !name.starts_with("owner-")).collect();
+        for main in ["", "expand_owner_alias = yes\nreset_owner_alias = yes\n"] {
+            let case = Case {
+                main: format!("{COMMON}{main}"),
+                master: String::new(),
+                furnish: &furnished,
+                indexed: &["postalias hash:/mnt/aliases"],
+                roots: &["/mnt/mail", "/mnt/box"],
+                send: &|address| {
+                    // As an owner, Postfix takes a list's whole text for one address; nobody wants that.
+                    let plain = names.iter().copied().filter(|name| main.is_empty() || *name != "oo");
+                    send_from_jim(address, &plain.collect::<Vec<_>>());
+                },
+            };
+            case.play();
+        }
+    });
+}
+
+/// Of an alias's members, those that have it don't get it again: not at a retry, not after a restart, and not after a kill
+/// while another member is being served.
+#[test]
+fn members_that_are_served_stay_served() {
+    world::run("locals::members_that_are_served_stay_served", Needs::Root, || {
+        furnish(&[("joe", ".forward", "\\joe, ann\n")]);
+        let aliases = "mix: joe, \"|cat >>/mnt/box/first\", u@far.test, /mnt/box/second, \"|exit 75\"\n\
+                       slow: \"|cat >>/mnt/box/third\", \"|touch /mnt/box/begun; sleep 30\", /mnt/box/fourth\n";
+        write("/mnt/aliases", aliases, None);
+        let site = Site::new(&format!("{COMMON}komainu_mailbox_root =\n"));
+        let mut server = Server::start(&site);
+        let count = |path: &str| fs::read_to_string(path).unwrap_or_default().matches("Subject: x").count();
+        let deferred = |mark: usize, name: &str| {
+            site.logged(&format!("to=<{name}@example.com>, relay=local"), mark);
+            crate::site::until("the deferral", || {
+                let log = site.log();
+                log.get(mark..).is_some_and(|rest| rest.contains("status=deferred")).then_some(())
+            });
+        };
+        let counts =
+            || ["mail/joe", "mail/ann", "box/first", "box/second"].map(|name| count(&format!("/mnt/{name}")));
+        let flushed = |site: &Site| {
+            let ran = Command::new(env!("CARGO_BIN_EXE_komainu"))
+                .args(["queue", "flush", "--config"])
+                .arg(site.etc())
+                .output();
+            assert!(ran.expect("runs").status.success());
+        };
+        let mark = site.log().len();
+        send(&site.address(), "mix@example.com");
+        deferred(mark, "mix");
+        // What is forwarded comes by a message of its own.
+        crate::site::until("all of them", || (counts() == [1, 1, 1, 1]).then_some(()));
+        for ending in ["none", "stop", "kill"] {
+            match ending {
+                "none" => {}
+                "stop" => assert!(server.stop().success()),
+                _ => server.kill(),
+            }
+            if ending != "none" {
+                server = Server::start(&site);
+            }
+            let mark = site.log().len();
+            flushed(&site);
+            deferred(mark, "mix");
+            assert_eq!(counts(), [1, 1, 1, 1], "{ending}");
+            assert_eq!(site.log().matches("forwarded as").count(), 1, "{ending}");
+        }
+        send(&site.address(), "slow@example.com");
+        crate::site::until("the second part", || Path::new("/mnt/box/begun").exists().then_some(()));
+        // The first part's note is asked for before the second part begins, and written within 10 ms.
+        crate::site::until("a quiet moment", || (count("/mnt/box/third") == 1).then_some(()));
+        std::thread::sleep(Duration::from_millis(100));
+        server.kill();
+        let _ = fs::remove_file("/mnt/box/begun");
+        let mut server = Server::start(&site);
+        crate::site::until("the second part again", || Path::new("/mnt/box/begun").exists().then_some(()));
+        assert_eq!(count("/mnt/box/third"), 1);
+        server.kill();
+    });
+}
+
+/// Programs of pipe lines in the place of mailboxes.
+#[test]
+fn programs_serve_local_users() {
+    there("locals::programs_serve_local_users", || {
+        let main = "mailbox_transport_maps = inline:{joe=prog:hop, ann=bad:, bob=late:}\nfallback_transport = prog\n";
+        let master = "prog unix - n n - 10 pipe flags=DRh user=joe argv=/bin/sh -c {echo $recipient $user $nexthop $sender >>/mnt/box/all; cat >>/mnt/box/all}\n\
+                      bad unix - n n - 10 pipe user=joe argv=/bin/sh -c {echo no such; exit 67}\n\
+                      late unix - n n - 10 pipe user=joe argv=/bin/sh -c {exit 75}\n";
+        both(
+            main,
+            master,
+            &[],
+            &[
+                "joe@example.com",
+                "ann@example.com",
+                "bob@example.com",
+                "nonesuch@example.com",
+                "jim@example.com",
+            ],
+        );
     });
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn ids(site: &Site, words: &[&str]) -> Vec<String> {
     let ran = queue(site, &[&["list", "--format", "json"], words].concat());
     assert_eq!(ran.errors, "", "{ran:?}");
     let id = |line: &str| line.split("\"id\":\"").nth(1)?.split('"').next().map(str::to_owned);
-    ran.out.lines().filter_map(id).collect()
+    ran.out.lines().filter(|line| !line.contains("\"state\":\"corrupt\"")).filter_map(id).collect()
 }
 
 fn state(site: &Site, id: &str) -> String {
@@ -461,6 +461,84 @@ fn export_and_damage() {
         assert_eq!((ids(&site, &[]), corrupt(&site)), (vec![small.clone()], 4));
         let mut server = Server::start(&site);
         assert_eq!(ids(&site, &[]), [small.as_str()]);
+        assert!(server.stop().success());
+    });
+}
+
+/// Writes into the last message's record, `at` bytes behind its beginning.
+fn spoil_last(site: &Site, at: usize, text: &[u8]) {
+    let slots = std::fs::read_dir(site.path("state/queue/log")).expect("a folder").flatten();
+    let newest = slots.map(|entry| entry.path()).max_by_key(|slot| {
+        let bytes = std::fs::read(slot).expect("reads");
+        u64::from_le_bytes(bytes[16..24].try_into().expect("eight"))
+    });
+    let slot = newest.expect("a slot");
+    let bytes = std::fs::read(&slot).expect("reads");
+    let is_message =
+        |at: &usize| bytes[*at..].starts_with(b"KSR1\x01") && bytes[at + 8..at + 16] == bytes[8..16];
+    let last = (8192..bytes.len()).step_by(64).rfind(is_message).expect("a record");
+    let file = std::fs::OpenOptions::new().write(true).open(slot).expect("opens");
+    std::os::unix::fs::FileExt::write_all_at(&file, text, (last + at) as u64).expect("writes");
+}
+
+/// One byte of each record of a small spool, and each record's beginning, in turn: with a server running and without one.
+/// What is damaged is found, named as far as it is legible, set apart, and told once; all else stays.
+#[test]
+fn damaged_records() {
+    world::run("queue::damaged_records", Needs::Nothing, || {
+        let site = site(&[("down", free_port())], "");
+        let mut kept = 0;
+        for running in [true, false] {
+            // In the header, in the envelope behind its names, in the content; a header of zeros; half of it all.
+            for (at, bytes) in
+                [(20, &[0xAA][..]), (64 + 60, &[0xAA; 4]), (64 + 400, b"XX"), (0, &[0; 64]), (0, &[0; 96])]
+            {
+                let mut server = Server::start(&site);
+                let sound = send(&site, "a@example.org", "x@down.example", "Subject: sound\n\nx");
+                let text = format!("Subject: spoilt\n\n{}", "text ".repeat(200));
+                let spoilt = send(&site, "b@example.org", "y@down.example", &text);
+                becomes(&site, &sound, "deferred");
+                becomes(&site, &spoilt, "deferred");
+                if !running {
+                    assert!(server.stop().success());
+                }
+                spoil_last(&site, at, bytes);
+                let context = format!("byte {at}, running: {running}");
+                let seen = queue(&site, &["check"]);
+                assert_eq!(seen.code, Some(1), "{context}: {seen:?}");
+                let is_legible = bytes.len() < 96;
+                assert!(!is_legible || seen.out.contains(&spoilt), "{context}: {seen:?}");
+                let listed = queue(&site, &["list"]);
+                assert!(listed.out.matches(" corrupt ").count() > kept, "{context}: {listed:?}");
+                let line = format!("{spoilt} corrupt ");
+                assert!(!is_legible || listed.out.contains(&line), "{context}: {listed:?}");
+                kept = listed.out.matches(" corrupt ").count();
+                assert_eq!(
+                    queue(&site, &["check"]).code,
+                    Some(0),
+                    "{context}: {:?}",
+                    queue(&site, &["check"])
+                );
+                if running {
+                    assert!(server.stop().success());
+                }
+                let mut server = Server::start(&site);
+                assert!(ids(&site, &[]).contains(&sound), "{context}");
+                assert!(!ids(&site, &[]).contains(&spoilt), "{context}");
+                assert_eq!(queue(&site, &["delete", &sound]).code, Some(0), "{context}");
+                assert!(server.stop().success());
+            }
+        }
+        // Nobody asks; the server finds it by itself when it starts.
+        let mut server = Server::start(&site);
+        let spoilt = send(&site, "b@example.org", "y@down.example", "Subject: spoilt\n\nx");
+        becomes(&site, &spoilt, "deferred");
+        assert!(server.stop().success());
+        spoil_last(&site, 20, &[0xAA]);
+        let mark = site.log().len();
+        let mut server = Server::start(&site);
+        site.logged(&format!("seems to be message {spoilt} from=<b@example.org>, to=<y@down.example>"), mark);
+        assert!(queue(&site, &["list"]).out.contains(&format!("{spoilt} corrupt ")));
         assert!(server.stop().success());
     });
 }

@@ -235,6 +235,8 @@ impl Report<'_> {
         writeln!(out, "\nFinal-Recipient: {kind}; {address}")?;
         match recipient.orcpt {
             Some(orcpt) => writeln!(out, "Original-Recipient: {orcpt}")?,
+            // A list's part: its owner is told of it by its own name alone.
+            None if recipient.original.is_null() => {}
             None => writeln!(out, "Original-Recipient: rfc822;{}", recipient.original.to_external())?,
         }
         writeln!(out, "Action: {}", recipient.action.word())?;

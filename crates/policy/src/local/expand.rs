@@ -45,8 +45,12 @@ pub fn probe<G: Ground>(
 /// How a destination was come by.
 #[derive(Clone, Debug, Default)]
 struct Context {
-    /// The sender of mail that goes on from here: a list's owner.
+    /// A list's owner, in whose name its members get new messages.
     owner: Option<Address>,
+    /// The sender of mail that goes on from here: the owner, also where `reset_owner_alias` has forgotten it.
+    sender: Option<Address>,
+    /// The alias in whose expansion we are has one of its own.
+    has_owner: bool,
     is_original: bool,
     /// The alias in whose expansion we are.
     alias: Option<String>,
@@ -83,6 +87,8 @@ struct Name {
     extension: String,
 }
 
+/// Of all refusals Postfix tells a list's owner of this one only.
+const NO_FILES: &str = "mail to file is restricted";
 const CONFIGURATION: &str = "mail system configuration error";
 
 impl<'a, G: Ground> Expander<'a, G> {
@@ -115,7 +121,14 @@ impl<'a, G: Ground> Expander<'a, G> {
         }
         let warnings = std::mem::take(&mut self.warnings);
         let (is_original, chain) = (context.is_original, context.chain.clone());
-        let mut part = Part { recipient: recipient.clone(), is_original, chain, action, warnings };
+        let owner = context.sender.clone();
+        let is_told = match &action {
+            Action::Refuse(_, text) => text == NO_FILES,
+            _ => true,
+        };
+        let is_owned = context.has_owner && is_told;
+        let mut part =
+            Part { recipient: recipient.clone(), is_original, owner, is_owned, chain, action, warnings };
         if self.parts.len() >= PARTS_MAX {
             self.is_full = true;
             self.parts.clear();
@@ -235,7 +248,9 @@ impl<'a, G: Ground> Expander<'a, G> {
         let owner = owner.map(|value| self.owner(alias, &value));
         let kept = if self.local.resets_owner { None } else { context.owner.clone() };
         let context = Context {
+            sender: owner.clone().or_else(|| context.sender.clone()),
             owner: owner.or(kept),
+            has_owner,
             is_original: context.is_original || has_owner,
             alias: Some(alias.to_owned()),
             forward: context.forward.clone(),
@@ -284,7 +299,7 @@ impl<'a, G: Ground> Expander<'a, G> {
                     if self.local.files.at_end_of(&context.chain) {
                         self.once(address, context, Action::File(file));
                     } else {
-                        self.refuse(address, context, Dsn::new(5, 7, 1), "mail to file is restricted");
+                        self.refuse(address, context, Dsn::new(5, 7, 1), NO_FILES);
                     }
                 }
                 Destination::Include(path) => self.include(address, &path, context),
@@ -316,7 +331,7 @@ impl<'a, G: Ground> Expander<'a, G> {
     }
 
     fn forward(&mut self, address: &Address, context: &Context) {
-        let sender = context.owner.clone();
+        let sender = context.sender.clone();
         let key = sender.as_ref().map(|sender| sender.as_str().to_lowercase()).unwrap_or_default();
         if self.seen.insert(format!("forward {key} {}", address.as_str().to_lowercase())) {
             self.put(address, context, Action::Forward { address: address.clone(), sender });
@@ -457,7 +472,7 @@ impl<'a, G: Ground> Expander<'a, G> {
         };
         if let Some(transport) = own.or(other) {
             let (transport, nexthop) = transport.split_once(':').unwrap_or((&transport, ""));
-            let nexthop = if nexthop.is_empty() { attributes.domain } else { nexthop };
+            let nexthop = if nexthop.is_empty() { local.hostname.as_str() } else { nexthop };
             let action = Action::Pass { transport: transport.to_owned(), nexthop: nexthop.to_owned() };
             self.put(address, context, action);
             return Ok(());

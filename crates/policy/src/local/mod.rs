@@ -118,6 +118,10 @@ pub struct Part {
     pub recipient: Address,
     /// Whether the part's own address is what `X-Original-To` says: it is a list's, whose owner hears of trouble.
     pub is_original: bool,
+    /// The owner of the list that it is a part of: mail goes to it in this name.
+    pub owner: Option<Address>,
+    /// Whether the owner hears of its failure: of commands and files that stand in the owner's own alias.
+    pub is_owned: bool,
     /// How it was found.
     pub chain: Vec<Step>,
     /// What to do.

@@ -202,7 +202,7 @@ fn mailboxes_and_who_is_not_here() {
     check("luser_relay = nobody", "x", &["nobody: 5.1.1 unknown user: \"nobody\""]);
     check("fallback_transport = lmtp:unix:x", "x", &["x: lmtp:unix:x"]);
     check("fallback_transport = lmtp:unix:x", "joe", &["joe: box of joe"]);
-    check("fallback_transport_maps = inline:{x=other:}", "x", &["x: other:example.com"]);
+    check("fallback_transport_maps = inline:{x=other:}", "x", &["x: other:mx.example.com"]);
     check("mailbox_transport = lmtp:unix:x", "joe+z", &["joe+z: lmtp:unix:x"]);
     check("mailbox_transport_maps = inline:{joe=a:b}\nmailbox_transport = c:", "joe", &["joe: a:b"]);
     check("mailbox_command = x $HOME", "joe", &["joe: joe runs x $HOME"]);

@@ -56,6 +56,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             entry.filter = maybe.clone();
             entry.redirect = maybe.clone().map(Address::from_internal);
             entry.verp.clone_from(&maybe);
+            entry.parts = (0..u32::from(body)).map(|index| (index, size)).collect();
             entry.client.name = text;
             entry.client.sasl = maybe.map(|user| ("plain".to_owned(), user, String::new()));
             entry

@@ -13,6 +13,7 @@
 )]
 
 mod real_disk;
+mod records;
 mod rot;
 mod simulation;
 mod threads;

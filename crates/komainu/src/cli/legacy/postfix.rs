@@ -41,12 +41,18 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     }
     let Some(command) = command else { return usage("no command given") };
+    let config = directory.clone();
     let Some(directory) =
         directory.or_else(|| std::env::var_os("MAIL_CONFIG").map(PathBuf::from)).or_else(default_config)
     else {
         return fatal("open /etc/postfix/main.cf: No such file or directory");
     };
+    let file = directory.join("main.cf");
+    if let Err(error) = File::open(&file) {
+        return fatal(&format!("open {}: {}", file.display(), crate::strerror::strerror(&error)));
+    }
     match command.as_str() {
+        "flush" => flush(&directory, config),
         "start" => start(&directory),
         "start-fg" => start_fg(directory),
         "stop" | "abort" => stop(&directory),
@@ -54,7 +60,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         "status" => status(&directory),
         "check" => check::postfix(&directory),
         other => script_fatal(&format!(
-            "unknown command: '{other}'. Usage: postfix start (or start-fg, stop, reload, abort, check, status)"
+            "unknown command: '{other}'. Usage: postfix start (or start-fg, stop, reload, abort, check, flush, status)"
         )),
     }
 }
@@ -193,6 +199,15 @@ fn reload(directory: &Path) -> ExitCode {
         return fatal(&format!("{}: the configuration before stays in force", render::summary(&found)));
     }
     signal(directory, Signal::HUP, "refreshing the Postfix mail system")
+}
+
+/// As `postqueue -f`, which says by itself what is wrong.
+fn flush(directory: &Path, config: Option<PathBuf>) -> ExitCode {
+    if running(directory).is_none() {
+        return script_fatal("the Postfix mail system is not running");
+    }
+    let named = config.map(|config| [OsString::from("-c"), config.into_os_string()]);
+    super::postqueue::main(named.into_iter().flatten().chain([OsString::from("-f")]).collect())
 }
 
 fn stop(directory: &Path) -> ExitCode {

@@ -3,8 +3,8 @@
 use super::list::plural;
 use super::progress::Progress;
 use super::{Failed, Format, Where, said};
-use crate::queued::shelf::{Found, damage, look};
-use crate::queued::{Queue, QueueError};
+use crate::queued::shelf::{Found, damage, description, look, lost_in};
+use crate::queued::{Item, Queue, QueueError};
 use clap::Args;
 use mail::{QueueId, Wall};
 use proto::control::{Cause, Outcome, Verb};
@@ -41,6 +41,8 @@ struct Checked {
     log: Vec<String>,
     /// Damaged messages.
     damaged: BTreeMap<u64, Damaged>,
+    /// Those that are only perhaps.
+    asked: BTreeMap<u64, Damaged>,
 }
 
 struct Damaged {
@@ -56,13 +58,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     let mut queue = arguments.place.open()?;
     let running = queue.is_running();
     let reader = |path: &Path| {
-        let opened = SpoolReader::open(Arc::new(RealDisk::existing(path)));
+        let disk = RealDisk::held(path).map_err(|error| SpoolError::Io {
+            what: "open",
+            path: path.display().to_string(),
+            source: Arc::new(error),
+        });
+        let opened = disk.and_then(|disk| SpoolReader::open(Arc::new(disk)));
         opened.map_err(|source| Failed::Queue(refused(path, source, running)))
     };
     let (spool, report) = reader(&path)?;
     let mut checked = Checked { log: report.damage, ..Checked::default() };
     let mut progress = Progress::new("checked");
     let numbers = spool.numbers();
+    let seen: HashSet<u64> = numbers.iter().copied().collect();
     progress.expect(numbers.len() as u64);
     let mut doubtful = report.corrupt;
     for number in numbers {
@@ -76,12 +84,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
             Err(source) => return Err(Failed::Queue(refused(&path, source, running))),
         }
     }
+    checked.name_lost(&spool, &report.stretches);
     drop(spool);
     if !doubtful.is_empty() {
         // A server may have moved or removed them while we read: a newer look tells.
         let (spool, report) = reader(&path)?;
         if running {
             checked.log = report.damage;
+            checked.name_lost(&spool, &report.stretches);
         }
         for number in doubtful.into_iter().chain(report.corrupt) {
             if let Ok((_, Some(why))) = damage(&spool, number) {
@@ -96,7 +106,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     }
     progress.clear();
     if !arguments.dry_run {
+        if running && !checked.log.is_empty() {
+            ask_server(&mut queue, &seen, &mut checked)?;
+        }
         set_aside(&mut queue, &mut checked)?;
+        if !checked.log.is_empty() {
+            queue.keep_apart()?;
+        }
     }
     say(&checked, arguments);
     let sound = checked.damaged.is_empty() && checked.log.is_empty();
@@ -120,8 +136,35 @@ fn refused(path: &Path, source: SpoolError, running: bool) -> QueueError {
     }
 }
 
+impl Checked {
+    /// Says what can be made out in the log's damaged places.
+    fn name_lost(&mut self, spool: &SpoolReader, stretches: &[Vec<u8>]) {
+        for entry in stretches.iter().flat_map(|bytes| lost_in(spool, bytes)) {
+            self.log.push(format!("what is damaged there seems to be message {}", description(&entry)));
+        }
+    }
+}
+
+/// What a running server still has in its index, and is illegible in the log: the server looks at it by itself, and moves
+/// only what is damaged.
+fn ask_server(queue: &mut Queue, seen: &HashSet<u64>, checked: &mut Checked) -> Result<(), Failed> {
+    queue.list(&[], &mut |item| {
+        let (number, id, why) = match item {
+            Item::Total(_) => return Ok(()),
+            Item::Message(listed) => (listed.number, listed.entry.id, "its record is illegible".to_owned()),
+            Item::Unreadable(number, why) => (number, QueueId::short(Wall(0), number), why),
+        };
+        if !seen.contains(&number) {
+            checked.asked.insert(number, Damaged { id, why, set_aside: false });
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
 fn set_aside(queue: &mut Queue, checked: &mut Checked) -> Result<(), Failed> {
-    let ids: Vec<QueueId> = checked.damaged.values().map(|damaged| damaged.id.clone()).collect();
+    let all = checked.damaged.values().chain(checked.asked.values());
+    let ids: Vec<QueueId> = all.map(|damaged| damaged.id.clone()).collect();
     if ids.is_empty() {
         return Ok(());
     }
@@ -133,6 +176,8 @@ fn set_aside(queue: &mut Queue, checked: &mut Checked) -> Result<(), Failed> {
         Outcome::Failed(why) => eprintln!("komainu: {id}: not set aside: {}", said::plain(&why)),
         Outcome::Unchanged | Outcome::NotFound => {}
     })?;
+    checked.asked.retain(|_, asked| moved.contains(&asked.id));
+    checked.damaged.append(&mut checked.asked);
     for damaged in checked.damaged.values_mut() {
         damaged.set_aside = moved.contains(&damaged.id);
     }

@@ -84,7 +84,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     }
     progress.clear();
     println!("{} saved in {}.", plural(saved, "message"), directory.display());
-    Ok(if wrong > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    // Named in some way, and nothing is like that.
+    let none = walk.matched == 0 && !arguments.filter.is_empty();
+    Ok(if wrong > 0 || none { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// One message; false where it has gone. A file is whole or not there: it gets its name last.

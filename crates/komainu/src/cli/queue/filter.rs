@@ -242,7 +242,7 @@ impl Filter {
                         each(listed)?;
                     }
                 }
-                Item::Unreadable(why) => {
+                Item::Unreadable(_, why) => {
                     progress.step();
                     progress.say(&format!("komainu: {why}"));
                     walk.unreadable += 1;

@@ -4,6 +4,7 @@ use super::filter::Filter;
 use super::progress::Progress;
 use super::{Failed, Format, Where, said};
 use crate::clock;
+use crate::queued::shelf::kept_apart;
 use clap::Args;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -42,6 +43,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
             }
         }),
     )?;
+    let apart = if arguments.filter.is_empty() { kept_apart(&arguments.place.folder()) } else { Vec::new() };
+    for kept in &apart {
+        let line = match arguments.format {
+            Format::Text => said::kept_lines(kept, now),
+            Format::Json => format!("{}\n", said::kept_object(kept)),
+        };
+        out.write_all(line.as_bytes()).map_err(crate::queued::QueueError::Output)?;
+    }
     let closing = match (arguments.format, walk.matched) {
         (Format::Json, _) => String::new(),
         (Format::Text, 0) if arguments.filter.is_empty() => "The queue is empty.\n".to_owned(),

@@ -2,8 +2,10 @@
 
 use crate::clock;
 use crate::queued::Listed;
+use crate::queued::shelf::Kept;
 use mail::Wall;
 use mail::time::Civil;
+use proto::control::State;
 use queue::{Recipient, Status};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -73,6 +75,46 @@ pub(super) fn lines(listed: &Listed, now: Wall) -> String {
         };
     }
     text
+}
+
+/// The same of what is kept apart because it is damaged: as much as can be made out.
+pub(super) fn kept_lines(kept: &Kept, now: Wall) -> String {
+    let path = kept.path.display();
+    let Some(entry) = &kept.entry else {
+        let size = bytes(kept.size);
+        return format!(
+            "{:<17} {:<8} {:>7} {size:>7}  (nothing legible; kept in {path})\n",
+            "?", "corrupt", "?"
+        );
+    };
+    let listed = Listed { number: 0, state: State::Hold, entry: entry.clone() };
+    let (age, size) = (age(now - entry.arrival), bytes(entry.size));
+    let mut text = format!(
+        "{:<17} {:<8} {age:>7} {size:>7}  {} (kept in {path})\n",
+        entry.id,
+        "corrupt",
+        sender(&listed)
+    );
+    for recipient in &entry.recipients {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "    {}", plain(&recipient.address.to_external()));
+    }
+    text
+}
+
+/// The same for programs.
+pub(super) fn kept_object(kept: &Kept) -> Value {
+    let mut object =
+        json!({ "state": "corrupt", "kept": kept.path.display().to_string(), "kept_size": kept.size });
+    if let Some(entry) = &kept.entry {
+        object["id"] = json!(entry.id.as_str());
+        object["arrival_time"] = json!(entry.arrival.seconds());
+        object["size"] = json!(entry.size);
+        object["sender"] = json!(entry.sender.to_external());
+        let recipients = entry.recipients.iter().map(|one| json!({ "address": one.address.to_external() }));
+        object["recipients"] = json!(recipients.collect::<Vec<_>>());
+    }
+    object
 }
 
 /// All that is known of it.

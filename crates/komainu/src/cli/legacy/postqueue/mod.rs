@@ -142,7 +142,7 @@ fn list<W: Write>(site: &Site, listing: &mut impl Listing<W>) -> ExitCode {
     }
     let listed = queue.list(&[], &mut |item| match item {
         Item::Message(listed) => listing.message(&listed),
-        Item::Unreadable(why) => {
+        Item::Unreadable(_, why) => {
             eprintln!("{NAME}: warning: {why}");
             Ok(())
         }
