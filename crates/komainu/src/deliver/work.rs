@@ -16,7 +16,7 @@ use events::delivery::{Delay, Delays, Delivery, Status};
 use mail::{Dsn, Wall};
 use proto::client::Verdict;
 use queue::entry::NOTIFY_SUCCESS;
-use queue::{Attempt, Entry, How, Outcome, Reason, Recipient, Remote};
+use queue::{Attempt, Entry, How, Outcome, Reason, Recipient, Remote, Route};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -239,6 +239,52 @@ impl Work {
     pub(super) async fn send(self, transport: &Transport, answers: &Arc<Answers>) -> Finished {
         let message = (&*self.entry, self.attempt.recipients.as_slice());
         let reports = self.dispatch(transport, answers, message, &self.attempt.route.nexthop).await;
+        let (looping, reports) = match &self.routing.best_mx {
+            Some(_) => reports.into_iter().partition(Report::is_loop),
+            None => (Vec::new(), reports),
+        };
+        let mut finished = self.conclude(transport, reports);
+        if let Some(work) = self.passed_on(looping, &transport.program) {
+            finished.outcomes.extend(work.done_elsewhere(answers).await.outcomes);
+        }
+        finished
+    }
+
+    /// `best_mx_transport`: what is to be done for recipients whose best exchanger is this host.
+    fn passed_on(self, looping: Vec<Report>, program: &str) -> Option<Work> {
+        let best = self.routing.best_mx.clone().filter(|_| !looping.is_empty())?;
+        let indices: Vec<u32> = looping.iter().map(|report| report.index).collect();
+        for index in &indices {
+            let Some(recipient) = self.entry.recipients.get(usize::try_from(*index).ok()?) else { continue };
+            let address = recipient.address.to_external();
+            let text = format!("{}: passing <{address}> to transport={}", self.entry.id, best.transport);
+            self.log.write(program, events::Event::Other(text.into()));
+        }
+        let nexthop = if best.nexthop.is_empty() { self.attempt.route.nexthop.clone() } else { best.nexthop };
+        let route = Route { transport: best.transport, nexthop };
+        Some(Work { attempt: Attempt { route, recipients: indices, ..self.attempt }, ..self })
+    }
+
+    /// Does the work, wherever; mail that comes back once more is returned.
+    async fn done_elsewhere(self, answers: &Arc<Answers>) -> Finished {
+        let attempt = self.attempt.id;
+        let ended = move |_| Finished { attempt, outcomes: Vec::new(), unreachable: None };
+        match self.kind() {
+            Kind::Nowhere => self.run(),
+            Kind::Program => tokio::task::spawn_blocking(move || self.pipe()).await.unwrap_or_else(ended),
+            Kind::Mailbox => tokio::task::spawn_blocking(move || self.run()).await.unwrap_or_else(ended),
+            Kind::Local => Arc::new(self).serve(answers).await,
+            Kind::Network(transport) => {
+                let message = (&*self.entry, self.attempt.recipients.as_slice());
+                let nexthop = &self.attempt.route.nexthop;
+                let reports = self.dispatch(&transport, answers, message, nexthop).await;
+                self.conclude(&transport, reports)
+            }
+        }
+    }
+
+    /// Says what servers did, and what it comes to.
+    fn conclude(&self, transport: &Transport, reports: Vec<Report>) -> Finished {
         let unreachable = unreachable(&reports);
         let mut outcomes = Vec::with_capacity(reports.len());
         let tables = self.routing.live.snapshot();
@@ -252,7 +298,13 @@ impl Work {
             let Some(recipient) = self.entry.recipients.get(at) else { continue };
             let softened = transport.soft_bounce && report.soften();
             self.say(recipient, &transport.program, &Line { softened, ..Line::from(&report) });
-            outcomes.push((report.index, outcome(recipient, &report)));
+            let outcome = match outcome(recipient, &report) {
+                Outcome::Confirmed(How::Relayed, reason) if transport.assumes_final => {
+                    Outcome::Confirmed(How::Delivered, reason)
+                }
+                other => other,
+            };
+            outcomes.push((report.index, outcome));
         }
         Finished { attempt: self.attempt.id, outcomes, unreachable }
     }

@@ -14,7 +14,7 @@ use crate::configuration::port_number;
 use crate::deliver::status_filter::StatusFilter;
 use crate::facts::Names;
 use crate::tls::client::Engine;
-use crate::tls::files::{Anchors, FileError, credentials};
+use crate::tls::files::{Anchors, FileError, chains, credentials};
 use crate::tls::fingerprint::Digest;
 use config::{Parameters, Role, Service};
 use mail::Dsn;
@@ -49,6 +49,12 @@ pub struct Transport {
     pub(super) connect_timeout: Duration,
     pub(super) bind_v4: Option<IpAddr>,
     pub(super) bind_v6: Option<IpAddr>,
+    /// `smtp_bind_address_enforce`
+    pub(super) bind_enforced: bool,
+    /// `smtp_send_xforward_command`
+    pub(super) forwards_origin: bool,
+    /// `lmtp_assume_final`
+    pub assumes_final: bool,
     pub(super) myhostname: String,
     own: Vec<IpAddr>,
     v4: bool,
@@ -137,9 +143,8 @@ impl Transport {
             port,
             ports,
             fallback_relays: reader.list("fallback_relay"),
-            asks_exchangers: dialect == Dialect::Smtp && reader.text("dns_support_level") != "disabled",
-            native: reader.list("host_lookup").iter().any(|word| word == "native")
-                || reader.text("dns_support_level") == "disabled",
+            asks_exchangers: dialect == Dialect::Smtp && !reader.has_no_dns(),
+            native: reader.list("host_lookup").iter().any(|word| word == "native") || reader.has_no_dns(),
             addresses_max: reader.count("mx_address_limit"),
             sessions_max: reader.count("mx_session_limit"),
             connect_timeout: match p.duration(&reader.name("connect_timeout")) {
@@ -149,6 +154,9 @@ impl Transport {
             },
             bind_v4: reader.text("bind_address").parse().ok(),
             bind_v6: reader.text("bind_address6").trim_matches(['[', ']']).parse().ok(),
+            bind_enforced: reader.flag("bind_address_enforce"),
+            forwards_origin: reader.flag("send_xforward_command"),
+            assumes_final: dialect == Dialect::Lmtp && reader.flag("assume_final"),
             myhostname: p.text("myhostname").value,
             own: own.chain(proxies).collect(),
             v4: uses("ipv4"),
@@ -194,9 +202,19 @@ impl Transport {
             .or_else(|| self.ports.iter().find(|(known, _)| known == name).map(|(_, port)| *port))
     }
 
-    pub(super) fn lookup<'a>(&'a self, names: &'a dyn Names) -> Lookup<'a> {
+    /// Whether an address is this machine's.
+    pub(super) fn is_own(&self, address: &str) -> bool {
+        address.parse().is_ok_and(|address: IpAddr| address.is_loopback() || self.own.contains(&address))
+    }
+
+    pub(super) fn lookup<'a>(
+        &'a self,
+        names: &'a dyn Names,
+        warn: &'a (dyn Fn(String) + Sync),
+    ) -> Lookup<'a> {
         Lookup {
             names,
+            warn,
             native: self.native || self.is_lmtp(),
             v4: self.v4,
             v6: self.v6,
@@ -291,6 +309,7 @@ impl Reader<'_> {
                 helo: time(&format!("{hello}_timeout")),
                 starttls: time("starttls_timeout"),
                 mail: time("mail_timeout"),
+                xforward: time("xforward_timeout"),
                 rcpt: time("rcpt_timeout"),
                 data_init: time("data_init_timeout"),
                 data_xfer: time("data_xfer_timeout"),
@@ -304,6 +323,14 @@ impl Reader<'_> {
     fn tables(&self, suffix: &str, catalogue: &mut Catalogue) -> Vec<TableId> {
         let words = self.p.list(&self.name(suffix));
         words.iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+    }
+
+    /// `smtp_dns_support_level`, or what said so before.
+    fn has_no_dns(&self) -> bool {
+        match self.text("dns_support_level").as_str() {
+            "" => self.p.flag("disable_dns_lookups"),
+            level => level.eq_ignore_ascii_case("disabled"),
+        }
     }
 
     fn choice(&self) -> Choice {
@@ -432,13 +459,12 @@ impl Reader<'_> {
         }
         let chain_files = self.list("tls_chain_files");
         let pairs = [("tls_eccert_file", "tls_eckey_file"), ("tls_cert_file", "tls_key_file")];
-        let own = match chain_files.first() {
-            Some(file) => Some(credentials(file, file, sources)?),
-            None => {
-                let named = pairs.map(|(chain, key)| (self.text(chain), self.text(key)));
-                let named = named.iter().find(|(chain, _)| !chain.is_empty() && chain != "none");
-                named.map(|(chain, key)| credentials(chain, key, sources)).transpose()?
-            }
+        let own = if chain_files.is_empty() {
+            let named = pairs.map(|(chain, key)| (self.text(chain), self.text(key)));
+            let named = named.iter().filter(|(chain, _)| !chain.is_empty() && chain != "none");
+            named.map(|(chain, key)| credentials(chain, key, sources)).collect::<Result<Vec<_>, _>>()?
+        } else {
+            chains(&chain_files, sources)?
         };
         let resumes = !self.text("tls_session_cache_database").is_empty();
         Ok(Engine::new(anchors, own, resumes))
