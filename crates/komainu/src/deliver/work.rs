@@ -319,6 +319,9 @@ impl Work {
     ) -> Vec<Report> {
         let tables = self.routing.live.snapshot();
         let log = |event: events::Event<'_>| self.log.write(&transport.program, event);
+        for remark in transport.remarks.take() {
+            log(Warning::warning(remark).into());
+        }
         let outgoing = match self.outgoing(transport, answers, (entry, indices)).await {
             Ok(outgoing) => outgoing,
             Err(text) => {
@@ -338,7 +341,7 @@ impl Work {
             log: &log,
         };
         let entry = outgoing.as_ref().map_or(entry, |outgoing| &outgoing.entry);
-        smtp::deliver(transport, &ground, (self.attempt.number, entry), indices, nexthop).await
+        Box::pin(smtp::deliver(transport, &ground, (self.attempt.number, entry), indices, nexthop)).await
     }
 
     /// Who tells the postmaster of other servers' errors.

@@ -11,6 +11,8 @@ mod body;
 mod capabilities;
 mod chat;
 mod envelope;
+#[cfg(test)]
+mod fault_tests;
 mod forward;
 mod login;
 #[cfg(test)]

@@ -321,7 +321,7 @@ impl Attempt<'_> {
     async fn converse(&mut self, peer: &Peer, site: &Site<'_>, terms: &Terms, is_last: bool) -> bool {
         let (transport, ground, policy) = (self.transport, self.ground, &terms.policy);
         let myhostname = &transport.myhostname;
-        let (host, relay) = (peer.host(myhostname), peer.relay(myhostname));
+        let relay = peer.relay(myhostname);
         let protection = &transport.protection;
         let name = peer.name(myhostname);
         let address = peer.address();
@@ -373,13 +373,24 @@ impl Attempt<'_> {
             self.heard(vec![verdict; self.open.len()], &Heard::nothing(&relay), is_last);
             return true;
         }
+        let client = self.client(peer, site, terms).await;
+        let connection = Connection::new(stream, client, upgrade);
+        let way = Way { relay, terms: terms.mark(site) };
+        self.send(connection, way, &name, (site, policy, is_last)).await
+    }
+
+    /// A conversation with this server that is about to begin.
+    async fn client(&self, peer: &Peer, site: &Site<'_>, terms: &Terms) -> Client {
+        let (transport, ground) = (self.transport, self.ground);
+        let myhostname = &transport.myhostname;
+        let (host, relay) = (peer.host(myhostname), peer.relay(myhostname));
         let login = transport.sasl.as_ref().zip(terms.secret.clone());
         let login = login.map(|(sasl, secret)| sasl.login(secret, ground.tables));
         let settings = self.settings(peer).await;
         let client = Client::new(settings, host, clock::now())
             .with_peer(relay.as_str())
             .with_reply_filter(transport.line_filter(ground.tables))
-            .with_secrecy(protection.secrecy(policy))
+            .with_secrecy(transport.protection.secrecy(&terms.policy))
             .with_login(login);
         let client = if terms.unknown { client.with_unknown_login() } else { client };
         let client = match peer {
@@ -388,10 +399,7 @@ impl Attempt<'_> {
             }
             _ => client,
         };
-        let client = if ground.postmaster.is_some() { client.with_transcript() } else { client };
-        let connection = Connection::new(stream, client, upgrade);
-        let way = Way { relay, terms: terms.mark(site) };
-        self.send(connection, way, &name, (site, policy, is_last)).await
+        if ground.postmaster.is_some() { client.with_transcript() } else { client }
     }
 
     /// What holds for a conversation with this server.

@@ -21,7 +21,7 @@ use mail::Dsn;
 use mail::seven_bit::Limits;
 use proto::client::{Demands, Dialect, Discards, LineFilter, Pix, Probe, Settings, Timeouts, Why};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tables::matching::StringList;
 use tables::{Catalogue, Snapshot, Sources, TableId};
@@ -55,6 +55,8 @@ pub struct Transport {
     pub(super) forwards_origin: bool,
     /// `lmtp_assume_final`
     pub assumes_final: bool,
+    /// What is odd about its parameters, said with its first delivery.
+    pub remarks: Remarks,
     pub(super) myhostname: String,
     own: Vec<IpAddr>,
     v4: bool,
@@ -84,6 +86,18 @@ pub struct Transport {
     pub status_filter: Option<StatusFilter>,
     /// `smtp_quote_rfc821_envelope`
     pub(super) quotes: bool,
+}
+
+/// What is said once.
+#[derive(Clone, Debug, Default)]
+pub struct Remarks(Arc<Mutex<Vec<String>>>);
+
+impl Remarks {
+    /// What hasn't been said yet.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Which of a destination's servers are tried, and in which order.
@@ -157,6 +171,7 @@ impl Transport {
             bind_enforced: reader.flag("bind_address_enforce"),
             forwards_origin: reader.flag("send_xforward_command"),
             assumes_final: dialect == Dialect::Lmtp && reader.flag("assume_final"),
+            remarks: reader.remarks(dialect),
             myhostname: p.text("myhostname").value,
             own: own.chain(proxies).collect(),
             v4: uses("ipv4"),
@@ -331,6 +346,15 @@ impl Reader<'_> {
             "" => self.p.flag("disable_dns_lookups"),
             level => level.eq_ignore_ascii_case("disabled"),
         }
+    }
+
+    fn remarks(&self, dialect: Dialect) -> Remarks {
+        let mut remarks = Vec::new();
+        if dialect == Dialect::Lmtp && self.flag("assume_final") {
+            let name = self.name("assume_final");
+            remarks.push(format!("{name} is obsolete; instead, specify \"flags=X\" in master.cf"));
+        }
+        Remarks(Arc::new(Mutex::new(remarks)))
     }
 
     fn choice(&self) -> Choice {
