@@ -19,6 +19,7 @@ mod notes;
 mod protection;
 pub(crate) mod request;
 pub mod screening;
+mod turn;
 mod wire;
 
 use crate::authentication::Authentication;
