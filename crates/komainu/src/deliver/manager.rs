@@ -120,6 +120,8 @@ pub struct Routing {
     pub reporting: Reporting,
     /// How addresses are probed.
     pub probing: Probing,
+    /// `best_mx_transport`
+    pub best_mx: Option<Route>,
     /// Whether the postmaster gets transcripts of sessions with other servers, and how they come into the queue.
     pub notices: Option<(Arc<Notices>, Arc<Receiving>)>,
     /// `soft_bounce`: nothing is refused for good.

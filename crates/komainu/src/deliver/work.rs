@@ -19,7 +19,7 @@ use mail::{Dsn, Wall};
 use proto::client::Verdict;
 use queue::entry::NOTIFY_SUCCESS;
 use queue::notice::{Audience, Notice, Subject};
-use queue::{Attempt, Entry, Event, How, Outcome, Reason, Recipient, Remote, ReturnContent};
+use queue::{Attempt, Entry, Event, How, Outcome, Reason, Recipient, Remote, ReturnContent, Route};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -343,12 +343,60 @@ impl Work {
         let way = (&*self.attempt.route.nexthop, &settled as Settled<'_>);
         let reports = self.dispatch(transport, answers, message, way).await;
         let is_all = reports.len() == self.attempt.recipients.len();
-        let unreachable = is_all.then(|| unreachable(&reports)).flatten();
-        let outcomes = self.concluded(transport, reports);
-        Finished { attempt: self.attempt.id, outcomes, unreachable }
+        let (looping, reports) = match &self.routing.best_mx {
+            Some(_) => reports.into_iter().partition(Report::is_loop),
+            None => (Vec::new(), reports),
+        };
+        let mut finished = self.finished(transport, reports, is_all);
+        if let Some(work) = self.passed_on(looping, &transport.program) {
+            finished.outcomes.extend(work.done_elsewhere(answers).await.outcomes);
+        }
+        finished
     }
 
-    /// What became of recipients elsewhere, for the log and the scheduler.
+    /// `best_mx_transport`: what is to be done for recipients whose best exchanger is this host.
+    fn passed_on(self, looping: Vec<Report>, program: &str) -> Option<Work> {
+        let best = self.routing.best_mx.clone().filter(|_| !looping.is_empty())?;
+        let indices: Vec<u32> = looping.iter().map(|report| report.index).collect();
+        for index in &indices {
+            let Some(recipient) = self.entry.recipients.get(usize::try_from(*index).ok()?) else { continue };
+            let address = recipient.address.to_external();
+            let text = format!("{}: passing <{address}> to transport={}", self.entry.id, best.transport);
+            self.log.write(program, events::Event::Other(text.into()));
+        }
+        let nexthop = if best.nexthop.is_empty() { self.attempt.route.nexthop.clone() } else { best.nexthop };
+        let route = Route { transport: best.transport, nexthop };
+        Some(Work { attempt: Attempt { route, recipients: indices, ..self.attempt }, ..self })
+    }
+
+    /// Does the work, wherever; mail that comes back once more is returned.
+    async fn done_elsewhere(self, answers: &Arc<Answers>) -> Finished {
+        let attempt = self.attempt.id;
+        let ended = move |_| Finished { attempt, outcomes: Vec::new(), unreachable: None };
+        match self.kind() {
+            Kind::Nowhere => self.run(),
+            Kind::Program => tokio::task::spawn_blocking(move || self.pipe()).await.unwrap_or_else(ended),
+            Kind::Mailbox | Kind::Helped => {
+                tokio::task::spawn_blocking(move || self.run()).await.unwrap_or_else(ended)
+            }
+            Kind::Local => Arc::new(self).serve(answers).await,
+            Kind::Network(transport) => {
+                let message = (&*self.entry, self.attempt.recipients.as_slice());
+                let settled = |reports| self.settle(&mut self.concluded(&transport, reports));
+                let way = (&*self.attempt.route.nexthop, &settled as Settled<'_>);
+                let reports = self.dispatch(&transport, answers, message, way).await;
+                self.finished(&transport, reports, false)
+            }
+        }
+    }
+
+    /// The end of an attempt; `is_all` where nothing was told of before.
+    fn finished(&self, transport: &Transport, reports: Vec<Report>, is_all: bool) -> Finished {
+        let unreachable = is_all.then(|| unreachable(&reports)).flatten();
+        Finished { attempt: self.attempt.id, outcomes: self.concluded(transport, reports), unreachable }
+    }
+
+    /// Says what servers did, and what it comes to.
     fn concluded(&self, transport: &Transport, reports: Vec<Report>) -> Vec<(u32, Outcome)> {
         let mut outcomes = Vec::with_capacity(reports.len());
         let tables = self.routing.live.snapshot();
@@ -362,7 +410,13 @@ impl Work {
             let Some(recipient) = self.entry.recipients.get(at) else { continue };
             let softened = transport.soft_bounce && report.soften();
             self.say(recipient, &transport.program, &Line { softened, ..Line::from(&report) });
-            outcomes.push((report.index, outcome(recipient, &report)));
+            let outcome = match outcome(recipient, &report) {
+                Outcome::Confirmed(How::Relayed, reason) if transport.assumes_final => {
+                    Outcome::Confirmed(How::Delivered, reason)
+                }
+                other => other,
+            };
+            outcomes.push((report.index, outcome));
         }
         outcomes
     }
@@ -377,6 +431,9 @@ impl Work {
     ) -> Vec<Report> {
         let tables = self.routing.live.snapshot();
         let log = |event: events::Event<'_>| self.log.write(&transport.program, event);
+        for remark in transport.remarks.take() {
+            log(Warning::warning(remark).into());
+        }
         let outgoing = match self.outgoing(transport, answers, (entry, indices)).await {
             Ok(outgoing) => outgoing,
             Err(text) => {
@@ -397,7 +454,7 @@ impl Work {
             log: &log,
         };
         let entry = outgoing.as_ref().map_or(entry, |outgoing| &outgoing.entry);
-        smtp::deliver(transport, &ground, (self.attempt.number, entry), indices, nexthop).await
+        Box::pin(smtp::deliver(transport, &ground, (self.attempt.number, entry), indices, nexthop)).await
     }
 
     /// Who tells the postmaster of other servers' errors.

@@ -165,6 +165,7 @@ impl Generation {
             settings,
             reporting,
             probing,
+            best_mx: best_mx(&p),
             notices: Notices::read(&p)
                 .filter(Notices::name_servers)
                 .map(|notices| (Arc::new(notices), Arc::clone(&local.receiving))),
@@ -188,6 +189,14 @@ impl Generation {
             counting: Counting::read(&p),
         }
     }
+}
+
+/// `best_mx_transport`: a transport, perhaps with a nexthop.
+fn best_mx(p: &Parameters) -> Option<queue::Route> {
+    let text = p.text("best_mx_transport").value;
+    let (transport, nexthop) = text.split_once(':').unwrap_or((&text, ""));
+    let route = || queue::Route { transport: transport.to_owned(), nexthop: nexthop.to_owned() };
+    (!transport.is_empty()).then(route)
 }
 
 /// The DNS lists that any of the servers asks, each once.

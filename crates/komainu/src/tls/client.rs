@@ -8,8 +8,9 @@ use super::files::{Anchors, Credentials};
 use super::settings::{VersionsError, ciphers, versions};
 use super::signatures::Signatures;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientSessionMemoryCache, Resumption};
+use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring as provider};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::collections::HashMap;
@@ -29,12 +30,37 @@ pub struct Manner {
     pub excluded: Vec<String>,
 }
 
+/// Our own certificates (`smtp_tls_chain_files`): shown is the first with a signature that the server can check.
+#[derive(Debug)]
+struct Own(Vec<Arc<CertifiedKey>>);
+
+impl Own {
+    fn new(credentials: &[Credentials], provider: &CryptoProvider) -> Result<Option<Own>, Error> {
+        let ready = credentials.iter().map(|(chain, key)| {
+            CertifiedKey::from_der(chain.clone(), key.clone_key(), provider).map(Arc::new)
+        });
+        let ready = ready.collect::<Result<Vec<_>, Error>>()?;
+        Ok((!ready.is_empty()).then_some(Own(ready)))
+    }
+}
+
+impl ResolvesClientCert for Own {
+    fn resolve(&self, _issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.iter().find(|own| own.key.choose_scheme(schemes).is_some()).cloned()
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 /// One transport's TLS.
 #[derive(Debug)]
 pub struct Engine {
     /// Who is trusted.
     pub anchors: Anchors,
-    credentials: Option<Credentials>,
+    /// The first that the server can check is shown.
+    credentials: Vec<Credentials>,
     /// Whether sessions are resumed.
     resumes: bool,
     verifier: Arc<Accepting>,
@@ -42,9 +68,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// With its own certificate, where it shows one.
+    /// With its own certificates, where it shows any.
     #[must_use]
-    pub fn new(anchors: Anchors, credentials: Option<Credentials>, resumes: bool) -> Engine {
+    pub fn new(anchors: Anchors, credentials: Vec<Credentials>, resumes: bool) -> Engine {
         let algorithms = provider::default_provider().signature_verification_algorithms;
         let verifier = Arc::new(Accepting(Signatures::new(algorithms)));
         Engine { anchors, credentials, resumes, verifier, configs: Mutex::default() }
@@ -61,15 +87,14 @@ impl Engine {
         }
         let cipher_suites = ciphers(&manner.excluded);
         let provider = Arc::new(CryptoProvider { cipher_suites, ..provider::default_provider() });
+        let own = Own::new(&self.credentials, &provider).map_err(EngineError::Certificate)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions(&manner.protocols)?)
             .map_err(EngineError::Ciphers)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&self.verifier) as _);
-        let mut config = match &self.credentials {
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain.clone(), key.clone_key())
-                .map_err(EngineError::Certificate)?,
+        let mut config = match own {
+            Some(own) => builder.with_client_cert_resolver(Arc::new(own)),
             None => builder.with_no_client_auth(),
         };
         config.resumption = if self.resumes {

@@ -19,6 +19,8 @@ pub enum Keyword {
     StartTls,
     /// RFC 4954.
     Auth,
+    /// XFORWARD_README.
+    Xforward,
 }
 
 impl Keyword {
@@ -31,6 +33,7 @@ impl Keyword {
             "SMTPUTF8" => Some(Keyword::SmtpUtf8),
             "AUTH" => Some(Keyword::Auth),
             "STARTTLS" => Some(Keyword::StartTls),
+            "XFORWARD" => Some(Keyword::Xforward),
             _ => None,
         }
     }
@@ -93,8 +96,12 @@ pub(super) struct Capabilities {
     pub(super) size_max: u64,
     /// Ways to log in.
     pub(super) mechanisms: Vec<String>,
+    /// What the server wants to know of a message's origin, in capitals.
+    pub(super) forwards: Vec<String>,
 }
 
+/// XFORWARD attributes that are remembered, more than there are.
+const ATTRIBUTES_MAX: usize = 20;
 /// Ways to log in that are remembered.
 const MECHANISMS_MAX: usize = 100;
 
@@ -121,6 +128,10 @@ impl Capabilities {
             }
             if keyword == Keyword::Auth {
                 capabilities.can_log_in(words.by_ref());
+            }
+            if keyword == Keyword::Xforward {
+                let names = words.by_ref().take(ATTRIBUTES_MAX).map(str::to_ascii_uppercase);
+                capabilities.forwards.extend(names);
             }
             if keyword == Keyword::Size
                 && let Some(limit) = words.next()

@@ -5,7 +5,7 @@
 
 use super::capabilities::{Capabilities, Keyword};
 use super::replies::Said;
-use super::{Dialect, Verdict, Why, words};
+use super::{Dialect, Origin, Verdict, Why, words};
 use mail::Dsn;
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -31,6 +31,8 @@ pub struct Mail {
     pub recipients: Vec<To>,
     /// Nothing is sent: only whether it would be taken is asked.
     pub probe: Option<Probe>,
+    /// Where it came from, for servers that are told (`smtp_send_xforward_command`).
+    pub origin: Option<Origin>,
 }
 
 /// After which command a probe has its answer: `smtp_address_verify_target`.
@@ -96,7 +98,7 @@ pub(super) struct Envelope {
     /// RFC 4954 §5: `AUTH=<>` is said.
     pub(super) names_nobody: bool,
     /// What is sent isn't what was counted.
-    is_converted: bool,
+    pub(super) is_converted: bool,
     verdicts: Vec<Option<Verdict>>,
     /// Sent, and not answered.
     asked: VecDeque<Command>,
@@ -127,8 +129,7 @@ impl Envelope {
     }
 
     /// Sends MAIL, and with PIPELINING everything up to DATA.
-    pub(super) fn ask(&mut self, can: &Capabilities, is_converted: bool, out: &mut Vec<u8>) {
-        self.is_converted = is_converted;
+    pub(super) fn ask(&mut self, can: &Capabilities, out: &mut Vec<u8>) {
         self.send(Command::Mail, can, out);
         if can.has(Keyword::Pipelining) {
             for at in 0..self.mail.recipients.len() {

@@ -11,6 +11,9 @@ mod body;
 mod capabilities;
 mod chat;
 mod envelope;
+#[cfg(test)]
+mod fault_tests;
+mod forward;
 mod login;
 #[cfg(test)]
 mod protection_tests;
@@ -33,6 +36,7 @@ use std::time::Duration;
 
 pub use capabilities::{Discards, Keyword};
 pub use envelope::{Content, Mail, Probe, To};
+pub use forward::Origin;
 pub use replies::{LineFilter, LineTest};
 pub use settings::{Demands, Dialect, Login, MechanismTest, Pix, Secrecy, Settings, Timeouts};
 
@@ -156,6 +160,10 @@ enum Phase {
     /// The answer to AUTH or to a response is awaited.
     Login,
     Ready,
+    /// The answer to XFORWARD with the client's name is awaited.
+    ForwardName,
+    /// The same with what the client said.
+    ForwardHelo,
     /// Answers to MAIL, RCPT and DATA are awaited.
     Envelope,
     /// The message is being sent.
@@ -204,6 +212,10 @@ pub struct Client {
     behind_pix: bool,
     /// For the postmaster, where he wants it.
     transcript: Option<Box<Transcript>>,
+    /// This host's name and where the mail goes, where a server of that name would be this host.
+    own: Option<(String, String)>,
+    /// XFORWARD commands that are still to be said.
+    forwards: VecDeque<(Phase, String)>,
 }
 
 impl Client {
@@ -232,7 +244,16 @@ impl Client {
             patience,
             behind_pix: false,
             transcript: None,
+            own: None,
+            forwards: VecDeque::new(),
         }
+    }
+
+    /// The same conversation; a server that has `myhostname` is this host, and mail for `nexthop` would go round in
+    /// circles.
+    #[must_use]
+    pub fn with_own_name(self, myhostname: &str, nexthop: &str) -> Client {
+        Client { own: Some((myhostname.to_owned(), nexthop.to_owned())), ..self }
     }
 
     /// The same conversation; the log names the server with its port: `mx.example[192.0.2.1]:25`.
@@ -417,6 +438,8 @@ impl Client {
             Phase::Ehlo | Phase::Login => words::EHLO,
             Phase::Helo => words::HELO,
             Phase::StartTls | Phase::Handshake => words::STARTTLS,
+            Phase::ForwardName => words::FORWARD_NAME,
+            Phase::ForwardHelo => words::FORWARD_HELO,
             Phase::Envelope => self.envelope.doing(),
             Phase::Body | Phase::Pause => words::BODY,
             Phase::Dot | Phase::EmptyDot => words::DOT,
@@ -437,7 +460,13 @@ impl Client {
             | Phase::Login => {
                 self.actions.push_back(Action::Unusable(verdict));
             }
-            Phase::Envelope | Phase::Body | Phase::Pause | Phase::Dot | Phase::EmptyDot => {
+            Phase::ForwardName
+            | Phase::ForwardHelo
+            | Phase::Envelope
+            | Phase::Body
+            | Phase::Pause
+            | Phase::Dot
+            | Phase::EmptyDot => {
                 self.finish(Some(&verdict));
             }
             Phase::Ready | Phase::Reset | Phase::Probe | Phase::Quit | Phase::Closed => {}
@@ -481,6 +510,7 @@ impl Client {
         match self.phase {
             Phase::Greeting => self.greeted(now, said, out),
             Phase::Ehlo | Phase::Helo => self.introduced(now, said, out),
+            Phase::ForwardName | Phase::ForwardHelo => self.forward_answered(now, said, out),
             Phase::Envelope => self.envelope_answered(now, said, out),
             Phase::Dot => {
                 if self.envelope.dot_answered(said, self.settings.dialect, &self.host) {
@@ -521,6 +551,10 @@ impl Client {
             self.unusable(dsn, said, out);
             return;
         }
+        if let Some((name, _)) = self.own_name_in(said) {
+            let text = format!("host {} greeted me with my own hostname {name}", self.peer);
+            self.actions.push_back(Action::Doubt(text));
+        }
         let extended = self.settings.always_ehlo || said.text.to_ascii_uppercase().contains("ESMTP");
         let pix = self.settings.pix;
         self.behind_pix =
@@ -539,6 +573,12 @@ impl Client {
         self.hello(now, hello, out);
     }
 
+    /// This host's name and where the mail goes, where the server says that it is this host.
+    fn own_name_in(&self, said: &Said) -> Option<(String, String)> {
+        let first = said.lines.first()?.split_ascii_whitespace().next()?;
+        self.own.clone().filter(|(name, _)| first.eq_ignore_ascii_case(name))
+    }
+
     fn hello(&mut self, now: Now, verb: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("{verb} {}\r\n", self.settings.helo_name).as_bytes());
         self.wait(now, self.settings.timeouts.helo);
@@ -554,6 +594,12 @@ impl Client {
                     Remark::Note(text) => Action::Remark(text),
                     Remark::Warning(text) => Action::Doubt(text),
                 }));
+                if let Some((name, nexthop)) = self.own_name_in(said) {
+                    let text = format!("host {} replied to HELO/EHLO with my own hostname {name}", self.peer);
+                    self.actions.push_back(Action::Doubt(text));
+                    let text = format!("mail for {nexthop} loops back to myself");
+                    return self.give_up(Verdict::failed(Dsn::new(5, 4, 6), text), out);
+                }
                 self.acquainted(now, out);
             }
             (2, _) => self.acquainted(now, out),
@@ -620,7 +666,9 @@ impl Client {
         if let Some(limits) = conversion {
             self.body = std::mem::replace(&mut self.body, Body::new(0)).converted(limits);
         }
+        self.forwards = self.forwarding(&mail);
         self.envelope = Envelope::new(mail);
+        self.envelope.is_converted = conversion.is_some();
         self.envelope.names_nobody =
             self.settings.dummy_mail_auth && self.login.is_some() && !self.capabilities.mechanisms.is_empty();
         if self.phase != Phase::Ready {
@@ -634,8 +682,12 @@ impl Client {
             self.ready();
             return;
         }
+        self.forward(now, out);
+    }
+
+    fn ask(&mut self, now: Now, out: &mut Vec<u8>) {
         self.phase = Phase::Envelope;
-        self.envelope.ask(&self.capabilities, conversion.is_some(), out);
+        self.envelope.ask(&self.capabilities, out);
         self.wait(now, self.settings.timeouts.mail);
     }
 

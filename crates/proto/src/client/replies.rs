@@ -127,6 +127,12 @@ impl Replies {
         self.lines > LINES_MAX || self.bytes > BYTES_MAX
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes_kept(&self) -> usize {
+        let lines = self.said.lines.iter().chain(&self.lines_read).map(String::len).sum::<usize>();
+        self.input.len() + self.said.text.len() + self.said.last.len() + lines
+    }
+
     /// What is to be told, in order.
     pub(super) fn take_remarks(&mut self) -> Vec<Remark> {
         std::mem::take(&mut self.remarks)

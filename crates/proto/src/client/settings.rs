@@ -25,6 +25,8 @@ pub struct Timeouts {
     pub starttls: Duration,
     /// `smtp_mail_timeout`.
     pub mail: Duration,
+    /// `smtp_xforward_timeout`.
+    pub xforward: Duration,
     /// `smtp_rcpt_timeout`.
     pub rcpt: Duration,
     /// `smtp_data_init_timeout`.
@@ -46,6 +48,7 @@ impl Default for Timeouts {
             helo: seconds(300),
             starttls: seconds(300),
             mail: seconds(300),
+            xforward: seconds(300),
             rcpt: seconds(300),
             data_init: seconds(120),
             data_xfer: seconds(180),

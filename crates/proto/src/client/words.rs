@@ -12,3 +12,6 @@ pub(super) const BODY: &str = "sending message body";
 pub(super) const DOT: &str = "sending end of data -- message may be sent more than once";
 pub(super) const RSET: &str = "sending RSET command";
 pub(super) const QUIT: &str = "sending QUIT command";
+pub(super) const SENDING: &str = "sending ";
+pub(super) const FORWARD_NAME: &str = "sending XFORWARD name/address";
+pub(super) const FORWARD_HELO: &str = "sending XFORWARD helo/protocol";

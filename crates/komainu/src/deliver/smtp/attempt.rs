@@ -266,14 +266,11 @@ impl Attempt<'_> {
                 Verdict::Deferred(Why::new(Dsn::new(4, 3, 5), text))
             })?,
         };
-        let lookup = transport.lookup(&*self.ground.answers.names);
+        let warn = |text: String| self.warn(text);
+        let lookup = transport.lookup(&*self.ground.answers.names, &warn);
         let seed = self.number ^ self.started.0;
         let mut servers = if exchangers && transport.asks_exchangers {
-            let found = lookup.exchangers(&name, seed).await;
-            if matches!(&found, Err(verdict) if lookup.has_no_addresses(verdict, &name)) {
-                self.warn(format!("no MX host for {name} has a valid address record"));
-            }
-            found?
+            lookup.exchangers(&name, seed).await?
         } else {
             lookup.host(&name, seed).await?
         };
@@ -324,7 +321,7 @@ impl Attempt<'_> {
     async fn converse(&mut self, peer: &Peer, site: &Site<'_>, terms: &Terms, is_last: bool) -> bool {
         let (transport, ground, policy) = (self.transport, self.ground, &terms.policy);
         let myhostname = &transport.myhostname;
-        let (host, relay) = (peer.host(myhostname), peer.relay(myhostname));
+        let relay = peer.relay(myhostname);
         let protection = &transport.protection;
         let name = peer.name(myhostname);
         let address = peer.address();
@@ -338,11 +335,21 @@ impl Attempt<'_> {
         }
         let mut stream = match self.connect(peer).await {
             Ok(stream) => stream,
-            Err(reason) => {
-                let failed = ConnectFailed { peer: relay.as_str().into(), reason: reason.as_str().into() };
-                (ground.log)(failed.into());
+            Err(unconnected) => {
+                let why = match unconnected {
+                    Unconnected::Failed(reason) => {
+                        let (peer, reason) = (relay.as_str().into(), reason.as_str().into());
+                        let failed = ConnectFailed { peer, reason };
+                        let text = format!("connect to {relay}: {}", failed.reason);
+                        (ground.log)(failed.into());
+                        Why::new(Dsn::new(4, 4, 1), text)
+                    }
+                    Unconnected::Unbound => {
+                        (ground.log)(events::Event::Other(UNBOUND.into()));
+                        Why::new(Dsn::new(4, 4, 0), UNBOUND)
+                    }
+                };
                 if is_last {
-                    let why = Why::new(Dsn::new(4, 4, 1), format!("connect to {relay}: {reason}"));
                     self.settle_all(&Verdict::Deferred(why), "none", Duration::ZERO);
                 }
                 return true;
@@ -366,19 +373,33 @@ impl Attempt<'_> {
             self.heard(vec![verdict; self.open.len()], &Heard::nothing(&relay), is_last);
             return true;
         }
+        let client = self.client(peer, site, terms).await;
+        let connection = Connection::new(stream, client, upgrade);
+        let way = Way { relay, terms: terms.mark(site) };
+        self.send(connection, way, &name, (site, policy, is_last)).await
+    }
+
+    /// A conversation with this server that is about to begin.
+    async fn client(&self, peer: &Peer, site: &Site<'_>, terms: &Terms) -> Client {
+        let (transport, ground) = (self.transport, self.ground);
+        let myhostname = &transport.myhostname;
+        let (host, relay) = (peer.host(myhostname), peer.relay(myhostname));
         let login = transport.sasl.as_ref().zip(terms.secret.clone());
         let login = login.map(|(sasl, secret)| sasl.login(secret, ground.tables));
         let settings = self.settings(peer).await;
         let client = Client::new(settings, host, clock::now())
             .with_peer(relay.as_str())
             .with_reply_filter(transport.line_filter(ground.tables))
-            .with_secrecy(protection.secrecy(policy))
+            .with_secrecy(transport.protection.secrecy(&terms.policy))
             .with_login(login);
         let client = if terms.unknown { client.with_unknown_login() } else { client };
-        let client = if ground.postmaster.is_some() { client.with_transcript() } else { client };
-        let connection = Connection::new(stream, client, upgrade);
-        let way = Way { relay, terms: terms.mark(site) };
-        self.send(connection, way, &name, (site, policy, is_last)).await
+        let client = match peer {
+            Peer::Tcp { port: MAIL_PORT, .. } if !transport.is_lmtp() => {
+                client.with_own_name(myhostname, site.nexthop)
+            }
+            _ => client,
+        };
+        if ground.postmaster.is_some() { client.with_transcript() } else { client }
     }
 
     /// What holds for a conversation with this server.
@@ -533,28 +554,32 @@ impl Attempt<'_> {
         self.settle_all(&Verdict::Deferred(why), relay, Duration::ZERO);
     }
 
-    async fn connect(&self, peer: &Peer) -> Result<Box<dyn Stream>, String> {
+    async fn connect(&self, peer: &Peer) -> Result<Box<dyn Stream>, Unconnected> {
         let connecting = async {
             match peer {
                 Peer::Tcp { server, port } => self.connect_tcp(server.address, *port).await,
                 Peer::Unix(path) => {
-                    let connected = self.ground.sockets.connect(path).await;
-                    connected.map(|stream| Box::new(stream) as Box<dyn Stream>)
+                    let connected = self.ground.sockets.connect(path).await?;
+                    Ok(Box::new(connected) as Box<dyn Stream>)
                 }
             }
         };
         match tokio::time::timeout(self.transport.connect_timeout, connecting).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(strerror(&error)),
-            Err(_) => Err("Connection timed out".to_owned()),
+            Ok(connected) => connected,
+            Err(_) => Err(Unconnected::Failed("Connection timed out".to_owned())),
         }
     }
 
-    async fn connect_tcp(&self, address: IpAddr, port: u16) -> std::io::Result<Box<dyn Stream>> {
+    async fn connect_tcp(&self, address: IpAddr, port: u16) -> Result<Box<dyn Stream>, Unconnected> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         let bind = if address.is_ipv4() { self.transport.bind_v4 } else { self.transport.bind_v6 };
-        if let Some(bind) = bind {
-            socket.bind(SocketAddr::new(bind, 0))?;
+        if let Some(bind) = bind
+            && let Err(error) = socket.bind(SocketAddr::new(bind, 0))
+        {
+            self.warn(format!("smtp_connect_addr: bind {bind}: {}", strerror(&error)));
+            if self.transport.bind_enforced {
+                return Err(Unconnected::Unbound);
+            }
         }
         let stream = socket.connect(SocketAddr::new(address, port)).await?;
         // Commands go out when they are written, not when the kernel thinks that they are enough.
@@ -589,6 +614,23 @@ impl Attempt<'_> {
             envelope_id: entry.envelope_id.clone(),
             recipients: recipients.map(|one| to(one, self.written(&one.address))).collect(),
             probe: self.ground.probes.then_some(self.transport.probe),
+            origin: self.transport.forwards_origin.then(|| self.origin()),
+        }
+    }
+
+    /// What XFORWARD says.
+    fn origin(&self) -> proto::client::Origin {
+        let client = &self.entry.client;
+        let known = |text: &String| if text == "unknown" { String::new() } else { text.clone() };
+        let is_v6 = client.address.contains(':');
+        proto::client::Origin {
+            name: known(&client.name),
+            address: if is_v6 { format!("IPV6:{}", client.address) } else { known(&client.address) },
+            port: if client.port == 0 { String::new() } else { client.port.to_string() },
+            protocol: client.protocol.clone(),
+            helo: client.helo.clone(),
+            id: self.entry.id.as_str().to_owned(),
+            is_local: client.address.is_empty() || self.transport.is_own(&client.address),
         }
     }
 
@@ -598,6 +640,25 @@ impl Attempt<'_> {
         // Whatever an address holds, it ends no line.
         let quotes = self.transport.quotes || plain.chars().any(char::is_control);
         if quotes { address.to_external() } else { plain.to_owned() }
+    }
+}
+
+/// Where other mail servers listen: one with this host's name is this host.
+const MAIL_PORT: u16 = 25;
+
+/// Why there is no connection.
+enum Unconnected {
+    Failed(String),
+    /// `smtp_bind_address` can't be had, and `smtp_bind_address_enforce` wants it.
+    Unbound,
+}
+
+/// Postfix's word for that.
+const UNBOUND: &str = "server configuration error";
+
+impl From<std::io::Error> for Unconnected {
+    fn from(error: std::io::Error) -> Unconnected {
+        Unconnected::Failed(strerror(&error))
     }
 }
 

@@ -451,4 +451,85 @@ mod tests {
             );
         }
     }
+
+    /// A stream that breaks when it is told to, as TLS does at a fatal alert.
+    struct Alerted {
+        stream: tokio::io::DuplexStream,
+        alert: tokio::sync::oneshot::Receiver<()>,
+        is_broken: bool,
+    }
+
+    impl AsyncRead for Alerted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            self.is_broken = self.is_broken || Pin::new(&mut self.alert).poll(cx).is_ready();
+            if self.is_broken {
+                return Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()));
+            }
+            Pin::new(&mut self.stream).poll_read(cx, buffer)
+        }
+    }
+
+    impl AsyncWrite for Alerted {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<std::io::Result<usize>> {
+            Pin::new(&mut self.stream).poll_write(cx, bytes)
+        }
+
+        fn poll_flush(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(cx)
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_alert_defers_the_message() {
+        for (last, doing) in [
+            ("MAIL", "sending MAIL FROM"),
+            ("RCPT", "sending RCPT TO"),
+            ("DATA", "sending DATA command"),
+            (".", "sending end of data -- message may be sent more than once"),
+        ] {
+            let (server, stream) = tokio::io::duplex(4096);
+            let (breaks, alert) = tokio::sync::oneshot::channel();
+            let serving = tokio::spawn(async move {
+                let (reading, mut writing) = tokio::io::split(server);
+                let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(reading));
+                writing.write_all(b"220 x ESMTP\r\n").await.expect("takes it");
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if line.starts_with(last) {
+                        let _ = breaks.send(());
+                        return;
+                    }
+                    let answer: &[u8] = if line == "DATA" { b"354 go\r\n" } else { b"250 x\r\n" };
+                    writing.write_all(answer).await.expect("takes it");
+                }
+            });
+            let client = Client::new(Settings::new(Dialect::Smtp, "mx.test"), "far[192.0.2.1]", clock::now());
+            let to = To { address: "a@far.test".to_owned(), ..To::default() };
+            let mail = Mail { recipients: vec![to], ..Mail::default() };
+            let mut connection =
+                Connection::new(Box::new(Alerted { stream, alert, is_broken: false }), client, None);
+            let sent = connection.send(mail, Letter { body: None }, (&|_| {}, "ID")).await;
+            let End::Verdicts(verdicts) = sent.end else { panic!("no verdicts") };
+            let [Verdict::Deferred(why)] = verdicts.as_slice() else { panic!("{last}: {verdicts:?}") };
+            assert_eq!(why.text, format!("lost connection with far[192.0.2.1] while {doing}"));
+            serving.await.expect("ends");
+        }
+    }
 }

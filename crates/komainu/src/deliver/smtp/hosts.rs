@@ -24,6 +24,8 @@ pub(super) struct Server {
 /// Who asks, and how.
 pub(super) struct Lookup<'a> {
     pub(super) names: &'a dyn Names,
+    /// Takes warnings.
+    pub(super) warn: &'a (dyn Fn(String) + Sync),
     /// `smtp_host_lookup = native`: the hosts file and what else the system knows, too.
     pub(super) native: bool,
     /// Address families in use.
@@ -82,6 +84,10 @@ impl Lookup<'_> {
         let mut servers = Vec::new();
         let mut failure = None;
         for (preference, host) in exchangers {
+            if host.parse::<IpAddr>().is_ok() {
+                let text = format!("numeric domain name in resource data of MX record for {domain}: {host}");
+                (self.warn)(text);
+            }
             match self.host(&host, seed).await {
                 Ok(found) => servers.extend(found.into_iter().map(|server| Server { preference, ..server })),
                 // One that can be had later is a reason to wait; one that never can is not.
@@ -90,6 +96,7 @@ impl Lookup<'_> {
             }
         }
         if servers.is_empty() {
+            (self.warn)(format!("no MX host for {domain} has a valid address record"));
             let failure = failure.unwrap_or_else(|| not_found(domain, "MX", &Answer::NoRecords));
             return Err(match failure {
                 Verdict::Bounced(why) if self.defers_without_address => {
@@ -148,14 +155,6 @@ impl Lookup<'_> {
         let mut servers: Vec<Server> = addresses.into_iter().map(server).collect();
         self.order(&mut servers, seed);
         Ok(servers)
-    }
-
-    /// Whether a domain has exchangers of which none has an address.
-    pub(super) fn has_no_addresses(&self, verdict: &Verdict, domain: &str) -> bool {
-        let why = verdict.why();
-        let names_it =
-            why.text.contains(&format!("name={domain} ")) || why.text.contains(&format!(" {domain}:"));
-        matches!((why.dsn.subject, why.dsn.detail), (4, 3 | 4)) && !names_it
     }
 
     async fn ask(&self, name: &str, kind: RecordKind) -> Answer {

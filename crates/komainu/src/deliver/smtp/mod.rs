@@ -66,6 +66,13 @@ impl Report {
         }
     }
 
+    /// Whether the mail would come back to this host, as its exchangers have it.
+    #[must_use]
+    pub fn is_loop(&self) -> bool {
+        let is_bounced = matches!(self.verdict, Verdict::Bounced(_));
+        is_bounced && self.server.is_none() && self.verdict.why().dsn == Dsn::new(5, 4, 6)
+    }
+
     /// `soft_bounce`: what failed is tried again. Whether it had failed.
     pub fn soften(&mut self) -> bool {
         let Verdict::Bounced(why) = &self.verdict else { return false };

@@ -14,14 +14,14 @@ use crate::configuration::port_number;
 use crate::deliver::status_filter::StatusFilter;
 use crate::facts::Names;
 use crate::tls::client::Engine;
-use crate::tls::files::{Anchors, FileError, credentials};
+use crate::tls::files::{Anchors, FileError, chains, credentials};
 use crate::tls::fingerprint::Digest;
 use config::{Parameters, Role, Service};
 use mail::Dsn;
 use mail::seven_bit::Limits;
 use proto::client::{Demands, Dialect, Discards, LineFilter, Pix, Probe, Settings, Timeouts, Why};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tables::matching::StringList;
 use tables::{Catalogue, Snapshot, Sources, TableId};
@@ -49,6 +49,14 @@ pub struct Transport {
     pub(super) connect_timeout: Duration,
     pub(super) bind_v4: Option<IpAddr>,
     pub(super) bind_v6: Option<IpAddr>,
+    /// `smtp_bind_address_enforce`
+    pub(super) bind_enforced: bool,
+    /// `smtp_send_xforward_command`
+    pub(super) forwards_origin: bool,
+    /// `lmtp_assume_final`
+    pub assumes_final: bool,
+    /// What is odd about its parameters, said with its first delivery.
+    pub remarks: Remarks,
     pub(super) myhostname: String,
     own: Vec<IpAddr>,
     v4: bool,
@@ -78,6 +86,18 @@ pub struct Transport {
     pub status_filter: Option<StatusFilter>,
     /// `smtp_quote_rfc821_envelope`
     pub(super) quotes: bool,
+}
+
+/// What is said once.
+#[derive(Clone, Debug, Default)]
+pub struct Remarks(Arc<Mutex<Vec<String>>>);
+
+impl Remarks {
+    /// What hasn't been said yet.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Which of a destination's servers are tried, and in which order.
@@ -137,9 +157,8 @@ impl Transport {
             port,
             ports,
             fallback_relays: reader.list("fallback_relay"),
-            asks_exchangers: dialect == Dialect::Smtp && reader.text("dns_support_level") != "disabled",
-            native: reader.list("host_lookup").iter().any(|word| word == "native")
-                || reader.text("dns_support_level") == "disabled",
+            asks_exchangers: dialect == Dialect::Smtp && !reader.has_no_dns(),
+            native: reader.list("host_lookup").iter().any(|word| word == "native") || reader.has_no_dns(),
             addresses_max: reader.count("mx_address_limit"),
             sessions_max: reader.count("mx_session_limit"),
             connect_timeout: match p.duration(&reader.name("connect_timeout")) {
@@ -149,6 +168,10 @@ impl Transport {
             },
             bind_v4: reader.text("bind_address").parse().ok(),
             bind_v6: reader.text("bind_address6").trim_matches(['[', ']']).parse().ok(),
+            bind_enforced: reader.flag("bind_address_enforce"),
+            forwards_origin: reader.flag("send_xforward_command"),
+            assumes_final: dialect == Dialect::Lmtp && reader.flag("assume_final"),
+            remarks: reader.remarks(dialect),
             myhostname: p.text("myhostname").value,
             own: own.chain(proxies).collect(),
             v4: uses("ipv4"),
@@ -194,9 +217,19 @@ impl Transport {
             .or_else(|| self.ports.iter().find(|(known, _)| known == name).map(|(_, port)| *port))
     }
 
-    pub(super) fn lookup<'a>(&'a self, names: &'a dyn Names) -> Lookup<'a> {
+    /// Whether an address is this machine's.
+    pub(super) fn is_own(&self, address: &str) -> bool {
+        address.parse().is_ok_and(|address: IpAddr| address.is_loopback() || self.own.contains(&address))
+    }
+
+    pub(super) fn lookup<'a>(
+        &'a self,
+        names: &'a dyn Names,
+        warn: &'a (dyn Fn(String) + Sync),
+    ) -> Lookup<'a> {
         Lookup {
             names,
+            warn,
             native: self.native || self.is_lmtp(),
             v4: self.v4,
             v6: self.v6,
@@ -291,6 +324,7 @@ impl Reader<'_> {
                 helo: time(&format!("{hello}_timeout")),
                 starttls: time("starttls_timeout"),
                 mail: time("mail_timeout"),
+                xforward: time("xforward_timeout"),
                 rcpt: time("rcpt_timeout"),
                 data_init: time("data_init_timeout"),
                 data_xfer: time("data_xfer_timeout"),
@@ -304,6 +338,23 @@ impl Reader<'_> {
     fn tables(&self, suffix: &str, catalogue: &mut Catalogue) -> Vec<TableId> {
         let words = self.p.list(&self.name(suffix));
         words.iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+    }
+
+    /// `smtp_dns_support_level`, or what said so before.
+    fn has_no_dns(&self) -> bool {
+        match self.text("dns_support_level").as_str() {
+            "" => self.p.flag("disable_dns_lookups"),
+            level => level.eq_ignore_ascii_case("disabled"),
+        }
+    }
+
+    fn remarks(&self, dialect: Dialect) -> Remarks {
+        let mut remarks = Vec::new();
+        if dialect == Dialect::Lmtp && self.flag("assume_final") {
+            let name = self.name("assume_final");
+            remarks.push(format!("{name} is obsolete; instead, specify \"flags=X\" in master.cf"));
+        }
+        Remarks(Arc::new(Mutex::new(remarks)))
     }
 
     fn choice(&self) -> Choice {
@@ -432,13 +483,12 @@ impl Reader<'_> {
         }
         let chain_files = self.list("tls_chain_files");
         let pairs = [("tls_eccert_file", "tls_eckey_file"), ("tls_cert_file", "tls_key_file")];
-        let own = match chain_files.first() {
-            Some(file) => Some(credentials(file, file, sources)?),
-            None => {
-                let named = pairs.map(|(chain, key)| (self.text(chain), self.text(key)));
-                let named = named.iter().find(|(chain, _)| !chain.is_empty() && chain != "none");
-                named.map(|(chain, key)| credentials(chain, key, sources)).transpose()?
-            }
+        let own = if chain_files.is_empty() {
+            let named = pairs.map(|(chain, key)| (self.text(chain), self.text(key)));
+            let named = named.iter().filter(|(chain, _)| !chain.is_empty() && chain != "none");
+            named.map(|(chain, key)| credentials(chain, key, sources)).collect::<Result<Vec<_>, _>>()?
+        } else {
+            chains(&chain_files, sources)?
         };
         let resumes = !self.text("tls_session_cache_database").is_empty();
         Ok(Engine::new(anchors, own, resumes))

@@ -292,7 +292,7 @@ impl Probe<'_> {
             settled: &|_| {},
             log: &log,
         };
-        let reports = smtp::deliver(transport, &ground, (0, &entry), &[0], nexthop).await;
+        let reports = Box::pin(smtp::deliver(transport, &ground, (0, &entry), &[0], nexthop)).await;
         let Some(report) = reports.into_iter().next() else {
             let reason = Reason::new(Dsn::new(4, 3, 0), "the delivery agent gave no status");
             return Found::new(transport.program.clone(), recipient, "none", Err(reason));

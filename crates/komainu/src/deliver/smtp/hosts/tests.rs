@@ -81,6 +81,7 @@ fn servers(domain: &str, exchangers: bool) -> String {
         own: &["192.0.2.9".parse().unwrap()],
         myhostname: "me.test",
         preference: Family::V6,
+        warn: &|_| {},
         shuffles: true,
         ignores_mx_errors: false,
         defers_without_address: false,
