@@ -14,6 +14,7 @@ use proto::sasl::server::dovecot::{Answer, Start};
 use proto::sasl::server::{Credentials, Mechanism, exchange, looks_like_base64};
 use proto::smtp::{AuthOutcome, AuthStep};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a session knows of log-ins.
 #[derive(Default)]
@@ -224,15 +225,20 @@ impl Session {
             Leave::No => return Err(Failed::ShutOut),
             Leave::After(wait) => wait.min(logins.delay_max),
         };
-        if !wait.is_zero() {
-            let ear = self.seat.ear();
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep(wait) => {}
-                _ = ear.dismissed() => return Err(Failed::Temporarily(Lost.to_string())),
-            }
+        self.pause(wait).await
+    }
+
+    /// Waits, unless the session is to end.
+    pub(super) async fn pause(&self, wait: Duration) -> Result<(), Failed> {
+        if wait.is_zero() {
+            return Ok(());
         }
-        Ok(())
+        let ear = self.seat.ear();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(wait) => Ok(()),
+            _ = ear.dismissed() => Err(Failed::Temporarily(Lost.to_string())),
+        }
     }
 
     /// The log-in under way, as it is counted; `told` is the name that the backend has for it.

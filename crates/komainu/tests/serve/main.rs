@@ -52,6 +52,7 @@ mod spawned;
 mod stopping;
 mod systemd;
 mod tutorial;
+mod users;
 mod virtuals;
 mod waiting;
 mod world;
