@@ -222,7 +222,7 @@ fn clients_of_many_kinds() {
         let site = protected(
             "smtpd_tls_security_level = may\nsmtpd_tls_auth_only = yes\nsmtpd_tls_ask_ccert = yes\n\
              smtpd_tls_CAfile = $config_directory/ca.pem\nsmtpd_tls_fingerprint_digest = sha256\n\
-             komainu_sasl_certificate_maps = static:alice\nsmtpd_sasl_mechanism_filter =\n",
+             komainu_sasl_certificate_maps = static:alice\nsmtpd_sasl_mechanism_filter = static:all\n",
         );
         save(&site.path("etc/ca.pem"), include_str!("../../../../tests/certificates/ca.pem"), 0o644);
         save(Path::new("/mnt/client.pem"), include_str!("../../../../tests/certificates/client.pem"), 0o600);
@@ -273,7 +273,7 @@ fn clients_of_many_kinds() {
             fs::write("/mnt/muttrc", rc).expect("writes");
             logs_in(
                 &site,
-                "sed s/PASSWORD/PASSWORD/ /mnt/muttrc >/mnt/rc; echo body | mutt -n -F /mnt/rc -s hi x@example.com",
+                "sed s/PASS''WORD/PASSWORD/ /mnt/muttrc >/mnt/rc; echo body | mutt -n -F /mnt/rc -s hi x@example.com",
                 &method.to_uppercase(),
             );
         }
