@@ -12,6 +12,7 @@ pub mod destination;
 pub mod header;
 pub mod host;
 pub mod message;
+pub mod mime;
 pub mod now;
 pub mod queue_id;
 pub mod reply;

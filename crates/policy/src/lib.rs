@@ -15,6 +15,7 @@ pub mod address;
 mod check;
 mod checks;
 mod compile;
+pub mod content;
 pub mod decision;
 mod delegate;
 mod dns;

@@ -8,7 +8,7 @@
 mod prefilter;
 mod read;
 
-use crate::pattern::{MatchLimitExceeded, Pattern};
+use crate::pattern::{Groups, MatchLimitExceeded, Pattern};
 use crate::template::Template;
 use prefilter::Prefilter;
 use std::borrow::Cow;
@@ -51,6 +51,13 @@ pub(crate) struct Found<'t> {
     pub(crate) end: usize,
 }
 
+/// The same of a text that may be no UTF-8.
+pub(crate) struct FoundBytes<'t> {
+    pub(crate) value: Cow<'t, [u8]>,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
 impl Rules {
     fn new(mut steps: Vec<Step>) -> Rules {
         let count = steps.iter().filter(|step| step.is_rule()).count();
@@ -76,7 +83,27 @@ impl Rules {
 
     /// The result of the first rule that matches.
     pub(crate) fn find(&self, key: &str) -> Result<Option<Found<'_>>, MatchLimitExceeded> {
-        let candidates = self.prefilter.candidates(key.as_bytes());
+        let Some((step, template)) = self.first(key.as_bytes())? else { return Ok(None) };
+        let value = match template.plain() {
+            Some(plain) => Cow::Borrowed(plain),
+            None => Cow::Owned(template.fill(key, &step.groups(key.as_bytes())?)),
+        };
+        Ok(Some(Found { value, start: step.start, end: step.end }))
+    }
+
+    /// As [`Rules::find`], a text that may be no UTF-8.
+    pub(crate) fn find_bytes(&self, text: &[u8]) -> Result<Option<FoundBytes<'_>>, MatchLimitExceeded> {
+        let Some((step, template)) = self.first(text)? else { return Ok(None) };
+        let value = match template.plain() {
+            Some(plain) => Cow::Borrowed(plain.as_bytes()),
+            None => Cow::Owned(template.fill_bytes(text, &step.groups(text)?)),
+        };
+        Ok(Some(FoundBytes { value, start: step.start, end: step.end }))
+    }
+
+    /// The first rule that matches.
+    fn first(&self, key: &[u8]) -> Result<Option<(&Step, &Template)>, MatchLimitExceeded> {
+        let candidates = self.prefilter.candidates(key);
         let mut walk = Walk { rules: self, key, candidates: &candidates, holding: Vec::new(), landing: 0 };
         let (mut always, mut named) =
             (self.always.iter().copied().peekable(), candidates.iter().copied().peekable());
@@ -93,8 +120,7 @@ impl Rules {
             let Some((at, step)) = at.and_then(|at| Some((at, self.steps.get(at)?))) else { return Ok(None) };
             let Action::Result(template) = &step.action else { continue };
             if at >= walk.landing && walk.reaches(step)? && walk.matches(at, step)? != step.negated {
-                let value = step.value(template, key)?;
-                return Ok(Some(Found { value, start: step.start, end: step.end }));
+                return Ok(Some((step, template)));
             }
         }
     }
@@ -117,7 +143,7 @@ fn enclose(steps: &mut [Step]) {
 /// One look-up: rules are asked in order, conditions when the first rule in their block comes up.
 struct Walk<'r, 'c> {
     rules: &'r Rules,
-    key: &'c str,
+    key: &'c [u8],
     candidates: &'c [usize],
     /// The conditions that hold around the last rule, outermost first, with the ends of their blocks.
     holding: Vec<(usize, usize)>,
@@ -130,7 +156,7 @@ impl Walk<'_, '_> {
         if self.rules.prefilter.knows(at) && self.candidates.binary_search(&at).is_err() {
             return Ok(false);
         }
-        step.pattern.is_match(self.key.as_bytes())
+        step.pattern.is_match(self.key)
     }
 
     /// Whether all conditions around `step` hold.
@@ -173,12 +199,8 @@ impl Step {
         }
     }
 
-    fn value<'t>(&self, template: &'t Template, key: &str) -> Result<Cow<'t, str>, MatchLimitExceeded> {
-        if let Some(plain) = template.plain() {
-            return Ok(Cow::Borrowed(plain));
-        }
-        let groups = self.pattern.find_groups(key.as_bytes())?.unwrap_or_default();
-        Ok(Cow::Owned(template.fill(key, &groups)))
+    fn groups(&self, key: &[u8]) -> Result<Groups, MatchLimitExceeded> {
+        Ok(self.pattern.find_groups(key)?.unwrap_or_default())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::rules::Syntax;
 use crate::source::notice::{HELD_BACK, KEPT_LAST_GOOD, NOT_SERVED, UNREADABLE};
 use crate::source::{Notice, Source};
 use crate::sources::{SOURCE_BYTES_MAX, SourceError, Sources};
-use crate::table::{Body, Hit, LookupError, Table, has_source};
+use crate::table::{Body, Hit, LookupError, Table, TextHit, has_source};
 use crate::{cidr, rules};
 use config::{Diagnostic, Place};
 use std::ops::Deref;
@@ -42,6 +42,14 @@ impl<'s> Seat<'s> {
     /// When it can't say, or must be asked first.
     pub fn lookup(&self, key: &str) -> Result<Option<Hit<'s>>, LookupError> {
         self.table.search(key, self.answers)
+    }
+
+    /// What the table says about a header or a line of a message, as header_checks(5) asks.
+    ///
+    /// # Errors
+    /// When it can't say, or must be asked first.
+    pub fn lookup_text(&self, text: &[u8]) -> Result<Option<TextHit<'s>>, LookupError> {
+        self.table.search_text(text, self.answers)
     }
 }
 

@@ -26,6 +26,15 @@ pub struct Hit<'t> {
     pub place: Place,
 }
 
+/// What was found for a line of a message, which may be no UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextHit<'t> {
+    /// The value, `$1` and the like replaced.
+    pub value: Cow<'t, [u8]>,
+    /// The line that gave it.
+    pub place: Place,
+}
+
 /// Why there is no answer: neither "found" nor "not found". Postfix answers 451 4.3.0 or 4.3.5.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
@@ -154,6 +163,36 @@ impl Table {
                 accounts.group(&fold(key)).map_err(|_| failed())?.and_then(|l| here(l.into()))
             }
         })
+    }
+
+    /// What the table says about a line of a message: fixed keys with their case as it is, patterns on its bytes.
+    pub(crate) fn search_text<'t>(
+        &'t self,
+        text: &[u8],
+        answers: Option<&'t Answers>,
+    ) -> Result<Option<TextHit<'t>>, LookupError> {
+        if let Body::Rules(rules) = &self.body {
+            let failed = |_| LookupError::Failed {
+                table: self.name.clone(),
+                key: String::from_utf8_lossy(text).into_owned(),
+            };
+            let found = rules.find_bytes(text).map_err(failed)?;
+            return Ok(
+                found.map(|found| TextHit { place: self.at(found.start, found.end), value: found.value })
+            );
+        }
+        let key = String::from_utf8_lossy(text);
+        let hit = match &self.body {
+            Body::Indexed(_) => self.lookup_exact(&key)?,
+            _ => self.search(&key, answers)?,
+        };
+        Ok(hit.map(|hit| {
+            let value = match hit.value {
+                Cow::Borrowed(value) => Cow::Borrowed(value.as_bytes()),
+                Cow::Owned(value) => Cow::Owned(value.into_bytes()),
+            };
+            TextHit { value, place: hit.place }
+        }))
     }
 
     /// As [`Table::lookup`], a fixed key with its case as it is (`postmap -f`).

@@ -116,13 +116,18 @@ impl Template {
 
     /// Fills the holes from a match in `text`.
     pub(crate) fn fill(&self, text: &str, groups: &Groups) -> String {
-        let mut filled = String::new();
+        String::from_utf8_lossy(&self.fill_bytes(text.as_bytes(), groups)).into_owned()
+    }
+
+    /// As [`Template::fill`], a text that may be no UTF-8.
+    pub(crate) fn fill_bytes(&self, text: &[u8], groups: &Groups) -> Vec<u8> {
+        let mut filled = Vec::new();
         for part in &self.parts {
             match part {
-                Part::Text(text) => filled.push_str(text),
+                Part::Text(text) => filled.extend_from_slice(text.as_bytes()),
                 Part::Group(number) => {
-                    let bytes = groups.span(*number).and_then(|(from, to)| text.as_bytes().get(from..to));
-                    filled.push_str(&String::from_utf8_lossy(bytes.unwrap_or_default()));
+                    let bytes = groups.span(*number).and_then(|(from, to)| text.get(from..to));
+                    filled.extend_from_slice(bytes.unwrap_or_default());
                 }
             }
         }

@@ -55,7 +55,7 @@ pub(super) const ROWS: &[Parameter] = &[
     flag("biff", "yes").no_effect("biff is not served"),
     list("body_checks", ""),
     size("body_checks_size_limit", "51200").since("2.0"),
-    text("bounce_notice_recipient", "postmaster").partly("no copies of SMTP sessions are sent yet"),
+    text("bounce_notice_recipient", "postmaster").done(),
     time("bounce_queue_lifetime", Unit::Day, "5d").since("2.1").done(),
     text("bounce_service_name", "bounce").since("2.0").no_effect("the services inside Komainu's one program have no names"),
     size("bounce_size_limit", "50000").done(),

@@ -42,28 +42,30 @@ pub(super) const ROWS: &[Parameter] = &[
     text("meta_directory", "/etc/postfix")
         .since("3.0")
         .no_effect("Komainu has no such files or programs of its own"),
-    time("milter_command_timeout", Unit::Second, "30s").since("2.3"),
-    list("milter_connect_macros", "j {daemon_name} {daemon_addr} v _").since("2.3"),
-    time("milter_connect_timeout", Unit::Second, "30s").since("2.3"),
-    time("milter_content_timeout", Unit::Second, "300s").since("2.3"),
-    list("milter_data_macros", "i").since("2.3"),
-    text("milter_default_action", "shutdown").in_3_7("tempfail").since("2.3"),
-    list("milter_end_of_data_macros", "i").since("2.3"),
-    list("milter_end_of_header_macros", "i").since("2.5"),
+    time("milter_command_timeout", Unit::Second, "30s").since("2.3").done(),
+    list("milter_connect_macros", "j {daemon_name} {daemon_addr} v _").since("2.3").done(),
+    time("milter_connect_timeout", Unit::Second, "30s").since("2.3").done(),
+    time("milter_content_timeout", Unit::Second, "300s").since("2.3").done(),
+    list("milter_data_macros", "i").since("2.3").done(),
+    text("milter_default_action", "shutdown").in_3_7("tempfail").since("2.3").done(),
+    list("milter_end_of_data_macros", "i").since("2.3").done(),
+    list("milter_end_of_header_macros", "i").since("2.5").done(),
     list("milter_header_checks", "").since("2.7"),
     list("milter_helo_macros", "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}")
-        .since("2.3"),
-    text("milter_macro_daemon_name", "$myhostname").since("2.3"),
-    text("milter_macro_defaults", "").since("3.1"),
-    text("milter_macro_v", "$mail_name $mail_version").since("2.3"),
+        .since("2.3")
+        .done(),
+    text("milter_macro_daemon_name", "$myhostname").since("2.3").done(),
+    text("milter_macro_defaults", "").since("3.1").done(),
+    text("milter_macro_v", "$mail_name $mail_version").since("2.3").done(),
     list(
         "milter_mail_macros",
         "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}",
     )
-    .since("2.3"),
-    text("milter_protocol", "6").since("2.3"),
-    list("milter_rcpt_macros", "i {rcpt_addr} {rcpt_host} {rcpt_mailer}").since("2.3"),
-    list("milter_unknown_command_macros", "").since("2.3"),
+    .since("2.3")
+    .done(),
+    text("milter_protocol", "6").since("2.3").done(),
+    list("milter_rcpt_macros", "i {rcpt_addr} {rcpt_host} {rcpt_mailer}").since("2.3").done(),
+    list("milter_unknown_command_macros", "").since("2.3").done(),
     number("mime_boundary_length_limit", "2048").since("2.0").done(),
     list("mime_header_checks", "$header_checks").since("2.0"),
     number("mime_nesting_limit", "100").since("2.0").done(),
@@ -102,8 +104,9 @@ pub(super) const ROWS: &[Parameter] = &[
     text("non_empty_end_of_header_action", "fix_quietly").since("3.11"),
     number("non_fqdn_reject_code", "504").done(),
     list("non_smtpd_milters", "").since("2.3"),
-    list("notify_classes", "resource, software")
-        .partly("reports on mail are sent: bounce, 2bounce, delay; no reports on SMTP sessions yet"),
+    list("notify_classes", "resource, software").partly(
+        "data and software stand in the log only; transcripts of sessions only where main.cf sets it",
+    ),
     text("openssl_path", "openssl").since("3.1").no_effect("nothing here runs openssl"),
     flag("owner_request_special", "yes").done(),
 ];

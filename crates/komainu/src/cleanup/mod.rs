@@ -6,6 +6,9 @@
 //! headers that hold addresses wait for tables. What can't be done is kept as the answer to the last piece, as with
 //! Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
 
+mod draft;
+mod filtering;
+mod postmaster;
 mod recipients;
 
 use crate::clock;
@@ -27,7 +30,9 @@ use std::sync::Arc;
 use store::{Spool, SpoolError};
 use tables::{LookupError, Snapshot};
 
+pub use filtering::Filtering;
 pub use policy::address::Origin;
+pub use postmaster::Postmaster;
 
 /// What all messages need.
 #[derive(Clone)]
@@ -316,10 +321,27 @@ impl Message {
     ///
     /// # Errors
     /// The answer where it isn't taken.
-    pub async fn commit(mut self, mut entry: Entry) -> Result<QueueId, Reply> {
+    pub async fn commit(self, entry: Entry) -> Result<QueueId, Reply> {
+        self.commit_through(None, entry).await
+    }
+
+    /// The same, where milters see it first.
+    ///
+    /// # Errors
+    /// The answer where it isn't taken.
+    pub async fn commit_through(
+        mut self,
+        filtering: Option<Filtering<'_>>,
+        mut entry: Entry,
+    ) -> Result<QueueId, Reply> {
         // As cleanup, who hears of them first.
         entry.recipients = self.recipients(std::mem::take(&mut entry.recipients)).await?;
         let summary = self.end().await?;
+        if let Some(filtering) = filtering
+            && Box::pin(self.filter(filtering, &mut entry)).await? == filtering::Passed::Discarded
+        {
+            return Ok(self.id);
+        }
         if summary.says_8bit && self.intake.rules.detects_8bit && !entry.body_type.is_eight_bit() {
             entry.body_type = BodyType::EightBitMime;
         }

@@ -58,6 +58,24 @@ impl Message {
         self.failed.take().map_or(Ok(known.recipients), Err)
     }
 
+    /// Those who are known, and whoever those stand for whom somebody adds.
+    pub(super) async fn more_recipients(
+        &mut self,
+        already: Vec<Recipient>,
+        asked: Vec<Recipient>,
+    ) -> Result<Vec<Recipient>, Reply> {
+        let classes = Arc::clone(&self.intake.classes);
+        let keeps_original = self.intake.rules.keeps_original;
+        let mut known = Known { keeps_original, ..Known::default() };
+        already.into_iter().for_each(|recipient| known.add(recipient));
+        for recipient in asked {
+            let complete = classes.rewrite(&recipient.address);
+            let canonical = self.canonical(Use::EnvelopeRecipient, complete).await;
+            self.expand(recipient, canonical, &mut known).await?;
+        }
+        self.failed.take().map_or(Ok(known.recipients), Err)
+    }
+
     /// Who gets a blind copy for somebody.
     async fn blind_copy(&mut self, of: BlindOf<'_>) -> Option<Address> {
         let classes = Arc::clone(&self.intake.classes);

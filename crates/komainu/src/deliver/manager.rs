@@ -13,6 +13,7 @@ use super::verify::Probing;
 use super::wording::Reporting;
 use super::work::{self, Work};
 use crate::clock;
+use crate::configuration::{Notices, Receiving};
 use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
@@ -100,6 +101,8 @@ pub struct Routing {
     pub reporting: Reporting,
     /// How addresses are probed.
     pub probing: Probing,
+    /// Whether the postmaster gets transcripts of sessions with other servers, and how they come into the queue.
+    pub notices: Option<(Arc<Notices>, Arc<Receiving>)>,
     /// `soft_bounce`: nothing is refused for good.
     pub soft_bounce: bool,
     /// `postfix`, before `/qmgr`.
@@ -514,6 +517,7 @@ impl Manager {
             work::Kind::Nowhere => done(work.run()),
             work::Kind::Program => drop(tokio::task::spawn_blocking(move || done(work.pipe()))),
             work::Kind::Mailbox => drop(tokio::task::spawn_blocking(move || done(work.run()))),
+            work::Kind::Helped => drop(tokio::spawn(async move { work.hand_over(done) })),
             work::Kind::Local => {
                 let answers = Arc::clone(&self.answers);
                 tokio::spawn(async move { done(Arc::new(work).serve(&answers).await) });

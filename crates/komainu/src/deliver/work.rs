@@ -7,9 +7,11 @@ use super::agent::{Agents, Delivered};
 use super::local::{Errand, Pass, Served};
 use super::manager::{QueueHandle, Routing};
 use super::smtp::{self, Edits, Ground, Outgoing, Report, Transport};
+use crate::cleanup::{Intake, Postmaster};
 use crate::clock;
 use crate::facts::Answers;
 use crate::log::Log;
+use crate::privileged::PACKED_BYTES_MAX;
 use events::daemon::Message as Warning;
 use events::delivery::{Delay, Delays, Delivery, Status};
 use mail::{Dsn, Wall};
@@ -37,6 +39,8 @@ pub(super) enum Kind {
     Nowhere,
     /// On this machine's disk.
     Mailbox,
+    /// The same, of a short message, by the helper.
+    Helped,
     /// By a program of this machine.
     Program,
     /// On this machine, and perhaps beyond: what a local recipient stands for.
@@ -63,12 +67,18 @@ impl Work {
             None if matches!(name.as_str(), "discard" | "error" | "retry") => Kind::Nowhere,
             None if name == "local" => Kind::Local,
             None if self.routing.pipes.iter().any(|pipe| pipe.name == *name) => Kind::Program,
+            None if name == "virtual" && self.is_short() && self.agents.helper.is_some() => Kind::Helped,
             None => Kind::Mailbox,
         }
     }
 
+    /// One recipient, and a body that goes along in the helper's packet.
+    fn is_short(&self) -> bool {
+        self.attempt.recipients.len() == 1 && self.entry.size <= PACKED_BYTES_MAX
+    }
+
     /// Serves local recipients.
-    pub(super) async fn serve(self: Arc<Work>, answers: &Answers) -> Finished {
+    pub(super) async fn serve(self: Arc<Work>, answers: &Arc<Answers>) -> Finished {
         let mut outcomes = Vec::with_capacity(self.attempt.recipients.len());
         for index in &self.attempt.recipients {
             let at = usize::try_from(*index).unwrap_or(usize::MAX);
@@ -111,7 +121,7 @@ impl Work {
     }
 
     /// Another transport's part of a local recipient.
-    async fn pass(&self, pass: &Pass, answers: &Answers) -> (Outcome, String) {
+    async fn pass(&self, pass: &Pass, answers: &Arc<Answers>) -> (Outcome, String) {
         let mut entry = (*self.entry).clone();
         entry.recipients = vec![pass.recipient.clone()];
         if pass.transport == "local" {
@@ -195,35 +205,59 @@ impl Work {
         let route = &self.attempt.route;
         let mut outcomes = Vec::with_capacity(self.attempt.recipients.len());
         for index in &self.attempt.recipients {
-            let Some(recipient) = usize::try_from(*index).ok().and_then(|at| self.entry.recipients.get(at))
-            else {
-                continue;
-            };
-            let mut delivered = self.agents.deliver(
+            let Some(recipient) = self.recipient(*index) else { continue };
+            let delivered = self.agents.deliver(
                 (self.attempt.number, &self.entry),
                 recipient,
                 (&route.transport, &route.nexthop),
                 (&self.routing, &snapshot),
             );
-            let agent = match (delivered.relay, route.transport.as_str()) {
-                // Its own decision.
-                ("none", "discard") if route.nexthop == super::manager::DISCARDED => "qmgr",
-                // error(8) serves both.
-                ("none", "retry") => "error",
-                ("none", transport) => transport,
-                (relay, _) => relay,
-            };
-            let program = format!("{}/{agent}", self.routing.syslog_name);
-            for warning in &delivered.warnings {
-                self.log.write(&program, Warning::warning(warning.clone()));
-            }
-            self.judge(&route.transport, &program, &mut delivered);
-            let softened = self.routing.soft_bounce && delivered.soften();
-            self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });
-            let text = delivered.relay_text();
-            outcomes.push((*index, confirmed(recipient, delivered.outcome, &text)));
+            outcomes.push((*index, self.conclude(recipient, delivered)));
         }
         Finished { attempt: self.attempt.id, outcomes, unreachable: None }
+    }
+
+    /// Has a short message written by the helper, for the only recipient. `done` is called when it is; no thread waits.
+    pub(super) fn hand_over(self, done: impl FnOnce(Finished) + Send + 'static) {
+        let [index] = *self.attempt.recipients.as_slice() else { return done(self.run()) };
+        let work = Arc::new(self);
+        let Some(recipient) = work.recipient(index) else {
+            return done(Finished { attempt: work.attempt.id, outcomes: Vec::new(), unreachable: None });
+        };
+        let snapshot = work.routing.live.snapshot();
+        let message = (work.attempt.number, &*work.entry);
+        let asked = Arc::clone(&work);
+        work.agents.hand_to_virtual(message, recipient, (&work.routing, &snapshot), move |delivered| {
+            let outcome = asked.recipient(index).map(|recipient| asked.conclude(recipient, delivered));
+            let outcomes = outcome.map(|outcome| (index, outcome)).into_iter().collect();
+            done(Finished { attempt: asked.attempt.id, outcomes, unreachable: None });
+        });
+    }
+
+    fn recipient(&self, index: u32) -> Option<&Recipient> {
+        self.entry.recipients.get(usize::try_from(index).ok()?)
+    }
+
+    /// What became of one recipient here, for the log and the scheduler.
+    fn conclude(&self, recipient: &Recipient, mut delivered: Delivered) -> Outcome {
+        let route = &self.attempt.route;
+        let agent = match (delivered.relay, route.transport.as_str()) {
+            // Its own decision.
+            ("none", "discard") if route.nexthop == super::manager::DISCARDED => "qmgr",
+            // error(8) serves both.
+            ("none", "retry") => "error",
+            ("none", transport) => transport,
+            (relay, _) => relay,
+        };
+        let program = format!("{}/{agent}", self.routing.syslog_name);
+        for warning in &delivered.warnings {
+            self.log.write(&program, Warning::warning(warning.clone()));
+        }
+        self.judge(&route.transport, &program, &mut delivered);
+        let softened = self.routing.soft_bounce && delivered.soften();
+        self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });
+        let text = delivered.relay_text();
+        confirmed(recipient, delivered.outcome, &text)
     }
 
     /// What a delivery here counts as (`virtual_delivery_status_filter` and its kin).
@@ -235,7 +269,7 @@ impl Work {
     }
 
     /// Delivers to other servers.
-    pub(super) async fn send(self, transport: &Transport, answers: &Answers) -> Finished {
+    pub(super) async fn send(self, transport: &Transport, answers: &Arc<Answers>) -> Finished {
         let message = (&*self.entry, self.attempt.recipients.as_slice());
         let reports = self.dispatch(transport, answers, message, &self.attempt.route.nexthop).await;
         let unreachable = unreachable(&reports);
@@ -260,7 +294,7 @@ impl Work {
     async fn dispatch(
         &self,
         transport: &Transport,
-        answers: &Answers,
+        answers: &Arc<Answers>,
         (entry, indices): (&Entry, &[u32]),
         nexthop: &str,
     ) -> Vec<Report> {
@@ -280,6 +314,7 @@ impl Work {
             spool: &self.agents.spool,
             edits: &edits,
             probes: false,
+            postmaster: self.postmaster(answers),
             sockets: &self.agents.sockets,
             log: &log,
         };
@@ -287,15 +322,31 @@ impl Work {
         smtp::deliver(transport, &ground, (self.attempt.number, entry), indices, nexthop).await
     }
 
+    /// Who tells the postmaster of other servers' errors.
+    fn postmaster(&self, answers: &Arc<Answers>) -> Option<Postmaster> {
+        let routing = &self.routing;
+        let (notices, rules) = routing.notices.as_ref()?;
+        let intake = Intake {
+            spool: self.agents.spool.clone(),
+            queue: self.queue.clone(),
+            log: self.log.clone(),
+            answers: Arc::clone(answers),
+            live: Arc::clone(&routing.live),
+            classes: Arc::clone(&routing.classes),
+            rules: Arc::clone(rules),
+        };
+        Some(Postmaster { intake, notices: Arc::clone(notices) })
+    }
+
     async fn outgoing(
         &self,
         transport: &Transport,
-        answers: &Answers,
+        answers: &Arc<Answers>,
         message: (&Entry, &[u32]),
     ) -> Result<Option<Outgoing>, String> {
         let Some(generic) = &transport.generic else { return Ok(None) };
         let body = self.agents.spool.body(self.attempt.number).map_err(|error| error.to_string())?;
-        let tables = (&*self.routing.live, answers);
+        let tables = (&*self.routing.live, &**answers);
         let outgoing = generic.outgoing(message, body, &self.routing.classes, tables).await?;
         for text in &outgoing.warnings {
             self.log.write(&transport.program, events::daemon::Message::warning(text.clone()));

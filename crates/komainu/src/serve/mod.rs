@@ -24,7 +24,7 @@ pub(crate) use listen::bind;
 pub use start::{Options, ServeError, prepare};
 pub(crate) use start::{log_destination, state_folder};
 
-use crate::configuration::{Configuration, Listener};
+use crate::configuration::{Configuration, Listener, Notices};
 use crate::deliver::ending::Ending;
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
@@ -164,6 +164,9 @@ impl Generation {
             settings,
             reporting,
             probing,
+            notices: Notices::read(&p)
+                .filter(Notices::name_servers)
+                .map(|notices| (Arc::new(notices), Arc::clone(&local.receiving))),
             soft_bounce: p.flag("soft_bounce"),
             syslog_name: p.text("syslog_name").value,
         };

@@ -6,6 +6,7 @@
 
 use super::house::Word;
 use super::line::Line;
+use super::milters::Told;
 use super::request::{enter, no_room};
 use super::wire::Wire;
 use super::{Service, Session};
@@ -14,7 +15,7 @@ use crate::facts::listings::zone_of;
 use crate::privileged;
 use mail::{Dsn, Reply};
 use policy::{Answer, Decision, Effect, MailEffect, NameStatus, Need, Question, RecordKind};
-use proto::smtp::{ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
+use proto::smtp::{Fault, ForwardedName, Identity, MailRequest, Peer, Recipient, Request, Rights, Verdict};
 use std::sync::Arc;
 use tables::LookupError;
 use tokio::io::AsyncWrite;
@@ -109,7 +110,15 @@ impl Session {
         self.effects.extend(decision.effects);
         match decision.verdict {
             policy::Verdict::Permit => self.permitted(request).await,
-            policy::Verdict::Reject(reply) => Verdict::Reject(reply),
+            policy::Verdict::Reject(reply) => {
+                if decision.path.last().is_some_and(|step| is_about_users(&step.check)) {
+                    self.server.blames(Fault::Bounce);
+                }
+                if let (Some(recipient), true) = (&request.recipient, self.filters.is_some()) {
+                    Box::pin(self.milters_hear_refusal(recipient, &reply)).await;
+                }
+                Verdict::Reject(reply)
+            }
             policy::Verdict::Disconnect(reply) => Verdict::Disconnect(reply),
         }
     }
@@ -349,6 +358,11 @@ impl Session {
 
     /// The policy has nothing against it.
     async fn permitted(&mut self, request: Described) -> Verdict {
+        if self.service.listener.milters.is_some()
+            && let Some(verdict) = Box::pin(self.milters_say(&request)).await
+        {
+            return verdict;
+        }
         if let Some(recipient) = request.recipient {
             return self.accept_recipient(&recipient).await;
         }
@@ -359,6 +373,28 @@ impl Session {
             },
             policy::Request::Etrn => self.etrn().await,
             _ => Verdict::Permit,
+        }
+    }
+
+    /// What milters have against a request that the policy permits.
+    async fn milters_say(&mut self, request: &Described) -> Option<Verdict> {
+        match request.policy {
+            policy::Request::Connect => self.milters_meet().await,
+            policy::Request::Helo => {
+                self.milters_judge(Told::Helo { extended: request.command == "EHLO" }).await
+            }
+            policy::Request::Mail => {
+                let verdict = self.milters_judge(Told::Mail(request.mail.as_deref()?)).await;
+                if verdict.is_some() {
+                    self.milters_abort().await;
+                }
+                verdict
+            }
+            // Where a milter has asked for it, the message is dropped already: nothing more is asked.
+            policy::Request::Rcpt => self.milters_judge(Told::Rcpt(request.recipient.as_deref()?)).await,
+            policy::Request::Data => self.milters_judge(Told::Data).await,
+            policy::Request::Vrfy | policy::Request::Etrn => self.milters_stand(),
+            policy::Request::EndOfData => None,
         }
     }
 
@@ -461,6 +497,12 @@ impl Session {
     pub(super) fn take_effects(&mut self) -> Vec<MailEffect> {
         std::mem::take(&mut self.effects)
     }
+}
+
+/// Whether a check refuses because nobody has the address.
+fn is_about_users(check: &str) -> bool {
+    let check = check.strip_prefix("smtpd_").unwrap_or(check);
+    ["reject_unlisted_", "check_recipient_maps"].iter().any(|name| check.starts_with(name))
 }
 
 /// A decision that isn't the policy's.

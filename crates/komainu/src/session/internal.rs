@@ -6,18 +6,21 @@
 
 use super::Session;
 use super::authenticate::{Exchange, Failed};
+use crate::authentication::dovecot::Lost;
 use crate::authentication::hashing::Rank;
 use crate::authentication::internal::{Internal, UsersPlace};
 use crate::authentication::{self, Backend, Logins, SystemVerdict};
 use crate::clock;
 use crate::privileged::{Keeper, PasswordRequest};
 use mail::base64;
+use policy::guessing::Outcome;
 use proto::sasl::md5::Contexts;
 use proto::sasl::scram::Hash;
 use proto::sasl::server::Own;
 use proto::sasl::server::exchange::{self, Known, Question, Refusal, Surroundings, Turn};
 use proto::smtp::AuthOutcome;
 use ring::rand::{SecureRandom, SystemRandom};
+use std::time::Duration;
 use tables::{LookupError, TableId};
 use users::{Account, Stored};
 
@@ -99,7 +102,7 @@ impl Session {
                 Turn::Failed(refusal) => {
                     if refusal == Refusal::Denied {
                         let name = self.logging_in().username.clone();
-                        self.count_failure(name.as_deref());
+                        self.settle(name.as_deref(), Outcome::Failed);
                     }
                     return Err(Failed::Refused(refusal.to_string()));
                 }
@@ -190,6 +193,19 @@ impl Session {
                 self.warn(&format!("SASL: the system's accounts can't be asked: {why}"));
                 Err(Failed::Temporarily("the system's accounts can't be asked".to_owned()))
             }
+        }
+    }
+
+    /// Waits, unless the session is to end.
+    async fn pause(&self, wait: Duration) -> Result<(), Failed> {
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let ear = self.seat.ear();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(wait) => Ok(()),
+            _ = ear.dismissed() => Err(Failed::Temporarily(Lost.to_string())),
         }
     }
 

@@ -1,12 +1,14 @@
 //! What a session says in the log, as Postfix's smtpd would (T1.11).
 
 use super::Session;
+use crate::cleanup::{Intake, Postmaster};
 use events::check::{Action, Session as Known, Verdict};
 use events::daemon::Message;
 use events::smtpd::{Broken, Cause, Connect, IllegalAddress, NonSmtp, Peer, Pipelining, Received};
 use mail::Address;
 use policy::{Decision, NoteAction};
 use proto::smtp::Note;
+use std::sync::Arc;
 
 /// A warning about an outdated restriction is given once.
 const OUTDATED: &str = "support for restriction";
@@ -17,6 +19,15 @@ impl Session {
         let client = &self.tx.client;
         let peer = Peer::new(client.name.as_str(), mail::host::address_text(client.address));
         if self.service.listener.receiving.port_logging { peer.with_port(client.port) } else { peer }
+    }
+
+    /// The session is over: the postmaster hears of it, where something went wrong that he wants to hear of.
+    pub(super) fn tell_postmaster(&self) {
+        let listener = &self.service.listener;
+        let (Some(notices), Some(transcript)) = (&listener.notices, self.server.transcript()) else { return };
+        let intake = Intake::of(&self.shared, &self.service);
+        let postmaster = Postmaster { intake, notices: Arc::clone(notices) };
+        postmaster.hear_of_client(&self.peer().to_string(), transcript);
     }
 
     pub(super) fn program(&self) -> &str {

@@ -43,7 +43,7 @@ fn queue_as_stranger(site: &Site, words: &[&str]) -> Ran {
 }
 
 /// Ids that a listing with these words gives.
-fn ids(site: &Site, words: &[&str]) -> Vec<String> {
+pub(crate) fn ids(site: &Site, words: &[&str]) -> Vec<String> {
     let ran = queue(site, &[&["list", "--format", "json"], words].concat());
     assert_eq!(ran.errors, "", "{ran:?}");
     let id = |line: &str| line.split("\"id\":\"").nth(1)?.split('"').next().map(str::to_owned);

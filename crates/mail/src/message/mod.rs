@@ -4,7 +4,8 @@
 //! than `header_size_limit`. Hops are counted, `message_drop_headers` dropped, missing headers added where the
 //! client is one of `local_header_rewrite_clients`, and a blank line stands before text that is no header.
 //! Addresses in headers are not rewritten here, only pointed out ([`Cleanup::with_marks`]): who rewrites them asks
-//! tables. MIME structure is not looked at, nothing is looked up in header_checks. RFC 5322 §3.6, RFC 5321 §6.3 (loop detection); T1.13.
+//! tables. MIME structure is not looked at, nothing is looked up in header_checks: where that is wanted, [`crate::mime`]
+//! reads the message and hands over its headers one by one ([`Cleanup::header`]). RFC 5322 §3.6, RFC 5321 §6.3 (loop detection); T1.13.
 
 mod marks;
 mod received;
@@ -17,6 +18,7 @@ pub use received::{Protocol, Received, Security, delivery_headers, local_receive
 pub use record_size::RecordSize;
 
 use crate::header::{Header, is_continuation};
+use crate::mime::{is_mailbox_line, until_nul};
 use crate::time::{self, Zone};
 use crate::{Address, Dsn, QueueId, Reply, Wall};
 
@@ -186,6 +188,8 @@ pub struct Cleanup {
     summary: Summary,
     /// Where headers with addresses stand in what was written; `None` where nobody asks.
     marks: Option<Vec<Mark>>,
+    /// Our own `Received:`, where it didn't come through here.
+    hops_before: usize,
 }
 
 impl Cleanup {
@@ -202,6 +206,7 @@ impl Cleanup {
             seen: Seen::default(),
             summary: Summary::default(),
             marks: None,
+            hops_before: 1,
         }
     }
 
@@ -209,6 +214,31 @@ impl Cleanup {
     #[must_use]
     pub fn with_marks(self) -> Cleanup {
         Cleanup { marks: Some(Vec::new()), ..self }
+    }
+
+    /// The same for a message whose own first lines come through here too.
+    #[must_use]
+    pub fn with_head(self) -> Cleanup {
+        Cleanup { hops_before: 0, ..self }
+    }
+
+    /// Takes a logical header that was read elsewhere, without its last line end.
+    pub fn header(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        self.state = State::Header;
+        self.header = text.get(..text.len().min(self.settings.header_bytes_max)).unwrap_or_default().to_vec();
+        self.end_logical(out);
+    }
+
+    /// All headers have been handed over; what follows is written past here.
+    pub fn end_of_headers(&mut self, out: &mut Vec<u8>) {
+        self.end_header(out);
+        self.state = State::Body;
+    }
+
+    /// Whether bare CRs are to become blanks in the body.
+    #[must_use]
+    pub fn replaces_stray_cr(&self) -> bool {
+        self.settings.stray_cr == StrayCr::Replace
     }
 
     /// The headers with addresses since the last call, as they stand in `out` of the calls since.
@@ -252,7 +282,8 @@ impl Cleanup {
                 self.end_header(out);
             }
         }
-        self.summary.too_many_hops = self.summary.received.saturating_add(1) >= self.settings.hops_max;
+        self.summary.too_many_hops =
+            self.summary.received.saturating_add(self.hops_before) >= self.settings.hops_max;
     }
 
     /// What is known; all of it behind [`Cleanup::end`].
@@ -409,22 +440,12 @@ fn is_resent(name: &str) -> bool {
     name.strip_prefix("resent-").is_some_and(|field| fields.contains(&field))
 }
 
-/// What stands behind a NUL in a header line is cut off.
-fn until_nul(line: &[u8]) -> &[u8] {
-    line.split(|&b| b == 0).next().unwrap_or_default()
-}
-
 /// The first id that isn't empty counts.
 fn note_id(id: &mut Option<String>, header: &Header<'_>) {
     let value = header.unfolded();
     if id.is_none() && !value.is_empty() {
         *id = Some(value);
     }
-}
-
-/// `From joe Mon Jan 1 …`, what a mailbox file has before a message.
-fn is_mailbox_line(line: &[u8]) -> bool {
-    line.strip_prefix(b">").unwrap_or(line).starts_with(b"From ")
 }
 
 /// Writes header text and its line end, stray CRs as blanks.

@@ -7,6 +7,11 @@ const INDENT: &str = "    ";
 
 /// Writes `text` in lines of at most [`WIDTH`] bytes; a longer word has a line of its own.
 pub(super) fn fold(text: &str, out: &mut String) {
+    fold_to(WIDTH, text, out);
+}
+
+/// The same in lines of at most `width` bytes.
+pub fn fold_to(width: usize, text: &str, out: &mut String) {
     let mut length = 0;
     let mut is_first = true;
     let mut blanks = 0;
@@ -18,7 +23,7 @@ pub(super) fn fold(text: &str, out: &mut String) {
         } else if word.is_empty() {
             blanks = gap + 1;
             continue;
-        } else if length + gap + word.len() <= WIDTH {
+        } else if length + gap + word.len() <= width {
             out.extend(std::iter::repeat_n(' ', gap));
             length += gap;
         } else {

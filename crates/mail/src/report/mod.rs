@@ -12,6 +12,7 @@ mod tests;
 
 use crate::{Address, Dsn, QueueId, Wall, time};
 use fold::fold;
+pub use fold::fold_to;
 use std::fmt::Write;
 
 /// One report on one message.

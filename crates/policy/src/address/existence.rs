@@ -148,6 +148,9 @@ impl AddressClasses {
     /// What the recipient maps of its class say.
     pub(crate) fn in_class<L: Lookup>(&self, resolved: &Resolved, tables: &L) -> Result<Existence, L::Stop> {
         let maps = &self.maps;
+        if resolved.class == Class::Local && self.is_mail_systems(&resolved.recipient) {
+            return Ok(Existence::Exists);
+        }
         let (table, class) = match resolved.class {
             Class::Local => (UnknownIn::Local, &maps.local),
             Class::VirtualMailbox => (UnknownIn::VirtualMailbox, &maps.virtual_mailbox),
@@ -168,6 +171,13 @@ impl AddressClasses {
     pub fn is_nobody(&self, address: &Address) -> bool {
         address.local().eq_ignore_ascii_case("MAILER-DAEMON")
             && address.domain().is_some_and(|domain| domain.eq_ignore_ascii_case(&self.rewriting.myorigin))
+    }
+
+    /// The mail system's own names, which every local domain has. RFC 5321 §4.5.1.
+    fn is_mail_systems(&self, address: &Address) -> bool {
+        ["postmaster", "MAILER-DAEMON", &self.double_bounce_sender]
+            .iter()
+            .any(|own| address.local().eq_ignore_ascii_case(own))
     }
 
     /// `MAILER-DAEMON` and the double-bounce address of this host are always there.

@@ -192,6 +192,11 @@ impl Evaluation<'_> {
 
     fn unknown_user(&mut self, about: &About, code: u16, dsn: Dsn, table: UnknownIn) -> Status {
         let text = if self.policy.settings.show_table_name { table.text() } else { "User unknown" };
-        self.reject(code, dsn, about, text)
+        // Virtual alias domains have the transport `error`, whose text has a status of its own.
+        let (dsn, text) = match table {
+            UnknownIn::VirtualAlias => self.dsn_and_text(&format!("5.1.1 {text}"), dsn, about),
+            _ => (dsn, text.to_owned()),
+        };
+        self.reject(code, dsn, about, &text)
     }
 }

@@ -93,6 +93,8 @@ pub(super) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
     mail: Mail,
+    /// RFC 4954 §5: `AUTH=<>` is said.
+    pub(super) names_nobody: bool,
     /// What is sent isn't what was counted.
     is_converted: bool,
     verdicts: Vec<Option<Verdict>>,
@@ -170,9 +172,6 @@ impl Envelope {
         if mail.content == Content::EightBit && can.has(Keyword::EightBitMime) {
             line.push_str(" BODY=8BITMIME");
         }
-        if mail.smtputf8 && can.has(Keyword::SmtpUtf8) {
-            line.push_str(" SMTPUTF8");
-        }
         if can.has(Keyword::Dsn) {
             if let Some(id) = &mail.envelope_id {
                 let _ = write!(line, " ENVID={}", xtext(id));
@@ -180,6 +179,12 @@ impl Envelope {
             if let Some(ret) = mail.ret {
                 let _ = write!(line, " RET={ret}");
             }
+        }
+        if mail.smtputf8 && can.has(Keyword::SmtpUtf8) {
+            line.push_str(" SMTPUTF8");
+        }
+        if self.names_nobody {
+            line.push_str(" AUTH=<>");
         }
         line
     }

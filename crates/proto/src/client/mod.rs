@@ -9,6 +9,7 @@
 
 mod body;
 mod capabilities;
+mod chat;
 mod envelope;
 mod login;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 mod words;
 
 use crate::sasl::client::Exchange;
+use crate::transcript::Transcript;
 use body::Body;
 use capabilities::Capabilities;
 use envelope::Envelope;
@@ -200,6 +202,8 @@ pub struct Client {
     patience: Duration,
     /// The server stands behind a PIX firewall, it seems.
     behind_pix: bool,
+    /// For the postmaster, where he wants it.
+    transcript: Option<Box<Transcript>>,
 }
 
 impl Client {
@@ -227,6 +231,7 @@ impl Client {
             deadline: Some(now.mono + patience),
             patience,
             behind_pix: false,
+            transcript: None,
         }
     }
 
@@ -263,6 +268,18 @@ impl Client {
 
     /// Takes in what happened, and appends to `out` what is to be sent.
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Vec<u8>) {
+        let is_command = matches!(
+            input,
+            Input::Mail(_) | Input::Quit | Input::Probe | Input::TlsUp { .. } | Input::Unfit(_)
+        );
+        let (phase, before) = (self.phase, out.len());
+        self.take(now, input, out);
+        if is_command {
+            self.spoke(phase, out.get(before..));
+        }
+    }
+
+    fn take(&mut self, now: Now, input: Input<'_>, out: &mut Vec<u8>) {
         match input {
             Input::Bytes(bytes) => {
                 self.replies.push(bytes);
@@ -274,9 +291,13 @@ impl Client {
                     && let Some(said) = self.replies.next()
                 {
                     self.told();
+                    self.overheard(&said);
+                    let (phase, before) = (self.phase, out.len());
                     self.said(now, &said, out);
+                    self.spoke(phase, out.get(before..));
                 }
                 self.told();
+                self.overheard_nothing();
                 if self.replies.is_flood() {
                     self.lost(format!("reply of host {} is too long", self.host), Dsn::new(4, 5, 0));
                 }
@@ -600,6 +621,8 @@ impl Client {
             self.body = std::mem::replace(&mut self.body, Body::new(0)).converted(limits);
         }
         self.envelope = Envelope::new(mail);
+        self.envelope.names_nobody =
+            self.settings.dummy_mail_auth && self.login.is_some() && !self.capabilities.mechanisms.is_empty();
         if self.phase != Phase::Ready {
             // Not asked for: the connection is gone.
             let text = format!("lost connection with {} while {}", self.host, words::MAIL);
@@ -636,6 +659,7 @@ impl Client {
 
     fn dot(&mut self, now: Now, out: &mut Vec<u8>) {
         out.extend_from_slice(b".\r\n");
+        self.spoke(self.phase, Some(b"."));
         self.phase = Phase::Dot;
         self.wait(now, self.settings.timeouts.data_done);
         for said in self.envelope.take_early() {

@@ -81,12 +81,18 @@ pub(super) struct Replies {
     bytes: usize,
     pub(super) filter: Option<LineFilter>,
     remarks: Vec<Remark>,
+    /// Lines are kept as they came, for whoever takes them.
+    pub(super) keeps_lines: bool,
+    pub(super) lines_read: Vec<String>,
+    /// There was a line that belongs to no reply.
+    pub(super) has_nonsense: bool,
 }
 
 impl Replies {
     /// The same reader at a new beginning.
     pub(super) fn anew(&mut self) {
-        *self = Replies { filter: self.filter.take(), ..Replies::default() };
+        let keeps_lines = self.keeps_lines;
+        *self = Replies { filter: self.filter.take(), keeps_lines, ..Replies::default() };
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -154,10 +160,14 @@ impl Replies {
         if let Some(by) = &replaced {
             self.remarks.push(Remark::Note(format!("replacing server reply \"{line}\" with \"{by}\"")));
         }
+        if self.keeps_lines {
+            self.lines_read.push(line.to_owned());
+        }
         let line = replaced.as_deref().unwrap_or(line);
         let code = line.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
         let code = code.and_then(|code| code.parse().ok());
         let (Some(code), mark @ (None | Some(b' ' | b'-'))) = (code, line.as_bytes().get(3)) else {
+            self.has_nonsense = true;
             return false;
         };
         let rest = line.get(4..).unwrap_or_default();

@@ -75,6 +75,8 @@ pub struct Settings {
     pub line_length_max: usize,
     /// `smtp_skip_quit_response`.
     pub skip_quit_response: bool,
+    /// `smtp_send_dummy_mail_auth`, where it has logged in.
+    pub dummy_mail_auth: bool,
     /// How long to wait.
     pub timeouts: Timeouts,
     /// `smtp_per_request_deadline`: these times hold for whole requests and answers, and content must flow at this many
@@ -117,6 +119,7 @@ impl Settings {
             discards: Discards::default(),
             line_length_max: 998,
             skip_quit_response: true,
+            dummy_mail_auth: false,
             timeouts: Timeouts::default(),
             deadline_rate: None,
             conversion: Some(Limits::default()),

@@ -56,6 +56,9 @@ impl Server {
             }
             Err(_) => String::from_utf8_lossy(line).trim_start_matches(words::is_space).to_owned(),
         };
+        if let Some(transcript) = &mut self.transcript {
+            transcript.heard(&text);
+        }
         if self.settings.command_filter {
             self.wait = Some(Wait::Filter(Box::new(Line { text: text.clone() })));
             self.actions.push_back(Action::Filter(text));
@@ -154,6 +157,16 @@ impl Server {
             let bye = Reply::new(221, Dsn::new(2, 7, 0), "Error: I can break rules, too. Goodbye.");
             return self.refuse(step, bye, true);
         }
+        if settings.asks_of_unknown {
+            self.wait = Some(Wait::Unknown);
+            self.actions.push_back(Action::Unknown(text.to_owned()));
+            return;
+        }
+        self.not_recognized(step);
+    }
+
+    /// The usual answer.
+    pub(super) fn not_recognized(&mut self, step: &mut Step<'_>) {
         self.fail(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: command not recognized"));
     }
 

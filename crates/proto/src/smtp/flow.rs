@@ -4,7 +4,7 @@
 //! Postfix's slowing down of clients that make errors is here (`smtpd_soft_error_limit`,
 //! `smtpd_error_sleep_time`), as is RFC 5321 §4.5.3.2's patience (`smtpd_timeout`).
 
-use super::{Action, Command, Input, Mode, Note, Server, Verdict, Wait, footer, words};
+use super::{Action, Command, Fault, Input, Mode, Note, Server, Transcript, Verdict, Wait, footer, words};
 use mail::{Dsn, Now, Reply};
 use std::time::Duration;
 
@@ -84,6 +84,7 @@ impl Server {
             return;
         }
         let place = self.where_().into_owned();
+        self.aborted("timeout");
         self.actions.push_back(Action::Note(Note::Timeout(place)));
         self.cut_short();
         let text = format!("{} Error: timeout exceeded", self.settings.hostname);
@@ -178,6 +179,7 @@ impl Server {
     }
 
     fn too_many_errors(&mut self, step: &mut Step<'_>) {
+        self.aborted("too many errors");
         self.actions.push_back(Action::Note(Note::TooManyErrors(self.place.to_owned())));
         let text = format!("{} Error: too many errors", self.settings.hostname);
         self.hang_up(step, Reply::new(421, Dsn::new(4, 7, 0), text));
@@ -256,6 +258,7 @@ impl Server {
         match wait {
             Wait::Connect if !disconnect => {
                 self.state.denied = true;
+                self.blame(Fault::Policy);
                 return self.reply(step, reply);
             }
             Wait::Connect | Wait::Filter(_) => {}
@@ -276,8 +279,9 @@ impl Server {
     /// The command goes on.
     fn permitted(&mut self, step: &mut Step<'_>, wait: Wait, reply: Option<Reply>) {
         match wait {
-            Wait::Connect => self.greet(step),
-            Wait::Helo(name, extended) => self.greeted(step, name, extended),
+            Wait::Connect => self.greet(step, reply),
+            Wait::Helo(name, extended) => self.greeted(step, (name, extended), reply),
+            Wait::Unknown => self.not_recognized(step),
             Wait::Mail(request) => self.mail_permitted(step, *request, reply),
             Wait::Rcpt(recipient) => self.rcpt_permitted(step, *recipient, reply),
             Wait::Data => self.data_permitted(step),
@@ -316,7 +320,12 @@ impl Server {
         if self.pause.is_none() && self.errors >= self.settings.soft_error_limit && sleep > Duration::ZERO {
             self.pause = Some(step.now.mono + sleep);
         }
-        write(if self.pause.is_some() { &mut self.held } else { &mut *step.out });
+        let out = if self.pause.is_some() { &mut self.held } else { &mut *step.out };
+        let before = out.len();
+        write(out);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.said(out.get(before..).unwrap_or_default());
+        }
         self.rearm(step.now);
     }
 
@@ -341,6 +350,7 @@ impl Server {
         // After the end of a message a client may leave without a word, and many do.
         if self.place != "END-OF-MESSAGE" {
             let place = self.where_().into_owned();
+            self.aborted("lost connection");
             self.warn(Note::LostConnection(place));
         }
         self.cut_short();
@@ -395,13 +405,20 @@ impl Server {
 
     /// The current command was wrong. The reply goes first: it isn't delayed by the error that it tells of.
     pub(super) fn fail(&mut self, step: &mut Step<'_>, reply: Reply) {
+        // A message that is too large is unwanted, not misspelt.
+        let is_size = reply.code == 552 && matches!(self.current, Command::Mail);
+        self.blame(if is_size { Fault::Policy } else { Fault::Protocol });
         self.reply(step, reply);
         self.done(false);
     }
 
     /// The current command was refused, perhaps for good.
     pub(super) fn refuse(&mut self, step: &mut Step<'_>, reply: Reply, disconnect: bool) {
-        self.fail(step, reply);
+        let room = reply.code / 100 == 4 && matches!(reply.dsn, Some(Dsn { subject: 3, .. }));
+        let fault = self.fault.take();
+        self.blame(fault.unwrap_or(if room { Fault::Resource } else { Fault::Policy }));
+        self.reply(step, reply);
+        self.done(false);
         if disconnect {
             self.close();
         }
@@ -409,6 +426,7 @@ impl Server {
 
     /// Wrong, and not a command.
     pub(super) fn fail_uncounted(&mut self, step: &mut Step<'_>, reply: Reply) {
+        self.blame(Fault::Protocol);
         self.reply(step, reply);
         self.errors = self.errors.saturating_add(1);
     }
@@ -417,6 +435,29 @@ impl Server {
     pub(super) fn succeed(&mut self, step: &mut Step<'_>, reply: Reply) {
         self.reply(step, reply);
         self.done(true);
+    }
+
+    fn blame(&mut self, fault: Fault) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.blame(fault);
+        }
+    }
+
+    /// What the refusal that comes next is about, where it isn't the policy.
+    pub const fn blames(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+    }
+
+    /// What was said, where that is kept.
+    #[must_use]
+    pub fn transcript(&self) -> Option<&Transcript> {
+        self.transcript.as_deref()
+    }
+
+    fn aborted(&mut self, why: &'static str) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.abort(why);
+        }
     }
 
     /// For the log.

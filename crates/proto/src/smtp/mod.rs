@@ -25,6 +25,7 @@ mod transaction;
 mod words;
 mod xclient;
 
+pub use crate::transcript::{Fault, Transcript};
 pub use counters::{Command, Counters};
 pub use drive::fuzz;
 pub use seam::{
@@ -75,6 +76,10 @@ pub struct Server {
     errors: u32,
     junk: u32,
     state: Flags,
+    /// For the postmaster, where he wants it.
+    transcript: Option<Box<Transcript>>,
+    /// What a decision's refusal is, where it isn't `policy`.
+    fault: Option<Fault>,
 }
 
 /// Yes-or-no facts of the session.
@@ -112,6 +117,7 @@ enum Wait {
     EndOfData,
     Commit,
     Etrn,
+    Unknown,
     Vrfy(Box<str>),
     StartTls,
     Auth,
@@ -146,6 +152,7 @@ impl Server {
     #[must_use]
     pub fn new(settings: Arc<Settings>, peer: Peer, now: Now) -> Server {
         let until = now.mono + settings.timeout;
+        let transcript = settings.transcript.then(Box::default);
         Server {
             settings,
             peer: Box::new(peer),
@@ -169,6 +176,8 @@ impl Server {
             errors: 0,
             junk: 0,
             state: Flags::default(),
+            transcript,
+            fault: None,
         }
     }
 

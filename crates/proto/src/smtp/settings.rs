@@ -153,8 +153,12 @@ pub struct Settings {
     pub disable_vrfy: bool,
     /// `smtpd_discard_ehlo_keywords`; a [`super::Peer`] may bring a set of its own.
     pub discard_ehlo_keywords: Keywords,
+    /// Whether what is said is kept: `notify_classes`.
+    pub transcript: bool,
     /// Whether `smtpd_command_filter` is set: then each line comes as [`super::Action::Filter`].
     pub command_filter: bool,
+    /// Whether commands that aren't known come as [`super::Action::Unknown`].
+    pub asks_of_unknown: bool,
     /// `smtpd_forbidden_commands`: its plain words.
     pub forbidden_commands: Vec<String>,
     /// `smtpd_forbidden_commands`: its tables. Asked with the first word as it was sent.
@@ -235,7 +239,9 @@ impl Default for Settings {
             helo_required: false,
             disable_vrfy: false,
             discard_ehlo_keywords: Keywords::NONE,
+            transcript: false,
             command_filter: false,
+            asks_of_unknown: false,
             forbidden_commands: ["CONNECT", "GET", "POST"].map(str::to_owned).to_vec(),
             forbidden_command_test: Some(Arc::new(|word| {
                 !word.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)

@@ -18,7 +18,8 @@ fn walk(rules: &Rules, key: &str) -> Option<String> {
         let holds = step.pattern.is_match(key.as_bytes()).expect("a short key") != step.negated;
         at = match &step.action {
             Action::Result(template) if holds => {
-                return Some(step.value(template, key).expect("a short key").into_owned());
+                let groups = step.groups(key.as_bytes()).expect("a short key");
+                return Some(template.fill(key, &groups));
             }
             Action::If(behind) if !holds => *behind,
             _ => at + 1,

@@ -34,8 +34,10 @@ struct Attempt<'a> {
     /// What was said of those who are still open.
     said: Vec<Report>,
     started: Mono,
-    /// Servers that were spoken to.
+    /// Sessions that came to a message; `smtp_mx_session_limit` counts no others.
     sessions: usize,
+    /// No session is permitted behind the next that comes to a message.
+    spends_last: bool,
 }
 
 /// Delivers message `number` to the recipients at `indices`, over `nexthop`.
@@ -49,7 +51,18 @@ pub async fn deliver(
     let started = clock::now().mono;
     let (open, reports) = (indices.to_vec(), Vec::new());
     let said = Vec::new();
-    let mut attempt = Attempt { transport, ground, number, entry, open, reports, said, started, sessions: 0 };
+    let mut attempt = Attempt {
+        transport,
+        ground,
+        number,
+        entry,
+        open,
+        reports,
+        said,
+        started,
+        sessions: 0,
+        spends_last: false,
+    };
     if let Some(why) = &transport.refused {
         attempt.settle_all(&Verdict::Deferred(why.clone()), "none", Duration::ZERO);
         return attempt.reports;
@@ -192,7 +205,7 @@ impl Attempt<'_> {
         }
         let mut peers = match self.peers(destination, nexthop).await {
             Ok(peers) => peers,
-            Err(verdict) if is_last_site || !matches!(verdict, Verdict::Deferred(_)) => {
+            Err(verdict) if is_last_site || !goes_elsewhere(&verdict) => {
                 self.settle_all(&verdict, "none", Duration::ZERO);
                 return;
             }
@@ -203,9 +216,10 @@ impl Attempt<'_> {
         let count = peers.len();
         for (at, peer) in peers.iter().enumerate() {
             let limit = transport.sessions_max;
-            let is_last = is_last_site && (at + 1 == count || (limit > 0 && self.sessions + 1 >= limit));
+            let is_last = is_last_site && at + 1 == count;
+            self.spends_last = is_last_site && limit > 0 && self.sessions + 1 >= limit;
             self.peer(peer, &site, is_last).await;
-            if self.open.is_empty() {
+            if self.open.is_empty() || (limit > 0 && self.sessions >= limit) {
                 return;
             }
         }
@@ -255,12 +269,16 @@ impl Attempt<'_> {
         let lookup = transport.lookup(&*self.ground.answers.names);
         let seed = self.number ^ self.started.0;
         let mut servers = if exchangers && transport.asks_exchangers {
-            lookup.exchangers(&name, seed).await?
+            let found = lookup.exchangers(&name, seed).await;
+            if matches!(&found, Err(verdict) if lookup.has_no_addresses(verdict, &name)) {
+                self.warn(format!("no MX host for {name} has a valid address record"));
+            }
+            found?
         } else {
             lookup.host(&name, seed).await?
         };
         if transport.addresses_max > 0 {
-            servers.truncate(transport.addresses_max);
+            servers = transport.considered(servers);
         }
         Ok(servers.into_iter().map(|server| Peer::Tcp { server, port }).collect())
     }
@@ -330,7 +348,6 @@ impl Attempt<'_> {
                 return true;
             }
         };
-        self.sessions += 1;
         let distrust = match &upgrade {
             Some(upgrade) if protection.wrapper => match upgrade.shake(stream, ground.log).await {
                 Ok(shaken) => {
@@ -358,6 +375,7 @@ impl Attempt<'_> {
             .with_secrecy(protection.secrecy(policy))
             .with_login(login);
         let client = if terms.unknown { client.with_unknown_login() } else { client };
+        let client = if ground.postmaster.is_some() { client.with_transcript() } else { client };
         let connection = Connection::new(stream, client, upgrade);
         let way = Way { relay, terms: terms.mark(site) };
         self.send(connection, way, &name, (site, policy, is_last)).await
@@ -386,7 +404,6 @@ impl Attempt<'_> {
             tokio::spawn(idle.connection.quit());
             return false;
         }
-        self.sessions += 1;
         self.send(idle.connection, idle.way, &idle.host, (site, &site.policy, is_last)).await
     }
 
@@ -422,7 +439,10 @@ impl Attempt<'_> {
         let conn_use = (connection.uses > 1).then_some(connection.uses);
         let heard = Heard { relay: &relay, connecting, spoken: Some(spoken), conn_use };
         match end {
-            End::Verdicts(verdicts) => self.heard(verdicts, &heard, is_last),
+            End::Verdicts(verdicts) => {
+                self.sessions += 1;
+                self.heard(verdicts, &heard, is_last || self.spends_last);
+            }
             End::Unusable(verdict) => self.heard(vec![verdict; self.open.len()], &heard, is_last),
             End::NoTls(verdict) => {
                 let waited = clock::now().wall - self.entry.arrival;
@@ -440,12 +460,25 @@ impl Attempt<'_> {
             || connection.uses > 1
             || (transport.reuse.on_demand && transport.pool.is_shared(site.nexthop));
         let may_keep = !ground.probes && (policy.reuse || !connection.is_encrypted());
+        let may_keep = may_keep && !connection.is_blamed();
         if keeps && may_keep && transport.reuse.allows(&connection, now) && policy == &site.policy {
             transport.pool.put(connection, way, (site.nexthop, name), transport.reuse.idle);
         } else {
-            tokio::spawn(connection.quit());
+            self.part(connection, way.relay);
         }
         true
+    }
+
+    /// Ends a connection; nobody waits for it. The postmaster hears of what it held.
+    fn part(&self, connection: Connection, relay: String) {
+        let postmaster = self.ground.postmaster.clone();
+        let speaking = if self.transport.is_lmtp() { "LMTP" } else { "SMTP" };
+        tokio::spawn(async move {
+            let complaint = connection.quit().await;
+            if let Some((postmaster, transcript)) = postmaster.zip(complaint) {
+                postmaster.hear_of_server(speaking, &relay, &transcript);
+            }
+        });
     }
 
     /// A verdict that isn't the last word.
@@ -577,6 +610,13 @@ impl<'a> Heard<'a> {
     const fn nothing(relay: &'a str) -> Heard<'a> {
         Heard { relay, connecting: Duration::ZERO, spoken: None, conn_use: None }
     }
+}
+
+/// Whether `smtp_fallback_relay` gets mail whose destination has no servers: not where it would come back, or where
+/// nobody wants any.
+fn goes_elsewhere(verdict: &Verdict) -> bool {
+    let dsn = verdict.why().dsn;
+    matches!(verdict, Verdict::Deferred(_)) || ![Dsn::new(5, 4, 6), Dsn::new(5, 1, 0)].contains(&dsn)
 }
 
 fn to(recipient: &Recipient, address: String) -> proto::client::To {

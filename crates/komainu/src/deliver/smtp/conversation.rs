@@ -9,6 +9,7 @@ use super::security::Upgrade;
 use crate::clock;
 use mail::{Dsn, Mono};
 use proto::client::{Action, Client, Input, Mail, Verdict, Why};
+use proto::transcript::Transcript;
 use std::future::poll_fn;
 use std::io::Read;
 use std::pin::Pin;
@@ -203,8 +204,13 @@ impl Connection {
         Outcome { end, ready: job.ready, offers_dsn, offers_tls }
     }
 
-    /// Says goodbye.
-    pub(super) async fn quit(mut self) {
+    /// Whether the server broke the protocol, where that is wanted to be known.
+    pub(super) fn is_blamed(&self) -> bool {
+        self.client.complaint().is_some()
+    }
+
+    /// Says goodbye; what was said to a server that broke the protocol, where that is wanted to be known.
+    pub(super) async fn quit(mut self) -> Option<Transcript> {
         let mut nothing = Job::nothing();
         if self.settle(&mut nothing).await {
             self.client.handle(clock::now(), Input::Quit, &mut self.out);
@@ -219,6 +225,7 @@ impl Connection {
             self.stream.shutdown().await
         })
         .await;
+        self.client.complaint().cloned()
     }
 
     /// Waits for one thing to happen, and does what follows.

@@ -35,6 +35,12 @@ pub(super) struct Lookup<'a> {
     pub(super) myhostname: &'a str,
     /// `smtp_address_preference`.
     pub(super) preference: Family,
+    /// `smtp_randomize_addresses`: dice decide among equals.
+    pub(super) shuffles: bool,
+    /// `ignore_mx_lookup_error`
+    pub(super) ignores_mx_errors: bool,
+    /// `smtp_defer_if_no_mx_address_found`
+    pub(super) defers_without_address: bool,
 }
 
 /// Which kind of address is tried first among equals.
@@ -51,6 +57,7 @@ impl Lookup<'_> {
         let exchangers = match self.ask(domain, RecordKind::Mx).await {
             Answer::Records(records) => records,
             Answer::NoName | Answer::NoRecords => Vec::new(),
+            _ if self.ignores_mx_errors => Vec::new(),
             other => return Err(not_found(domain, "MX", &other)),
         };
         let exchangers: Vec<(u16, String)> = exchangers
@@ -83,7 +90,13 @@ impl Lookup<'_> {
             }
         }
         if servers.is_empty() {
-            return Err(failure.unwrap_or_else(|| not_found(domain, "MX", &Answer::NoRecords)));
+            let failure = failure.unwrap_or_else(|| not_found(domain, "MX", &Answer::NoRecords));
+            return Err(match failure {
+                Verdict::Bounced(why) if self.defers_without_address => {
+                    Verdict::Deferred(Why { dsn: Dsn { class: 4, ..why.dsn }, ..why })
+                }
+                other => other,
+            });
         }
         if let Some(own) =
             servers.iter().filter(|server| self.is_own(server)).map(|server| server.preference).min()
@@ -124,6 +137,10 @@ impl Lookup<'_> {
             }
         }
         addresses.retain(|address| if address.is_ipv4() { self.v4 } else { self.v6 });
+        if addresses.is_empty() && self.native && !matches!(failure.1, Answer::Unavailable(_)) {
+            let text = format!("unable to look up host {name}: Name or service not known");
+            return Err(Verdict::Bounced(Why::new(Dsn::new(5, 4, 4), text)));
+        }
         if addresses.is_empty() {
             let kind = if failure.0 == RecordKind::A { "A" } else { "AAAA" };
             return Err(not_found(name, kind, &failure.1));
@@ -131,6 +148,14 @@ impl Lookup<'_> {
         let mut servers: Vec<Server> = addresses.into_iter().map(server).collect();
         self.order(&mut servers, seed);
         Ok(servers)
+    }
+
+    /// Whether a domain has exchangers of which none has an address.
+    pub(super) fn has_no_addresses(&self, verdict: &Verdict, domain: &str) -> bool {
+        let why = verdict.why();
+        let names_it =
+            why.text.contains(&format!("name={domain} ")) || why.text.contains(&format!(" {domain}:"));
+        matches!((why.dsn.subject, why.dsn.detail), (4, 3 | 4)) && !names_it
     }
 
     async fn ask(&self, name: &str, kind: RecordKind) -> Answer {
@@ -152,7 +177,8 @@ impl Lookup<'_> {
                     Family::V4 => server.address.is_ipv6(),
                     Family::V6 => server.address.is_ipv4(),
                 };
-                (server.preference, second, dice.roll(), server.clone())
+                let roll = if self.shuffles { dice.roll() } else { 0 };
+                (server.preference, second, roll, server.clone())
             })
             .collect();
         fallen.sort_by_key(|(preference, second, roll, _)| (*preference, *second, *roll));

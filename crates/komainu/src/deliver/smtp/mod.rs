@@ -14,6 +14,7 @@ mod pool;
 mod security;
 mod transport;
 
+use crate::cleanup::Postmaster;
 use crate::facts::Answers;
 use crate::privileged::LocalSockets;
 use mail::Dsn;
@@ -85,6 +86,8 @@ pub struct Ground<'a> {
     pub edits: &'a Edits,
     /// Nothing is sent: only whether it would be taken is asked.
     pub probes: bool,
+    /// Who hears of servers that break the protocol, where that is wanted.
+    pub postmaster: Option<Postmaster>,
     /// For servers behind sockets of the file system.
     pub sockets: &'a LocalSockets,
     /// Takes lines for the log.

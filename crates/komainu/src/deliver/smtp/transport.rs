@@ -6,7 +6,7 @@
 
 use super::by_address::ByAddress;
 use super::generic::Generic;
-use super::hosts::{Family, Lookup};
+use super::hosts::{Family, Lookup, Server};
 use super::login::Sasl;
 use super::pool::{Pool, Reuse};
 use super::security::Protection;
@@ -70,6 +70,7 @@ pub struct Transport {
     pub generic: Option<Generic>,
     /// `smtp_address_verify_target`
     pub(super) probe: Probe,
+    choice: Choice,
     pub(super) by_address: ByAddress,
     /// `smtp_reply_filter`
     pub(super) reply_filter: Vec<TableId>,
@@ -77,6 +78,19 @@ pub struct Transport {
     pub status_filter: Option<StatusFilter>,
     /// `smtp_quote_rfc821_envelope`
     pub(super) quotes: bool,
+}
+
+/// Which of a destination's servers are tried, and in which order.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    /// `smtp_balance_inet_protocols`
+    balances: bool,
+    /// `smtp_randomize_addresses`
+    shuffles: bool,
+    /// `ignore_mx_lookup_error`
+    ignores_mx_errors: bool,
+    /// `smtp_defer_if_no_mx_address_found`
+    defers_without_address: bool,
 }
 
 impl Transport {
@@ -110,6 +124,7 @@ impl Transport {
         }
         Some(Transport {
             generic: Generic::compile(service, main, catalogue),
+            choice: reader.choice(),
             by_address: reader.by_address(dialect, catalogue),
             reply_filter: reader.tables("reply_filter", catalogue),
             status_filter: StatusFilter::new(
@@ -123,7 +138,8 @@ impl Transport {
             ports,
             fallback_relays: reader.list("fallback_relay"),
             asks_exchangers: dialect == Dialect::Smtp && reader.text("dns_support_level") != "disabled",
-            native: reader.list("host_lookup").iter().any(|word| word == "native"),
+            native: reader.list("host_lookup").iter().any(|word| word == "native")
+                || reader.text("dns_support_level") == "disabled",
             addresses_max: reader.count("mx_address_limit"),
             sessions_max: reader.count("mx_session_limit"),
             connect_timeout: match p.duration(&reader.name("connect_timeout")) {
@@ -187,7 +203,32 @@ impl Transport {
             own: &self.own,
             myhostname: &self.myhostname,
             preference: self.preference,
+            shuffles: self.choice.shuffles,
+            ignores_mx_errors: self.choice.ignores_mx_errors,
+            defers_without_address: self.choice.defers_without_address,
         }
+    }
+
+    /// The servers that may be tried (`smtp_mx_address_limit`), both protocols among them where there are both
+    /// (`smtp_balance_inet_protocols`).
+    pub(super) fn considered(&self, servers: Vec<Server>) -> Vec<Server> {
+        let limit = self.addresses_max;
+        if servers.len() <= limit || limit < 2 || !self.choice.balances {
+            return servers.into_iter().take(limit).collect();
+        }
+        let of_v4 = servers.iter().filter(|server| server.address.is_ipv4()).count();
+        let of_v6 = servers.len().saturating_sub(of_v4);
+        // Half of the places are either protocol's, the rest is whose servers come first.
+        let half = limit / 2;
+        let mut left = [limit.saturating_sub(of_v6.min(half)), limit.saturating_sub(of_v4.min(half))];
+        let fits = move |server: &Server| {
+            let [v4, v6] = &mut left;
+            let places = if server.address.is_ipv4() { v4 } else { v6 };
+            let is_place = *places > 0;
+            *places = places.saturating_sub(1);
+            is_place
+        };
+        servers.into_iter().filter(fits).take(limit).collect()
     }
 }
 
@@ -243,6 +284,7 @@ impl Reader<'_> {
                 boundary_max: common("mime_boundary_length_limit"),
                 header_bytes_max: common("header_size_limit"),
             }),
+            dummy_mail_auth: self.flag("send_dummy_mail_auth"),
             // Each server's own.
             pix: Pix::default(),
             timeouts: Timeouts {
@@ -262,6 +304,15 @@ impl Reader<'_> {
     fn tables(&self, suffix: &str, catalogue: &mut Catalogue) -> Vec<TableId> {
         let words = self.p.list(&self.name(suffix));
         words.iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+    }
+
+    fn choice(&self) -> Choice {
+        Choice {
+            balances: self.flag("balance_inet_protocols"),
+            shuffles: self.flag("randomize_addresses"),
+            ignores_mx_errors: self.p.flag("ignore_mx_lookup_error"),
+            defers_without_address: self.flag("defer_if_no_mx_address_found"),
+        }
     }
 
     fn by_address(&self, dialect: Dialect, catalogue: &mut Catalogue) -> ByAddress {

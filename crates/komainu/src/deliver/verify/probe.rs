@@ -287,6 +287,7 @@ impl Probe<'_> {
             spool: &ground.agents.spool,
             edits: &Edits::default(),
             probes: true,
+            postmaster: None,
             sockets: &ground.agents.sockets,
             log: &log,
         };

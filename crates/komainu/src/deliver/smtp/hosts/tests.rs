@@ -81,6 +81,9 @@ fn servers(domain: &str, exchangers: bool) -> String {
         own: &["192.0.2.9".parse().unwrap()],
         myhostname: "me.test",
         preference: Family::V6,
+        shuffles: true,
+        ignores_mx_errors: false,
+        defers_without_address: false,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let found = runtime.block_on(async {
