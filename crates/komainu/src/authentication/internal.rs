@@ -1,11 +1,12 @@
 //! Users of our own (`smtpd_sasl_type = internal`): where they are looked for, and which mechanisms they can use.
 //!
 //! `smtpd_sasl_path` names the places, in order: files in Dovecot's passwd-file format, tables whose values are
-//! `{SCHEME}hash`, and `shadow`, the system's accounts, which the privileged helper judges. A file is read again when it
+//! `{SCHEME}hash`, and `shadow` or `pam`, the system's accounts, which the privileged helper judges. A file is read again when it
 //! has changed, for sessions in progress too. What a session asks is answered in `session::internal`.
 //! Diagnostics: K0650 a users' file that can't be read, K0654 a mechanism that not every user can use, K0655 a mechanism
 //! or a place that isn't known.
 
+use crate::privileged::Keeper;
 use config::{Diagnostic, Parameters, Place, SourceFile, Spanned};
 use proto::sasl::scram::Hash;
 use proto::sasl::server::Own;
@@ -42,7 +43,7 @@ pub enum UsersPlace {
     /// A lookup table: login name to `{SCHEME}hash`.
     Table(TableId),
     /// The system's accounts.
-    Shadow,
+    System(Keeper),
 }
 
 /// A users' file, as it stands.
@@ -87,8 +88,8 @@ pub(crate) enum Word {
     File(PathBuf),
     /// A table.
     Table,
-    /// `shadow`
-    Shadow,
+    /// `shadow`, `pam`, `pam:SERVICE`
+    System(Keeper),
 }
 
 /// The words of `smtpd_sasl_path` as `internal` reads them.
@@ -99,7 +100,14 @@ pub(crate) fn words(p: &Parameters) -> Vec<(Spanned<String>, Word)> {
         if set { p.list("smtpd_sasl_path") } else { vec![Spanned::new("users".into(), Place::nowhere())] };
     let read = |word: &str| match word.strip_prefix("passwd-file:") {
         Some(path) => Word::File(folder.join(path)),
-        None if word == "shadow" => Word::Shadow,
+        None if word == "shadow" => Word::System(Keeper::Shadow),
+        // As Dovecot's `args = *`, and as saslauthd does for Postfix.
+        None if word == "pam" => {
+            Word::System(Keeper::Pam(p.text("smtpd_sasl_service").value.trim().to_owned()))
+        }
+        None if word.starts_with("pam:") => {
+            Word::System(Keeper::Pam(word.trim_start_matches("pam:").to_owned()))
+        }
         None if word.contains(':') => Word::Table,
         None => Word::File(folder.join(word)),
     };
@@ -117,7 +125,14 @@ impl Internal {
         let (mut found, mut places) = (Vec::new(), Vec::new());
         for (word, kind) in words(p) {
             match kind {
-                Word::Shadow => places.push(UsersPlace::Shadow),
+                Word::System(Keeper::Pam(service)) if !is_service(&service) => {
+                    let message = format!("{service:?} is no name of a PAM service");
+                    found.push(
+                        Diagnostic::warning(655, word.place.clone(), message)
+                            .help("pam:smtp is /etc/pam.d/smtp"),
+                    );
+                }
+                Word::System(keeper) => places.push(UsersPlace::System(keeper)),
                 Word::Table => match catalogue.intern(&word) {
                     Ok(id) => places.push(UsersPlace::Table(id)),
                     Err(diagnostic) => found.push(diagnostic),
@@ -217,6 +232,18 @@ impl Internal {
         }
     }
 
+    /// The account of the system's that a name stands for: the system knows no domains, so only what was appended comes
+    /// off. `None` for a name of another domain, which isn't the account's.
+    #[must_use]
+    pub fn system_name<'a>(&self, name: &'a str, keeper: &Keeper) -> Option<&'a str> {
+        match name.split_once('@') {
+            Some((account, domain)) if domain.eq_ignore_ascii_case(&self.realm) => Some(account),
+            // PAM's modules may have users of many domains.
+            Some(_) => (*keeper != Keeper::Shadow).then_some(name),
+            None => Some(name),
+        }
+    }
+
     /// What a table has said, kept as a likeness.
     pub fn has_seen(&self, stored: &Stored) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(stored.clone());
@@ -229,6 +256,12 @@ impl Internal {
         let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         in_files.or_else(seen).or_else(|| Stored::parse(DECOY).ok())
     }
+}
+
+/// Whether it can be the name of a file in /etc/pam.d.
+fn is_service(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(fits)
 }
 
 /// Whether an account can use a mechanism that needs something to be stored.

@@ -13,7 +13,7 @@ mod recent;
 pub mod turns;
 
 use crate::clock;
-use crate::privileged::{Answer, Helper, Request};
+use crate::privileged::{Answer, Helper, Keeper, PasswordRequest, Request};
 use dovecot::AuthServers;
 use hashing::{Busy, Hashing, Rank};
 use internal::{Internal, UsersPlace};
@@ -38,12 +38,35 @@ use users::stored::ScramSource;
 /// Says a warning in the log.
 pub type Warn = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Questions to PAM that are under way.
+const PAM_AT_ONCE: usize = 8;
+
+/// What the system says of a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SystemVerdict {
+    /// It is the account's.
+    Right,
+    /// It isn't, or the account may not come in: to be said after a pause; why, where the administrator should know.
+    Wrong(Duration, Option<String>),
+}
+
+impl SystemVerdict {
+    /// From the helper's words: milliseconds, and why.
+    fn wrong(text: &str) -> SystemVerdict {
+        let (pause, why) = text.split_once(' ').unwrap_or((text, ""));
+        let pause = Duration::from_millis(pause.parse().unwrap_or(0));
+        SystemVerdict::Wrong(pause, Some(why.to_owned()).filter(|why| !why.is_empty()))
+    }
+}
+
 /// What all listeners share.
 pub struct Authentication {
     /// Dovecot's servers.
     pub servers: AuthServers,
     /// Where passwords of our own users are judged.
     pub hashing: Hashing,
+    /// Its modules wait for others, and the hashes of other users aren't to wait for that.
+    waiting_for_pam: Hashing,
     recent: Recent,
     /// What makes keys that nobody has: the same for one name, and unknown to clients.
     nobody: hmac::Key,
@@ -70,6 +93,7 @@ impl Authentication {
         let authentication = Authentication {
             servers,
             hashing: Hashing::default(),
+            waiting_for_pam: Hashing::new(PAM_AT_ONCE),
             recent: Recent::new(),
             nobody: nobody(),
             helper,
@@ -117,23 +141,37 @@ impl Authentication {
         Ok(right)
     }
 
-    /// What the privileged helper says of a password of the system's; `None` where it can't say.
-    pub async fn judge_system(&self, who: (u64, Rank), name: &str, password: Vec<u8>) -> Option<bool> {
-        let helper = self.helper.clone()?;
-        let request = Request::Password(name.to_owned(), password);
-        let failed = Arc::new(Mutex::new(false));
-        let said = Arc::clone(&failed);
-        let work = move || match helper.ask(&request, None) {
-            (Answer::Done, _) => true,
-            (Answer::Permanent(_), _) => false,
-            _ => {
-                *said.lock().unwrap_or_else(PoisonError::into_inner) = true;
-                false
-            }
+    /// What the privileged helper says of a password of the system's.
+    ///
+    /// # Errors
+    /// Why nobody can say.
+    pub async fn judge_system(
+        &self,
+        who: (u64, Rank),
+        request: PasswordRequest,
+    ) -> Result<SystemVerdict, String> {
+        let Some(helper) = self.helper.clone() else {
+            return Err("that takes a server that was started by root".to_owned());
         };
-        let right = self.hashing.judge(who, "shadow".to_owned(), work).await.ok()?;
-        let failed = *failed.lock().unwrap_or_else(PoisonError::into_inner);
-        (!failed).then_some(right)
+        let (keeper, queue) = match &request.keeper {
+            Keeper::Shadow => ("shadow".to_owned(), &self.hashing),
+            Keeper::Pam(service) => (format!("pam {service}"), &self.waiting_for_pam),
+        };
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let work = move || {
+            let (answer, _) = helper.ask(&Request::Password(request), None);
+            let is_right = matches!(answer, Answer::Done);
+            // Whoever has gone doesn't hear it.
+            let _ = tell.send(answer);
+            is_right
+        };
+        queue.judge(who, keeper, work).await.map_err(|busy| busy.to_string())?;
+        match told.await {
+            Ok(Answer::Done | Answer::Said(_)) => Ok(SystemVerdict::Right),
+            Ok(Answer::Permanent(text)) => Ok(SystemVerdict::wrong(&text)),
+            Ok(Answer::Temporary(why)) => Err(why),
+            Err(_) => Err(Busy.to_string()),
+        }
     }
 
     /// SCRAM's keys for `name` as `source` has them, or somebody's who isn't there: by no means can a client tell.
@@ -270,10 +308,13 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// Whether the system's accounts can log in.
-    #[must_use]
-    pub fn asks_shadow(&self) -> bool {
-        self.internal().is_some_and(|one| one.places.iter().any(|place| matches!(place, UsersPlace::Shadow)))
+    /// Who is asked about passwords of the system's accounts.
+    pub fn keepers(&self) -> impl Iterator<Item = &Keeper> {
+        let places = self.internal().map(|internal| internal.places.iter()).into_iter().flatten();
+        places.filter_map(|place| match place {
+            UsersPlace::System(keeper) => Some(keeper),
+            _ => None,
+        })
     }
 
     /// The users of our own.

@@ -99,6 +99,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if arguments.get(1).is_some_and(|word| word == privileged::SUBCOMMAND) {
         return helper(&arguments);
     }
+    if arguments.get(1).is_some_and(|word| word == privileged::ASK_PAM) {
+        return privileged::answer_for_pam();
+    }
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => match parsed.command {
             Command::Serve(arguments) => serve::run(arguments),

@@ -160,7 +160,14 @@ impl Arguments {
             Configuration::load(&folder, CompatArgument::default().into(), &DirectSources);
         let mut logins = configuration.listeners.iter().filter_map(|one| one.logins.as_ref()?.internal());
         let named = logins.find_map(|internal| internal.files().next().map(|file| file.path.clone()));
-        Ok(named.unwrap_or_else(|| folder.join("users")))
+        Ok(named.unwrap_or_else(|| {
+            let path = folder.join("users");
+            eprintln!(
+                "komainu: nobody logs in by {}: no service with smtpd_sasl_type = internal names it",
+                path.display()
+            );
+            path
+        }))
     }
 
     fn act(&self, path: &Path) -> Result<ExitCode, Fault> {

@@ -7,8 +7,12 @@
 use super::crew::{Crew, Programs};
 use super::pipe_service::PipeService;
 use super::rights;
-use super::wire::{self, Answer, LocalAct, LocalRequest, PipeRequest, Request, RoomRequest, VirtualRequest};
-use super::{Agency, Identity, agency, shadow, spawn};
+use super::wire::{
+    self, Answer, Keeper, LocalAct, LocalRequest, PasswordRequest, PipeRequest, Request, RoomRequest,
+    VirtualRequest,
+};
+use super::{Agency, Identity, agency, pam, shadow, spawn};
+use crate::authentication::Logins;
 use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::ending::Ending;
@@ -54,8 +58,8 @@ struct Grants {
     mail_owner: Option<(u32, u32)>,
     agency: Option<Agency>,
     pipes: Vec<PipeService>,
-    /// Passwords of the system's accounts are judged: `smtpd_sasl_path` names `shadow`.
-    shadow: bool,
+    /// Who may be asked about passwords of the system's accounts: those that `smtpd_sasl_path` names.
+    keepers: BTreeSet<Keeper>,
 }
 
 impl Grants {
@@ -79,10 +83,10 @@ impl Grants {
                 Agency::compile(&configuration.parameters, &configuration.classes, true).with_ending(ending),
             ),
             pipes: configuration.pipe_services(),
-            shadow: configuration
-                .listeners
-                .iter()
-                .any(|one| one.logins.as_ref().is_some_and(|l| l.asks_shadow())),
+            keepers: {
+                let logins = configuration.listeners.iter().filter_map(|one| one.logins.as_deref());
+                logins.flat_map(Logins::keepers).cloned().collect()
+            },
         })
     }
 }
@@ -97,7 +101,7 @@ enum Work {
     Room(RoomRequest),
     Local(LocalRequest, Option<OwnedFd>),
     Pipe(PipeRequest, OwnedFd),
-    Password(String, Vec<u8>),
+    Password(PasswordRequest),
 }
 
 impl Work {
@@ -148,13 +152,7 @@ impl Job {
             Work::Pipe(request, content) => {
                 (agency::pipe(&grants.pipes, grants.agency.as_ref(), &request, content.into()), None)
             }
-            Work::Password(name, password) if grants.shadow => {
-                let today = clock::now().wall.seconds().div_euclid(86_400);
-                (shadow::judge(&name, &password, today), None)
-            }
-            Work::Password(..) => {
-                (Answer::Temporary("the configuration doesn't name the system's accounts".into()), None)
-            }
+            Work::Password(request) => (judge(&request, grants), None),
             Work::Virtual(request, content) => match &grants.agency {
                 Some(agency) => (agency.deliver_virtual(&request, content.map(File::from)), None),
                 None => unfit(),
@@ -212,7 +210,7 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
                     (Request::Virtual(request), content) => Work::Virtual(request, content),
                     (Request::Room(request), _) => Work::Room(request),
                     (Request::Local(request), content) => Work::Local(request, content),
-                    (Request::Password(name, password), _) => Work::Password(name, password),
+                    (Request::Password(request), _) => Work::Password(request),
                     _ => continue,
                 };
                 if (Job { id, work }).start((&grants, &socket), (&crew, &programs)) {
@@ -232,6 +230,20 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+/// Whether this is the account's password, by one that may be asked.
+fn judge(request: &PasswordRequest, grants: &Grants) -> Answer {
+    match &request.keeper {
+        keeper if !grants.keepers.contains(keeper) => {
+            Answer::Temporary("the configuration doesn't name the system's accounts".into())
+        }
+        Keeper::Shadow => {
+            let today = clock::now().wall.seconds().div_euclid(86_400);
+            shadow::judge(&request.name, &request.password, today)
+        }
+        Keeper::Pam(service) => pam::judge(service, request, pam::PATIENCE),
+    }
 }
 
 fn answer_with(outcome: io::Result<OwnedFd>) -> (Answer, Option<OwnedFd>) {

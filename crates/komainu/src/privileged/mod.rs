@@ -3,7 +3,7 @@
 //! The server drops root for good; what still needs it (files of mode 600, low ports after a reload,
 //! delivery as a user) is asked for over a socket pair. The helper reads the configuration by itself, so
 //! it opens and binds only what the administrator named there, and never sees a byte from the network but
-//! the mail that it copies into a mailbox, and names and passwords that it judges by /etc/shadow. T1.14 (tables of mode 600).
+//! the mail that it copies into a mailbox, and names and passwords that it judges by /etc/shadow, or has PAM judge. T1.14 (tables of mode 600).
 
 mod accounts;
 pub mod agency;
@@ -11,6 +11,7 @@ mod crew;
 mod helper;
 mod identity;
 mod kept;
+mod pam;
 pub mod pipe_service;
 pub mod rights;
 mod shadow;
@@ -23,9 +24,13 @@ pub use agency::Agency;
 pub(crate) use helper::own_log;
 pub use helper::{HelperError, run};
 pub use identity::Identity;
+pub use pam::{SUBCOMMAND as ASK_PAM, answer as answer_for_pam};
 pub use sockets::LocalSockets;
 pub(crate) use wire::PACKED_BYTES_MAX;
-pub use wire::{Answer, LocalAct, LocalRequest, PipeRequest, Request, RoomRequest, VirtualRequest};
+pub use wire::{
+    Answer, Keeper, LocalAct, LocalRequest, PasswordRequest, PipeRequest, Request, RoomRequest,
+    VirtualRequest,
+};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};

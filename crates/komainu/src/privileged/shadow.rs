@@ -2,7 +2,7 @@
 //!
 //! crypt(5)'s hashes as users::crypt reads them, yescrypt included. Nobody is root: accounts of user id 0 have no
 //! password here, nor has one that is locked or has expired (shadow(5)). An account that isn't there costs what another
-//! costs. PAM isn't asked: whoever wants its modules asks Dovecot, which does.
+//! costs. PAM isn't asked here: that is `pam`'s.
 
 use super::wire::Answer;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) fn judge(name: &str, password: &[u8], today: i64) -> Answer {
     let read = |path: &str| std::fs::read_to_string(Path::new(path));
     match (read(SHADOW), read(PASSWD)) {
         (Ok(shadow), Ok(passwd)) if is_right((&shadow, &passwd), (name, password), today) => Answer::Done,
-        (Ok(_), Ok(_)) => Answer::Permanent("wrong".to_owned()),
+        (Ok(_), Ok(_)) => Answer::Permanent("0 ".to_owned()),
         (Err(error), _) | (_, Err(error)) => Answer::Temporary(error.to_string()),
     }
 }

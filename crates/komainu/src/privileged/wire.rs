@@ -40,7 +40,7 @@ pub enum Request {
     /// Open a message in the maildrop, by its name there; the answer carries the descriptor.
     Dropped(String),
     /// Whether this is the password of one of the system's accounts.
-    Password(String, Vec<u8>),
+    Password(PasswordRequest),
     /// Deliver into a virtual mailbox as its owner.
     Virtual(VirtualRequest),
     /// Whether a mailbox has room.
@@ -49,6 +49,59 @@ pub enum Request {
     Local(LocalRequest),
     /// Hand a message to the program of a `pipe` line; its content is in the descriptor sent along.
     Pipe(PipeRequest),
+}
+
+/// Who knows the passwords of the system's accounts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keeper {
+    /// /etc/shadow
+    Shadow,
+    /// PAM, by the rules of a service.
+    Pam(String),
+}
+
+/// A password to be judged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordRequest {
+    /// Who is to judge it.
+    pub keeper: Keeper,
+    /// The account's name.
+    pub name: String,
+    /// The client's address.
+    pub client: String,
+    /// What the client says is its password.
+    pub password: Vec<u8>,
+}
+
+impl std::fmt::Debug for PasswordRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PasswordRequest({:?}, {}, {})", self.keeper, self.name, self.client)
+    }
+}
+
+impl PasswordRequest {
+    fn encode(&self, w: &mut Writer) {
+        let (tag, service) = match &self.keeper {
+            Keeper::Shadow => (0, ""),
+            Keeper::Pam(service) => (1, service.as_str()),
+        };
+        w.number(tag);
+        for text in [service, &self.name, &self.client] {
+            w.bytes(text.as_bytes());
+        }
+        w.bytes(&self.password);
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<PasswordRequest, Malformed> {
+        let (tag, service) = (r.number()?, r.text()?);
+        let keeper = match tag {
+            0 => Keeper::Shadow,
+            1 => Keeper::Pam(service),
+            _ => return Err(Malformed),
+        };
+        let (name, client, password) = (r.text()?, r.text()?, r.bytes()?.to_vec());
+        Ok(PasswordRequest { keeper, name, client, password })
+    }
 }
 
 /// A message for the program of a `pipe` line.
@@ -323,10 +376,9 @@ impl Request {
                 w.bytes(name.as_bytes());
                 w.0
             }
-            Request::Password(name, password) => {
+            Request::Password(request) => {
                 let mut w = Writer::tagged(id, 30);
-                w.bytes(name.as_bytes());
-                w.bytes(password);
+                request.encode(&mut w);
                 w.0
             }
             Request::Connect(path) => {
@@ -388,7 +440,7 @@ impl Request {
             10 => Request::Stop,
             5 => Request::Spawn(r.text()?),
             20 => Request::Dropped(r.text()?),
-            30 => Request::Password(r.text()?, r.bytes()?.to_vec()),
+            30 => Request::Password(PasswordRequest::decode(&mut r)?),
             21 => Request::Connect(r.text()?),
             4 => {
                 let (uid, gid) = (r.id32()?, r.id32()?);
@@ -495,6 +547,11 @@ impl Inbox {
 mod tests {
     use super::*;
 
+    fn password(keeper: Keeper) -> Request {
+        let (name, client) = ("alice".into(), "192.0.2.1".into());
+        Request::Password(PasswordRequest { keeper, name, client, password: b"p\0w".to_vec() })
+    }
+
     #[test]
     fn packets_come_back() {
         let virtual_box = |content: Option<Vec<u8>>| {
@@ -545,6 +602,8 @@ mod tests {
             Request::Spawn("private/x".into()),
             Request::Dropped("0a.mail".into()),
             Request::Connect("/q/private/auth".into()),
+            password(Keeper::Shadow),
+            password(Keeper::Pam("smtp".into())),
             virtual_box(None),
             virtual_box(Some(b"text".to_vec())),
             room,

@@ -87,8 +87,10 @@ impl Session {
         };
         let options = if self.server.tls() { logins.options_tls } else { logins.options };
         let snapshot = self.facts.snapshot();
-        let passes =
-            |name: &str| logins.filter.contains(snapshot, &name.to_ascii_lowercase()).unwrap_or(false);
+        let passes = |name: &str| {
+            let filter = &logins.filter;
+            filter.is_empty() || filter.contains(snapshot, &name.to_ascii_lowercase()).unwrap_or(false)
+        };
         let names = known.iter().filter(|known| options.permit(known.flags) && passes(&known.name));
         Some(names.map(|known| known.name.clone()).collect())
     }

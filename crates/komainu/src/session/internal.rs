@@ -6,10 +6,12 @@
 
 use super::Session;
 use super::authenticate::{Exchange, Failed};
+use crate::authentication::dovecot::Lost;
 use crate::authentication::hashing::Rank;
 use crate::authentication::internal::{Internal, UsersPlace};
-use crate::authentication::{self, Backend, Logins};
+use crate::authentication::{self, Backend, Logins, SystemVerdict};
 use crate::clock;
+use crate::privileged::{Keeper, PasswordRequest};
 use mail::base64;
 use policy::guessing::Outcome;
 use proto::sasl::md5::Contexts;
@@ -18,6 +20,7 @@ use proto::sasl::server::Own;
 use proto::sasl::server::exchange::{self, Known, Question, Refusal, Surroundings, Turn};
 use proto::smtp::AuthOutcome;
 use ring::rand::{SecureRandom, SystemRandom};
+use std::time::Duration;
 use tables::{LookupError, TableId};
 use users::{Account, Stored};
 
@@ -26,7 +29,7 @@ enum Found {
     Account(Box<Account>),
     /// A table's value.
     Stored(Stored),
-    System,
+    System(Keeper),
     Nobody,
 }
 
@@ -147,7 +150,7 @@ impl Session {
     async fn judge(&mut self, internal: &Internal, name: String, password: Vec<u8>) -> Result<Known, Failed> {
         let client = self.tx.client.address;
         let (stored, counts) = match self.found(internal, &name).await? {
-            Found::System => return self.judge_system(name, password).await,
+            Found::System(keeper) => return self.judge_system(internal, (name, keeper), password).await,
             Found::Account(account) => {
                 let admits = account.admits(client);
                 match account.stored {
@@ -166,17 +169,43 @@ impl Session {
         Ok(if right && counts { Known::Right(name) } else { Known::Wrong })
     }
 
-    /// The system knows no domains.
-    async fn judge_system(&self, name: String, password: Vec<u8>) -> Result<Known, Failed> {
+    async fn judge_system(
+        &self,
+        internal: &Internal,
+        (name, keeper): (String, Keeper),
+        password: Vec<u8>,
+    ) -> Result<Known, Failed> {
         let who = self.standing(&name);
-        let account = name.split('@').next().unwrap_or_default();
-        match self.shared.authentication.judge_system(who, account, password).await {
-            Some(true) => Ok(Known::Right(name)),
-            Some(false) => Ok(Known::Wrong),
-            None => {
-                self.warn("SASL: the system's accounts can't be asked: that takes a server that was started by root");
+        // Nobody of this name: asked all the same, for a name that no account can have.
+        let account = internal.system_name(&name, &keeper).unwrap_or(":").to_owned();
+        let client = self.tx.client.address.to_string();
+        let request = PasswordRequest { keeper, name: account, client, password };
+        match self.shared.authentication.judge_system(who, request).await {
+            Ok(SystemVerdict::Right) => Ok(Known::Right(name)),
+            Ok(SystemVerdict::Wrong(pause, why)) => {
+                if let Some(why) = why {
+                    self.warn(&format!("SASL: {name}: {why}"));
+                }
+                self.pause(pause).await?;
+                Ok(Known::Wrong)
+            }
+            Err(why) => {
+                self.warn(&format!("SASL: the system's accounts can't be asked: {why}"));
                 Err(Failed::Temporarily("the system's accounts can't be asked".to_owned()))
             }
+        }
+    }
+
+    /// Waits, unless the session is to end.
+    async fn pause(&self, wait: Duration) -> Result<(), Failed> {
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let ear = self.seat.ear();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(wait) => Ok(()),
+            _ = ear.dismissed() => Err(Failed::Temporarily(Lost.to_string())),
         }
     }
 
@@ -229,7 +258,7 @@ impl Session {
                         }
                     }
                 }
-                UsersPlace::Shadow => return Ok(Found::System),
+                UsersPlace::System(keeper) => return Ok(Found::System(keeper.clone())),
             }
         }
         Ok(Found::Nobody)

@@ -53,6 +53,7 @@ mod spawned;
 mod stopping;
 mod systemd;
 mod tutorial;
+mod users;
 mod verifying;
 mod virtuals;
 mod waiting;

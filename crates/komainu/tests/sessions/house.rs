@@ -8,6 +8,7 @@ use komainu::serve::{Assembly, Ground};
 use komainu::session::arrival::{Arrival, Ends, receive};
 use komainu::session::line::Line;
 use policy::{Answer, Question};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::RealDisk;
@@ -72,6 +73,11 @@ impl House {
         let ends = Ends { from, to: ([127, 0, 0, 1], 2525).into() };
         let arrival = Arrival::new(stream, ends, service, self.assembly.shared()).expect("a seat");
         tokio::spawn(receive(arrival))
+    }
+
+    /// How many passwords were hashed, by what that costs.
+    pub(crate) fn hashes(&self) -> BTreeMap<String, u64> {
+        self.assembly.shared().authentication.hashing.counted()
     }
 
     /// What the log says.

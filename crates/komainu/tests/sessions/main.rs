@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a test may fail by panicking, and says aloud what it measured")]
 
+mod guesses;
 mod house;
 mod many;
 mod slow;
