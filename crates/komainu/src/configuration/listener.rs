@@ -1,5 +1,6 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
+use super::inspecting::Inspecting;
 use super::limits::limits;
 use super::notices::Notices;
 use super::security::is_by_same_files;
@@ -144,6 +145,8 @@ pub struct Receiving {
     pub syslog_name: String,
     /// Header limits, hops, dropped headers.
     pub cleanup: Arc<CleanupSettings>,
+    /// What is looked at, where anything is.
+    pub inspecting: Option<Arc<Inspecting>>,
 }
 
 impl Receiving {
@@ -168,6 +171,7 @@ impl Receiving {
             },
             syslog_name: p.text("syslog_name").value,
             cleanup: Arc::new(cleanup(p)),
+            inspecting: None,
         }
     }
 }
@@ -212,7 +216,10 @@ impl Listener {
         let (limits, stressed_limits) = (limits(&parameters), limits(&stress));
         // cleanup(8) is a service of its own: another name in `-o` isn't its name.
         let syslog_name = main.text("syslog_name").value;
-        let receiving = Arc::new(Receiving { syslog_name, ..Receiving::read(&parameters) });
+        let (inspecting, more) = Inspecting::compile(&parameters, main, master, catalogue);
+        found.extend(more);
+        let receiving = Receiving { syslog_name, inspecting, ..Receiving::read(&parameters) };
+        let receiving = Arc::new(receiving);
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
         let upstream = Upstream::read(&front, &service.role());
         let upstream = upstream.unwrap_or_else(|diagnostic| {
