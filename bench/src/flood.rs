@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(400);
 /// How long a configuration takes to be in force, with room to spare.
 const RELOADED: Duration = Duration::from_secs(3);
+/// A server that hasn't drained by then is left: how far it came is its figure.
+const GIVEN_UP: Duration = Duration::from_secs(600);
 /// Between two looks at memory.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -48,23 +50,28 @@ pub(crate) fn sample(server: &Server, load: &Load) -> Result<Figures, String> {
                 std::thread::sleep(PAUSE);
             }
         });
-        let drained =
-            flush(server).and_then(|()| drain::wait(&mut tail, began, PATIENCE, |tail| tail.sent >= wanted));
+        let drained = flush(server).and_then(|()| {
+            let reached = |tail: &Tail| tail.sent >= wanted || began.elapsed() > GIVEN_UP;
+            drain::wait(&mut tail, began, PATIENCE, reached)
+        });
         over.store(true, Ordering::Release);
         drained
     })?;
     let cpu = server.cpu_s() - before;
     let peak = peak.load(Ordering::Acquire);
+    let done = tail.sent.min(wanted);
+    let short =
+        if done < wanted { format!("{done} of {wanted} when it was given up; ") } else { String::new() };
     let note = format!(
-        "filled in {:.0} s; Pss {} MB with {messages} deferred, at most {} MB",
+        "{short}filled in {:.0} s; Pss {} MB with {messages} deferred, at most {} MB",
         filled.as_secs_f64(),
         idle / 1024,
         peak / 1024
     );
     Ok(Figures {
-        done: wanted,
+        done,
         elapsed_s: drained.as_secs_f64(),
-        cpu_ms: Some(cpu * 1000.0 / f64::from(wanted.max(1))),
+        cpu_ms: Some(cpu * 1000.0 / f64::from(done.max(1))),
         idle_kb: Some(peak as f64),
         note: Some(note),
         ..Figures::default()

@@ -133,7 +133,7 @@ const PREGREET: Dress = Dress {
 };
 
 const FLOODED: Dress =
-    Dress { main_cf: "defer_transports = smtp\ntransport_maps = regexp:%/etc/flood\n", ..PLAIN };
+    Dress { main_cf: "defer_transports = smtp\ntransport_maps = texthash:%/etc/flood\n", ..PLAIN };
 
 const CROWD: Load = Load {
     play: Play::Sleeper,

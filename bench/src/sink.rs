@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// The subcommand.
 pub(crate) const WORD: &str = "sink";
@@ -15,6 +15,12 @@ pub(crate) const PORT: u16 = 2526;
 /// The second part of the addresses that answer, and of those that hang.
 pub(crate) const ANSWERS: u8 = 65;
 pub(crate) const HANGS: u8 = 66;
+
+/// The address of a flood's destination: a tenth of them hangs.
+pub(crate) fn address(number: u32) -> Ipv4Addr {
+    let [_, _, c, d] = number.to_be_bytes();
+    Ipv4Addr::new(10, if number.is_multiple_of(10) { HANGS } else { ANSWERS }, c, d)
+}
 
 /// Starts it; it ends with the namespace.
 pub(crate) fn start() -> Result<(), String> {
@@ -29,7 +35,7 @@ pub(crate) fn command() -> Result<(), String> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
-        let listener = TcpListener::bind(address).await.map_err(|e| format!("sink: {e}"))?;
+        let listener = listen(address).map_err(|e| format!("sink: {e}"))?;
         let mut silent = Vec::new();
         loop {
             // Out of descriptors: it is tried again when one has come free.
@@ -46,6 +52,15 @@ pub(crate) fn command() -> Result<(), String> {
             }
         }
     })
+}
+
+/// As long a queue of connections as the kernel allows: who comes while it is full may believe that he is connected, and
+/// is never heard. The servers of a flood come with thousands at once.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(65_535)
 }
 
 async fn serve(mut stream: TcpStream) {

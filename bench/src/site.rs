@@ -90,10 +90,20 @@ pub(crate) fn boxes() -> String {
     text
 }
 
-/// transport(5) for the flood's destinations: `user@10-65-1-2.relay.example` goes to that address.
+/// Destinations of the largest flood.
+const FLOODED: u32 = 10_000;
+
+/// transport(5) for the flood's destinations: `user@10-65-1-2.relay.example` goes to that address. A line each, as
+/// Postfix takes no substitutions there.
 pub(crate) fn flood() -> String {
-    let port = crate::sink::PORT;
-    format!("/@([0-9]+)-([0-9]+)-([0-9]+)-([0-9]+)\\.relay\\.example$/ smtp:[$1.$2.$3.$4]:{port}\n")
+    use std::fmt::Write as _;
+    let (port, mut text) = (crate::sink::PORT, String::new());
+    for number in 0..FLOODED {
+        let [_, b, c, d] = crate::sink::address(number).octets();
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "10-{b}-{c}-{d}.relay.example smtp:[10.{b}.{c}.{d}]:{port}");
+    }
+    text
 }
 
 const SMTPD: &str = "smtp inet n - n - - smtpd\n";
@@ -103,21 +113,31 @@ smtpd pass - - n - - smtpd
 dnsblog unix - - n - 0 dnsblog
 tlsproxy unix - - n - 0 tlsproxy
 ";
+/// What Debian has, without its chroots: scache(8) keeps connections, and postqueue(1) looks for pickup(8).
 const SERVICES: &str = "\
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
 flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
+local unix - n n - - local
 virtual unix - n n - - virtual
-smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
 anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 ";
 
@@ -154,6 +174,14 @@ pub(crate) fn access(base: &Path, lines: u32) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_flood_has_a_line_for_each_destination() {
+        let text = flood();
+        assert_eq!(text.lines().count(), 10_000);
+        assert!(text.contains("\n10-65-39-15.relay.example smtp:[10.65.39.15]:2526\n"), "the last one");
+        assert_eq!(text.lines().filter(|line| line.starts_with("10-66-")).count(), 1_000, "a tenth hangs");
+    }
 
     #[test]
     fn the_dress_comes_last_and_only_the_tuned_are_tuned() {

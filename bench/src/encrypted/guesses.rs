@@ -1,5 +1,5 @@
 //! `bench guesses`: a dictionary attack from 2,000 addresses, each of a network of its own, with 50 honest clients in
-//! between who have logged in before.
+//! between who have logged in before, and five with the right password from networks that nobody knows.
 
 use super::{PASSWORD, Pair, Session, USERS, connector, quantile, runtime, until};
 use crate::server::Kind;
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 const ATTACKERS: u16 = 2_000;
 const HONEST: u8 = 50;
+/// When newcomers come, in parts of a hundred of the time.
+const NEWCOMERS: [u64; 5] = [1, 25, 50, 50, 75];
 const GUESSES_MAX: u64 = 100_000;
 
 #[derive(Default)]
@@ -39,7 +41,7 @@ fn attack(pair: &Pair, seconds: u64) -> Result<String, String> {
     runtime()?.block_on(async {
         let mut calm = Vec::new();
         for n in 0..HONEST {
-            calm.extend(log_in(n).await);
+            calm.extend(log_in(Ipv4Addr::new(10, 200, n, 1), n).await);
         }
         calm.sort();
         let (began, cpu, end) = (Instant::now(), pair.cpu_s(), until(seconds));
@@ -51,12 +53,17 @@ fn attack(pair: &Pair, seconds: u64) -> Result<String, String> {
         for n in 0..HONEST {
             honest.spawn(come_back(n, end, Arc::clone(&tally)));
         }
+        let mut newcomers = tokio::task::JoinSet::new();
+        for (n, part) in (0_u8..).zip(NEWCOMERS) {
+            newcomers.spawn(newcomer(n, Duration::from_millis(seconds * 10 * part), end));
+        }
         let (mut times, mut failed) = (Vec::new(), 0);
         while let Some(Ok((more, lost))) = honest.join_next().await {
             times.extend(more);
             failed += lost;
         }
         tally.over.store(true, Ordering::Relaxed);
+        let new: Vec<String> = newcomers.join_all().await;
         let elapsed = began.elapsed().as_secs_f64();
         let cpu = pair.cpu_s() - cpu;
         mob.shutdown().await;
@@ -66,26 +73,42 @@ fn attack(pair: &Pair, seconds: u64) -> Result<String, String> {
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
         Ok(format!(
             "{answered} guesses answered in {elapsed:.0} s ({:.0} an hour), {refused} turned away; CPU {cpu:.1} s; \
-             honest: {} log-ins, {failed} failed, p50 {:.1} ms, p99 {:.1} ms, longest {:.0} ms; before the attack p50 {:.1} ms",
+             honest: {} log-ins, {failed} failed, p50 {:.1} ms, p99 {:.1} ms, longest {:.0} ms; before the attack p50 {:.1} ms; newcomers were in after {} s",
             answered as f64 / elapsed * 3600.0,
             times.len(),
             ms(quantile(&times, 0.5)),
             ms(quantile(&times, 0.99)),
             ms(times.last().copied().unwrap_or_default()),
             ms(quantile(&calm, 0.5)),
+            new.join(", "),
         ))
     })
 }
 
 /// From the first packet to the answer.
-async fn log_in(n: u8) -> Option<Duration> {
+async fn log_in(from: Ipv4Addr, n: u8) -> Option<Duration> {
     let began = Instant::now();
-    let mut session = Session::open(Ipv4Addr::new(10, 200, n, 1), &connector(false)).await.ok()?;
+    let mut session = Session::open(from, &connector(false)).await.ok()?;
     let code = session.log_in(&format!("user{n}"), PASSWORD).await.ok()?;
     // It is over; whether the goodbye is heard says nothing.
     let elapsed = began.elapsed();
     let _ = session.say("QUIT").await;
     (code == 235).then_some(elapsed)
+}
+
+/// Somebody from a new place, who comes again a second after each refusal: the seconds until it is in.
+async fn newcomer(n: u8, delay: Duration, end: Instant) -> String {
+    tokio::time::sleep(delay).await;
+    let began = Instant::now();
+    while Instant::now() < end {
+        let left = end.saturating_duration_since(Instant::now());
+        let tried = tokio::time::timeout(left, log_in(Ipv4Addr::new(10, 201, n, 1), 90 + n)).await;
+        if let Ok(Some(_)) = tried {
+            return format!("{:.1}", began.elapsed().as_secs_f64());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    format!("(not within {:.0})", began.elapsed().as_secs_f64())
 }
 
 /// An honest client logs in every two seconds. What takes longer than the test counts with the time it has taken.
@@ -94,7 +117,12 @@ async fn come_back(n: u8, end: Instant, tally: Arc<Tally>) -> (Vec<Duration>, u3
     tokio::time::sleep(Duration::from_millis(40 * u64::from(n))).await;
     while Instant::now() < end && !tally.over.load(Ordering::Relaxed) {
         let began = Instant::now();
-        match tokio::time::timeout(end.saturating_duration_since(began), log_in(n)).await {
+        match tokio::time::timeout(
+            end.saturating_duration_since(began),
+            log_in(Ipv4Addr::new(10, 200, n, 1), n),
+        )
+        .await
+        {
             Ok(Some(time)) => times.push(time),
             Ok(None) => failed += 1,
             // It still waits.

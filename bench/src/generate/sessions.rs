@@ -107,8 +107,7 @@ async fn session(load: &Load, number: u32, body: &str) -> Result<(), String> {
 
 fn recipient(load: &Load, number: u32) -> String {
     if load.domain == FLOOD {
-        let [_, _, c, d] = (number % (load.count / 10).max(1)).to_be_bytes();
-        let b = if number.is_multiple_of(10) { sink::HANGS } else { sink::ANSWERS };
+        let [_, b, c, d] = sink::address(number % (load.count / 10).max(1)).octets();
         return format!("RCPT TO:<user@10-{b}-{c}-{d}.relay.example>\r\n");
     }
     let users = if load.domain == BOXES { 1_000 } else { 50 };

@@ -24,6 +24,36 @@ impl Counted {
         self.incoming.write(bytes)
     }
 
+    /// What was written, from `offset` on.
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, SpoolError> {
+        self.incoming.read_at(buffer, offset)
+    }
+
+    /// Forgets what stands behind the first `size` bytes; [`Counted::recount`] is to follow.
+    pub(crate) fn truncate(&mut self, size: u64) -> Result<(), SpoolError> {
+        self.incoming.truncate(size)
+    }
+
+    /// Puts `front` in place of the first `length` bytes; [`Counted::recount`] is to follow.
+    pub(crate) fn replace_front(&mut self, length: u64, front: &[u8]) -> Result<(), SpoolError> {
+        self.incoming.replace_front(length, front)
+    }
+
+    /// Counts anew what was changed.
+    pub(crate) fn recount(&mut self) -> Result<(), SpoolError> {
+        let (mut size, mut window, mut at) = (RecordSize::default(), vec![0; 64 << 10], 0);
+        loop {
+            let read = self.incoming.read_at(&mut window, at)?;
+            if read == 0 {
+                break;
+            }
+            size.feed(window.get(..read).unwrap_or_default());
+            at = at.saturating_add(read as u64);
+        }
+        self.size = size;
+        Ok(())
+    }
+
     /// For `size=`.
     pub(crate) fn size(&self) -> u64 {
         self.size.bytes()

@@ -66,6 +66,13 @@ pub enum Scene {
         /// `WORDS : ANSWER`.
         lines: Vec<String>,
     },
+    /// A scripted milter.
+    Milter {
+        /// `127.0.0.1:8891` or a socket's path under the queue directory.
+        endpoint: String,
+        /// `EVENT : ANSWER && ANSWER`.
+        lines: Vec<String>,
+    },
     /// A scripted policy server.
     Policy {
         /// `127.0.0.1:10023` or a socket's path under the queue directory.
@@ -119,7 +126,7 @@ pub enum Act {
         /// Which lines of the file hold the expectation.
         range: Range<usize>,
     },
-    /// What was said to a next hop.
+    /// What was said to a next hop or a milter.
     Heard {
         /// Which one.
         endpoint: String,
@@ -262,6 +269,9 @@ impl Dialogue {
             ["auth", endpoint] => self.scene.push(Scene::Auth { endpoint: (*endpoint).to_owned(), lines }),
             ["next", "hop", endpoint] => {
                 self.scene.push(Scene::NextHop { endpoint: (*endpoint).to_owned(), lines });
+            }
+            ["milter", endpoint] => {
+                self.scene.push(Scene::Milter { endpoint: (*endpoint).to_owned(), lines });
             }
             ["heard", endpoint] => {
                 self.acts.push(Act::Heard { endpoint: (*endpoint).to_owned(), range: body });

@@ -13,6 +13,7 @@ pub mod in_process;
 pub mod layout;
 mod listening;
 pub mod made_up;
+pub mod milter;
 pub mod next_hop;
 pub mod pattern;
 pub mod place;

@@ -13,6 +13,7 @@ use crate::client::{self, Audience};
 use crate::dialogue::{Act, Dialogue, Scene, Session, Step};
 use crate::dns::{self, Kind, Zone};
 use crate::layout;
+use crate::milter::Milter;
 use crate::next_hop::NextHop;
 use crate::pattern;
 use crate::place::Place;
@@ -63,6 +64,7 @@ struct Run<'a> {
     policies: BTreeMap<String, PolicyServer>,
     tables: BTreeMap<String, TableServer>,
     hops: BTreeMap<String, NextHop>,
+    milters: BTreeMap<String, Milter>,
     faults: Vec<String>,
     changes: Vec<(Range<usize>, Vec<String>)>,
     queue_ids: Vec<String>,
@@ -109,7 +111,8 @@ impl Stage<'_> {
             Choice::Komainu | Choice::Postfix => Place::world(),
         };
         let dns = self.dns.clone().unwrap_or_else(dns::Server::quiet);
-        let Servers { policies, tables, logins: _logins, hops } = self.scene(&dialogue, &mut place, &dns)?;
+        let Servers { policies, tables, logins: _logins, hops, milters } =
+            self.scene(&dialogue, &mut place, &dns)?;
         let server = Running::start(self.choice, &place, &dns)?;
         let mut run = Run {
             stage: self,
@@ -120,6 +123,7 @@ impl Stage<'_> {
             policies,
             tables,
             hops,
+            milters,
             faults: Vec::new(),
             changes: Vec::new(),
             queue_ids: Vec::new(),
@@ -183,6 +187,14 @@ impl Stage<'_> {
                     }
                     servers.policies.insert(endpoint.clone(), server);
                 }
+                Scene::Milter { endpoint, lines } => {
+                    let milter = Milter::start(&listen_at(place, endpoint), lines)
+                        .map_err(|error| format!("milter {endpoint}: {error}"))?;
+                    if let Some(address) = milter.address() {
+                        place.call(endpoint, &address.to_string());
+                    }
+                    servers.milters.insert(endpoint.clone(), milter);
+                }
                 Scene::NextHop { endpoint, lines } => {
                     servers.hops.insert(endpoint.clone(), next_hop(place, endpoint, lines)?);
                 }
@@ -210,6 +222,7 @@ struct Servers {
     tables: BTreeMap<String, TableServer>,
     logins: Vec<AuthServer>,
     hops: BTreeMap<String, NextHop>,
+    milters: BTreeMap<String, Milter>,
 }
 
 /// Starts a server that mail is sent to. Outside a world it has a port of its own choice, at the same address.
@@ -346,7 +359,13 @@ impl Run<'_> {
         let at_rest = |id: &String| {
             lines.iter().filter(|line| line.queue_id() == Some(id)).any(|line| {
                 let text = &line.text;
-                let rests = [": hold: ", ": discard: ", ", status=deferred ("];
+                let rests = [
+                    ": hold: ",
+                    ": discard: ",
+                    ": milter-hold: ",
+                    ": milter-discard: ",
+                    ", status=deferred (",
+                ];
                 text.ends_with(": removed") || rests.iter().any(|word| text.contains(word))
             })
         };
@@ -443,14 +462,19 @@ impl Run<'_> {
     }
 
     fn heard(&mut self, endpoint: &str, range: &Range<usize>) {
-        let Some(hop) = self.hops.get(endpoint) else {
-            return self.faults.push(format!("no next hop {endpoint}"));
+        let (hop, milter) = (self.hops.get(endpoint), self.milters.get(endpoint));
+        let heard = || match (hop, milter) {
+            (Some(hop), _) => Some(hop.heard()),
+            (None, milter) => milter.map(Milter::heard),
         };
+        if heard().is_none() {
+            return self.faults.push(format!("no next hop and no milter {endpoint}"));
+        }
         let expected = self.dialogue.range(range);
         let until = Instant::now() + SETTLE;
         let mut quiet_since = None;
         let actual = loop {
-            let actual = hop.heard();
+            let actual = heard().unwrap_or_default();
             let is_blank = self.stage.update && expected.is_empty();
             if !is_blank && same_talks(expected, &actual) {
                 return;

@@ -18,6 +18,8 @@ pub trait DiskFile: Send + Sync + 'static {
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
     /// The length in bytes.
     fn size(&self) -> io::Result<u64>;
+    /// Cuts it to `size` bytes.
+    fn truncate(&self, size: u64) -> io::Result<()>;
     /// `fdatasync`: when it returns `Ok`, all earlier writes and the length are durable.
     fn sync(&self) -> io::Result<()>;
 }
@@ -110,6 +112,10 @@ impl DiskFile for RealFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        self.0.set_len(size)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -115,6 +115,110 @@ impl Incoming {
         file.write_at(data, at).map_err(|error| body_error(self.number, error))
     }
 
+    /// What was written, from `offset` on; fewer bytes than asked for only at its end.
+    ///
+    /// # Errors
+    /// When its file can't be read.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, SpoolError> {
+        let Some(file) = &self.file else { return Ok(copy_from(&self.buffer, offset, buffer)) };
+        let end = self.file_end();
+        let mut done = 0;
+        if offset < end {
+            done = file.read_at(buffer, offset).map_err(|error| body_error(self.number, error))?;
+        }
+        let beyond = offset.saturating_add(done as u64).saturating_sub(end);
+        let rest = buffer.get_mut(done..).unwrap_or_default();
+        Ok(done + copy_from(&self.buffer, beyond, rest))
+    }
+
+    /// Forgets what stands behind the first `size` bytes; what is written then follows them.
+    ///
+    /// # Errors
+    /// When its file can't be cut. The message can't be committed then.
+    pub fn truncate(&mut self, size: u64) -> Result<(), SpoolError> {
+        let done = self.cut(size);
+        self.noted(done)
+    }
+
+    /// Puts `front` in place of the first `length` bytes.
+    ///
+    /// # Errors
+    /// When its file can't be read or written. The message can't be committed then.
+    pub fn replace_front(&mut self, length: u64, front: &[u8]) -> Result<(), SpoolError> {
+        let done = self.replaced(length.min(self.size), front);
+        self.noted(done)
+    }
+
+    fn noted(&mut self, done: Result<(), SpoolError>) -> Result<(), SpoolError> {
+        if let Err(error) = &done {
+            self.failed = Some(error.clone());
+        }
+        done
+    }
+
+    fn cut(&mut self, size: u64) -> Result<(), SpoolError> {
+        if size >= self.size {
+            return Ok(());
+        }
+        match self.file.clone() {
+            None => self.buffer.truncate(usize::try_from(size).unwrap_or(usize::MAX)),
+            Some(file) => {
+                self.spill()?;
+                file.truncate(size).map_err(|error| body_error(self.number, error))?;
+            }
+        }
+        self.size = size;
+        self.sum_up()
+    }
+
+    fn replaced(&mut self, length: u64, front: &[u8]) -> Result<(), SpoolError> {
+        let Some(file) = self.file.clone() else {
+            let rest = usize::try_from(length).ok().and_then(|length| self.buffer.get(length..));
+            let whole = [front, rest.unwrap_or_default()].concat();
+            (self.buffer, self.size, self.hasher) = (Vec::new(), 0, crc32fast::Hasher::new());
+            return self.write(&whole);
+        };
+        self.spill()?;
+        let failed = |error| body_error(self.number, error);
+        let (old, new) = (length, front.len() as u64);
+        let size = self.size - old + new;
+        let mut window = vec![0; WRITE_BYTES];
+        let mut moved = 0;
+        let all = self.size - old;
+        while moved < all && old != new {
+            let piece = (WRITE_BYTES as u64).min(all - moved);
+            // Growing, the end moves first; shrinking, the beginning.
+            let at = if new > old { all - moved - piece } else { moved };
+            let window = window.get_mut(..usize::try_from(piece).unwrap_or(0)).unwrap_or_default();
+            file.read_at(window, old + at).map_err(failed)?;
+            file.write_at(window, new + at).map_err(failed)?;
+            moved += piece;
+        }
+        file.write_at(front, 0).map_err(failed)?;
+        if size < self.size {
+            file.truncate(size).map_err(failed)?;
+        }
+        self.size = size;
+        self.sum_up()
+    }
+
+    /// The checksum of what is there now.
+    fn sum_up(&mut self) -> Result<(), SpoolError> {
+        let mut hasher = crc32fast::Hasher::new();
+        let mut window = vec![0; WRITE_BYTES];
+        let mut at = 0;
+        while at < self.size {
+            let read = self.read_at(&mut window, at)?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(window.get(..read).unwrap_or_default());
+            at += read as u64;
+        }
+        self.hasher = hasher;
+        Ok(())
+    }
+
     pub(crate) fn finish(&mut self) -> Result<Stored, SpoolError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -131,6 +235,16 @@ impl Incoming {
     pub(crate) fn hand_over(&mut self) {
         self.handed_over = true;
     }
+}
+
+/// Copies what `bytes` hold from `offset` on; how many there were.
+fn copy_from(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> usize {
+    let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+    let count = rest.len().min(buffer.len());
+    if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
+        to.copy_from_slice(from);
+    }
+    count
 }
 
 impl Drop for Incoming {

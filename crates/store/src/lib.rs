@@ -29,7 +29,7 @@ pub use incoming::Incoming;
 pub use index::Digest;
 pub use list::fuzz as fuzz_lists;
 pub use messages::Brief;
-pub use read::{Body, Message};
+pub use read::{Body, Envelope, Message};
 pub use record::fuzz as fuzz_records;
 pub use recover::Report;
 pub use spool::{Settings, Spool, SpoolReader, Step, SteppedSpool, Usage};

@@ -7,7 +7,6 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::index::{Entry, Index, Place, Segment};
 use crate::record::{Kind, RecordHeader, UNIT, decode_meta};
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -117,6 +116,55 @@ impl Library {
         Ok(Message { number, envelope, notes, body_bytes })
     }
 
+    /// The newest envelope and the notes since then: what a listing wants, without the record that the message came in
+    /// where the envelope was written anew.
+    pub(crate) fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        let mut former: Option<Entry> = None;
+        loop {
+            let (entry, segments) = self.find(number)?;
+            let Some(place) = entry.envelope else {
+                let Contents { envelope, notes, .. } = self.contents(number, Part::Envelope)?;
+                return Ok((envelope, notes));
+            };
+            let places = std::iter::once((place, Kind::Envelope));
+            let places = places.chain(entry.notes.iter().map(|place| (*place, Kind::Note)));
+            let mut found = Vec::with_capacity(1 + entry.notes.len());
+            for (place, kind) in places {
+                let Some(segment) = segment(&segments, place) else { break };
+                match read_record(segment, place, number, Part::All) {
+                    Ok(Some((header, record))) if header.kind == kind => {
+                        found.extend(header.meta(&record).map(<[u8]>::to_vec));
+                    }
+                    Ok(_) => break,
+                    Err(error) => return Err(SpoolError::io("read", "log", error)),
+                }
+            }
+            if found.len() == 1 + entry.notes.len() {
+                let notes = found.split_off(1);
+                return Ok((found.pop().unwrap_or_default(), notes));
+            }
+            if former.as_ref() == Some(&entry) {
+                return Err(SpoolError::Corrupt(number));
+            }
+            former = Some(entry);
+        }
+    }
+
+    /// Where a message's records are, and their segments.
+    fn find(&self, number: u64) -> Result<(Entry, Segments), SpoolError> {
+        let index = lock(&self.index);
+        let entry = index.messages.find(number).ok_or(SpoolError::NotFound(number))?;
+        let mut segments = Segments::new();
+        for place in entry.places() {
+            if segment(&segments, place).is_none()
+                && let Some(found) = index.segments.get(&place.segment)
+            {
+                segments.push((place.segment, found.clone()));
+            }
+        }
+        Ok((entry, segments))
+    }
+
     pub(crate) fn body(&self, number: u64) -> Result<Body, SpoolError> {
         let Contents { header, body, .. } = self.contents(number, Part::All)?;
         if header.kind == Kind::Message {
@@ -140,22 +188,12 @@ impl Library {
     pub(crate) fn contents(&self, number: u64, part: Part) -> Result<Contents, SpoolError> {
         let mut former: Option<Entry> = None;
         loop {
-            let (entry, segments) = {
-                let index = lock(&self.index);
-                let entry = index.messages.find(number).ok_or(SpoolError::NotFound(number))?;
-                let uses = entry
-                    .places()
-                    .filter_map(|place| Some((place.segment, index.segments.get(&place.segment)?.clone())));
-                let segments: BTreeMap<u64, Segment> = uses.collect();
-                (entry, segments)
-            };
+            let (entry, segments) = self.find(number)?;
             if former.as_ref() == Some(&entry) {
                 return Err(SpoolError::Corrupt(number));
             }
-            let read = |place: Place, part: Part| {
-                let segment = segments.get(&place.segment)?;
-                Some(read_record(segment, place, number, part))
-            };
+            let read =
+                |place: Place, part: Part| Some(read_record(segment(&segments, place)?, place, number, part));
             match assemble(&entry, part, read) {
                 Some(Ok(contents)) => return Ok(contents),
                 Some(Err(error)) => return Err(SpoolError::io("read", "log", error)),
@@ -166,6 +204,16 @@ impl Library {
 }
 
 type Record = (RecordHeader, Vec<u8>);
+
+/// An envelope and the notes since it was written.
+pub type Envelope = (Vec<u8>, Vec<Vec<u8>>);
+
+/// The segments that a message's records are in: few.
+type Segments = Vec<(u64, Segment)>;
+
+fn segment(segments: &Segments, place: Place) -> Option<&Segment> {
+    segments.iter().find(|(number, _)| *number == place.segment).map(|(_, segment)| segment)
+}
 
 /// `None` where something doesn't fit.
 fn assemble(

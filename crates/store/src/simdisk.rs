@@ -315,6 +315,8 @@ impl Inode {
         for number in std::mem::take(&mut self.dirty).into_keys() {
             put(&mut self.durable, number * SECTOR, sector(&self.seen, number));
         }
+        // What was cut off is gone with the flush.
+        self.durable.truncate(self.seen.len());
     }
 
     /// Lets each unflushed sector become any of its versions, and each block that was being written be spoilt.
@@ -430,6 +432,15 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         state.readable()?;
         Ok(state.inodes.get(&self.inode).map_or(0, |inode| inode.seen.len() as u64))
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let alive = state.step();
+        if let Some(inode) = state.inodes.get_mut(&self.inode) {
+            inode.seen.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        }
+        alive
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -11,7 +11,7 @@ use crate::incoming::{Incoming, Stored};
 use crate::index::Digest;
 use crate::log::{Log, Op, OpBody, OpKind};
 use crate::messages::Brief;
-use crate::read::{Body, Library, Message, lock};
+use crate::read::{Body, Envelope, Library, Message, lock};
 use crate::record::encode_meta;
 use crate::recover::{Report, next_number, prepare, read_spool};
 use crate::slots::NewSlot;
@@ -179,6 +179,15 @@ impl Spool {
         self.library.message(number)
     }
 
+    /// The newest envelope and the notes since then: cheaper than [`Spool::read`] where it was written anew, and silent
+    /// about the record that the message came in.
+    ///
+    /// # Errors
+    /// As [`Spool::read`].
+    pub fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        self.library.envelope(number)
+    }
+
     /// The body.
     ///
     /// # Errors
@@ -247,6 +256,14 @@ impl SpoolReader {
     /// As [`Spool::read`].
     pub fn read(&self, number: u64) -> Result<Message, SpoolError> {
         self.library.message(number)
+    }
+
+    /// As [`Spool::envelope`].
+    ///
+    /// # Errors
+    /// As [`Spool::read`].
+    pub fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        self.library.envelope(number)
     }
 
     /// As [`Spool::body`].
@@ -371,6 +388,14 @@ impl SteppedSpool {
     /// As [`Spool::read`].
     pub fn read(&self, number: u64) -> Result<Message, SpoolError> {
         self.log.library.message(number)
+    }
+
+    /// As [`Spool::envelope`].
+    ///
+    /// # Errors
+    /// As [`Spool::read`].
+    pub fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        self.log.library.envelope(number)
     }
 
     /// As [`Spool::body`].

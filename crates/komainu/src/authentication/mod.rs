@@ -10,6 +10,7 @@ pub mod hashing;
 pub mod internal;
 mod memory;
 mod recent;
+pub mod turns;
 
 use crate::clock;
 use crate::privileged::{Answer, Helper, Request};
@@ -18,7 +19,7 @@ use hashing::{Busy, Hashing, Rank};
 use internal::{Internal, UsersPlace};
 use mail::Mono;
 use memory::Memory;
-use policy::guessing::Guessing;
+use policy::guessing::{Attempt, Guessing};
 use proto::sasl::scram::{Hash, Keys};
 use proto::sasl::server::Options;
 use recent::Recent;
@@ -30,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::time::Instant;
 use tables::matching::{AddressList, StringList};
+use turns::{Admission, Permit, Turns, UnderWay};
 use users::Stored;
 use users::stored::ScramSource;
 
@@ -46,7 +48,7 @@ pub struct Authentication {
     /// What makes keys that nobody has: the same for one name, and unknown to clients.
     nobody: hmac::Key,
     helper: Option<Helper>,
-    guessing: Arc<Mutex<Guessing>>,
+    turns: Turns,
     memory: Mutex<Memory>,
 }
 
@@ -61,8 +63,7 @@ impl Authentication {
         state: &Path,
     ) -> (Authentication, io::Result<()>) {
         let (memory, known, outcome) = Memory::open(state);
-        // Each listener has its own longest wait.
-        let mut guessing = Guessing::new(memory.hash(), Duration::MAX);
+        let mut guessing = Guessing::new(memory.hash());
         if let Some((bytes, ago)) = known {
             guessing.recall(&bytes, ago, now());
         }
@@ -72,7 +73,7 @@ impl Authentication {
             recent: Recent::new(),
             nobody: nobody(),
             helper,
-            guessing: Arc::new(Mutex::new(guessing)),
+            turns: Turns::new(guessing),
             memory: Mutex::new(memory),
         };
         (authentication, outcome)
@@ -185,14 +186,25 @@ impl Authentication {
 
     /// What is known of guesses.
     pub fn guessing(&self) -> MutexGuard<'_, Guessing> {
-        self.guessing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.turns.guessing()
     }
 
     /// Counts a log-in under way; `None` where its address has too many.
     #[must_use]
     pub fn begin(&self, client: IpAddr) -> Option<UnderWay> {
-        let begun = self.guessing().begin(client, now());
-        begun.then(|| UnderWay { guessing: Arc::clone(&self.guessing), client })
+        self.turns.begin(client)
+    }
+
+    /// What becomes of a log-in, on a listener where nobody is to wait longer than `delay_max`.
+    #[must_use]
+    pub fn arrive(&self, attempt: &Attempt, delay_max: Duration) -> Admission {
+        self.turns.arrive(attempt, delay_max)
+    }
+
+    /// A log-in that was tried before anybody knew whose it was.
+    #[must_use]
+    pub fn went(&self, attempt: &Attempt) -> Permit {
+        self.turns.went(attempt)
     }
 }
 
@@ -221,20 +233,6 @@ pub(crate) fn prepared(password: &[u8]) -> Vec<u8> {
     let text = std::str::from_utf8(password).ok();
     let prepared = text.and_then(|text| stringprep::saslprep(text).ok());
     prepared.map_or_else(|| password.to_vec(), |text| text.into_owned().into_bytes())
-}
-
-/// A log-in that is counted as under way. Dropping it counts it out, however it ended.
-#[derive(Debug)]
-pub struct UnderWay {
-    guessing: Arc<Mutex<Guessing>>,
-    client: IpAddr,
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let mut guessing = self.guessing.lock().unwrap_or_else(PoisonError::into_inner);
-        guessing.end(self.client, now());
-    }
 }
 
 /// Who is asked about passwords (`smtpd_sasl_type`).

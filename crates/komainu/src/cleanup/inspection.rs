@@ -37,6 +37,8 @@ pub struct Wanted {
     pub redirect: Option<String>,
     /// Who gets it too.
     pub copies: Vec<String>,
+    /// PASS: milters don't see it either.
+    pub passes: bool,
 }
 
 /// Where a message comes from, for the log.
@@ -333,7 +335,7 @@ impl Inspection {
                     self.wanted.copies.push(address);
                 }
             }
-            Some(Effect::Pass) => self.checking = false,
+            Some(Effect::Pass) => (self.checking, self.wanted.passes) = (false, true),
         }
         what
     }

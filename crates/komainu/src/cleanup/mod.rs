@@ -3,9 +3,11 @@
 //! The one way in for SMTP sessions, local submission and whoever else has mail: [`Message::begin`] with its sender and
 //! its [`Origin`], the content in pieces, [`Message::commit`] with its recipients. Addresses of envelope and headers are
 //! completed and rewritten, aliases expanded, blind copies added; the content goes into the spool as it comes, and only
-//! headers that hold addresses wait for tables. Where headers or text are checked, [`inspection`] reads it first. What can't be done is kept as the answer to the last piece, as with
-//! Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
+//! headers that hold addresses wait for tables. Where headers or text are checked, `inspection` reads it first. What
+//! can't be done is kept as the answer to the last piece, as with Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
 
+mod draft;
+mod filtering;
 mod inspection;
 mod postmaster;
 mod recipients;
@@ -30,8 +32,9 @@ use store::{Spool, SpoolError};
 use tables::{LookupError, Snapshot};
 
 use inspection::{Inspection, Onward};
-pub use inspection::{Source, Wanted};
 
+pub use filtering::Filtering;
+pub use inspection::{Source, Wanted};
 pub use policy::address::Origin;
 pub use postmaster::Postmaster;
 
@@ -395,14 +398,33 @@ impl Message {
     ///
     /// # Errors
     /// The answer where it isn't taken.
-    pub async fn commit(mut self, mut entry: Entry) -> Result<QueueId, Reply> {
+    pub async fn commit(self, entry: Entry) -> Result<QueueId, Reply> {
+        self.commit_through(None, entry).await
+    }
+
+    /// The same, where milters see it first.
+    ///
+    /// # Errors
+    /// The answer where it isn't taken.
+    pub async fn commit_through(
+        mut self,
+        filtering: Option<Filtering<'_>>,
+        mut entry: Entry,
+    ) -> Result<QueueId, Reply> {
         // As cleanup, who hears of them first.
         entry.recipients = self.recipients(std::mem::take(&mut entry.recipients)).await?;
-        let (summary, wanted) = self.end().await?;
+        let (summary, mut wanted) = self.end().await?;
         if wanted.discard {
             return Ok(self.id);
         }
-        self.obey(wanted, &mut entry).await?;
+        let redirect = wanted.redirect.take();
+        self.obey(&mut wanted, &mut entry).await?;
+        if let Some(filtering) = filtering.filter(|_| !wanted.passes)
+            && Box::pin(self.filter(filtering, &mut entry)).await? == filtering::Passed::Discarded
+        {
+            return Ok(self.id);
+        }
+        self.redirect(redirect, &mut entry);
         if summary.says_8bit && self.intake.rules.detects_8bit && !entry.body_type.is_eight_bit() {
             entry.body_type = BodyType::EightBitMime;
         }

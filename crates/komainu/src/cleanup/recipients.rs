@@ -58,30 +58,52 @@ impl Message {
         self.failed.take().map_or(Ok(known.recipients), Err)
     }
 
-    /// What header_checks and body_checks want done with the whole message.
-    pub(super) async fn obey(&mut self, wanted: Wanted, entry: &mut Entry) -> Result<(), Reply> {
+    /// What header_checks and body_checks want done with the whole message, but for REDIRECT.
+    pub(super) async fn obey(&mut self, wanted: &mut Wanted, entry: &mut Entry) -> Result<(), Reply> {
         entry.hold |= wanted.hold;
         if wanted.filter.is_some() {
-            entry.filter = wanted.filter;
+            entry.filter = wanted.filter.take();
         }
         let mut known = Known { keeps_original: self.intake.rules.keeps_original, ..Known::default() };
-        if !wanted.copies.is_empty() {
-            std::mem::take(&mut entry.recipients).into_iter().for_each(|one| known.add(one));
-            for copy in wanted.copies {
-                let address = self.intake.classes.rewrite(&Address::from_internal(copy));
-                let copy = Recipient { notify: NOTIFY_NEVER, ..Recipient::new(address.clone()) };
-                self.expand(copy, address, &mut known).await?;
-            }
-            entry.recipients = known.recipients;
+        if wanted.copies.is_empty() {
+            return Ok(());
         }
-        if let Some(redirect) = wanted.redirect {
-            let address = self.intake.classes.rewrite(&Address::from_internal(redirect));
-            let original =
-                entry.recipients.first().map_or_else(|| address.clone(), |first| first.original.clone());
-            entry.recipients = vec![Recipient { original, ..Recipient::new(address.clone()) }];
-            entry.redirect = Some(address);
+        std::mem::take(&mut entry.recipients).into_iter().for_each(|one| known.add(one));
+        for copy in wanted.copies.drain(..) {
+            let address = self.intake.classes.rewrite(&Address::from_internal(copy));
+            let copy = Recipient { notify: NOTIFY_NEVER, ..Recipient::new(address.clone()) };
+            self.expand(copy, address, &mut known).await?;
         }
+        entry.recipients = known.recipients;
         Ok(())
+    }
+
+    /// REDIRECT: one recipient in place of all.
+    pub(super) fn redirect(&self, to: Option<String>, entry: &mut Entry) {
+        let Some(to) = to else { return };
+        let address = self.intake.classes.rewrite(&Address::from_internal(to));
+        let first = entry.recipients.first();
+        let original = first.map_or_else(|| address.clone(), |first| first.original.clone());
+        entry.recipients = vec![Recipient { original, ..Recipient::new(address.clone()) }];
+        entry.redirect = Some(address);
+    }
+
+    /// Those who are known, and whoever those stand for whom somebody adds.
+    pub(super) async fn more_recipients(
+        &mut self,
+        already: Vec<Recipient>,
+        asked: Vec<Recipient>,
+    ) -> Result<Vec<Recipient>, Reply> {
+        let classes = Arc::clone(&self.intake.classes);
+        let keeps_original = self.intake.rules.keeps_original;
+        let mut known = Known { keeps_original, ..Known::default() };
+        already.into_iter().for_each(|recipient| known.add(recipient));
+        for recipient in asked {
+            let complete = classes.rewrite(&recipient.address);
+            let canonical = self.canonical(Use::EnvelopeRecipient, complete).await;
+            self.expand(recipient, canonical, &mut known).await?;
+        }
+        self.failed.take().map_or(Ok(known.recipients), Err)
     }
 
     /// Who gets a blind copy for somebody.

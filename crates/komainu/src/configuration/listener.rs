@@ -4,7 +4,7 @@ use super::inspecting::Inspecting;
 use super::limits::limits;
 use super::notices::Notices;
 use super::security::is_by_same_files;
-use super::{Later, Screening, Security, Upstream, remote};
+use super::{Later, Milters, Screening, Security, Upstream, remote};
 use crate::authentication::Logins;
 use crate::clock;
 use crate::facts::hosts::Hosts;
@@ -55,6 +55,8 @@ pub struct Listener {
     pub logins: Option<Arc<Logins>>,
     /// Its TLS.
     pub security: Security,
+    /// `smtpd_milters`, where there are any.
+    pub milters: Option<Arc<Milters>>,
     /// The tests before its sessions, where there are any.
     pub screening: Option<Arc<Screening>>,
 }
@@ -87,6 +89,8 @@ pub struct Lists {
     pub reject_filter_maps: Vec<TableId>,
     /// `smtpd_command_filter`
     pub command_filter: Option<TableId>,
+    /// `smtpd_milter_maps`
+    pub milter_maps: Vec<TableId>,
     /// The tables in `smtpd_forbidden_commands`.
     pub forbidden_commands: Vec<TableId>,
 }
@@ -213,7 +217,6 @@ impl Listener {
         found.extend(more);
         let stressed = settings(&stress, &lists, &security, later);
         let settings = settings(&parameters, &lists, &security, later);
-        let (limits, stressed_limits) = (limits(&parameters), limits(&stress));
         // cleanup(8) is a service of its own: another name in `-o` isn't its name.
         let syslog_name = main.text("syslog_name").value;
         let (inspecting, more) = Inspecting::compile(&parameters, main, master, catalogue);
@@ -238,7 +241,10 @@ impl Listener {
         });
         let (logins, more) = Logins::compile(&parameters, catalogue, sources);
         found.extend(more);
+        let (milters, more) = Milters::compile(&parameters, "smtpd_milters");
+        found.extend(more);
         let listener = Listener {
+            milters,
             logins,
             name: service.name.value.clone(),
             addresses,
@@ -250,9 +256,9 @@ impl Listener {
             receiving,
             notices: Notices::read(&parameters).map(Arc::new),
             program: program.into(),
+            limits: limits(&parameters),
+            stressed_limits: limits(&stress),
             parameters,
-            limits,
-            stressed_limits,
             upstream,
             security,
             screening,
@@ -370,6 +376,7 @@ impl Lists {
         let reject_filter_maps = tables("smtpd_reject_filter_maps");
         let command_filter = tables("smtpd_command_filter").first().copied();
         let forbidden_commands = tables("smtpd_forbidden_commands");
+        let milter_maps = tables("smtpd_milter_maps");
         let lists = Lists {
             xclient,
             xforward,
@@ -384,6 +391,7 @@ impl Lists {
             reject_footer_maps,
             reject_filter_maps,
             command_filter,
+            milter_maps,
             forbidden_commands,
         };
         (lists, found)
@@ -425,6 +433,7 @@ fn settings(p: &Parameters, lists: &Lists, security: &Security, later: &Later) -
         disable_vrfy: p.flag("disable_vrfy_command"),
         discard_ehlo_keywords: keywords(&p.text("smtpd_discard_ehlo_keywords").value),
         command_filter: lists.command_filter.is_some(),
+        asks_of_unknown: p.list("smtpd_milters").iter().any(|word| word.value != "none"),
         transcript: Notices::read(p).is_some(),
         forbidden_commands: words("smtpd_forbidden_commands")
             .into_iter()

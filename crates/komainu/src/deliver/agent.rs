@@ -9,7 +9,9 @@ use super::manager::Routing;
 use super::target::Targets;
 use super::virtual_boxes::NoMailbox;
 use crate::clock;
-use crate::privileged::{Answer, Helper, Identity, LocalSockets, PACKED_BYTES_MAX, Request, VirtualRequest};
+use crate::privileged::{
+    self, Answer, Helper, Identity, LocalSockets, PACKED_BYTES_MAX, Request, VirtualRequest,
+};
 use mail::{Address, Dsn};
 use queue::{Entry, Outcome, Reason, Recipient};
 use rustix::fd::AsFd;
@@ -123,15 +125,54 @@ impl Agents {
 
     fn put_into_virtual(
         &self,
-        (number, entry): (u64, &Entry),
+        message: (u64, &Entry),
         recipient: &Recipient,
         routing: &Routing,
         snapshot: &Snapshot,
     ) -> Delivered {
+        match self.ask_for_virtual(message, recipient, (routing, snapshot)) {
+            Ok((request, beside)) => delivered_virtual(match &self.helper {
+                Some(helper) => helper.ask(&Request::Virtual(request), beside.as_ref().map(AsFd::as_fd)).0,
+                None => routing.agency.deliver_virtual(&request, beside),
+            }),
+            Err(refused) => *refused,
+        }
+    }
+
+    /// Has the helper put a short message into a virtual mailbox; `done` is called when it has, on another thread. Nobody
+    /// waits meanwhile.
+    pub(super) fn hand_to_virtual(
+        &self,
+        message: (u64, &Entry),
+        recipient: &Recipient,
+        (routing, snapshot): (&Routing, &Snapshot),
+        done: impl FnOnce(Delivered) + Send + 'static,
+    ) {
+        match (self.ask_for_virtual(message, recipient, (routing, snapshot)), &self.helper) {
+            (Ok((request, beside)), Some(helper)) => {
+                let beside = beside.as_ref().map(AsFd::as_fd);
+                let done = Box::new(|(answer, _): privileged::Outcome| done(delivered_virtual(answer)));
+                helper.request(&Request::Virtual(request), beside, done);
+            }
+            (Ok((request, beside)), None) => {
+                done(delivered_virtual(routing.agency.deliver_virtual(&request, beside)));
+            }
+            (Err(refused), _) => done(*refused),
+        }
+    }
+
+    /// What the helper is asked for, with what goes beside it; or what becomes of the message without it.
+    fn ask_for_virtual(
+        &self,
+        (number, entry): (u64, &Entry),
+        recipient: &Recipient,
+        (routing, snapshot): (&Routing, &Snapshot),
+    ) -> Result<(VirtualRequest, Option<File>), Box<Delivered>> {
         let mailbox = match routing.targets.virtual_boxes().find(&recipient.address, snapshot) {
             Ok(mailbox) => mailbox,
             Err(NoMailbox { reason, warning }) => {
-                return Delivered::not("virtual", reason).warned(warning.into_iter().collect());
+                let refused = Delivered::not("virtual", reason).warned(warning.into_iter().collect());
+                return Err(Box::new(refused));
             }
         };
         let sender = entry.sender_for(recipient);
@@ -141,10 +182,9 @@ impl Agents {
             let now = clock::now().wall;
             mail::delivered::from_line(&sender, now, &clock::zone(now)).into_bytes()
         };
-        let (packed, beside, length) = match self.carried((number, entry)) {
-            Ok(carried) => carried,
-            Err(error) => return Delivered::not("virtual", temporary(&error)),
-        };
+        let (content, beside, length) = self
+            .carried((number, entry))
+            .map_err(|error| Box::new(Delivered::not("virtual", temporary(&error))))?;
         let request = VirtualRequest {
             recipient: recipient.address.as_str().to_owned(),
             path: mailbox.path,
@@ -152,24 +192,10 @@ impl Agents {
             gid: mailbox.gid,
             from_line,
             head: head(&sender, recipient, &routing.targets),
-            content: packed,
+            content,
             length,
         };
-        let answer = match &self.helper {
-            Some(helper) => helper.ask(&Request::Virtual(request), beside.as_ref().map(AsFd::as_fd)).0,
-            None => routing.agency.deliver_virtual(&request, beside),
-        };
-        let (Answer::Said(text) | Answer::Temporary(text) | Answer::Permanent(text)) = &answer else {
-            return Delivered::sent("virtual", "delivered");
-        };
-        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-        let warnings = rest.lines().map(str::to_owned).collect();
-        let delivered = match answer {
-            Answer::Permanent(_) => Delivered::not("virtual", reason(first, Dsn::new(5, 3, 0))),
-            Answer::Temporary(_) => Delivered::not("virtual", reason(first, Dsn::new(4, 3, 0))),
-            _ => Delivered::sent("virtual", first),
-        };
-        delivered.warned(warnings)
+        Ok((request, beside))
     }
 
     /// Into a Maildir of our own.
@@ -223,6 +249,21 @@ impl Agents {
         file.rewind()?;
         Ok((file, length))
     }
+}
+
+/// What the helper says about a virtual mailbox, warnings behind the first line.
+fn delivered_virtual(answer: Answer) -> Delivered {
+    let (Answer::Said(text) | Answer::Temporary(text) | Answer::Permanent(text)) = &answer else {
+        return Delivered::sent("virtual", "delivered");
+    };
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let warnings = rest.lines().map(str::to_owned).collect();
+    let delivered = match answer {
+        Answer::Permanent(_) => Delivered::not("virtual", reason(first, Dsn::new(5, 3, 0))),
+        Answer::Temporary(_) => Delivered::not("virtual", reason(first, Dsn::new(4, 3, 0))),
+        _ => Delivered::sent("virtual", first),
+    };
+    delivered.warned(warnings)
 }
 
 /// A body packed or in a file, and its length.

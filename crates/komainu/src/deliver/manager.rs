@@ -517,6 +517,7 @@ impl Manager {
             work::Kind::Nowhere => done(work.run()),
             work::Kind::Program => drop(tokio::task::spawn_blocking(move || done(work.pipe()))),
             work::Kind::Mailbox => drop(tokio::task::spawn_blocking(move || done(work.run()))),
+            work::Kind::Helped => drop(tokio::spawn(async move { work.hand_over(done) })),
             work::Kind::Local => {
                 let answers = Arc::clone(&self.answers);
                 tokio::spawn(async move { done(Arc::new(work).serve(&answers).await) });

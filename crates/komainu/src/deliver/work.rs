@@ -11,6 +11,7 @@ use crate::cleanup::{Intake, Postmaster};
 use crate::clock;
 use crate::facts::Answers;
 use crate::log::Log;
+use crate::privileged::PACKED_BYTES_MAX;
 use events::daemon::Message as Warning;
 use events::delivery::{Delay, Delays, Delivery, Status};
 use mail::{Dsn, Wall};
@@ -38,6 +39,8 @@ pub(super) enum Kind {
     Nowhere,
     /// On this machine's disk.
     Mailbox,
+    /// The same, of a short message, by the helper.
+    Helped,
     /// By a program of this machine.
     Program,
     /// On this machine, and perhaps beyond: what a local recipient stands for.
@@ -64,8 +67,14 @@ impl Work {
             None if matches!(name.as_str(), "discard" | "error" | "retry") => Kind::Nowhere,
             None if name == "local" => Kind::Local,
             None if self.routing.pipes.iter().any(|pipe| pipe.name == *name) => Kind::Program,
+            None if name == "virtual" && self.is_short() && self.agents.helper.is_some() => Kind::Helped,
             None => Kind::Mailbox,
         }
+    }
+
+    /// One recipient, and a body that goes along in the helper's packet.
+    fn is_short(&self) -> bool {
+        self.attempt.recipients.len() == 1 && self.entry.size <= PACKED_BYTES_MAX
     }
 
     /// Serves local recipients.
@@ -196,35 +205,59 @@ impl Work {
         let route = &self.attempt.route;
         let mut outcomes = Vec::with_capacity(self.attempt.recipients.len());
         for index in &self.attempt.recipients {
-            let Some(recipient) = usize::try_from(*index).ok().and_then(|at| self.entry.recipients.get(at))
-            else {
-                continue;
-            };
-            let mut delivered = self.agents.deliver(
+            let Some(recipient) = self.recipient(*index) else { continue };
+            let delivered = self.agents.deliver(
                 (self.attempt.number, &self.entry),
                 recipient,
                 (&route.transport, &route.nexthop),
                 (&self.routing, &snapshot),
             );
-            let agent = match (delivered.relay, route.transport.as_str()) {
-                // Its own decision.
-                ("none", "discard") if route.nexthop == super::manager::DISCARDED => "qmgr",
-                // error(8) serves both.
-                ("none", "retry") => "error",
-                ("none", transport) => transport,
-                (relay, _) => relay,
-            };
-            let program = format!("{}/{agent}", self.routing.syslog_name);
-            for warning in &delivered.warnings {
-                self.log.write(&program, Warning::warning(warning.clone()));
-            }
-            self.judge(&route.transport, &program, &mut delivered);
-            let softened = self.routing.soft_bounce && delivered.soften();
-            self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });
-            let text = delivered.relay_text();
-            outcomes.push((*index, confirmed(recipient, delivered.outcome, &text)));
+            outcomes.push((*index, self.conclude(recipient, delivered)));
         }
         Finished { attempt: self.attempt.id, outcomes, unreachable: None }
+    }
+
+    /// Has a short message written by the helper, for the only recipient. `done` is called when it is; no thread waits.
+    pub(super) fn hand_over(self, done: impl FnOnce(Finished) + Send + 'static) {
+        let [index] = *self.attempt.recipients.as_slice() else { return done(self.run()) };
+        let work = Arc::new(self);
+        let Some(recipient) = work.recipient(index) else {
+            return done(Finished { attempt: work.attempt.id, outcomes: Vec::new(), unreachable: None });
+        };
+        let snapshot = work.routing.live.snapshot();
+        let message = (work.attempt.number, &*work.entry);
+        let asked = Arc::clone(&work);
+        work.agents.hand_to_virtual(message, recipient, (&work.routing, &snapshot), move |delivered| {
+            let outcome = asked.recipient(index).map(|recipient| asked.conclude(recipient, delivered));
+            let outcomes = outcome.map(|outcome| (index, outcome)).into_iter().collect();
+            done(Finished { attempt: asked.attempt.id, outcomes, unreachable: None });
+        });
+    }
+
+    fn recipient(&self, index: u32) -> Option<&Recipient> {
+        self.entry.recipients.get(usize::try_from(index).ok()?)
+    }
+
+    /// What became of one recipient here, for the log and the scheduler.
+    fn conclude(&self, recipient: &Recipient, mut delivered: Delivered) -> Outcome {
+        let route = &self.attempt.route;
+        let agent = match (delivered.relay, route.transport.as_str()) {
+            // Its own decision.
+            ("none", "discard") if route.nexthop == super::manager::DISCARDED => "qmgr",
+            // error(8) serves both.
+            ("none", "retry") => "error",
+            ("none", transport) => transport,
+            (relay, _) => relay,
+        };
+        let program = format!("{}/{agent}", self.routing.syslog_name);
+        for warning in &delivered.warnings {
+            self.log.write(&program, Warning::warning(warning.clone()));
+        }
+        self.judge(&route.transport, &program, &mut delivered);
+        let softened = self.routing.soft_bounce && delivered.soften();
+        self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });
+        let text = delivered.relay_text();
+        confirmed(recipient, delivered.outcome, &text)
     }
 
     /// What a delivery here counts as (`virtual_delivery_status_filter` and its kin).

@@ -230,6 +230,7 @@ impl Player<'_> {
         while let Some(action) = self.server.poll() {
             let input = match action {
                 Action::Decide(request) => Input::Decided(self.decide(request)),
+                Action::Unknown(_) => Input::Decided(Verdict::Permit),
                 Action::Filter(line) => Input::Filtered(self.filter(&line)),
                 Action::Commit => Input::Stored(Ok(QUEUE_ID.to_owned())),
                 Action::StartTls | Action::Authenticate(_) => Input::PeerClosed,

@@ -9,6 +9,7 @@ pub mod flight;
 pub mod hosts;
 pub mod listings;
 mod memory;
+pub mod milter;
 pub mod policy_client;
 pub mod table_client;
 pub mod zone_health;

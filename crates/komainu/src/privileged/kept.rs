@@ -6,6 +6,7 @@
 //! the next time. So nothing is ever older than the look that asked for it. Doesn't watch anything.
 
 use crate::clock;
+use mail::Wall;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,8 +21,11 @@ struct Mark {
     changed: (i64, i64),
 }
 
-/// A change within so many seconds is too fresh to be told from the next one: no file system's clock is coarser.
-const FRESH_S: i64 = 3;
+/// A change within so many microseconds is too fresh to be told from the next one: no file system's clock is coarser.
+const FRESH_US: i64 = 3_000_000;
+/// The same where the clock has shown that it knows more than milliseconds: it ticks with the kernel's, every 10 ms at
+/// most. A table that was just made isn't read anew for each message of the next seconds.
+const FRESH_AND_FINE_US: i64 = 100_000;
 
 impl Mark {
     fn of(path: &PathBuf) -> Option<Mark> {
@@ -36,9 +40,12 @@ impl Mark {
     }
 
     /// Whether the file could change once more and look the same.
-    fn is_fresh(&self, now_s: i64) -> bool {
+    fn is_fresh(&self, now: Wall) -> bool {
+        let (seconds, nanos) = self.changed;
+        let is_fine = nanos % 1_000_000 != 0;
+        let changed_us = seconds.saturating_mul(1_000_000).saturating_add(nanos / 1000);
         // A clock that was put back says nothing either.
-        self.changed.0 > now_s - FRESH_S
+        changed_us > now.0.saturating_sub(if is_fine { FRESH_AND_FINE_US } else { FRESH_US })
     }
 }
 
@@ -70,8 +77,8 @@ impl<T> Kept<T> {
         {
             return Arc::clone(&held.made);
         }
-        let now_s = clock::now().wall.seconds();
-        let is_sure = !marks.iter().flatten().any(|mark| mark.is_fresh(now_s));
+        let now = clock::now().wall;
+        let is_sure = !marks.iter().flatten().any(|mark| mark.is_fresh(now));
         let made = Arc::new(make());
         *held = Some(Held { marks, made: Arc::clone(&made), is_sure });
         made
@@ -111,6 +118,22 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         assert_eq!(look(), "");
+    }
+
+    #[test]
+    fn how_long_a_change_is_fresh() {
+        let check = |changed: (i64, i64), now_us: i64, expect: bool| {
+            let mark = Mark { device: 1, inode: 1, size: 1, modified: (0, 0), changed };
+            assert_eq!(mark.is_fresh(Wall(now_us)), expect, "{changed:?} at {now_us}");
+        };
+        // Whole seconds or milliseconds: who knows how coarse that clock is.
+        check((100, 0), 102_900_000, true);
+        check((100, 0), 103_000_000, false);
+        check((100, 7_000_000), 103_006_999, true);
+        // A clock that ticks finely.
+        check((100, 7_123_456), 100_107_122, true);
+        check((100, 7_123_456), 100_107_123, false);
+        check((100, 7_123_456), 90_000_000, true);
     }
 
     #[test]

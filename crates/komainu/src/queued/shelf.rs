@@ -6,17 +6,17 @@ use proto::control::State;
 use queue::Entry;
 use std::collections::HashSet;
 use std::io::{self, Read};
-use store::{Body, Message, Spool, SpoolError, SpoolReader};
+use store::{Body, Envelope, Spool, SpoolError, SpoolReader};
 
 /// What messages are read from.
 pub(crate) trait Shelf {
-    fn read(&self, number: u64) -> Result<Message, SpoolError>;
+    fn envelope(&self, number: u64) -> Result<Envelope, SpoolError>;
     fn body(&self, number: u64) -> Result<Body, SpoolError>;
 }
 
 impl Shelf for Spool {
-    fn read(&self, number: u64) -> Result<Message, SpoolError> {
-        Spool::read(self, number)
+    fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        Spool::envelope(self, number)
     }
     fn body(&self, number: u64) -> Result<Body, SpoolError> {
         Spool::body(self, number)
@@ -24,8 +24,8 @@ impl Shelf for Spool {
 }
 
 impl Shelf for SpoolReader {
-    fn read(&self, number: u64) -> Result<Message, SpoolError> {
-        SpoolReader::read(self, number)
+    fn envelope(&self, number: u64) -> Result<Envelope, SpoolError> {
+        SpoolReader::envelope(self, number)
     }
     fn body(&self, number: u64) -> Result<Body, SpoolError> {
         SpoolReader::body(self, number)
@@ -42,12 +42,12 @@ pub(crate) enum Found {
 
 /// Reads one envelope.
 pub(crate) fn look(shelf: &impl Shelf, number: u64, active: &HashSet<u64>) -> Found {
-    let message = match shelf.read(number) {
-        Ok(message) => message,
+    let (envelope, notes) = match shelf.envelope(number) {
+        Ok(found) => found,
         Err(SpoolError::NotFound(_)) => return Found::Nothing,
         Err(error) => return Found::Unreadable(error.to_string()),
     };
-    match Entry::load(&message.envelope, &message.notes) {
+    match Entry::load(&envelope, &notes) {
         Ok(entry) => Found::Message(Box::new(Listed { number, state: state(number, &entry, active), entry })),
         Err(error) => Found::Unreadable(format!("message {number:X}: {error}")),
     }
@@ -83,7 +83,7 @@ pub(crate) fn damage(shelf: &impl Shelf, number: u64) -> Result<(u64, Option<Str
     };
     if let Some(why) = unreadable {
         // The same call says which kind of error it was.
-        return match shelf.read(number) {
+        return match shelf.envelope(number) {
             Ok(_) | Err(SpoolError::Corrupt(_)) => Ok((0, Some(why))),
             Err(error) => Err(error),
         };

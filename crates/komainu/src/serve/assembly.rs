@@ -145,13 +145,14 @@ impl Assembly {
         let seats = if wanted == 0 { seats } else { seats.min(wanted) };
         let own = p.host().addresses.iter().map(|interface| interface.address).collect();
         let (house, rates) = (House::new(seats, own, log.clone()), Arc::default());
+        let reached = sockets.clone();
         let servers = AuthServers::new(sockets, warner(&p, &log));
         let authentication = recalling(servers, &agents_state, (&helper, &log));
         let waiting = Arc::default();
         let mailboxes = helper.clone();
         #[rustfmt::skip]
         let shared =
-            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, helper: mailboxes };
+            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, sockets: reached, helper: mailboxes };
         let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));

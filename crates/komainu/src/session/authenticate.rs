@@ -5,11 +5,11 @@
 
 use super::Session;
 use crate::authentication::dovecot::{self, Lost};
-use crate::authentication::{self, Backend, Logins, UnderWay};
+use crate::authentication::turns::{Permit, UnderWay};
+use crate::authentication::{Backend, Logins};
 use events::smtpd::SaslFailed;
-use mail::base64;
 use mail::{Dsn, Reply};
-use policy::guessing::{Attempt, Guessing, Leave, Noticed};
+use policy::guessing::Outcome;
 use proto::sasl::server::dovecot::{Answer, Start};
 use proto::sasl::server::{Credentials, Mechanism, exchange, looks_like_base64};
 use proto::smtp::{AuthOutcome, AuthStep};
@@ -21,11 +21,13 @@ pub(super) struct LoggingIn {
     /// The name that the backend told last.
     pub(super) username: Option<String>,
     /// The mechanism under way, as the client wrote it.
-    mechanism: String,
+    pub(super) mechanism: String,
     pub(super) exchange: Option<Exchange>,
     /// What the client has said of itself in this exchange.
-    credentials: Credentials,
-    under_way: Option<UnderWay>,
+    pub(super) credentials: Credentials,
+    pub(super) under_way: Option<UnderWay>,
+    /// Leave to try.
+    pub(super) permit: Option<Permit>,
     /// The client isn't slowed, whatever it does.
     pub(super) trusted: bool,
 }
@@ -104,7 +106,7 @@ impl Session {
     /// The client has given up, or said too much.
     pub(super) fn give_up(&mut self, step: &AuthStep) {
         let Some(logging_in) = &mut self.logging_in else { return };
-        (logging_in.exchange, logging_in.under_way) = (None, None);
+        (logging_in.exchange, logging_in.under_way, logging_in.permit) = (None, None, None);
         if matches!(step, AuthStep::Cancelled) {
             let mechanism = std::mem::take(&mut logging_in.mechanism);
             self.warn(&format!("{}: SASL {mechanism} authentication aborted", self.peer()));
@@ -117,7 +119,8 @@ impl Session {
         };
         let logging_in = self.logging_in();
         logging_in.mechanism.clone_from(&mechanism);
-        (logging_in.credentials, logging_in.under_way) = (Credentials::default(), None);
+        (logging_in.credentials, logging_in.under_way, logging_in.permit) =
+            (Credentials::default(), None, None);
         let offered = self.offered(&logins).await.ok_or_else(|| Failed::Temporarily(Lost.to_string()))?;
         if !offered.iter().any(|name| name.eq_ignore_ascii_case(&mechanism)) {
             return Err(Failed::Refused("Invalid authentication mechanism".to_owned()));
@@ -181,98 +184,6 @@ impl Session {
         }
     }
 
-    /// After many failures of its network or its account a log-in waits before it is tried, and costs nobody a thread.
-    async fn wait_turn(&mut self, logins: &Logins, said: Option<&str>) -> Result<(), Failed> {
-        if logins.delay_max.is_zero() {
-            return Ok(());
-        }
-        let first = self.logging_in().under_way.is_none();
-        if first {
-            // Whoever logs its own users in here is one of smtpd_client_event_limit_exceptions, as for all limits.
-            let trusted = self.looked_up(Session::is_excepted).await.unwrap_or(false);
-            self.logging_in().trusted = trusted;
-        }
-        if self.logging_in().trusted {
-            return Ok(());
-        }
-        let client = self.tx.client.address;
-        if first {
-            let under_way = self.shared.authentication.begin(client);
-            let too_many = || Failed::Temporarily("too many log-ins at once".to_owned());
-            self.logging_in().under_way = Some(under_way.ok_or_else(too_many)?);
-        }
-        let logging_in = self.logging_in();
-        let knew = logging_in.credentials.clone();
-        if let Some(said) = said.and_then(|text| base64::decode(text.trim())) {
-            let mechanism = logging_in.mechanism.clone();
-            logging_in.credentials.learn(&mechanism, &said);
-        }
-        let shows_password =
-            ["PLAIN", "LOGIN"].iter().any(|name| name.eq_ignore_ascii_case(&logging_in.mechanism));
-        let ripe = match &logging_in.credentials {
-            Credentials { password, .. } if shows_password => password.is_some(),
-            known => known.username != knew.username || (first && said.is_some()),
-        };
-        if !ripe {
-            return Ok(());
-        }
-        let leave = {
-            let guessing = self.shared.authentication.guessing();
-            guessing.leave(&self.attempt(&guessing, None), authentication::now())
-        };
-        let wait = match leave {
-            Leave::No => return Err(Failed::ShutOut),
-            Leave::After(wait) => wait.min(logins.delay_max),
-        };
-        if !wait.is_zero() {
-            let ear = self.seat.ear();
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep(wait) => {}
-                _ = ear.dismissed() => return Err(Failed::Temporarily(Lost.to_string())),
-            }
-        }
-        Ok(())
-    }
-
-    /// The log-in under way, as it is counted; `told` is the name that the backend has for it.
-    pub(super) fn attempt(&self, guessing: &Guessing, told: Option<&str>) -> Attempt {
-        let credentials = self.logging_in.as_deref().map(|logging_in| &logging_in.credentials);
-        let username = credentials.and_then(|known| known.username.as_deref()).or(told);
-        let password = credentials.and_then(|known| known.password.as_deref());
-        guessing.attempt(self.tx.client.address, username, password)
-    }
-
-    fn is_minded(&self) -> bool {
-        let minded = self.service.listener.logins.as_ref().is_some_and(|logins| !logins.delay_max.is_zero());
-        minded && self.logging_in.as_ref().is_some_and(|logging_in| !logging_in.trusted)
-    }
-
-    /// Counts a wrong password, and says in the log what stands out.
-    pub(super) fn count_failure(&self, told: Option<&str>) {
-        if !self.is_minded() {
-            return;
-        }
-        let mut guessing = self.shared.authentication.guessing();
-        let attempt = self.attempt(&guessing, told);
-        let noticed = guessing.failed(&attempt, authentication::now());
-        drop(guessing);
-        let peer = self.peer();
-        match noticed {
-            Some(Noticed::Sprayed) => {
-                self.warn(&format!("{peer}: SASL: one password fails for many accounts"))
-            }
-            Some(Noticed::Besieged) => {
-                let name = told.unwrap_or("(unavailable)");
-                self.warn(&format!("{peer}: SASL: many log-ins as {name} fail: strangers' are slowed"));
-            }
-            Some(Noticed::ShutOut) => {
-                self.warn(&format!("{peer}: SASL: too many log-ins fail: its network is refused for now"));
-            }
-            None => {}
-        }
-    }
-
     /// What Dovecot's answer means.
     fn answered(
         &mut self,
@@ -292,9 +203,8 @@ impl Session {
             }
             Answer::Continue { challenge: None } => Err(useless(self, "CONT reply")),
             Answer::Fail { username, reason, temporary } => {
-                if !temporary {
-                    self.count_failure(username.as_deref());
-                }
+                let outcome = if temporary { Outcome::Unanswered } else { Outcome::Failed };
+                self.settle(username.as_deref(), outcome);
                 self.logging_in().username = username;
                 Err(Failed::Refused(reason.unwrap_or_else(|| "(reason unavailable)".to_owned())))
             }
@@ -302,11 +212,7 @@ impl Session {
     }
 
     pub(super) fn logged_in(&mut self, username: String) -> AuthOutcome {
-        if self.is_minded() {
-            let mut guessing = self.shared.authentication.guessing();
-            let attempt = self.attempt(&guessing, Some(&username));
-            guessing.succeeded(&attempt, authentication::now());
-        }
+        self.settle(Some(&username), Outcome::Succeeded);
         let mechanism = std::mem::take(&mut self.logging_in().mechanism);
         self.logging_in = None;
         let sasl =
@@ -317,8 +223,11 @@ impl Session {
 
     fn fail(&mut self, failed: Failed) -> Reply {
         let host = self.service.listener.receiving.hostname.clone();
+        if matches!(failed, Failed::Temporarily(_)) {
+            self.settle(None, Outcome::Unanswered);
+        }
         let logging_in = self.logging_in();
-        (logging_in.exchange, logging_in.under_way) = (None, None);
+        (logging_in.exchange, logging_in.under_way, logging_in.permit) = (None, None, None);
         logging_in.credentials = Credentials::default();
         let mechanism = std::mem::take(&mut logging_in.mechanism);
         let (reason, reply) = match failed {

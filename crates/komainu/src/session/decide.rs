@@ -6,6 +6,7 @@
 
 use super::house::Word;
 use super::line::Line;
+use super::milters::Told;
 use super::request::{enter, no_room};
 use super::wire::Wire;
 use super::{Service, Session};
@@ -112,6 +113,9 @@ impl Session {
             policy::Verdict::Reject(reply) => {
                 if decision.path.last().is_some_and(|step| is_about_users(&step.check)) {
                     self.server.blames(Fault::Bounce);
+                }
+                if let (Some(recipient), true) = (&request.recipient, self.filters.is_some()) {
+                    Box::pin(self.milters_hear_refusal(recipient, &reply)).await;
                 }
                 Verdict::Reject(reply)
             }
@@ -354,6 +358,11 @@ impl Session {
 
     /// The policy has nothing against it.
     async fn permitted(&mut self, request: Described) -> Verdict {
+        if self.service.listener.milters.is_some()
+            && let Some(verdict) = Box::pin(self.milters_say(&request)).await
+        {
+            return verdict;
+        }
         if let Some(recipient) = request.recipient {
             return self.accept_recipient(&recipient).await;
         }
@@ -364,6 +373,28 @@ impl Session {
             },
             policy::Request::Etrn => self.etrn().await,
             _ => Verdict::Permit,
+        }
+    }
+
+    /// What milters have against a request that the policy permits.
+    async fn milters_say(&mut self, request: &Described) -> Option<Verdict> {
+        match request.policy {
+            policy::Request::Connect => self.milters_meet().await,
+            policy::Request::Helo => {
+                self.milters_judge(Told::Helo { extended: request.command == "EHLO" }).await
+            }
+            policy::Request::Mail => {
+                let verdict = self.milters_judge(Told::Mail(request.mail.as_deref()?)).await;
+                if verdict.is_some() {
+                    self.milters_abort().await;
+                }
+                verdict
+            }
+            // Where a milter has asked for it, the message is dropped already: nothing more is asked.
+            policy::Request::Rcpt => self.milters_judge(Told::Rcpt(request.recipient.as_deref()?)).await,
+            policy::Request::Data => self.milters_judge(Told::Data).await,
+            policy::Request::Vrfy | policy::Request::Etrn => self.milters_stand(),
+            policy::Request::EndOfData => None,
         }
     }
 

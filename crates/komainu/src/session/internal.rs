@@ -11,6 +11,7 @@ use crate::authentication::internal::{Internal, UsersPlace};
 use crate::authentication::{self, Backend, Logins};
 use crate::clock;
 use mail::base64;
+use policy::guessing::Outcome;
 use proto::sasl::md5::Contexts;
 use proto::sasl::scram::Hash;
 use proto::sasl::server::Own;
@@ -98,7 +99,7 @@ impl Session {
                 Turn::Failed(refusal) => {
                     if refusal == Refusal::Denied {
                         let name = self.logging_in().username.clone();
-                        self.count_failure(name.as_deref());
+                        self.settle(name.as_deref(), Outcome::Failed);
                     }
                     return Err(Failed::Refused(refusal.to_string()));
                 }

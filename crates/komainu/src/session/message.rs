@@ -4,6 +4,7 @@
 //! message that isn't committed leaves nothing behind.
 
 use super::Session;
+use super::milters::DISCARD;
 use crate::cleanup::{Intake, Message, Origin, Source};
 use mail::{Address, Dsn, Reply};
 use policy::MailEffect;
@@ -79,12 +80,18 @@ impl Session {
         };
         let mut entry = message.entry(envelope.recipients.iter().map(recipient).collect());
         describe(&mut entry, &envelope.mail, self.client());
+        // As with Postfix, nobody looks any more at what a milter doesn't want.
+        let unseen = effects.iter().any(|effect| *effect == MailEffect::Discard(DISCARD.to_owned()));
         if !apply(&mut entry, effects) {
             // DISCARD: acknowledged and thrown away.
             let id = message.id().as_str().to_owned();
+            if unseen {
+                return Ok(id);
+            }
             return message.discard().await.map(|()| id);
         }
-        message.commit(entry).await.map(|id| id.as_str().to_owned())
+        let filtering = self.filtering();
+        message.commit_through(filtering, entry).await.map(|id| id.as_str().to_owned())
     }
 
     /// The message is given up.

@@ -15,10 +15,12 @@ mod internal;
 pub mod line;
 mod message;
 mod metering;
+mod milters;
 mod notes;
 mod protection;
 pub(crate) mod request;
 pub mod screening;
+mod turn;
 mod wire;
 
 use crate::authentication::Authentication;
@@ -83,6 +85,8 @@ pub struct Shared {
     pub waiting: Arc<screening::Waiting>,
     /// Which addresses are deliverable.
     pub verifier: Arc<Verifier>,
+    /// How sockets of the file system are reached.
+    pub sockets: crate::privileged::LocalSockets,
     /// Who may look into mailboxes.
     pub helper: Option<crate::privileged::Helper>,
 }
@@ -118,6 +122,8 @@ struct Session {
     /// Warnings about the configuration that this session has given already.
     warned: Vec<String>,
     reception: Option<Box<crate::cleanup::Message>>,
+    /// Its milters, once they have been asked.
+    filters: Option<Box<crate::facts::milter::Filters>>,
     /// Where AUTH has been tried.
     logging_in: Option<Box<LoggingIn>>,
     /// What `Received:` says of TLS.
@@ -174,6 +180,7 @@ where
         session.run(&mut wire).await;
         session.tell_postmaster();
         session.farewell();
+        session.milters_quit();
     }
 }
 
@@ -204,6 +211,7 @@ impl Session {
             featureless: None,
             warned: Vec::new(),
             reception: None,
+            filters: None,
             logging_in: None,
             protection: None,
             bindings: Box::default(),
@@ -277,13 +285,21 @@ impl Session {
                     return Step::Waits(Box::pin(self.receive_slowly()));
                 }
             }
-            Action::Abort => self.abort(),
+            Action::Abort => {
+                self.abort();
+                if self.filters.is_some() {
+                    return Step::Waits(Box::pin(self.milters_abort()));
+                }
+            }
             Action::Note(note) => self.note(note),
             Action::StartTls => return Step::Waits(Box::pin(self.start_tls(stream, out))),
             Action::Authenticate(step @ (AuthStep::Cancelled | AuthStep::TooLong)) => self.give_up(&step),
             Action::Close => return Step::Close,
             Action::Decide(request) => {
                 return Step::Waits(Box::pin(self.decide_or_lose(request, stream, out)));
+            }
+            Action::Unknown(line) => {
+                return Step::Waits(Box::pin(self.unknown_or_lose(line, stream.gone(), out)));
             }
             Action::Filter(line) => {
                 return Step::Waits(Box::pin(self.filter_or_lose(line, stream.gone(), out)));
@@ -426,6 +442,17 @@ impl Session {
         self.server.handle(clock::now(), input, out);
     }
 
+    /// A command that nobody knows but, perhaps, a milter; unless the client goes meanwhile.
+    async fn unknown_or_lose(&mut self, line: String, gone: impl Future<Output = ()>, out: &mut Vec<u8>) {
+        let verdict = tokio::select! {
+            biased;
+            verdict = self.milters_judge(milters::Told::Unknown(line.split_whitespace().next().unwrap_or_default())) => Some(verdict.unwrap_or(Verdict::Permit)),
+            () = gone => None,
+        };
+        let verdict = verdict.unwrap_or_else(|| Verdict::Reject(self.lost()));
+        self.server.handle(clock::now(), Input::Decided(verdict), out);
+    }
+
     /// The client has gone while it should have waited. Nobody hears the reply; the conversation learns of the loss at
     /// its next wait.
     fn lost(&mut self) -> mail::Reply {
@@ -439,6 +466,7 @@ impl Session {
         let stored = self.commit().await;
         // What the client says next is about another message.
         self.forget();
+        self.milters_abort().await;
         if stored.is_ok() {
             self.messages = self.messages.saturating_add(1);
             self.seat.has_delivered();

@@ -34,6 +34,7 @@ mod lmtp;
 mod locals;
 mod logging_in;
 mod logs;
+mod milters;
 mod postfix_peer;
 mod pressure;
 mod queue;

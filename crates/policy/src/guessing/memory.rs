@@ -4,7 +4,8 @@
 //! is kept. A row is its kind, a keyed hash, a count and an age in seconds. Bytes that are no such rows are passed over:
 //! what is forgotten costs guessers less, and nobody else more. T0.1.
 
-use super::{ENTRIES_MAX, GOOD_FOR, Guessing, LEAK, Leaking};
+use super::pace::Pace;
+use super::{ENTRIES_MAX, FIRSTS, GOOD_FOR, Guessing, LEAK, OTHERS, TRIES_LEAK, Tries};
 use mail::Mono;
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ const ROW_BYTES: usize = 1 + 8 + 4 + 4;
 const PREFIX: u8 = b'P';
 const ACCOUNT: u8 = b'A';
 const GOOD: u8 = b'G';
+const TRIES: u8 = b'T';
+/// The server's own paces, of first tries and of all others.
+const FIRST: u8 = b'F';
+const OTHER: u8 = b'O';
 
 impl Guessing {
     /// How often something has changed that [`Guessing::remembered`] would say.
@@ -21,7 +26,7 @@ impl Guessing {
         self.changes
     }
 
-    /// All that is worth being recalled: at most 3.3 MB.
+    /// All that is worth being recalled: at most 4.5 MB.
     #[must_use]
     pub fn remembered(&self, now: Mono) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -31,14 +36,18 @@ impl Guessing {
             bytes.extend_from_slice(&count.to_le_bytes());
             bytes.extend_from_slice(&u32::try_from(age.as_secs()).unwrap_or(u32::MAX).to_le_bytes());
         };
-        for (kind, ledger) in [(PREFIX, &self.prefixes), (ACCOUNT, &self.accounts)] {
-            for (key, count, _) in ledger.rows() {
-                let left = count.at(now);
-                if left.failures > 0 {
-                    row(kind, key, left.failures, now.since(left.since));
-                }
+        let mut pace = |kind: u8, key: u64, pace: Pace, leak: Duration| {
+            let left = pace.at(leak, now);
+            if left.failures > 0 {
+                row(kind, key, left.failures, now.since(left.since));
             }
+        };
+        pace(FIRST, 0, self.firsts, FIRSTS.leak);
+        pace(OTHER, 0, self.others, OTHERS.leak);
+        for (kind, ledger) in [(PREFIX, &self.prefixes), (ACCOUNT, &self.accounts)] {
+            ledger.rows().for_each(|(key, count, _)| pace(kind, key, count, LEAK));
         }
+        self.tries.rows().for_each(|(key, tries, _)| pace(TRIES, key, tries.count, TRIES_LEAK));
         for (key, (), written) in self.good.rows() {
             let age = now.since(written);
             if age <= GOOD_FOR {
@@ -50,16 +59,23 @@ impl Guessing {
 
     /// Takes up what was [`remembered`](Guessing::remembered) so long ago, under the same key.
     pub fn recall(&mut self, bytes: &[u8], ago: Duration, now: Mono) {
-        for row in bytes.chunks_exact(ROW_BYTES).take(3 * ENTRIES_MAX) {
+        for row in bytes.chunks_exact(ROW_BYTES).take(4 * ENTRIES_MAX + 2) {
             let Some((kind, key, count, age)) = read(row) else { continue };
             let age = Duration::from_secs(u64::from(age)).saturating_add(ago);
             let written = Mono(now.0.saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)));
-            let leaked = u32::try_from(age.as_secs() / LEAK.as_secs()).unwrap_or(u32::MAX);
+            // Whatever was the last to go has gone just now.
+            let left = |leak: Duration| {
+                let pace = Pace { failures: count, since: written, last: now }.at(leak, now);
+                (pace.failures > 0).then_some(pace)
+            };
             match kind {
-                PREFIX | ACCOUNT if count > leaked => {
-                    let ledger = if kind == PREFIX { &mut self.prefixes } else { &mut self.accounts };
-                    *ledger.entry(key, now) = Leaking { failures: count, since: written }.at(now);
-                }
+                FIRST => self.firsts = left(FIRSTS.leak).unwrap_or_default(),
+                OTHER => self.others = left(OTHERS.leak).unwrap_or_default(),
+                PREFIX => left(LEAK).into_iter().for_each(|pace| *self.prefixes.entry(key, now) = pace),
+                ACCOUNT => left(LEAK).into_iter().for_each(|pace| *self.accounts.entry(key, now) = pace),
+                TRIES => left(TRIES_LEAK)
+                    .into_iter()
+                    .for_each(|count| *self.tries.entry(key, now) = Tries { count, last: 0 }),
                 GOOD if age <= GOOD_FOR => {
                     self.good.entry(key, written);
                 }

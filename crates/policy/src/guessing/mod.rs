@@ -1,43 +1,70 @@
 //! Guessing passwords doesn't pay: what failed log-ins cost those who come after them.
 //!
-//! Failures are counted by the prefix of the client's address (/24, /56), by account, and by password; each count
-//! leaks away. Beyond a few, which people need who have forgotten their password, each further log-in waits twice as
-//! long as the one before; past the hard limit of a prefix it isn't tried at all. A prefix that has logged in to an
-//! account well of late waits for neither, so that an attack on an account, or from a neighbour, doesn't keep its owner
-//! out. One password that fails for many accounts counts more. Only keyed hashes are kept of accounts and passwords,
-//! in tables of bounded size. Nothing here waits, logs or asks the time. T0.1.
+//! Whoever has logged in to an account from its network of late is known, and waits for nobody. All others are strangers:
+//! they stand in a line and go to whoever judges passwords one by one, at a pace of the server,
+//! of the network (/24, /56) and of the account. Each pace has a few failures free, which people need who have forgotten
+//! their password; with each further one it gets twice as slow. An attempt counts as failed until it has gone well.
+//! Networks that have said nothing else yet have a pace of their own, so that thousands of guessers who come back keep a
+//! newcomer waiting for seconds at most; saying the same again makes nobody come later. Who has waited for too long hears
+//! that it can't be said now, and has learnt nothing. Past the hard limit of a network nothing is tried.
+//!
+//! One password that fails for many accounts counts more. Only keyed hashes are kept of accounts and passwords, in tables
+//! of bounded size. Nothing here waits, logs or asks the time. T0.1.
 
 mod ledger;
 mod memory;
+mod pace;
+mod queue;
+#[cfg(test)]
+mod siege;
 #[cfg(test)]
 mod tests;
 
 use ledger::Ledger;
 use mail::Mono;
+use pace::{Pace, Rule};
+pub use queue::Turn;
+use queue::{Line, Waiting};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Entries of each table: at some 40 bytes, 10 MB when all are full.
+/// Entries of each table: at some 40 to 80 bytes, 20 MB when all are full.
 const ENTRIES_MAX: usize = 65_536;
-/// Failures of a prefix that cost nothing.
-const PREFIX_FREE: u32 = 5;
-/// Failures of an account, from wherever they come, that cost nothing.
-const ACCOUNT_FREE: u32 = 20;
+/// One failure is forgotten in so long.
+const LEAK: Duration = Duration::from_secs(60);
+/// The pace of networks that have said nothing else yet, all together: a newcomer's.
+const FIRSTS: Rule = Rule { free: 6, leak: Duration::from_secs(10), longest: Duration::from_secs(5) };
+/// That of all other strangers together.
+const OTHERS: Rule = Rule { free: 4, leak: LEAK, longest: Duration::from_secs(60) };
+/// A network's; the listener says what is longest.
+const PREFIX: Rule = Rule { free: 5, leak: LEAK, longest: Duration::MAX };
+/// An account's, from wherever its attempts come.
+const ACCOUNT: Rule = Rule { free: 20, leak: LEAK, longest: Duration::MAX };
+/// What is longest for somebody's first try is a part of that.
+const ACCOUNT_FIRST: u32 = 8;
 /// Failures of a prefix beyond which nothing is tried.
 const PREFIX_HARD: u32 = 30;
+/// Failures at a known place, of late, after which it is a stranger's.
+const MISTYPED_MAX: u32 = 20;
 /// Accounts for which a password fails before it is taken for a sprayed one.
 const SPRAY_ACCOUNTS: usize = 5;
 /// What a failure with a sprayed password counts.
 const SPRAY_WEIGHT: u32 = 5;
 /// Log-ins of one address under way at once.
 const AT_ONCE_MAX: u32 = 10;
-/// One failure is forgotten in so long.
-const LEAK: Duration = Duration::from_secs(60);
 /// How long a log-in that went well speaks for a prefix.
 const GOOD_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long a password's accounts are remembered.
 const SPRAY_FOR: Duration = Duration::from_secs(3600);
+/// One of the different things that a network has said is forgotten in so long.
+const TRIES_LEAK: Duration = Duration::from_secs(6 * 3600);
+/// How long a first try waits at most: its owner comes again, and is no stranger to this table then.
+const FIRST_HELD: Duration = Duration::from_secs(8);
+/// So many of those who might go are looked at.
+const LOOKED_AT_MAX: usize = 256;
+/// When to look again where nobody's network or account is ready.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Who tries what. Names and passwords are hashed at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +74,59 @@ pub struct Attempt {
     password: Option<u64>,
 }
 
-/// What is to become of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
-    /// It may be tried, after this time.
-    After(Duration),
+/// What becomes of somebody who wants to try.
+#[derive(Clone, Copy, Debug)]
+pub enum Arrival {
+    /// The attempt may be made now.
+    Goes(Going),
+    /// It waits until [`Guessing::next`] names it.
+    Waits {
+        /// Its place.
+        turn: Turn,
+        /// After so long it leaves, untried.
+        at_most: Duration,
+        /// Who has to leave at once, as there is no room.
+        gone: Option<Turn>,
+    },
     /// It isn't tried; the session ends.
     No,
+}
+
+/// An attempt that is being made. A stranger's counts as failed until it is settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Going {
+    attempt: Attempt,
+    /// How a stranger stands; `None` for those who are known.
+    stranger: Option<Standing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    first: bool,
+    /// Failures with this one, of the server's pace, the network and the account.
+    all: u32,
+    prefix: u32,
+    account: u32,
+}
+
+impl Going {
+    /// With the account, where that has been learnt only now.
+    #[must_use]
+    pub fn of(mut self, attempt: &Attempt) -> Going {
+        self.attempt.account = self.attempt.account.or(attempt.account);
+        self
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The password was wrong, or there is no such account.
+    Failed,
+    /// The password was right.
+    Succeeded,
+    /// Nobody could say.
+    Unanswered,
 }
 
 /// Why the log should say more than that a log-in failed.
@@ -65,6 +138,8 @@ pub enum Noticed {
     Besieged,
     /// A prefix has reached the hard limit.
     ShutOut,
+    /// So many strangers fail that all of them have to wait.
+    Flooded,
 }
 
 /// A keyed hash: nobody who doesn't know the key finds two names that it takes for one. Whoever wants to
@@ -96,39 +171,30 @@ impl fmt::Debug for Hash {
     }
 }
 
-/// What is known of failures.
+/// What is known of failures, and who waits.
 #[derive(Debug)]
 pub struct Guessing {
     key: Hash,
-    delay_max: Duration,
-    prefixes: Ledger<Leaking>,
-    accounts: Ledger<Leaking>,
+    firsts: Pace,
+    others: Pace,
+    prefixes: Ledger<Pace>,
+    accounts: Ledger<Pace>,
+    /// What a network has said: how many different things, and the last of them.
+    tries: Ledger<Tries>,
     passwords: Ledger<Accounts>,
     good: Ledger<()>,
+    /// Failures at known places.
+    mistyped: Ledger<Pace>,
     under_way: Ledger<u32>,
+    line: Line,
     /// Changes of what is worth being recalled.
     changes: u64,
 }
 
-/// A count that leaks.
 #[derive(Clone, Copy, Debug, Default)]
-struct Leaking {
-    failures: u32,
-    /// When the last whole unit had leaked.
-    since: Mono,
-}
-
-impl Leaking {
-    fn at(mut self, now: Mono) -> Leaking {
-        let units = now.since(self.since).as_secs() / LEAK.as_secs();
-        let leaked = u32::try_from(units).unwrap_or(u32::MAX);
-        if leaked >= self.failures {
-            return Leaking { failures: 0, since: now };
-        }
-        self.failures -= leaked;
-        self.since = self.since + LEAK.saturating_mul(leaked);
-        self
-    }
+struct Tries {
+    count: Pace,
+    last: u64,
 }
 
 /// Accounts for which a password failed.
@@ -151,17 +217,21 @@ impl Accounts {
 }
 
 impl Guessing {
-    /// Nobody has failed. `delay_max` is the longest wait; with zero nothing is slowed or refused.
+    /// Nobody has failed.
     #[must_use]
-    pub fn new(key: Hash, delay_max: Duration) -> Guessing {
+    pub fn new(key: Hash) -> Guessing {
         Guessing {
             key,
-            delay_max,
+            firsts: Pace::default(),
+            others: Pace::default(),
             prefixes: Ledger::new(ENTRIES_MAX),
             accounts: Ledger::new(ENTRIES_MAX),
+            tries: Ledger::new(ENTRIES_MAX),
             passwords: Ledger::new(ENTRIES_MAX),
             good: Ledger::new(ENTRIES_MAX),
+            mistyped: Ledger::new(ENTRIES_MAX),
             under_way: Ledger::new(ENTRIES_MAX),
+            line: Line::default(),
             changes: 0,
         }
     }
@@ -178,9 +248,6 @@ impl Guessing {
 
     /// Counts a log-in of an address in, until [`Guessing::end`]; false where there are too many.
     pub fn begin(&mut self, client: IpAddr, now: Mono) -> bool {
-        if self.delay_max.is_zero() {
-            return true;
-        }
         let count = self.under_way.entry(self.address(client), now);
         if *count >= AT_ONCE_MAX {
             return false;
@@ -199,68 +266,79 @@ impl Guessing {
         }
     }
 
-    /// Whether, and when, an attempt may be made.
+    /// Somebody wants to try, on a listener where nobody is to wait longer than `delay_max`.
+    pub fn arrive(&mut self, attempt: &Attempt, delay_max: Duration, now: Mono) -> Arrival {
+        if self.is_good(attempt, now) {
+            return Arrival::Goes(Going { attempt: *attempt, stranger: None });
+        }
+        if self.prefix_failures(attempt, now) >= PREFIX_HARD {
+            return Arrival::No;
+        }
+        let tries = self.count_try(attempt, now);
+        let (turn, gone) = self.line.add(Waiting { attempt: *attempt, tries, delay_max });
+        let at_most = if tries <= 1 { delay_max.min(FIRST_HELD) } else { self.jittered(delay_max, turn) };
+        Arrival::Waits { turn, at_most, gone }
+    }
+
+    /// The next who may try now, if anybody may.
+    pub fn next(&mut self, now: Mono) -> Option<(Turn, Going)> {
+        let due = |pace: Pace, rule: &Rule| pace.due(rule, now) <= now;
+        let (firsts, others) = (due(self.firsts, &FIRSTS), due(self.others, &OTHERS));
+        let ready = |(_, waiting): &(Turn, &Waiting)| self.is_ready(waiting, now);
+        let first = self.line.firsts().take(if firsts { LOOKED_AT_MAX } else { 0 }).find(ready);
+        let other = || self.line.others().take(if others { LOOKED_AT_MAX } else { 0 }).find(ready);
+        let turn = first.or_else(other)?.0;
+        let waiting = self.line.remove(turn)?;
+        Some((turn, self.goes(&waiting.attempt, waiting.tries <= 1, now)))
+    }
+
+    /// When to ask for the [`next`](Guessing::next) again, where there was none; `None` where nobody waits.
     #[must_use]
-    pub fn leave(&self, attempt: &Attempt, now: Mono) -> Leave {
-        if self.delay_max.is_zero() || self.is_good(attempt, now) {
-            return Leave::After(Duration::ZERO);
+    pub fn due(&self, now: Mono) -> Option<Mono> {
+        let firsts = self.line.firsts().next().map(|_| self.firsts.due(&FIRSTS, now));
+        let others = self.line.others().next().map(|_| self.others.due(&OTHERS, now));
+        firsts.into_iter().chain(others).min().map(|due| due.max(now + LOOK_AGAIN))
+    }
+
+    /// Somebody waits no more.
+    pub fn leave(&mut self, turn: Turn) {
+        self.line.remove(turn);
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    /// An attempt that didn't stand in the line, as nobody knew whose it was.
+    pub fn went(&mut self, attempt: &Attempt, now: Mono) -> Going {
+        if self.is_good(attempt, now) {
+            return Going { attempt: *attempt, stranger: None };
         }
-        let prefix = failures(&self.prefixes, attempt.prefix, now);
-        if prefix >= PREFIX_HARD {
-            return Leave::No;
+        let first = self.count_try(attempt, now) <= 1;
+        self.goes(attempt, first, now)
+    }
+
+    /// How an attempt ended.
+    pub fn settle(&mut self, going: Going, outcome: Outcome, now: Mono) -> Option<Noticed> {
+        match outcome {
+            Outcome::Failed => return self.failed(&going, now),
+            Outcome::Unanswered => self.give_back(&going, now),
+            Outcome::Succeeded => {
+                self.give_back(&going, now);
+                self.succeeded(&going, now);
+            }
         }
-        let account = attempt.account.map_or(0, |account| failures(&self.accounts, account, now));
-        let wait = doubled(prefix, PREFIX_FREE).max(doubled(account, ACCOUNT_FREE));
-        Leave::After(wait.min(self.delay_max))
+        None
     }
 
     /// Whose turn it is among log-ins that wait for each other: the network, and how often it has failed of late;
     /// `None` where the account is known to log in from there.
     #[must_use]
     pub fn standing(&self, attempt: &Attempt, now: Mono) -> (u64, Option<u32>) {
-        let failed = failures(&self.prefixes, attempt.prefix, now);
+        let failed = self.prefix_failures(attempt, now);
         (attempt.prefix, (!self.is_good(attempt, now)).then_some(failed))
-    }
-
-    /// The password was wrong, or there is no such account.
-    pub fn failed(&mut self, attempt: &Attempt, now: Mono) -> Option<Noticed> {
-        self.changes = self.changes.wrapping_add(1);
-        let mut noticed = None;
-        let mut weight = 1;
-        if let (Some(account), Some(password)) = (attempt.account, attempt.password) {
-            let stale = self.passwords.age(password, now).is_some_and(|age| age > SPRAY_FOR);
-            let accounts = self.passwords.entry(password, now);
-            if stale {
-                *accounts = Accounts::default();
-            }
-            let before = accounts.count;
-            accounts.add(account);
-            if accounts.count >= SPRAY_ACCOUNTS {
-                weight = SPRAY_WEIGHT;
-                noticed = (before < SPRAY_ACCOUNTS).then_some(Noticed::Sprayed);
-            }
-        }
-        if let Some(account) = attempt.account {
-            let after = add(&mut self.accounts, account, 1, now);
-            noticed = noticed.or((after == ACCOUNT_FREE + 1).then_some(Noticed::Besieged));
-        }
-        // Whose password is mistyped at a place that is known for the right one, doesn't spoil it for others there.
-        if !self.is_good(attempt, now) {
-            let before = failures(&self.prefixes, attempt.prefix, now);
-            let after = add(&mut self.prefixes, attempt.prefix, weight, now);
-            if before < PREFIX_HARD && after >= PREFIX_HARD {
-                noticed = Some(Noticed::ShutOut);
-            }
-        }
-        noticed
-    }
-
-    /// The password was right.
-    pub fn succeeded(&mut self, attempt: &Attempt, now: Mono) {
-        if let Some(pair) = self.pair(attempt) {
-            self.changes = self.changes.wrapping_add(1);
-            self.good.entry(pair, now);
-        }
     }
 
     /// Entries of all tables.
@@ -268,9 +346,12 @@ impl Guessing {
     pub fn len(&self) -> usize {
         self.prefixes.len()
             + self.accounts.len()
+            + self.tries.len()
             + self.passwords.len()
             + self.good.len()
+            + self.mistyped.len()
             + self.under_way.len()
+            + self.line.len()
     }
 
     /// Whether nothing is known.
@@ -279,9 +360,126 @@ impl Guessing {
         self.len() == 0
     }
 
+    fn failed(&mut self, going: &Going, now: Mono) -> Option<Noticed> {
+        self.changes = self.changes.wrapping_add(1);
+        let attempt = &going.attempt;
+        let (weight, sprayed) = self.spray_weight(attempt, now);
+        let Some(standing) = going.stranger else {
+            // Whose password is mistyped at a place that is known for the right one, doesn't spoil it for others there.
+            if let Some(account) = attempt.account {
+                self.accounts.entry(account, now).add(LEAK, 1, now);
+            }
+            if let Some(pair) = self.pair(attempt) {
+                self.mistyped.entry(pair, now).add(LEAK, 1, now);
+            }
+            return sprayed;
+        };
+        let before = self.prefix_failures(attempt, now);
+        let after = self.prefixes.entry(attempt.prefix, now).add(LEAK, weight - 1, now);
+        if standing.prefix == PREFIX_HARD || (before < PREFIX_HARD && after >= PREFIX_HARD) {
+            return Some(Noticed::ShutOut);
+        }
+        let rule = if standing.first { FIRSTS } else { OTHERS };
+        let besieged = (standing.account == ACCOUNT.free + 1).then_some(Noticed::Besieged);
+        let flooded = (standing.all == rule.free + 1).then_some(Noticed::Flooded);
+        sprayed.or(besieged).or(flooded)
+    }
+
+    fn succeeded(&mut self, going: &Going, now: Mono) {
+        let Some(pair) = self.pair(&going.attempt) else { return };
+        self.changes = self.changes.wrapping_add(1);
+        self.good.entry(pair, now);
+        self.mistyped.forget(pair);
+        if let Some(standing) = going.stranger {
+            self.tries.forget(going.attempt.prefix);
+            // The next needn't wait for one that was right.
+            if standing.first {
+                self.firsts.last = Mono(0);
+            } else {
+                self.others.last = Mono(0);
+            }
+        }
+    }
+
+    fn give_back(&mut self, going: &Going, now: Mono) {
+        let Some(standing) = going.stranger else { return };
+        if standing.first {
+            self.firsts.gives_back(&FIRSTS, now);
+        } else {
+            self.others.gives_back(&OTHERS, now);
+        }
+        self.prefixes.entry(going.attempt.prefix, now).gives_back(&PREFIX, now);
+        // An account that was learnt later hasn't been counted.
+        if let Some(account) = going.attempt.account.filter(|_| standing.account > 0) {
+            self.accounts.entry(account, now).gives_back(&ACCOUNT, now);
+        }
+    }
+
+    fn goes(&mut self, attempt: &Attempt, first: bool, now: Mono) -> Going {
+        self.changes = self.changes.wrapping_add(1);
+        let all = if first { self.firsts.goes(&FIRSTS, now) } else { self.others.goes(&OTHERS, now) };
+        let prefix = self.prefixes.entry(attempt.prefix, now).goes(&PREFIX, now);
+        let account =
+            attempt.account.map_or(0, |account| self.accounts.entry(account, now).goes(&ACCOUNT, now));
+        Going { attempt: *attempt, stranger: Some(Standing { first, all, prefix, account }) }
+    }
+
+    /// Whether neither the network nor the account has to rest.
+    fn is_ready(&self, waiting: &Waiting, now: Mono) -> bool {
+        let rests = |ledger: &Ledger<Pace>, key: u64, rule: Rule, longest: Duration| {
+            ledger.known(key).is_some_and(|pace| pace.due(&Rule { longest, ..rule }, now) > now)
+        };
+        let Waiting { attempt, tries, delay_max } = waiting;
+        let longest = if *tries <= 1 { *delay_max / ACCOUNT_FIRST } else { *delay_max };
+        self.prefix_failures(attempt, now) < PREFIX_HARD
+            && !rests(&self.prefixes, attempt.prefix, PREFIX, *delay_max)
+            && !attempt.account.is_some_and(|account| rests(&self.accounts, account, ACCOUNT, longest))
+    }
+
+    /// How many different things a network has said, with this one.
+    fn count_try(&mut self, attempt: &Attempt, now: Mono) -> u32 {
+        let said = attempt.account.zip(attempt.password).map(|(account, password)| {
+            self.key.of("said", &[&account.to_be_bytes(), &password.to_be_bytes()])
+        });
+        let tries = self.tries.entry(attempt.prefix, now);
+        tries.count = tries.count.at(TRIES_LEAK, now);
+        if said.is_none_or(|said| said != tries.last || tries.count.failures == 0) {
+            tries.last = said.unwrap_or_default();
+            tries.count.add(TRIES_LEAK, 1, now);
+        }
+        tries.count.failures
+    }
+
+    /// What a failure counts, and whether it is the one that shows a password to be sprayed.
+    fn spray_weight(&mut self, attempt: &Attempt, now: Mono) -> (u32, Option<Noticed>) {
+        let Some((account, password)) = attempt.account.zip(attempt.password) else { return (1, None) };
+        let stale = self.passwords.age(password, now).is_some_and(|age| age > SPRAY_FOR);
+        let accounts = self.passwords.entry(password, now);
+        if stale {
+            *accounts = Accounts::default();
+        }
+        let before = accounts.count;
+        accounts.add(account);
+        if accounts.count < SPRAY_ACCOUNTS {
+            return (1, None);
+        }
+        (SPRAY_WEIGHT, (before < SPRAY_ACCOUNTS).then_some(Noticed::Sprayed))
+    }
+
     fn is_good(&self, attempt: &Attempt, now: Mono) -> bool {
-        let age = self.pair(attempt).and_then(|pair| self.good.age(pair, now));
-        age.is_some_and(|age| age <= GOOD_FOR)
+        let Some(pair) = self.pair(attempt) else { return false };
+        let mistyped = self.mistyped.known(pair).map_or(0, |count| count.at(LEAK, now).failures);
+        mistyped < MISTYPED_MAX && self.good.age(pair, now).is_some_and(|age| age <= GOOD_FOR)
+    }
+
+    fn prefix_failures(&self, attempt: &Attempt, now: Mono) -> u32 {
+        self.prefixes.known(attempt.prefix).map_or(0, |count| count.at(LEAK, now).failures)
+    }
+
+    /// Three quarters of it to all of it, so that those who came together don't come again together.
+    fn jittered(&self, longest: Duration, turn: Turn) -> Duration {
+        let random = u32::try_from(self.key.of("jitter", &[&turn.number().to_be_bytes()]) % 256).unwrap_or(0);
+        longest / 4 * 3 + longest / 1024 * random
     }
 
     /// A place and an account.
@@ -309,23 +507,4 @@ fn prefix(client: IpAddr) -> u128 {
 
 const fn family(client: IpAddr) -> &'static str {
     if client.is_ipv4() { "prefix" } else { "prefix6" }
-}
-
-fn failures(ledger: &Ledger<Leaking>, key: u64, now: Mono) -> u32 {
-    ledger.known(key).map_or(0, |count| count.at(now).failures)
-}
-
-fn add(ledger: &mut Ledger<Leaking>, key: u64, weight: u32, now: Mono) -> u32 {
-    let count = ledger.entry(key, now);
-    *count = count.at(now);
-    count.failures = count.failures.saturating_add(weight);
-    count.failures
-}
-
-/// One second for the first failure beyond the free ones, and twice as long for each further one.
-fn doubled(failures: u32, free: u32) -> Duration {
-    match failures.checked_sub(free) {
-        None | Some(0) => Duration::ZERO,
-        Some(beyond) => Duration::from_secs(1_u64.checked_shl(beyond - 1).unwrap_or(u64::MAX >> 1)),
-    }
 }

@@ -157,6 +157,16 @@ impl Server {
             let bye = Reply::new(221, Dsn::new(2, 7, 0), "Error: I can break rules, too. Goodbye.");
             return self.refuse(step, bye, true);
         }
+        if settings.asks_of_unknown {
+            self.wait = Some(Wait::Unknown);
+            self.actions.push_back(Action::Unknown(text.to_owned()));
+            return;
+        }
+        self.not_recognized(step);
+    }
+
+    /// The usual answer.
+    pub(super) fn not_recognized(&mut self, step: &mut Step<'_>) {
         self.fail(step, Reply::new(500, Dsn::new(5, 5, 2), "Error: command not recognized"));
     }
 

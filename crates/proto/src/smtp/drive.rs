@@ -121,6 +121,7 @@ impl Drive {
     fn answer(&mut self, action: Action) -> Option<Input<'static>> {
         match action {
             Action::Decide(request) => return Some(Input::Decided((self.answers)(&request))),
+            Action::Unknown(_) => return Some(Input::Decided(super::Verdict::Permit)),
             Action::Filter(line) => return Some(Input::Filtered((self.filter)(&line))),
             Action::Commit => {
                 self.messages.push(std::mem::take(&mut self.content));

@@ -279,8 +279,9 @@ impl Server {
     /// The command goes on.
     fn permitted(&mut self, step: &mut Step<'_>, wait: Wait, reply: Option<Reply>) {
         match wait {
-            Wait::Connect => self.greet(step),
-            Wait::Helo(name, extended) => self.greeted(step, name, extended),
+            Wait::Connect => self.greet(step, reply),
+            Wait::Helo(name, extended) => self.greeted(step, (name, extended), reply),
+            Wait::Unknown => self.not_recognized(step),
             Wait::Mail(request) => self.mail_permitted(step, *request, reply),
             Wait::Rcpt(recipient) => self.rcpt_permitted(step, *recipient, reply),
             Wait::Data => self.data_permitted(step),

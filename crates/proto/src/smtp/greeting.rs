@@ -6,15 +6,16 @@ use mail::{Dsn, Reply};
 
 impl Server {
     /// The client may talk. One that has talked already is told so, or worse.
-    pub(super) fn greet(&mut self, step: &mut Step<'_>) {
+    pub(super) fn greet(&mut self, step: &mut Step<'_>, instead: Option<Reply>) {
         if self.place == "CONNECT" && !self.pending().is_empty() {
             let early = words::escaped(self.pending());
             if self.talked_early("CONNECT", early) {
                 return self.hang_up(step, synchronization());
             }
         }
-        let banner = self.settings.banner.clone();
-        self.reply(step, Reply::plain(220, banner));
+        let banner = || Reply::plain(220, self.settings.banner.clone());
+        let greeting = instead.unwrap_or_else(banner);
+        self.reply(step, greeting);
     }
 
     /// Notes input that came too early; whether that ends the session.
@@ -39,12 +40,20 @@ impl Server {
     }
 
     /// The name is accepted.
-    pub(super) fn greeted(&mut self, step: &mut Step<'_>, name: Box<str>, extended: bool) {
+    pub(super) fn greeted(
+        &mut self,
+        step: &mut Step<'_>,
+        (name, extended): (Box<str>, bool),
+        instead: Option<Reply>,
+    ) {
         self.forget();
         self.helo = Some(name);
         // A HELO behind an EHLO changes the name only.
         self.state.extended |= extended;
         self.done(true);
+        if let Some(reply) = instead {
+            return self.reply(step, reply);
+        }
         let hostname = self.settings.hostname.clone();
         if !extended {
             return self.reply(step, Reply::plain(250, hostname));

@@ -117,6 +117,7 @@ enum Wait {
     EndOfData,
     Commit,
     Etrn,
+    Unknown,
     Vrfy(Box<str>),
     StartTls,
     Auth,

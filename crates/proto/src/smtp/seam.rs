@@ -95,6 +95,8 @@ pub enum Action {
     Decide(Request),
     /// `smtpd_command_filter`: look this line up. Waits for [`Input::Filtered`].
     Filter(String),
+    /// Milters want to hear of this line, whose command isn't known. Waits for [`Input::Decided`].
+    Unknown(String),
     /// A piece of the message: lines end in `<LF>`, dots are unstuffed; at most 64 kB. Give the buffer back
     /// with [`super::Server::recycle`].
     Chunk(Vec<u8>),
@@ -168,6 +170,8 @@ pub struct MailRequest {
     pub auth: Option<String>,
     /// `XVERP`, `XVERP=xx`: the two delimiters.
     pub verp: Option<String>,
+    /// All parameters as they were written.
+    pub parameters: Vec<String>,
 }
 
 /// One RCPT TO with its parameters.
@@ -179,6 +183,8 @@ pub struct Recipient {
     pub orcpt: Option<String>,
     /// `NOTIFY=`.
     pub notify: Notify,
+    /// All parameters as they were written.
+    pub parameters: Vec<String>,
 }
 
 /// `BODY=` of MAIL.

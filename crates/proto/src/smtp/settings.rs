@@ -157,6 +157,8 @@ pub struct Settings {
     pub transcript: bool,
     /// Whether `smtpd_command_filter` is set: then each line comes as [`super::Action::Filter`].
     pub command_filter: bool,
+    /// Whether commands that aren't known come as [`super::Action::Unknown`].
+    pub asks_of_unknown: bool,
     /// `smtpd_forbidden_commands`: its plain words.
     pub forbidden_commands: Vec<String>,
     /// `smtpd_forbidden_commands`: its tables. Asked with the first word as it was sent.
@@ -239,6 +241,7 @@ impl Default for Settings {
             discard_ehlo_keywords: Keywords::NONE,
             transcript: false,
             command_filter: false,
+            asks_of_unknown: false,
             forbidden_commands: ["CONNECT", "GET", "POST"].map(str::to_owned).to_vec(),
             forbidden_command_test: Some(Arc::new(|word| {
                 !word.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)

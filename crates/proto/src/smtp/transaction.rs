@@ -68,6 +68,7 @@ impl Server {
             if let Err(reply) = self.mail_option(&mut request, option) {
                 return self.fail(step, reply);
             }
+            request.parameters.push(option.to_owned());
             options = rest;
         }
         if request.verp.is_some() && request.sender.is_null() {
@@ -176,6 +177,7 @@ impl Server {
             if let Err(reply) = self.rcpt_option(&mut recipient, option) {
                 return self.fail(step, reply);
             }
+            recipient.parameters.push(option.to_owned());
             options = rest;
         }
         self.wait = Some(Wait::Rcpt(Box::new(recipient.clone())));

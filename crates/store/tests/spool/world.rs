@@ -130,6 +130,8 @@ impl World {
     pub(crate) fn look(&mut self, number: u64) -> Shape {
         let spool = self.spool();
         let message = spool.read(number).expect("a listed message can be read");
+        let newest = spool.envelope(number).expect("and its newest envelope");
+        assert_eq!(newest, (message.envelope.clone(), message.notes.clone()));
         let mut body = Vec::new();
         spool.body(number).expect("it has a body").read_to_end(&mut body).expect("its body is whole");
         assert_eq!(body.len() as u64, message.body_bytes);

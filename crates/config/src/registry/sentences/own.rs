@@ -4,7 +4,7 @@
 
 #[rustfmt::skip]
 pub(super) const SENTENCES: &[(&str, &str)] = &[
-    ("komainu_auth_delay_max", "Longest wait of a log-in after many failed ones from its network or for its account; 0 neither slows nor refuses guessing."),
+    ("komainu_auth_delay_max", "Longest wait of a stranger's log-in after many failed ones, before it is turned away untried; 0 neither slows nor refuses guessing."),
     ("komainu_auto_reload", "Whether a saved main.cf or master.cf is taken in force by itself, after it has been checked."),
     ("komainu_dns_servers", "Name servers, as address or address:port, in place of those of resolv.conf."),
     ("komainu_dnsbl_health", "Whether DNS lists are probed at their test points, and lists that don't answer rightly are skipped."),

@@ -58,6 +58,10 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// For terminals and logs: what isn't printable becomes `?`.
 pub(super) fn printable(text: &str) -> String {
+    // Nearly all is.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

@@ -98,8 +98,9 @@ impl<W: Write> Listing<W> for Text<W> {
                 }
                 said = Some(reason);
             }
-            // Writing to a string can't fail.
-            let _ = writeln!(text, "{:indent$}{address}", "");
+            blanks(&mut text, indent);
+            text.push_str(&address);
+            text.push('\n');
         }
         self.out.write_all(text.as_bytes())
     }
@@ -118,10 +119,18 @@ impl<W: Write> Listing<W> for Text<W> {
 
 /// A reason, ending in column 78 where it fits.
 fn right(text: &mut String, reason: &str) {
-    let reason = format!("({reason})");
-    // Bytes, as printf(3) counts.
-    let blanks = 78_usize.saturating_sub(reason.len());
-    let _ = writeln!(text, "{:blanks$}{reason}", "");
+    // Bytes, as printf(3) counts; two for the brackets.
+    blanks(text, 76_usize.saturating_sub(reason.len()));
+    text.push('(');
+    text.push_str(reason);
+    text.push_str(")\n");
+}
+
+/// No reason and no address begins further to the right.
+const BLANKS: &str = "                                                                              ";
+
+fn blanks(text: &mut String, count: usize) {
+    text.push_str(BLANKS.get(..count).unwrap_or(BLANKS));
 }
 
 impl<W: Write> Listing<W> for Json<W> {

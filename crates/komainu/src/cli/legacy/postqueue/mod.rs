@@ -13,7 +13,7 @@ use mail::QueueId;
 use mail::host::{is_hostname, parse_address, parse_literal};
 use proto::control::Verb;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 /// sysexits(3): Postfix's programs end with it whatever is wrong.
@@ -106,8 +106,8 @@ fn act(directory: Option<String>, wanted: Wanted) -> ExitCode {
     };
     let long = site.parameters.flag("enable_long_queue_ids");
     match wanted {
-        Wanted::Text => list(&site, &mut Text::new(io::stdout().lock(), long)),
-        Wanted::Json => list(&site, &mut Json(io::stdout().lock())),
+        Wanted::Text => list(&site, &mut Text::new(output(), long)),
+        Wanted::Json => list(&site, &mut Json(output())),
         wanted => flush(&site, &wanted),
     }
 }
@@ -118,6 +118,11 @@ fn is_site(site: &str) -> bool {
         Some(inner) => parse_literal(site).is_some() || parse_address(inner).is_some(),
         None => is_hostname(site) && parse_address(site).is_none(),
     }
+}
+
+/// Standard output, written in large pieces: a listing of a million messages is no million system calls.
+fn output() -> impl Write {
+    BufWriter::with_capacity(64 << 10, io::stdout().lock())
 }
 
 fn list<W: Write>(site: &Site, listing: &mut impl Listing<W>) -> ExitCode {

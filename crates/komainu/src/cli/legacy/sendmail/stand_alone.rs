@@ -90,6 +90,7 @@ impl Session<'_> {
         while let Some(action) = self.server.poll() {
             let input = match action {
                 Action::Decide(request) => Input::Decided(self.decide(request)),
+                Action::Unknown(_) => Input::Decided(Verdict::Permit),
                 Action::Filter(line) => Input::Filtered(Some(line)),
                 Action::Chunk(chunk) => {
                     self.receive(&chunk);

@@ -1,0 +1,284 @@
+//! What milters do to a message at its end: header, body and end of message, each filter in order, each seeing what those
+//! before it changed (MILTER_README).
+//!
+//! The content is read where it lies, in pieces; a refusal comes back as the answer to the message. Which events a
+//! filter hears and what its answers mean is `proto::milter`'s, how it is reached `facts::milter`'s.
+
+use super::Message;
+use super::draft::{Draft, DraftError};
+use crate::facts::milter::{Filters, Heard};
+use events::check::{Action, Session as Known, Verdict};
+use events::smtpd::Peer;
+use mail::{Address, Dsn, PathSyntax, Reply};
+use proto::milter::verdict::{self, Outcome};
+use proto::milter::{BODY_BYTES, Change, Event, Stage};
+use queue::{Entry, Recipient};
+use std::collections::BTreeMap;
+
+/// A session's filters, and what they are told of it.
+pub struct Filtering<'a> {
+    /// The filters.
+    pub filters: &'a mut Filters,
+    /// The macros' values.
+    pub macros: BTreeMap<&'static str, String>,
+}
+
+/// What becomes of a message that no filter refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// It is taken.
+    Kept,
+    /// It is taken and thrown away.
+    Discarded,
+}
+
+/// One message before its filters.
+struct Passing<'a> {
+    filtering: Filtering<'a>,
+    draft: Draft,
+    /// A filter wants it held.
+    held: bool,
+    /// Whether the content is another one.
+    changed: bool,
+}
+
+impl Message {
+    /// Shows the message to the filters, and does what they want.
+    pub(super) async fn filter(
+        &mut self,
+        filtering: Filtering<'_>,
+        entry: &mut Entry,
+    ) -> Result<Passed, Reply> {
+        let draft = Draft::read(&self.incoming).map_err(|error| self.draft_failed(&error))?;
+        let mut passing = Passing { filtering, draft, held: false, changed: false };
+        for at in 0..passing.filtering.filters.len() {
+            let outcome = self.pass(&mut passing, at, entry).await;
+            for text in passing.filtering.filters.take_warnings() {
+                self.intake.log.write(&self.cleanup(), super::Said::warning(text));
+            }
+            match outcome? {
+                None => {}
+                Some(Outcome::Hold) => {
+                    passing.held = true;
+                    break;
+                }
+                Some(Outcome::Discard) => {
+                    self.log_outcome(Action::MilterDiscard, "milter triggers DISCARD action", entry);
+                    return Ok(Passed::Discarded);
+                }
+                Some(Outcome::Refused(text)) => {
+                    self.log_outcome(Action::MilterReject, text.get(4..).unwrap_or(&text), entry);
+                    return Err(verdict::reply(&text));
+                }
+            }
+        }
+        if passing.held {
+            self.log_outcome(Action::MilterHold, "milter triggers HOLD action", entry);
+            entry.hold = true;
+        }
+        if passing.changed {
+            let written = passing.draft.write(&mut self.incoming);
+            let written = written.and_then(|()| Ok(self.incoming.recount()?));
+            written.map_err(|error| self.draft_failed(&error))?;
+        }
+        Ok(Passed::Kept)
+    }
+
+    /// One filter sees the message.
+    async fn pass(
+        &mut self,
+        passing: &mut Passing<'_>,
+        at: usize,
+        entry: &mut Entry,
+    ) -> Result<Option<Outcome>, Reply> {
+        if let Some(outcome) = self.show(passing, at).await? {
+            return Ok(Some(outcome));
+        }
+        let Passing { filtering: Filtering { filters, macros }, .. } = passing;
+        let values = |name: &str| macros.get(name).cloned();
+        let mut heard = filters.ask(at, Event::EndOfMessage, &values).await;
+        let mut held = false;
+        let outcome = loop {
+            match heard {
+                Heard::Change(Change::Quarantine(_)) => held = true,
+                Heard::Change(change) => {
+                    let change = spaced(change, passing.filtering.filters.gives_blanks(at));
+                    passing.changed = true;
+                    self.change(&mut passing.draft, change, entry).await?;
+                }
+                Heard::Outcome(outcome) => break Some(outcome),
+                Heard::Nothing | Heard::Skip => break held.then_some(Outcome::Hold),
+            }
+            heard = passing.filtering.filters.more(at, Stage::EndOfMessage).await;
+        };
+        let ended = passing.draft.end_body(&mut self.incoming);
+        ended.map_err(|error| self.draft_failed(&error))?;
+        Ok(outcome)
+    }
+
+    /// Header and body, unless the filter has seen enough.
+    async fn show(&self, passing: &mut Passing<'_>, at: usize) -> Result<Option<Outcome>, Reply> {
+        let Passing { filtering: Filtering { filters, macros }, draft, .. } = passing;
+        let values = |name: &str| macros.get(name).cloned();
+        let failed = |error: DraftError| self.draft_failed(&error);
+        let own = draft.own_number();
+        for number in (0..draft.len()).filter(|number| *number != own) {
+            let (name, value) = draft.header(number, &self.incoming).map_err(failed)?;
+            let event = Event::Header { name: &name, value: &value };
+            if let Heard::Outcome(outcome) = filters.ask(at, event, &values).await {
+                return Ok(Some(outcome));
+            }
+        }
+        if let Heard::Outcome(outcome) = filters.ask(at, Event::EndOfHeader, &values).await {
+            return Ok(Some(outcome));
+        }
+        if !filters.hears(at, Stage::Body) {
+            return Ok(None);
+        }
+        let (mut window, mut from) = (vec![0; BODY_BYTES], draft.body_begins());
+        let mut piece = Vec::with_capacity(BODY_BYTES);
+        loop {
+            let read = self.incoming.read_at(&mut window, from).map_err(|error| self.refusal(&error))?;
+            let bytes = window.get(..read).unwrap_or_default();
+            from = from.saturating_add(bytes.len() as u64);
+            let mut lines = bytes.iter().flat_map(|&byte| {
+                let end: &[u8] = if byte == b'\n' { b"\r\n" } else { &[] };
+                let own = (byte != b'\n').then_some(byte);
+                own.into_iter().chain(end.iter().copied())
+            });
+            loop {
+                let room = BODY_BYTES.saturating_sub(piece.len());
+                piece.extend(lines.by_ref().take(room));
+                // What doesn't fill a piece waits for more, unless that was all.
+                if piece.is_empty() || (piece.len() < BODY_BYTES && !bytes.is_empty()) {
+                    break;
+                }
+                let heard = filters.ask(at, Event::Body(&piece), &values).await;
+                piece.clear();
+                match heard {
+                    Heard::Outcome(outcome) => return Ok(Some(outcome)),
+                    Heard::Skip => return Ok(None),
+                    Heard::Nothing | Heard::Change(_) => {}
+                }
+            }
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn change(&mut self, draft: &mut Draft, change: Change, entry: &mut Entry) -> Result<(), Reply> {
+        let index = |index: u32| usize::try_from(index).unwrap_or(usize::MAX);
+        let done = match change {
+            Change::AddHeader { name, value } => {
+                draft.add(&name, &value);
+                Ok(())
+            }
+            Change::InsertHeader { index: at, name, value } => {
+                draft.insert(index(at), &name, &value);
+                Ok(())
+            }
+            Change::ChangeHeader { index, name, value } => draft.change(index, &name, &value, &self.incoming),
+            Change::Body(piece) => draft.replace_body(&piece, &mut self.incoming),
+            Change::Quarantine(_) => Ok(()),
+            Change::DeleteRecipient(address) => {
+                let gone = address_of(&address);
+                let is_gone = |recipient: &Recipient| {
+                    let same = |known: &Address| known.as_str().eq_ignore_ascii_case(gone.as_str());
+                    same(&recipient.original)
+                };
+                entry.recipients.retain(|recipient| !is_gone(recipient));
+                Ok(())
+            }
+            Change::AddRecipient(address, _) => {
+                let asked = vec![Recipient::new(address_of(&address))];
+                let known = std::mem::take(&mut entry.recipients);
+                entry.recipients = self.more_recipients(known, asked).await?;
+                Ok(())
+            }
+            Change::Sender(address, parameters) => {
+                let given = address_of(&address);
+                let classes = std::sync::Arc::clone(&self.intake.classes);
+                entry.sender = if given.is_null() { given } else { classes.rewrite(&given) };
+                self.sender_parameters(parameters.as_deref(), entry);
+                Ok(())
+            }
+        };
+        done.map_err(|error| self.draft_failed(&error))
+    }
+
+    /// ESMTP parameters of another sender.
+    fn sender_parameters(&self, parameters: Option<&[u8]>, entry: &mut Entry) {
+        let text = String::from_utf8_lossy(parameters.unwrap_or_default()).into_owned();
+        for word in text.split_ascii_whitespace() {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            match (name.to_ascii_uppercase().as_str(), value.to_ascii_uppercase().as_str()) {
+                ("RET", "FULL") => entry.return_content = Some(queue::ReturnContent::Full),
+                ("RET", "HDRS") => entry.return_content = Some(queue::ReturnContent::Headers),
+                ("ENVID", _) if !value.is_empty() => entry.envelope_id = Some(value.to_owned()),
+                _ => {
+                    let text = format!("Ignoring bad ESMTP parameter \"{word}\" in SMFI_CHGFROM request");
+                    self.intake.log.write(&self.cleanup(), super::Said::warning(text));
+                }
+            }
+        }
+    }
+
+    fn cleanup(&self) -> String {
+        format!("{}/cleanup", self.intake.rules.syslog_name)
+    }
+
+    fn log_outcome(&self, action: Action, text: &str, entry: &Entry) {
+        let client = &entry.client;
+        let peer = Peer::new(client.name.as_str(), client.address.as_str());
+        let peer = if self.intake.rules.port_logging { peer.with_port(client.port) } else { peer };
+        let session = Known {
+            from: Some(self.sender.to_external().into()),
+            to: entry.recipients.last().map(|recipient| recipient.address.to_external().into()),
+            proto: (!client.protocol.is_empty()).then(|| client.protocol.as_str().into()),
+            helo: (!client.helo.is_empty()).then(|| client.helo.as_str().into()),
+        };
+        let verdict = Verdict {
+            id: self.id.as_str().into(),
+            action,
+            stage: "END-OF-MESSAGE".into(),
+            client: peer,
+            text: text.into(),
+            session,
+        };
+        self.intake.log.write(&self.cleanup(), verdict);
+    }
+
+    fn draft_failed(&self, error: &DraftError) -> Reply {
+        match error {
+            DraftError::Spool(error) => self.refusal(error),
+            DraftError::TooLarge => {
+                self.intake.warn(&self.id, &format!("{error} by a milter"));
+                Reply::new(552, Dsn::new(5, 3, 4), "Error: message header too large")
+            }
+        }
+    }
+}
+
+/// A header's value begins with a blank, unless the filter says itself what it begins with.
+fn spaced(mut change: Change, as_given: bool) -> Change {
+    match &mut change {
+        Change::AddHeader { value, .. }
+        | Change::InsertHeader { value, .. }
+        | Change::ChangeHeader { value, .. }
+            if !as_given && !value.is_empty() =>
+        {
+            value.insert(0, b' ');
+        }
+        _ => {}
+    }
+    change
+}
+
+/// An address as a filter writes it: in brackets or not, quoted or not.
+fn address_of(bytes: &[u8]) -> Address {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim();
+    let text = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
+    Address::parse_path(text.as_bytes(), PathSyntax::Rfc822).unwrap_or_else(|_| Address::from_internal(text))
+}

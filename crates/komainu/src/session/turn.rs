@@ -1,0 +1,110 @@
+//! A log-in's turn: how long it waits before anybody is asked about its password, and what its end is counted as.
+//!
+//! Known clients go at once, strangers stand in a line (`authentication::turns`). Who has waited for too long hears 454,
+//! and has learnt nothing of the password. T0.1.
+
+use super::Session;
+use super::authenticate::Failed;
+use crate::authentication::Logins;
+use crate::authentication::dovecot::Lost;
+use crate::authentication::turns::{Admission, Permit};
+use mail::base64;
+use policy::guessing::{Attempt, Guessing, Noticed, Outcome};
+use proto::sasl::server::Credentials;
+
+impl Session {
+    /// Waits until the log-in may be tried. It needn't where too little has been said for a guess.
+    pub(super) async fn wait_turn(&mut self, logins: &Logins, said: Option<&str>) -> Result<(), Failed> {
+        if logins.delay_max.is_zero() {
+            return Ok(());
+        }
+        let first = self.logging_in().under_way.is_none();
+        if first {
+            // Whoever logs its own users in here is one of smtpd_client_event_limit_exceptions, as for all limits.
+            let trusted = self.looked_up(Session::is_excepted).await.unwrap_or(false);
+            self.logging_in().trusted = trusted;
+        }
+        if self.logging_in().trusted {
+            return Ok(());
+        }
+        if first {
+            let under_way = self.shared.authentication.begin(self.tx.client.address);
+            let too_many = || Failed::Temporarily("too many log-ins at once".to_owned());
+            self.logging_in().under_way = Some(under_way.ok_or_else(too_many)?);
+        }
+        if !self.take_note(said, first) || self.logging_in().permit.is_some() {
+            return Ok(());
+        }
+        let attempt = self.attempt(&self.shared.authentication.guessing(), None);
+        let permit = match self.shared.authentication.arrive(&attempt, logins.delay_max) {
+            Admission::No => return Err(Failed::ShutOut),
+            Admission::Goes(permit) => permit,
+            Admission::Waits(place) => {
+                let ear = self.seat.ear();
+                tokio::select! {
+                    biased;
+                    permit = place.called() => {
+                        permit.ok_or_else(|| Failed::Temporarily("too many log-ins fail".to_owned()))?
+                    }
+                    _ = ear.dismissed() => return Err(Failed::Temporarily(Lost.to_string())),
+                }
+            }
+        };
+        self.logging_in().permit = Some(permit.taken());
+        Ok(())
+    }
+
+    /// Takes note of what the client says: whether it has said with this whose log-in it is, and its password where the mechanism shows it.
+    fn take_note(&mut self, said: Option<&str>, first: bool) -> bool {
+        let logging_in = self.logging_in();
+        let knew = logging_in.credentials.clone();
+        if let Some(bytes) = said.and_then(|text| base64::decode(text.trim())) {
+            let mechanism = logging_in.mechanism.clone();
+            logging_in.credentials.learn(&mechanism, &bytes);
+        }
+        let shows_password =
+            ["PLAIN", "LOGIN"].iter().any(|name| name.eq_ignore_ascii_case(&logging_in.mechanism));
+        match &logging_in.credentials {
+            Credentials { password, .. } if shows_password => password.is_some(),
+            known => known.username != knew.username || (first && said.is_some()),
+        }
+    }
+
+    /// The log-in under way, as it is counted; `told` is the name that the backend has for it.
+    pub(super) fn attempt(&self, guessing: &Guessing, told: Option<&str>) -> Attempt {
+        let credentials = self.logging_in.as_deref().map(|logging_in| &logging_in.credentials);
+        let username = credentials.and_then(|known| known.username.as_deref()).or(told);
+        let password = credentials.and_then(|known| known.password.as_deref());
+        guessing.attempt(self.tx.client.address, username, password)
+    }
+
+    fn is_minded(&self) -> bool {
+        let minded = self.service.listener.logins.as_ref().is_some_and(|logins| !logins.delay_max.is_zero());
+        minded && self.logging_in.as_ref().is_some_and(|logging_in| !logging_in.trusted)
+    }
+
+    /// Counts how a log-in ended, and says in the log what stands out.
+    pub(super) fn settle(&mut self, told: Option<&str>, outcome: Outcome) {
+        if !self.is_minded() {
+            return;
+        }
+        let attempt = self.attempt(&self.shared.authentication.guessing(), told);
+        let permit = match self.logging_in().permit.take() {
+            None if outcome == Outcome::Unanswered => return,
+            None => self.shared.authentication.went(&attempt),
+            Some(permit) => permit,
+        };
+        let Some(noticed) = Permit::settle(permit, &attempt, outcome) else { return };
+        let peer = self.peer();
+        let what = match noticed {
+            Noticed::Sprayed => "one password fails for many accounts".to_owned(),
+            Noticed::Besieged => {
+                let name = told.unwrap_or("(unavailable)");
+                format!("many log-ins as {name} fail: strangers' are slowed")
+            }
+            Noticed::ShutOut => "too many log-ins fail: its network is refused for now".to_owned(),
+            Noticed::Flooded => "many log-ins of strangers fail: all of theirs are slowed".to_owned(),
+        };
+        self.warn(&format!("{peer}: SASL: {what}"));
+    }
+}
