@@ -12,10 +12,11 @@ use events::queue::{IdKind, MessageId};
 use events::text::printable;
 use mail::header::Header;
 use mail::message::Cleanup;
-use mail::mime::{Event, Fault, Pieces, Reader};
+use mail::mime::{Event, Fault, Piece, Pieces, Reader};
 use mail::{Dsn, QueueId, Reply};
 use policy::content::{Checks, Effect, Judgement, Part, Stopped, Text};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tables::{LookupError, Snapshot};
 
@@ -36,7 +37,7 @@ pub struct Wanted {
     /// Who gets it in place of its recipients.
     pub redirect: Option<String>,
     /// Who gets it too.
-    pub copies: Vec<String>,
+    pub copies: BTreeSet<String>,
     /// PASS: milters don't see it either.
     pub passes: bool,
 }
@@ -163,7 +164,7 @@ impl Inspection {
         while let Some(piece) = self.pieces.next(&mut chunk) {
             let text = without_cr(piece.text, blank);
             self.reader.piece(&text, piece.ends, &mut self.events);
-            self.deal(text, piece.ends, chunk, to, tables)?;
+            self.deal(Piece { text, ends: piece.ends }, chunk, to, tables)?;
         }
         Ok(())
     }
@@ -178,10 +179,10 @@ impl Inspection {
         if let Some(rest) = self.pieces.rest() {
             let text = without_cr(Cow::Owned(rest), to.content.replaces_stray_cr());
             self.reader.piece(&text, false, &mut self.events);
-            self.deal(text, false, &[], to, tables)?;
+            self.deal(Piece { text, ends: false }, &[], to, tables)?;
         }
         self.reader.end(&mut self.events);
-        self.deal(Cow::Borrowed(&[]), false, &[], to, tables)
+        self.deal(Piece { text: Cow::Borrowed(&[]), ends: false }, &[], to, tables)
     }
 
     /// What a table behind a socket must be asked.
@@ -209,15 +210,14 @@ impl Inspection {
             self.done = self.done.saturating_add(1);
             self.conclude(&event, answer, (&piece, ends), to);
         }
-        self.deal(Cow::Owned(piece), ends, &behind, to, tables)?;
+        self.deal(Piece { text: Cow::Owned(piece), ends }, &behind, to, tables)?;
         self.feed(&behind, to, tables)
     }
 
     /// Deals with what a piece has shown.
     fn deal(
         &mut self,
-        piece: Cow<'_, [u8]>,
-        ends: bool,
+        piece: Piece<'_>,
         behind: &[u8],
         to: &mut Onward<'_>,
         tables: &Snapshot,
@@ -228,17 +228,19 @@ impl Inspection {
             }
             let (part, text) = match event {
                 Event::Header { class, text, .. } => (Part::Header(*class), text.as_slice()),
-                Event::Body { offset } if self.checks.reaches(*offset) => (Part::Body, until_nul(&piece)),
+                Event::Body { offset } if self.checks.reaches(*offset) => {
+                    (Part::Body, until_nul(&piece.text))
+                }
                 _ => (Part::Body, &[][..]),
             };
             let answer = if self.checking { self.checks.judge(part, text, tables) } else { Ok(None) };
             if matches!(&answer, Err(stopped) if matches!(stopped.error, LookupError::Unasked { .. })) {
-                self.stalled = Some((piece.into_owned(), ends, behind.to_vec()));
+                self.stalled = Some((piece.text.into_owned(), piece.ends, behind.to_vec()));
                 return Err(Stalled);
             }
             let event = std::mem::replace(event, Event::MissingBlank);
             self.done = self.done.saturating_add(1);
-            self.conclude(&event, answer, (&piece, ends), to);
+            self.conclude(&event, answer, (&piece.text, piece.ends), to);
         }
         self.events.clear();
         self.done = 0;
@@ -331,9 +333,7 @@ impl Inspection {
                 self.checking = false;
             }
             Some(Effect::Bcc(address)) => {
-                if !self.wanted.copies.contains(&address) {
-                    self.wanted.copies.push(address);
-                }
+                self.wanted.copies.insert(address);
             }
             Some(Effect::Pass) => (self.checking, self.wanted.passes) = (false, true),
         }

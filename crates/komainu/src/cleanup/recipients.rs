@@ -69,7 +69,7 @@ impl Message {
             return Ok(());
         }
         std::mem::take(&mut entry.recipients).into_iter().for_each(|one| known.add(one));
-        for copy in wanted.copies.drain(..) {
+        for copy in std::mem::take(&mut wanted.copies) {
             let address = self.intake.classes.rewrite(&Address::from_internal(copy));
             let copy = Recipient { notify: NOTIFY_NEVER, ..Recipient::new(address.clone()) };
             self.expand(copy, address, &mut known).await?;

@@ -180,6 +180,20 @@ impl Receiving {
     }
 }
 
+impl Receiving {
+    /// The same for a port's mail, with what is looked at in it.
+    fn compile(
+        port: &Parameters,
+        main: &Parameters,
+        (master, catalogue): (&MasterCf, &mut Catalogue),
+    ) -> (Arc<Receiving>, Vec<Diagnostic>) {
+        // cleanup(8) is a service of its own: another name in `-o` isn't its name.
+        let syslog_name = main.text("syslog_name").value;
+        let (inspecting, found) = Inspecting::compile(port, main, master, catalogue);
+        (Arc::new(Receiving { syslog_name, inspecting, ..Receiving::read(port) }), found)
+    }
+}
+
 impl Listener {
     /// Compiles a `smtpd` or `postscreen` line.
     #[must_use]
@@ -217,12 +231,8 @@ impl Listener {
         found.extend(more);
         let stressed = settings(&stress, &lists, &security, later);
         let settings = settings(&parameters, &lists, &security, later);
-        // cleanup(8) is a service of its own: another name in `-o` isn't its name.
-        let syslog_name = main.text("syslog_name").value;
-        let (inspecting, more) = Inspecting::compile(&parameters, main, master, catalogue);
+        let (receiving, more) = Receiving::compile(&parameters, main, (master, catalogue));
         found.extend(more);
-        let receiving = Receiving { syslog_name, inspecting, ..Receiving::read(&parameters) };
-        let receiving = Arc::new(receiving);
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
         let upstream = Upstream::read(&front, &service.role());
         let upstream = upstream.unwrap_or_else(|diagnostic| {

@@ -12,7 +12,7 @@ mod pieces;
 mod tests;
 
 pub use content::{Content, content, first_word};
-pub use pieces::Pieces;
+pub use pieces::{Piece, Pieces};
 
 use crate::header::{Header, is_continuation};
 
