@@ -75,7 +75,7 @@ impl Guessing {
                 ACCOUNT => left(LEAK).into_iter().for_each(|pace| *self.accounts.entry(key, now) = pace),
                 TRIES => left(TRIES_LEAK)
                     .into_iter()
-                    .for_each(|count| *self.tries.entry(key, now) = Tries { count, last: 0 }),
+                    .for_each(|count| *self.tries.entry(key, now) = Tries { count, last: 0, again: 0 }),
                 GOOD if age <= GOOD_FOR => {
                     self.good.entry(key, written);
                 }

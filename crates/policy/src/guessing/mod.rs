@@ -5,7 +5,7 @@
 //! of the network (/24, /56) and of the account. Each pace has a few failures free, which people need who have forgotten
 //! their password; with each further one it gets twice as slow. An attempt counts as failed until it has gone well.
 //! Networks that have said nothing else yet have a pace of their own, so that thousands of guessers who come back keep a
-//! newcomer waiting for seconds at most; saying the same again makes nobody come later. Who has waited for too long hears
+//! newcomer waiting for seconds at most; to say again what wasn't tried makes nobody come later. Who has waited for too long hears
 //! that it can't be said now, and has learnt nothing. Past the hard limit of a network nothing is tried.
 //!
 //! One password that fails for many accounts counts more. Only keyed hashes are kept of accounts and passwords, in tables
@@ -59,6 +59,8 @@ const GOOD_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 const SPRAY_FOR: Duration = Duration::from_secs(3600);
 /// One of the different things that a network has said is forgotten in so long.
 const TRIES_LEAK: Duration = Duration::from_secs(6 * 3600);
+/// So often the same may be said until it counts as something else.
+const AGAIN_MAX: u32 = 10;
 /// How long a first try waits at most: its owner comes again, and is no stranger to this table then.
 const FIRST_HELD: Duration = Duration::from_secs(8);
 /// So many of those who might go are looked at.
@@ -195,6 +197,8 @@ pub struct Guessing {
 struct Tries {
     count: Pace,
     last: u64,
+    /// How often that has been said again.
+    again: u32,
 }
 
 /// Accounts for which a password failed.
@@ -374,6 +378,10 @@ impl Guessing {
             }
             return sprayed;
         };
+        // It is known to be wrong; who says it again comes later.
+        if let Some(tries) = self.tries.known(attempt.prefix) {
+            *self.tries.entry(attempt.prefix, now) = Tries { last: 0, ..tries };
+        }
         let before = self.prefix_failures(attempt, now);
         let after = self.prefixes.entry(attempt.prefix, now).add(LEAK, weight - 1, now);
         if standing.prefix == PREFIX_HARD || (before < PREFIX_HARD && after >= PREFIX_HARD) {
@@ -443,8 +451,10 @@ impl Guessing {
         });
         let tries = self.tries.entry(attempt.prefix, now);
         tries.count = tries.count.at(TRIES_LEAK, now);
-        if said.is_none_or(|said| said != tries.last || tries.count.failures == 0) {
-            tries.last = said.unwrap_or_default();
+        tries.again = tries.again.saturating_add(1);
+        if said.is_none_or(|said| said != tries.last || tries.again > AGAIN_MAX || tries.count.failures == 0)
+        {
+            (tries.last, tries.again) = (said.unwrap_or_default(), 0);
             tries.count.add(TRIES_LEAK, 1, now);
         }
         tries.count.failures

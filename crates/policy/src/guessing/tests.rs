@@ -227,6 +227,22 @@ fn few_at_once() {
     assert!(guessing.is_empty());
 }
 
+/// Who is turned away untried may say the same again, for a while; what was tried and wrong is another guess.
+#[test]
+fn the_same_again() {
+    let mut guessing = guessing();
+    let attempt = guessing.attempt(client("192.0.2.1"), Some("joe"), Some(b"x"));
+    let tries = |guessing: &mut Guessing| guessing.count_try(&attempt, at(0));
+    assert_eq!((0..11).map(|_| tries(&mut guessing)).max(), Some(1));
+    assert_eq!(tries(&mut guessing), 2);
+    let going = guessing.goes(&attempt, true, at(0));
+    guessing.settle(going, Outcome::Failed, at(0));
+    assert_eq!((tries(&mut guessing), tries(&mut guessing)), (3, 3));
+    let other = guessing.attempt(client("192.0.2.1"), Some("joe"), Some(b"y"));
+    assert_eq!(guessing.count_try(&other, at(0)), 4);
+    assert_eq!(guessing.count_try(&other, at(3 * 6 * 3600)), 1);
+}
+
 /// 72,000 guesses from as many networks, on as many accounts, with as many passwords; and as many who wait.
 #[test]
 fn memory_is_bounded() {
