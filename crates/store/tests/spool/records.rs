@@ -144,8 +144,7 @@ fn a_torn_batch_is_no_damage() {
     let all: Vec<String> = disk.paths().into_iter().filter(|path| path.starts_with("log/")).collect();
     for path in all {
         let bytes = disk.bytes(&path).unwrap();
-        let last =
-            (START..bytes.len()).step_by(UNIT).filter(|at| bytes[*at..].starts_with(MAGIC)).next_back();
+        let last = (START..bytes.len()).step_by(UNIT).rfind(|at| bytes[*at..].starts_with(MAGIC));
         let is_new = |at: usize| bytes[at + UNIT + 4..].starts_with(&envelope(0)) && at > START;
         if let Some(at) = last.filter(|at| is_new(*at)) {
             write(&disk, &path, at + 300, &[0; 80]);
