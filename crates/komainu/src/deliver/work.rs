@@ -276,7 +276,7 @@ impl Work {
             Some(_) => reports.into_iter().partition(Report::is_loop),
             None => (Vec::new(), reports),
         };
-        let mut finished = self.conclude(transport, reports);
+        let mut finished = self.sum_up(transport, reports);
         if let Some(work) = self.passed_on(looping, &transport.program) {
             finished.outcomes.extend(work.done_elsewhere(answers).await.outcomes);
         }
@@ -311,13 +311,13 @@ impl Work {
                 let message = (&*self.entry, self.attempt.recipients.as_slice());
                 let nexthop = &self.attempt.route.nexthop;
                 let reports = self.dispatch(&transport, answers, message, nexthop).await;
-                self.conclude(&transport, reports)
+                self.sum_up(&transport, reports)
             }
         }
     }
 
     /// Says what servers did, and what it comes to.
-    fn conclude(&self, transport: &Transport, reports: Vec<Report>) -> Finished {
+    fn sum_up(&self, transport: &Transport, reports: Vec<Report>) -> Finished {
         let unreachable = unreachable(&reports);
         let mut outcomes = Vec::with_capacity(reports.len());
         let tables = self.routing.live.snapshot();
