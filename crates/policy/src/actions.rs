@@ -64,23 +64,23 @@ const OTHERS: &[Entry] = &[
     Entry::new("RESTRICTION", ACCESS, "Judges the restrictions that the value names, or a restriction class; tables only by a class.").takes("…"),
 ];
 
-/// Actions of header_checks(5), which aren't served yet.
+/// Actions of header_checks(5).
 #[rustfmt::skip]
 const CONTENT: &[Entry] = &[
-    Entry::new("BCC", CHECKS_IN, "Adds a recipient that gets a blind copy of the message.").takes("USER@DOMAIN").since("3.0").not_yet(),
-    Entry::new("DISCARD", CHECKS_IN, "Accepts the message and throws it away for everybody.").takes("[TEXT]").since("2.0").not_yet(),
-    Entry::new("DUNNO", CHECKS, "Leaves this line alone and goes on with the next line of the message.").since("2.1").not_yet(),
-    Entry::new("FILTER", CHECKS_IN, "Sends the message through a content filter after it is queued.").takes("TRANSPORT:NEXTHOP").since("2.0").not_yet(),
-    Entry::new("HOLD", CHECKS_IN, "Puts the message on hold until somebody releases it.").takes("[TEXT]").since("2.0").not_yet(),
-    Entry::new("IGNORE", CHECKS, "Takes this line out of the message without a word in the log.").not_yet(),
-    Entry::new("INFO", CHECKS, "Logs the line with the text, and goes on.").takes("[TEXT]").since("2.8").not_yet(),
-    Entry::new("PASS", CHECKS_IN, "Logs the line and skips all further checks of this message.").takes("[TEXT]").since("3.2").not_yet(),
-    Entry::new("PREPEND", CHECKS, "Puts a line with the text before this one.").takes("TEXT").since("2.1").not_yet(),
-    Entry::new("REDIRECT", CHECKS_IN, "Sends the message to the address instead of its recipients.").takes("USER@DOMAIN").since("2.1").not_yet(),
-    Entry::new("REJECT", CHECKS_IN, "Refuses the whole message with the text.").takes("[TEXT]").not_yet(),
-    Entry::new("REPLACE", CHECKS, "Puts the text in this line's place.").takes("TEXT").since("2.2").not_yet(),
-    Entry::new("STRIP", CHECKS, "Takes this line out of the message and logs that.").takes("[TEXT]").since("3.2").not_yet(),
-    Entry::new("WARN", CHECKS, "Logs the line with the text as a warning, and goes on.").takes("[TEXT]").not_yet(),
+    Entry::new("BCC", CHECKS_IN, "Adds a recipient that gets a blind copy of the message.").takes("USER@DOMAIN").since("3.0"),
+    Entry::new("DISCARD", CHECKS_IN, "Accepts the message and throws it away for everybody.").takes("[TEXT]").since("2.0"),
+    Entry::new("DUNNO", CHECKS, "Leaves this line alone and goes on with the next line of the message.").since("2.1"),
+    Entry::new("FILTER", CHECKS_IN, "Sends the message through a content filter after it is queued.").takes("TRANSPORT:NEXTHOP").since("2.0"),
+    Entry::new("HOLD", CHECKS_IN, "Puts the message on hold until somebody releases it.").takes("[TEXT]").since("2.0"),
+    Entry::new("IGNORE", CHECKS, "Takes this line out of the message without a word in the log."),
+    Entry::new("INFO", CHECKS, "Logs the line with the text, and goes on.").takes("[TEXT]").since("2.8"),
+    Entry::new("PASS", CHECKS_IN, "Logs the line and skips all further checks of this message.").takes("[TEXT]").since("3.2"),
+    Entry::new("PREPEND", CHECKS, "Puts a line with the text before this one.").takes("TEXT").since("2.1"),
+    Entry::new("REDIRECT", CHECKS_IN, "Sends the message to the address instead of its recipients.").takes("USER@DOMAIN").since("2.1"),
+    Entry::new("REJECT", CHECKS_IN, "Refuses the whole message with the text.").takes("[TEXT]"),
+    Entry::new("REPLACE", CHECKS, "Puts the text in this line's place.").takes("TEXT").since("2.2"),
+    Entry::new("STRIP", CHECKS, "Takes this line out of the message and logs that.").takes("[TEXT]").since("3.2"),
+    Entry::new("WARN", CHECKS, "Logs the line with the text as a warning, and goes on.").takes("[TEXT]"),
 ];
 
 /// What the value of an access table, or a policy server's answer, may say.

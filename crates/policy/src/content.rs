@@ -120,11 +120,13 @@ const REJECTED: &str = "message content rejected";
 
 impl Checks {
     /// The checks of mail that comes in.
+    #[must_use]
     pub fn arrival(p: &Parameters, catalogue: &mut Catalogue) -> (Checks, Vec<Diagnostic>) {
         Checks::compile(p, Place::Arrival, "", catalogue)
     }
 
     /// The checks of mail that goes out; `prefix` is `smtp_` or `lmtp_`.
+    #[must_use]
     pub fn delivery(p: &Parameters, prefix: &str, catalogue: &mut Catalogue) -> (Checks, Vec<Diagnostic>) {
         Checks::compile(p, Place::Delivery, prefix, catalogue)
     }
@@ -159,6 +161,15 @@ impl Checks {
         (checks, found)
     }
 
+    /// The same for mail that isn't checked (`no_header_body_checks`).
+    #[must_use]
+    pub fn off(mut self) -> Checks {
+        for list in [&mut self.header, &mut self.mime, &mut self.nested, &mut self.body] {
+            list.tables.clear();
+        }
+        self
+    }
+
     /// Whether there is nothing to check.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -187,12 +198,7 @@ impl Checks {
         text: &[u8],
         snapshot: &Snapshot,
     ) -> Result<Option<Judgement>, Box<Stopped>> {
-        let list = match part {
-            Part::Header(Class::Primary) => &self.header,
-            Part::Header(Class::Mime) => &self.mime,
-            Part::Header(Class::Nested) => &self.nested,
-            Part::Body => &self.body,
-        };
+        let list = self.list(part);
         if text.is_empty() {
             return Ok(None);
         }
@@ -204,6 +210,21 @@ impl Checks {
             }
         }
         Ok(None)
+    }
+
+    fn list(&self, part: Part) -> &List {
+        match part {
+            Part::Header(Class::Primary) => &self.header,
+            Part::Header(Class::Mime) => &self.mime,
+            Part::Header(Class::Nested) => &self.nested,
+            Part::Body => &self.body,
+        }
+    }
+
+    /// A table of these checks that can't say.
+    #[must_use]
+    pub fn stopped(&self, part: Part, error: LookupError) -> Stopped {
+        Stopped { name: self.list(part).name.clone(), error }
     }
 
     /// What `value` says.

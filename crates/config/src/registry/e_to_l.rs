@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Parameter] = &[
     number("hash_queue_depth", "1").no_effect("the queue is a log, not folders of files"),
     text("hash_queue_names", "deferred, defer").no_effect("the queue is a log, not folders of files"),
     number("header_address_token_limit", "10240").done(),
-    list("header_checks", ""),
+    list("header_checks", "").done(),
     text("header_from_format", "standard").since("3.3").done(),
     size("header_size_limit", "102400").done(),
     flag("helpful_warnings", "yes").since("2.0").no_effect("what is questionable is always said"),

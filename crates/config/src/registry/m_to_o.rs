@@ -67,7 +67,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("milter_rcpt_macros", "i {rcpt_addr} {rcpt_host} {rcpt_mailer}").since("2.3").done(),
     list("milter_unknown_command_macros", "").since("2.3").done(),
     number("mime_boundary_length_limit", "2048").since("2.0").done(),
-    list("mime_header_checks", "$header_checks").since("2.0"),
+    list("mime_header_checks", "$header_checks").since("2.0").done(),
     number("mime_nesting_limit", "100").since("2.0").done(),
     time("minimal_backoff_time", Unit::Second, "300s").done(),
     text("multi_instance_directories", "").since("2.6"),
@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("mynetworks", "").computed(Computed::MyNetworks).done(),
     text("mynetworks_style", "${{$compatibility_level} <level {2} ? {subnet} : {host}}").done(),
     text("myorigin", "$myhostname").done(),
-    list("nested_header_checks", "$header_checks").since("2.0"),
+    list("nested_header_checks", "$header_checks").since("2.0").done(),
     text("newaliases_path", "/usr/bin/newaliases")
         .no_effect("Komainu has no such files or programs of its own"),
     text("non_bdb_custom_mapping", "").since("3.11").no_effect("tables are served from their source text"),

@@ -3,11 +3,12 @@
 //! The one way in for SMTP sessions, local submission and whoever else has mail: [`Message::begin`] with its sender and
 //! its [`Origin`], the content in pieces, [`Message::commit`] with its recipients. Addresses of envelope and headers are
 //! completed and rewritten, aliases expanded, blind copies added; the content goes into the spool as it comes, and only
-//! headers that hold addresses wait for tables. What can't be done is kept as the answer to the last piece, as with
-//! Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
+//! headers that hold addresses wait for tables. Where headers or text are checked, `inspection` reads it first. What
+//! can't be done is kept as the answer to the last piece, as with Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
 
 mod draft;
 mod filtering;
+mod inspection;
 mod postmaster;
 mod recipients;
 
@@ -30,7 +31,10 @@ use std::sync::Arc;
 use store::{Spool, SpoolError};
 use tables::{LookupError, Snapshot};
 
+use inspection::{Inspection, Onward};
+
 pub use filtering::Filtering;
+pub use inspection::{Source, Wanted};
 pub use policy::address::Origin;
 pub use postmaster::Postmaster;
 
@@ -109,6 +113,8 @@ pub struct Message {
     /// The sender's full name, for the `From:` that is added.
     full_name: String,
     content: Option<Cleanup>,
+    /// Who reads the content before that, where anything is checked.
+    inspection: Option<Box<Inspection>>,
     /// What waits to be written, and the headers in it that are to be rewritten.
     waiting: (Vec<u8>, Vec<Mark>),
     failed: Option<Reply>,
@@ -143,6 +149,7 @@ impl Message {
             incoming,
             full_name: String::new(),
             content: None,
+            inspection: None,
             waiting: (Vec::new(), Vec::new()),
             failed: None,
         };
@@ -177,7 +184,7 @@ impl Message {
     }
 
     /// Begins the content: `head` are whole lines that stand before it, `Received:` above all.
-    pub fn open(&mut self, head: &[u8]) {
+    pub fn open(&mut self, head: &[u8], source: Source) {
         let rules = &self.intake.rules;
         let rewrites = self.intake.classes.rewrites_headers(self.origin);
         let missing = (rules.always_add_missing_headers || rewrites).then(|| {
@@ -189,9 +196,21 @@ impl Message {
             )
         });
         let content = Cleanup::new(Arc::clone(&rules.cleanup), missing);
-        self.content = Some(if rewrites { content.with_marks() } else { content });
-        // A failure comes again with the next piece.
-        self.store(head);
+        let content = if rewrites { content.with_marks() } else { content };
+        let inspection = Inspection::new(&self.intake, &self.id, self.sender.to_external(), source);
+        let Some(inspection) = inspection else {
+            self.content = Some(content);
+            // A failure comes again with the next piece.
+            self.store(head);
+            return;
+        };
+        self.content = Some(content.with_head());
+        self.inspection = Some(Box::new(inspection));
+        // Who must be asked is asked with the next piece.
+        let _ = self.feed(head);
+        if let Some(inspection) = &mut self.inspection {
+            inspection.content_begins();
+        }
     }
 
     /// The next piece of the content, where nobody must be asked; else it waits for [`Message::settle`].
@@ -201,11 +220,48 @@ impl Message {
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Asks> {
         let (out, marks) = &mut self.waiting;
         out.reserve(chunk.len().saturating_add(512));
+        let mut read = Ok(());
         if let Some(content) = &mut self.content {
-            content.feed(chunk, out);
+            match &mut self.inspection {
+                None => content.feed(chunk, out),
+                Some(inspection) => {
+                    let tables = self.intake.live.snapshot();
+                    read = inspection.feed(chunk, &mut Onward { content, out }, &tables).map_err(|_| Asks);
+                    if let Some(reply) = inspection.refused() {
+                        self.failed.get_or_insert_with(|| reply.clone());
+                    }
+                }
+            }
             marks.append(&mut content.take_marks());
         }
-        self.write_waiting()
+        read.and_then(|()| self.write_waiting())
+    }
+
+    /// Asks tables behind sockets about what the inspection has stopped at.
+    async fn ask_checks(&mut self) {
+        while let Some((part, text)) = self.inspection.as_ref().and_then(|one| one.question()) {
+            let Some(checks) = self.inspection.as_ref().map(|one| one.checks()) else { return };
+            let answer = self
+                .intake
+                .looked_up(|tables| match checks.judge(part, &text, tables) {
+                    Err(stopped) if matches!(stopped.error, LookupError::Unasked { .. }) => {
+                        Err(("header_checks", stopped.error))
+                    }
+                    answer => Ok(answer),
+                })
+                .await;
+            let answer = answer.unwrap_or_else(|(_, error)| Err(Box::new(checks.stopped(part, error))));
+            let tables = self.intake.live.snapshot();
+            let (out, marks) = &mut self.waiting;
+            if let (Some(inspection), Some(content)) = (&mut self.inspection, &mut self.content) {
+                // Where it stops again, it is asked again.
+                let _ = inspection.resume(answer, &mut Onward { content, out }, &tables);
+                marks.append(&mut content.take_marks());
+                if let Some(reply) = inspection.refused() {
+                    self.failed.get_or_insert_with(|| reply.clone());
+                }
+            }
+        }
     }
 
     /// Writes what waits, if tables that are here can say.
@@ -235,6 +291,7 @@ impl Message {
 
     /// Writes what [`Message::feed`] left waiting.
     pub async fn settle(&mut self) {
+        self.ask_checks().await;
         let (out, marks) = std::mem::take(&mut self.waiting);
         let mut done = Rewriting::default();
         for mark in &marks {
@@ -290,10 +347,22 @@ impl Message {
         Entry::new(self.id.clone(), self.began, self.sender.clone(), recipients)
     }
 
-    /// Ends the content and says what is wrong with it.
-    async fn end(&mut self) -> Result<Summary, Reply> {
+    /// Ends the content and says what is wrong with it, or what is to become of it.
+    async fn end(&mut self) -> Result<(Summary, Wanted), Reply> {
         if !self.is_open() {
-            self.open(b"");
+            self.open(b"", Source::default());
+        }
+        self.ask_checks().await;
+        loop {
+            let (out, marks) = &mut self.waiting;
+            let (Some(inspection), Some(content)) = (&mut self.inspection, &mut self.content) else { break };
+            let tables = self.intake.live.snapshot();
+            let ended = inspection.end(&mut Onward { content, out }, &tables);
+            marks.append(&mut content.take_marks());
+            if ended.is_ok() {
+                break;
+            }
+            self.ask_checks().await;
         }
         if let Some(content) = &mut self.content {
             let (out, marks) = &mut self.waiting;
@@ -302,11 +371,19 @@ impl Message {
         }
         self.settle().await;
         let summary = self.content.take().map(Cleanup::summary).unwrap_or_default();
+        let wanted = match self.inspection.take() {
+            Some(inspection) => inspection.conclusion()?,
+            None => {
+                if self.failed.is_none() {
+                    self.log_message_id(&summary);
+                }
+                Wanted::default()
+            }
+        };
         if let Some(reply) = self.failed.take() {
             return Err(reply);
         }
-        self.log_message_id(&summary);
-        if summary.too_many_hops { Err(too_many_hops()) } else { Ok(summary) }
+        if summary.too_many_hops { Err(too_many_hops()) } else { Ok((summary, wanted)) }
     }
 
     /// The content has come and is thrown away, as somebody wants it.
@@ -336,12 +413,18 @@ impl Message {
     ) -> Result<QueueId, Reply> {
         // As cleanup, who hears of them first.
         entry.recipients = self.recipients(std::mem::take(&mut entry.recipients)).await?;
-        let summary = self.end().await?;
-        if let Some(filtering) = filtering
+        let (summary, mut wanted) = self.end().await?;
+        if wanted.discard {
+            return Ok(self.id);
+        }
+        let redirect = wanted.redirect.take();
+        self.obey(&mut wanted, &mut entry).await?;
+        if let Some(filtering) = filtering.filter(|_| !wanted.passes)
             && Box::pin(self.filter(filtering, &mut entry)).await? == filtering::Passed::Discarded
         {
             return Ok(self.id);
         }
+        self.redirect(redirect, &mut entry);
         if summary.says_8bit && self.intake.rules.detects_8bit && !entry.body_type.is_eight_bit() {
             entry.body_type = BodyType::EightBitMime;
         }

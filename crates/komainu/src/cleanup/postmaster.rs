@@ -4,7 +4,7 @@
 //! Postfix's, for sessions with clients as for those with other servers. What is kept of a session, and what is left
 //! out of it, is `proto::transcript`'s. T1.13.
 
-use super::{Intake, Message, Origin};
+use super::{Intake, Message, Origin, Source};
 use crate::clock;
 use crate::configuration::Notices;
 use mail::report::fold_to;
@@ -52,7 +52,7 @@ impl Postmaster {
             // What can't be stored now is in the log.
             let Ok(mut message) = Message::begin(intake, Origin::Local, &sender, 0).await else { return };
             let (received, head) = names.head(message.id(), message.began(), &subject);
-            message.open(received.as_bytes());
+            message.open(received.as_bytes(), Source { is_own: true, ..Source::default() });
             message.write(head.as_bytes()).await;
             message.write(text.as_bytes()).await;
             let entry = message.entry(vec![Recipient::new(to)]);

@@ -2,11 +2,11 @@
 //!
 //! `original` stays what was asked for (`orig_to=`, `X-Original-To:`). RFC 3461 §5.2.7 (aliases), §5.2.7.3.
 
-use super::{Message, not_written};
+use super::{Message, Wanted, not_written};
 use mail::{Address, Dsn, Reply};
 use policy::address::{BlindOf, Expansion, Use};
 use queue::entry::{NOTIFY_NEVER, NOTIFY_SUCCESS};
-use queue::{How, Reason, Recipient, Status};
+use queue::{Entry, How, Reason, Recipient, Status};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -56,6 +56,36 @@ impl Message {
             self.expand(copy, address, &mut known).await?;
         }
         self.failed.take().map_or(Ok(known.recipients), Err)
+    }
+
+    /// What header_checks and body_checks want done with the whole message, but for REDIRECT.
+    pub(super) async fn obey(&mut self, wanted: &mut Wanted, entry: &mut Entry) -> Result<(), Reply> {
+        entry.hold |= wanted.hold;
+        if wanted.filter.is_some() {
+            entry.filter = wanted.filter.take();
+        }
+        let mut known = Known { keeps_original: self.intake.rules.keeps_original, ..Known::default() };
+        if wanted.copies.is_empty() {
+            return Ok(());
+        }
+        std::mem::take(&mut entry.recipients).into_iter().for_each(|one| known.add(one));
+        for copy in std::mem::take(&mut wanted.copies) {
+            let address = self.intake.classes.rewrite(&Address::from_internal(copy));
+            let copy = Recipient { notify: NOTIFY_NEVER, ..Recipient::new(address.clone()) };
+            self.expand(copy, address, &mut known).await?;
+        }
+        entry.recipients = known.recipients;
+        Ok(())
+    }
+
+    /// REDIRECT: one recipient in place of all.
+    pub(super) fn redirect(&self, to: Option<String>, entry: &mut Entry) {
+        let Some(to) = to else { return };
+        let address = self.intake.classes.rewrite(&Address::from_internal(to));
+        let first = entry.recipients.first();
+        let original = first.map_or_else(|| address.clone(), |first| first.original.clone());
+        entry.recipients = vec![Recipient { original, ..Recipient::new(address.clone()) }];
+        entry.redirect = Some(address);
     }
 
     /// Those who are known, and whoever those stand for whom somebody adds.

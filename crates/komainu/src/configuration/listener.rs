@@ -1,5 +1,6 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
+use super::inspecting::Inspecting;
 use super::limits::limits;
 use super::notices::Notices;
 use super::security::is_by_same_files;
@@ -148,6 +149,8 @@ pub struct Receiving {
     pub syslog_name: String,
     /// Header limits, hops, dropped headers.
     pub cleanup: Arc<CleanupSettings>,
+    /// What is looked at, where anything is.
+    pub inspecting: Option<Arc<Inspecting>>,
 }
 
 impl Receiving {
@@ -172,7 +175,22 @@ impl Receiving {
             },
             syslog_name: p.text("syslog_name").value,
             cleanup: Arc::new(cleanup(p)),
+            inspecting: None,
         }
+    }
+}
+
+impl Receiving {
+    /// The same for a port's mail, with what is looked at in it.
+    fn compile(
+        port: &Parameters,
+        main: &Parameters,
+        (master, catalogue): (&MasterCf, &mut Catalogue),
+    ) -> (Arc<Receiving>, Vec<Diagnostic>) {
+        // cleanup(8) is a service of its own: another name in `-o` isn't its name.
+        let syslog_name = main.text("syslog_name").value;
+        let (inspecting, found) = Inspecting::compile(port, main, master, catalogue);
+        (Arc::new(Receiving { syslog_name, inspecting, ..Receiving::read(port) }), found)
     }
 }
 
@@ -213,9 +231,8 @@ impl Listener {
         found.extend(more);
         let stressed = settings(&stress, &lists, &security, later);
         let settings = settings(&parameters, &lists, &security, later);
-        // cleanup(8) is a service of its own: another name in `-o` isn't its name.
-        let syslog_name = main.text("syslog_name").value;
-        let receiving = Arc::new(Receiving { syslog_name, ..Receiving::read(&parameters) });
+        let (receiving, more) = Receiving::compile(&parameters, main, (master, catalogue));
+        found.extend(more);
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
         let upstream = Upstream::read(&front, &service.role());
         let upstream = upstream.unwrap_or_else(|diagnostic| {

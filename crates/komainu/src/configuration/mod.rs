@@ -5,6 +5,7 @@
 //! say, by the diagnostics. T0.5: any service on any port, each with its own overrides.
 
 mod built_in;
+mod inspecting;
 mod later;
 mod limits;
 mod listener;
@@ -18,6 +19,7 @@ mod sources;
 mod upstream;
 
 pub use built_in::{BuiltIn, state_directory};
+pub use inspecting::Inspecting;
 pub use later::Later;
 pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
@@ -59,6 +61,8 @@ pub struct Configuration {
     pub listeners: Vec<Listener>,
     /// Address classes by main.cf, for delivery.
     pub classes: Arc<AddressClasses>,
+    /// What is looked at in mail of this machine's programs.
+    pub inspecting: Option<Arc<Inspecting>>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -209,6 +213,12 @@ fn compile(
     }
     drop(StatusFilters::compile(&master.services, &parameters, &mut catalogue));
     found.extend(more);
+    let pickup = master.services.iter().find(|one| one.name.value == "pickup");
+    let (of_pickup, more) =
+        parameters.with_overrides(pickup.map_or(&[], |pickup| pickup.overrides.as_slice()));
+    found.extend(more);
+    let (inspecting, more) = Inspecting::compile(&of_pickup, &parameters, &master, &mut catalogue);
+    found.extend(more);
     let later = Later::default();
     let mut listeners = Vec::new();
     for service in &master.services {
@@ -231,6 +241,7 @@ fn compile(
             catalogue,
             listeners,
             classes,
+            inspecting,
             later,
             files: sources.paths(),
         },

@@ -6,9 +6,9 @@
 
 pub(crate) mod maildrop;
 
-use crate::cleanup::{Intake, Message, Origin};
+use crate::cleanup::{Intake, Message, Origin, Source};
 use crate::clock;
-use crate::configuration::Receiving;
+use crate::configuration::{Inspecting, Receiving};
 use crate::deliver::QueueHandle;
 use crate::facts::Answers;
 use crate::live::Live;
@@ -36,9 +36,14 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn new(p: &Parameters, classes: &Arc<AddressClasses>, live: &Arc<Live>) -> Local {
+    pub(crate) fn new(
+        p: &Parameters,
+        classes: &Arc<AddressClasses>,
+        live: &Arc<Live>,
+        inspecting: Option<Arc<Inspecting>>,
+    ) -> Local {
         Local {
-            receiving: Arc::new(Receiving::read(p)),
+            receiving: Arc::new(Receiving { inspecting, ..Receiving::read(p) }),
             classes: Arc::clone(classes),
             live: Arc::clone(live),
             empty_recipient: p.text("empty_address_recipient").value,
@@ -99,6 +104,8 @@ pub(crate) struct Reception {
     submission: Submission,
     recipients: Vec<Recipient>,
     message: Message,
+    /// Our own `Received:`.
+    head: String,
     /// The content as it was handed in.
     size: RecordSize,
 }
@@ -128,18 +135,19 @@ impl Pickup {
         let given = Address::from_internal(submission.sender.as_str());
         let message = self.runtime.block_on(Message::begin(intake, origin, &given, 0))?;
         let arrival = arrival.unwrap_or_else(|| message.began());
-        let mut message = message.handed_in(arrival, &submission.full_name);
+        let message = message.handed_in(arrival, &submission.full_name);
         let (id, receiving) = (message.id().clone(), &local.receiving);
         let line = PickedUp { id: id.as_str().into(), uid, from: given.to_external().into() };
         self.log.write(&format!("{}/pickup", receiving.syslog_name), line);
         let by = (receiving.hostname.as_str(), receiving.mail_name.as_str());
-        message.open(local_received(by, uid, &id, arrival, &clock::zone(arrival)).as_bytes());
+        let head = local_received(by, uid, &id, arrival, &clock::zone(arrival));
         Ok(Reception {
             runtime: self.runtime.clone(),
             local,
             submission,
             recipients: Vec::new(),
             message,
+            head,
             size: RecordSize::default(),
         })
     }
@@ -164,14 +172,25 @@ impl Reception {
         if limit > 0 && self.size.bytes() > limit {
             return Err(PickupError::TooLarge);
         }
+        self.open();
         if self.message.feed(bytes).is_err() {
             self.runtime.block_on(self.message.settle());
         }
         Ok(())
     }
 
+    /// Begins the content; who gets it is known by then.
+    fn open(&mut self) {
+        if !self.message.is_open() {
+            let recipient = self.recipients.last().map(|one| one.address.to_external());
+            let source = Source { client: "local".to_owned(), recipient, ..Source::default() };
+            self.message.open(self.head.as_bytes(), source);
+        }
+    }
+
     /// Makes the message durable, and hands it to the queue. Blocks.
     pub(crate) fn finish(mut self) -> Result<QueueId, PickupError> {
+        self.open();
         let recipients = std::mem::take(&mut self.recipients);
         if recipients.is_empty() {
             return Err(PickupError::NoRecipients);

@@ -152,7 +152,7 @@ impl Generation {
         let far = listen::shares().deliveries;
         let services_named = configuration.master.services.iter();
         let (settings, queue_remarks) = scheduling::queue_settings(&p, services_named, far);
-        let local = Local::new(&p, &configuration.classes, &live);
+        let local = Local::new(&p, &configuration.classes, &live, configuration.inspecting);
         let routing = Routing {
             transports,
             classes: configuration.classes,

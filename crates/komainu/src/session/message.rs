@@ -5,7 +5,7 @@
 
 use super::Session;
 use super::milters::DISCARD;
-use crate::cleanup::{Intake, Message, Origin};
+use crate::cleanup::{Intake, Message, Origin, Source};
 use mail::{Address, Dsn, Reply};
 use policy::MailEffect;
 use proto::smtp::{Body, MailRequest, Notify, Ret};
@@ -54,8 +54,20 @@ impl Session {
             }
         }
         head.extend_from_slice(received.as_bytes());
+        let source = Source {
+            client: self.peer().to_string(),
+            protocol: Some(self.server.protocol().to_owned()),
+            helo: self.tx.helo.clone(),
+            recipient: self
+                .server
+                .envelope()
+                .and_then(|envelope| envelope.recipients.last())
+                .map(|one| one.address.to_external()),
+            is_held: self.effects.iter().any(|effect| matches!(effect, MailEffect::Hold(_))),
+            is_own: false,
+        };
         if let Some(message) = &mut self.reception {
-            message.open(&head);
+            message.open(&head, source);
         }
     }
 

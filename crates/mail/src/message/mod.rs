@@ -235,6 +235,12 @@ impl Cleanup {
         self.state = State::Body;
     }
 
+    /// What is known so far.
+    #[must_use]
+    pub const fn so_far(&self) -> &Summary {
+        &self.summary
+    }
+
     /// Whether bare CRs are to become blanks in the body.
     #[must_use]
     pub fn replaces_stray_cr(&self) -> bool {

@@ -12,7 +12,7 @@ mod pieces;
 mod tests;
 
 pub use content::{Content, content, first_word};
-pub use pieces::Pieces;
+pub use pieces::{Piece, Pieces};
 
 use crate::header::{Header, is_continuation};
 
@@ -124,8 +124,6 @@ const MAILBOX_LINE: &[u8] = b"X-Mailbox-Line: ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing has come yet.
-    Start,
     /// In the message's own headers.
     Primary,
     /// In a part's headers.
@@ -158,6 +156,8 @@ enum Encoding {
 pub struct Reader {
     settings: Settings,
     state: State,
+    /// The next line is the first of the message as it was sent.
+    is_first: bool,
     /// The header so far.
     header: Vec<u8>,
     /// Further lines of the header are dropped.
@@ -181,7 +181,8 @@ impl Reader {
     pub const fn new(settings: Settings) -> Reader {
         Reader {
             settings,
-            state: State::Start,
+            state: State::Primary,
+            is_first: true,
             header: Vec::new(),
             is_cut: false,
             is_within: false,
@@ -193,6 +194,11 @@ impl Reader {
             offset: 0,
             told: Faults { header_8bit: false, body_8bit: false, encoding: false, nesting: false },
         }
+    }
+
+    /// What has come so far are headers of our own: the next line is the first that was sent.
+    pub const fn content_begins(&mut self) {
+        self.is_first = true;
     }
 
     /// Takes a line without its line end, or where `ends` is false a piece of one; adds what it shows to `events`.
@@ -215,15 +221,12 @@ impl Reader {
     }
 
     fn header_line(&mut self, text: &[u8], ends: bool, events: &mut Vec<Event>) {
-        if is_continuation(text) && !self.header.is_empty() {
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        if is_continuation(text) && !self.header.is_empty() && !is_first {
             self.continuation(until_nul(text));
             return;
         }
         self.end_header(events);
-        let is_first = self.state == State::Start;
-        if is_first {
-            self.state = State::Primary;
-        }
         if let Some(header) = Header::parse(text) {
             self.header.extend_from_slice(header.name.as_bytes());
             self.header.push(b':');
@@ -294,14 +297,14 @@ impl Reader {
         if !text.is_ascii() {
             self.fault(Fault::Header8Bit, &text, events);
         }
-        let is_top = matches!(self.state, State::Start | State::Primary);
+        let is_top = self.state == State::Primary;
         events.push(Event::Header { class, is_top, text });
     }
 
     /// A block of headers is over: what comes is known.
     fn end_block(&mut self, is_blank: bool, events: &mut Vec<Event>) {
         self.end_header(events);
-        if matches!(self.state, State::Start | State::Primary) {
+        if self.state == State::Primary {
             events.push(Event::HeadersEnd);
         }
         self.offset = 0;

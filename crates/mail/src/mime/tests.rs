@@ -176,6 +176,18 @@ fn faults() {
     );
 }
 
+/// Headers of our own come before those that were sent: a blank at the beginning of these goes on with none of ours.
+#[test]
+fn own_headers_first() {
+    let mut reader = Reader::new(SETTINGS);
+    let mut events = Vec::new();
+    reader.piece(b"Received: x", true, &mut events);
+    reader.content_begins();
+    reader.piece(b" A: 1", true, &mut events);
+    let kinds = events.iter().map(|event| matches!(event, Event::Header { .. })).collect::<Vec<_>>();
+    assert_eq!(kinds, [true, false, false, false], "{events:?}");
+}
+
 /// Messages that are meant to hurt: no more is held than a header, and the time grows with the length alone.
 #[test]
 fn torture() {

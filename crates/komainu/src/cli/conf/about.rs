@@ -184,10 +184,7 @@ mod tests {
         check("relay_destination_concurrency_limit", &["(parameter of a service)", "service  relay\n"]);
         check("Reject_Unknown_Client", &["(restriction)", "instead  reject_unknown_client_hostname\n"]);
         check("reject_rbl_client", &["  takes    ZONE[=FILTER]\n", "  since    Postfix 2.0\n"]);
-        check(
-            "REJECT",
-            &["(restriction)", "(action of access tables)", "(action of header_checks)", "not served yet"],
-        );
+        check("REJECT", &["(restriction)", "(action of access tables)", "(action of header_checks)"]);
         check("cidr:", &["(table type)", "  where    /PATH\n"]);
         check("unix", &["(table type)", "(service type)"]);
         check("smtpd", &["(command of master.cf)"]);
