@@ -259,3 +259,50 @@ impl Drop for Incoming {
 pub(crate) fn body_error(number: u64, error: std::io::Error) -> SpoolError {
     if is_no_room(&error) { SpoolError::Full } else { SpoolError::Body { number, source: Arc::new(error) } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simdisk::SimDisk;
+
+    /// What is there, read in pieces of an odd size.
+    fn text(incoming: &Incoming) -> Vec<u8> {
+        let (mut all, mut window) = (Vec::new(), [0; 70_001]);
+        loop {
+            let read = incoming.read_at(&mut window, all.len() as u64).unwrap();
+            all.extend_from_slice(window.get(..read).unwrap());
+            if read == 0 {
+                return all;
+            }
+        }
+    }
+
+    /// A message in memory and one in a file, changed in front and behind, against the same done to plain bytes.
+    #[test]
+    fn changed_before_it_is_committed() {
+        for inline_bytes in [4_000_000, 1_000] {
+            for (old, new) in [(0, 10), (10, 0), (1_000, 70_000), (70_000, 1_000), (5, 5), (200_000, 3)] {
+                let disk = Arc::new(SimDisk::new(1, 10 << 20));
+                disk.make_directory("").unwrap();
+                disk.make_directory("body").unwrap();
+                let mut incoming = Incoming::new(disk, 7, inline_bytes);
+                let mut plain: Vec<u8> = (0..200_000u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+                plain.chunks(777).for_each(|piece| incoming.write(piece).unwrap());
+                let front = vec![b'n'; new];
+                incoming.replace_front(old as u64, &front).unwrap();
+                plain.splice(..old, front);
+                assert!(text(&incoming) == plain, "{inline_bytes} {old} {new}");
+                let cut = plain.len() * 2 / 3;
+                incoming.truncate(cut as u64).unwrap();
+                plain.truncate(cut);
+                incoming.write(b"the end").unwrap();
+                plain.extend_from_slice(b"the end");
+                assert!(text(&incoming) == plain && incoming.size() == plain.len() as u64);
+                let crc = match incoming.finish().unwrap() {
+                    Stored::Inline { crc, .. } | Stored::File { crc, .. } => crc,
+                };
+                assert_eq!(crc, crc32fast::hash(&plain), "{inline_bytes} {old} {new}");
+            }
+        }
+    }
+}

@@ -72,7 +72,8 @@ impl Message {
                 }
             }
         }
-        if passing.held {
+        // What is held already isn't held once more.
+        if passing.held && !entry.hold {
             self.log_outcome(Action::MilterHold, "milter triggers HOLD action", entry);
             entry.hold = true;
         }

@@ -319,6 +319,8 @@ impl Session {
         if let Some(name) = identity.reverse_name {
             (client.reverse_name, client.reverse_name_status) = forwarded(name);
         }
+        // Milters meet somebody else too, over new connections.
+        self.milters_quit();
         // Who logged in before is somebody else.
         self.logging_in = None;
         let login = identity.login.flatten().filter(|_| self.service.listener.logins.is_some());

@@ -106,7 +106,9 @@ impl Session {
         let mut values = self.macros();
         values.insert("{rcpt_mailer}", "error".to_owned());
         values.insert("{rcpt_host}", reply.dsn.map(|dsn| dsn.to_string()).unwrap_or_default());
-        values.insert("{rcpt_addr}", reply.text.clone());
+        // Without the address, which is the event's.
+        let why = reply.text.split_once(">: ").map_or(reply.text.as_str(), |(_, why)| why);
+        values.insert("{rcpt_addr}", why.to_owned());
         let words = words(&recipient.address, &recipient.parameters);
         if let Some(filters) = &mut self.filters {
             filters.tell_refused(Event::Rcpt(&words), &|name| values.get(name).cloned()).await;

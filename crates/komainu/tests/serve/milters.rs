@@ -1,4 +1,4 @@
-//! Debian's OpenDKIM as a milter, over TCP and over a socket of the file system: what it signs, it verifies (T2.29).
+//! Debian's OpenDKIM as a milter, over TCP and over a socket of the file system: what it signs, it verifies (MILTER_README).
 //!
 //! What each event and answer does on the wire and in the log, the dialogues show (`milter/`).
 
