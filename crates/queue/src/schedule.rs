@@ -18,6 +18,7 @@ mod by_hand;
 mod lanes;
 mod limits;
 mod line;
+mod outcomes;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use lanes::Route;
 use lanes::{Job, LaneId, Lanes};
 pub use limits::{Feedback, Limits, Slots};
 use line::Line;
+use outcomes::{set_status, settle};
 use telling::Told;
 
 /// How long to wait before the spool is asked again for what it refused.
@@ -702,50 +704,6 @@ impl Scheduler {
         }
     }
 
-    fn settled(&mut self, attempt: u64, outcomes: Vec<(u32, Outcome)>) {
-        let Some((attempt, _)) = self.running.get_mut(&attempt) else { return };
-        let Some(active) = self.active.get_mut(&attempt.number) else { return };
-        let (mut own, number) = (outcomes, attempt.number);
-        own.retain(|(index, _)| attempt.recipients.contains(index));
-        attempt.recipients.retain(|index| own.iter().all(|(settled, _)| settled != index));
-        settle(active, own);
-        self.save(number);
-    }
-
-    /// Has noted what is done for good, while others of the message are still under way.
-    fn save(&mut self, number: u64) {
-        let Some(active) = self.active.get_mut(&number) else { return };
-        if active.unsaved.iter().any(|(_, status)| !status.is_open()) {
-            let notes = vec![Note::Statuses(std::mem::take(&mut active.unsaved))];
-            self.persist(number, notes);
-        }
-    }
-
-    fn finished(
-        &mut self,
-        now: Wall,
-        attempt: u64,
-        outcomes: Vec<(u32, Outcome)>,
-        unreachable: Option<Reason>,
-    ) {
-        let Some((attempt, lane)) = self.running.remove(&attempt) else { return };
-        self.lanes.done(now, lane, unreachable, &self.settings);
-        let Some(active) = self.active.get_mut(&attempt.number) else { return };
-        let mut by_recipient: BTreeMap<u32, Outcome> = outcomes.into_iter().collect();
-        let complete = attempt.recipients.iter().map(|index| {
-            let missing = || Outcome::Deferred(no_outcome("the delivery agent gave no status"));
-            (*index, by_recipient.remove(index).unwrap_or_else(missing))
-        });
-        settle(active, complete.collect::<Vec<_>>());
-        active.outstanding = active.outstanding.saturating_sub(1);
-        if active.outstanding == 0 {
-            self.finish(now, attempt.number);
-        } else {
-            // Others are still under way: what is done must not depend on them.
-            self.save(attempt.number);
-        }
-    }
-
     /// All attempts of this round are over: what is too old expires, and the rest follows from who is to be told.
     fn finish(&mut self, now: Wall, number: u64) {
         let Some(mut active) = self.deactivate(number) else { return };
@@ -784,27 +742,6 @@ impl Scheduler {
 fn open_recipients(entry: &Entry) -> Vec<u32> {
     let open = entry.recipients.iter().zip(0..).filter(|(recipient, _)| recipient.status.is_open());
     open.map(|(_, index)| index).collect()
-}
-
-/// Writes outcomes into the entry, and down for the next note.
-fn settle(active: &mut Active, outcomes: impl IntoIterator<Item = (u32, Outcome)>) {
-    for (index, outcome) in outcomes {
-        let status = match outcome {
-            Outcome::Delivered => Status::Delivered,
-            Outcome::Confirmed(how, reason) => Status::Confirmed(how, reason),
-            Outcome::Deferred(reason) => Status::Deferred(reason),
-            Outcome::Failed(reason) => Status::Failed(reason),
-        };
-        set_status(active, index, status);
-    }
-}
-
-fn set_status(active: &mut Active, index: u32, status: Status) {
-    let at = usize::try_from(index).unwrap_or(usize::MAX);
-    if let Some(recipient) = active.entry.recipients.get_mut(at) {
-        recipient.status = status.clone();
-        active.unsaved.push((index, status));
-    }
 }
 
 fn no_outcome(text: &str) -> Reason {

@@ -40,7 +40,7 @@ impl Scheduler {
         if telling.notices.is_empty() {
             // Nobody is to be told: what is over is forgotten at once.
             for (index, status) in telling.told {
-                super::set_status(&mut active, index, status);
+                super::outcomes::set_status(&mut active, index, status);
             }
             active.entry.warned |= telling.warned;
             self.retire(number, active, telling.warned);
