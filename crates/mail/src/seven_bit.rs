@@ -156,7 +156,7 @@ impl SevenBit {
                 return Ok(());
             }
             if Header::parse(line).is_some() {
-                self.header_ends(out);
+                self.header_ends(out)?;
                 self.header.extend_from_slice(line);
                 self.header.truncate(self.limits.header_bytes_max);
                 return Ok(());
@@ -221,25 +221,34 @@ impl SevenBit {
     }
 
     /// A header is whole.
-    fn header_ends(&mut self, out: &mut Vec<u8>) {
+    fn header_ends(&mut self, out: &mut Vec<u8>) -> Result<(), TooDeep> {
         let text = std::mem::take(&mut self.header);
-        let Some(header) = Header::parse(&text) else { return };
+        let Some(header) = Header::parse(&text) else { return Ok(()) };
         if header.is("Content-Type") {
             self.content = content(header.value, self.limits.boundary_max);
+            // What another one says later takes none of its parts back.
+            if let Content::Multipart { boundary: Some(text), is_digest } = &mut self.content {
+                // Postfix counts so.
+                if self.boundaries.len() >= self.limits.nesting_max.saturating_add(2) {
+                    return Err(TooDeep);
+                }
+                self.boundaries.push(Boundary { text: std::mem::take(text), is_digest: *is_digest });
+            }
         } else if header.is("Content-Transfer-Encoding") {
             let word = first_word(header.value).unwrap_or_default();
             self.is_8bit = word.eq_ignore_ascii_case(b"8bit") || word.eq_ignore_ascii_case(b"binary");
             if self.is_8bit {
-                return;
+                return Ok(());
             }
         }
         out.extend_from_slice(&text);
         out.push(b'\n');
+        Ok(())
     }
 
     /// A block of headers is over; `out` gets what its body will be.
     fn end_headers(&mut self, out: &mut Vec<u8>) -> Result<(), TooDeep> {
-        self.header_ends(out);
+        self.header_ends(out)?;
         let is_8bit = std::mem::take(&mut self.is_8bit);
         let content = std::mem::take(&mut self.content);
         if is_8bit {
@@ -249,16 +258,7 @@ impl SevenBit {
         self.quoted = Quoted::default();
         self.state = match content {
             Content::Message => State::Headers,
-            Content::Multipart { boundary, is_digest } => {
-                if let Some(text) = boundary {
-                    // Postfix counts so.
-                    if self.boundaries.len() >= self.limits.nesting_max.saturating_add(2) {
-                        return Err(TooDeep);
-                    }
-                    self.boundaries.push(Boundary { text, is_digest });
-                }
-                State::Raw
-            }
+            Content::Multipart { .. } => State::Raw,
             Content::Plain | Content::OtherMessage if is_8bit => State::Encoded,
             Content::Plain | Content::OtherMessage => State::Raw,
         };

@@ -33,7 +33,13 @@ impl PidFile {
 /// When the file can't be written, or another server holds it.
 pub fn hold(state: &Path) -> io::Result<PidFile> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(state.join(NAME), flags, Mode::RUSR | Mode::WUSR)?);
+    let path = state.join(NAME);
+    let opened = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
+    let named = |error: rustix::io::Errno| {
+        let error = io::Error::from(error);
+        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    };
+    let mut file = File::from(opened.map_err(named)?);
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     // Whoever wants to know whether a server runs may look.
     file.set_permissions(PermissionsExt::from_mode(0o644))?;

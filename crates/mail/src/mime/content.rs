@@ -59,9 +59,8 @@ pub fn content(value: &[u8], boundary_max: usize) -> Content {
         if tokens.next_if(|token| *token == Token::Sign(b'=')).is_none() {
             continue;
         }
-        if let Some(Token::Word(text) | Token::Quoted(text)) = tokens.peek()
-            && !text.is_empty()
-        {
+        // Behind an empty one, each line that begins with "--" is a boundary.
+        if let Some(Token::Word(text) | Token::Quoted(text)) = tokens.peek() {
             let kept = text.get(..boundary_max.min(text.len())).unwrap_or_default().to_vec();
             boundary.get_or_insert(kept);
         }

@@ -166,8 +166,6 @@ pub struct Reader {
     is_within: bool,
     content: Content,
     encoding: Encoding,
-    /// The type as it was written, for a fault.
-    content_type: Vec<u8>,
     /// The body may hold 8-bit text.
     is_wide: bool,
     boundaries: Vec<Boundary>,
@@ -188,7 +186,6 @@ impl Reader {
             is_within: false,
             content: Content::Plain,
             encoding: Encoding::SevenBit,
-            content_type: Vec::new(),
             is_wide: false,
             boundaries: Vec::new(),
             offset: 0,
@@ -284,7 +281,7 @@ impl Reader {
         let Some(header) = Header::parse(&text) else { return };
         if header.is("Content-Type") {
             self.content = content(header.value, self.settings.boundary_max);
-            self.content_type = text.get(..FAULT_BYTES.min(text.len())).unwrap_or_default().to_vec();
+            self.open_parts(&text, events);
         } else if header.is("Content-Transfer-Encoding") {
             self.encoding = encoding(header.value);
         }
@@ -301,6 +298,22 @@ impl Reader {
         events.push(Event::Header { class, is_top, text });
     }
 
+    /// The parts that a Content-Type announces; what another one says later takes none of them back.
+    fn open_parts(&mut self, text: &[u8], events: &mut Vec<Event>) {
+        let Content::Multipart { boundary: Some(boundary), is_digest } = &mut self.content else { return };
+        let boundary = Boundary { text: std::mem::take(boundary), is_digest: *is_digest };
+        if self.settings.structure == Structure::Flat {
+            return;
+        }
+        // Postfix counts so.
+        if self.boundaries.len() >= self.settings.nesting_max.saturating_add(2) {
+            let shown = text.get(..FAULT_BYTES.min(text.len())).unwrap_or_default();
+            self.fault(Fault::Nesting, shown, events);
+        } else {
+            self.boundaries.push(boundary);
+        }
+    }
+
     /// A block of headers is over: what comes is known.
     fn end_block(&mut self, is_blank: bool, events: &mut Vec<Event>) {
         self.end_header(events);
@@ -310,7 +323,6 @@ impl Reader {
         self.offset = 0;
         let content = std::mem::take(&mut self.content);
         let encoding = std::mem::replace(&mut self.encoding, Encoding::SevenBit);
-        let text = std::mem::take(&mut self.content_type);
         self.state = State::Body;
         self.is_wide = false;
         if self.settings.structure == Structure::Flat {
@@ -321,14 +333,6 @@ impl Reader {
             self.fault(Fault::Encoding, name.as_bytes(), events);
         }
         match content {
-            Content::Multipart { boundary: Some(boundary), is_digest } => {
-                // Postfix counts so.
-                if self.boundaries.len() >= self.settings.nesting_max.saturating_add(2) {
-                    self.fault(Fault::Nesting, &text, events);
-                } else {
-                    self.boundaries.push(Boundary { text: boundary, is_digest });
-                }
-            }
             Content::Message if is_blank => self.state = State::Nested,
             Content::Multipart { .. } | Content::Message => {}
             Content::Plain | Content::OtherMessage => self.is_wide = encoding != Encoding::SevenBit,

@@ -31,6 +31,20 @@ fn parts() {
     );
 }
 
+/// As Postfix 3.7 has them.
+#[test]
+fn odd_boundaries() {
+    let part = "--x\nContent-Transfer-Encoding: 8bit\n\né\n--x--\n";
+    let quoted = "--x\nContent-Transfer-Encoding: quoted-printable\n\n=C3=A9\n--x--\n";
+    for head in [
+        "Content-Type: multipart/mixed; boundary=x\nContent-Type: text/plain\n\n",
+        "Content-Type: multipart/mixed; boundary=x\nContent-Type: multipart/mixed; boundary=y\n\n",
+        "Content-Type: multipart/mixed; boundary=\"\"\n\n",
+    ] {
+        check(&format!("{head}{part}"), &format!("{head}{quoted}"));
+    }
+}
+
 #[test]
 fn depth() {
     let message = |levels: usize| -> String {
@@ -51,7 +65,7 @@ fn kinds() {
     check(" Multipart/Digest; (boundary=a) BOUNDARY = \"a\\\"b\"; boundary=c", multipart(Some("a\"b"), true));
     check(" multipart/mixed; boundary=abcdef", multipart(Some("abcd"), false));
     check(" multipart/mixed boundary=a", multipart(None, false));
-    check(" multipart; boundary=\"\"", multipart(None, false));
+    check(" multipart; boundary=\"\"", multipart(Some(""), false));
     check(" message/RFC822", Content::Message);
     check(" message/global", Content::Plain);
     check(" message/partial; (", Content::OtherMessage);
