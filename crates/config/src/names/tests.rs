@@ -50,9 +50,9 @@ fn misspelt() {
 fn known() {
     check("relayhost =\n", "", &[]);
     check(
-        "smtp_send_xforward_command = yes\n",
+        "smtp_tls_trust_anchor_file = x\n",
         "",
-        &["main.cf:1:1: warning[K0123]: smtp_send_xforward_command is not implemented yet"],
+        &["main.cf:1:1: warning[K0123]: smtp_tls_trust_anchor_file is not implemented yet"],
     );
     check("relay_destination_concurrency_limit = 5\n", "", &[]);
     check("relay_destination_concurrency_limit = $default_destination_concurrency_limit\n", "", &[]);

@@ -92,7 +92,7 @@ fn tables_of_parameters_that_are_not_served() {
     ]);
     world(maps).file("/etc/postfix/generic", "").expect(&[]);
     world(maps).file("/etc/postfix/generic.db", "").expect(&[]);
-    world("header_checks = regexp:/etc/postfix/header_checks").expect(&["K0502"]);
+    world("smtp_header_checks = regexp:/etc/postfix/header_checks").expect(&["K0502"]);
     // The loader says that a served one is missing.
     world("virtual_alias_maps = hash:/etc/postfix/virtual").expect(&[]);
 }
