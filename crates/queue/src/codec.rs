@@ -129,10 +129,6 @@ impl<'a> Decoder<'a> {
         if count > self.rest.len() { Err(DecodeError::Short) } else { Ok(count) }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(self.rest.len())) }
     }

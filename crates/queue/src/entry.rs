@@ -22,6 +22,8 @@ const WARNED: u8 = 2;
 const EXPIRE: u8 = 4;
 /// There is more than ASCII in the header.
 const UTF8_HEADER: u8 = 8;
+/// Parts that are done follow the recipients.
+const PARTS: u8 = 16;
 /// NOTIFY=NEVER, and none of the other bits.
 pub const NOTIFY_NEVER: u8 = 1;
 /// NOTIFY=SUCCESS.
@@ -296,6 +298,7 @@ impl Entry {
             (self.warned, WARNED),
             (self.expire, EXPIRE),
             (self.has_utf8_header, UTF8_HEADER),
+            (!self.parts.is_empty(), PARTS),
         ];
         to.u8(flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit));
         to.optional(self.filter.as_deref());
@@ -364,7 +367,7 @@ impl Entry {
         entry.smtputf8 = from.flag("SMTPUTF8")?;
         entry.client = Client::decode(from)?;
         let flags = from.u8()?;
-        if flags & !(HOLD | WARNED | EXPIRE | UTF8_HEADER) != 0 {
+        if flags & !(HOLD | WARNED | EXPIRE | UTF8_HEADER | PARTS) != 0 {
             return Err(DecodeError::Value("hold"));
         }
         entry.hold = flags & HOLD != 0;
@@ -379,7 +382,7 @@ impl Entry {
         for _ in 0..from.count()? {
             entry.recipients.push(Recipient::decode(from)?);
         }
-        if !from.is_empty() {
+        if flags & PARTS != 0 {
             entry.parts = decode_parts(from)?;
         }
         Ok(())

@@ -134,7 +134,8 @@ impl Server {
             return;
         }
         // Of an over-long line nothing is kept but its beginning.
-        let cut = std::mem::take(&mut self.state.cut).unwrap_or(usize::MAX);
+        let cut = std::mem::take(&mut self.state.cut);
+        let cut = cut.and_then(|cut| usize::try_from(cut).ok()).unwrap_or(usize::MAX);
         if kept.is_empty() {
             self.input = rest.get(..cut).unwrap_or(rest).to_vec();
         } else {
@@ -194,7 +195,7 @@ impl Server {
         let Some(end) = memchr::memchr(b'\n', rest) else {
             if rest.len() > limit {
                 self.state.skipped = rest.last().copied();
-                self.state.cut = Some(limit.saturating_add(1));
+                self.state.cut = Some(u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1));
             }
             return false;
         };

@@ -95,7 +95,7 @@ struct Flags {
     /// The last byte that was dropped from an over-long line.
     skipped: Option<u8>,
     /// Where an over-long line is to be cut.
-    cut: Option<usize>,
+    cut: Option<u32>,
     /// A whole line in reject mode ended in a bare newline at least once.
     bare_newline: bool,
     /// The connect decision was a refusal: only QUIT works.
