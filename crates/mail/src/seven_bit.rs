@@ -202,7 +202,8 @@ impl SevenBit {
 
     /// Whether the line is a boundary; then parts that it ends are over, and what comes is known.
     fn at_boundary(&mut self, line: &[u8]) -> bool {
-        let Some(text) = line.strip_prefix(b"--") else { return false };
+        // Two hyphens alone are none, not even of an empty boundary.
+        let Some(text) = line.strip_prefix(b"--").filter(|text| !text.is_empty()) else { return false };
         let Some(at) = self.boundaries.iter().rposition(|one| text.starts_with(&one.text)) else {
             return false;
         };

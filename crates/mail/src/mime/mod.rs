@@ -356,7 +356,8 @@ impl Reader {
 
     /// What comes behind the line, if it is a boundary; parts that it ends are over.
     fn boundary(&mut self, text: &[u8]) -> Option<State> {
-        let text = text.strip_prefix(b"--").filter(|_| !self.boundaries.is_empty())?;
+        // Two hyphens alone are none, not even of an empty boundary.
+        let text = text.strip_prefix(b"--").filter(|text| !text.is_empty())?;
         let at = self.boundaries.iter().rposition(|one| text.starts_with(&one.text))?;
         let boundary = self.boundaries.get(at)?;
         let is_last = text.get(boundary.text.len()..).is_some_and(|rest| rest.starts_with(b"--"));

@@ -43,6 +43,9 @@ fn odd_boundaries() {
     ] {
         check(&format!("{head}{part}"), &format!("{head}{quoted}"));
     }
+    let hyphens =
+        "Content-Type: multipart/mixed; boundary=\"\"\n\n--\nContent-Transfer-Encoding: 8bit\n\né\n";
+    check(hyphens, hyphens);
 }
 
 #[test]
