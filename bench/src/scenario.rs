@@ -135,6 +135,13 @@ const PREGREET: Dress = Dress {
 const FLOODED: Dress =
     Dress { main_cf: "defer_transports = smtp\ntransport_maps = texthash:%/etc/flood\n", ..PLAIN };
 
+/// 500 patterns for headers, and 500 for every line of the text.
+const PATTERNS: Dress = Dress {
+    main_cf: "header_checks = regexp:%/etc/header_patterns\nbody_checks = regexp:%/etc/body_patterns\n\
+              body_checks_size_limit = 1000000\n",
+    ..PLAIN
+};
+
 const CROWD: Load = Load {
     play: Play::Sleeper,
     connections: 300,
@@ -175,6 +182,11 @@ pub(crate) fn rows() -> Vec<Row> {
         let title = format!("accept → {what}, 64 kB, 50 connections");
         rows.push(row(id, &title, STORE, PLAIN, Work::Load(load)));
     }
+    let large = Load { connections: 10, body_bytes: 100_000, ..COMMON };
+    let title = "accept → discard, 100 kB, 10 connections";
+    rows.push(row("large", title, BOTH, PLAIN, Work::Load(large)));
+    let title = "the same with 500 header and 500 body patterns";
+    rows.push(row("patterns", title, BOTH, PATTERNS, Work::Load(large)));
     for (id, title, domain, boxes) in [
         (
             "relay-50",

@@ -122,6 +122,8 @@ fn lay_out(folder: &Path, kind: Kind, dress: &Dress, base: &Path) -> Result<(), 
         ("crowd", "203.0.120.0/22 wait\n203.0.128.0/17 wait\n".to_owned()),
         ("denied", "203.0.118.0/24 reject\n".to_owned()),
         ("flood", site::flood()),
+        ("header_patterns", site::patterns("^Subject: .*")),
+        ("body_patterns", site::patterns("")),
     ] {
         fs::write(folder.join("etc").join(name), text).map_err(|e| e.to_string())?;
     }

@@ -106,6 +106,26 @@ pub(crate) fn flood() -> String {
     text
 }
 
+/// Lines of each table of patterns.
+const PATTERNS: u32 = 500;
+
+/// A table of patterns, each for a phrase that no message has: what a list of offers comes to over the years.
+pub(crate) fn patterns(begins: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for number in 0..PATTERNS {
+        let (kind, word) = (number % 4, format!("offer{:03}", number.wrapping_mul(7919) % 1000));
+        // Writing to a string can't fail.
+        let _ = match kind {
+            0 => writeln!(text, "/{begins}{word}/ REJECT"),
+            1 => writeln!(text, "/{begins}(buy|order|get) +{word} *(now|today)/ REJECT"),
+            2 => writeln!(text, "/{begins}{word}[0-9]+\\.(com|net|example)/ REJECT"),
+            _ => writeln!(text, "/{begins}cheap.*{word}.*[!$]+/ REJECT"),
+        };
+    }
+    text
+}
+
 const SMTPD: &str = "smtp inet n - n - - smtpd\n";
 const SCREEN: &str = "\
 smtp inet n - n - 1 postscreen

@@ -1,13 +1,18 @@
 //! `bench tls`: full and resumed handshakes, log-ins with a slow hash, and what an idle connection costs, for each kind
 //! of key, in turns.
+//!
+//! Log-ins are by twenty people who come again and again, and by others who come once each.
 
-use super::{PASSWORD, Pair, Session, USERS, connector, pss_kb, runtime, until};
+use super::{
+    ACCOUNTS, Judge, PASSWORD, Pair, Session, Side, USERS, connector, name_of, pss_kb, runtime, until,
+};
 use crate::server::Kind;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-const SERVERS: [Kind; 2] = [Kind::Komainu, Kind::Tuned];
+const SIDES: [Side; 3] =
+    [(Kind::Komainu, Judge::Dovecot), (Kind::Komainu, Judge::Own), (Kind::Tuned, Judge::Dovecot)];
 /// Clients at once.
 const CLIENTS: u8 = 20;
 /// Seconds of each sample.
@@ -21,6 +26,15 @@ enum Doing {
     Full,
     Resumed,
     LogIns,
+    FirstLogIns,
+}
+
+impl Doing {
+    const ALL: [Doing; 4] = [Doing::Full, Doing::Resumed, Doing::LogIns, Doing::FirstLogIns];
+
+    fn logs_in(self) -> bool {
+        matches!(self, Doing::LogIns | Doing::FirstLogIns)
+    }
 }
 
 pub(crate) fn command(words: &[String]) -> Result<(), String> {
@@ -29,22 +43,22 @@ pub(crate) fn command(words: &[String]) -> Result<(), String> {
     crate::world::prepare()?;
     for (key, file) in [("ECDSA P-256", "ec.pem"), ("RSA-2048", "rsa.pem")] {
         for turn in 1..=turns {
-            for kind in SERVERS {
-                let pair = Pair::start(kind, file)?;
-                for doing in [Doing::Full, Doing::Resumed, Doing::LogIns] {
-                    if doing == Doing::LogIns && key != "ECDSA P-256" {
-                        continue;
-                    }
-                    let (rate, cpu_ms) = measure(&pair, doing)?;
-                    println!(
-                        "{key}, turn {turn}, {}: {doing:?}: {rate:.0}/s, {cpu_ms:.2} ms CPU each",
-                        kind.name()
-                    );
+            for side @ (kind, judge) in SIDES {
+                let (is_first_key, name) = (key == "ECDSA P-256", name_of(side));
+                if judge == Judge::Own && !is_first_key {
+                    continue;
                 }
-                if turn == 1 {
+                let pair = Pair::start(side, file)?;
+                let wanted =
+                    |doing: &Doing| if doing.logs_in() { is_first_key } else { judge == Judge::Dovecot };
+                for doing in Doing::ALL.into_iter().filter(wanted) {
+                    let (rate, cpu_ms) = measure(&pair, doing)?;
+                    println!("{key}, turn {turn}, {name}: {doing:?}: {rate:.0}/s, {cpu_ms:.2} ms CPU each");
+                }
+                if turn == 1 && judge == Judge::Dovecot {
                     let number = IDLE.iter().find(|(one, _)| *one == kind).map_or(0, |(_, number)| *number);
                     let bytes = idle(&pair, number)?;
-                    println!("{key}, {}: {number} idle connections: {bytes:.0} bytes each", kind.name());
+                    println!("{key}, {name}: {number} idle connections: {bytes:.0} bytes each");
                 }
             }
         }
@@ -53,19 +67,20 @@ pub(crate) fn command(words: &[String]) -> Result<(), String> {
 }
 
 fn measure(pair: &Pair, doing: Doing) -> Result<(f64, f64), String> {
-    let done = AtomicU64::new(0);
+    let (done, come) = (AtomicU64::new(0), AtomicUsize::new(CLIENTS.into()));
     let (began, cpu) = (Instant::now(), pair.cpu_s());
     let end = until(SAMPLE_S);
     runtime()?.block_on(async {
         let one = |n: u8| {
-            let (connector, done) = (connector(doing == Doing::Resumed), &done);
+            let (connector, done, come) = (connector(doing == Doing::Resumed), &done, &come);
             async move {
                 while Instant::now() < end {
                     let session = Session::open(Ipv4Addr::new(10, 1, n, 1), &connector).await;
                     let heard = match session {
-                        Ok(mut session) if doing == Doing::LogIns => {
-                            session.log_in(&format!("user{}", usize::from(n) % USERS), PASSWORD).await.ok()
-                                == Some(235)
+                        Ok(mut session) if doing.logs_in() => {
+                            let next = || come.fetch_add(1, Ordering::Relaxed) % ACCOUNTS;
+                            let user = if doing == Doing::LogIns { usize::from(n) % USERS } else { next() };
+                            session.log_in(&format!("user{user}"), PASSWORD).await.ok() == Some(235)
                         }
                         Ok(mut session) => session.hear().await.ok() == Some(220),
                         Err(_) => false,

@@ -1,8 +1,8 @@
 //! TLS and passwords beside Postfix: `bench tls` and `bench guesses`, in turns, with Debian's Dovecot behind both.
 //!
 //! Each server has port 465 as the first tutorial sets it up, the same certificate and the same users, whose passwords
-//! are SHA512-CRYPT. The clients share the machine with the server, so rates are of both; CPU is the server's and
-//! Dovecot's alone.
+//! are SHA512-CRYPT; Komainu also with `smtpd_sasl_type = internal` and that same file. The clients share the machine
+//! with the server, so rates are of both; CPU is the server's and Dovecot's alone.
 
 mod guesses;
 mod handshakes;
@@ -26,7 +26,8 @@ use tokio_rustls::{TlsConnector, rustls};
 pub(crate) use guesses::command as guesses;
 pub(crate) use handshakes::command as handshakes;
 
-/// Who has a password, and which.
+/// Who has a password, and which. Most samples are of the first few.
+const ACCOUNTS: usize = 20_000;
 const USERS: usize = 100;
 const PASSWORD: &str = "right horse";
 /// Where the servers listen under TLS.
@@ -34,20 +35,57 @@ const WRAPPED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 10
 
 const MAIN: &str =
     "smtpd_tls_chain_files = %/etc/pair.pem\nsmtpd_relay_restrictions = permit_sasl_authenticated, reject\n";
-const MASTER: &str = "465 inet n - n - - smtpd -o smtpd_sasl_type=dovecot -o smtpd_sasl_path=inet:127.0.0.1:12345 \
-                      -o smtpd_sasl_security_options=noanonymous -o smtpd_sasl_local_domain=$myhostname \
+const MASTER: &str = "465 inet n - n - - smtpd -o smtpd_sasl_security_options=noanonymous -o smtpd_sasl_local_domain=$myhostname \
                       -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes \
                       -o smtpd_client_restrictions=permit_sasl_authenticated,reject\n\
                       tlsmgr unix - - n 1000? 1 tlsmgr\n";
 
-/// A server with Dovecot behind it.
+/// A server, and who judges passwords for it.
+type Side = (Kind, Judge);
+
+/// Who judges passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judge {
+    /// Dovecot.
+    Dovecot,
+    /// The server itself, with Dovecot's users.
+    Own,
+}
+
+impl Judge {
+    fn options(self) -> Result<String, String> {
+        Ok(match self {
+            Judge::Dovecot => {
+                " -o smtpd_sasl_type=dovecot -o smtpd_sasl_path=inet:127.0.0.1:12345".to_owned()
+            }
+            Judge::Own => {
+                let users = dovecot_folder()?.join("users");
+                format!(" -o smtpd_sasl_type=internal -o smtpd_sasl_path={}", users.display())
+            }
+        })
+    }
+}
+
+/// As the figures name it.
+fn name_of((kind, judge): Side) -> String {
+    match judge {
+        Judge::Dovecot => format!("{} with Dovecot", kind.name()),
+        Judge::Own => format!("{} with users of its own", kind.name()),
+    }
+}
+
+fn dovecot_folder() -> Result<std::path::PathBuf, String> {
+    Ok(server::base()?.join("dovecot"))
+}
+
+/// A server with Dovecot behind it, or beside.
 struct Pair {
     server: Server,
     dovecot: Dovecot,
 }
 
 impl Pair {
-    fn start(kind: Kind, certificate: &str) -> Result<Pair, String> {
+    fn start((kind, judge): Side, certificate: &str) -> Result<Pair, String> {
         let dovecot = Dovecot::start()?;
         let dress = Dress { main_cf: MAIN, ..Dress::default() };
         let pair = sim::protected::certificate_path(certificate);
@@ -55,7 +93,14 @@ impl Pair {
             let failed = |e: std::io::Error| e.to_string();
             fs::copy(&pair, etc.join("pair.pem")).map_err(failed)?;
             let master = fs::read_to_string(etc.join("master.cf")).map_err(failed)?;
-            fs::write(etc.join("master.cf"), master + MASTER).map_err(failed)
+            let options = judge.options().map_err(std::io::Error::other).map_err(failed)?;
+            let own = MASTER.replacen(" smtpd ", &format!(" smtpd{options} "), 1);
+            // Names are as the file has them.
+            let own = match judge {
+                Judge::Dovecot => own,
+                Judge::Own => own.replacen("-o smtpd_sasl_local_domain=$myhostname ", "", 1),
+            };
+            fs::write(etc.join("master.cf"), master + &own).map_err(failed)
         })?;
         Ok(Pair { server, dovecot })
     }
@@ -69,7 +114,7 @@ struct Dovecot(Child, Account);
 
 impl Dovecot {
     fn start() -> Result<Dovecot, String> {
-        let folder = server::base()?.join("dovecot");
+        let folder = dovecot_folder()?;
         // What an earlier one left.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
@@ -77,7 +122,7 @@ impl Dovecot {
             .args(["passwd", "-6", "-salt", "benchmark", PASSWORD])
             .output();
         let hash = String::from_utf8_lossy(&hash.map_err(|e| e.to_string())?.stdout).trim().to_owned();
-        let users: String = (0..USERS).map(|n| format!("user{n}:{{SHA512-CRYPT}}{hash}\n")).collect();
+        let users: String = (0..ACCOUNTS).map(|n| format!("user{n}:{{SHA512-CRYPT}}{hash}\n")).collect();
         let at = folder.display();
         let text = format!(
             "base_dir = {at}/run\nstate_dir = {at}/state\nlog_path = {at}/log\nprotocols =\nssl = no\n\

@@ -51,6 +51,28 @@ words! {
         MilterDiscard = "milter-discard",
         /// A milter holds.
         MilterHold = "milter-hold",
+        /// `milter_header_checks`: REJECT.
+        MilterHeaderReject = "milter-header-reject",
+        /// `milter_header_checks`: WARN.
+        MilterHeaderWarning = "milter-header-warning",
+        /// `milter_header_checks`: INFO.
+        MilterHeaderInfo = "milter-header-info",
+        /// `milter_header_checks`: STRIP.
+        MilterHeaderStrip = "milter-header-strip",
+        /// `milter_header_checks`: REPLACE.
+        MilterHeaderReplace = "milter-header-replace",
+        /// `milter_header_checks`: PREPEND, which does nothing.
+        MilterHeaderPrepend = "milter-header-prepend",
+        /// `milter_header_checks`: HOLD.
+        MilterHeaderHold = "milter-header-hold",
+        /// `milter_header_checks`: DISCARD.
+        MilterHeaderDiscard = "milter-header-discard",
+        /// `milter_header_checks`: FILTER.
+        MilterHeaderFilter = "milter-header-filter",
+        /// `milter_header_checks`: REDIRECT.
+        MilterHeaderRedirect = "milter-header-redirect",
+        /// `milter_header_checks`: BCC.
+        MilterHeaderBcc = "milter-header-bcc",
         /// `defer_if_reject` or `defer_if_permit` was noted.
         Trigger = "trigger",
     }

@@ -5,6 +5,7 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod address;
+pub mod attachment;
 pub mod base64;
 pub mod bounce_template;
 pub mod delivered;

@@ -119,6 +119,7 @@ pub(crate) enum Plain {
     RejectUnauthPipelining,
     RejectPlaintextSession,
     RejectMultiRecipientBounce,
+    RejectDangerousAttachment,
     PermitMynetworks,
     PermitInetInterfaces,
     PermitNakedIpAddress,

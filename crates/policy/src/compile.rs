@@ -161,10 +161,13 @@ pub(crate) fn compile(
     check_relay(parameters, &lists, &bodies, &mut compiler);
     let maps_rbl = compiler.maps_rbl();
     let zones = zones(&compiler.zones);
-    let Compiler { services, said, table_names, classes: class_names, catalogue, .. } = compiler;
+    let Compiler { services, mut said, table_names, classes: class_names, catalogue, .. } = compiler;
     let patterns = patterns(catalogue);
     let probe_sender = ProbeSender::compile(parameters, &addresses);
+    let attachments =
+        crate::content::attachments::compile(parameters, lists.values().chain(&bodies), &mut said);
     let policy = Policy {
+        attachments,
         probe_sender,
         settings,
         addresses,

@@ -7,8 +7,10 @@
 use config::{Diagnostic, Parameters};
 use mail::mime::Class;
 use mail::{Dsn, Reply};
-use tables::{Catalogue, LookupError, Snapshot, TableId};
+use std::borrow::Cow;
+use tables::{Catalogue, Exceeded, LookupError, Snapshot, TableId};
 
+pub(crate) mod attachments;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,8 @@ pub enum Place {
     Arrival,
     /// smtp(8), lmtp(8).
     Delivery,
+    /// cleanup(8), of headers that a milter adds or changes.
+    Milter,
 }
 
 /// One of the four lists.
@@ -49,8 +53,10 @@ pub struct Checks {
     mime: List,
     nested: List,
     body: List,
-    /// `body_checks_size_limit`
+    /// `body_checks_size_limit`, which smtp(8) doesn't know.
     body_bytes_max: u64,
+    /// `komainu_pattern_limit_action`: a pattern that takes too many steps hasn't matched.
+    passes_limit: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,6 +137,12 @@ impl Checks {
         Checks::compile(p, Place::Delivery, prefix, catalogue)
     }
 
+    /// The checks of headers that milters add or change: those of the first list.
+    #[must_use]
+    pub fn milter(p: &Parameters, catalogue: &mut Catalogue) -> (Checks, Vec<Diagnostic>) {
+        Checks::compile(p, Place::Milter, "milter_", catalogue)
+    }
+
     fn compile(
         p: &Parameters,
         place: Place,
@@ -141,7 +153,9 @@ impl Checks {
         let mut list = |name: &str| {
             let name = format!("{prefix}{name}");
             let mut tables = Vec::new();
-            for word in p.list(&name) {
+            let is_there = place != Place::Milter || name == "milter_header_checks";
+            let words = if is_there { p.list(&name) } else { Vec::new() };
+            for word in words {
                 match catalogue.intern(&word) {
                     Ok(id) => tables.push(id),
                     Err(diagnostic) if found.contains(&diagnostic) => {}
@@ -156,7 +170,12 @@ impl Checks {
             mime: list("mime_header_checks"),
             nested: list("nested_header_checks"),
             body: list("body_checks"),
-            body_bytes_max: u64::try_from(p.number("body_checks_size_limit")).unwrap_or(0),
+            body_bytes_max: match place {
+                Place::Arrival => u64::try_from(p.number("body_checks_size_limit")).unwrap_or(0),
+                Place::Delivery => u64::MAX,
+                Place::Milter => 0,
+            },
+            passes_limit: !p.text("komainu_pattern_limit_action").value.eq_ignore_ascii_case("tempfail"),
         };
         (checks, found)
     }
@@ -202,14 +221,24 @@ impl Checks {
         if text.is_empty() {
             return Ok(None);
         }
+        let mut late = None;
         for id in &list.tables {
-            let found = snapshot.table(*id).lookup_text(text);
-            let found = found.map_err(|error| Box::new(Stopped { name: list.name.clone(), error }))?;
-            if let Some(hit) = found {
-                return Ok(Some(self.act(part, &list.name, &hit.value)));
+            let found = match snapshot.table(*id).lookup_text(text) {
+                Ok(found) => found.map(|hit| hit.value),
+                Err(LookupError::Exceeded(exceeded)) if self.passes_limit => {
+                    let Exceeded { text, is_first, otherwise } = *exceeded;
+                    late = late.or_else(|| is_first.then_some(text));
+                    otherwise.map(Cow::Owned)
+                }
+                Err(error) => return Err(Box::new(Stopped { name: list.name.clone(), error })),
+            };
+            if let Some(value) = found {
+                let mut judgement = self.act(part, &list.name, &value);
+                judgement.warning = judgement.warning.or(late);
+                return Ok(Some(judgement));
             }
         }
-        Ok(None)
+        Ok(late.map(Judgement::warning))
     }
 
     fn list(&self, part: Part) -> &List {
@@ -231,9 +260,13 @@ impl Checks {
     fn act(&self, part: Part, list: &str, value: &[u8]) -> Judgement {
         let (word, text) = split(value);
         let shown = || String::from_utf8_lossy(value).into_owned();
-        let unknown = || Judgement::warning(format!("unknown command in {list} map: {}", shown()));
+        let odd = if self.place == Place::Arrival { "unknown" } else { "unsupported" };
+        let unknown = || Judgement::warning(format!("{odd} command in {list} map: {}", shown()));
         let Some(action) = Action::of(word) else { return unknown() };
         if self.place == Place::Delivery && action.is_of_arrival() {
+            return unknown();
+        }
+        if self.place == Place::Milter && action == Action::Pass {
             return unknown();
         }
         let said = |word| Some((word, text.to_vec()));
@@ -245,6 +278,11 @@ impl Checks {
             Action::Info => Judgement { said: said("info"), ..Judgement::default() },
             Action::Ignore => Judgement { text: Text::Dropped, ..Judgement::default() },
             Action::Strip => Judgement { text: Text::Dropped, said: said("strip"), ..Judgement::default() },
+            Action::Prepend if self.place == Place::Milter => Judgement {
+                said: said("prepend"),
+                warning: Some("the milter_header/body_checks prepend action is not implemented".to_owned()),
+                ..Judgement::default()
+            },
             Action::Replace | Action::Prepend => written(action, part, list, text),
             Action::Reject => reject(text),
             Action::Discard => does("discard", Effect::Discard),

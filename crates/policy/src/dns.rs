@@ -75,7 +75,7 @@ impl Evaluation<'_> {
         if self.policy.settings.dns_filter.is_empty() {
             return Ok(false);
         }
-        let text = format!("{name}. 0 IN {}", written(record));
+        let text = resource_record(name, record);
         for &table in &self.policy.settings.dns_filter {
             if let Lookup::Found(hit) = self.facts.lookup(table, &text)? {
                 return Ok(hit.value.trim().eq_ignore_ascii_case("ignore"));
@@ -117,8 +117,10 @@ impl Evaluation<'_> {
     }
 }
 
-fn written(record: &Record) -> String {
-    match record {
+/// A record as `smtpd_dns_reply_filter` and its kin see it: `example.com. 0 IN A 192.0.2.1`. Its age isn't known.
+#[must_use]
+pub fn resource_record(name: &str, record: &Record) -> String {
+    let text = match record {
         Record::A(address) => format!("A {address}"),
         Record::Aaaa(address) => format!("AAAA {address}"),
         Record::Mx { preference, host } => format!("MX {preference} {host}."),
@@ -127,7 +129,8 @@ fn written(record: &Record) -> String {
         Record::Ptr(host) => format!("PTR {host}."),
         Record::Cname(host) => format!("CNAME {host}."),
         Record::Soa { primary, contact } => format!("SOA {primary}. {contact}."),
-    }
+    };
+    format!("{name}. 0 IN {text}")
 }
 
 /// The IPv4 addresses among records.

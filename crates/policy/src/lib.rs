@@ -42,6 +42,7 @@ pub mod verification;
 
 pub use actions::{access_actions, content_actions};
 pub use decision::{Attempt, Decision, MailEffect, Note, NoteAction, Outcome, Step, TableLine, Verdict};
+pub use dns::resource_record;
 pub use facts::{Answer, Effect, EffectPlace, Facts, Lookup, Need, Question, Record, RecordKind};
 pub use names::restrictions;
 pub use peer::{ClientNames, client_names};
@@ -77,6 +78,7 @@ pub struct Policy {
     pub(crate) patterns: HashSet<TableId>,
     pub(crate) allow_untrusted_routing: bool,
     pub(crate) probe_sender: verification::ProbeSender,
+    pub(crate) attachments: Option<Arc<mail::attachment::Rules>>,
 }
 
 impl Policy {
@@ -128,6 +130,12 @@ impl Policy {
     #[must_use]
     pub const fn delays_reject(&self) -> bool {
         self.settings.delay_reject
+    }
+
+    /// What attachments are looked at for, where a list or class asks.
+    #[must_use]
+    pub const fn attachments(&self) -> Option<&Arc<mail::attachment::Rules>> {
+        self.attachments.as_ref()
     }
 
     /// The policy servers in use, by the index in [`Effect::PolicyService`].

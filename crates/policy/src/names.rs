@@ -55,6 +55,7 @@ const HELO: &str = "HELO list and later ones";
 const MAIL: &str = "sender list and later ones";
 const RCPT: &str = "relay and recipient list";
 const ETRN: &str = "ETRN list";
+const EOD: &str = "end-of-data list";
 
 /// Every name with its form. Names are matched in any case, as Postfix does.
 #[rustfmt::skip]
@@ -70,12 +71,13 @@ pub(crate) const ROWS: &[Row] = &[
     row(Entry::new("reject_unauth_pipelining", ANY, "Refuses clients that send commands ahead of the replies that they must wait for."), Form::Plain(P::RejectUnauthPipelining)),
     row(Entry::new("reject_plaintext_session", ANY, "Refuses sessions without TLS, with plaintext_reject_code.").since("2.3"), Form::Plain(P::RejectPlaintextSession)),
     row(Entry::new("reject_multi_recipient_bounce", ANY, "Refuses mail from the null sender to several recipients; best at DATA.").since("2.1"), Form::Plain(P::RejectMultiRecipientBounce)),
+    row(Entry::new("reject_dangerous_attachment", EOD, "Refuses messages with attachments that a click runs: by name, by content, in archives too. Not known to Postfix."), Form::Plain(P::RejectDangerousAttachment)),
     row(Entry::new("permit_mynetworks", ANY, "Lets clients in mynetworks pass."), Form::Plain(P::PermitMynetworks)),
     row(Entry::new("permit_inet_interfaces", ANY, "Lets clients with one of the machine's own addresses pass.").since("2.2"), Form::Plain(P::PermitInetInterfaces)),
     row(Entry::new("permit_naked_ip_address", HELO, "Let clients pass whose HELO is a bare address.").until("3.8").instead("permit_mynetworks or permit_sasl_authenticated"), Form::Plain(P::PermitNakedIpAddress)),
     row(Entry::new("permit_sasl_authenticated", ANY, "Lets clients pass that have logged in with AUTH."), Form::Plain(P::PermitSaslAuthenticated)),
-    row(Entry::new("permit_tls_clientcerts", ANY, "Lets clients pass whose certificate or key is in relay_clientcerts.").since("2.2").partly("no client shows a certificate, as TLS isn't served yet: it never applies"), Form::Plain(P::PermitTlsClientcerts)),
-    row(Entry::new("permit_tls_all_clientcerts", ANY, "Lets clients pass whose certificate a trusted CA has signed; any customer of that CA.").since("2.2").partly("no client shows a certificate, as TLS isn't served yet: it never applies"), Form::Plain(P::PermitTlsAllClientcerts)),
+    row(Entry::new("permit_tls_clientcerts", ANY, "Lets clients pass whose certificate or key is in relay_clientcerts.").since("2.2"), Form::Plain(P::PermitTlsClientcerts)),
+    row(Entry::new("permit_tls_all_clientcerts", ANY, "Lets clients pass whose certificate a trusted CA has signed; any customer of that CA.").since("2.2"), Form::Plain(P::PermitTlsAllClientcerts)),
     row(Entry::new("reject_unknown_client_hostname", ANY, "Refuses clients without a name, or whose name leads to other addresses.").since("2.3"), Form::Plain(P::RejectUnknownClientHostname)),
     row(Entry::new("reject_unknown_reverse_client_hostname", ANY, "Refuses clients whose address has no name at all.").since("2.3"), Form::Plain(P::RejectUnknownReverseClientHostname)),
     row(Entry::new("reject_invalid_helo_hostname", HELO, "Refuses clients whose HELO name is malformed.").since("2.3"), Form::Plain(P::RejectInvalidHeloHostname)),
@@ -113,7 +115,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(Entry::new("check_recipient_mx_access", RCPT, "Looks the MX hosts of the recipient's domain and their addresses up in an access table.").takes("TYPE:TABLE").since("2.1"), Hosts(Recipient, Mx)),
     row(Entry::new("check_recipient_ns_access", RCPT, "Looks the name servers of the recipient's domain and their addresses up in an access table.").takes("TYPE:TABLE").since("2.1"), Hosts(Recipient, Ns)),
     row(Entry::new("check_etrn_access", ETRN, "Looks the domain of an ETRN command, and its parent domains, up in an access table.").takes("TYPE:TABLE"), Access(Subject::Etrn)),
-    row(Entry::new("check_ccert_access", ANY, "Looks the client certificate's fingerprints, or what search_order names, up in an access table.").takes("TYPE:TABLE or { TYPE:TABLE, search_order = … }").since("2.2").partly("no client shows a certificate, as TLS isn't served yet: it never applies"), Form::Certificate),
+    row(Entry::new("check_ccert_access", ANY, "Looks the client certificate's fingerprints, or what search_order names, up in an access table.").takes("TYPE:TABLE or { TYPE:TABLE, search_order = … }").since("2.2"), Form::Certificate),
     row(Entry::new("check_sasl_access", ANY, "Looks the login name up in an access table.").takes("TYPE:TABLE").since("2.11"), Form::Sasl),
     row(Entry::new("reject_rbl_client", ANY, "Refuses clients whose address is on a DNS list, with one of the given answers.").takes("ZONE[=FILTER]").since("2.0"), Blocklist(Client)),
     row(Entry::new("reject_rhsbl_client", ANY, "Refuses clients whose name is on a DNS list.").takes("ZONE[=FILTER]").since("2.0"), Blocklist(Client)),

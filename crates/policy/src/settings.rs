@@ -74,6 +74,10 @@ pub(crate) struct Settings {
     pub(crate) verify_polls: (u32, Duration),
     pub(crate) delay_reject: bool,
     pub(crate) relay_first: bool,
+    /// No `no_unknown_recipient_checks` in `receive_override_options`.
+    pub(crate) checks_unlisted: bool,
+    /// There is a `smtpd_proxy_filter`: mail isn't ours to be changed.
+    pub(crate) passes_on: bool,
     pub(crate) unlisted_recipient: bool,
     pub(crate) unlisted_sender: bool,
     pub(crate) show_table_name: bool,
@@ -245,6 +249,11 @@ impl Settings {
             ),
             delay_reject: p.flag("smtpd_delay_reject"),
             relay_first: p.flag("smtpd_relay_before_recipient_restrictions"),
+            checks_unlisted: !p
+                .list("receive_override_options")
+                .iter()
+                .any(|word| word.value == "no_unknown_recipient_checks"),
+            passes_on: !p.text("smtpd_proxy_filter").value.is_empty(),
             unlisted_recipient: p.flag("smtpd_reject_unlisted_recipient"),
             unlisted_sender: p.flag("smtpd_reject_unlisted_sender"),
             show_table_name: p.flag("show_user_unknown_table_name"),

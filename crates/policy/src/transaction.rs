@@ -169,6 +169,8 @@ pub struct Transaction {
     pub declared_size: u64,
     /// The message's size; `Some` once it is received.
     pub message_size: Option<u64>,
+    /// What is dangerous in the message, once it is received and somebody has looked.
+    pub danger: Option<Box<mail::attachment::Danger>>,
     /// The queue file's id, once there is one.
     pub queue_id: Option<QueueId>,
     /// The same for all requests of one message: policy servers see it.
@@ -261,6 +263,7 @@ impl Transaction {
             recipient_ordinal: 0,
             declared_size: 0,
             message_size: None,
+            danger: None,
             queue_id: None,
             instance: String::new(),
             etrn_domain: None,

@@ -14,6 +14,7 @@ pub mod lookup;
 pub mod milter;
 pub mod policy;
 pub mod proxy;
+pub mod relayed;
 pub mod sasl;
 pub mod screen;
 pub mod smtp;

@@ -89,7 +89,7 @@ impl Card {
             Note::Hold(hold) => self.hold = *hold,
             // As old as it is, it is due.
             Note::Requeue => (self.deferred, self.hold, self.next_attempt) = (false, false, Wall(0)),
-            Note::Statuses(_) | Note::Expire | Note::Warned | Note::Parts(_) => {}
+            Note::Statuses(_) | Note::Expire | Note::Warned | Note::Traced | Note::Parts(_) => {}
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::codec::{DecodeError, Decoder, Encoder};
 use mail::{Address, QueueId, Wall};
+use std::collections::BTreeSet;
 
 mod status;
 #[cfg(test)]
@@ -24,6 +25,12 @@ const EXPIRE: u8 = 4;
 const UTF8_HEADER: u8 = 8;
 /// Parts that are done follow the recipients.
 const PARTS: u8 = 16;
+/// The sender wants to hear what the first try comes to.
+const RECORD: u8 = 32;
+/// Nothing is sent, only asked.
+const PROBE: u8 = 64;
+/// The filter is the one of new local mail.
+const REFILTERED: u8 = 128;
 /// NOTIFY=NEVER, and none of the other bits.
 pub const NOTIFY_NEVER: u8 = 1;
 /// NOTIFY=SUCCESS.
@@ -46,7 +53,7 @@ pub struct Entry {
     pub recipients: Vec<Recipient>,
     /// RET.
     pub return_content: Option<ReturnContent>,
-    /// ENVID, as xtext came.
+    /// ENVID, decoded.
     pub envelope_id: Option<String>,
     /// Bytes of the message as it was stored.
     pub size: u64,
@@ -64,8 +71,12 @@ pub struct Entry {
     pub expire: bool,
     /// The sender was told of a delay (`delay_warning_time`), which is done once.
     pub warned: bool,
+    /// What the sender wants to hear in any case.
+    pub trace: Option<Trace>,
     /// `content_filter` or FILTER: `transport:nexthop`.
     pub filter: Option<String>,
+    /// `postsuper -r`: it goes through the filter that new local mail goes through, whatever it was before.
+    pub refiltered: bool,
     /// REDIRECT: replaces all recipients at delivery.
     pub redirect: Option<Address>,
     /// XVERP's delimiters.
@@ -75,7 +86,7 @@ pub struct Entry {
     /// Not before this. The arrival where it was never tried.
     pub next_attempt: Wall,
     /// What has been done of recipients that aren't done: index, and a name of the part that only its maker understands.
-    pub parts: Vec<(u32, u64)>,
+    pub parts: BTreeSet<(u32, u64)>,
 }
 
 /// One recipient.
@@ -91,6 +102,15 @@ pub struct Recipient {
     pub notify: u8,
     /// Where it stands.
     pub status: Status,
+}
+
+/// A report for who sends, whatever comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// `sendmail -v`: on the first try of each recipient.
+    Record,
+    /// `sendmail -bv`: on what a delivery would come to; nothing is delivered.
+    Probe,
 }
 
 /// RET=.
@@ -161,6 +181,8 @@ pub enum Note {
     Requeue,
     /// The sender was told of a delay.
     Warned,
+    /// The sender was told of the first try.
+    Traced,
     /// Parts of recipients are done; see [`Entry::parts`].
     Parts(Vec<(u32, u64)>),
 }
@@ -184,12 +206,43 @@ impl Entry {
             hold: false,
             expire: false,
             warned: false,
+            trace: None,
             filter: None,
+            refiltered: false,
             redirect: None,
             verp: None,
             tries: 0,
             next_attempt: arrival,
-            parts: Vec::new(),
+            parts: BTreeSet::new(),
+        }
+    }
+
+    /// The same message for one recipient alone, of whom nothing is done yet; the others aren't copied.
+    #[must_use]
+    pub fn for_one(&self, recipient: Recipient) -> Entry {
+        Entry {
+            id: self.id.clone(),
+            arrival: self.arrival,
+            sender: self.sender.clone(),
+            recipients: vec![recipient],
+            return_content: self.return_content,
+            envelope_id: self.envelope_id.clone(),
+            size: self.size,
+            body_type: self.body_type,
+            smtputf8: self.smtputf8,
+            has_utf8_header: self.has_utf8_header,
+            client: self.client.clone(),
+            hold: self.hold,
+            expire: self.expire,
+            warned: self.warned,
+            trace: self.trace,
+            filter: self.filter.clone(),
+            refiltered: self.refiltered,
+            redirect: self.redirect.clone(),
+            verp: self.verp.clone(),
+            tries: self.tries,
+            next_attempt: self.next_attempt,
+            parts: BTreeSet::new(),
         }
     }
 
@@ -222,6 +275,7 @@ impl Entry {
             }
             Note::Hold(hold) => self.hold = hold,
             Note::Warned => self.warned = true,
+            Note::Traced => self.trace = None,
             Note::Expire => self.expire = true,
             Note::Requeue => self.requeue(),
             Note::Parts(parts) => self.add_parts(&parts),
@@ -230,15 +284,12 @@ impl Entry {
 
     /// Remembers parts that are done, each once.
     pub fn add_parts(&mut self, parts: &[(u32, u64)]) {
-        for part in parts {
-            if !self.parts.contains(part) {
-                self.parts.push(*part);
-            }
-        }
+        self.parts.extend(parts);
     }
 
     fn requeue(&mut self) {
         (self.hold, self.expire) = (false, false);
+        (self.filter, self.refiltered) = (None, true);
         (self.tries, self.next_attempt) = (0, self.arrival);
         for recipient in &mut self.recipients {
             if recipient.status.is_open() {
@@ -299,6 +350,9 @@ impl Entry {
             (self.expire, EXPIRE),
             (self.has_utf8_header, UTF8_HEADER),
             (!self.parts.is_empty(), PARTS),
+            (self.trace == Some(Trace::Record), RECORD),
+            (self.trace == Some(Trace::Probe), PROBE),
+            (self.refiltered, REFILTERED),
         ];
         to.u8(flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit));
         to.optional(self.filter.as_deref());
@@ -312,7 +366,7 @@ impl Entry {
         }
         // Most have none, and earlier versions didn't know of them.
         if !self.parts.is_empty() {
-            encode_parts(&self.parts, &mut to);
+            encode_parts(self.parts.iter(), &mut to);
         }
         to.finish()
     }
@@ -367,13 +421,17 @@ impl Entry {
         entry.smtputf8 = from.flag("SMTPUTF8")?;
         entry.client = Client::decode(from)?;
         let flags = from.u8()?;
-        if flags & !(HOLD | WARNED | EXPIRE | UTF8_HEADER | PARTS) != 0 {
-            return Err(DecodeError::Value("hold"));
-        }
         entry.hold = flags & HOLD != 0;
         entry.warned = flags & WARNED != 0;
         entry.expire = flags & EXPIRE != 0;
+        entry.refiltered = flags & REFILTERED != 0;
         entry.has_utf8_header = flags & UTF8_HEADER != 0;
+        entry.trace = match flags & (RECORD | PROBE) {
+            0 => None,
+            RECORD => Some(Trace::Record),
+            PROBE => Some(Trace::Probe),
+            _ => return Err(DecodeError::Value("trace")),
+        };
         entry.filter = from.optional()?;
         entry.redirect = from.optional()?.map(Address::from_internal);
         entry.verp = from.optional()?;
@@ -383,7 +441,7 @@ impl Entry {
             entry.recipients.push(Recipient::decode(from)?);
         }
         if flags & PARTS != 0 {
-            entry.parts = decode_parts(from)?;
+            entry.parts = decode_parts(from)?.into_iter().collect();
         }
         Ok(())
     }
@@ -459,11 +517,12 @@ impl Note {
                 to.u8(u8::from(*hold));
             }
             Note::Warned => to.u8(3),
+            Note::Traced => to.u8(11),
             Note::Expire => to.u8(8),
             Note::Requeue => to.u8(9),
             Note::Parts(parts) => {
                 to.u8(10);
-                encode_parts(parts, &mut to);
+                encode_parts(parts.iter(), &mut to);
             }
         }
         to.finish()
@@ -492,6 +551,7 @@ impl Note {
             1 => Note::Deferred { tries: from.u32()?, next_attempt: Wall(from.i64()?) },
             2 => Note::Hold(from.flag("hold")?),
             3 => Note::Warned,
+            11 => Note::Traced,
             8 => Note::Expire,
             9 => Note::Requeue,
             10 => Note::Parts(decode_parts(&mut from)?),
@@ -502,7 +562,7 @@ impl Note {
     }
 }
 
-fn encode_parts(parts: &[(u32, u64)], to: &mut Encoder) {
+fn encode_parts<'p>(parts: impl ExactSizeIterator<Item = &'p (u32, u64)>, to: &mut Encoder) {
     to.u32(u32::try_from(parts.len()).unwrap_or(u32::MAX));
     for (index, part) in parts {
         to.u32(*index);

@@ -13,5 +13,7 @@ pub mod schedule;
 
 pub use card::Card;
 pub use codec::DecodeError;
-pub use entry::{BodyType, Client, Entry, How, Note, Reason, Recipient, Remote, ReturnContent, Status};
+pub use entry::{
+    BodyType, Client, Entry, How, Note, Reason, Recipient, Remote, ReturnContent, Status, Trace,
+};
 pub use schedule::{Action, Attempt, Event, Order, Outcome, Route, Scheduler, Settings};

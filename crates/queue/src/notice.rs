@@ -5,7 +5,7 @@
 //! the double-bounce address, and what fails of those is discarded. Nothing is composed or sent here.
 //! RFC 3461 §5.2, RFC 3464, RFC 5321 §4.5.5; notify_classes.
 
-use crate::entry::{Entry, NOTIFY_DELAY, NOTIFY_FAILURE, Recipient, ReturnContent, Status};
+use crate::entry::{Entry, NOTIFY_DELAY, NOTIFY_FAILURE, Note, Recipient, ReturnContent, Status, Trace};
 use mail::{Address, Wall};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub enum Subject {
     Success,
     /// Recipients that are still tried.
     Delay,
+    /// All recipients that were tried, as its sender has asked (`sendmail -v`, `-bv`).
+    Trace,
 }
 
 /// Whom a report is for.
@@ -73,8 +75,12 @@ pub struct Telling {
     pub told: Vec<(u32, Status)>,
     /// Whether the delay has been told of with them, or nobody wants to know.
     pub warned: bool,
+    /// What the first try came to has been told of with them, or nobody is to be told.
+    pub traced: bool,
     /// The message was a postmaster's copy itself: its failure is only logged.
     pub discarded: bool,
+    /// Who would hear of the first try is nobody: that is only logged.
+    pub untraced: bool,
 }
 
 impl Telling {
@@ -82,12 +88,26 @@ impl Telling {
     #[must_use]
     pub fn of(entry: &Entry, now: Wall, settings: &Settings) -> Telling {
         let mut telling = Telling::default();
+        if entry.trace == Some(Trace::Probe) {
+            telling.traces(entry);
+            return telling;
+        }
         // What was refused in this pass is told of apart from what got too old in it.
         telling.failures(entry, settings, |status| matches!(status, Status::Failed(_)));
-        telling.successes(entry);
+        match entry.trace {
+            Some(_) => telling.traces(entry),
+            None => telling.successes(entry),
+        }
         telling.failures(entry, settings, |status| matches!(status, Status::Expired(_)));
         telling.delays(entry, now, settings);
         telling
+    }
+
+    /// What is written down when it is told, but for the recipients' statuses.
+    #[must_use]
+    pub fn since(&self) -> Vec<Note> {
+        let notes = [(self.warned, Note::Warned), (self.traced, Note::Traced)];
+        notes.into_iter().filter(|(is_told, _)| *is_told).map(|(_, note)| note).collect()
     }
 
     /// Whether nothing is to be done.
@@ -146,6 +166,29 @@ impl Telling {
                 content: ReturnContent::Headers,
                 recipients,
             });
+        }
+    }
+
+    /// What became of everybody who was tried, as who sends has asked to hear.
+    fn traces(&mut self, entry: &Entry) {
+        let recipients = select(entry, |recipient| {
+            !matches!(recipient.status, Status::Pending | Status::Delivered | Status::Returned)
+        });
+        if recipients.is_empty() {
+            return;
+        }
+        self.traced = entry.trace == Some(Trace::Record);
+        let told = entry.recipients.iter().zip(0..).filter_map(|(recipient, index)| match recipient.status {
+            Status::Confirmed(..) => Some((index, Status::Delivered)),
+            Status::Failed(_) | Status::Expired(_) if !self.traced => Some((index, Status::Returned)),
+            _ => None,
+        });
+        self.told.extend(told);
+        self.untraced = entry.sender.is_null();
+        if !self.untraced {
+            let (subject, audience, to) = (Subject::Trace, Audience::Sender, entry.sender.clone());
+            let content = ReturnContent::Headers;
+            self.notices.push(Notice { subject, audience, to, content, recipients });
         }
     }
 

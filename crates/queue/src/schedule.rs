@@ -261,6 +261,11 @@ pub enum Action {
     },
     /// To be logged by qmgr: `destination_concurrency_feedback_debug`'s lines.
     Remark(String),
+    /// To be logged by bounce: `not sending trace/success notification for single-bounce message`.
+    Untraced {
+        /// Its name.
+        id: QueueId,
+    },
     /// To be logged: `undeliverable postmaster notification discarded`.
     Discarded {
         /// Its name.

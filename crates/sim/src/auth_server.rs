@@ -77,7 +77,9 @@ impl Script {
         let rule = self.rules.iter().find(|(pattern, _)| pattern == text || pattern == "*");
         let answer = rule.map_or("FAIL", |(_, answer)| answer.as_str());
         if let Some(raw) = answer.strip_prefix("(raw ").and_then(|raw| raw.strip_suffix(')')) {
-            return Some(raw.replace("\\t", "\t").replace("ID", id) + "\n");
+            let bytes = crate::dialogue::unescape(raw).unwrap_or_default();
+            let line = String::from_utf8_lossy(&bytes).trim_end_matches("\r\n").replace("ID", id);
+            return Some(line + "\n");
         }
         match answer.split_once(' ').unwrap_or((answer, "")) {
             ("(close)", _) => None,

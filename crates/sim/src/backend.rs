@@ -3,6 +3,7 @@
 //!
 //! A back end is started anew for each dialogue; processes are killed with their whole group.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -224,6 +225,38 @@ impl Running {
             Running::InProcess(_) => String::new(),
         }
     }
+}
+
+/// Has a user of the world hand in a message.
+///
+/// # Errors
+/// What it says, where it doesn't take the message.
+pub fn sendmail(choice: Choice, arguments: &[String], message: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("sendmail: {error}");
+    let (mut command, listens) = match choice {
+        Choice::Postfix => (Command::new("/usr/sbin/sendmail"), Place::world().queue().join("public/pickup")),
+        Choice::Komainu | Choice::InProcess => {
+            let mut command = Command::new(choice.program()?);
+            command.arg0("sendmail");
+            (command, Place::world().state().join("control"))
+        }
+    };
+    let until = Instant::now() + Duration::from_secs(5);
+    while !listens.exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (_, uid) = crate::world::USERS[0];
+    command.args(arguments).uid(uid).gid(uid).current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(message.as_bytes()).map_err(failed)?;
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("sendmail: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Runs postmap on a table where Postfix needs that, postalias on one whose name says that it holds aliases.

@@ -66,6 +66,13 @@ pub enum Scene {
         /// `WORDS : ANSWER`.
         lines: Vec<String>,
     },
+    /// A small content filter.
+    Filter {
+        /// `127.0.0.1:10024`.
+        endpoint: String,
+        /// Where it hands mail to, `127.0.0.1:10025`.
+        to: String,
+    },
     /// A scripted milter.
     Milter {
         /// `127.0.0.1:8891` or a socket's path under the queue directory.
@@ -93,6 +100,13 @@ pub enum Act {
         name: String,
         /// What each says, one after another.
         steps: Vec<Step>,
+    },
+    /// A program of this machine hands in a message.
+    Sendmail {
+        /// What stands behind `sendmail`.
+        arguments: Vec<String>,
+        /// The message.
+        lines: Vec<String>,
     },
     /// A table is saved anew.
     Save {
@@ -203,6 +217,12 @@ fn bad<T>(line: usize, why: impl Into<String>) -> Result<T, BadDialogue> {
     Err(BadDialogue { line, why: why.into() })
 }
 
+/// A file's mode, where the words say one.
+fn mode(words: &[&str]) -> Option<u32> {
+    let octal = words.iter().find_map(|word| word.strip_prefix("mode="))?;
+    u32::from_str_radix(octal, 8).ok()
+}
+
 impl Dialogue {
     /// Reads a file's text.
     pub fn parse(text: &str) -> Result<Dialogue, BadDialogue> {
@@ -256,9 +276,7 @@ impl Dialogue {
             ["main.cf"] => self.scene.push(Scene::Main(lines)),
             ["master.cf"] => self.scene.push(Scene::Master(lines)),
             ["table", name, rest @ ..] => {
-                let mode = rest.iter().find_map(|word| word.strip_prefix("mode="));
-                let mode = mode.and_then(|octal| u32::from_str_radix(octal, 8).ok());
-                self.scene.push(Scene::Table { name: (*name).to_owned(), mode, lines });
+                self.scene.push(Scene::Table { name: (*name).to_owned(), mode: mode(rest), lines });
             }
             ["certificate", name] => self.scene.push(Scene::Certificate((*name).to_owned())),
             ["dns"] => self.scene.push(Scene::Dns(lines)),
@@ -269,6 +287,9 @@ impl Dialogue {
             ["auth", endpoint] => self.scene.push(Scene::Auth { endpoint: (*endpoint).to_owned(), lines }),
             ["next", "hop", endpoint] => {
                 self.scene.push(Scene::NextHop { endpoint: (*endpoint).to_owned(), lines });
+            }
+            ["filter", endpoint, "to", to] => {
+                self.scene.push(Scene::Filter { endpoint: (*endpoint).to_owned(), to: (*to).to_owned() });
             }
             ["milter", endpoint] => {
                 self.scene.push(Scene::Milter { endpoint: (*endpoint).to_owned(), lines });
@@ -286,6 +307,10 @@ impl Dialogue {
             ["held", name] => {
                 let (name, steps) = ((*name).to_owned(), self.steps(body)?);
                 self.acts.push(Act::Held { name, steps });
+            }
+            ["sendmail", arguments @ ..] => {
+                let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+                self.acts.push(Act::Sendmail { arguments, lines });
             }
             ["save", name] => self.acts.push(Act::Save { name: (*name).to_owned(), lines }),
             ["reload"] => self.acts.push(Act::Reload(lines)),

@@ -172,7 +172,7 @@ pub fn lay_out(dialogue: &Dialogue, root: &Path, place: &Place) -> std::io::Resu
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
             }
             Scene::Dns(_) | Scene::Auth { .. } | Scene::Policy { .. } => {}
-            Scene::NextHop { .. } | Scene::Tables { .. } | Scene::Milter { .. } => {}
+            Scene::NextHop { .. } | Scene::Tables { .. } | Scene::Milter { .. } | Scene::Filter { .. } => {}
         }
     }
     let mut main = merged(&main, MAIN, parameter);

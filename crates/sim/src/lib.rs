@@ -6,6 +6,7 @@
 pub mod auth_server;
 pub mod backend;
 pub mod client;
+pub mod content_filter;
 pub mod dialogue;
 pub mod dns;
 pub mod harness;

@@ -1,13 +1,29 @@
 //! What the scripted servers of a dialogue have in common: a place where they listen, a thread for each that comes.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Lines of the same words answer in turn, over all connections, the last one for good.
+#[derive(Default)]
+pub(crate) struct Turns(Mutex<BTreeMap<String, usize>>);
+
+impl Turns {
+    /// The next of `all`, the lines of `words`.
+    pub(crate) fn next<T: Copy>(&self, words: &str, all: &[T]) -> Option<T> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(words.to_owned()).or_default();
+        let found = all.get(*turn).or(all.last()).copied();
+        *turn += 1;
+        found
+    }
+}
 
 /// Who has come.
 pub(crate) trait Peer: Read + Write + Send {}

@@ -7,8 +7,7 @@
 //! negotiates, `(hear) : body eom` what is recorded besides all else.
 
 use crate::dialogue::unescape;
-use crate::listening::{Listening, Peer};
-use std::collections::BTreeMap;
+use crate::listening::{Listening, Peer, Turns};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +35,7 @@ const COMMANDS: [(u8, &str, u32); 10] = [
 
 struct Shared {
     lines: Vec<(String, String)>,
-    turns: Mutex<BTreeMap<String, usize>>,
+    turns: Turns,
     heard: Mutex<Vec<Vec<String>>>,
 }
 
@@ -60,7 +59,7 @@ impl Milter {
     pub fn start(endpoint: &str, lines: &[String]) -> std::io::Result<Milter> {
         let lines = lines.iter().filter_map(|line| line.split_once(" : "));
         let lines = lines.map(|(event, answer)| (event.trim().to_owned(), answer.trim().to_owned()));
-        let (turns, heard) = (Mutex::default(), Mutex::default());
+        let (turns, heard) = (Turns::default(), Mutex::default());
         let shared = Arc::new(Shared { lines: lines.collect(), turns, heard });
         let this = Arc::clone(&shared);
         Ok(Milter { shared, listening: Listening::start(endpoint, move |stream| this.serve(stream))? })
@@ -136,11 +135,7 @@ impl Shared {
         };
         let all: Vec<&String> =
             self.lines.iter().filter(|(known, _)| known == words).map(|(_, answer)| answer).collect();
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = turns.entry(words.clone()).or_default();
-        let answer = all.get(*turn).or(all.last()).copied().cloned().unwrap_or_default();
-        *turn += 1;
-        answer
+        self.turns.next(words, &all).cloned().unwrap_or_default()
     }
 
     /// Gives the answers; whether the connection goes on.

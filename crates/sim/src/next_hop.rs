@@ -6,8 +6,7 @@
 //! server without extensions. ANSWER may begin with what goes wrong, see [`Manner`]. RFC 5321, RFC 2033.
 
 use crate::dialogue::unescape;
-use crate::listening::{Listening, Peer};
-use std::collections::BTreeMap;
+use crate::listening::{Listening, Peer, Turns};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +44,7 @@ type Heard = Vec<Vec<u8>>;
 
 struct Shared {
     lines: Vec<Line>,
-    turns: Mutex<BTreeMap<String, usize>>,
+    turns: Turns,
     heard: Mutex<Vec<Heard>>,
 }
 
@@ -64,7 +63,7 @@ impl NextHop {
         let wanted = lines.iter().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let lines = wanted.map(|line| parse(line).ok_or_else(|| format!("cannot read: {line}")));
         let lines = lines.collect::<Result<Vec<Line>, String>>()?;
-        let shared = Arc::new(Shared { lines, turns: Mutex::default(), heard: Mutex::default() });
+        let shared = Arc::new(Shared { lines, turns: Turns::default(), heard: Mutex::default() });
         let this = Arc::clone(&shared);
         let listening = Listening::start(endpoint, move |stream| this.serve(stream));
         Ok(NextHop { shared, listening: listening.map_err(|error| error.to_string())? })
@@ -179,10 +178,7 @@ impl Shared {
             return (Manner::Plain, usual(verb).to_vec());
         };
         let all: Vec<&Line> = self.lines.iter().filter(|line| line.words == first.words).collect();
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = turns.entry(first.words.clone()).or_default();
-        let line = all.get(*turn).or(all.last()).copied().unwrap_or(first);
-        *turn += 1;
+        let line = self.turns.next(&first.words, &all).unwrap_or(first);
         let is_usual = line.answer.is_empty() && !matches!(line.manner, Manner::Close | Manner::Silence);
         (line.manner.clone(), if is_usual { usual(verb).to_vec() } else { line.answer.clone() })
     }

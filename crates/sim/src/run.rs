@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::auth_server::AuthServer;
 use crate::backend::{self, Choice, LogLine, Running};
 use crate::client::{self, Audience};
+use crate::content_filter::ContentFilter;
 use crate::dialogue::{Act, Dialogue, Scene, Session, Step};
 use crate::dns::{self, Kind, Zone};
 use crate::layout;
@@ -72,6 +73,8 @@ struct Run<'a> {
     /// Clients that stay while others come, by the name they are held under.
     held: BTreeMap<String, Vec<client::Line>>,
     log_seen: usize,
+    /// So many messages were handed in by programs.
+    handed_in: usize,
 }
 
 impl Stage<'_> {
@@ -111,7 +114,7 @@ impl Stage<'_> {
             Choice::Komainu | Choice::Postfix => Place::world(),
         };
         let dns = self.dns.clone().unwrap_or_else(dns::Server::quiet);
-        let Servers { policies, tables, logins: _logins, hops, milters } =
+        let Servers { policies, tables, logins: _logins, hops, milters, filters: _filters } =
             self.scene(&dialogue, &mut place, &dns)?;
         let server = Running::start(self.choice, &place, &dns)?;
         let mut run = Run {
@@ -130,6 +133,7 @@ impl Stage<'_> {
             sessions: 0,
             held: BTreeMap::new(),
             log_seen: 0,
+            handed_in: 0,
         };
         for act in &dialogue.acts {
             run.act(act)?;
@@ -195,6 +199,11 @@ impl Stage<'_> {
                     }
                     servers.milters.insert(endpoint.clone(), milter);
                 }
+                Scene::Filter { endpoint, to } => {
+                    let filter = ContentFilter::start(endpoint, to)
+                        .map_err(|error| format!("filter {endpoint}: {error}"))?;
+                    servers.filters.push(filter);
+                }
                 Scene::NextHop { endpoint, lines } => {
                     servers.hops.insert(endpoint.clone(), next_hop(place, endpoint, lines)?);
                 }
@@ -223,6 +232,7 @@ struct Servers {
     logins: Vec<AuthServer>,
     hops: BTreeMap<String, NextHop>,
     milters: BTreeMap<String, Milter>,
+    filters: Vec<ContentFilter>,
 }
 
 /// Starts a server that mail is sent to. Outside a world it has a port of its own choice, at the same address.
@@ -265,6 +275,12 @@ impl Run<'_> {
                         self.ended();
                     }
                 }
+            }
+            Act::Sendmail { arguments, lines } => {
+                self.handed_in += 1;
+                let message = layout::text(lines);
+                self.faults.extend(backend::sendmail(self.stage.choice, arguments, &message).err());
+                self.await_rest();
             }
             Act::Save { name, lines } => {
                 let text = self.place.inside(&layout::text(lines));
@@ -332,6 +348,14 @@ impl Run<'_> {
         }
     }
 
+    /// Waits until what was handed in is on no way any more, so that the next one's lines come behind its own.
+    fn await_rest(&self) {
+        let until = Instant::now() + SETTLE;
+        while !self.quiet(&backend::log(&self.place)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn reload(&mut self, lines: &[String]) -> Result<(), String> {
         let main = self.place.config().join("main.cf");
         let before = std::fs::read_to_string(&main).map_err(|error| error.to_string())?;
@@ -364,12 +388,21 @@ impl Run<'_> {
                     ": discard: ",
                     ": milter-hold: ",
                     ": milter-discard: ",
+                    ": milter-reject: ",
                     ", status=deferred (",
+                    ", relay=none, ",
                 ];
                 text.ends_with(": removed") || rests.iter().any(|word| text.contains(word))
             })
         };
-        ended >= self.sessions && self.queue_ids.iter().all(at_rest)
+        let picked_up: Vec<String> = lines
+            .iter()
+            .filter(|line| line.program() == "pickup" && line.text.contains(": uid="))
+            .filter_map(|line| line.queue_id().map(str::to_owned))
+            .collect();
+        ended >= self.sessions
+            && picked_up.len() >= self.handed_in
+            && self.queue_ids.iter().chain(&picked_up).all(at_rest)
     }
 
     fn log(&mut self, programs: &[String], range: &Range<usize>) {
@@ -431,7 +464,8 @@ impl Run<'_> {
                 let text = text.strip_suffix('\n').unwrap_or(&text);
                 let actual: Vec<String> = text.split('\n').map(visible).collect();
                 if !pattern::lines_match(self.dialogue.range(range), &actual) {
-                    let lines = actual.iter().map(|line| normal_header(line, &self.queue_ids)).collect();
+                    let ids = self.all_ids();
+                    let lines = actual.iter().map(|line| normal_header(line, &ids)).collect();
                     self.differs(range, lines);
                 }
             }
@@ -487,10 +521,16 @@ impl Run<'_> {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        let ids: Vec<String> =
-            backend::log(&self.place).iter().filter_map(|line| line.queue_id().map(str::to_owned)).collect();
+        let ids = self.all_ids();
         let lines = actual.iter().map(|line| pattern::normal_command(&normal_header(line, &ids))).collect();
         self.differs(range, lines);
+    }
+
+    /// Every queue id that the log has.
+    fn all_ids(&self) -> Vec<String> {
+        let log = backend::log(&self.place);
+        let logged = log.iter().filter_map(|line| line.queue_id().map(str::to_owned));
+        self.queue_ids.iter().cloned().chain(logged).collect()
     }
 
     fn lookups(&mut self, name: &str, range: &Range<usize>) {
@@ -626,6 +666,13 @@ fn normal_header(line: &str, ids: &[String]) -> String {
     }
     if line.starts_with('\t') && line.ends_with(')') && line.contains(" +0000 (") {
         return "\t{date}".to_owned();
+    }
+    if line.starts_with("header Date:") && !line.contains(" 2001 ") {
+        return "header Date:{date}".to_owned();
+    }
+    if line.starts_with("header Message-Id:<") && line.contains(".{id}@") {
+        let host = line.split_once('@').map_or("", |(_, host)| host);
+        return format!("header Message-Id:<{{n}}.{{id}}@{host}");
     }
     if line.starts_with("Date: ") && !line.contains(" 2001 ") {
         return "Date: {date}".to_owned();

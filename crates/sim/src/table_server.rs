@@ -5,8 +5,7 @@
 //! without a line isn't found. Answers in parentheses: `(none)`, `(fail TEXT)` for 400 or TEMP, `(raw TEXT)` with
 //! escapes, `(huge)`, `(close)` instead of an answer, `(value, then close) TEXT`, `(silence)`, `(slow 300ms) TEXT`.
 
-use crate::listening::{Listening, Peer};
-use std::collections::BTreeMap;
+use crate::listening::{Listening, Peer, Turns};
 use std::io::{BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +25,7 @@ pub enum Protocol {
 struct Shared {
     protocol: Protocol,
     lines: Vec<(String, String)>,
-    turns: Mutex<BTreeMap<String, usize>>,
+    turns: Turns,
     seen: Mutex<Vec<String>>,
 }
 
@@ -51,7 +50,7 @@ impl TableServer {
     pub fn start(protocol: Protocol, endpoint: &str, lines: &[String]) -> std::io::Result<TableServer> {
         let lines = lines.iter().filter_map(|line| line.split_once(" : "));
         let lines = lines.map(|(key, answer)| (key.trim().to_owned(), answer.trim().to_owned())).collect();
-        let (turns, seen) = (Mutex::default(), Mutex::default());
+        let (turns, seen) = (Turns::default(), Mutex::default());
         let shared = Arc::new(Shared { protocol, lines, turns, seen });
         let this = Arc::clone(&shared);
         Ok(TableServer { shared, listening: Listening::start(endpoint, move |stream| this.serve(stream))? })
@@ -149,11 +148,7 @@ impl Shared {
             answers if answers.is_empty() => ("*", lines("*")),
             answers => (key, answers),
         };
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = turns.entry(key.to_owned()).or_default();
-        let answer = answers.get(*turn).or(answers.last()).copied().unwrap_or("(none)");
-        *turn += 1;
-        answer
+        self.turns.next(key, &answers).unwrap_or("(none)")
     }
 }
 

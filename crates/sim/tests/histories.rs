@@ -2,15 +2,20 @@
 //! is reported on; the process dies and the power fails between any two writes, flushes fail.
 //!
 //! Destinations are up, slow, down, refuse for now or for good, or lose the connection before or after they took the
-//! mail, and change their minds.
+//! mail, and change their minds. Some are done with one recipient before the next; some recipients are lists, whose
+//! members are served one by one (`local`).
 //!
 //! Promised and checked: every recipient of acknowledged mail ends delivered or with its sender told; one or the
 //! other, once, where no crash, failed flush or connection lost after the final dot was near; nothing is tried before
 //! its time; no destination and no transport gets more than its limit; nobody is put off for a dead destination that
-//! nobody found dead lately; the spool ends empty. Time is moved, nothing waits. `KOMAINU_SEEDS` says how many
+//! nobody found dead lately; whoever is durably noted as served, a list's member too, isn't served again, whatever
+//! crashes; the spool ends empty. Time is moved, nothing waits. `KOMAINU_SEEDS` says how many
 //! histories, `KOMAINU_FROM` which is the first. T2.14.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+#[path = "histories/local.rs"]
+mod local;
 
 use mail::{Address, Dsn, QueueId, Wall};
 use queue::card;
@@ -18,7 +23,8 @@ use queue::entry::{NOTIFY_NEVER, NOTIFY_SUCCESS};
 use queue::notice::{self, Audience, Notice, Subject};
 use queue::schedule::Limits;
 use queue::{
-    Action, Attempt, Card, Entry, Event, How, Outcome, Reason, Recipient, Route, Scheduler, Settings,
+    Action, Attempt, Card, Entry, Event, How, Note, Outcome, Reason, Recipient, Route, Scheduler, Settings,
+    Status,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,13 +52,33 @@ struct Fate {
     told: u32,
     /// `NOTIFY=NEVER`: nobody is to be told.
     never: bool,
+    /// A list: how often each member has it.
+    members: Vec<u32>,
+}
+
+impl Fate {
+    fn is_lost(&self) -> bool {
+        let missing = if self.members.is_empty() { self.delivered == 0 } else { self.members.contains(&0) };
+        missing && self.told == 0 && !self.never
+    }
+
+    fn is_once(&self) -> bool {
+        if self.members.is_empty() {
+            return self.delivered + self.told == 1 || (self.never && self.delivered + self.told == 0);
+        }
+        // Who waited for too long is told of; the other members have it.
+        self.told <= 1 && self.members.iter().all(|count| *count <= 1)
+    }
 }
 
 /// What the spool was asked for and has not answered.
 enum Asked {
     /// A new message, and whose fate hangs on it.
     Accept(u64, Box<Entry>),
-    Persist(u64),
+    /// A note, whom it says to be done with, and whether it is the one that is answered.
+    Persist(u64, Vec<u32>, bool),
+    /// A list's member that is done.
+    Part(u64, (u32, u64)),
     Remove(u64, QueueId),
     /// A report on this message, its own number, and how many reports there are.
     Report(u64, u64, u64),
@@ -104,6 +130,11 @@ struct World {
     lines: BTreeMap<u64, Vec<Who>>,
     steps: Vec<(Step, Asked)>,
     running: Vec<(Attempt, Entry)>,
+    lists: local::Lists,
+    /// Recipients that are durably noted as served.
+    served: BTreeSet<(u64, u32)>,
+    /// Recipients that were done with before their attempt was.
+    settled: usize,
     came: u64,
     to_come: u64,
     crashes: u32,
@@ -139,6 +170,9 @@ impl World {
             lines: BTreeMap::new(),
             steps: Vec::new(),
             running: Vec::new(),
+            lists: local::Lists::default(),
+            served: BTreeSet::new(),
+            settled: 0,
             came: 0,
             to_come,
             crashes: 0,
@@ -199,16 +233,19 @@ impl World {
     fn crash(&mut self) {
         self.crashes += 1;
         for (attempt, entry) in std::mem::take(&mut self.running) {
-            if self.dice.one_in(2) {
+            if local::is_list(&attempt) {
+                self.die_among_members(&attempt, &entry);
+            } else if self.dice.one_in(2) {
                 attempt.recipients.iter().for_each(|index| self.arrive(&attempt, &entry, *index));
             }
             self.doubt(attempt.number);
         }
         for (_, asked) in std::mem::take(&mut self.steps) {
             match asked {
-                Asked::Persist(number) | Asked::Remove(number, _) | Asked::Report(number, ..) => {
-                    self.doubt(number)
-                }
+                Asked::Persist(number, ..)
+                | Asked::Part(number, _)
+                | Asked::Remove(number, _)
+                | Asked::Report(number, ..) => self.doubt(number),
                 Asked::Accept(..) => {}
             }
         }
@@ -217,6 +254,7 @@ impl World {
                 self.doubt(number);
             }
         }
+        self.lists.forget();
         self.break_down();
         self.open();
     }
@@ -236,6 +274,7 @@ impl World {
     /// A recipient has it.
     fn arrive(&mut self, attempt: &Attempt, entry: &Entry, index: u32) {
         let is_report = entry.sender.is_null() || entry.sender.as_str() == DOUBLE_BOUNCE;
+        assert!(!self.served.contains(&(attempt.number, index)), "it is noted that it was served");
         for (who, at) in self.about(attempt.number).into_iter().zip(0..) {
             if let Some(fate) = self.fates.get_mut(&who) {
                 if is_report {
@@ -271,8 +310,9 @@ impl World {
         let message = format!("m{}", self.came);
         let mut recipients = Vec::new();
         for index in 0..=self.dice.below(3) {
-            let domain = DESTINATIONS[usize::try_from(self.dice.below(4)).unwrap()];
-            let address = format!("r{index}@{domain}");
+            let domain = DESTINATIONS.get(usize::try_from(self.dice.below(5)).unwrap());
+            let address =
+                domain.map_or_else(|| local::list(&mut self.dice), |domain| format!("r{index}@{domain}"));
             let notify =
                 [0, 0, NOTIFY_NEVER, NOTIFY_SUCCESS | 4][usize::try_from(self.dice.below(4)).unwrap()];
             recipients.push(Recipient { notify, ..Recipient::new(Address::from_internal(address)) });
@@ -297,21 +337,35 @@ impl World {
                     self.running.push((attempt, entry));
                     self.check_limits();
                 }
-                Action::Persist { number, notes } => {
-                    let (last, first) = notes.split_last().expect("not empty");
-                    for note in first {
-                        // One batch is written whole or not at all, so the last one's answer is enough.
-                        self.steps.push((Step::Note(number, note.encode()), Asked::Persist(u64::MAX)));
-                    }
-                    self.steps.push((Step::Note(number, last.encode()), Asked::Persist(number)));
-                }
+                Action::Persist { number, notes } => self.persist(number, &notes),
                 Action::Remove { number, id } => {
                     self.steps.push((Step::Remove(number), Asked::Remove(number, id)));
                 }
                 Action::Tell { number, entry, notices } => self.tell(number, &entry, &notices),
                 Action::Discarded { id } => self.discarded(&id),
-                Action::Active { .. } | Action::Expired { .. } | Action::Remark(_) => {}
+                Action::Active { .. }
+                | Action::Expired { .. }
+                | Action::Untraced { .. }
+                | Action::Remark(_) => {}
             }
+        }
+    }
+
+    fn persist(&mut self, number: u64, notes: &[Note]) {
+        let is_written = |(step, _): &(Step, Asked)| step_of(step) == Some(number);
+        if !self.scheduler.is_active(number) && !self.steps.iter().any(is_written) && self.dice.one_in(2) {
+            // As the driver does with a short envelope.
+            let mut entry = self.read(number);
+            entry.add_parts(&self.lists.of(number));
+            notes.iter().for_each(|note| entry.apply(note.clone()));
+            let all = notes.iter().flat_map(served).collect();
+            self.steps.push((Step::Replace(number, entry.encode()), Asked::Persist(number, all, true)));
+            return;
+        }
+        for (note, place) in notes.iter().zip(1..) {
+            // One batch is written whole or not at all, so the last one's answer is enough.
+            let asked = Asked::Persist(number, served(note), place == notes.len());
+            self.steps.push((Step::Note(number, note.encode()), asked));
         }
     }
 
@@ -324,15 +378,16 @@ impl World {
         let message = self.spool.as_ref().and_then(|spool| spool.read(number).ok()).expect("it is there");
         let entry = Entry::load(&message.envelope, &message.notes).expect("an entry");
         let notes = message.notes.len();
-        let written =
-            |(step, _): &(Step, Asked)| matches!(step, Step::Note(n, _) | Step::Remove(n) if *n == number);
+        let written = |(step, _): &(Step, Asked)| step_of(step) == Some(number);
         if notes >= 8 && !self.steps.iter().any(written) {
             // As the driver does, or they would outgrow a record.
-            self.steps.push((Step::Replace(number, entry.encode()), Asked::Persist(u64::MAX)));
+            let asked = Asked::Persist(number, Vec::new(), false);
+            self.steps.push((Step::Replace(number, entry.encode()), asked));
         }
         assert!(entry.next_attempt <= self.now, "tried before its time");
+        self.lists.learn(number, &entry);
         let route = |recipient: &Recipient| Route {
-            transport: "smtp".to_owned(),
+            transport: local::transport(recipient).to_owned(),
             nexthop: recipient.address.domain().unwrap_or_default().to_owned(),
         };
         let routes = entry.recipients.iter().map(route).collect();
@@ -382,9 +437,10 @@ impl World {
         let touched: Vec<Vec<Who>> = asked
             .iter()
             .map(|asked| match asked {
-                Asked::Persist(number) | Asked::Remove(number, _) | Asked::Report(number, ..) => {
-                    self.about(*number)
-                }
+                Asked::Persist(number, ..)
+                | Asked::Part(number, _)
+                | Asked::Remove(number, _)
+                | Asked::Report(number, ..) => self.about(*number),
                 Asked::Accept(..) => Vec::new(),
             })
             .collect();
@@ -409,16 +465,24 @@ impl World {
                 Asked::Accept(number, entry) if stored => {
                     for (who, recipient) in self.about(number).into_iter().zip(&entry.recipients) {
                         let never = recipient.notify == NOTIFY_NEVER;
-                        self.fates.insert(who, Fate { never, ..Fate::default() });
+                        let members = vec![0; local::members(recipient)];
+                        self.fates.insert(who, Fate { never, members, ..Fate::default() });
                     }
                     self.queued(number);
                 }
                 Asked::Accept(..) => {}
-                Asked::Persist(u64::MAX) => {}
-                Asked::Persist(number) if stored => {
-                    self.scheduler.handle(self.now, Event::Persisted { number })
+                Asked::Part(number, part) if stored => self.lists.noted(number, part),
+                Asked::Part(..) => {}
+                Asked::Persist(number, served, is_last) => {
+                    if stored {
+                        self.served.extend(served.into_iter().map(|index| (number, index)));
+                    }
+                    let event =
+                        if stored { Event::Persisted { number } } else { Event::NotPersisted { number } };
+                    if is_last {
+                        self.scheduler.handle(self.now, event);
+                    }
                 }
-                Asked::Persist(number) => self.scheduler.handle(self.now, Event::NotPersisted { number }),
                 Asked::Remove(_, _) if stored => {}
                 Asked::Remove(number, id) => {
                     self.scheduler.handle(self.now, Event::NotRemoved { number, id })
@@ -479,7 +543,10 @@ impl World {
             at = usize::try_from(self.dice.below(self.running.len() as u64)).unwrap();
             mood = Mood::Mixed;
         }
-        let (attempt, entry) = self.running.swap_remove(at);
+        let (mut attempt, entry) = self.running.swap_remove(at);
+        if local::is_list(&attempt) {
+            return self.serve_a_member(attempt, entry);
+        }
         if attempt.route.transport == "retry" {
             let reason = Reason::new(Dsn::new(4, 4, 1), attempt.route.nexthop.clone());
             let outcomes =
@@ -498,30 +565,50 @@ impl World {
             self.doubt(attempt.number);
         }
         let mut outcomes = Vec::new();
-        for (place, index) in attempt.recipients.iter().enumerate() {
-            let recipient = &entry.recipients[usize::try_from(*index).unwrap()];
-            let word = match mood {
-                Mood::Mixed | Mood::Slow => self.dice.below(4),
-                Mood::Refusing => 0,
-                Mood::LostMidway if place == 0 => 0,
-                _ => 1,
-            };
-            let outcome = match word {
-                0 => Outcome::Failed(Reason::new(Dsn::new(5, 1, 1), "no")),
-                1 | 2 => Outcome::Deferred(
-                    unreachable.clone().unwrap_or_else(|| Reason::new(Dsn::new(4, 2, 0), "busy")),
-                ),
-                _ if recipient.notify & NOTIFY_SUCCESS != 0 => {
-                    Outcome::Confirmed(How::Relayed, Reason::new(Dsn::new(2, 0, 0), "ok"))
-                }
-                _ => Outcome::Delivered,
-            };
+        for (place, index) in attempt.recipients.clone().into_iter().enumerate() {
+            let outcome = self.outcome(mood, place, (&entry, index), unreachable.as_ref());
             if mood == Mood::LostAfter || matches!(outcome, Outcome::Delivered | Outcome::Confirmed(..)) {
-                self.arrive(&attempt, &entry, *index);
+                self.arrive(&attempt, &entry, index);
             }
-            outcomes.push((*index, outcome));
+            outcomes.push((index, outcome));
+            let goes_on = place + 1 < attempt.recipients.len() && unreachable.is_none();
+            if goes_on && self.dice.one_in(3) {
+                // These are done with, and the others take their time.
+                outcomes.retain(|(_, outcome)| !matches!(outcome, Outcome::Deferred(_)));
+                attempt.recipients.retain(|other| outcomes.iter().all(|(settled, _)| settled != other));
+                self.settled += outcomes.len();
+                self.scheduler.handle(self.now, Event::Settled { attempt: attempt.id, outcomes });
+                return self.running.push((attempt, entry));
+            }
         }
         self.scheduler.handle(self.now, Event::Finished { attempt: attempt.id, outcomes, unreachable });
+    }
+
+    /// What a destination in such a mood says to one recipient.
+    fn outcome(
+        &mut self,
+        mood: Mood,
+        place: usize,
+        (entry, index): (&Entry, u32),
+        unreachable: Option<&Reason>,
+    ) -> Outcome {
+        let word = match mood {
+            Mood::Mixed | Mood::Slow => self.dice.below(4),
+            Mood::Refusing => 0,
+            Mood::LostMidway if place == 0 => 0,
+            _ => 1,
+        };
+        let recipient = &entry.recipients[usize::try_from(index).unwrap()];
+        match word {
+            0 => Outcome::Failed(Reason::new(Dsn::new(5, 1, 1), "no")),
+            1 | 2 => Outcome::Deferred(
+                unreachable.cloned().unwrap_or_else(|| Reason::new(Dsn::new(4, 2, 0), "busy")),
+            ),
+            _ if recipient.notify & NOTIFY_SUCCESS != 0 => {
+                Outcome::Confirmed(How::Relayed, Reason::new(Dsn::new(2, 0, 0), "ok"))
+            }
+            _ => Outcome::Delivered,
+        }
     }
 
     /// One thing that happens; false when nothing will any more.
@@ -591,11 +678,12 @@ impl World {
         let left = self.spool.as_ref().expect("open").numbers();
         assert!(left.is_empty(), "{what}: left {left:?}");
         for (who, fate) in &self.fates {
-            assert!(fate.delivered + fate.told > 0 || fate.never, "{what}: {who:?} is lost");
-            let once = fate.delivered + fate.told == 1 || (fate.never && fate.delivered + fate.told == 0);
-            assert!(once || self.doubtful.contains(&who.0), "{what}: {who:?} {fate:?}");
+            assert!(!fate.is_lost(), "{what}: {who:?} is lost: {fate:?}");
+            assert!(fate.is_once() || self.doubtful.contains(&who.0), "{what}: {who:?} {fate:?}");
         }
-        Sum { crashes: self.crashes, recipients: self.fates.len(), put_off: self.put_off }
+        let (crashes, recipients) = (self.crashes, self.fates.len());
+        let (parts, settled) = (self.lists.kept(), self.settled);
+        Sum { crashes, recipients, put_off: self.put_off, parts, settled }
     }
 }
 
@@ -605,6 +693,9 @@ struct Sum {
     crashes: u32,
     recipients: usize,
     put_off: u32,
+    /// Members noted, recipients settled.
+    parts: usize,
+    settled: usize,
 }
 
 impl Sum {
@@ -613,8 +704,25 @@ impl Sum {
             crashes: self.crashes + other.crashes,
             recipients: self.recipients + other.recipients,
             put_off: self.put_off + other.put_off,
+            parts: self.parts + other.parts,
+            settled: self.settled + other.settled,
         }
     }
+}
+
+/// The message that a step is about.
+fn step_of(step: &Step) -> Option<u64> {
+    match step {
+        Step::Note(number, _) | Step::Replace(number, _) | Step::Remove(number) => Some(*number),
+        Step::Commit(..) => None,
+    }
+}
+
+/// Whom a note says to be served.
+fn served(note: &Note) -> Vec<u32> {
+    let Note::Statuses(changes) = note else { return Vec::new() };
+    let is_served = |status: &Status| matches!(status, Status::Delivered | Status::Confirmed(..));
+    changes.iter().filter(|(_, status)| is_served(status)).map(|(index, _)| *index).collect()
 }
 
 fn check(seed: u64) -> Sum {
@@ -660,6 +768,7 @@ fn every_recipient_is_served_or_its_sender_told() {
         from > 0 || (sum.crashes > 100 && sum.recipients > 1000 && sum.put_off > 100),
         "hardly anything happened"
     );
+    assert!(from > 0 || (sum.parts > 1000 && sum.settled > 400), "hardly anything happened");
 }
 
 /// One crash at each write of a history, and else none.

@@ -36,5 +36,5 @@ pub use rows::Row;
 pub use snapshot::{Seat, Snapshot};
 pub use source::Notice;
 pub use sources::{Accounts, SourceError, Sources, Vantage};
-pub use table::{Hit, LookupError, Table, TextHit};
+pub use table::{Exceeded, Hit, LookupError, Table, TextHit};
 pub use types::{served_types, types};

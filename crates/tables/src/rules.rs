@@ -12,6 +12,7 @@ use crate::pattern::{Groups, MatchLimitExceeded, Pattern};
 use crate::template::Template;
 use prefilter::Prefilter;
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use read::{Dissected, Syntax, dissect, parse};
 
@@ -23,6 +24,8 @@ pub(crate) struct Rules {
     /// Rules that must be looked at whatever the text: the prefilter doesn't know them, or they are negated.
     always: Vec<usize>,
     count: usize,
+    /// It has been told that a pattern took too many steps.
+    has_told: AtomicBool,
 }
 
 /// One line of the table.
@@ -58,6 +61,16 @@ pub(crate) struct FoundBytes<'t> {
     pub(crate) end: usize,
 }
 
+/// A pattern took too many steps on a text.
+pub(crate) struct Exceeded<'t> {
+    /// Where its line begins.
+    pub(crate) at: usize,
+    /// Nobody has been told yet.
+    pub(crate) is_first: bool,
+    /// What the other rules say.
+    pub(crate) otherwise: Option<FoundBytes<'t>>,
+}
+
 impl Rules {
     fn new(mut steps: Vec<Step>) -> Rules {
         let count = steps.iter().filter(|step| step.is_rule()).count();
@@ -66,7 +79,7 @@ impl Rules {
         let stops = steps.iter().enumerate().filter(|(_, step)| step.is_rule());
         let always =
             stops.filter(|(at, step)| step.negated || !prefilter.knows(*at)).map(|(at, _)| at).collect();
-        Rules { steps, prefilter, always, count }
+        Rules { steps, prefilter, always, count, has_told: AtomicBool::new(false) }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -83,7 +96,11 @@ impl Rules {
 
     /// The result of the first rule that matches.
     pub(crate) fn find(&self, key: &str) -> Result<Option<Found<'_>>, MatchLimitExceeded> {
-        let Some((step, template)) = self.first(key.as_bytes())? else { return Ok(None) };
+        let (found, exceeded) = self.first(key.as_bytes());
+        if exceeded.is_some() {
+            return Err(MatchLimitExceeded);
+        }
+        let Some((step, template)) = found else { return Ok(None) };
         let value = match template.plain() {
             Some(plain) => Cow::Borrowed(plain),
             None => Cow::Owned(template.fill(key, &step.groups(key.as_bytes())?)),
@@ -92,17 +109,30 @@ impl Rules {
     }
 
     /// As [`Rules::find`], a text that may be no UTF-8.
-    pub(crate) fn find_bytes(&self, text: &[u8]) -> Result<Option<FoundBytes<'_>>, MatchLimitExceeded> {
-        let Some((step, template)) = self.first(text)? else { return Ok(None) };
-        let value = match template.plain() {
-            Some(plain) => Cow::Borrowed(plain.as_bytes()),
-            None => Cow::Owned(template.fill_bytes(text, &step.groups(text)?)),
-        };
-        Ok(Some(FoundBytes { value, start: step.start, end: step.end }))
+    pub(crate) fn find_bytes(&self, text: &[u8]) -> Result<Option<FoundBytes<'_>>, Box<Exceeded<'_>>> {
+        let (found, mut exceeded) = self.first(text);
+        let filled = found.map(|(step, template)| {
+            let value = match template.plain() {
+                Some(plain) => Cow::Borrowed(plain.as_bytes()),
+                None => {
+                    let groups = step.groups(text).unwrap_or_else(|_| {
+                        exceeded.get_or_insert(step.start);
+                        Groups::default()
+                    });
+                    Cow::Owned(template.fill_bytes(text, &groups))
+                }
+            };
+            FoundBytes { value, start: step.start, end: step.end }
+        });
+        let Some(at) = exceeded else { return Ok(filled) };
+        let is_first = !self.has_told.swap(true, Ordering::Relaxed);
+        Err(Box::new(Exceeded { at, is_first, otherwise: filled }))
     }
 
-    /// The first rule that matches.
-    fn first(&self, key: &[u8]) -> Result<Option<(&Step, &Template)>, MatchLimitExceeded> {
+    /// The first rule that matches, and where the first stands of those before it that took too many steps: they count
+    /// as not matching.
+    fn first(&self, key: &[u8]) -> (Option<(&Step, &Template)>, Option<usize>) {
+        let mut exceeded = None;
         let candidates = self.prefilter.candidates(key);
         let mut walk = Walk { rules: self, key, candidates: &candidates, holding: Vec::new(), landing: 0 };
         let (mut always, mut named) =
@@ -115,12 +145,22 @@ impl Rules {
                 }
                 (Some(_), None) => always.next(),
                 (_, Some(_)) => named.next(),
-                (None, None) => return Ok(None),
+                (None, None) => return (None, exceeded),
             };
-            let Some((at, step)) = at.and_then(|at| Some((at, self.steps.get(at)?))) else { return Ok(None) };
+            let Some((at, step)) = at.and_then(|at| Some((at, self.steps.get(at)?))) else {
+                return (None, exceeded);
+            };
             let Action::Result(template) = &step.action else { continue };
-            if at >= walk.landing && walk.reaches(step)? && walk.matches(at, step)? != step.negated {
-                return Ok(Some((step, template)));
+            if at < walk.landing {
+                continue;
+            }
+            let reached = walk.reaches(step);
+            match reached.and_then(|reached| Ok(reached && walk.matches(at, step)? != step.negated)) {
+                Ok(true) => return (Some((step, template)), exceeded),
+                Ok(false) => {}
+                Err(MatchLimitExceeded) => {
+                    exceeded.get_or_insert(step.start);
+                }
             }
         }
     }

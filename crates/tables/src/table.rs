@@ -8,7 +8,7 @@ use crate::catalogue::{Kind, TableSpec};
 use crate::cidr::Cidr;
 use crate::indexed::{Indexed, fold};
 use crate::remote::{Answers, Remote};
-use crate::rules::Rules;
+use crate::rules::{self, Rules};
 use crate::sources::Accounts;
 use config::{Place, SourceFile};
 use std::borrow::Cow;
@@ -47,7 +47,7 @@ pub enum LookupError {
         reason: String,
     },
     /// This lookup failed (`fail:`, a pattern that ran too long).
-    #[error("{table} lookup error for {key:?}")]
+    #[error("{table} lookup error for \"{}\"", shown(key))]
     Failed {
         /// `type:name`.
         table: String,
@@ -62,12 +62,39 @@ pub enum LookupError {
         /// What to ask.
         key: String,
     },
+    /// A pattern took too many steps on a text.
+    #[error("{}", .0.text)]
+    Exceeded(Box<Exceeded>),
     /// The table needs a library that this crate hasn't.
     #[error("{table}: this table type is not served yet")]
     NeedsDriver {
         /// `type:name`.
         table: String,
     },
+}
+
+/// A pattern that took too many steps, as Postfix's engine would have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Postfix's words.
+    pub text: String,
+    /// Nobody has been told of this table yet.
+    pub is_first: bool,
+    /// What the other rules say of the text.
+    pub otherwise: Option<Vec<u8>>,
+}
+
+impl LookupError {
+    /// It has been told before, and is told once.
+    #[must_use]
+    pub fn is_old(&self) -> bool {
+        matches!(self, LookupError::Exceeded(exceeded) if !exceeded.is_first)
+    }
+}
+
+/// A key in one line.
+fn shown(key: &str) -> String {
+    key.replace(char::is_control, "?")
 }
 
 /// One table, compiled.
@@ -172,9 +199,12 @@ impl Table {
         answers: Option<&'t Answers>,
     ) -> Result<Option<TextHit<'t>>, LookupError> {
         if let Body::Rules(rules) = &self.body {
-            let failed = |_| LookupError::Failed {
-                table: self.name.clone(),
-                key: String::from_utf8_lossy(text).into_owned(),
+            let failed = |exceeded: Box<rules::Exceeded<'_>>| {
+                let (kind, name) = self.name.split_once(':').unwrap_or(("", &self.name));
+                let line = self.at(exceeded.at, exceeded.at).line();
+                let text = format!("{kind} map {name}, line {line}: match limit exceeded");
+                let otherwise = exceeded.otherwise.map(|found| found.value.into_owned());
+                LookupError::Exceeded(Box::new(Exceeded { text, is_first: exceeded.is_first, otherwise }))
             };
             let found = rules.find_bytes(text).map_err(failed)?;
             return Ok(

@@ -257,15 +257,17 @@ impl Encoding {
 type Read = fn(&str, Encoding) -> Option<Kind>;
 
 /// Each scheme, and how its hashes are read.
-const SCHEMES: [(&str, Read); 21] = [
+const SCHEMES: [(&str, Read); 22] = [
     ("PLAIN", |text, encoding| encoding.text(text).map(Kind::Plain)),
+    ("CLEAR", |text, encoding| encoding.text(text).map(Kind::Plain)),
     ("CLEARTEXT", |text, encoding| encoding.text(text).map(Kind::Plain)),
     ("CRYPT", |text, encoding| crypt(text, encoding, &["$"])),
     ("MD5-CRYPT", |text, encoding| crypt(text, encoding, &["$1$"])),
     ("MD5", |text, encoding| crypt(text, encoding, &["$1$"])),
     ("BLF-CRYPT", |text, encoding| crypt(text, encoding, &["$2"])),
-    ("SHA256-CRYPT", |text, encoding| crypt(text, encoding, &["$5$"])),
-    ("SHA512-CRYPT", |text, encoding| crypt(text, encoding, &["$6$"])),
+    // Dovecot asks crypt(3) here, which takes all of them.
+    ("SHA256-CRYPT", |text, encoding| crypt(text, encoding, &["$"])),
+    ("SHA512-CRYPT", |text, encoding| crypt(text, encoding, &["$"])),
     ("ARGON2ID", |text, encoding| argon(&encoding.inner(text)?, true)),
     ("ARGON2I", |text, encoding| argon(&encoding.inner(text)?, false)),
     ("SSHA", |text, encoding| digested(Digest::Sha1, text, encoding, true)),
@@ -367,7 +369,8 @@ mod tests {
             assert!(!stored.is_of(b"pa$$word") && !stored.is_of(b""), "{text}");
             schemes.push(stored.scheme());
         }
-        for (scheme, _) in SCHEMES.iter().filter(|(scheme, _)| !["MD5", "CLEARTEXT", "SHA1"].contains(scheme))
+        for (scheme, _) in
+            SCHEMES.iter().filter(|(scheme, _)| !["MD5", "CLEAR", "CLEARTEXT", "SHA1"].contains(scheme))
         {
             assert!(schemes.contains(scheme), "no sample of {scheme}");
         }

@@ -36,9 +36,9 @@ pub(super) const ROWS: &[Parameter] = &[
     time("maximal_backoff_time", Unit::Second, "4000s").done(),
     time("maximal_queue_lifetime", Unit::Day, "5d").done(),
     list("message_drop_headers", "bcc, content-length, resent-bcc, return-path").since("3.0").done(),
-    text("message_reject_characters", "").since("2.3"),
+    text("message_reject_characters", "").since("2.3").done(),
     size("message_size_limit", "10240000").done(),
-    text("message_strip_characters", "").since("2.3"),
+    text("message_strip_characters", "").since("2.3").done(),
     text("meta_directory", "/etc/postfix")
         .since("3.0")
         .no_effect("Komainu has no such files or programs of its own"),
@@ -50,7 +50,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("milter_default_action", "shutdown").in_3_7("tempfail").since("2.3").done(),
     list("milter_end_of_data_macros", "i").since("2.3").done(),
     list("milter_end_of_header_macros", "i").since("2.5").done(),
-    list("milter_header_checks", "").since("2.7"),
+    list("milter_header_checks", "").since("2.7").done(),
     list("milter_helo_macros", "{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}")
         .since("2.3")
         .done(),
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Parameter] = &[
         .no_effect("tables are served from their source text"),
     text("non_empty_end_of_header_action", "fix_quietly").since("3.11"),
     number("non_fqdn_reject_code", "504").done(),
-    list("non_smtpd_milters", "").since("2.3"),
+    list("non_smtpd_milters", "").since("2.3").done(),
     list("notify_classes", "resource, software").partly(
         "data and software stand in the log only; transcripts of sessions only where main.cf sets it",
     ),

@@ -213,9 +213,10 @@ pub(super) const ROWS: &[Parameter] = &[
         .no_effect("the services inside Komainu's one program have no names"),
     list("transport_maps", "")
         .partly("mail waits for transports by pipe, and for TLS or a log-in where smtp must have them"),
-    time("transport_retry_time", Unit::Second, "60s"),
+    time("transport_retry_time", Unit::Second, "60s")
+        .no_effect("transports are part of the same program, and none of them is down"),
     time("trigger_timeout", Unit::Second, "10s").no_effect("there are no daemons that wait for each other"),
-    text("undisclosed_recipients_header", ""),
+    text("undisclosed_recipients_header", "").done(),
     number("unknown_address_reject_code", "450").done(),
     text("unknown_address_tempfail_action", "$reject_tempfail_action").since("2.6").done(),
     number("unknown_client_reject_code", "450").done(),

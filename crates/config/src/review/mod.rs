@@ -8,6 +8,7 @@ mod commas;
 mod copied;
 mod delivery;
 mod domains;
+mod filters;
 mod layout;
 mod limits;
 mod listeners;
@@ -63,6 +64,7 @@ pub fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
     tls::review(subject, &listeners, &mut found);
     services::review(subject, &listeners, &mut found);
     overrides::review(subject, &mut found);
+    filters::review(subject, &listeners, &mut found);
     let mut seen = HashSet::new();
     found.retain(|one| {
         let path = one.place.path().map(std::path::Path::to_owned);

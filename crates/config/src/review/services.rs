@@ -2,7 +2,8 @@
 //! service doesn't see.
 //!
 //! Komainu needs none of these lines and runs nothing chrooted: what is said here is what Postfix would do. K0235 a
-//! service that Postfix needs, K0132 a backslash, K0236 a process limit, K0237 a path outside of the chroot.
+//! service that Postfix needs, K0132 a backslash, K0236 a process limit, K0237 a path outside of the chroot, K0240 a
+//! program that is to be started in another root folder, which isn't served.
 
 use super::{Listener, Subject};
 use crate::{Diagnostic, Place, Role, ServiceKind};
@@ -12,6 +13,7 @@ pub(super) fn review(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &
     backslashes(subject, found);
     limits(subject, listeners, found);
     chroot(listeners, found);
+    other_roots(subject, found);
 }
 
 /// Without these, mail stays in Postfix's queue or isn't taken.
@@ -79,6 +81,20 @@ fn limits(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &mut Vec<Dia
                 "a process limit of 1 is postscreen's, not smtpd's; write `-` in the seventh column. Komainu has no \
                  such limit",
             ));
+        }
+    }
+}
+
+/// `chroot=` of pipe(8).
+fn other_roots(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
+    for service in subject.master.services.iter().filter(|service| service.role() == Role::Pipe) {
+        let words = service.arguments.iter().take_while(|word| !word.value.starts_with("argv="));
+        for word in words.filter(|word| word.value.starts_with("chroot=")) {
+            let name = &service.name.value;
+            let message =
+                format!("mail over `{name}` waits: its program would be started in another root folder");
+            let help = "chroot= isn't served; take it out, and say in directory= where the program runs";
+            found.push(Diagnostic::warning(240, word.place.clone(), message).help(help));
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn review(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
 }
 
 /// A parameter, its words, and what another one brings.
-const WORDS: [(&str, &[&str], &str); 6] = [
+const WORDS: [(&str, &[&str], &str); 7] = [
     (
         "notify_classes",
         &["bounce", "2bounce", "data", "delay", "policy", "protocol", "resource", "software"],
@@ -31,6 +31,11 @@ const WORDS: [(&str, &[&str], &str); 6] = [
         "milter_default_action",
         &["accept", "reject", "tempfail", "quarantine", "shutdown"],
         "all mail is answered 451 when a milter can't be reached",
+    ),
+    (
+        "receive_override_options",
+        &["no_unknown_recipient_checks", "no_address_mappings", "no_header_body_checks", "no_milters"],
+        "Postfix's service stops at it and takes no mail",
     ),
     ("smtpd_tls_ciphers", CIPHERS, "no TLS session can begin"),
     ("smtpd_tls_mandatory_ciphers", CIPHERS, "no TLS session can begin"),
@@ -46,7 +51,9 @@ fn few(own: &Parameters, found: &mut Vec<Diagnostic>) {
             continue;
         }
         for word in own.list(name) {
-            if !known.iter().any(|one| word.value.eq_ignore_ascii_case(one)) {
+            let folds = name != "receive_override_options";
+            let is_same = |one: &&str| word.value == *one || folds && word.value.eq_ignore_ascii_case(one);
+            if !known.iter().any(is_same) {
                 found.push(unknown(name, &word, known, effect));
             }
         }

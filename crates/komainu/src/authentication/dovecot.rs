@@ -1,41 +1,38 @@
 //! Connections to Dovecot's authentication server (`smtpd_sasl_type = dovecot`).
 //!
-//! One connection carries the requests of all sessions at once; it is opened when somebody wants it, and anew when it
-//! broke. Whoever waits does so for [`TIME_LIMIT`] at most, as in Postfix, also where the server takes connections and
-//! says nothing; after a failure nobody tries for a while, so that a dead server costs sessions no time. What is
-//! offered stays what it was while the server is away. T0.2.
+//! A few connections carry the requests of all sessions. Dovecot answers what came together on one connection when it
+//! has judged all of it, so each request goes where the fewest are under way, and where all are busy one more is opened
+//! behind it, until there are [`CONNECTIONS_MAX`]; those that nobody needs go again. The first is opened when somebody
+//! wants it, and anew when it broke. Whoever waits does so for [`TIME_LIMIT`] at most, as in Postfix, also where the
+//! server takes connections and says nothing; after a failure nobody tries for a while, so that a dead server costs
+//! sessions no time. What is offered stays what it was while the server is away. T0.2.
+
+mod connection;
 
 use super::Warn;
 use crate::privileged::LocalSockets;
+use connection::{Connection, Reader, Writer};
 use proto::sasl::server::Mechanism;
-use proto::sasl::server::dovecot::{
-    Answer, Lines, MECHANISMS_MAX, Said, Start, cancel, hello, respond, start,
-};
+use proto::sasl::server::dovecot::{Answer, Lines, MECHANISMS_MAX, Said, Start, hello, respond, start};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot};
 
 /// How long an answer, or a connection with its handshake, may take.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Requests under way on one connection; more are refused.
-const WAITING_MAX: usize = 4096;
-/// Requests that wait to be written.
-const OUTGOING_MAX: usize = 64;
+/// Connections to one server.
+const CONNECTIONS_MAX: usize = 16;
+/// A further connection that nobody has used for so long is closed.
+const UNUSED: Duration = Duration::from_secs(60);
 /// After a connection was refused, nobody tries for so long.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// After nobody answered.
 const SILENT_PAUSE: Duration = Duration::from_secs(10);
-/// How long a connection that is no longer used waits for the answers that others still want.
-const RETIREMENT: Duration = Duration::from_secs(20);
-
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
-type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// The connection broke, or nobody answered in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +64,9 @@ impl AuthServers {
             sockets: self.sockets.clone(),
             path: path.to_owned(),
             warn: Arc::clone(&self.warn),
-            connection: tokio::sync::Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            connections: Mutex::default(),
+            grows: AtomicBool::new(false),
             state: Mutex::default(),
         });
         known.insert(path.to_owned(), Arc::clone(&server));
@@ -81,7 +80,11 @@ pub struct AuthServer {
     sockets: LocalSockets,
     path: String,
     warn: Arc<Warn>,
-    connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    /// Held by whoever opens the first connection.
+    opening: tokio::sync::Mutex<()>,
+    connections: Mutex<Vec<Arc<Connection>>>,
+    /// A further one is being opened.
+    grows: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -134,8 +137,7 @@ pub struct Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(connection) = &self.connection {
-            // Where there is no room the server forgets it by itself.
-            let _ = connection.outgoing.try_send(cancel(self.id));
+            connection.cancel(self.id);
         }
     }
 }
@@ -162,7 +164,7 @@ impl AuthServer {
     ///
     /// # Errors
     /// [`Lost`].
-    pub async fn start(&self, request: &Start<'_>) -> Result<(Answer, Option<Exchange>), Lost> {
+    pub async fn start(self: &Arc<Self>, request: &Start<'_>) -> Result<(Answer, Option<Exchange>), Lost> {
         let all = async {
             let mut tries = 0;
             loop {
@@ -170,8 +172,10 @@ impl AuthServer {
                 let id = connection.next_id();
                 let answer = connection.ask(id, start(id, request)).await;
                 tries += 1;
-                // A connection that lay idle may have been closed meanwhile; that is no failure of the server.
+                // A connection that lay idle may have been closed meanwhile; that is no failure of the server. The
+                // others are as old.
                 if answer.is_err() && connection.is_closed() && !fresh && tries < 2 {
+                    self.retire_all();
                     continue;
                 }
                 return answer.map(|answer| (connection, id, answer));
@@ -183,13 +187,15 @@ impl AuthServer {
         Ok((answer, exchange))
     }
 
-    /// The connection, and whether it was opened just now.
-    async fn connected(&self) -> Result<(Arc<Connection>, bool), Lost> {
-        let mut current = self.connection.lock().await;
-        if let Some(connection) = current.as_ref().filter(|connection| connection.is_fit()) {
-            return Ok((Arc::clone(connection), false));
+    /// A connection, and whether it was opened just now.
+    async fn connected(self: &Arc<Self>) -> Result<(Arc<Connection>, bool), Lost> {
+        if let Some(connection) = self.least_busy() {
+            return Ok((connection, false));
         }
-        *current = None;
+        let _turn = self.opening.lock().await;
+        if let Some(connection) = self.least_busy() {
+            return Ok((connection, false));
+        }
         if locked(&self.state).pause.is_some_and(|pause| Instant::now() < pause) {
             return Err(Lost);
         }
@@ -198,7 +204,7 @@ impl AuthServer {
             Ok(Ok((connection, mechanisms))) => {
                 let mut state = locked(&self.state);
                 (state.mechanisms, state.stale, state.pause) = (Some(mechanisms.into()), false, None);
-                *current = Some(Arc::clone(&connection));
+                locked(&self.connections).push(Arc::clone(&connection));
                 return Ok((connection, true));
             }
             Ok(Err(error)) => (crate::strerror::strerror(&error), REFUSED_PAUSE),
@@ -209,6 +215,48 @@ impl AuthServer {
         drop(state);
         (self.warn)(&format!("SASL: Connect to {} failed: {error}", self.path));
         Err(Lost)
+    }
+
+    /// The connection with the fewest requests under way, the oldest of several; where it has some, there will be one
+    /// more for those who come later.
+    fn least_busy(self: &Arc<Self>) -> Option<Arc<Connection>> {
+        let mut connections = locked(&self.connections);
+        connections.retain(|connection| connection.is_fit());
+        let (load, connection) = connections
+            .iter()
+            .map(|connection| (connection.under_way(), connection))
+            .min_by_key(|(load, _)| *load)?;
+        let is_short = load > 0 && connections.len() < CONNECTIONS_MAX;
+        if is_short && !self.grows.swap(true, Ordering::AcqRel) {
+            tokio::spawn(Arc::clone(self).grow());
+        }
+        Some(Arc::clone(connection))
+    }
+
+    /// Opens one more connection, and closes it when it has been unused for a while. Nobody waits for it: where the
+    /// server takes no more, the others do.
+    async fn grow(self: Arc<Self>) {
+        let opened = tokio::time::timeout(TIME_LIMIT, self.shake_hands()).await;
+        let Ok(Ok((connection, _))) = opened else {
+            tokio::time::sleep(SILENT_PAUSE).await;
+            self.grows.store(false, Ordering::Release);
+            return;
+        };
+        locked(&self.connections).push(Arc::clone(&connection));
+        self.grows.store(false, Ordering::Release);
+        let mut used = 0;
+        while connection.is_fit() {
+            tokio::time::sleep(UNUSED).await;
+            let before = std::mem::replace(&mut used, connection.requests());
+            if before == used {
+                connection.retire();
+            }
+        }
+    }
+
+    /// Those who come now are served on new connections.
+    fn retire_all(&self) {
+        locked(&self.connections).drain(..).for_each(|connection| connection.retire());
     }
 
     async fn shake_hands(&self) -> io::Result<(Arc<Connection>, Vec<Mechanism>)> {
@@ -250,140 +298,6 @@ impl Exchange {
         }
         self.connection = Some(connection);
         Ok((answer, Some(self)))
-    }
-}
-
-struct Connection {
-    outgoing: mpsc::Sender<Vec<u8>>,
-    waiting: Mutex<HashMap<u32, oneshot::Sender<Answer>>>,
-    ids: AtomicU32,
-    /// Answers so far.
-    heard: AtomicU64,
-    closed: AtomicBool,
-    /// It takes no new requests.
-    retired: AtomicBool,
-    retiring: Notify,
-}
-
-impl Connection {
-    fn begin(reader: Reader, writer: Writer, lines: Lines) -> Arc<Connection> {
-        let (outgoing, incoming) = mpsc::channel(OUTGOING_MAX);
-        let connection = Arc::new(Connection {
-            outgoing,
-            waiting: Mutex::default(),
-            ids: AtomicU32::new(1),
-            heard: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-            retired: AtomicBool::new(false),
-            retiring: Notify::new(),
-        });
-        tokio::spawn(Arc::clone(&connection).run(reader, writer, lines, incoming));
-        connection
-    }
-
-    /// Until one side breaks, or it has been retired for long enough.
-    async fn run(
-        self: Arc<Self>,
-        reader: Reader,
-        writer: Writer,
-        lines: Lines,
-        incoming: mpsc::Receiver<Vec<u8>>,
-    ) {
-        let retired = async {
-            self.retiring.notified().await;
-            tokio::time::sleep(RETIREMENT).await;
-        };
-        tokio::select! {
-            () = self.listen(reader, lines) => {}
-            () = write(writer, incoming) => {}
-            () = retired => {}
-        }
-        self.closed.store(true, Ordering::Release);
-        // Those who wait hear of it by this.
-        locked(&self.waiting).clear();
-    }
-
-    async fn listen(&self, mut reader: Reader, mut lines: Lines) {
-        let mut buffer = [0; 2048];
-        while let Ok(read) = reader.read(&mut buffer).await {
-            let bytes = buffer.get(..read).unwrap_or_default();
-            if bytes.is_empty() {
-                return;
-            }
-            let Ok(said) = lines.take(bytes) else { return };
-            for said in said {
-                if let Said::Answer(id, answer) = said {
-                    self.heard.fetch_add(1, Ordering::Relaxed);
-                    if let Some(waiting) = locked(&self.waiting).remove(&id) {
-                        let _ = waiting.send(answer);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn ask(&self, id: u32, request: Vec<u8>) -> Result<Answer, Lost> {
-        let (sender, receiver) = oneshot::channel();
-        {
-            let mut waiting = locked(&self.waiting);
-            if self.is_closed() || waiting.len() >= WAITING_MAX {
-                return Err(Lost);
-            }
-            waiting.insert(id, sender);
-        }
-        let asked =
-            Asked { connection: self, id, heard: self.heard.load(Ordering::Relaxed), since: Instant::now() };
-        self.outgoing.send(request).await.map_err(|_| Lost)?;
-        let answer = receiver.await.map_err(|_| Lost);
-        drop(asked);
-        answer
-    }
-
-    fn next_id(&self) -> u32 {
-        self.ids.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    fn is_fit(&self) -> bool {
-        // Numbers aren't used twice.
-        !self.is_closed()
-            && !self.retired.load(Ordering::Acquire)
-            && self.ids.load(Ordering::Relaxed) < u32::MAX / 2
-    }
-}
-
-/// Somebody waits for an answer.
-struct Asked<'a> {
-    connection: &'a Connection,
-    id: u32,
-    heard: u64,
-    since: Instant,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        let unanswered = locked(&self.connection.waiting).remove(&self.id).is_some();
-        if !unanswered {
-            return;
-        }
-        let _ = self.connection.outgoing.try_send(cancel(self.id));
-        // A server that has said nothing to anybody for all this time is hung: the next try is on a new connection.
-        let silent = self.connection.heard.load(Ordering::Relaxed) == self.heard;
-        if silent && self.since.elapsed() + Duration::from_millis(500) >= TIME_LIMIT {
-            self.connection.retired.store(true, Ordering::Release);
-            self.connection.retiring.notify_one();
-        }
-    }
-}
-
-async fn write(mut writer: Writer, mut incoming: mpsc::Receiver<Vec<u8>>) {
-    while let Some(request) = incoming.recv().await {
-        if writer.write_all(&request).await.is_err() {
-            return;
-        }
     }
 }
 

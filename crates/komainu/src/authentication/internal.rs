@@ -249,6 +249,12 @@ impl Internal {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(stored.clone());
     }
 
+    /// Whether nothing is known yet that is like what somebody of a table would have stored.
+    #[must_use]
+    pub fn wants_likeness(&self) -> bool {
+        self.files().next().is_none() && self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// What is judged in place of a user that there isn't.
     #[must_use]
     pub fn decoy(&self, name: &str) -> Option<Stored> {
@@ -259,7 +265,7 @@ impl Internal {
 }
 
 /// Whether it can be the name of a file in /etc/pam.d.
-fn is_service(name: &str) -> bool {
+pub(crate) fn is_service(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !name.is_empty() && !name.starts_with('.') && name.bytes().all(fits)
 }

@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::time::Instant;
 use tables::matching::{AddressList, StringList};
+use tokio::sync::Semaphore;
 use turns::{Admission, Permit, Turns, UnderWay};
 use users::Stored;
 use users::stored::ScramSource;
@@ -72,6 +73,8 @@ pub struct Authentication {
     nobody: hmac::Key,
     helper: Option<Helper>,
     turns: Turns,
+    /// The line in which clients stand whose network has logged nobody in of late, while they make handshakes of TLS.
+    pub handshakes: Semaphore,
     memory: Mutex<Memory>,
 }
 
@@ -98,6 +101,7 @@ impl Authentication {
             nobody: nobody(),
             helper,
             turns: Turns::new(guessing),
+            handshakes: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             memory: Mutex::new(memory),
         };
         (authentication, outcome)

@@ -146,25 +146,25 @@ impl Draft {
         }
     }
 
-    /// One more header, behind `index` others.
-    pub(super) fn insert(&mut self, index: usize, name: &[u8], value: &[u8]) {
+    /// One more header, as it is written, behind `index` others.
+    pub(super) fn insert(&mut self, index: usize, text: Vec<u8>) {
         let at = index.min(self.lines.len());
-        self.lines.insert(at, Line::New(line(name, value)));
+        self.lines.insert(at, Line::New(text));
         self.changed = true;
     }
 
     /// One more header, behind all others.
-    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
-        self.insert(usize::MAX, name, value);
+    pub(super) fn add(&mut self, text: Vec<u8>) {
+        self.insert(usize::MAX, text);
     }
 
-    /// Another value for the `index`th header of this name, of those that are shown; an empty one deletes it. Where there
+    /// Another text for the `index`th header of this name, of those that are shown; an empty one deletes it. Where there
     /// is none, it is added.
     pub(super) fn change(
         &mut self,
         index: u32,
         name: &[u8],
-        value: &[u8],
+        text: Vec<u8>,
         content: &Counted,
     ) -> Result<(), DraftError> {
         let wanted = usize::try_from(index).unwrap_or(usize::MAX).max(1);
@@ -180,13 +180,13 @@ impl Draft {
             }
             self.changed = true;
             match self.lines.get_mut(number) {
-                Some(slot) if !value.is_empty() => *slot = Line::New(line(name, value)),
+                Some(slot) if !text.is_empty() => *slot = Line::New(text),
                 _ => drop(self.lines.remove(number)),
             }
             return Ok(());
         }
-        if !value.is_empty() {
-            self.add(name, value);
+        if !text.is_empty() {
+            self.add(text);
         }
         Ok(())
     }
@@ -266,8 +266,8 @@ fn ends_at(line: &Line, end: u64) -> bool {
     matches!(line, Line::Old(range) if range.end == end)
 }
 
-/// A header as it is written. Where the value's lines could be taken for other headers, they are continued.
-fn line(name: &[u8], value: &[u8]) -> Vec<u8> {
+/// A header as it is written, with its line end. Where the value's lines could be taken for other headers, they are continued.
+pub(super) fn header_text(name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut text: Vec<u8> = name.iter().copied().filter(|byte| *byte != b'\n' && *byte != b'\r').collect();
     text.push(b':');
     let mut bytes = value.iter().copied().filter(|byte| *byte != b'\r').peekable();

@@ -5,11 +5,14 @@
 //! filter hears and what its answers mean is `proto::milter`'s, how it is reached `facts::milter`'s.
 
 use super::Message;
-use super::draft::{Draft, DraftError};
+use super::Wanted;
+use super::draft::{Draft, DraftError, header_text};
+use super::unattended::LAST_ASKED;
 use crate::facts::milter::{Filters, Heard};
 use events::check::{Action, Session as Known, Verdict};
 use events::smtpd::Peer;
 use mail::{Address, Dsn, PathSyntax, Reply};
+use policy::content::Text;
 use proto::milter::verdict::{self, Outcome};
 use proto::milter::{BODY_BYTES, Change, Event, Stage};
 use queue::{Entry, Recipient};
@@ -40,43 +43,62 @@ struct Passing<'a> {
     held: bool,
     /// Whether the content is another one.
     changed: bool,
+    /// What `milter_header_checks` want done with the message.
+    wanted: Wanted,
 }
 
 impl Message {
     /// Shows the message to the filters, and does what they want.
     pub(super) async fn filter(
         &mut self,
-        filtering: Filtering<'_>,
+        mut filtering: Filtering<'_>,
         entry: &mut Entry,
     ) -> Result<Passed, Reply> {
+        if self.is_unattended() && self.tell_data(&mut filtering, entry).await? == Passed::Discarded {
+            return Ok(Passed::Discarded);
+        }
         let draft = Draft::read(&self.incoming).map_err(|error| self.draft_failed(&error))?;
-        let mut passing = Passing { filtering, draft, held: false, changed: false };
+        let mut passing =
+            Passing { filtering, draft, held: false, changed: false, wanted: Wanted::default() };
         for at in 0..passing.filtering.filters.len() {
             let outcome = self.pass(&mut passing, at, entry).await;
             for text in passing.filtering.filters.take_warnings() {
                 self.intake.log.write(&self.cleanup(), super::Said::warning(text));
             }
-            match outcome? {
+            let outcome = outcome?;
+            if passing.wanted.discard {
+                return Ok(Passed::Discarded);
+            }
+            match outcome {
                 None => {}
                 Some(Outcome::Hold) => {
                     passing.held = true;
                     break;
                 }
                 Some(Outcome::Discard) => {
-                    self.log_outcome(Action::MilterDiscard, "milter triggers DISCARD action", entry);
+                    self.log_outcome(
+                        Action::MilterDiscard,
+                        "milter triggers DISCARD action",
+                        &passing,
+                        entry,
+                    );
                     return Ok(Passed::Discarded);
                 }
                 Some(Outcome::Refused(text)) => {
-                    self.log_outcome(Action::MilterReject, text.get(4..).unwrap_or(&text), entry);
+                    let said = text.get(4..).unwrap_or(&text);
+                    self.log_outcome(Action::MilterReject, said, &passing, entry);
                     return Err(verdict::reply(&text));
                 }
             }
         }
         // What is held already isn't held once more.
         if passing.held && !entry.hold {
-            self.log_outcome(Action::MilterHold, "milter triggers HOLD action", entry);
+            self.log_outcome(Action::MilterHold, "milter triggers HOLD action", &passing, entry);
             entry.hold = true;
         }
+        let mut wanted = std::mem::take(&mut passing.wanted);
+        self.obey(&mut wanted, entry).await?;
+        self.redirect(wanted.redirect.take(), entry);
         if passing.changed {
             let written = passing.draft.write(&mut self.incoming);
             let written = written.and_then(|()| Ok(self.incoming.recount()?));
@@ -98,14 +120,16 @@ impl Message {
         let Passing { filtering: Filtering { filters, macros }, .. } = passing;
         let values = |name: &str| macros.get(name).cloned();
         let mut heard = filters.ask(at, Event::EndOfMessage, &values).await;
-        let mut held = false;
+        let (mut held, mut refused) = (false, None);
         let outcome = loop {
             match heard {
+                // What it has still to say is heard, so that the next message's answers are its own.
+                Heard::Change(_) if refused.is_some() || passing.wanted.discard => {}
                 Heard::Change(Change::Quarantine(_)) => held = true,
                 Heard::Change(change) => {
                     let change = spaced(change, passing.filtering.filters.gives_blanks(at));
                     passing.changed = true;
-                    self.change(&mut passing.draft, change, entry).await?;
+                    refused = self.change(passing, change, entry).await.err();
                 }
                 Heard::Outcome(outcome) => break Some(outcome),
                 Heard::Nothing | Heard::Skip => break held.then_some(Outcome::Hold),
@@ -114,7 +138,7 @@ impl Message {
         };
         let ended = passing.draft.end_body(&mut self.incoming);
         ended.map_err(|error| self.draft_failed(&error))?;
-        Ok(outcome)
+        refused.map_or(Ok(outcome), Err)
     }
 
     /// Header and body, unless the filter has seen enough.
@@ -168,18 +192,55 @@ impl Message {
         }
     }
 
-    async fn change(&mut self, draft: &mut Draft, change: Change, entry: &mut Entry) -> Result<(), Reply> {
-        let index = |index: u32| usize::try_from(index).unwrap_or(usize::MAX);
+    async fn change(
+        &mut self,
+        passing: &mut Passing<'_>,
+        change: Change,
+        entry: &mut Entry,
+    ) -> Result<(), Reply> {
+        let place = |index: u32| usize::try_from(index).unwrap_or(usize::MAX);
+        let (number, name, value) = match &change {
+            Change::AddHeader { name, value } => (usize::MAX, name, value),
+            Change::InsertHeader { index, name, value } => (place(*index), name, value),
+            Change::ChangeHeader { name, value, .. } => (usize::MAX, name, value),
+            _ => return self.change_other(&mut passing.draft, change, entry).await,
+        };
+        let text = match value.is_empty() && matches!(change, Change::ChangeHeader { .. }) {
+            // It is to go.
+            true => Some(Vec::new()),
+            false => {
+                let whole = [name, &b":"[..], value].concat();
+                match self.check_produced(&mut passing.wanted, &whole, entry).await? {
+                    Text::Dropped => None,
+                    Text::Replaced(mut text) => {
+                        text.push(b'\n');
+                        Some(text)
+                    }
+                    Text::Kept | Text::Prepended(_) => Some(header_text(name, value)),
+                }
+            }
+        };
+        let (Some(text), draft) = (text, &mut passing.draft) else { return Ok(()) };
+        match change {
+            Change::ChangeHeader { index, name, .. } => {
+                let changed = draft.change(index, &name, text, &self.incoming);
+                changed.map_err(|error| self.draft_failed(&error))
+            }
+            _ => {
+                draft.insert(number, text);
+                Ok(())
+            }
+        }
+    }
+
+    async fn change_other(
+        &mut self,
+        draft: &mut Draft,
+        change: Change,
+        entry: &mut Entry,
+    ) -> Result<(), Reply> {
         let done = match change {
-            Change::AddHeader { name, value } => {
-                draft.add(&name, &value);
-                Ok(())
-            }
-            Change::InsertHeader { index: at, name, value } => {
-                draft.insert(index(at), &name, &value);
-                Ok(())
-            }
-            Change::ChangeHeader { index, name, value } => draft.change(index, &name, &value, &self.incoming),
+            Change::AddHeader { .. } | Change::InsertHeader { .. } | Change::ChangeHeader { .. } => Ok(()),
             Change::Body(piece) => draft.replace_body(&piece, &mut self.incoming),
             Change::Quarantine(_) => Ok(()),
             Change::DeleteRecipient(address) => {
@@ -191,8 +252,15 @@ impl Message {
                 entry.recipients.retain(|recipient| !is_gone(recipient));
                 Ok(())
             }
-            Change::AddRecipient(address, _) => {
-                let asked = vec![Recipient::new(address_of(&address))];
+            Change::AddRecipient(address, parameters) => {
+                let address = address_of(&address);
+                if address.is_null() {
+                    self.intake.warn(&self.id, "ignoring attempt from Milter to add null recipient");
+                    return Ok(());
+                }
+                let mut recipient = Recipient::new(self.intake.classes.rewrite(&address));
+                self.recipient_parameters(parameters.as_deref(), &mut recipient);
+                let asked = vec![recipient];
                 let known = std::mem::take(&mut entry.recipients);
                 entry.recipients = self.more_recipients(known, asked).await?;
                 Ok(())
@@ -208,6 +276,30 @@ impl Message {
         done.map_err(|error| self.draft_failed(&error))
     }
 
+    /// ESMTP parameters of one more recipient.
+    fn recipient_parameters(&self, parameters: Option<&[u8]>, recipient: &mut Recipient) {
+        let text = String::from_utf8_lossy(parameters.unwrap_or_default()).into_owned();
+        for word in text.split_ascii_whitespace() {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            let whose = "from Milter or header/body_checks";
+            match name.to_ascii_uppercase().as_str() {
+                "NOTIFY" => match notify(value) {
+                    Ok(bits) => recipient.notify = bits,
+                    Err(odd) => {
+                        let text = format!("unknown DSN NOTIFY command value \"{odd}\" in \"{value}\"");
+                        self.intake.log.write(&self.cleanup(), super::Said::warning(text));
+                        self.intake.warn(&self.id, &format!("Bad NOTIFY parameter {whose}: \"{word}\""));
+                    }
+                },
+                "ORCPT" => match original(value) {
+                    Some(orcpt) => recipient.orcpt = Some(orcpt),
+                    None => self.intake.warn(&self.id, &format!("Bad ORCPT parameter {whose}: \"{word}\"")),
+                },
+                _ => self.intake.warn(&self.id, &format!("ignoring ESMTP argument {whose}: \"{word}\"")),
+            }
+        }
+    }
+
     /// ESMTP parameters of another sender.
     fn sender_parameters(&self, parameters: Option<&[u8]>, entry: &mut Entry) {
         let text = String::from_utf8_lossy(parameters.unwrap_or_default()).into_owned();
@@ -216,7 +308,9 @@ impl Message {
             match (name.to_ascii_uppercase().as_str(), value.to_ascii_uppercase().as_str()) {
                 ("RET", "FULL") => entry.return_content = Some(queue::ReturnContent::Full),
                 ("RET", "HDRS") => entry.return_content = Some(queue::ReturnContent::Headers),
-                ("ENVID", _) if !value.is_empty() => entry.envelope_id = Some(value.to_owned()),
+                ("ENVID", _) if !value.is_empty() && proto::smtp::decode_xtext(value).is_some() => {
+                    entry.envelope_id = proto::smtp::decode_xtext(value);
+                }
                 _ => {
                     let text = format!("Ignoring bad ESMTP parameter \"{word}\" in SMFI_CHGFROM request");
                     self.intake.log.write(&self.cleanup(), super::Said::warning(text));
@@ -225,11 +319,15 @@ impl Message {
         }
     }
 
-    fn cleanup(&self) -> String {
+    pub(super) fn cleanup(&self) -> String {
         format!("{}/cleanup", self.intake.rules.syslog_name)
     }
 
-    fn log_outcome(&self, action: Action, text: &str, entry: &Entry) {
+    fn log_outcome(&self, action: Action, text: &str, passing: &Passing<'_>, entry: &Entry) {
+        if self.is_unattended() {
+            let to = passing.filtering.macros.get(LAST_ASKED).map(String::as_str);
+            return self.log_made_up(action, "END-OF-MESSAGE", text, to);
+        }
         let client = &entry.client;
         let peer = Peer::new(client.name.as_str(), client.address.as_str());
         let peer = if self.intake.rules.port_logging { peer.with_port(client.port) } else { peer };
@@ -274,6 +372,27 @@ fn spaced(mut change: Change, as_given: bool) -> Change {
         _ => {}
     }
     change
+}
+
+/// NOTIFY's bits (RFC 3461 §4.1), or the word that is none.
+fn notify(value: &str) -> Result<u8, &str> {
+    use queue::entry::{NOTIFY_DELAY, NOTIFY_FAILURE, NOTIFY_NEVER, NOTIFY_SUCCESS};
+    value.split(',').try_fold(0, |all, word| {
+        let bit = match word.to_ascii_uppercase().as_str() {
+            "NEVER" if all == 0 => NOTIFY_NEVER,
+            "SUCCESS" => NOTIFY_SUCCESS,
+            "FAILURE" => NOTIFY_FAILURE,
+            "DELAY" => NOTIFY_DELAY,
+            _ => return Err(word),
+        };
+        if all & NOTIFY_NEVER == 0 { Ok(all | bit) } else { Err(word) }
+    })
+}
+
+/// ORCPT's type and address, decoded (RFC 3461 §4.2).
+fn original(value: &str) -> Option<String> {
+    let (kind, address) = value.split_once(';').filter(|(kind, _)| !kind.is_empty())?;
+    Some(format!("{kind};{}", proto::smtp::decode_xtext(address)?))
 }
 
 /// An address as a filter writes it: in brackets or not, quoted or not.

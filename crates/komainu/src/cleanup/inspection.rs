@@ -38,7 +38,7 @@ pub struct Wanted {
     pub redirect: Option<String>,
     /// Who gets it too.
     pub copies: BTreeSet<String>,
-    /// PASS: milters don't see it either.
+    /// PASS and REDIRECT: milters don't see it either.
     pub passes: bool,
 }
 
@@ -57,6 +57,21 @@ pub struct Source {
     pub is_held: bool,
     /// It is the server's own, which nobody looks at (`internal_mail_filter_classes`).
     pub is_own: bool,
+}
+
+impl Source {
+    /// `from name[address]; from=<a> to=<b> proto=ESMTP helo=<c>`, but for the first word.
+    pub(super) fn session(&self, sender: &mail::Address) -> String {
+        let mut text = format!("{}; from=<{}>", self.client, sender.to_external());
+        let parts =
+            [(" to=<", &self.recipient, ">"), (" proto=", &self.protocol, ""), (" helo=<", &self.helo, ">")];
+        for (open, value, close) in parts {
+            if let Some(value) = value {
+                text.push_str(&format!("{open}{value}{close}"));
+            }
+        }
+        text
+    }
 }
 
 /// Lines for the log, in order; those that wait are written when nobody holds them any more.
@@ -105,12 +120,14 @@ pub(super) struct Inspection {
     header_bytes_max: usize,
     id: QueueId,
     sender: String,
-    source: Source,
+    source: Arc<Source>,
     lines: Lines,
     /// PASS and REDIRECT end it.
     checking: bool,
     wanted: Wanted,
     refused: Option<Reply>,
+    /// What is refused is read on, for its sender.
+    to_the_end: bool,
     worst: Option<Fault>,
     /// A `message-id=` line has been written.
     has_id: bool,
@@ -124,7 +141,12 @@ pub(super) struct Inspection {
 
 impl Inspection {
     /// `None` where nothing is checked.
-    pub(super) fn new(intake: &Intake, id: &QueueId, sender: String, source: Source) -> Option<Inspection> {
+    pub(super) fn new(
+        intake: &Intake,
+        id: &QueueId,
+        sender: String,
+        source: Arc<Source>,
+    ) -> Option<Inspection> {
         let inspecting = intake.rules.inspecting.as_ref().filter(|_| !source.is_own)?;
         let program = format!("{}/cleanup", intake.rules.syslog_name);
         Some(Inspection {
@@ -139,6 +161,7 @@ impl Inspection {
             checking: true,
             wanted: Wanted::default(),
             refused: None,
+            to_the_end: false,
             worst: None,
             has_id: false,
             has_resent_id: false,
@@ -146,6 +169,16 @@ impl Inspection {
             done: 0,
             stalled: None,
         })
+    }
+
+    /// What is refused is kept all the same.
+    pub(super) fn read_to_the_end(self) -> Inspection {
+        Inspection { to_the_end: true, ..self }
+    }
+
+    /// What waits to be said isn't.
+    pub(super) fn forget_lines(&mut self) {
+        self.lines.waiting.clear();
     }
 
     /// Takes a chunk of the message.
@@ -223,7 +256,7 @@ impl Inspection {
         tables: &Snapshot,
     ) -> Result<(), Stalled> {
         while let Some(event) = self.events.get_mut(self.done) {
-            if self.refused.is_some() || self.wanted.discard {
+            if (self.refused.is_some() && !self.to_the_end) || self.wanted.discard {
                 break;
             }
             let (part, text) = match event {
@@ -324,13 +357,14 @@ impl Inspection {
             None => {}
             Some(Effect::Reject(reply)) => {
                 self.refused.get_or_insert(reply);
+                self.checking = false;
             }
             Some(Effect::Discard) => self.wanted.discard = true,
             Some(Effect::Hold) => self.wanted.hold = true,
             Some(Effect::Filter(filter)) => self.wanted.filter = Some(filter),
             Some(Effect::Redirect(address)) => {
                 self.wanted.redirect = Some(address);
-                self.checking = false;
+                (self.checking, self.wanted.passes) = (false, true);
             }
             Some(Effect::Bcc(address)) => {
                 self.wanted.copies.insert(address);
@@ -379,8 +413,10 @@ impl Inspection {
     /// A table can't say: the message is to come again.
     fn fail(&mut self, stopped: &Stopped) {
         let Stopped { name, error } = stopped;
-        self.lines
-            .say(events::Event::from(Said::warning(printable(error.to_string().as_bytes()).into_owned())));
+        if !error.is_old() {
+            let text = printable(error.to_string().as_bytes()).into_owned();
+            self.lines.say(events::Event::from(Said::warning(text)));
+        }
         let text = format!("{}: {name} map lookup problem -- message not accepted, try again later", self.id);
         self.lines.say(events::Event::from(Said::warning(text)));
         self.refused.get_or_insert_with(not_written);

@@ -6,11 +6,14 @@
 //! headers that hold addresses wait for tables. Where headers or text are checked, `inspection` reads it first. What
 //! can't be done is kept as the answer to the last piece, as with Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
 
+mod characters;
 mod draft;
 mod filtering;
 mod inspection;
 mod postmaster;
+mod produced;
 mod recipients;
+mod unattended;
 
 use crate::clock;
 use crate::configuration::Receiving;
@@ -22,17 +25,21 @@ use crate::log::Log;
 use crate::session::{Service, Shared};
 use events::daemon::Message as Said;
 use events::queue::{IdKind, MessageId};
-use mail::header::Header;
+use events::text::printable;
+use mail::header::{Header, is_continuation};
 use mail::message::{Cleanup, Mark, MissingHeaders, Summary, Whose, too_many_hops};
 use mail::{Address, Dsn, QueueId, Reply, Wall};
 use policy::address::{AddressClasses, Rewritten, RewrittenHeader, Use};
 use queue::{BodyType, Entry, Recipient};
+use std::borrow::Cow;
 use std::sync::Arc;
 use store::{Spool, SpoolError};
 use tables::{LookupError, Snapshot};
 
+use filtering::Passed;
 use inspection::{Inspection, Onward};
 
+pub use characters::Characters;
 pub use filtering::Filtering;
 pub use inspection::{Source, Wanted};
 pub use policy::address::Origin;
@@ -110,14 +117,43 @@ pub struct Message {
     /// The sender as it was given, complete.
     given: Address,
     incoming: Counted,
+    /// Its recipients are what they stand for already.
+    is_expanded: bool,
     /// The sender's full name, for the `From:` that is added.
     full_name: String,
     content: Option<Cleanup>,
+    /// Where it comes from.
+    source: Arc<Source>,
     /// Who reads the content before that, where anything is checked.
     inspection: Option<Box<Inspection>>,
     /// What waits to be written, and the headers in it that are to be rewritten.
     waiting: (Vec<u8>, Vec<Mark>),
     failed: Option<Reply>,
+    sieve: Sieve,
+    /// Where nobody waits for an answer, what is refused for good goes back to its sender.
+    refused: Refused,
+}
+
+/// Looks for characters that no message is to have.
+#[derive(Debug, Default)]
+struct Sieve {
+    line: characters::Line,
+    /// Where the message comes from, as a refusal is logged.
+    session: String,
+    /// One was found, and the rest isn't read.
+    is_over: bool,
+}
+
+/// What becomes of mail that is refused for good.
+#[derive(Default)]
+enum Refused {
+    /// Whoever brought it is told.
+    #[default]
+    Answered,
+    /// It will go back to its sender: why, if so.
+    Returned(Option<Reply>),
+    /// It is the server's own: whoever composed it tries again.
+    Own,
 }
 
 impl Message {
@@ -147,11 +183,15 @@ impl Message {
             sender: given.clone(),
             given,
             incoming,
+            is_expanded: false,
             full_name: String::new(),
             content: None,
+            source: Arc::default(),
             inspection: None,
             waiting: (Vec::new(), Vec::new()),
             failed: None,
+            sieve: Sieve::default(),
+            refused: Refused::default(),
         };
         message.sender = message.canonical(Use::EnvelopeSender, message.given.clone()).await;
         Ok(message)
@@ -169,12 +209,26 @@ impl Message {
         self.began
     }
 
-    /// It was handed in at another time than now, by somebody of this name (empty where nobody knows).
+    /// It was handed in at another time than now, by somebody of this name (empty where nobody knows), who doesn't wait
+    /// for what is said of it: see [`Message::commit_or_return`].
     #[must_use]
     pub fn handed_in(mut self, at: Wall, full_name: &str) -> Message {
         self.began = at;
         full_name.clone_into(&mut self.full_name);
+        self.refused = Refused::Returned(None);
         self
+    }
+
+    /// It isn't taken.
+    fn refuse(&mut self, reply: Reply) {
+        match &mut self.refused {
+            Refused::Returned(why) if reply.is_permanent() => {
+                why.get_or_insert(reply);
+            }
+            _ => {
+                self.failed.get_or_insert(reply);
+            }
+        }
     }
 
     /// Whether its content has begun.
@@ -189,25 +243,34 @@ impl Message {
         let rewrites = self.intake.classes.rewrites_headers(self.origin);
         let missing = (rules.always_add_missing_headers || rewrites).then(|| {
             let zone = clock::zone(self.began);
-            MissingHeaders::new(&self.id, self.began, &zone, &rules.hostname, &self.sender).named(
-                &self.full_name,
-                rules.from_format,
-                &self.sender,
-            )
+            MissingHeaders::new(&self.id, self.began, &zone, &rules.hostname, &self.sender)
+                .named(&self.full_name, rules.from_format, &self.sender)
+                .undisclosed(self.undisclosed())
         });
         let content = Cleanup::new(Arc::clone(&rules.cleanup), missing);
         let content = if rewrites { content.with_marks() } else { content };
+        let head = match &rules.characters {
+            None => Cow::Borrowed(head),
+            Some(characters) => {
+                self.sieve.session = source.session(&self.sender);
+                Cow::Owned(characters.stripped(head))
+            }
+        };
+        self.source = Arc::new(source);
+        let source = Arc::clone(&self.source);
         let inspection = Inspection::new(&self.intake, &self.id, self.sender.to_external(), source);
         let Some(inspection) = inspection else {
             self.content = Some(content);
             // A failure comes again with the next piece.
-            self.store(head);
+            self.store(&head);
             return;
         };
         self.content = Some(content.with_head());
+        let is_returned = matches!(self.refused, Refused::Returned(_));
+        let inspection = if is_returned { inspection.read_to_the_end() } else { inspection };
         self.inspection = Some(Box::new(inspection));
         // Who must be asked is asked with the next piece.
-        let _ = self.feed(head);
+        let _ = self.read(&head);
         if let Some(inspection) = &mut self.inspection {
             inspection.content_begins();
         }
@@ -218,6 +281,55 @@ impl Message {
     /// # Errors
     /// Where [`Message::settle`] is to be called.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Asks> {
+        let Some(characters) = self.intake.rules.characters.clone() else { return self.read(chunk) };
+        if self.sieve.is_over {
+            return Ok(());
+        }
+        let refused = self.sieve.line.look(&characters, chunk);
+        let Some(refused) = refused else { return self.read(&characters.stripped(chunk)) };
+        let before = chunk.get(..refused.before).unwrap_or_default();
+        let read = self.read(&characters.stripped(before));
+        self.refuse_line(&refused.text);
+        read
+    }
+
+    /// A line has a character that no message is to have.
+    fn refuse_line(&mut self, text: &[u8]) {
+        self.sieve.is_over = true;
+        if self.failed.is_some() {
+            return;
+        }
+        let is_text = Header::parse(text).is_none() && !is_continuation(text);
+        if let Some(content) = self.content.as_ref().filter(|content| is_text || content.is_behind_header())
+            && self.inspection.is_none()
+        {
+            self.log_message_id(content.so_far());
+        }
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        let shown = printable(text.get(..text.len().min(characters::SHOWN_BYTES)).unwrap_or_default());
+        let why = "disallowed character";
+        let line = format!("{}: reject: content {shown} from {}: 5.7.1 {why}", self.id, self.sieve.session);
+        self.intake
+            .log
+            .write(&format!("{}/cleanup", self.intake.rules.syslog_name), events::Event::Other(line.into()));
+        self.failed = Some(Reply::new(550, Dsn::new(5, 7, 1), why));
+    }
+
+    /// What a message without recipients in its header gets; says what is wrong with it.
+    fn undisclosed(&self) -> Option<&str> {
+        let text = self.intake.rules.undisclosed.as_str();
+        if text.is_empty() || Header::parse(text.as_bytes()).is_some() {
+            return Some(text).filter(|text| !text.is_empty());
+        }
+        let text = format!(
+            "bad undisclosed_recipients_header header text \"{text}\" -- need \"headername: headervalue\""
+        );
+        let program = format!("{}/cleanup", self.intake.rules.syslog_name);
+        self.intake.log.write(&program, Said::warning(text));
+        None
+    }
+
+    fn read(&mut self, chunk: &[u8]) -> Result<(), Asks> {
         let (out, marks) = &mut self.waiting;
         out.reserve(chunk.len().saturating_add(512));
         let mut read = Ok(());
@@ -227,13 +339,11 @@ impl Message {
                 Some(inspection) => {
                     let tables = self.intake.live.snapshot();
                     read = inspection.feed(chunk, &mut Onward { content, out }, &tables).map_err(|_| Asks);
-                    if let Some(reply) = inspection.refused() {
-                        self.failed.get_or_insert_with(|| reply.clone());
-                    }
                 }
             }
             marks.append(&mut content.take_marks());
         }
+        self.heed_refusal();
         read.and_then(|()| self.write_waiting())
     }
 
@@ -257,10 +367,15 @@ impl Message {
                 // Where it stops again, it is asked again.
                 let _ = inspection.resume(answer, &mut Onward { content, out }, &tables);
                 marks.append(&mut content.take_marks());
-                if let Some(reply) = inspection.refused() {
-                    self.failed.get_or_insert_with(|| reply.clone());
-                }
             }
+            self.heed_refusal();
+        }
+    }
+
+    /// What the inspection has against the message, once it is sure.
+    fn heed_refusal(&mut self) {
+        if let Some(reply) = self.inspection.as_ref().and_then(|one| one.refused()).cloned() {
+            self.refuse(reply);
         }
     }
 
@@ -308,6 +423,9 @@ impl Message {
             Whose::Recipient => Use::HeaderRecipient,
         };
         match Header::parse(text) {
+            Some(header) if self.intake.rules.skipped.mappings => {
+                Ok(self.intake.classes.complete_header(&header, self.origin))
+            }
             Some(header) => self.intake.classes.rewrite_header(part, &header, self.origin, tables),
             None => Ok(RewrittenHeader::default()),
         }
@@ -344,7 +462,8 @@ impl Message {
     /// An entry for its envelope, to be completed and committed. Recipients as they were given.
     #[must_use]
     pub fn entry(&self, recipients: Vec<Recipient>) -> Entry {
-        Entry::new(self.id.clone(), self.began, self.sender.clone(), recipients)
+        let filter = self.intake.rules.content_filter.clone();
+        Entry { filter, ..Entry::new(self.id.clone(), self.began, self.sender.clone(), recipients) }
     }
 
     /// Ends the content and says what is wrong with it, or what is to become of it.
@@ -372,7 +491,10 @@ impl Message {
         self.settle().await;
         let summary = self.content.take().map(Cleanup::summary).unwrap_or_default();
         let wanted = match self.inspection.take() {
-            Some(inspection) => inspection.conclusion()?,
+            Some(inspection) => inspection.conclusion().unwrap_or_else(|reply| {
+                self.refuse(reply);
+                Wanted::default()
+            }),
             None => {
                 if self.failed.is_none() {
                     self.log_message_id(&summary);
@@ -380,10 +502,10 @@ impl Message {
                 Wanted::default()
             }
         };
-        if let Some(reply) = self.failed.take() {
-            return Err(reply);
+        if summary.too_many_hops {
+            self.refuse(too_many_hops());
         }
-        if summary.too_many_hops { Err(too_many_hops()) } else { Ok((summary, wanted)) }
+        self.failed.take().map_or(Ok((summary, wanted)), Err)
     }
 
     /// The content has come and is thrown away, as somebody wants it.
@@ -411,24 +533,46 @@ impl Message {
         filtering: Option<Filtering<'_>>,
         mut entry: Entry,
     ) -> Result<QueueId, Reply> {
+        match self.judge(filtering, &mut entry).await? {
+            Passed::Discarded => Ok(self.id),
+            Passed::Kept => self.into_queue(entry).await,
+        }
+    }
+
+    /// Completes the envelope, ends the content, and says what becomes of it all.
+    async fn judge(&mut self, filtering: Option<Filtering<'_>>, entry: &mut Entry) -> Result<Passed, Reply> {
         // As cleanup, who hears of them first.
-        entry.recipients = self.recipients(std::mem::take(&mut entry.recipients)).await?;
+        let asked = std::mem::take(&mut entry.recipients);
+        // Who is told of what can't be delivered is never nobody.
+        let kept = if self.is_unattended() { asked.clone() } else { Vec::new() };
+        entry.recipients = match self.is_expanded {
+            true => asked,
+            false => self.recipients(asked).await.inspect_err(|_| entry.recipients = kept)?,
+        };
         let (summary, mut wanted) = self.end().await?;
-        if wanted.discard {
-            return Ok(self.id);
-        }
-        let redirect = wanted.redirect.take();
-        self.obey(&mut wanted, &mut entry).await?;
-        if let Some(filtering) = filtering.filter(|_| !wanted.passes)
-            && Box::pin(self.filter(filtering, &mut entry)).await? == filtering::Passed::Discarded
-        {
-            return Ok(self.id);
-        }
-        self.redirect(redirect, &mut entry);
         if summary.says_8bit && self.intake.rules.detects_8bit && !entry.body_type.is_eight_bit() {
             entry.body_type = BodyType::EightBitMime;
         }
         entry.has_utf8_header = summary.has_8bit_header;
+        if let Refused::Returned(Some(reply)) = &self.refused {
+            return Err(reply.clone());
+        }
+        if wanted.discard {
+            return Ok(Passed::Discarded);
+        }
+        let redirect = wanted.redirect.take();
+        self.obey(&mut wanted, entry).await?;
+        if let Some(filtering) = filtering.filter(|_| !wanted.passes)
+            && Box::pin(self.filter(filtering, entry)).await? == Passed::Discarded
+        {
+            return Ok(Passed::Discarded);
+        }
+        self.redirect(redirect, entry);
+        Ok(Passed::Kept)
+    }
+
+    /// Durable, then the queue's.
+    async fn into_queue(self, mut entry: Entry) -> Result<QueueId, Reply> {
         entry.size = self.incoming.size();
         let Message { intake, id, incoming, .. } = self;
         let (sender, done) = tokio::sync::oneshot::channel();
@@ -461,6 +605,9 @@ impl Message {
 
     /// The address that takes a complete one's place. Where a table can't say, the message won't be taken.
     async fn canonical(&mut self, part: Use, address: Address) -> Address {
+        if self.intake.rules.skipped.mappings {
+            return address;
+        }
         let classes = Arc::clone(&self.intake.classes);
         let found = self.intake.looked_up(|tables| classes.canonical(part, &address, tables)).await;
         match found {

@@ -7,6 +7,7 @@
 use super::{Intake, Message, Origin, Source};
 use crate::clock;
 use crate::configuration::Notices;
+use crate::privileged::LocalSockets;
 use mail::report::fold_to;
 use mail::{Address, QueueId, Wall};
 use proto::transcript::Transcript;
@@ -23,6 +24,8 @@ pub struct Postmaster {
     pub intake: Intake,
     /// Of what, and whom.
     pub notices: Arc<Notices>,
+    /// Milters on sockets of the file system.
+    pub sockets: LocalSockets,
 }
 
 impl Postmaster {
@@ -39,7 +42,8 @@ impl Postmaster {
     }
 
     fn hear(&self, subject: &str, text: String, transcript: &Transcript) {
-        let (notices, intake) = (&self.notices, self.intake.clone());
+        let (notices, mut intake, sockets) = (&self.notices, self.intake.clone(), self.sockets.clone());
+        intake.rules = Arc::new(intake.rules.of_notices());
         let Some(to) = notices.recipient(transcript) else { return };
         let (to, sender, subject) = (to.clone(), notices.sender.clone(), subject.to_owned());
         let names = Names {
@@ -52,11 +56,18 @@ impl Postmaster {
             // What can't be stored now is in the log.
             let Ok(mut message) = Message::begin(intake, Origin::Local, &sender, 0).await else { return };
             let (received, head) = names.head(message.id(), message.began(), &subject);
-            message.open(received.as_bytes(), Source { is_own: true, ..Source::default() });
+            let looked_at = message.watches_notices();
+            let recipient = Some(names.to.to_external());
+            let client = "local".to_owned();
+            let source = Source { is_own: !looked_at, client, recipient, ..Source::default() };
+            message.open(received.as_bytes(), source);
             message.write(head.as_bytes()).await;
             message.write(text.as_bytes()).await;
             let entry = message.entry(vec![Recipient::new(to)]);
-            let _ = message.commit(entry).await;
+            let _ = match looked_at {
+                true => message.commit_or_return(&sockets, entry).await,
+                false => message.commit(entry).await,
+            };
         });
     }
 }

@@ -40,6 +40,13 @@ impl Message {
         let classes = Arc::clone(&self.intake.classes);
         let keeps_original = self.intake.rules.keeps_original;
         let mut known = Known { keeps_original, ..Known::default() };
+        if self.intake.rules.skipped.mappings {
+            for recipient in asked {
+                let complete = classes.rewrite(&recipient.address);
+                self.expand(recipient, complete, &mut known).await?;
+            }
+            return self.failed.take().map_or(Ok(known.recipients), Err);
+        }
         let mut copies = vec![self.blind_copy(BlindOf::Everything).await];
         if !self.given.is_null() {
             let sender = self.sender.clone();
@@ -49,7 +56,7 @@ impl Message {
             let complete = classes.rewrite(&recipient.address);
             let canonical = self.canonical(Use::EnvelopeRecipient, complete).await;
             copies.push(self.blind_copy(BlindOf::Recipient(&canonical)).await);
-            self.expand(recipient, canonical, &mut known).await?;
+            self.expand(named(recipient, &canonical), canonical, &mut known).await?;
         }
         for address in copies.into_iter().flatten() {
             let copy = Recipient { notify: NOTIFY_NEVER, ..Recipient::new(address.clone()) };
@@ -135,9 +142,13 @@ impl Message {
         known: &mut Known,
     ) -> Result<(), Reply> {
         let classes = Arc::clone(&self.intake.classes);
+        let maps = !self.intake.rules.skipped.mappings;
         let expansion = self
             .intake
             .looked_up(|tables| {
+                if !maps {
+                    return Ok(Expansion::Recipients(vec![address.clone()]));
+                }
                 classes.expand_aliases(&address, tables).map_err(|error| ("virtual_alias_maps", error))
             })
             .await;
@@ -176,6 +187,14 @@ impl Message {
         }
         Ok(())
     }
+}
+
+/// RFC 3461 §5.2.1: whom a report is about is the recipient as it is complete, where the client named nobody.
+fn named(mut recipient: Recipient, canonical: &Address) -> Recipient {
+    if recipient.orcpt.is_none() && *canonical != recipient.original && canonical.as_str().is_ascii() {
+        recipient.orcpt = Some(format!("rfc822;{}", canonical.to_external()));
+    }
+    recipient
 }
 
 /// An alias took a recipient's place: who asked to hear of success hears of that, and no more of success (RFC 3461

@@ -66,36 +66,34 @@ pub(super) fn start(options: Options) -> Result<(), ServeError> {
     if !shown.is_empty() {
         eprint!("{}", render::render(&shown));
     }
-    welcome(&ready);
-    run_server(ready)
+    let welcome = welcome(&ready);
+    run_server(ready, move || eprint!("{welcome}"))
 }
 
-/// Says where things are, and what to type next.
-fn welcome(ready: &Ready) {
+/// Where things are, and what to type next.
+fn welcome(ready: &Ready) -> String {
     let addresses = ready.configuration.listen_addresses();
     let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    eprintln!("komainu {} is listening on {}", env!("CARGO_PKG_VERSION"), listed.join(", "));
-    match &ready.configuration.directory {
-        Some(directory) => {
-            eprintln!("  configuration  {}", directory.display());
-            eprintln!("  spool          {}", ready.state.join("queue").display());
-        }
-        None => {
-            let host = ready.configuration.parameters.text("myhostname").value;
-            let port = addresses.first().map_or(2525, std::net::SocketAddr::port);
-            eprintln!("  mail for       anybody@{host}, anybody@localhost");
-            eprintln!("  mailboxes      {}/mail/NAME/ (Maildir)", ready.state.display());
-            eprintln!("  spool          {}/queue/", ready.state.display());
-            eprintln!("Try it from another terminal (swaks is in Debian's package of that name):");
-            eprintln!(
-                "  swaks --server 127.0.0.1:{port} --from you@example.org --to me@localhost    # accepted"
-            );
-            eprintln!(
-                "  swaks --server 127.0.0.1:{port} --from you@example.org --to me@example.com  # refused: no relay"
-            );
-            eprintln!("Ctrl-C stops it; nothing that was accepted is lost.");
-        }
-    }
+    let head = format!("komainu {} is listening on {}\n", env!("CARGO_PKG_VERSION"), listed.join(", "));
+    let queue = ready.state.join("queue");
+    let Some(directory) = &ready.configuration.directory else {
+        let host = ready.configuration.parameters.text("myhostname").value;
+        let port = addresses.first().map_or(2525, std::net::SocketAddr::port);
+        let swaks = format!("  swaks --server 127.0.0.1:{port} --from you@example.org --to");
+        return format!(
+            "{head}\
+             \x20 mail for       anybody@{host}, anybody@localhost\n\
+             \x20 mailboxes      {}/mail/NAME/ (Maildir)\n\
+             \x20 spool          {}/\n\
+             Try it from another terminal (swaks is in Debian's package of that name):\n\
+             {swaks} me@localhost    # accepted\n\
+             {swaks} me@example.com  # refused: no relay\n\
+             Ctrl-C stops it; nothing that was accepted is lost.\n",
+            ready.state.display(),
+            queue.display()
+        );
+    };
+    format!("{head}  configuration  {}\n  spool          {}\n", directory.display(), queue.display())
 }
 
 fn hint(error: &ServeError) -> Option<String> {

@@ -3,6 +3,7 @@
 //! These are cleanup(8)'s parameters: main.cf's, or those of the `-o` at the master.cf line that a service's
 //! `cleanup_service_name` names. `receive_override_options` is the service's own.
 
+use super::{Milters, Skipped};
 use config::{Diagnostic, MasterCf, Parameters};
 use mail::mime::{Faults, Settings, Structure};
 use policy::content::Checks;
@@ -20,6 +21,43 @@ pub struct Inspecting {
     pub line_bytes_max: usize,
 }
 
+/// Who looks at a service's mail in cleanup(8), beside the milters of SMTP.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// header_checks and their kin.
+    pub inspecting: Option<Arc<Inspecting>>,
+    /// `milter_header_checks`
+    pub milter_checks: Option<Arc<Checks>>,
+    /// `non_smtpd_milters`
+    pub non_smtpd_milters: Option<Arc<Milters>>,
+}
+
+impl Seen {
+    /// For the mail of a service.
+    #[must_use]
+    pub fn compile(
+        service: &Parameters,
+        main: &Parameters,
+        (master, catalogue): (&MasterCf, &mut Catalogue),
+    ) -> (Seen, Vec<Diagnostic>) {
+        let (inspecting, mut found) = Inspecting::compile(service, main, master, catalogue);
+        let (p, _) = of_cleanup(service, main, master);
+        let (checks, more) = Checks::milter(&p, catalogue);
+        found.extend(more);
+        let (non_smtpd_milters, more) = Milters::of_cleanup(service, &p);
+        found.extend(more);
+        let milter_checks = checks.has_headers().then(|| Arc::new(checks));
+        (Seen { inspecting, milter_checks, non_smtpd_milters }, found)
+    }
+}
+
+/// The parameters of the cleanup(8) that a service's mail goes through.
+fn of_cleanup(service: &Parameters, main: &Parameters, master: &MasterCf) -> (Parameters, Vec<Diagnostic>) {
+    let name = service.text("cleanup_service_name").value;
+    let line = master.services.iter().find(|one| one.name.value == name);
+    main.with_overrides(line.map_or(&[], |line| line.overrides.as_slice()))
+}
+
 impl Inspecting {
     /// For the mail of a service; `None` where nothing is looked at.
     #[must_use]
@@ -29,14 +67,10 @@ impl Inspecting {
         master: &MasterCf,
         catalogue: &mut Catalogue,
     ) -> (Option<Arc<Inspecting>>, Vec<Diagnostic>) {
-        let name = service.text("cleanup_service_name").value;
-        let line = master.services.iter().find(|one| one.name.value == name);
-        let (p, mut found) = main.with_overrides(line.map_or(&[], |line| line.overrides.as_slice()));
+        let (p, mut found) = of_cleanup(service, main, master);
         let (checks, more) = Checks::arrival(&p, catalogue);
         found.extend(more);
-        let options = service.list("receive_override_options");
-        let is_off = options.iter().any(|word| word.value == "no_header_body_checks");
-        let checks = if is_off { checks.off() } else { checks };
+        let checks = if Skipped::read(service).checks { checks.off() } else { checks };
         let (all, flat) = (p.flag("strict_8bitmime"), p.flag("disable_mime_input_processing"));
         let mut faults = Faults {
             header_8bit: all || p.flag("strict_7bit_headers"),

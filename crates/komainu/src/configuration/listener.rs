@@ -1,11 +1,12 @@
 //! One SMTP server of master.cf: its addresses, its policy, and the conversation's settings.
 
-use super::inspecting::Inspecting;
+use super::inspecting::{Inspecting, Seen};
 use super::limits::limits;
 use super::notices::Notices;
 use super::security::is_by_same_files;
-use super::{Later, Milters, Screening, Security, Upstream, remote};
+use super::{BeforeQueue, Later, Milters, Screening, Security, Skipped, Upstream, remote};
 use crate::authentication::Logins;
+use crate::cleanup::Characters;
 use crate::clock;
 use crate::facts::hosts::Hosts;
 use config::registry::Kind;
@@ -13,6 +14,7 @@ use config::{Diagnostic, MasterCf, Override, Parameters, Role, Service, ServiceK
 use mail::Wall;
 use mail::message::{CleanupSettings, FromFormat, StrayCr};
 use policy::address::Routes;
+use policy::content::Checks;
 use policy::rates::Limits;
 use policy::{Policy, Transaction};
 use proto::smtp::{BareNewline, Keywords, Settings, TlsLevel};
@@ -55,6 +57,8 @@ pub struct Listener {
     pub logins: Option<Arc<Logins>>,
     /// Its TLS.
     pub security: Security,
+    /// `smtpd_proxy_filter`, where there is one.
+    pub before_queue: Option<Arc<BeforeQueue>>,
     /// `smtpd_milters`, where there are any.
     pub milters: Option<Arc<Milters>>,
     /// The tests before its sessions, where there are any.
@@ -143,6 +147,10 @@ pub struct Receiving {
     pub peername_lookup: bool,
     /// `detect_8bit_encoding_header`
     pub detects_8bit: bool,
+    /// `undisclosed_recipients_header`
+    pub undisclosed: String,
+    /// `message_strip_characters`, `message_reject_characters`
+    pub characters: Option<Arc<Characters>>,
     /// `header_from_format`
     pub from_format: FromFormat,
     /// `syslog_name`
@@ -151,6 +159,16 @@ pub struct Receiving {
     pub cleanup: Arc<CleanupSettings>,
     /// What is looked at, where anything is.
     pub inspecting: Option<Arc<Inspecting>>,
+    /// What of it is left out (`receive_override_options`).
+    pub skipped: Skipped,
+    /// `content_filter`: `transport:nexthop`.
+    pub content_filter: Option<String>,
+    /// Whether the postmaster's copies are looked at (`internal_mail_filter_classes`).
+    pub watches_notices: bool,
+    /// `milter_header_checks`, where there are any.
+    pub milter_checks: Option<Arc<Checks>>,
+    /// Who sees mail that comes by no session of SMTP.
+    pub non_smtpd_milters: Option<Arc<Milters>>,
 }
 
 impl Receiving {
@@ -169,6 +187,8 @@ impl Receiving {
             port_logging: p.flag("smtpd_client_port_logging"),
             peername_lookup: p.flag("smtpd_peername_lookup"),
             detects_8bit: p.flag("detect_8bit_encoding_header"),
+            undisclosed: p.text("undisclosed_recipients_header").value,
+            characters: Characters::read(p).map(Arc::new),
             from_format: match p.text("header_from_format").value.to_ascii_lowercase().as_str() {
                 "obsolete" => FromFormat::Obsolete,
                 _ => FromFormat::Standard,
@@ -176,21 +196,52 @@ impl Receiving {
             syslog_name: p.text("syslog_name").value,
             cleanup: Arc::new(cleanup(p)),
             inspecting: None,
+            skipped: Skipped::read(p),
+            content_filter: Some(p.text("content_filter").value).filter(|filter| !filter.is_empty()),
+            watches_notices: p.list("internal_mail_filter_classes").iter().any(|word| word.value == "notify"),
+            milter_checks: None,
+            non_smtpd_milters: None,
         }
     }
 }
 
 impl Receiving {
-    /// The same for a port's mail, with what is looked at in it.
-    fn compile(
+    /// The same for the server's own mail that is looked at: no filter gets it, and no service's overrides hold for it.
+    #[must_use]
+    pub fn of_watched_mail(&self) -> Receiving {
+        let skipped = Skipped { checks: true, milters: true, mappings: false };
+        Receiving { skipped, content_filter: None, ..self.clone() }
+    }
+
+    /// The same for the postmaster's copies, which are looked at where `internal_mail_filter_classes` says so.
+    #[must_use]
+    pub fn of_notices(&self) -> Receiving {
+        let own = self.of_watched_mail();
+        if self.watches_notices { own } else { own.seen(Seen::default()) }
+    }
+
+    /// The same, with what is looked at.
+    fn seen(self, seen: Seen) -> Receiving {
+        let Seen { inspecting, milter_checks, non_smtpd_milters } = seen;
+        Receiving { inspecting, milter_checks, non_smtpd_milters, ..self }
+    }
+
+    /// Whether anybody looks at mail that comes by no session.
+    #[must_use]
+    pub const fn looks(&self) -> bool {
+        self.inspecting.is_some() || self.non_smtpd_milters.is_some()
+    }
+
+    /// The same for a service's mail, with what is looked at in it.
+    pub(super) fn compile(
         port: &Parameters,
         main: &Parameters,
         (master, catalogue): (&MasterCf, &mut Catalogue),
     ) -> (Arc<Receiving>, Vec<Diagnostic>) {
         // cleanup(8) is a service of its own: another name in `-o` isn't its name.
         let syslog_name = main.text("syslog_name").value;
-        let (inspecting, found) = Inspecting::compile(port, main, master, catalogue);
-        (Arc::new(Receiving { syslog_name, inspecting, ..Receiving::read(port) }), found)
+        let (seen, found) = Seen::compile(port, main, (master, catalogue));
+        (Arc::new(Receiving { syslog_name, ..Receiving::read(port).seen(seen) }), found)
     }
 }
 
@@ -234,15 +285,8 @@ impl Listener {
         let (receiving, more) = Receiving::compile(&parameters, main, (master, catalogue));
         found.extend(more);
         let program = format!("{}/smtpd", parameters.text("syslog_name").value);
-        let upstream = Upstream::read(&front, &service.role());
-        let upstream = upstream.unwrap_or_else(|diagnostic| {
-            found.push(*diagnostic);
-            None
-        });
-        if let Some(upstream) = upstream {
-            let place = service.name.place.clone();
-            found.extend(upstream.open_to_all(place, &addresses, &front.host().addresses));
-        }
+        let (upstream, more) = proxy_in_front(service, &front, &addresses);
+        found.extend(more);
         let screened = service.role() == Role::Postscreen || front.flag("komainu_screen");
         let screening = screened.then(|| Screening::compile(&front, (catalogue, later), sources));
         let screening = screening.map(|(screening, more)| {
@@ -251,9 +295,12 @@ impl Listener {
         });
         let (logins, more) = Logins::compile(&parameters, catalogue, sources);
         found.extend(more);
-        let (milters, more) = Milters::compile(&parameters, "smtpd_milters");
+        let (milters, more) = Milters::of_server(&parameters);
+        found.extend(more);
+        let (before_queue, more) = BeforeQueue::read(&parameters, receiving.cleanup.stray_cr);
         found.extend(more);
         let listener = Listener {
+            before_queue,
             milters,
             logins,
             name: service.name.value.clone(),
@@ -298,6 +345,23 @@ impl Listener {
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
         let other = (!Arc::ptr_eq(&self.policy, &self.stressed_policy)).then_some(&*self.stressed_policy);
         std::iter::once(&*self.policy).chain(other)
+    }
+}
+
+/// The proxy in front of a service, where it has one.
+fn proxy_in_front(
+    service: &Service,
+    front: &Parameters,
+    addresses: &[SocketAddr],
+) -> (Option<Upstream>, Vec<Diagnostic>) {
+    match Upstream::read(front, &service.role()) {
+        Ok(None) => (None, Vec::new()),
+        Ok(Some(upstream)) => {
+            let place = service.name.place.clone();
+            let found = upstream.open_to_all(place, addresses, &front.host().addresses);
+            (Some(upstream), found.into_iter().collect())
+        }
+        Err(diagnostic) => (None, vec![*diagnostic]),
     }
 }
 

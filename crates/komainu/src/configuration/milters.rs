@@ -3,7 +3,8 @@
 //! A word is `inet:host:port`, `unix:path`, or `{ inet:host:port, default_action=accept, … }`. What can't be read is a
 //! finding; nobody is connected to here. Diagnostic: K0179.
 
-use config::{Diagnostic, Parameters, Spanned, split_words, unbraced};
+use super::Skipped;
+use config::{Diagnostic, Parameters, Place, Spanned, split_words, unbraced};
 use proto::milter::verdict::DefaultAction;
 use proto::milter::{Offer, Stage};
 use std::collections::BTreeMap;
@@ -38,9 +39,32 @@ pub struct Filter {
     pub default_action: DefaultAction,
 }
 
+/// What holds for a filter that says nothing else.
+#[derive(Clone, Debug, Default)]
+struct Usual {
+    default_action: String,
+    protocol: String,
+    connect: Duration,
+    command: Duration,
+    content: Duration,
+}
+
+impl Usual {
+    fn read(p: &Parameters) -> Usual {
+        Usual {
+            default_action: p.text("milter_default_action").value,
+            protocol: p.text("milter_protocol").value,
+            connect: p.duration("milter_connect_timeout"),
+            command: p.duration("milter_command_timeout"),
+            content: p.duration("milter_content_timeout"),
+        }
+    }
+}
+
 /// Filters, in order, and what they are told beside the mail.
 #[derive(Clone, Debug, Default)]
 pub struct Milters {
+    usual: Usual,
     /// The filters.
     pub filters: Vec<Filter>,
     /// `milter_connect_macros` and its kin.
@@ -65,18 +89,39 @@ const MACROS: [&str; 8] = [
 ];
 
 impl Milters {
-    /// Those of `list`, `smtpd_milters` or `non_smtpd_milters`, where there are any.
+    /// `smtpd_milters` of a server, unless it is to leave them out (`receive_override_options`).
     #[must_use]
-    pub fn compile(p: &Parameters, list: &str) -> (Option<Arc<Milters>>, Vec<Diagnostic>) {
-        let (milters, found) = Milters::read(p, list);
-        ((!milters.filters.is_empty()).then(|| Arc::new(milters)), found)
+    pub fn of_server(p: &Parameters) -> (Option<Arc<Milters>>, Vec<Diagnostic>) {
+        let (milters, found) = Milters::read(p, "smtpd_milters");
+        let is_any = !milters.filters.is_empty() || !p.list("smtpd_milter_maps").is_empty();
+        ((is_any && !Skipped::read(p).milters).then(|| Arc::new(milters)), found)
+    }
+
+    /// The same with other filters, as a table names them (`smtpd_milter_maps`).
+    ///
+    /// # Errors
+    /// What of it is no filter.
+    pub fn with_filters(&self, list: &str) -> Result<Milters, String> {
+        let list = Spanned { value: list.to_owned(), place: Place::nowhere() };
+        let words = split_words(list);
+        let filters = words.iter().filter(|word| word.value != "none");
+        let filters = filters.map(|word| filter(&self.usual, word).map_err(|odd| odd.message));
+        Ok(Milters { filters: filters.collect::<Result<_, _>>()?, ..self.clone() })
+    }
+
+    /// `non_smtpd_milters` of the cleanup(8) that a service's mail goes through, unless the service is to leave them out.
+    #[must_use]
+    pub fn of_cleanup(service: &Parameters, cleanup: &Parameters) -> (Option<Arc<Milters>>, Vec<Diagnostic>) {
+        let (milters, found) = Milters::read(cleanup, "non_smtpd_milters");
+        let is_wanted = !milters.filters.is_empty() && !Skipped::read(service).milters;
+        (is_wanted.then(|| Arc::new(milters)), found)
     }
 
     fn read(p: &Parameters, list: &str) -> (Milters, Vec<Diagnostic>) {
         let mut found = Vec::new();
-        let mut filters = Vec::new();
+        let (mut filters, usual) = (Vec::new(), Usual::read(p));
         for word in p.list(list).iter().filter(|word| word.value != "none") {
-            match filter(p, word) {
+            match filter(&usual, word) {
                 Ok(filter) => filters.push(filter),
                 Err(diagnostic) => found.push(*diagnostic),
             }
@@ -89,6 +134,7 @@ impl Milters {
             Some((name.trim().to_owned(), value.trim().to_owned()))
         });
         let milters = Milters {
+            usual,
             filters,
             macros,
             daemon_name: p.text("milter_macro_daemon_name").value,
@@ -121,7 +167,7 @@ fn bad(word: &Spanned<String>, why: &str) -> Box<Diagnostic> {
     Box::new(Diagnostic::error(179, word.place.clone(), message).help(help))
 }
 
-fn filter(p: &Parameters, word: &Spanned<String>) -> Result<Filter, Box<Diagnostic>> {
+fn filter(usual: &Usual, word: &Spanned<String>) -> Result<Filter, Box<Diagnostic>> {
     let (name, settings) = match unbraced(word) {
         Some(inside) => {
             let words = split_words(inside);
@@ -135,26 +181,26 @@ fn filter(p: &Parameters, word: &Spanned<String>) -> Result<Filter, Box<Diagnost
     if let Some(odd) = settings.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(bad(word, &format!("\"{odd}\" is no setting of it ({})", known.join(", "))));
     }
-    let own = |key: &str, main: &str| settings.get(key).cloned().unwrap_or_else(|| p.text(main).value);
-    let time = |key: &str, main: &str| match settings.get(key) {
-        None => Ok(p.duration(main)),
+    let own = |key: &str, usual: &String| settings.get(key).unwrap_or(usual).clone();
+    let time = |key: &str, usual: Duration| match settings.get(key) {
+        None => Ok(usual),
         Some(text) => config::units::parse_time(text, config::registry::Unit::Second)
             .ok_or_else(|| bad(word, &format!("{key} = {text} is no time"))),
     };
-    let action = own("default_action", "milter_default_action");
+    let action = own("default_action", &usual.default_action);
     let default_action = DefaultAction::from_word(&action).ok_or_else(|| {
         bad(word, &format!("default_action = {action}: accept, reject, tempfail, quarantine"))
     })?;
-    let version = own("protocol", "milter_protocol");
+    let version = own("protocol", &usual.protocol);
     let number = version.split([',', ' ']).find_map(|word| word.parse().ok());
     let offer = number.and_then(Offer::new);
     Ok(Filter {
         endpoint: endpoint(&name.value).ok_or_else(|| bad(&name, "it names no place to connect to"))?,
         name: name.value,
         offer: offer.ok_or_else(|| bad(word, &format!("protocol {version}: 2, 3, 4 and 6 are known")))?,
-        connect: time("connect_timeout", "milter_connect_timeout")?,
-        command: time("command_timeout", "milter_command_timeout")?,
-        content: time("content_timeout", "milter_content_timeout")?,
+        connect: time("connect_timeout", usual.connect)?,
+        command: time("command_timeout", usual.command)?,
+        content: time("content_timeout", usual.content)?,
         default_action,
     })
 }

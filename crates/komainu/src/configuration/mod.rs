@@ -4,6 +4,7 @@
 //! contents, and never stops at the first mistake; whether the outcome may be served is for the caller to
 //! say, by the diagnostics. T0.5: any service on any port, each with its own overrides.
 
+mod before_queue;
 mod built_in;
 mod inspecting;
 mod later;
@@ -15,11 +16,13 @@ mod notices;
 mod remote;
 mod screening;
 mod security;
+mod skipped;
 mod sources;
 mod upstream;
 
+pub use before_queue::BeforeQueue;
 pub use built_in::{BuiltIn, state_directory};
-pub use inspecting::Inspecting;
+pub use inspecting::{Inspecting, Seen};
 pub use later::Later;
 pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
@@ -27,6 +30,7 @@ pub use milters::{Endpoint as MilterEndpoint, Filter, Milters};
 pub use notices::Notices;
 pub use screening::{CacheSettings, Screening, Words};
 pub use security::Security;
+pub use skipped::Skipped;
 pub use sources::{DirectSources, HelperSources, LookingSources, open_source, read_direct};
 pub use upstream::{Speaker, Upstream};
 
@@ -61,8 +65,8 @@ pub struct Configuration {
     pub listeners: Vec<Listener>,
     /// Address classes by main.cf, for delivery.
     pub classes: Arc<AddressClasses>,
-    /// What is looked at in mail of this machine's programs.
-    pub inspecting: Option<Arc<Inspecting>>,
+    /// How mail of this machine's programs is received.
+    pub local: Arc<Receiving>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -217,7 +221,7 @@ fn compile(
     let (of_pickup, more) =
         parameters.with_overrides(pickup.map_or(&[], |pickup| pickup.overrides.as_slice()));
     found.extend(more);
-    let (inspecting, more) = Inspecting::compile(&of_pickup, &parameters, &master, &mut catalogue);
+    let (local, more) = Receiving::compile(&of_pickup, &parameters, (&master, &mut catalogue));
     found.extend(more);
     let later = Later::default();
     let mut listeners = Vec::new();
@@ -241,7 +245,7 @@ fn compile(
             catalogue,
             listeners,
             classes,
-            inspecting,
+            local,
             later,
             files: sources.paths(),
         },

@@ -91,6 +91,9 @@ impl Delivered {
     }
 }
 
+/// What is said of mail whose transport master.cf doesn't have.
+pub(super) const UNAVAILABLE: &str = "mail transport unavailable";
+
 impl Agents {
     /// A message's envelope with its notes, and how many they are; `None` where it can't be read.
     pub(super) fn entry(&self, number: u64) -> Option<(Entry, usize)> {
@@ -116,10 +119,7 @@ impl Agents {
             }
             "error" => Delivered::not("none", undeliverable(nexthop, Dsn::new(5, 0, 0))),
             "retry" => Delivered::not("none", undeliverable(nexthop, Dsn::new(4, 0, 0))),
-            other => {
-                let text = format!("mail transport \"{other}\" is not served yet");
-                Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), text))
-            }
+            _ => Delivered::not("none", Reason::new(Dsn::new(4, 3, 0), UNAVAILABLE)),
         }
     }
 

@@ -58,6 +58,8 @@ enum Ended {
     Nowhere(String),
 }
 
+/// What /bin/sh is called, and calls itself.
+const SHELL: &str = "sh";
 /// Commands that only a shell knows.
 const BUILT_IN: &[&str] = &[
     "!", ".", ":", "alias", "bg", "break", "case", "cd", "command", "continue", "eval", "exec", "exit",
@@ -79,7 +81,7 @@ pub fn words(command: &str, shell: &str) -> Vec<String> {
     let argv = split(command);
     match argv.first() {
         Some(first) if is_plain && !BUILT_IN.contains(&first.as_str()) && !first.contains('=') => argv,
-        _ => vec!["/bin/sh".to_owned(), "-c".to_owned(), command.to_owned()],
+        _ => vec![SHELL.to_owned(), "-c".to_owned(), command.to_owned()],
     }
 }
 
@@ -108,8 +110,8 @@ pub fn run(program: &Program, input: &mut dyn Read) -> Ran {
 fn start(program: &Program) -> io::Result<(Child, io::PipeReader)> {
     let (reader, writer) = io::pipe()?;
     let (name, arguments) = program.argv.split_first().ok_or(io::ErrorKind::NotFound)?;
-    let mut command = Command::new(name);
-    command.args(arguments).env_clear().current_dir(&program.directory).process_group(0);
+    let mut command = Command::new(if name == SHELL { "/bin/sh" } else { name });
+    command.arg0(name).args(arguments).env_clear().current_dir(&program.directory).process_group(0);
     command.envs(program.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
     if let Some((uid, gid)) = program.ids {
@@ -372,9 +374,9 @@ mod tests {
     fn words_need_a_shell_or_not() {
         let check = |command: &str, expect: &[&str]| assert_eq!(words(command, ""), expect, "{command}");
         check("/usr/bin/procmail -d joe", &["/usr/bin/procmail", "-d", "joe"]);
-        check("a $X", &["/bin/sh", "-c", "a $X"]);
-        check("exit 0", &["/bin/sh", "-c", "exit 0"]);
-        check("A=b c", &["/bin/sh", "-c", "A=b c"]);
+        check("a $X", &["sh", "-c", "a $X"]);
+        check("exit 0", &["sh", "-c", "exit 0"]);
+        check("A=b c", &["sh", "-c", "A=b c"]);
         assert_eq!(words("a b", "/bin/smrsh -c"), ["/bin/smrsh", "-c", "a b"]);
     }
 

@@ -10,6 +10,7 @@ use super::manager::{QueueHandle, Routing};
 use crate::clock;
 use crate::log::Log;
 use crate::privileged::{Answer, LocalAct, LocalRequest};
+use crate::strerror::strerror;
 use events::Event;
 use events::daemon::Message as Warning;
 use events::queue::{IdKind, MessageId};
@@ -274,13 +275,13 @@ struct Head {
 }
 
 impl Errand<'_> {
-    /// Does everything but what other transports do; `say` logs one part. Blocks.
-    pub(super) fn serve(&self, say: &dyn Fn(&Recipient, &Delivered)) -> Served {
+    /// Does everything but what other transports do; `say` judges and logs one part. Blocks.
+    pub(super) fn serve(&self, say: &dyn Fn(&Recipient, &mut Delivered)) -> Served {
         let head = match self.head() {
             Ok(head) => head,
             Err(text) => {
-                let delivered = Delivered::not("local", Reason::new(Dsn::new(4, 3, 0), text.clone()));
-                say(self.recipient, &delivered);
+                let mut delivered = Delivered::not("local", Reason::new(Dsn::new(4, 3, 0), text.clone()));
+                say(self.recipient, &mut delivered);
                 return Served::refused(Reason::new(Dsn::new(4, 3, 0), text));
             }
         };
@@ -310,8 +311,8 @@ impl Errand<'_> {
                     served.passes.push(Pass { recipient, transport, nexthop, part: key });
                 }
                 _ => {
-                    let delivered = self.act(&part, &recipient);
-                    say(&recipient, &delivered);
+                    let mut delivered = self.act(&part, &recipient);
+                    say(&recipient, &mut delivered);
                     if !matches!(delivered.outcome, Outcome::Deferred(_)) {
                         served.done.insert(key.clone());
                     }
@@ -430,8 +431,26 @@ impl Errand<'_> {
         Ok(head)
     }
 
+    /// `require_home_directory`: mail for somebody whose home isn't mounted waits.
+    fn homeless(&self, part: &Part) -> Option<Reason> {
+        let (Action::Mailbox(account) | Action::MailboxCommand(account, _)) = &part.action else {
+            return None;
+        };
+        if !self.routing.targets.local().requires_home() {
+            return None;
+        }
+        let error = std::fs::metadata(&account.home).err()?;
+        // What is hidden from us is there.
+        let is_gone = error.kind() != std::io::ErrorKind::PermissionDenied;
+        let text = format!("cannot access home directory {}: {}", account.home, strerror(&error));
+        is_gone.then(|| Reason::new(Dsn::new(4, 3, 0), text))
+    }
+
     fn act(&self, part: &Part, recipient: &Recipient) -> Delivered {
         let refused = |reason| Delivered::not("local", reason);
+        if let Some(reason) = self.homeless(part) {
+            return refused(reason);
+        }
         let (act, kind) = match &part.action {
             Action::Mailbox(account) => {
                 if let Some(root) = self.routing.targets.mailbox_root() {
@@ -543,14 +562,14 @@ impl Errand<'_> {
         (sender, addresses): (Option<Address>, Vec<Address>),
         head: &Head,
         served: &mut Served,
-        say: &dyn Fn(&Recipient, &Delivered),
+        say: &dyn Fn(&Recipient, &mut Delivered),
     ) {
         let key = format!("forward {sender:?} {addresses:?}");
         if self.agents.memory.has((self.number, self.index), &key) {
             served.forwarded = true;
             return;
         }
-        let delivered = match self.new_message((sender, addresses), head) {
+        let mut delivered = match self.new_message((sender, addresses), head) {
             Ok(id) => {
                 self.note(&key);
                 served.done.insert(key);
@@ -559,7 +578,7 @@ impl Errand<'_> {
             }
             Err(reason) => Delivered::not("local", reason),
         };
-        say(self.recipient, &delivered);
+        say(self.recipient, &mut delivered);
         served.take(&delivered.outcome, &delivered.relay_text());
     }
 
@@ -594,10 +613,12 @@ impl Errand<'_> {
             }
             incoming.write(&piece).map_err(|error| temporary(error.to_string()))?;
         }
-        let mut entry = self.entry.clone();
+        // What is done of the old recipient's parts says nothing about the new ones.
+        let mut entry = self.entry.for_one(self.recipient.clone());
         (entry.id, entry.arrival, entry.next_attempt) = (id.clone(), now, now);
         (entry.tries, entry.hold, entry.expire, entry.warned) = (0, false, false, false);
-        (entry.filter, entry.redirect, entry.size) = (None, None, incoming.size());
+        (entry.filter, entry.refiltered, entry.redirect) = (None, false, None);
+        entry.size = incoming.size();
         entry.recipients = self.recipients(&addresses, sender.is_some())?;
         if let Some(sender) = sender {
             (entry.sender, entry.verp, entry.envelope_id) = (sender, None, None);

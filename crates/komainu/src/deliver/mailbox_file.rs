@@ -10,7 +10,7 @@ use crate::privileged::Identity;
 use crate::strerror::strerror;
 use mail::Dsn;
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -124,6 +124,28 @@ const SPECIAL_PATIENCE: Duration = Duration::from_secs(30);
 /// Files that a thread of this process has locked: fcntl(2) doesn't keep threads apart.
 static LOCKED: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
 
+/// Mailboxes that somebody else had locked for as long as one waits, and when that was found out.
+static BUSY: Mutex<BTreeMap<PathBuf, Instant>> = Mutex::new(BTreeMap::new());
+/// So many are remembered.
+const BUSY_MAX: usize = 1_000;
+
+/// How often the locks are tried: once where somebody has just waited in vain, so that a hundred messages to one locked
+/// mailbox don't keep a hundred deliveries to others waiting.
+fn attempts(path: &Path, locks: &Locks) -> u32 {
+    let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+    let patience = locks.delay.saturating_mul(locks.attempts);
+    busy.retain(|_, since| since.elapsed() < patience);
+    if busy.contains_key(path) { 1 } else { locks.attempts.max(1) }
+}
+
+/// It was found locked.
+fn found_busy(path: &Path) {
+    let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+    if busy.len() < BUSY_MAX {
+        busy.entry(path.to_owned()).or_insert_with(Instant::now);
+    }
+}
+
 /// Appends `message` to the file at `path`. Blocks. Warnings for the log come back in any case.
 ///
 /// # Errors
@@ -135,6 +157,7 @@ pub fn append(
     (locks, identity): (&Locks, &Identity),
 ) -> (Result<(), AppendError>, Vec<String>) {
     let mut warnings = Vec::new();
+    let locks = &Locks { attempts: attempts(path, locks), ..locks.clone() };
     let dotlock = match dotlock(path, (locks, identity)) {
         Ok(lock) => lock,
         // Where only the file is somebody's to write to, it is delivered to without that lock.
@@ -142,7 +165,13 @@ pub fn append(
             warnings.push(text);
             None
         }
-        Err((error, text)) => return (Err(AppendError { cause: Cause::of(&error), text }), warnings),
+        Err((error, text)) => {
+            let cause = Cause::of(&error);
+            if cause == Cause::Busy {
+                found_busy(path);
+            }
+            return (Err(AppendError { cause, text }), warnings);
+        }
     };
     let outcome = append_locked(path, kind, message, (locks, identity), &mut warnings);
     if let Some(lock) = dotlock {
@@ -184,7 +213,7 @@ fn append_locked(
         return write_special(&file, &mut message, &locks.ending)
             .map_err(|error| failed(&error, "error writing message"));
     }
-    let _held = lock(&file, (metadata.dev(), metadata.ino()), locks)?;
+    let _held = lock(path, &file, (metadata.dev(), metadata.ino()), locks)?;
     write(&mut file, &mut message).map_err(|error| failed(&error, "error writing message"))
 }
 
@@ -275,7 +304,7 @@ impl Drop for Held {
     }
 }
 
-fn lock(file: &File, which: (u64, u64), locks: &Locks) -> Result<Held, AppendError> {
+fn lock(path: &Path, file: &File, which: (u64, u64), locks: &Locks) -> Result<Held, AppendError> {
     for attempt in 0..locks.attempts.max(1) {
         if attempt > 0 && locks.ending.rest(locks.delay) {
             break;
@@ -294,6 +323,7 @@ fn lock(file: &File, which: (u64, u64), locks: &Locks) -> Result<Held, AppendErr
             let _ = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock);
         }
     }
+    found_busy(path);
     let text = "unable to lock for exclusive access: Resource temporarily unavailable".to_owned();
     Err(AppendError { cause: Cause::Busy, text })
 }
@@ -365,4 +395,54 @@ fn write_special(file: &File, message: &mut Message<'_>, ending: &Ending) -> io:
 
 fn failed(error: &io::Error, what: &str) -> AppendError {
     AppendError { cause: Cause::of(error), text: format!("{what}: {}", strerror(error)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locks(attempts: u32) -> Locks {
+        Locks {
+            fcntl: true,
+            flock: false,
+            dotlock: true,
+            attempts,
+            delay: Duration::from_millis(200),
+            stale: Duration::from_secs(500),
+            ending: Ending::default(),
+        }
+    }
+
+    fn put(path: &Path) -> (Duration, Result<(), AppendError>) {
+        let began = Instant::now();
+        let message = Message { head: b"From x\n", content: &mut b"\ntext\n".as_slice(), limit: 0 };
+        let outcome = append(path, Kind::Any, message, (&locks(6), &Identity::own())).0;
+        (began.elapsed(), outcome)
+    }
+
+    /// Who comes after one that has waited in vain waits no more; when the lock is gone it is found gone.
+    #[test]
+    fn a_locked_mailbox_is_waited_for_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        put(&path).1.unwrap();
+        let other = folder.path().join("other");
+        let locked = File::open(&path).unwrap();
+        let owner = (locked.metadata().unwrap().dev(), locked.metadata().unwrap().ino());
+        let held = lock(&path, &File::options().write(true).open(&path).unwrap(), owner, &locks(1)).unwrap();
+        let (waited, outcome) = put(&path);
+        assert_eq!(outcome.unwrap_err().cause, Cause::Busy);
+        assert!(waited >= Duration::from_secs(1), "{waited:?}");
+        let sum: Duration = (0..4)
+            .map(|_| {
+                let (waited, outcome) = put(&path);
+                assert_eq!(outcome.unwrap_err().cause, Cause::Busy);
+                waited
+            })
+            .sum();
+        assert!(sum < Duration::from_secs(3), "{sum:?}: each waited again");
+        put(&other).1.unwrap();
+        drop(held);
+        put(&path).1.unwrap();
+    }
 }

@@ -93,6 +93,25 @@ impl QueueHandle {
         }
     }
 
+    /// Tells what was found; what only a server knows is asked first.
+    fn tell_routes(
+        &self,
+        (number, entry): (u64, Box<Entry>),
+        found: Result<Vec<Route>, LookupError>,
+        (routing, answers): (Arc<Routing>, Arc<Answers>),
+    ) {
+        let messages = self.messages.clone();
+        if let Err(LookupError::Unasked { .. }) = found {
+            tokio::spawn(async move {
+                let routes = routing.ask_routes(&entry, &answers).await;
+                let _ = messages.send(Message::Routed { number, entry, routes });
+            });
+            return;
+        }
+        let routes = found.map_err(|error| lookup_failed(&error));
+        let _ = messages.send(Message::Routed { number, entry, routes });
+    }
+
     pub(super) fn tell(&self, event: Event) {
         let _ = self.messages.send(Message::Scheduler(event));
     }
@@ -120,10 +139,14 @@ pub struct Routing {
     pub reporting: Reporting,
     /// How addresses are probed.
     pub probing: Probing,
+    /// Who sees mail before it goes to its recipients.
+    pub filters: super::filtered::Filters,
     /// `best_mx_transport`
     pub best_mx: Option<Route>,
     /// Whether the postmaster gets transcripts of sessions with other servers, and how they come into the queue.
     pub notices: Option<(Arc<Notices>, Arc<Receiving>)>,
+    /// Who looks at reports, where anybody does (`internal_mail_filter_classes`).
+    pub watched: Option<Arc<Receiving>>,
     /// `soft_bounce`: nothing is refused for good.
     pub soft_bounce: bool,
     /// `postfix`, before `/qmgr`.
@@ -131,12 +154,11 @@ pub struct Routing {
 }
 
 impl Routing {
-    fn route(
-        &self,
-        sender: &Address,
-        recipient: &Address,
-        snapshot: &Snapshot,
-    ) -> Result<Route, LookupError> {
+    fn route(&self, entry: &Entry, recipient: &Address, snapshot: &Snapshot) -> Result<Route, LookupError> {
+        if let Some(filter) = self.filters.of(entry) {
+            return self.filters.route(filter, recipient, &self.classes, snapshot);
+        }
+        let sender = &entry.sender;
         let found = self.targets.routes().route((sender, recipient), &self.classes, snapshot)?;
         if self.reporting.is_double_bounce(recipient)
             && self.classes.resolve(recipient, snapshot)?.class == Class::Local
@@ -149,7 +171,7 @@ impl Routing {
     /// Where each recipient's mail goes.
     fn routes(&self, entry: &Entry, snapshot: &Snapshot) -> Result<Vec<Route>, LookupError> {
         let recipients = entry.recipients.iter();
-        recipients.map(|recipient| self.route(&entry.sender, &recipient.address, snapshot)).collect()
+        recipients.map(|recipient| self.route(entry, &recipient.address, snapshot)).collect()
     }
 
     /// The same, asking the tables that are behind sockets.
@@ -157,7 +179,7 @@ impl Routing {
         let mut snapshot = (*self.live.snapshot()).clone();
         let mut routes = Vec::with_capacity(entry.recipients.len());
         for recipient in &entry.recipients {
-            let look = |tables: &Snapshot| self.route(&entry.sender, &recipient.address, tables);
+            let look = |tables: &Snapshot| self.route(entry, &recipient.address, tables);
             let route = answers.table_servers.looked_up(&mut snapshot, look).await;
             routes.push(route.map_err(|error| lookup_failed(&error))?);
             snapshot.forget_answers();
@@ -195,6 +217,8 @@ pub struct Manager {
 
 /// Envelopes kept in memory before they are active; beyond, they are read from the spool.
 const FRESH_MAX: usize = 2_000;
+/// The routes of so many recipients are found on the spot.
+const ROUTED_HERE_MAX: usize = 100;
 /// An envelope of so many recipients is written anew when it is deferred.
 const REWRITTEN_RECIPIENTS_MAX: usize = 10;
 /// Notes beside an envelope before they are folded into it.
@@ -366,24 +390,21 @@ impl Manager {
         self.agents.memory.learn(number, &entry);
         let routing = self.routing();
         let snapshot = routing.live.snapshot();
-        if let Some(filter) = &entry.filter {
-            let (transport, nexthop) = filter.split_once(':').unwrap_or((filter, ""));
-            let route = Route { transport: transport.to_owned(), nexthop: nexthop.to_owned() };
-            let routes = vec![route; entry.recipients.len()];
-            self.active.insert(number, (Arc::new((*entry).clone()), now));
-            self.scheduler.handle(now, Event::Loaded { number, entry, routes });
+        if entry.recipients.len() > ROUTED_HERE_MAX {
+            // Thousands of look-ups take their time; other messages don't wait for them.
+            let (answers, handle) = (Arc::clone(&self.answers), self.handle.clone());
+            tokio::task::spawn_blocking(move || {
+                let routes = routing.routes(&entry, &snapshot);
+                handle.tell_routes((number, entry), routes, (routing, answers));
+            });
             return;
         }
         match routing.routes(&entry, &snapshot) {
             Ok(routes) => self.routed(now, number, entry, Ok(routes)),
-            Err(LookupError::Unasked { .. }) => {
-                let (answers, handle) = (Arc::clone(&self.answers), self.handle.clone());
-                tokio::spawn(async move {
-                    let routes = routing.ask_routes(&entry, &answers).await;
-                    let _ = handle.messages.send(Message::Routed { number, entry, routes });
-                });
+            unknown => {
+                let ground = (routing, Arc::clone(&self.answers));
+                self.handle.tell_routes((number, entry), unknown, ground);
             }
-            Err(error) => self.routed(now, number, entry, Err(lookup_failed(&error))),
         }
     }
 
@@ -428,6 +449,10 @@ impl Manager {
             }
             Action::Tell { number, entry, notices } => self.tell(number, Arc::new(*entry), notices),
             Action::Remark(text) => self.log.write(&self.program("qmgr"), events::Event::Other(text.into())),
+            Action::Untraced { id } => {
+                let text = format!("{id}: not sending trace/success notification for single-bounce message");
+                self.log.write(&self.program("bounce"), events::Event::Other(text.into()));
+            }
             Action::Discarded { id } => {
                 let text = format!("{id}: undeliverable postmaster notification discarded");
                 self.log.write(&self.program("bounce"), Warning::warning(text));
@@ -542,6 +567,7 @@ impl Manager {
             routing: self.routing(),
             log: self.log.clone(),
             queue: self.handle.clone(),
+            is_passed_on: false,
         };
         let handle = self.handle.clone();
         let done = move |finished| {
@@ -550,16 +576,10 @@ impl Manager {
         };
         match work.kind() {
             work::Kind::Nowhere => done(work.run()),
-            work::Kind::Program => drop(tokio::task::spawn_blocking(move || done(work.pipe()))),
-            work::Kind::Mailbox => drop(tokio::task::spawn_blocking(move || done(work.run()))),
             work::Kind::Helped => drop(tokio::spawn(async move { work.hand_over(done) })),
-            work::Kind::Local => {
+            _ => {
                 let answers = Arc::clone(&self.answers);
-                tokio::spawn(async move { done(Arc::new(work).serve(&answers).await) });
-            }
-            work::Kind::Network(transport) => {
-                let answers = Arc::clone(&self.answers);
-                tokio::spawn(async move { done(work.send(&transport, &answers).await) });
+                tokio::spawn(async move { done(work.perform(&answers).await) });
             }
         }
     }

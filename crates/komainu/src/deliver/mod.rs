@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod command;
 pub mod ending;
+mod filtered;
 mod local;
 
 pub mod mailbox_file;
@@ -25,5 +26,6 @@ pub mod virtual_boxes;
 pub mod wording;
 mod work;
 
+pub use filtered::Filters;
 pub use local::Memory;
 pub use manager::{Manager, QueueHandle};

@@ -8,7 +8,9 @@
 use super::agent::Agents;
 use super::manager::{QueueHandle, Routing};
 use super::wording::{Reporting, Wording};
+use crate::cleanup::{Intake, Message, Source};
 use crate::clock;
+use crate::configuration::Receiving;
 use crate::counted::Counted;
 use crate::facts::Answers;
 use crate::log::Log;
@@ -18,7 +20,7 @@ use mail::report::{self, Action, HeaderEnd, Report, Returned};
 use mail::{Address, QueueId, Wall};
 use policy::address::Expansion;
 use queue::notice::{Audience, Notice, Subject};
-use queue::{BodyType, Client, Entry, How, Recipient, ReturnContent, Status};
+use queue::{BodyType, Client, Entry, How, Recipient, ReturnContent, Status, Trace};
 use std::io::Read;
 use std::sync::Arc;
 use store::SpoolError;
@@ -38,11 +40,16 @@ const PIECE_BYTES: u64 = 64 * 1024;
 /// How much of a message is looked through for its `Message-Id:`.
 const HEADER_BYTES_MAX: u64 = 128 * 1024;
 
-/// A report in the spool's hands.
-struct Sent {
-    entry: Entry,
-    done: tokio::sync::oneshot::Receiver<Result<u64, SpoolError>>,
-    notice: Event,
+/// A report that was composed.
+enum Sent {
+    /// In the spool's hands.
+    Waiting {
+        entry: Box<Entry>,
+        done: tokio::sync::oneshot::Receiver<Result<u64, SpoolError>>,
+        notice: Event,
+    },
+    /// It went through cleanup, and is the queue's.
+    Stored { id: QueueId, notice: Event },
 }
 
 impl Teller {
@@ -56,15 +63,27 @@ impl Teller {
                 Err(text) => {
                     self.warn(&format!("{}: cannot create a report: {text}", entry.id));
                     all = false;
+                    // All are tried again, in their order.
+                    break;
                 }
             }
         }
-        for Sent { entry: report, done, notice } in sent {
+        let said = |notice, report: &QueueId| {
+            let (id, notification) = (entry.id.as_str().into(), report.as_str().into());
+            self.log.write(&self.program("bounce"), Notified { id, notice, notification });
+        };
+        for one in sent {
+            let (report, done, notice) = match one {
+                Sent::Waiting { entry, done, notice } => (entry, done, notice),
+                Sent::Stored { id, notice } => {
+                    said(notice, &id);
+                    continue;
+                }
+            };
             match done.await {
                 Ok(Ok(stored)) => {
-                    let (id, notification) = (entry.id.as_str().into(), report.id.as_str().into());
-                    self.log.write(&self.program("bounce"), Notified { id, notice, notification });
-                    self.queue.accepted(stored, report);
+                    said(notice, &report.id);
+                    self.queue.accepted(stored, *report);
                 }
                 Ok(Err(error)) => {
                     self.warn(&format!("{}: cannot store a report: {error}", entry.id));
@@ -114,9 +133,7 @@ impl Teller {
         if let Some(warning) = warning {
             self.warn(&warning);
         }
-        let line = MessageId { id: id.as_str().into(), kind: IdKind::Message, value: message_id.into() };
-        self.log.write(&self.program("cleanup"), line);
-        let mut own = Entry::new(id, now, sender, recipients);
+        let mut own = Entry::new(id.clone(), now, sender, recipients);
         own.size = incoming.size();
         own.smtputf8 = entry.smtputf8;
         own.body_type = match reporting.encoding(entry) {
@@ -124,12 +141,50 @@ impl Teller {
             _ => BodyType::Unstated,
         };
         own.client = Client::default();
+        if let Some(rules) = self.routing.watched.clone() {
+            let id = self.put_through(rules, &incoming, own).await?;
+            return Ok(Sent::Stored { id, notice: event });
+        }
+        let line = MessageId { id: id.as_str().into(), kind: IdKind::Message, value: message_id.into() };
+        self.log.write(&self.program("cleanup"), line);
         let (sender, done) = tokio::sync::oneshot::channel();
         self.agents.spool.commit(incoming.into_incoming(), own.encode(), move |stored| {
             // Whoever waited is gone with the process.
             let _ = sender.send(stored);
         });
-        Ok(Sent { entry: own, done, notice: event })
+        Ok(Sent::Waiting { entry: Box::new(own), done, notice: event })
+    }
+
+    /// Has checks and milters see a report before it is stored (`internal_mail_filter_classes`).
+    async fn put_through(
+        &self,
+        rules: Arc<Receiving>,
+        composed: &Counted,
+        own: Entry,
+    ) -> Result<QueueId, String> {
+        let said = |error: SpoolError| error.to_string();
+        let Teller { agents, routing, answers, log, queue } = self;
+        let intake = Intake {
+            spool: agents.spool.clone(),
+            queue: queue.clone(),
+            log: log.clone(),
+            answers: Arc::clone(answers),
+            live: Arc::clone(&routing.live),
+            classes: Arc::clone(&routing.classes),
+            rules,
+        };
+        let to = own.recipients.last().map(|one| one.address.to_external());
+        let message = Message::of_our_own(intake, own.id.clone(), own.arrival, &own.sender);
+        let mut message = message.map_err(said)?;
+        message.open(b"", Source { client: "local".to_owned(), recipient: to, ..Source::default() });
+        let (mut window, mut at) = (vec![0; usize::try_from(PIECE_BYTES).unwrap_or(1 << 16)], 0);
+        loop {
+            let read = composed.read_at(&mut window, at).map_err(said)?;
+            let Some(bytes) = window.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            message.write(bytes).await;
+            at = at.saturating_add(bytes.len() as u64);
+        }
+        message.commit_or_return(&agents.sockets, own).await.map_err(|reply| reply.to_string())
     }
 
     /// The address as the queue keeps it: complete, virtual aliases expanded.
@@ -154,7 +209,7 @@ const fn event(notice: &Notice) -> Event {
         (Subject::Failure, Audience::Postmaster) => Event::PostmasterNonDelivery,
         (Subject::Delay, Audience::Sender) => Event::Delay,
         (Subject::Delay, Audience::Postmaster) => Event::PostmasterDelay,
-        (Subject::Success, _) => Event::Status,
+        (Subject::Success | Subject::Trace, _) => Event::Status,
     }
 }
 
@@ -202,6 +257,7 @@ impl Composition<'_> {
             let recipient = entry.recipients.get(usize::try_from(*index).ok()?)?;
             self.recipient(recipient)
         });
+        let is_trace = notice.subject == Subject::Trace;
         let whole = notice.content == ReturnContent::Full && entry.size <= reporting.content_bytes_max;
         Report {
             id,
@@ -213,6 +269,7 @@ impl Composition<'_> {
             subject: if is_copy { postmaster_subject } else { subject },
             to,
             is_copy,
+            is_trace,
             thread,
             text,
             charset,
@@ -230,7 +287,10 @@ impl Composition<'_> {
     }
 
     fn recipient<'r>(&self, recipient: &'r Recipient) -> Option<report::Recipient<'r>> {
+        let is_probe = self.entry.trace == Some(Trace::Probe);
         let (action, reason) = match &recipient.status {
+            Status::Confirmed(_, reason) if is_probe => (Action::Deliverable, reason),
+            Status::Failed(reason) if is_probe => (Action::Undeliverable, reason),
             Status::Failed(reason) | Status::Expired(reason) => (Action::Failed, reason),
             Status::Deferred(reason) => (Action::Delayed, reason),
             Status::Confirmed(How::Delivered, reason) => (Action::Delivered, reason),
@@ -238,14 +298,16 @@ impl Composition<'_> {
             Status::Confirmed(How::Expanded, reason) => (Action::Expanded, reason),
             Status::Pending | Status::Delivered | Status::Returned => return None,
         };
-        let retried = action == Action::Delayed;
+        let is_trace = self.notice.subject == Subject::Trace;
+        let retried = action == Action::Delayed && !is_trace;
+        let text = if is_trace { reason.traced().into() } else { reason.text.trim_end().into() };
         Some(report::Recipient {
             address: &recipient.address,
             original: &recipient.original,
             orcpt: recipient.orcpt.as_deref(),
             action,
             status: reason.dsn,
-            text: &reason.text,
+            text,
             remote: reason.remote.as_ref().map(|remote| (remote.name.as_str(), remote.reply.as_str())),
             retried_until: retried.then(|| self.entry.arrival + self.reporting.lifetime),
         })

@@ -101,7 +101,22 @@ impl StatusFilters {
             let tables = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
             Some((service.name.value.clone(), StatusFilter::new(name, tables)?))
         };
-        StatusFilters(services.iter().filter_map(filter).collect())
+        let mut filters: HashMap<String, StatusFilter> = services.iter().filter_map(filter).collect();
+        // These are there without a line, too.
+        for agent in ["local", "virtual"]
+            .into_iter()
+            .filter(|agent| !services.iter().any(|one| one.name.value == *agent))
+        {
+            let name = if agent == "local" {
+                "local_delivery_status_filter"
+            } else {
+                "virtual_delivery_status_filter"
+            };
+            let words = main.list(name);
+            let tables = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+            filters.extend(StatusFilter::new(name, tables).map(|filter| (agent.to_owned(), filter)));
+        }
+        StatusFilters(filters)
     }
 
     /// What became of a recipient over `transport`, as it counts; the warning's text where there is one.
@@ -120,7 +135,7 @@ impl StatusFilters {
             Outcome::Deferred(reason) | Outcome::Failed(reason) => reason.remote.clone(),
             _ => None,
         };
-        let reason = Reason { dsn: replaced.dsn, text: replaced.text, remote };
+        let reason = Reason { remote, ..Reason::new(replaced.dsn, replaced.text) };
         *delivered = Delivered::not(delivered.relay, reason);
         None
     }

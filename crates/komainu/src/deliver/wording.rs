@@ -34,11 +34,16 @@ pub struct Reporting {
     pub(super) threaded: bool,
     /// `maximal_queue_lifetime`.
     pub(super) lifetime: Duration,
+    /// `confirm_delay_cleared`
+    pub(super) confirms_delays: bool,
+    /// `delay_logging_resolution_limit`: digits behind the point of a delay in the log.
+    pub(super) delay_digits: u32,
     smtputf8: bool,
     long_ids: bool,
     failure: Wording,
     delay: Wording,
     success: Wording,
+    trace: Wording,
 }
 
 impl Reporting {
@@ -55,11 +60,14 @@ impl Reporting {
             content_bytes_max: u64::try_from(p.number("bounce_size_limit")).unwrap_or(0),
             threaded: p.flag("enable_threaded_bounces"),
             lifetime: p.duration("maximal_queue_lifetime"),
+            confirms_delays: p.flag("confirm_delay_cleared"),
+            delay_digits: u32::try_from(p.number("delay_logging_resolution_limit")).unwrap_or(0),
             smtputf8: p.flag("smtputf8_enable"),
             long_ids: p.flag("enable_long_queue_ids"),
             failure: wording(Kind::Failure),
             delay: wording(Kind::Delay),
             success: wording(Kind::Success),
+            trace: wording(Kind::Verify),
         };
         (reporting, warnings)
     }
@@ -69,6 +77,7 @@ impl Reporting {
             Subject::Failure => &self.failure,
             Subject::Delay => &self.delay,
             Subject::Success => &self.success,
+            Subject::Trace => &self.trace,
         }
     }
 

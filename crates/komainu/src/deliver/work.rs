@@ -8,6 +8,7 @@ use super::local::{Errand, Owned, Pass, Served};
 use super::manager::{QueueHandle, Routing};
 use super::reports::Teller;
 use super::smtp::{self, Edits, Ground, Outgoing, Report, Settled, Transport};
+use super::verify;
 use crate::cleanup::{Intake, Postmaster};
 use crate::clock;
 use crate::facts::Answers;
@@ -17,10 +18,12 @@ use events::daemon::Message as Warning;
 use events::delivery::{Delay, Delays, Delivery, Status};
 use mail::{Dsn, Wall};
 use proto::client::Verdict;
-use queue::entry::NOTIFY_SUCCESS;
+use queue::entry::{NOTIFY_DELAY, NOTIFY_SUCCESS};
 use queue::notice::{Audience, Notice, Subject};
-use queue::{Attempt, Entry, Event, How, Outcome, Reason, Recipient, Remote, ReturnContent, Route};
-use std::sync::Arc;
+use queue::{Attempt, Entry, Event, How, Outcome, Reason, Recipient, Remote, ReturnContent, Route, Trace};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 /// One attempt.
@@ -33,7 +36,12 @@ pub(super) struct Work {
     pub(super) routing: Arc<Routing>,
     pub(super) log: Log,
     pub(super) queue: QueueHandle,
+    /// `best_mx_transport` has it already: mail that comes back once more is returned.
+    pub(super) is_passed_on: bool,
 }
+
+/// An attempt being made.
+type Making<'w> = Pin<Box<dyn Future<Output = Finished> + Send + 'w>>;
 
 /// Where an attempt's work is done.
 pub(super) enum Kind {
@@ -49,6 +57,8 @@ pub(super) enum Kind {
     Local,
     /// At other servers.
     Network(Arc<Transport>),
+    /// Nothing is delivered, only asked.
+    Probe,
 }
 
 /// How an attempt ended.
@@ -64,6 +74,9 @@ pub(super) struct Finished {
 impl Work {
     pub(super) fn kind(&self) -> Kind {
         let name = &self.attempt.route.transport;
+        if self.entry.trace == Some(Trace::Probe) {
+            return Kind::Probe;
+        }
         match self.routing.transports.get(name) {
             Some(transport) => Kind::Network(Arc::clone(transport)),
             None if matches!(name.as_str(), "discard" | "error" | "retry") => Kind::Nowhere,
@@ -74,9 +87,41 @@ impl Work {
         }
     }
 
+    /// Does the work, wherever that is.
+    pub(super) fn perform(self, answers: &Arc<Answers>) -> Making<'_> {
+        let attempt = self.attempt.id;
+        let ended = move |_| Finished { attempt, outcomes: Vec::new(), unreachable: None };
+        Box::pin(async move {
+            match self.kind() {
+                Kind::Nowhere => self.run(),
+                Kind::Program => tokio::task::spawn_blocking(move || self.pipe()).await.unwrap_or_else(ended),
+                Kind::Mailbox | Kind::Helped => {
+                    tokio::task::spawn_blocking(move || self.run()).await.unwrap_or_else(ended)
+                }
+                Kind::Local => Arc::new(self).serve(answers).await,
+                Kind::Probe => self.try_out(answers).await,
+                Kind::Network(transport) => self.send(&transport, answers).await,
+            }
+        })
+    }
+
     /// One recipient, and a body that goes along in the helper's packet.
     fn is_short(&self) -> bool {
         self.attempt.recipients.len() == 1 && self.entry.size <= PACKED_BYTES_MAX
+    }
+
+    /// Asks what a delivery would come to.
+    pub(super) async fn try_out(self, answers: &Arc<Answers>) -> Finished {
+        let ground = verify::Ground {
+            agents: self.agents,
+            routing: Arc::new(RwLock::new(self.routing)),
+            answers: Arc::clone(answers),
+            log: self.log,
+            queue: self.queue,
+            folder: PathBuf::new(),
+        };
+        let outcomes = Box::pin(verify::try_out(ground, &self.attempt, &self.entry)).await;
+        Finished { attempt: self.attempt.id, outcomes, unreachable: None }
     }
 
     /// Serves local recipients.
@@ -99,9 +144,10 @@ impl Work {
             }
             let (outcome, text) = served.outcome(&self.agents.memory, (self.attempt.number, index));
             let outcome = match text {
-                Some(text) => confirmed(recipient, outcome, &text),
+                Some(text) => confirmed(self.confirms(recipient), outcome, &text),
                 None => outcome,
             };
+            let outcome = self.traced(outcome, "local");
             outcomes.push((index, soften(outcome, self.routing.soft_bounce)));
             self.settle(&mut outcomes);
         }
@@ -110,8 +156,7 @@ impl Work {
 
     /// A list's owner hears at once of what its members' commands and files came to, in a report for each.
     async fn tell_owner(&self, owned: &Owned, answers: &Arc<Answers>) -> bool {
-        let mut entry = (*self.entry).clone();
-        entry.recipients = vec![owned.recipient.clone()];
+        let mut entry = self.entry.for_one(owned.recipient.clone());
         (entry.envelope_id, entry.return_content) = (None, None);
         let notice = Notice {
             subject: Subject::Failure,
@@ -144,15 +189,15 @@ impl Work {
         };
         let program = format!("{}/local", self.routing.syslog_name);
         errand.serve(&|recipient, delivered| {
+            self.judge(&self.attempt.route.transport, &program, delivered);
             let softened = self.routing.soft_bounce && matches!(delivered.outcome, Outcome::Failed(_));
-            self.say(recipient, &program, &Line { softened, ..Line::from(delivered) });
+            self.say(recipient, &program, &Line { softened, ..Line::from(&*delivered) });
         })
     }
 
     /// Another transport's part of a local recipient.
     async fn pass(&self, pass: &Pass, answers: &Arc<Answers>) -> (Outcome, String) {
-        let mut entry = (*self.entry).clone();
-        entry.recipients = vec![pass.recipient.clone()];
+        let entry = self.entry.for_one(pass.recipient.clone());
         if pass.transport == "local" {
             let reason = Reason::new(Dsn::new(4, 3, 5), "mail system configuration error");
             self.say(&pass.recipient, "postfix/local", &Line::from(&Delivered::not("local", reason.clone())));
@@ -183,7 +228,7 @@ impl Work {
         };
         self.say(&pass.recipient, &transport.program, &Line::from(report));
         let text = format!("delivery via {}: {}", report.relay, report.verdict.why().text);
-        (outcome(&pass.recipient, report), text)
+        (outcome(self.follows(&pass.recipient), &pass.recipient, report), text)
     }
 
     /// A program's part of a local recipient. Blocks.
@@ -201,7 +246,7 @@ impl Work {
         self.say(&pass.recipient, &program, &Line { relay: name, ..Line::from(&delivered) });
         let text = format!("delivery via {name}: {}", delivered.text);
         let outcome = match delivered.outcome {
-            Outcome::Delivered if pass.recipient.notify & NOTIFY_SUCCESS != 0 => {
+            Outcome::Delivered if self.confirms(&pass.recipient) => {
                 Outcome::Confirmed(how, Reason::new(Dsn::new(2, 0, 0), text.clone()))
             }
             other => other,
@@ -247,10 +292,10 @@ impl Work {
             outcomes.push((
                 index,
                 match delivered.outcome {
-                    Outcome::Delivered if recipient.notify & NOTIFY_SUCCESS != 0 => {
+                    Outcome::Delivered if self.confirms(recipient) => {
                         Outcome::Confirmed(how, Reason::new(Dsn::new(2, 0, 0), text))
                     }
-                    other => other,
+                    other => self.traced(other, &name),
                 },
             ));
         }
@@ -281,6 +326,9 @@ impl Work {
         if self.attempt.recipients.len() > 1 {
             let is_done = |(_, outcome): &mut (u32, Outcome)| !matches!(outcome, Outcome::Deferred(_));
             let outcomes: Vec<_> = outcomes.extract_if(.., is_done).collect();
+            if outcomes.is_empty() {
+                return;
+            }
             self.queue.tell(Event::Settled { attempt: self.attempt.id, outcomes });
         }
     }
@@ -314,6 +362,11 @@ impl Work {
             ("none", "discard") if route.nexthop == super::manager::DISCARDED => "qmgr",
             // error(8) serves both.
             ("none", "retry") => "error",
+            ("none", transport) if delivered.text == super::agent::UNAVAILABLE => {
+                let text = format!("connect to transport private/{transport}: No such file or directory");
+                self.log.write(&format!("{}/qmgr", self.routing.syslog_name), Warning::warning(text));
+                "error"
+            }
             ("none", transport) => transport,
             (relay, _) => relay,
         };
@@ -325,7 +378,33 @@ impl Work {
         let softened = self.routing.soft_bounce && delivered.soften();
         self.say(recipient, &program, &Line { softened, ..Line::from(&delivered) });
         let text = delivered.relay_text();
-        confirmed(recipient, delivered.outcome, &text)
+        let outcome = confirmed(self.confirms(recipient), delivered.outcome, &text);
+        self.traced(outcome, delivered.relay)
+    }
+
+    /// Whether who sends wants to hear of a delivery, whether another server tells of it or not: of the first try, or
+    /// that what was late is late no more.
+    fn follows(&self, recipient: &Recipient) -> bool {
+        let was_told = self.entry.warned && self.routing.reporting.confirms_delays;
+        let of_delays = recipient.notify == 0 || recipient.notify & NOTIFY_DELAY != 0;
+        self.entry.trace.is_some() || (was_told && of_delays)
+    }
+
+    fn confirms(&self, recipient: &Recipient) -> bool {
+        self.follows(recipient) || recipient.notify & NOTIFY_SUCCESS != 0
+    }
+
+    /// What failed, with what it was tried with, where who sends wants to hear of that.
+    fn traced(&self, outcome: Outcome, relay: &str) -> Outcome {
+        if self.entry.trace.is_none() || relay == "none" {
+            return outcome;
+        }
+        let via = |reason| Reason { via: Some(relay.into()), ..reason };
+        match outcome {
+            Outcome::Deferred(reason) => Outcome::Deferred(via(reason)),
+            Outcome::Failed(reason) => Outcome::Failed(via(reason)),
+            told => told,
+        }
     }
 
     /// What a delivery here counts as (`virtual_delivery_status_filter` and its kin).
@@ -342,16 +421,19 @@ impl Work {
         let settled = |reports| self.settle(&mut self.concluded(transport, reports));
         let way = (&*self.attempt.route.nexthop, &settled as Settled<'_>);
         let reports = self.dispatch(transport, answers, message, way).await;
-        let is_all = reports.len() == self.attempt.recipients.len();
+        // Where nothing was told of before.
+        let is_all = reports.len() == self.attempt.recipients.len() && !self.is_passed_on;
         let (looping, reports) = match &self.routing.best_mx {
-            Some(_) => reports.into_iter().partition(Report::is_loop),
-            None => (Vec::new(), reports),
+            Some(_) if !self.is_passed_on => reports.into_iter().partition(Report::is_loop),
+            _ => (Vec::new(), reports),
         };
-        let mut finished = self.finished(transport, reports, is_all);
+        let unreachable = is_all.then(|| unreachable(&reports)).flatten();
+        let mut outcomes = self.concluded(transport, reports);
+        let attempt = self.attempt.id;
         if let Some(work) = self.passed_on(looping, &transport.program) {
-            finished.outcomes.extend(work.done_elsewhere(answers).await.outcomes);
+            outcomes.extend(work.perform(answers).await.outcomes);
         }
-        finished
+        Finished { attempt, outcomes, unreachable }
     }
 
     /// `best_mx_transport`: what is to be done for recipients whose best exchanger is this host.
@@ -366,34 +448,8 @@ impl Work {
         }
         let nexthop = if best.nexthop.is_empty() { self.attempt.route.nexthop.clone() } else { best.nexthop };
         let route = Route { transport: best.transport, nexthop };
-        Some(Work { attempt: Attempt { route, recipients: indices, ..self.attempt }, ..self })
-    }
-
-    /// Does the work, wherever; mail that comes back once more is returned.
-    async fn done_elsewhere(self, answers: &Arc<Answers>) -> Finished {
-        let attempt = self.attempt.id;
-        let ended = move |_| Finished { attempt, outcomes: Vec::new(), unreachable: None };
-        match self.kind() {
-            Kind::Nowhere => self.run(),
-            Kind::Program => tokio::task::spawn_blocking(move || self.pipe()).await.unwrap_or_else(ended),
-            Kind::Mailbox | Kind::Helped => {
-                tokio::task::spawn_blocking(move || self.run()).await.unwrap_or_else(ended)
-            }
-            Kind::Local => Arc::new(self).serve(answers).await,
-            Kind::Network(transport) => {
-                let message = (&*self.entry, self.attempt.recipients.as_slice());
-                let settled = |reports| self.settle(&mut self.concluded(&transport, reports));
-                let way = (&*self.attempt.route.nexthop, &settled as Settled<'_>);
-                let reports = self.dispatch(&transport, answers, message, way).await;
-                self.finished(&transport, reports, false)
-            }
-        }
-    }
-
-    /// The end of an attempt; `is_all` where nothing was told of before.
-    fn finished(&self, transport: &Transport, reports: Vec<Report>, is_all: bool) -> Finished {
-        let unreachable = is_all.then(|| unreachable(&reports)).flatten();
-        Finished { attempt: self.attempt.id, outcomes: self.concluded(transport, reports), unreachable }
+        let attempt = Attempt { route, recipients: indices, ..self.attempt };
+        Some(Work { attempt, is_passed_on: true, ..self })
     }
 
     /// Says what servers did, and what it comes to.
@@ -410,11 +466,11 @@ impl Work {
             let Some(recipient) = self.entry.recipients.get(at) else { continue };
             let softened = transport.soft_bounce && report.soften();
             self.say(recipient, &transport.program, &Line { softened, ..Line::from(&report) });
-            let outcome = match outcome(recipient, &report) {
+            let outcome = match outcome(self.follows(recipient), recipient, &report) {
                 Outcome::Confirmed(How::Relayed, reason) if transport.assumes_final => {
                     Outcome::Confirmed(How::Delivered, reason)
                 }
-                other => other,
+                other => self.traced(other, &report.relay),
             };
             outcomes.push((report.index, outcome));
         }
@@ -441,11 +497,14 @@ impl Work {
                 return indices.iter().map(|index| Report::not_now(*index)).collect();
             }
         };
-        let edits = outgoing.as_ref().map_or_else(Edits::default, |outgoing| outgoing.edits.clone());
+        // Who checks headers puts the addresses in, behind the checks.
+        let edited = outgoing.as_ref().filter(|_| transport.checking.is_none());
+        let edits = edited.map_or_else(Edits::default, |outgoing| outgoing.edits.clone());
         let ground = Ground {
             answers,
             tables: &tables,
             spool: &self.agents.spool,
+            classes: &self.routing.classes,
             edits: &edits,
             probes: false,
             postmaster: self.postmaster(answers),
@@ -470,7 +529,7 @@ impl Work {
             classes: Arc::clone(&routing.classes),
             rules: Arc::clone(rules),
         };
-        Some(Postmaster { intake, notices: Arc::clone(notices) })
+        Some(Postmaster { intake, notices: Arc::clone(notices), sockets: self.agents.sockets.clone() })
     }
 
     async fn outgoing(
@@ -498,6 +557,7 @@ impl Work {
             said.connecting,
             since_start.saturating_sub(said.connecting),
         ];
+        let rounded = |delay| Delay::rounded(delay, self.routing.reporting.delay_digits);
         let (to, original) = (recipient.address.to_external(), recipient.original.to_external());
         let line = Delivery {
             id: self.entry.id.as_str().into(),
@@ -505,8 +565,8 @@ impl Work {
             to: to.as_str().into(),
             relay: said.relay.into(),
             conn_use: said.conn_use,
-            delay: Delay::new(now - self.entry.arrival),
-            delays: Some(Delays(delays.map(Delay::new))),
+            delay: rounded(now - self.entry.arrival),
+            delays: Some(Delays(delays.map(rounded))),
             dsn: Some(said.dsn.as_str().into()),
             tls: None,
             status: if said.softened { Status::SoftBounce } else { said.status },
@@ -529,19 +589,21 @@ pub(super) struct Line<'a> {
 }
 
 /// What a server's verdict means for the queue.
-fn outcome(recipient: &Recipient, report: &Report) -> Outcome {
+fn outcome(is_followed: bool, recipient: &Recipient, report: &Report) -> Outcome {
     let why = report.verdict.why();
     let remote = report.server.as_ref().zip(why.reply.as_ref());
     let remote = remote.map(|(server, reply)| Remote { name: server.name.clone(), reply: reply.clone() });
-    let reason = |text: String| Reason { dsn: why.dsn, text, remote };
+    let reason = |text: String| Reason { remote, ..Reason::new(why.dsn, text) };
     match report.verdict {
         Verdict::Deferred(_) => Outcome::Deferred(reason(why.text.clone())),
         Verdict::Bounced(_) => Outcome::Failed(reason(why.text.clone())),
         // RFC 3461 §5.2.2: a server that knows of reports sends them.
-        Verdict::Sent(_) if report.server.as_ref().is_some_and(|server| server.offers_dsn) => {
+        Verdict::Sent(_)
+            if !is_followed && report.server.as_ref().is_some_and(|server| server.offers_dsn) =>
+        {
             Outcome::Delivered
         }
-        Verdict::Sent(_) if recipient.notify & NOTIFY_SUCCESS == 0 => Outcome::Delivered,
+        Verdict::Sent(_) if !is_followed && recipient.notify & NOTIFY_SUCCESS == 0 => Outcome::Delivered,
         Verdict::Sent(_) => {
             let text = format!("delivery via {}: {}", report.relay, why.text);
             Outcome::Confirmed(How::Relayed, reason(text))
@@ -578,9 +640,9 @@ fn soften(outcome: Outcome, is_soft: bool) -> Outcome {
 }
 
 /// A delivery here, confirmed where the sender asked for it.
-fn confirmed(recipient: &Recipient, outcome: Outcome, text: &str) -> Outcome {
+fn confirmed(is_told: bool, outcome: Outcome, text: &str) -> Outcome {
     match outcome {
-        Outcome::Delivered if recipient.notify & NOTIFY_SUCCESS != 0 => {
+        Outcome::Delivered if is_told => {
             Outcome::Confirmed(How::Delivered, Reason::new(Dsn::new(2, 0, 0), text))
         }
         other => other,

@@ -11,6 +11,7 @@ use crate::privileged::LocalSockets;
 use crate::strerror::strerror;
 use proto::milter::verdict::{Judgement, Outcome, Standing};
 use proto::milter::{Answer, Change, Event, Link, Macros, Stage};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Filters {
     sockets: LocalSockets,
     connected: Vec<Connected>,
     warnings: Vec<String>,
+    /// Macros that have a value until the message is over.
+    known: BTreeMap<&'static str, String>,
 }
 
 #[derive(Default)]
@@ -57,6 +60,8 @@ pub enum Heard {
 enum Trouble {
     /// In words of the log.
     Said(String),
+    /// A packet of its lacks a part.
+    Short,
     /// Already said.
     Broken,
 }
@@ -66,7 +71,7 @@ impl Filters {
     #[must_use]
     pub fn new(settings: Arc<Milters>, sockets: LocalSockets) -> Filters {
         let connected = settings.filters.iter().map(|_| Connected::default()).collect();
-        Filters { settings, sockets, connected, warnings: Vec::new() }
+        Filters { settings, sockets, connected, warnings: Vec::new(), known: BTreeMap::new() }
     }
 
     /// How many there are.
@@ -84,6 +89,17 @@ impl Filters {
     /// What the log is to say.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
+    }
+
+    /// Macros that have a value until the message is over.
+    #[must_use]
+    pub const fn known(&self) -> &BTreeMap<&'static str, String> {
+        &self.known
+    }
+
+    /// A macro has this value until the message is over; what it is already it stays.
+    pub fn remember(&mut self, name: &'static str, value: String) {
+        self.known.entry(name).or_insert(value);
     }
 
     /// The settings in force.
@@ -162,7 +178,7 @@ impl Filters {
         }
         if !one.link.wants(stage) {
             // As Postfix has it, macros come all the same.
-            if !matches!(stage, Stage::Header | Stage::Body) {
+            if !matches!(stage, Stage::Header | Stage::EndOfHeader | Stage::Body) {
                 one.link.tell_macros(stage, &macros, &mut one.unsent);
             }
             return Heard::Nothing;
@@ -222,12 +238,20 @@ impl Filters {
 
     /// The message is over, whatever became of it.
     pub async fn abort(&mut self) {
+        self.known.clear();
         for one in &mut self.connected {
             if one.stream.is_some() && one.standing.is_connected() {
                 one.link.abort(&mut one.unsent);
                 one.send_late().await;
             }
             one.standing.message_over();
+        }
+    }
+
+    /// What was no session is over; no message is given up.
+    pub async fn part(&mut self) {
+        for one in &mut self.connected {
+            one.leave().await;
         }
     }
 
@@ -309,6 +333,7 @@ impl Connected {
             match self.link.next(stage) {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
+                Err(proto::milter::Fault::Short(_)) => return Err(Trouble::Short),
                 Err(fault) => return Err(Trouble::Said(fault.to_string())),
             }
             if let Err(error) = self.read(limit(filter, stage)).await {
@@ -334,6 +359,8 @@ impl Connected {
 
     async fn read(&mut self, limit: Duration) -> io::Result<()> {
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        // The milter library writes a packet's head and its body apart.
+        stream.acknowledge_at_once();
         let mut buffer = [0; 4096];
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
         let length = timeout(limit, stream.read(&mut buffer)).await.map_err(late)??;
@@ -362,8 +389,12 @@ impl Connected {
     }
 
     fn failed(&mut self, filter: &Filter, trouble: Trouble, warnings: &mut Vec<String>) -> Heard {
-        if let Trouble::Said(text) = trouble {
-            warnings.push(format!("milter {}: {text}", filter.name));
+        match trouble {
+            Trouble::Said(text) => warnings.push(format!("milter {}: {text}", filter.name)),
+            // Postfix's spelling.
+            Trouble::Short => warnings
+                .push(format!("milter8_read_data: milter {}: missing string null termimator", filter.name)),
+            Trouble::Broken => {}
         }
         self.stream = None;
         self.standing.fail(&filter.default_action).map_or(Heard::Nothing, Heard::Outcome)
@@ -377,7 +408,7 @@ fn lost(stage: Stage, error: &io::Error) -> Trouble {
     Trouble::Said(format!("can't read {} reply packet header: {}", stage.name(), words(error)))
 }
 
-async fn connect(endpoint: &MilterEndpoint, sockets: &LocalSockets) -> io::Result<Stream> {
+pub(crate) async fn connect(endpoint: &MilterEndpoint, sockets: &LocalSockets) -> io::Result<Stream> {
     match endpoint {
         MilterEndpoint::Inet(host, port) => {
             let number = match port.parse() {

@@ -222,6 +222,11 @@ impl Maildrop {
         rules.may_submit(uid)
     }
 
+    fn may_use(&self, uid: u32, sender: &str) -> Result<(), String> {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        rules.may_use(uid, sender)
+    }
+
     /// With our own rights where they do, else by the helper.
     fn open(&self, name: &str) -> io::Result<File> {
         match (open(&self.folder, name), &self.helper) {
@@ -243,6 +248,7 @@ impl Maildrop {
             let request = Request::decode(&frame).map_err(|error| Unread::Damaged(error.to_string()))?;
             match (request, &mut reception) {
                 (Request::Submit(submission), None) => {
+                    self.may_use(uid, &submission.sender).map_err(Unread::Forbidden)?;
                     reception = Some(self.pickup.begin(uid, *submission, Some(arrival))?);
                 }
                 (Request::To(recipients), Some(reception)) => reception.add(recipients)?,
@@ -269,6 +275,8 @@ enum Unread {
     Pickup(#[from] PickupError),
     #[error("read: {0}")]
     Io(io::Error),
+    #[error("{0}")]
+    Forbidden(String),
 }
 
 impl From<io::Error> for Unread {
@@ -283,7 +291,7 @@ impl From<io::Error> for Unread {
 impl Unread {
     fn is_temporary(&self) -> bool {
         match self {
-            Unread::Damaged(_) => false,
+            Unread::Damaged(_) | Unread::Forbidden(_) => false,
             Unread::Pickup(error) => error.is_temporary(),
             Unread::Io(_) => true,
         }

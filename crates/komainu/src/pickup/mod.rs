@@ -8,18 +8,19 @@ pub(crate) mod maildrop;
 
 use crate::cleanup::{Intake, Message, Origin, Source};
 use crate::clock;
-use crate::configuration::{Inspecting, Receiving};
+use crate::configuration::Receiving;
 use crate::deliver::QueueHandle;
 use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
+use crate::privileged::LocalSockets;
 use config::Parameters;
 use events::queue::PickedUp;
 use mail::message::{RecordSize, local_received};
 use mail::{Address, QueueId, Reply, Wall};
 use policy::address::AddressClasses;
-use proto::control::{Ret, Submission, To};
-use queue::{BodyType, Entry, Recipient, ReturnContent};
+use proto::control::{self, Ret, Submission, To};
+use queue::{BodyType, Entry, Recipient, ReturnContent, Trace};
 use std::sync::{Arc, PoisonError, RwLock};
 use store::{Spool, SpoolError};
 
@@ -40,10 +41,10 @@ impl Local {
         p: &Parameters,
         classes: &Arc<AddressClasses>,
         live: &Arc<Live>,
-        inspecting: Option<Arc<Inspecting>>,
+        receiving: Arc<Receiving>,
     ) -> Local {
         Local {
-            receiving: Arc::new(Receiving { inspecting, ..Receiving::read(p) }),
+            receiving,
             classes: Arc::clone(classes),
             live: Arc::clone(live),
             empty_recipient: p.text("empty_address_recipient").value,
@@ -62,7 +63,9 @@ pub(crate) struct Pickup {
     pub(crate) log: Log,
     pub(crate) answers: Arc<Answers>,
     pub(crate) local: InForce,
-    /// For tables behind sockets.
+    /// Milters on sockets of the file system.
+    pub(crate) sockets: LocalSockets,
+    /// For tables behind sockets, and milters.
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -100,6 +103,7 @@ impl PickupError {
 /// A message under reception.
 pub(crate) struct Reception {
     runtime: tokio::runtime::Handle,
+    sockets: LocalSockets,
     local: Arc<Local>,
     submission: Submission,
     recipients: Vec<Recipient>,
@@ -143,6 +147,7 @@ impl Pickup {
         let head = local_received(by, uid, &id, arrival, &clock::zone(arrival));
         Ok(Reception {
             runtime: self.runtime.clone(),
+            sockets: self.sockets.clone(),
             local,
             submission,
             recipients: Vec::new(),
@@ -182,7 +187,8 @@ impl Reception {
     /// Begins the content; who gets it is known by then.
     fn open(&mut self) {
         if !self.message.is_open() {
-            let recipient = self.recipients.last().map(|one| one.address.to_external());
+            let complete = |one: &Recipient| self.local.classes.rewrite(&one.address).to_external();
+            let recipient = self.recipients.last().map(complete);
             let source = Source { client: "local".to_owned(), recipient, ..Source::default() };
             self.message.open(self.head.as_bytes(), source);
         }
@@ -197,7 +203,8 @@ impl Reception {
         }
         let mut entry = self.message.entry(recipients);
         describe(&mut entry, &self.submission);
-        self.runtime.block_on(self.message.commit(entry)).map_err(PickupError::Refused)
+        let committed = self.message.commit_or_return(&self.sockets, entry);
+        self.runtime.block_on(committed).map_err(PickupError::Refused)
     }
 }
 
@@ -205,6 +212,10 @@ fn describe(entry: &mut Entry, submission: &Submission) {
     entry.smtputf8 = submission.smtputf8;
     entry.envelope_id.clone_from(&submission.envelope_id);
     entry.verp.clone_from(&submission.verp);
+    entry.trace = submission.trace.map(|trace| match trace {
+        control::Trace::Record => Trace::Record,
+        control::Trace::Probe => Trace::Probe,
+    });
     entry.body_type = if submission.eight_bit { BodyType::EightBitMime } else { BodyType::Unstated };
     entry.return_content = submission.ret.map(|ret| match ret {
         Ret::Full => ReturnContent::Full,

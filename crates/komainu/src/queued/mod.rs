@@ -3,6 +3,7 @@
 //! [`Queue`] asks the running server over its control socket, or opens the stopped spool; the tools (`komainu queue`,
 //! mailq, postqueue, postsuper, postcat) know no difference. Nothing is printed here. T2.14.
 
+mod dropped;
 pub(crate) mod frames;
 pub(crate) mod place;
 pub(crate) mod running;
@@ -14,6 +15,8 @@ use proto::control::{Cause, Outcome, State, Verb};
 use queue::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub(crate) use dropped::dropped;
 
 /// One message.
 #[derive(Debug)]

@@ -210,6 +210,7 @@ impl Assembly {
             log: log.clone(),
             answers: Arc::clone(answers),
             local: Arc::clone(&self.local),
+            sockets: self.shared.sockets.clone(),
             runtime: tokio::runtime::Handle::current(),
         }
     }

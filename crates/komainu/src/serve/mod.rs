@@ -24,7 +24,7 @@ pub(crate) use listen::bind;
 pub use start::{Options, ServeError, prepare};
 pub(crate) use start::{log_destination, state_folder};
 
-use crate::configuration::{Configuration, Listener, Notices};
+use crate::configuration::{Configuration, Listener, Notices, Receiving};
 use crate::deliver::ending::Ending;
 use crate::deliver::manager::Routing;
 use crate::deliver::smtp::Transport;
@@ -111,6 +111,18 @@ impl Counting {
     }
 }
 
+/// How reports are received, where they are looked at (`internal_mail_filter_classes`).
+fn watched(p: &Parameters, local: &Local) -> Option<Arc<Receiving>> {
+    let is_asked = p.list("internal_mail_filter_classes").iter().any(|word| word.value == "bounce");
+    is_asked.then(|| Arc::new(local.receiving.of_watched_mail())).filter(|rules| rules.looks())
+}
+
+/// Which transcripts the postmaster gets of servers, and how they are received.
+fn notices(p: &Parameters, local: &Local) -> Option<(Arc<Notices>, Arc<Receiving>)> {
+    let notices = Notices::read(p).filter(Notices::name_servers)?;
+    Some((Arc::new(notices), Arc::clone(&local.receiving)))
+}
+
 impl Generation {
     /// Compiles the tables and puts the parts together.
     pub(crate) fn new(
@@ -129,8 +141,8 @@ impl Generation {
             Some((service.name.value.clone(), Arc::new(transport)))
         });
         let transports = transports.collect();
-        let services = &configuration.master.services;
-        let status_filters = StatusFilters::compile(services, &p, &mut configuration.catalogue);
+        let lines = &configuration.master.services;
+        let status_filters = StatusFilters::compile(lines, &p, &mut configuration.catalogue);
         let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
         let agency = Arc::new(agency.with_accounts(passwd));
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
@@ -151,9 +163,8 @@ impl Generation {
         let services: Vec<Service> = configuration.listeners.into_iter().map(service).collect();
         let (reporting, remarks) = Reporting::compile(&p, sources);
         let far = listen::shares().deliveries;
-        let services_named = configuration.master.services.iter();
-        let (settings, queue_remarks) = scheduling::queue_settings(&p, services_named, far);
-        let local = Local::new(&p, &configuration.classes, &live, configuration.inspecting);
+        let (settings, queue_remarks) = scheduling::queue_settings(&p, lines.iter(), far);
+        let local = Local::new(&p, &configuration.classes, &live, configuration.local);
         let routing = Routing {
             transports,
             classes: configuration.classes,
@@ -165,10 +176,10 @@ impl Generation {
             settings,
             reporting,
             probing,
+            filters: crate::deliver::Filters::read(&p, &local.receiving),
             best_mx: best_mx(&p),
-            notices: Notices::read(&p)
-                .filter(Notices::name_servers)
-                .map(|notices| (Arc::new(notices), Arc::clone(&local.receiving))),
+            notices: notices(&p, &local),
+            watched: watched(&p, &local),
             soft_bounce: p.flag("soft_bounce"),
             syslog_name: p.text("syslog_name").value,
         };
@@ -238,11 +249,11 @@ fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
     })
 }
 
-/// Runs the server until it is told to stop.
+/// Runs the server until it is told to stop; `welcome` is called when it serves.
 ///
 /// # Errors
 /// When the spool or the resolver can't be had.
-pub fn run(ready: Ready) -> Result<(), ServeError> {
+pub fn run(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     // Started through /proc/self/exe it would be `exe` to ps(1), and to `check`.
     let _ = rustix::thread::set_name(c"komainu");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -250,13 +261,13 @@ pub fn run(ready: Ready) -> Result<(), ServeError> {
         .max_blocking_threads(128)
         .build()
         .map_err(ServeError::Runtime)?;
-    let outcome = runtime.block_on(serve(ready));
+    let outcome = runtime.block_on(serve(ready, welcome));
     // Whoever still waits for somebody else is left: the spool is closed, so nothing comes of it.
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
 }
 
-async fn serve(ready: Ready) -> Result<(), ServeError> {
+async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     let signals = Signals::take().map_err(ServeError::Runtime)?;
     let Ready { configuration, options, sockets, helper, state, log, pid, since } = ready;
     pid.announce().map_err(|source| ServeError::State { path: state.clone(), source })?;
@@ -279,6 +290,7 @@ async fn serve(ready: Ready) -> Result<(), ServeError> {
     watch_maildrop(&control_folder, &assembly, (&ending, &log));
     let control = open_control(&control_folder, assembly.control(), &log);
     let mut house = reload::House::new(options, assembly, sockets, since).await;
+    welcome();
     house.announce(&p);
     let outcome = wait(&mut house, signals).await;
     ending.begin();

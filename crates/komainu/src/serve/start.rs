@@ -90,8 +90,11 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`].
-pub fn prepare(options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError> {
+pub fn prepare(mut options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeError> {
     let since = std::time::SystemTime::now();
+    // The helper starts in another folder, and a reload may come when this one is gone.
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    (options.config, options.state) = (options.config.map(absolute), options.state.map(absolute));
     let (configuration, found) = load(&options, &DirectSources);
     if has_errors(&found) {
         return Err(ServeError::Configuration(found));

@@ -208,7 +208,9 @@ impl Session {
                 let outcome = if temporary { Outcome::Unanswered } else { Outcome::Failed };
                 self.settle(username.as_deref(), outcome);
                 self.logging_in().username = username;
-                Err(Failed::Refused(reason.unwrap_or_else(|| "(reason unavailable)".to_owned())))
+                let reason = reason.as_deref().unwrap_or("(reason unavailable)");
+                // Its line ends where ours would.
+                Err(Failed::Refused(events::text::printable(reason.as_bytes()).into_owned()))
             }
         }
     }

@@ -23,7 +23,7 @@ impl Session {
     }
 
     /// RFC 5321 §4.4.
-    pub(super) fn received_header(&self, id: &QueueId, began: Wall) -> String {
+    pub(super) fn received_header(&self, id: Option<&QueueId>, began: Wall) -> String {
         let (tx, receiving) = (&self.tx, &self.service.listener.receiving);
         let envelope = self.server.envelope();
         let recipient = match envelope.map(|envelope| envelope.recipients.as_slice()) {

@@ -346,6 +346,10 @@ impl Session {
                     format!("{process:x}.{:x}.{:x}.{}", since.seconds(), since.micros(), self.instances);
                 Described { mail: Some(mail), ..plain }
             }
+            Request::EndOfData { .. } => {
+                self.end_scan();
+                plain
+            }
             Request::Rcpt(recipient) => Described { recipient: Some(recipient), ..plain },
             _ => plain,
         }
@@ -369,10 +373,10 @@ impl Session {
             return self.accept_recipient(&recipient).await;
         }
         match request.policy {
-            policy::Request::Mail if !self.server_delays_open() => match self.begin().await {
-                Ok(()) => Verdict::Permit,
-                Err(reply) => Verdict::Reject(reply),
-            },
+            policy::Request::Mail if !self.server_delays_open() => {
+                verdict(self.begin(request.mail.as_deref()).await)
+            }
+            policy::Request::Data if self.passing.is_some() => verdict(Box::pin(self.pass_data()).await),
             policy::Request::Etrn => self.etrn().await,
             _ => Verdict::Permit,
         }
@@ -409,7 +413,12 @@ impl Session {
             self.log_verdict("reject", "RCPT", &reply.to_string());
             return Verdict::Reject(reply);
         }
-        if let Err(reply) = self.begin().await {
+        if let Err(reply) = self.begin(None).await {
+            return Verdict::Reject(reply);
+        }
+        if self.passing.is_some()
+            && let Err(reply) = Box::pin(self.pass_recipient(recipient)).await
+        {
             return Verdict::Reject(reply);
         }
         self.tx.recipient_count = self.tx.recipient_count.saturating_add(1);
@@ -499,6 +508,10 @@ impl Session {
     pub(super) fn take_effects(&mut self) -> Vec<MailEffect> {
         std::mem::take(&mut self.effects)
     }
+}
+
+fn verdict(outcome: Result<(), Reply>) -> Verdict {
+    outcome.map_or_else(Verdict::Reject, |()| Verdict::Permit)
 }
 
 /// Whether a check refuses because nobody has the address.

@@ -245,6 +245,9 @@ impl Session {
                     }
                 }
                 UsersPlace::Table(table) => {
+                    if internal.wants_likeness() {
+                        self.look_for_likeness(internal, *table);
+                    }
                     let said = self.table_says(*table, name.to_owned()).await;
                     let Some(value) = said.map_err(|error| unavailable(&error))? else { continue };
                     match Stored::parse(value.trim()) {
@@ -262,6 +265,16 @@ impl Session {
             }
         }
         Ok(Found::Nobody)
+    }
+
+    /// Somebody of the table, so that names that nobody has cost the same from the first attempt on.
+    fn look_for_likeness(&self, internal: &Internal, table: TableId) {
+        let table = self.facts.snapshot().table(table);
+        let stored =
+            table.pairs().into_iter().flatten().find_map(|(_, value)| Stored::parse(value.trim()).ok());
+        if let Some(stored) = stored {
+            internal.has_seen(&stored);
+        }
     }
 
     async fn table_says(&mut self, table: TableId, key: String) -> Result<Option<String>, LookupError> {

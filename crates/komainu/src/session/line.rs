@@ -3,7 +3,8 @@
 //! A session that waits for something else than its client (`sleep`, a name server, a policy server, a table behind a
 //! socket) reads nothing and holds no buffer meanwhile. It still hears of an end: of a reset at once, of a client that
 //! has closed its side and said nothing before that it is owed an answer to, a second later. Whoever has sent commands
-//! ahead and closed its side hears the answers, as with Postfix. T2.2.
+//! ahead and closed its side hears the answers, as with Postfix. What a client says under TLS when it closes is no
+//! command: whoever has said just that is gone. T2.2.
 
 use std::future::Future;
 use std::io;
@@ -60,7 +61,11 @@ impl Line for Socket {
                 }
                 // Not `peek`, whose future would be the larger part of this one.
                 let unread = std::future::poll_fn(|context| {
-                    Poll::Ready(stream.poll_peek(context, &mut ReadBuf::new(&mut [0])))
+                    let mut bytes = [0; GOODBYE_BYTES_MAX];
+                    let mut unread = ReadBuf::new(&mut bytes);
+                    let outcome = stream.poll_peek(context, &mut unread);
+                    let is_goodbye = is_goodbye(unread.filled(), ready.is_read_closed());
+                    Poll::Ready(outcome.map_ok(|length| if is_goodbye { 0 } else { length }))
                 });
                 match unread.await {
                     Poll::Ready(Ok(0)) => return tokio::time::sleep(HALF_CLOSED).await,
@@ -71,6 +76,24 @@ impl Line for Socket {
             }
         }
     }
+}
+
+/// Longer than any goodbye under TLS.
+const GOODBYE_BYTES_MAX: usize = 48;
+
+/// Whether all that a client has left unread is a closure alert of TLS (RFC 8446 §6.1). In TLS 1.3 it looks like any
+/// other record of two bytes: there the client must have closed its side as well.
+fn is_goodbye(unread: &[u8], is_closed: bool) -> bool {
+    let [kind, 3, _, high, low, rest @ ..] = unread else { return false };
+    let is_whole =
+        unread.len() < GOODBYE_BYTES_MAX && rest.len() == usize::from(u16::from_be_bytes([*high, *low]));
+    let is_alert = match kind {
+        21 => true,
+        // Level, description, the real kind, and a tag of 16 bytes.
+        23 => rest.len() == 19 && is_closed,
+        _ => false,
+    };
+    is_whole && is_alert
 }
 
 impl AsyncRead for Socket {
@@ -164,5 +187,39 @@ mod tests {
         (&client).write_all(b"QUIT\r\n").expect("takes it");
         client.shutdown(std::net::Shutdown::Write).expect("a socket");
         assert!(timeout(UNREAD * 2, socket.gone()).await.is_err());
+    }
+
+    #[test]
+    fn goodbyes_under_tls() {
+        let record = |kind: u8, length: u8| [&[kind, 3, 3, 0, length][..], &vec![7; length.into()]].concat();
+        let alert = record(21, 26);
+        for (unread, is_closed, expect) in [
+            (alert.as_slice(), false, true),
+            (&record(21, 2), false, true),
+            (&record(23, 19), true, true),
+            // Two bytes of a command, by somebody who is still there.
+            (&record(23, 19), false, false),
+            (&record(23, 23), true, false),
+            (&[alert.as_slice(), &record(23, 19)].concat(), true, false),
+            (&alert[..20], true, false),
+            (&record(21, 60)[..48], true, false),
+            (b"QUIT\r\n", true, false),
+            (b"", true, false),
+        ] {
+            assert_eq!(is_goodbye(unread, is_closed), expect, "{unread:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_is_heard() {
+        let (client, socket) = pair().await;
+        (&client).write_all(&[21, 3, 3, 0, 2, 1, 0]).expect("takes it");
+        assert!(timeout(HALF_CLOSED * 3, socket.gone()).await.is_ok());
+        let (client, socket) = pair().await;
+        (&client).write_all(&[[23, 3, 3, 0, 19].as_slice(), &[7; 19]].concat()).expect("takes it");
+        let mut gone = Box::pin(socket.gone());
+        assert!(timeout(MOMENT, &mut gone).await.is_err(), "it may be a command");
+        drop(client);
+        assert!(timeout(UNREAD * 4, gone).await.is_ok());
     }
 }

@@ -6,17 +6,23 @@
 use super::Session;
 use super::milters::DISCARD;
 use crate::cleanup::{Intake, Message, Origin, Source};
+use mail::attachment::Scanner;
 use mail::{Address, Dsn, Reply};
 use policy::MailEffect;
 use proto::smtp::{Body, MailRequest, Notify, Ret};
 use queue::{BodyType, Client, Entry, Recipient, ReturnContent};
+use std::sync::Arc;
 use store::SpoolError;
 
 impl Session {
-    /// Gives the message its queue id, where it has none: at the first accepted recipient.
-    pub(super) async fn begin(&mut self) -> Result<(), Reply> {
-        if self.reception.is_some() {
+    /// Gives the message its queue id, where it has none: at the first accepted recipient, or at `mail`. A filter in
+    /// front of the queue hears of it instead.
+    pub(super) async fn begin(&mut self, mail: Option<&MailRequest>) -> Result<(), Reply> {
+        if self.reception.is_some() || self.passing.is_some() {
             return Ok(());
+        }
+        if let Some(filter) = self.service.listener.before_queue.as_ref().map(Arc::clone) {
+            return Box::pin(self.pass_begins(filter, mail)).await;
         }
         let origin = if self.is_rewrite_client().await { Origin::Local } else { Origin::Remote };
         let intake = Intake::of(&self.shared, &self.service);
@@ -31,12 +37,38 @@ impl Session {
 
     /// One piece of the content; whether it waits for [`Session::receive_slowly`].
     pub(super) fn receive(&mut self, chunk: &[u8]) -> bool {
+        self.scan(chunk);
+        if self.passing.is_some() {
+            return self.pass(chunk);
+        }
         self.open_content();
         self.reception.as_deref_mut().is_some_and(|message| message.feed(chunk).is_err())
     }
 
+    /// Looks at attachments, where a list wants to know of them.
+    fn scan(&mut self, chunk: &[u8]) {
+        let is_first = match (self.passing.as_deref(), self.reception.as_deref()) {
+            (Some(passing), _) => !passing.is_open(),
+            (None, message) => message.is_some_and(|message| !message.is_open()),
+        };
+        if is_first && let Some(rules) = self.service.listener.lists_for(&self.tx).attachments() {
+            self.scanner = Some(Box::new(Scanner::new(Arc::clone(rules))));
+        }
+        if let Some(scanner) = &mut self.scanner {
+            scanner.feed(chunk);
+        }
+    }
+
+    /// The message has come: what its attachments are is known.
+    pub(super) fn end_scan(&mut self) {
+        self.tx.danger = self.scanner.take().and_then(|scanner| scanner.end()).map(Box::new);
+    }
+
     /// Headers that wait for tables behind sockets.
     pub(super) async fn receive_slowly(&mut self) {
+        if self.passing.is_some() {
+            return self.pass_slowly().await;
+        }
         if let Some(message) = &mut self.reception {
             message.settle().await;
         }
@@ -45,7 +77,7 @@ impl Session {
     /// The headers that come before the client's own: PREPEND's, then our `Received:`.
     fn open_content(&mut self) {
         let Some(message) = self.reception.as_deref().filter(|message| !message.is_open()) else { return };
-        let received = self.received_header(message.id(), message.began());
+        let received = self.received_header(Some(message.id()), message.began());
         let mut head = Vec::new();
         for effect in &self.effects {
             if let MailEffect::Prepend(header) = effect {
@@ -97,13 +129,16 @@ impl Session {
     /// The message is given up.
     pub(super) fn abort(&mut self) {
         self.reception = None;
+        self.pass_aborted();
         self.effects.clear();
         self.forget();
     }
 
     /// What was known of the message.
     pub(super) fn forget(&mut self) {
+        self.scanner = None;
         let tx = &mut self.tx;
+        tx.danger = None;
         (tx.queue_id, tx.sender, tx.recipient) = (None, None, None);
         (tx.recipient_count, tx.recipient_ordinal, tx.message_size) = (0, 0, None);
         if let Some(carried) = &mut tx.carried {
@@ -112,7 +147,7 @@ impl Session {
     }
 
     /// What the client is told when the spool can't take its mail.
-    fn refusal(&self, error: &SpoolError) -> Reply {
+    pub(super) fn refusal(&self, error: &SpoolError) -> Reply {
         if error.is_full() {
             return Reply::new(452, Dsn::new(4, 3, 1), "Insufficient system storage");
         }

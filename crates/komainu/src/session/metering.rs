@@ -67,6 +67,7 @@ impl Session {
     pub(super) async fn count_in(&mut self) -> Result<(), Reply> {
         // Whoever it was before XCLIENT isn't connected any more.
         self.server.set_meter(None);
+        self.concurrency = 0;
         let listener = &self.service.listener;
         let limits = if self.tx.stress { listener.stressed_limits } else { listener.limits };
         // A table that can't say excepts nobody.
@@ -78,6 +79,7 @@ impl Session {
         let ident = Ident::new(rates.service(&listener.name), client.address, limits.prefixes);
         let (ticket, arrival) = Ticket::take(rates, ident, limits, clock::now());
         self.server.set_meter(Some(Arc::new(ticket)));
+        self.concurrency = arrival.open;
         let Some(excess) = limits.arrival(arrival) else { return Ok(()) };
         self.log_excess(excess.limit, excess.count);
         let (host, address) = (&listener.receiving.hostname, client.address);

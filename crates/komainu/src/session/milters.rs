@@ -5,17 +5,36 @@
 
 use super::Session;
 use crate::cleanup::Filtering;
+use crate::configuration::Milters;
 use crate::facts::milter::Filters;
-use mail::{Address, Reply};
+use mail::{Address, Dsn, Reply};
 use policy::{MailEffect, NameStatus};
 use proto::milter::Event;
 use proto::milter::verdict::{self, Outcome};
 use proto::smtp::{MailRequest, Recipient, Verdict};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tables::LookupError;
 
 /// What the log says of mail that a milter throws away; nobody else's mail is thrown away so.
 pub(super) const DISCARD: &str = "milter triggers DISCARD action";
+
+/// Macros that have no value at the end of a message: who ends it with Postfix isn't who speaks with the client.
+const BEFORE_CLEANUP: [&str; 13] = [
+    "{client_connections}",
+    "{client_resolve}",
+    "{tls_version}",
+    "{cipher}",
+    "{cipher_bits}",
+    "{cert_subject}",
+    "{cert_issuer}",
+    "{mail_addr}",
+    "{mail_host}",
+    "{mail_mailer}",
+    "{rcpt_addr}",
+    "{rcpt_host}",
+    "{rcpt_mailer}",
+];
 
 /// Macros and their values.
 type Values = BTreeMap<&'static str, String>;
@@ -30,12 +49,30 @@ pub(super) enum Told<'a> {
     Unknown(&'a str),
 }
 
+/// Which milters a client has.
+enum Named {
+    /// Those of `smtpd_milters`.
+    Usual,
+    /// These.
+    Others(Arc<Milters>),
+    /// A table can't say, or says what is none.
+    Unusable,
+}
+
 impl Session {
     /// The client may come in: connects, and says who it is.
     pub(super) async fn milters_meet(&mut self) -> Option<Verdict> {
         if self.filters.is_none() {
             let settings = self.service.listener.milters.clone()?;
-            if self.is_without_milters().await {
+            let settings = match self.milters_of_client(&settings).await {
+                Named::Usual => settings,
+                Named::Others(others) => others,
+                Named::Unusable => {
+                    let reply = Reply::new(451, Dsn::new(4, 3, 0), "Error: server configuration error");
+                    return Some(Verdict::Reject(reply));
+                }
+            };
+            if settings.filters.is_empty() {
                 return None;
             }
             self.filters = Some(Box::new(Filters::new(settings, self.shared.sockets.clone())));
@@ -43,8 +80,8 @@ impl Session {
         self.milters_judge(Told::Connect).await
     }
 
-    /// `smtpd_milter_maps`: DISABLE.
-    async fn is_without_milters(&mut self) -> bool {
+    /// `smtpd_milter_maps`: none for some clients, or others than the usual ones.
+    async fn milters_of_client(&mut self, usual: &Milters) -> Named {
         let found = self.looked_up(|session| {
             let lists = &session.service.listener.lists;
             let address = mail::host::address_text(session.tx.client.address);
@@ -56,7 +93,22 @@ impl Session {
             }
             Ok::<_, LookupError>(None)
         });
-        matches!(found.await, Ok(Some(value)) if value.trim().eq_ignore_ascii_case("DISABLE"))
+        let value = match found.await {
+            Ok(Some(value)) => value,
+            Ok(None) => return Named::Usual,
+            Err(error) => {
+                self.warn(&format!("smtpd_milter_maps: {error}"));
+                return Named::Unusable;
+            }
+        };
+        let list = if value.trim().eq_ignore_ascii_case("DISABLE") { "" } else { value.as_str() };
+        match usual.with_filters(list) {
+            Ok(others) => Named::Others(Arc::new(others)),
+            Err(why) => {
+                self.warn(&format!("smtpd_milter_maps: {why}"));
+                Named::Unusable
+            }
+        }
     }
 
     /// Tells the milters of a step that the policy permits; what they have against it.
@@ -77,19 +129,36 @@ impl Session {
                 self.tell(Event::Helo(&name), &values).await
             }
             Told::Mail(mail) => {
-                self.route_macros(&mail.sender, ["{mail_addr}", "{mail_host}", "{mail_mailer}"], &mut values)
-                    .await;
+                let names = ["{mail_addr}", "{mail_host}", "{mail_mailer}"];
+                self.route_macros(&mail.sender, names, &mut values).await;
+                self.keep_macros(names, &values);
                 self.tell(Event::Mail(&words(&mail.sender, &mail.parameters)), &values).await
             }
             Told::Rcpt(recipient) => {
                 let names = ["{rcpt_addr}", "{rcpt_host}", "{rcpt_mailer}"];
                 self.route_macros(&recipient.address, names, &mut values).await;
-                self.tell(Event::Rcpt(&words(&recipient.address, &recipient.parameters)), &values).await
+                let words = words(&recipient.address, &recipient.parameters);
+                let outcome = self.tell(Event::Rcpt(&words), &values).await;
+                // The first that is taken stands for all.
+                if !matches!(outcome, Some(Outcome::Refused(_))) {
+                    self.keep_macros(names, &values);
+                }
+                outcome
             }
             Told::Data => self.tell(Event::Data, &values).await,
             Told::Unknown(line) => self.tell(Event::Unknown(line), &values).await,
         };
         self.said(told, outcome?)
+    }
+
+    /// These have their values until the message is over.
+    fn keep_macros(&mut self, names: [&'static str; 3], values: &Values) {
+        let Some(filters) = &mut self.filters else { return };
+        for name in names {
+            if let Some(value) = values.get(name) {
+                filters.remember(name, value.clone());
+            }
+        }
     }
 
     async fn tell(&mut self, event: Event<'_>, values: &Values) -> Option<Outcome> {
@@ -181,7 +250,8 @@ impl Session {
 
     /// Its filters, for the end of the message.
     pub(super) fn filtering(&mut self) -> Option<Filtering<'_>> {
-        let macros = self.macros();
+        let mut macros = self.macros();
+        macros.retain(|name, _| !BEFORE_CLEANUP.contains(name));
         self.filters.as_deref_mut().map(|filters| Filtering { filters, macros })
     }
 
@@ -239,7 +309,11 @@ impl Session {
             ("{client_port}", client.port.to_string()),
             ("{client_ptr}", client.reverse_name.clone()),
             ("{client_resolve}", resolved.to_owned()),
+            ("{client_connections}", self.concurrency.to_string()),
         ]);
+        if let Some(filters) = &self.filters {
+            values.extend(filters.known().iter().map(|(name, value)| (*name, value.clone())));
+        }
         if let Some(id) = &tx.queue_id {
             values.insert("i", id.as_str().to_owned());
         }

@@ -17,6 +17,7 @@ mod message;
 mod metering;
 mod milters;
 mod notes;
+mod passing;
 mod protection;
 pub(crate) mod request;
 pub mod screening;
@@ -122,6 +123,10 @@ struct Session {
     /// Warnings about the configuration that this session has given already.
     warned: Vec<String>,
     reception: Option<Box<crate::cleanup::Message>>,
+    /// Who looks at the attachments of what comes, where somebody asks.
+    scanner: Option<Box<mail::attachment::Scanner>>,
+    /// A message that a before-queue filter takes.
+    passing: Option<Box<passing::Passing>>,
     /// Its milters, once they have been asked.
     filters: Option<Box<crate::facts::milter::Filters>>,
     /// Where AUTH has been tried.
@@ -133,6 +138,8 @@ struct Session {
     /// When it began.
     since: mail::Wall,
     instances: u32,
+    /// Connections of this client at once, where they are counted.
+    concurrency: u32,
     /// Messages that were accepted.
     messages: u32,
     reach: Reach,
@@ -211,12 +218,15 @@ impl Session {
             featureless: None,
             warned: Vec::new(),
             reception: None,
+            scanner: None,
+            passing: None,
             filters: None,
             logging_in: None,
             protection: None,
             bindings: Box::default(),
             since: now.wall,
             instances: 0,
+            concurrency: 0,
             messages: 0,
             reach: Reach::Open,
             early: Vec::new(),
@@ -463,6 +473,9 @@ impl Session {
 
     /// Makes the message durable; that is not given up, whether or not the client is still there.
     async fn keep(&mut self, out: &mut Vec<u8>) {
+        if self.passing.is_some() {
+            return self.pass_on(out).await;
+        }
         let stored = self.commit().await;
         // What the client says next is about another message.
         self.forget();
@@ -472,6 +485,20 @@ impl Session {
             self.seat.has_delivered();
         }
         self.server.handle(clock::now(), Input::Stored(stored), out);
+    }
+}
+
+impl Session {
+    /// The filter in front of the queue says what becomes of the message.
+    async fn pass_on(&mut self, out: &mut Vec<u8>) {
+        let reply = self.pass_ends().await;
+        self.forget();
+        self.milters_abort().await;
+        if reply.code / 100 == 2 {
+            self.messages = self.messages.saturating_add(1);
+            self.seat.has_delivered();
+        }
+        self.server.handle(clock::now(), Input::Relayed(reply), out);
     }
 }
 

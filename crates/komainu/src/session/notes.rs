@@ -26,7 +26,8 @@ impl Session {
         let listener = &self.service.listener;
         let (Some(notices), Some(transcript)) = (&listener.notices, self.server.transcript()) else { return };
         let intake = Intake::of(&self.shared, &self.service);
-        let postmaster = Postmaster { intake, notices: Arc::clone(notices) };
+        let postmaster =
+            Postmaster { intake, notices: Arc::clone(notices), sockets: self.shared.sockets.clone() };
         postmaster.hear_of_client(&self.peer().to_string(), transcript);
     }
 
@@ -98,7 +99,7 @@ impl Session {
     }
 
     /// The end of a line about a request: what was known of the transaction.
-    fn known(&self, sender: Option<&Address>, recipient: Option<&Address>) -> Known<'_> {
+    pub(super) fn known(&self, sender: Option<&Address>, recipient: Option<&Address>) -> Known<'_> {
         let tx = &self.tx;
         Known {
             from: sender.or(tx.sender.as_ref()).map(|sender| sender.to_external().into()),
@@ -177,6 +178,7 @@ impl Session {
             Note::QueueFileLimit => {
                 let id = self.id();
                 log.write(self.program(), Message::warning(format!("{id}: queue file size limit exceeded")));
+                self.pass_too_large();
             }
             Note::RejectFilter { before, after } => {
                 for (direction, text) in [("in", before), ("out", after)] {

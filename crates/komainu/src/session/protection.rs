@@ -6,6 +6,7 @@
 use super::line::Line;
 use super::wire::Wire;
 use super::{Reach, Session, Woken};
+use crate::authentication;
 use crate::clock;
 use crate::tls::server::{Established, Remark};
 use events::Event;
@@ -44,6 +45,9 @@ impl Session {
             (_, Err(reply)) => Input::TlsRefused(reply),
             (_, Ok(())) => self.judged().map_or_else(Input::TlsUnfit, |()| Input::TlsUp),
         };
+        if matches!(input, Input::TlsUp) {
+            self.milters_abort().await;
+        }
         self.server.handle(clock::now(), input, out);
     }
 
@@ -53,6 +57,12 @@ impl Session {
             // Nobody hears it.
             *stream = Wire::Broken;
             let reply = Reply::new(421, Dsn::new(4, 7, 0), "Error: too many new TLS sessions");
+            return Err(Verdict::Disconnect(reply));
+        }
+        if self.service.listener.security.acceptor.is_none() {
+            self.warn_of_no_tls();
+            *stream = Wire::Broken;
+            let reply = Reply::new(421, Dsn::new(4, 7, 0), "Error: TLS isn't available");
             return Err(Verdict::Disconnect(reply));
         }
         match self.protect(stream).await {
@@ -79,16 +89,20 @@ impl Session {
         Err(Reply::new(421, Dsn::new(4, 7, 1), format!("{host} Error: {why}")))
     }
 
+    fn warn_of_no_tls(&self) {
+        let service = &self.service.listener.name;
+        self.warn(&format!(
+            "Wrapper-mode request dropped from {} for service {service}. TLS context initialization failed. For \
+             details see earlier warnings in your logs.",
+            self.peer()
+        ));
+    }
+
     /// Makes the handshake.
     async fn protect<S: Line>(&mut self, stream: &mut Wire<S>) -> Shaken {
         let security = &self.service.listener.security;
         let Some(acceptor) = security.acceptor.clone() else {
-            let service = &self.service.listener.name;
-            self.warn(&format!(
-                "Wrapper-mode request dropped from {} for service {service}. TLS context initialization failed. For \
-                 details see earlier warnings in your logs.",
-                self.peer()
-            ));
+            self.warn_of_no_tls();
             return Shaken::Failed;
         };
         if security.log_level >= 2 {
@@ -97,12 +111,16 @@ impl Session {
             self.shared.log.write(self.program(), line);
         }
         let limit = self.server.settings().starttls_timeout;
+        // However many strangers come, those who log in here don't wait behind them.
+        let authentication = &self.shared.authentication;
+        let is_home = authentication.guessing().is_home(self.tx.client.address, authentication::now());
+        let line = (!is_home).then_some(&authentication.handshakes);
         self.seat.waits(clock::now().mono);
         let ear = self.seat.ear();
         let mut remark = None;
         let outcome = tokio::select! {
             biased;
-            outcome = tokio::time::timeout(limit, stream.protect(&acceptor, &mut remark)) => {
+            outcome = tokio::time::timeout(limit, stream.protect(&acceptor, line, &mut remark)) => {
                 outcome.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
             }
             _ = ear.told() => Err(ErrorKind::ConnectionAborted.into()),
@@ -127,17 +145,13 @@ impl Session {
     }
 
     fn protected(&mut self, established: Established) {
-        let Established { summary, facts, certificate, served_name, .. } = established;
+        let Established { summary, facts, certificate, distrust, served_name, .. } = established;
         let security = &self.service.listener.security;
+        if let Some((whose, why)) = distrust.filter(|_| security.requires) {
+            let text = format!("{whose} verification failed for {}: {why}", self.peer());
+            self.shared.log.write(self.program(), Event::Other(text.into()));
+        }
         if security.log_level >= 1 {
-            if let Some(one) = facts.certificate.as_ref().filter(|one| security.requires && !one.trusted) {
-                let why = match one.subject == one.issuer {
-                    true => "self-signed certificate".to_owned(),
-                    false => format!("untrusted issuer {}", one.issuer),
-                };
-                let text = format!("certificate verification failed for {}: {why}", self.peer());
-                self.shared.log.write(self.program(), Event::Other(text.into()));
-            }
             let trust = match &facts.certificate {
                 None => Trust::Anonymous,
                 Some(one) if one.trusted => Trust::Trusted,

@@ -6,6 +6,7 @@
 
 mod dropped;
 pub(crate) mod held;
+pub(crate) mod senders;
 
 use crate::queued::running::Connection;
 use held::Held;

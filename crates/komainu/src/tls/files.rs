@@ -21,6 +21,9 @@ pub enum FileError {
     /// A file without a certificate.
     #[error("{0}: no certificate in it")]
     NoCertificate(String),
+    /// A file with something that begins like one and can't be read.
+    #[error("{0}: what is in it is broken")]
+    Broken(String),
     /// A file without a key.
     #[error("{0}: no private key in it that can be used")]
     NoKey(String),
@@ -90,7 +93,8 @@ pub type Credentials = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 /// Where one of them is missing.
 pub fn credentials(chain: &str, key: &str, sources: &dyn Sources) -> Result<Credentials, FileError> {
     let bytes = sources.read(Path::new(chain))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes).flatten().collect();
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let certificates = certificates.map_err(|_| FileError::Broken(chain.to_owned()))?;
     if certificates.is_empty() {
         return Err(FileError::NoCertificate(chain.to_owned()));
     }
@@ -120,7 +124,8 @@ pub fn chains_in(
     for (path, bytes) in contents {
         last.clone_from(&path);
         let mut rest = bytes.as_slice();
-        while let Ok(Some((kind, der))) = pem::from_buf(&mut rest) {
+        let broken = |_| FileError::Broken(path.clone());
+        while let Some((kind, der)) = pem::from_buf(&mut rest).map_err(broken)? {
             let key = match kind {
                 SectionKind::PrivateKey => PrivateKeyDer::Pkcs8(der.into()),
                 SectionKind::RsaPrivateKey => PrivateKeyDer::Pkcs1(der.into()),

@@ -128,7 +128,7 @@ pub fn common_name(name: &X509Name<'_>) -> String {
 }
 
 /// `/C=XX/CN=Test CA`, as OpenSSL writes a name on one line.
-fn one_line(name: &X509Name<'_>) -> String {
+pub(super) fn one_line(name: &X509Name<'_>) -> String {
     let registry = x509_parser::objects::oid_registry();
     let mut out = String::new();
     for one in name.iter_attributes() {

@@ -6,6 +6,7 @@
 //! whom. RFC 8446, RFC 5246, RFC 6125.
 
 pub mod client;
+mod clients;
 pub mod files;
 pub mod fingerprint;
 pub mod judge;

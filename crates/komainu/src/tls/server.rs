@@ -5,6 +5,7 @@
 //! Postfix does (`smtpd_tls_ask_ccert`). Sessions are resumed by tickets whose keys change by themselves and live in
 //! memory only. RFC 8446, RFC 5246.
 
+use super::clients::{Clients, Distrust};
 use super::files::{Anchors, Credentials, FileError};
 use super::fingerprint::Digest;
 use super::judge::common_name;
@@ -15,14 +16,16 @@ use super::summary::Summary;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, ring as provider};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -93,10 +96,7 @@ pub struct Acceptor {
     keys: Arc<Keys>,
     asking: Asking,
     clients: Arc<Signatures>,
-    /// Whose word counts; `None` for nobody's.
-    judge: Option<Arc<dyn ClientCertVerifier>>,
-    /// Most certificates between a client's and its anchor.
-    depth: usize,
+    judge: Clients,
     digest: Digest,
 }
 
@@ -109,6 +109,8 @@ pub struct Established {
     pub facts: policy::Tls,
     /// What `Received:` says of the client's certificate.
     pub certificate: String,
+    /// Why the client's certificate isn't trusted: whose it is that is at fault, and what is.
+    pub distrust: Option<(&'static str, String)>,
     /// The name that the client asked for, where there are certificates for it.
     pub served_name: Option<String>,
     /// It goes on with no earlier session.
@@ -134,8 +136,11 @@ impl Acceptor {
         let (cipher_suites, kx_groups) = (ciphers(&making.excluded), curves(&making.curves));
         let provider = Arc::new(CryptoProvider { cipher_suites, kx_groups, ..provider::default_provider() });
         let pair = |(chain, key)| CertifiedKey::from_der(chain, key, &provider).map(Arc::new);
-        let keys = credentials.into_iter().map(pair).collect::<Result<Vec<_>, _>>();
-        let keys = Arc::new(Keys { own: keys.map_err(AcceptorError::Pair)?, names });
+        let own = credentials.into_iter().map(pair).collect::<Result<Vec<_>, _>>();
+        let mut own = own.map_err(AcceptorError::Pair)?;
+        // Whatever the parameters' names say: elliptic curves cost less, and OpenSSL shows them first as well.
+        own.sort_by_key(|one| one.key.algorithm() == rustls::SignatureAlgorithm::RSA);
+        let keys = Arc::new(Keys { own, names });
         if keys.own.is_empty() && keys.names.is_none() {
             return Err(AcceptorError::NoCertificate);
         }
@@ -158,9 +163,8 @@ impl Acceptor {
         if let Some(ticketer) = provider::Ticketer::new().ok().filter(|_| making.resumes) {
             config.ticketer = ticketer;
         }
-        let judge =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(anchors.roots), provider).build().ok();
-        Ok(Acceptor { config: Arc::new(config), keys, asking, clients, judge, depth, digest })
+        let judge = Clients::new(anchors, depth, provider);
+        Ok(Acceptor { config: Arc::new(config), keys, asking, clients, judge, digest })
     }
 
     /// The common names of the certificates, and when each ends.
@@ -183,13 +187,15 @@ impl Acceptor {
         }
     }
 
-    /// Makes the handshake. What there is to say of the name asked for comes into `remark`.
+    /// Makes the handshake. What there is to say of the name asked for comes into `remark`. Whoever is in a `line`
+    /// makes it when its turn has come.
     ///
     /// # Errors
     /// As of the stream, or `InvalidData` where the client doesn't speak TLS as it is spoken here.
     pub async fn accept<S>(
         &self,
         stream: S,
+        line: Option<&Semaphore>,
         remark: &mut Option<Remark>,
     ) -> io::Result<(TlsStream<S>, Established)>
     where
@@ -200,7 +206,7 @@ impl Acceptor {
         let sni = hello.server_name().unwrap_or_default().to_owned();
         let (keys, served_name) = self.keys.chain(&sni, remark);
         let shown = keys.and_then(|keys| shown(keys, hello.signature_schemes(), is_tls13));
-        let stream = start.into_stream(Arc::clone(&self.config)).await?;
+        let stream = in_turn(line, start.into_stream(Arc::clone(&self.config))).await?;
         let (_, connection) = stream.get_ref();
         let is_new = connection.handshake_kind() != Some(HandshakeKind::Resumed);
         let signed = shown.as_ref().filter(|_| is_new);
@@ -208,33 +214,35 @@ impl Acceptor {
         let shown_by_client = connection.peer_certificates().and_then(<[_]>::first).filter(|_| is_new);
         let by_client = shown_by_client.and_then(|own| Some((self.clients.of(own)?, own)));
         let summary = Summary::of(connection, signed).signed_by_client(by_client);
+        let (client, distrust) = self.client(connection.peer_certificates().unwrap_or_default()).unzip();
         let facts = policy::Tls {
             protocol: summary.protocol().to_owned(),
             cipher: summary.cipher().to_owned(),
             keysize: u16::try_from(summary.bits()).unwrap_or(u16::MAX),
             sni,
-            certificate: self.client(connection.peer_certificates().unwrap_or_default()),
+            certificate: client,
         };
         let certificate = self.described(facts.certificate.as_ref());
-        Ok((stream, Established { summary, facts, certificate, served_name, is_new }))
+        let distrust = distrust.flatten();
+        Ok((stream, Established { summary, facts, certificate, distrust, served_name, is_new }))
     }
 
-    /// The client's certificate, judged.
-    fn client(&self, shown: &[CertificateDer<'_>]) -> Option<policy::ClientCertificate> {
-        let (own, issuers) = shown.split_first()?;
+    /// The client's certificate, judged, and what is wrong with it.
+    fn client(
+        &self,
+        shown: &[CertificateDer<'static>],
+    ) -> Option<(policy::ClientCertificate, Option<Distrust>)> {
+        let own = shown.first()?;
         let (_, parsed) = X509Certificate::from_der(own).ok()?;
-        let now = UnixTime::since_unix_epoch(since_epoch(crate::clock::now().wall));
-        // The anchor itself isn't counted.
-        let between = issuers.get(..self.depth.min(issuers.len())).unwrap_or_default();
-        let trusted =
-            self.judge.as_ref().is_some_and(|judge| judge.verify_client_cert(own, between, now).is_ok());
-        Some(policy::ClientCertificate {
+        let distrust = self.judge.judge(shown, since_epoch(crate::clock::now().wall)).err();
+        let certificate = policy::ClientCertificate {
             subject: common_name(parsed.subject()),
             issuer: common_name(parsed.issuer()),
             fingerprint: self.digest.fingerprint(own),
             public_key_fingerprint: self.digest.fingerprint(parsed.public_key().raw),
-            trusted,
-        })
+            trusted: distrust.is_none(),
+        };
+        Some((certificate, distrust))
     }
 
     /// As `Received:` has it.
@@ -247,6 +255,23 @@ impl Acceptor {
                 format!("Client CN \"{}\", Issuer \"{}\" ({verified})", one.subject, one.issuer)
             }
         }
+    }
+}
+
+/// Begins `work` when its turn has come: keys are agreed upon and signatures made at once, and what is left waits for
+/// the client. Before the next of the line begins, whoever stands in none is served.
+async fn in_turn<F: Future>(line: Option<&Semaphore>, work: F) -> F::Output {
+    let mut work = std::pin::pin!(work);
+    let Some(line) = line else { return work.await };
+    // It is never closed; were it, nobody would wait.
+    let turn = line.acquire().await;
+    let begun = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    // The thread looks for who has come meanwhile.
+    tokio::task::yield_now().await;
+    drop(turn);
+    match begun {
+        Poll::Ready(output) => output,
+        Poll::Pending => work.await,
     }
 }
 

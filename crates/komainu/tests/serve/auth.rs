@@ -15,10 +15,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 const CONF: &str = "
-auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 oauthbearer
+auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 oauthbearer xoauth2 external
 passdb {
   driver = oauth2
-  mechanisms = oauthbearer
+  mechanisms = oauthbearer xoauth2
   args = /mnt/dovecot/oauth2
 }
 service auth {
@@ -36,20 +36,29 @@ fn dovecot() -> Dovecot {
     fs::create_dir_all("/mnt/dovecot").expect("a folder");
     fs::write(
         "/mnt/dovecot/oauth2",
-        "introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=/mnt/dovecot/keys/\n",
+        "introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix=/mnt/dovecot/keys/\n\
+         username_attribute = sub\n",
     )
     .expect("writes");
+    fs::create_dir_all("/mnt/dovecot/keys/default/HS256").expect("a folder");
+    // "secret-key" in base64.
+    fs::write("/mnt/dovecot/keys/default/HS256/default", "c2VjcmV0LWtleQ==").expect("writes");
+    // Dovecot reads them as an account of its own.
+    let open = "chmod a+rx /mnt /mnt/dovecot && chmod -R a+rX /mnt/dovecot/keys";
+    let open = Command::new("sh").args(["-c", open]).status();
+    assert!(open.is_ok_and(|status| status.success()));
     Dovecot::start_for_log_ins("alice@example.com:{PLAIN}secret\n", CONF, || {
         std::net::TcpStream::connect("127.0.0.1:12345").ok()
     })
 }
 
-const MAIN: &str = "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
+/// EXTERNAL isn't offered by default.
+const MAIN: &str = "smtpd_sasl_mechanism_filter = static:all\nsmtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
                     smtpd_error_sleep_time = 0\nkomainu_auth_delay_max = 0\n";
 
 /// Logs in with Python's library and by hand with what it doesn't know.
 const LOGIN: &str = r#"
-import base64, hashlib, hmac, os, smtplib, sys
+import base64, hashlib, hmac, json, os, re, smtplib, sys, time
 host, port = sys.argv[1].split(':')
 user = 'alice@example.com'
 def session():
@@ -88,6 +97,44 @@ for name, digest in (('SCRAM-SHA-1', 'sha1'), ('SCRAM-SHA-256', 'sha256')):
             code, text = s.docmd('')
         print(name, password, code, text.decode())
         s.quit()
+def h(text):
+    return hashlib.md5(text).hexdigest()
+for password in ('wrong', 'secret'):
+    s = session()
+    code, text = s.docmd('AUTH', 'DIGEST-MD5')
+    nonce = re.search('nonce="([^"]*)"', base64.b64decode(text).decode()).group(1)
+    a1 = hashlib.md5(b'alice:example.com:' + password.encode()).digest() + (':%s:cn' % nonce).encode()
+    answer = h(('%s:%s:00000001:cn:auth:%s' % (h(a1), nonce, h(b'AUTHENTICATE:smtp/mx'))).encode())
+    said = 'username="alice",realm="example.com",nonce="%s",nc=00000001,cnonce="cn",digest-uri="smtp/mx",qop=auth,response=%s'
+    code, text = s.docmd(b64((said % (nonce, answer)).encode()))
+    if code == 334:
+        expect = h(('%s:%s:00000001:cn:auth:%s' % (h(a1), nonce, h(b':smtp/mx'))).encode())
+        assert base64.b64decode(text).decode() == 'rspauth=' + expect, text
+        code, text = s.docmd('')
+    print('DIGEST-MD5', password, code, text.decode())
+    s.quit()
+# Tokens, signed by whoever may and by somebody else.
+url = lambda text: base64.urlsafe_b64encode(text).rstrip(b'=')
+def token(key):
+    parts = [url(json.dumps(part).encode()) for part in ({'alg': 'HS256', 'typ': 'JWT'}, {
+        'sub': user, 'iss': 'x', 'iat': int(time.time()) - 9, 'exp': int(time.time()) + 900})]
+    return b'.'.join(parts + [url(hmac.new(key, b'.'.join(parts), hashlib.sha256).digest())])
+for key, word in ((b'wrong-key', 'wrong'), (b'secret-key', 'secret')):
+    bearer = b'auth=Bearer ' + token(key) + b'\x01\x01'
+    for name, first, last in (('OAUTHBEARER', b'n,a=' + user.encode() + b',\x01host=mx\x01port=25\x01', b'\x01'),
+                              ('XOAUTH2', b'user=' + user.encode() + b'\x01', b'')):
+        s = session()
+        code, text = s.docmd('AUTH', name + ' ' + b64(first + bearer))
+        if code == 334:
+            print(name, base64.b64decode(text))
+            code, text = s.docmd(b64(last))
+        print(name, word, code, text.decode())
+        s.quit()
+# No certificate of a client's gets through Dovecot's protocol as Postfix speaks it.
+s = session()
+print('EXTERNAL', s.docmd('AUTH', 'EXTERNAL ' + b64(user.encode())))
+print('EXTERNAL', s.docmd('AUTH', 'EXTERNAL'), s.docmd('*'))
+s.quit()
 s = session()
 code, text = s.docmd('AUTH', 'DIGEST-MD5')
 print('DIGEST-MD5', code, b'algorithm=md5-sess' in base64.b64decode(text))
@@ -136,8 +183,8 @@ fn dovecot_s_mechanisms() {
         );
         let theirs = log_in("127.0.0.1:2700");
         assert_eq!(ours, theirs, "as with Postfix");
-        assert_eq!(ours.matches("secret 235").count(), 5, "{ours}");
-        assert_eq!(ours.matches("wrong 535").count(), 5, "{ours}");
+        assert_eq!(ours.matches("secret 235").count(), 8, "{ours}");
+        assert_eq!(ours.matches("wrong 535").count(), 8, "{ours}");
         let expect = said(&postfix.log());
         let expect: Vec<String> =
             expect.into_iter().map(|line| line.replace("localhost[", "unknown[")).collect();

@@ -2,15 +2,18 @@
 //! the mailboxes is compared, byte for byte but for ids, times and boundaries, and the log lines about them. T2.14.
 
 use crate::client::Client;
-use crate::far_server::FarServer;
+use crate::far_server::{FarServer, KIND, Words};
 use crate::postfix_peer::{self, Postfix};
 use crate::relaying::SERVERS;
-use crate::server::Server;
+use crate::server::{KOMAINU, Server};
 use crate::site::{Site, VMAIL, free_port, until};
 use crate::world::{self, Needs};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What both sides are told about reports.
@@ -328,6 +331,109 @@ fn what_is_too_old_is_returned() {
         pair.send("<a@virtual.example>", &["<r@grey.test> NOTIFY=NEVER"], CONTENT);
         pair.send("<>", &["<r@grey.test>"], CONTENT);
         pair.send("<b@grey.test>", &["<r@unknown.test>"], CONTENT);
+        pair.compare(9);
+    });
+}
+
+/// `sendmail -v` and `-bv`: what the first try came to, and what a try would come to; nothing of the latter is sent.
+#[test]
+fn traces_are_postfix_s() {
+    world::run("bounces::traces_are_postfix_s", Needs::Root, || {
+        if !postfix_peer::is_there("traces_are_postfix_s") {
+            return;
+        }
+        let (servers, transport) = servers();
+        let pair = Pair::start("notify_classes =\nmyorigin = virtual.example\n", &transport);
+        let sendmail = |line: &str| {
+            let said = [
+                ("/usr/sbin/sendmail", Path::new("/mnt/postfix-peer/etc").to_owned()),
+                (KOMAINU, pair.site.etc()),
+            ];
+            let [theirs, ours] = said.map(|(program, etc)| {
+                let mut command = Command::new(program);
+                command.arg0("sendmail").arg("-C").arg(etc).args(line.split(' '));
+                let mut child = command
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .expect("starts");
+                // A probe doesn't read.
+                let _ = child.stdin.take().expect("piped").write_all(CONTENT.as_bytes());
+                let output = child.wait_with_output().expect("ends");
+                let text = String::from_utf8_lossy(&output.stderr).into_owned();
+                // `-v` makes Postfix say more of what it does.
+                let errors: Vec<String> =
+                    text.lines().filter(|line| !line.contains(": name_mask: ")).map(str::to_owned).collect();
+                (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), errors)
+            });
+            assert_eq!(ours, theirs, "{line}");
+        };
+        let destinations = ["plain", "old", "spam", "unknown", "grey", "thrown", "nobody"];
+        for name in destinations {
+            sendmail(&format!("-v -f a@virtual.example v@{name}.test"));
+            sendmail(&format!("-bv -f a@virtual.example p@{name}.test"));
+        }
+        for line in [
+            "-v -f a b@virtual.example",
+            "-v -N never -f a v2@unknown.test",
+            "-v -V id+1 -R full -f a c",
+            "-v -f a one@alias.test",
+            "-v -f a v3@unknown.test v4@unknown.test",
+            "-v -f <> n@virtual.example",
+            "-bv -f a b@virtual.example",
+            "-bv -V id+9 -f a c",
+            "-bv -f a one@alias.test",
+            "-bv -G -f a p2@unknown.test p3@unknown.test",
+            "-bv -F Name -f a p4@unknown.test",
+            "-bv -f <> n@unknown.test",
+            "-bv -t -f a",
+            "-bv -N never -f a c",
+            "-bv -R hdrs -f a c",
+            "-bv -f a",
+        ] {
+            sendmail(line);
+        }
+        pair.compare(27);
+        let log = pair.site.log();
+        assert!(log.contains("status=deliverable") && log.contains("status=undeliverable"), "{log}");
+        drop(servers);
+    });
+}
+
+/// `confirm_delay_cleared`: who was told that mail waits hears that it waits no more, whatever the other server tells.
+#[test]
+fn delays_that_end_are_confirmed() {
+    world::run("bounces::delays_that_end_are_confirmed", Needs::Root, || {
+        if !postfix_peer::is_there("delays_that_end_are_confirmed") {
+            return;
+        }
+        // A destination for each, so that none waits for another's failure.
+        let hosts = ["r.slow", "n.slow", "f.slow", "d.slow", "s.slow", "r.kind", "d.kind"];
+        let hosts = hosts.map(|name| (name, free_port()));
+        let transport: String =
+            hosts.iter().map(|(name, port)| format!("{name}.test smtp:[127.0.0.1]:{port}\n")).collect();
+        let main = "delay_warning_time = 1s\nconfirm_delay_cleared = yes\nminimal_backoff_time = 1s\n\
+                    maximal_backoff_time = 2s\nqueue_run_delay = 1s\nnotify_classes =\n";
+        let pair = Pair::start(main, &transport);
+        for to in [
+            "<r@r.slow.test>",
+            "<n@n.slow.test> NOTIFY=NEVER",
+            "<f@f.slow.test> NOTIFY=FAILURE",
+            "<d@d.slow.test> NOTIFY=DELAY,FAILURE",
+            "<s@s.slow.test> NOTIFY=SUCCESS",
+            "<r@r.kind.test>",
+            "<d@d.kind.test> NOTIFY=DELAY",
+        ] {
+            pair.send("<a@virtual.example>", &[to], CONTENT);
+        }
+        let (ours, theirs) = pair.reports(4);
+        assert_eq!((ours.len(), theirs.len()), (4, 4), "delays of r, d, r and d");
+        let start = |(name, port): &(&str, u16)| {
+            let words = if name.ends_with("slow") { Words { ehlo: "250 x", ..KIND } } else { KIND };
+            FarServer::start_at(*port, words)
+        };
+        let _servers = hosts.iter().map(start).collect::<Vec<_>>();
         pair.compare(9);
     });
 }

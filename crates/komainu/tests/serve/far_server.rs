@@ -43,7 +43,12 @@ pub(crate) struct FarServer {
 impl FarServer {
     /// Starts one on a free port of 127.0.0.1; it ends with the process.
     pub(crate) fn start(words: Words) -> FarServer {
-        let socket = TcpListener::bind("127.0.0.1:0").expect("binds");
+        FarServer::start_at(0, words)
+    }
+
+    /// The same on this port.
+    pub(crate) fn start_at(port: u16, words: Words) -> FarServer {
+        let socket = TcpListener::bind(("127.0.0.1", port)).expect("binds");
         let port = socket.local_addr().expect("an address").port();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let all = Arc::clone(&heard);

@@ -68,7 +68,14 @@ const BEFORE: &str = r#"
 assert attempt('203.0.113.5', 'alice', 'secret') == 235
 # One password for many accounts, from many networks; each further failure counts five: six of them are the hard limit.
 assert attempts(*[('10.6.%d.1' % n, 'name%d' % n, 'Summer2026') for n in range(5)]) == [535] * 5
-print(together(*[('10.7.7.%d' % (n + 1), 'other%d' % n, 'Summer2026') for n in range(6)]))
+codes = together(*[('10.7.7.%d' % (n + 1), 'other%d' % n, 'Summer2026') for n in range(6)])
+# The last of them may have come when the others had failed, and then it isn't judged within its four seconds.
+assert codes.count(535) >= 5 and codes.count(535) + codes.count(454) == 6, codes
+for n in range(20):
+    last = attempt('10.7.7.%d' % (n + 50), 'more%d' % n, 'Summer2026')
+    if last == 421:
+        break
+print(last)
 print(attempt('10.7.7.99', 'bob', 'right'))
 # Ten of one address at once.
 held = [connect('10.5.5.5') for n in range(11)]
@@ -119,7 +126,7 @@ fn who_waits_and_who_is_sent_away() {
         site.write("master.cf", &format!("465 {wrapped}\n"));
         let mut server = Server::start(&site);
         let said = python(BEFORE);
-        assert_eq!(said[..2], ["[535, 535, 535, 535, 535, 535]", "421"]);
+        assert_eq!(said[..2], ["421", "421"]);
         assert_eq!(said[2], "[334, 334, 334, 334, 334, 334, 334, 334, 334, 334, 454]");
         assert!(
             said[3].starts_with("(454, b'4.7.0 Temporary authentication failure: too many log-ins at once"),
@@ -144,5 +151,46 @@ fn who_waits_and_who_is_sent_away() {
         let _server = Server::start(&site);
         let said = python(AFTER);
         assert_eq!(said, ["True 235", "235 235"], "after a restart");
+    });
+}
+
+/// Guesses that would wait for minutes, whose clients go: by TLS's goodbye, or without a word.
+const LEAVING: &str = r#"
+import time
+assert attempts(*[('10.7.7.%d' % n, 'alice', 'guess%d' % n) for n in range(5)]) == [535] * 5
+waiting = [connect('10.7.7.%d' % n) for n in range(100, 106)]
+for n, s in enumerate(waiting):
+    s.putcmd('AUTH', plain('alice', 'other%d' % n))
+time.sleep(1)
+for n, s in enumerate(waiting):
+    if n % 2:
+        s.sock.settimeout(0.1)
+        try:
+            s.sock.unwrap()
+        except OSError:
+            pass
+    s.close()
+    s.sock.close() if s.sock else None
+"#;
+
+#[test]
+fn who_leaves_gives_up_its_place() {
+    world::run("guessing::who_leaves_gives_up_its_place", Needs::Root, || {
+        let site = Site::new(
+            "smtpd_tls_chain_files = $config_directory/pair.pem\nsmtpd_sasl_auth_enable = yes\n\
+             smtpd_sasl_type = internal\nsmtpd_sasl_path = users\nsmtpd_error_sleep_time = 0\n\
+             komainu_auth_delay_max = 900s\n",
+        );
+        save(&site.path("etc/pair.pem"), include_str!("../../../../tests/certificates/ec.pem"), 0o600);
+        save(&site.path("etc/users"), "alice:{PLAIN}secret\n", 0o600);
+        site.write("master.cf", "465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n");
+        let _server = Server::start(&site);
+        python(LEAVING);
+        for n in 100..106 {
+            site.logged(&format!("lost connection after AUTH from unknown[10.7.7.{n}]"), 0);
+            let line = site.logged(&format!("disconnect from unknown[10.7.7.{n}]"), 0);
+            assert!(line.ends_with("ehlo=1 auth=0/1 commands=1/2"), "{line}");
+        }
+        assert!(!site.log().contains("too many log-ins fail"), "nobody was judged or turned away");
     });
 }

@@ -52,7 +52,7 @@ postmaster: bob
 slow: "|sleep 30"
 "#;
 
-const COMMON: &str = "mydomain = example.com\nmyorigin = example.com\nmydestination = example.com\n\
+pub(crate) const COMMON: &str = "mydomain = example.com\nmyorigin = example.com\nmydestination = example.com\n\
 mynetworks = 127.0.0.0/8\nsmtpd_relay_restrictions = permit_mynetworks, reject\nsmtpd_peername_lookup = no\n\
 local_recipient_maps =\nrecipient_delimiter = +\nalias_maps = hash:/mnt/aliases\nalias_database =\n\
 mail_spool_directory = /mnt/mail\ncommand_time_limit = 3s\nnotify_classes =\ndeliver_lock_attempts = 2\n\
@@ -77,7 +77,7 @@ pub(crate) fn folder(path: &str, mode: u32) {
 }
 
 /// Users with homes, files and lists; empty mailboxes.
-fn furnish(forwards: &[(&str, &str, &str)]) {
+pub(crate) fn furnish(forwards: &[(&str, &str, &str)]) {
     let mut passwd = fs::read_to_string("/etc/passwd").expect("reads");
     passwd.retain(|c| c != '\r');
     let missing = !passwd.contains("\njoe:");
@@ -565,5 +565,52 @@ fn programs_of_pipe_lines_are_as_postfix_runs_them() {
             "\"x y\"@p8.test",
         ];
         both(main, PIPES, &[], &recipients);
+    });
+}
+
+const TARGETS: &str = r#"full: /dev/full
+zero: /dev/zero
+nodev: /dev/tty
+ro: /mnt/box/ro
+dangling: /mnt/box/dangling
+noperm: /mnt/lists/x
+shell: "|nosuchcommand; exit 75"
+blank: "|echo '  so  so  '; exit 75"
+plain: "|exit 3"
+"#;
+
+/// What mail can't be appended to, commands without a name, users without a home, `.forward` files that nobody may
+/// read; and what `local_delivery_status_filter` makes of some of it.
+#[test]
+fn odd_targets_are_as_postfix_has_them() {
+    there("locals::odd_targets_are_as_postfix_has_them", || {
+        let furnish = || {
+            furnish(&[("ann", ".forward", "joe\n"), ("bob", ".forward", "joe\n")]);
+            write("/mnt/aliases", TARGETS, None);
+            write("/mnt/box/ro", "", Some("joe"));
+            fs::set_permissions("/mnt/box/ro", PermissionsExt::from_mode(0o400)).expect("mode");
+            std::os::unix::fs::symlink("/mnt/lists/none", "/mnt/box/dangling").expect("a link");
+            fs::remove_dir_all("/mnt/home/eve").expect("removes");
+            fs::set_permissions("/mnt/home/ann", PermissionsExt::from_mode(0o000)).expect("mode");
+            fs::set_permissions("/mnt/home/bob/.forward", PermissionsExt::from_mode(0o000)).expect("mode");
+            let statuses = "/^2\\.0\\.0 (delivered to file: \\/dev\\/zero)/ 2.9.9 $1, that is nowhere\n\
+                            /^5\\.3\\.0 /  4.3.9 a command says no\n/^5\\.2\\.0 .*dangling/ 2.0.0 no\n";
+            write("/mnt/statuses", statuses, None);
+        };
+        let names = TARGETS.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name);
+        let recipients: Vec<String> =
+            names.chain(["ann", "bob", "eve", "joe"]).map(|name| format!("{name}@example.com")).collect();
+        let case = Case {
+            main: format!(
+                "{COMMON}require_home_directory = yes\nlocal_delivery_status_filter = regexp:/mnt/statuses\n\
+                 delay_logging_resolution_limit = 4\n"
+            ),
+            master: String::new(),
+            furnish: &furnish,
+            indexed: &["postalias hash:/mnt/aliases"],
+            roots: &["/mnt/mail", "/mnt/box"],
+            send: &|address| recipients.iter().for_each(|recipient| send(address, recipient)),
+        };
+        case.play();
     });
 }

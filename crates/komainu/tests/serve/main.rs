@@ -13,10 +13,12 @@
     reason = "a test may fail by panicking, and says aloud what it measured or skips"
 )]
 
+mod attachments;
 mod auth;
 mod bounces;
 mod built_in;
 mod certificates;
+mod checks;
 mod client;
 mod crash;
 mod crowd;
@@ -25,6 +27,8 @@ mod dovecot;
 mod encrypted_grid;
 mod far_server;
 mod far_tls;
+mod filters;
+mod full;
 mod guessing;
 mod half_open;
 mod legacy;
@@ -34,7 +38,11 @@ mod lmtp;
 mod locals;
 mod logging_in;
 mod logs;
+mod many;
 mod milters;
+mod odd_clients;
+mod odd_servers;
+mod papers;
 mod postfix_peer;
 mod pressure;
 mod queue;
@@ -43,15 +51,23 @@ mod relaying;
 mod reload;
 mod reuse;
 mod rights;
+mod scanners;
+mod schemes;
 mod screening;
 mod secrecy;
 mod sendmail;
 mod sendmail_oracle;
 mod server;
 mod site;
+mod slow;
 mod spawned;
+#[cfg(target_arch = "x86_64")]
+mod steps;
 mod stopping;
 mod systemd;
+mod torture;
+#[cfg(target_arch = "x86_64")]
+mod tracer;
 mod tutorial;
 mod users;
 mod verifying;

@@ -32,7 +32,7 @@ pub(crate) fn ran(command: &mut Command) -> Ran {
 }
 
 /// `komainu queue …` on a site.
-fn queue(site: &Site, words: &[&str]) -> Ran {
+pub(crate) fn queue(site: &Site, words: &[&str]) -> Ran {
     ran(Command::new(KOMAINU).arg("queue").args(words).arg("--config").arg(site.etc()))
 }
 

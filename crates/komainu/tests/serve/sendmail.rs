@@ -21,18 +21,18 @@ const NOBODY_KNOWN: u32 = 4243;
 const VMAIL: u32 = crate::site::VMAIL;
 
 /// The program under its old name, where everybody can reach it.
-fn sendmail(site: &Site) -> PathBuf {
-    let (program, link) = (site.path("komainu"), site.path("sendmail"));
+pub(crate) fn program(site: &Site) -> PathBuf {
+    let (binary, link) = (site.path("komainu"), site.path("sendmail"));
     if !link.exists() {
-        fs::copy(KOMAINU, &program).expect("copies");
-        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("mode");
-        symlink(&program, &link).expect("links");
+        fs::copy(KOMAINU, &binary).expect("copies");
+        fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).expect("mode");
+        symlink(&binary, &link).expect("links");
     }
     link
 }
 
 fn command(site: &Site, uid: u32, words: &[&str]) -> Command {
-    let mut command = Command::new(sendmail(site));
+    let mut command = Command::new(program(site));
     command.args(words).env("MAIL_CONFIG", site.etc()).current_dir("/");
     if world::is_root() {
         command.uid(uid).gid(uid);
@@ -111,6 +111,17 @@ fn mail_is_taken_with_the_server_up_and_down() {
             let metadata = fs::metadata(maildrop(&site).join(&name)).expect("a file");
             assert!([0, ALICE].contains(&metadata.uid()) && metadata.mode() & 0o7777 == 0o700, "{name}");
         }
+        let listed = |word: &str| {
+            let mut command = Command::new(KOMAINU);
+            command.arg0("postqueue").arg(word).env("MAIL_CONFIG", site.etc());
+            ran(&mut command)
+        };
+        let mailq = listed("-p").out;
+        assert_eq!(mailq.matches("  box@virtual.example\n").count(), 3, "{mailq}");
+        assert!(mailq.contains(" alice\n") && mailq.contains(" boss@example.com\n"), "{mailq}");
+        assert!(mailq.ends_with(" Kbytes in 3 Requests.\n"), "{mailq}");
+        let json = listed("-j").out;
+        assert_eq!(json.matches("{\"queue_name\": \"maildrop\", ").count(), 3, "{json}");
         let look = ran(Command::new("ls").arg(maildrop(&site)).uid(ALICE).gid(ALICE));
         assert_ne!(look.code, Some(0), "others may look: {look:?}");
         let after = site.log().len();
@@ -261,6 +272,8 @@ fn one_owner_s_thousand_files_hold_nobody_up() {
         ok(&send(&site, VMAIL, &["box@virtual.example"], message("patient").as_bytes()));
         let mut server = Server::start(&site);
         until("all of it", || dropped(&site).is_empty().then_some(()));
+        // The log is written a moment later.
+        until("its last line", || (site.log().matches(": uid=").count() == 302).then_some(()));
         let log = site.log();
         let taken: Vec<&str> = log.lines().filter(|line| line.contains(": uid=")).collect();
         let place = taken.iter().position(|line| line.contains("uid=5000 ")).expect("the patient one");
@@ -339,9 +352,10 @@ fn long_envelopes_pass_and_longer_ones_are_refused() {
             ];
             for (words, why) in refused {
                 let ran = send(&site, ALICE, words, text.as_bytes());
+                let who = if words[0] == "-f" { words[1] } else { "alice" };
                 let expect = format!(
                     "sendmail: warning: {why}: no more than 2048 can be handed in\n\
-                     sendmail: fatal: alice(4242): queue file write error\n"
+                     sendmail: fatal: {who}(4242): queue file write error\n"
                 );
                 assert_eq!((ran.code, ran.errors), (Some(75), expect));
             }
@@ -399,7 +413,7 @@ fn kill_9_loses_nothing_that_sendmail_said_yes_to() {
         alice();
         let site = Site::new("");
         site.main(&site.virtual_lines());
-        sendmail(&site);
+        program(&site);
         let mut random = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ u64::from(std::time::SystemTime::now().elapsed().map_or(0, |since| since.subsec_nanos()));
         let mut pause = |below: u64| {

@@ -28,6 +28,21 @@ const fn case(line: &'static str, input: &'static [u8], arrive: usize) -> Case {
 }
 
 const TO: &str = "box@virtual.example";
+/// More than `header_size_limit` in one header.
+const LONG_HEADER: &[u8] = &long(*b"To: box@virtual.example\nX-Longer: ");
+const LONG_BODY_LINE: &[u8] = &long(*b"To: box@virtual.example\n\nno header ");
+
+const fn long<const N: usize>(head: [u8; N]) -> [u8; 4000] {
+    let mut text = [b'x'; 4000];
+    let mut at = 0;
+    while at < N {
+        text[at] = head[at];
+        at += 1;
+    }
+    text[3999] = b'\n';
+    text
+}
+
 const SHORT: &[u8] = b"Subject: t\n\nb\n";
 
 const CASES: &[Case] = &[
@@ -92,6 +107,15 @@ const CASES: &[Case] = &[
     case("sendmail -t -bs", SHORT, 0),
     case("sendmail -bs x", SHORT, 0),
     case("sendmail -bs", b"EHLO there\r\nMAIL FROM:<foo@x.example>\r\nRCPT TO:<box@virtual.example>\r\nRCPT TO:<a@virtual.example>\r\nDATA\r\nSubject: bs\r\n\r\nbody\r\n.\r\nVRFY x\r\nMAIL FROM:<a@unknown.invalid>\r\nRSET\r\nSTARTTLS\r\nETRN foo.example\r\nXCLIENT a=b\r\nHELO\r\nFOO\r\nHELO x\r\nmail from:<>\r\nrcpt to:<box@virtual.example>\r\nDATA\r\nno header\r\n.\r\nQUIT\r\n", 3),
+    case("sendmail -bs -i", b"MAIL FROM:<a@x.example>\r\nXX y\r\nEHLO there\r\nNOOP\r\nSMTP\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<a@virtual.example>\r\nRCPT TO:<b@virtual.example>\r\nRCPT TO:<c@virtual.example>\r\nRCPT TO:<d@virtual.example>\r\nRSET\r\nAUTH PLAIN AGEAYg==\r\nQUIT\r\n", 0),
+    case("sendmail -f not@allowed.example TO", SHORT, 0),
+    case("sendmail -f ALICE+x@x.example TO", SHORT, 1),
+    case("sendmail -bv -f not@allowed.example TO", SHORT, 0),
+    case("sendmail -t -f a@x.example", LONG_HEADER, 0),
+    case("sendmail -q5m", SHORT, 0),
+    case("sendmail -bd x", SHORT, 0),
+    case("sendmail -t", LONG_HEADER, 0),
+    case("sendmail -t", LONG_BODY_LINE, 1),
     case("mutt -n -F /dev/null -s attached -a /mnt/attachment -- TO", b"text\n", 1),
     case("mail -s subject TO", b"text\n", 1),
     case("mail -s subject -a X-Header:y -c a@virtual.example -b b@virtual.example TO", b"text\n.\nmore\n", 3),
@@ -282,7 +306,11 @@ fn sendmail_does_what_postfix_does() {
     world::run(name, Needs::Root, || {
         alice();
         let site = Site::new("");
-        let shared = "smtp_dns_support_level = disabled\nmydestination =\nmynetworks = 127.0.0.0/8\n";
+        let shared = "smtp_dns_support_level = disabled\nmydestination =\nmynetworks = 127.0.0.0/8\n\
+                      header_size_limit = 1500\nsmtpd_helo_required = yes\nsmtpd_noop_commands = XX\n\
+                      local_login_sender_maps = inline:{{alice = alice, @x.example, <>, foo, a, b, joe, jim}}\n\
+                      smtpd_discard_ehlo_keywords = etrn\nsmtpd_recipient_restrictions = reject\n\
+                      smtpd_client_restrictions = reject\n";
         site.main(&format!("{}{shared}", site.virtual_lines()));
         let mut server = Server::start(&site);
         fs::create_dir("/mnt/vmail").expect("a folder");

@@ -297,3 +297,29 @@ for identity in ('', 'alice', 'bob'):
     assert_eq!(said, "False 535\nTrue 235\nTrue 235\nTrue 535\n", "{}", site.log());
     site.logged("SASL EXTERNAL authentication failed: authentication failure, sasl_username=bob", before);
 }
+
+/// A server that was started with a relative path takes up a users' file that comes later, and that only root may read.
+#[test]
+fn users_that_come_later() {
+    world::run("users::users_that_come_later", Needs::Root, || {
+        let site = protected("smtpd_sasl_path = users\n");
+        site.write("master.cf", "465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n");
+        let mut command = Command::new(crate::server::KOMAINU);
+        command.args(["serve", "--config", "etc", "--state", "state"]).current_dir(site.path(""));
+        let mut server = Server::start_as(command, &site);
+        let says = |code: &str| {
+            crate::site::until(&format!("{code} for alice"), || {
+                python("print(attempt(465, 'alice', 'Gehe1m', '10.9.9.9'))").starts_with(code).then_some(())
+            });
+        };
+        says("535");
+        save(&site.path("etc/users"), "alice:{PLAIN}Gehe1m\n", 0o600);
+        says("235");
+        save(&site.path("etc/users"), "alice:{PLAIN}Geheim\n", 0o600);
+        says("535");
+        fs::remove_file(site.path("etc/users")).expect("removes");
+        save(&site.path("etc/users"), "alice:{PLAIN}Gehe1m\n", 0o600);
+        says("235");
+        assert!(server.stop().success());
+    });
+}

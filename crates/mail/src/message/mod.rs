@@ -60,12 +60,14 @@ impl Default for CleanupSettings {
     }
 }
 
-/// The headers that are added where the message has none: `Message-Id:`, `Date:`, `From:`.
+/// The headers that are added where the message has none: `Message-Id:`, `Date:`, `From:`, and what is wanted in place of
+/// recipients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingHeaders {
     message_id: String,
     date: String,
     from: String,
+    recipients: Option<String>,
 }
 
 impl MissingHeaders {
@@ -81,7 +83,14 @@ impl MissingHeaders {
             },
             date: time::rfc5322(wall, zone),
             from,
+            recipients: None,
         }
+    }
+
+    /// With a header for a message that names no recipients (`undisclosed_recipients_header`).
+    #[must_use]
+    pub fn undisclosed(self, header: Option<&str>) -> MissingHeaders {
+        MissingHeaders { recipients: header.map(str::to_owned), ..self }
     }
 
     /// With the sender's full name in `From:`; an empty one changes nothing, and the null sender has none.
@@ -156,6 +165,7 @@ struct Seen {
     message_id: bool,
     date: bool,
     from: bool,
+    recipients: bool,
     resent: bool,
     resent_message_id: bool,
     resent_date: bool,
@@ -233,6 +243,12 @@ impl Cleanup {
     pub fn end_of_headers(&mut self, out: &mut Vec<u8>) {
         self.end_header(out);
         self.state = State::Body;
+    }
+
+    /// Whether its text has begun.
+    #[must_use]
+    pub fn is_behind_header(&self) -> bool {
+        self.state == State::Body
     }
 
     /// What is known so far.
@@ -395,6 +411,7 @@ impl Cleanup {
         let seen = &mut self.seen;
         match name.as_str() {
             "received" => self.summary.received = self.summary.received.saturating_add(1),
+            "to" | "cc" | "resent-to" | "resent-cc" => seen.recipients = true,
             "date" => seen.date = true,
             "from" => seen.from = true,
             "message-id" => {
@@ -419,6 +436,7 @@ impl Cleanup {
         self.end_logical(out);
         let Some(missing) = self.missing.take() else { return };
         let seen = &self.seen;
+        let undisclosed = missing.recipients.filter(|_| !seen.recipients);
         let (prefix, had) = if seen.resent {
             ("Resent-", [seen.resent_message_id, seen.resent_date, seen.resent_from])
         } else {
@@ -429,6 +447,10 @@ impl Cleanup {
             if !had {
                 out.extend_from_slice(format!("{prefix}{name}: {value}\n").as_bytes());
             }
+        }
+        if let Some(header) = undisclosed {
+            out.extend_from_slice(header.as_bytes());
+            out.push(b'\n');
         }
         let [had_id, ..] = had;
         if !had_id {

@@ -27,8 +27,8 @@ pub struct Received<'a> {
     pub mail_name: &'a str,
     /// What stands behind `with`.
     pub protocol: Protocol,
-    /// The message's queue id.
-    pub id: &'a QueueId,
+    /// The message's queue id; `None` where it has none here.
+    pub id: Option<&'a QueueId>,
     /// The one recipient; `None` where there are several.
     pub recipient: Option<&'a Address>,
 }
@@ -83,10 +83,10 @@ impl Received<'_> {
         if let Some(login) = self.security.login {
             text.push_str(&format!("\t(Authenticated sender: {})\n", neuter(login)));
         }
-        text.push_str(&format!(
-            "\tby {} ({}) with {} id {}",
-            self.hostname, self.mail_name, self.protocol, self.id
-        ));
+        text.push_str(&format!("\tby {} ({}) with {}", self.hostname, self.mail_name, self.protocol));
+        if let Some(id) = self.id {
+            text.push_str(&format!(" id {id}"));
+        }
         let date = time::rfc5322(wall, zone);
         match self.recipient {
             Some(recipient) => text.push_str(&format!("\n\tfor <{recipient}>; {date}\n")),

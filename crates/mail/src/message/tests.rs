@@ -195,7 +195,7 @@ fn received_headers() {
         hostname: "mx.our.example",
         mail_name: "Postfix",
         protocol: Protocol { esmtp: true, ..Protocol::default() },
-        id: &id,
+        id: Some(&id),
         recipient: Some(&recipient),
     };
     let check = |received: Received<'_>, expect: &str| {

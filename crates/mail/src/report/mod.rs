@@ -13,6 +13,7 @@ mod tests;
 use crate::{Address, Dsn, QueueId, Wall, time};
 use fold::fold;
 pub use fold::fold_to;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// One report on one message.
@@ -35,6 +36,8 @@ pub struct Report<'a> {
     pub to: &'a Address,
     /// It goes to the postmaster, not to who sent the message: no answer, and no explanation.
     pub is_copy: bool,
+    /// Whoever sent the message has asked for it: what failed isn't what the message comes back for.
+    pub is_trace: bool,
     /// `Message-Id:` of the message, where the report is to stand in its thread (`enable_threaded_bounces`).
     pub thread: Option<&'a str>,
     /// The first part's words, where there are any.
@@ -67,7 +70,7 @@ pub struct Message<'a> {
 }
 
 /// What became of one recipient.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Recipient<'a> {
     /// Who.
     pub address: &'a Address,
@@ -80,7 +83,7 @@ pub struct Recipient<'a> {
     /// `Status:`.
     pub status: Dsn,
     /// For people.
-    pub text: &'a str,
+    pub text: Cow<'a, str>,
     /// The other server's name and word, where it was one.
     pub remote: Option<(&'a str, &'a str)>,
     /// Until when it is tried, where it is.
@@ -100,6 +103,10 @@ pub enum Action {
     Relayed,
     /// Others get it in its place.
     Expanded,
+    /// It would get a message (`sendmail -bv`).
+    Deliverable,
+    /// It wouldn't.
+    Undeliverable,
 }
 
 impl Action {
@@ -110,6 +117,8 @@ impl Action {
             Action::Delivered => "delivered",
             Action::Relayed => "relayed",
             Action::Expanded => "expanded",
+            Action::Deliverable => "deliverable",
+            Action::Undeliverable => "undeliverable",
         }
     }
 
@@ -248,7 +257,7 @@ impl Report<'_> {
                 writeln!(out, "Remote-MTA: dns; {name}")?;
                 ("smtp".to_owned(), reply)
             }
-            None => (format!("X-{}", self.mail_name), recipient.text),
+            None => (format!("X-{}", self.mail_name), &*recipient.text),
         };
         fold(&format!("Diagnostic-Code: {kind}; {code}"), out);
         match recipient.retried_until {
@@ -258,7 +267,7 @@ impl Report<'_> {
     }
 
     fn write_returned(&self, out: &mut String) -> std::fmt::Result {
-        let failed = self.recipients.iter().any(|recipient| !recipient.action.is_success());
+        let failed = !self.is_trace && self.recipients.iter().any(|recipient| !recipient.action.is_success());
         let what = if failed { "Undelivered " } else { "" };
         let (behind, kind) = match (self.returned, self.message.smtputf8) {
             (Returned::Message, false) => ("", "message/rfc822"),

@@ -97,6 +97,7 @@ fn head(change: impl FnOnce(&mut Report<'_>)) -> String {
         subject: "Undelivered Mail Returned to Sender",
         to: &sender,
         is_copy: false,
+        is_trace: false,
         thread: Some("<orig@sender.test>"),
         text: "Some words.\n",
         charset: "utf-8",
@@ -116,7 +117,8 @@ fn head(change: impl FnOnce(&mut Report<'_>)) -> String {
                 action: Action::Failed,
                 status: Dsn::new(5, 1, 1),
                 text: "host 127.0.0.1[127.0.0.1] said: 550-5.1.1 no such 550 5.1.1 user <here> (really) \
-                       (in reply to RCPT TO command)",
+                       (in reply to RCPT TO command)"
+                    .into(),
                 remote: Some(("127.0.0.1", "550-5.1.1 no such 550 5.1.1 user <here> (really)")),
                 retried_until: None,
             },
@@ -126,7 +128,7 @@ fn head(change: impl FnOnce(&mut Report<'_>)) -> String {
                 orcpt: None,
                 action: Action::Delayed,
                 status: Dsn::new(4, 4, 1),
-                text: "connect to 127.0.0.1[127.0.0.1]:1: Connection refused",
+                text: "connect to 127.0.0.1[127.0.0.1]:1: Connection refused".into(),
                 remote: None,
                 retried_until: Some(Wall::from_seconds(NOW.seconds() + 59)),
             },

@@ -173,6 +173,12 @@ impl Evaluation<'_> {
         if self.has_no_mail(name, table) {
             return Status::Dunno;
         }
+        if self.policy.settings.passes_on && action != MailAction::Prepend {
+            self.warning(format!(
+                "access table {table}: with smtpd_proxy_filter specified, action {name} is unavailable"
+            ));
+            return Status::Dunno;
+        }
         let entry = format!("access table {table} entry \"{key}\"");
         let header = text
             .split_once(':')

@@ -56,6 +56,16 @@ impl AddressClasses {
         Ok(RewrittenHeader { text, warnings })
     }
 
+    /// The same without any table, and without masquerading: addresses are only made complete.
+    #[must_use]
+    pub fn complete_header(&self, header: &Header<'_>, origin: Origin) -> RewrittenHeader {
+        let mut list = AddressList::parse(header.value, self.header_tokens_max);
+        // It never stops.
+        let _ =
+            list.replace(|member| Ok::<_, std::convert::Infallible>(Some(self.completed_in(member, origin))));
+        RewrittenHeader { text: list.is_changed().then(|| list.render(header.name)), warnings: Vec::new() }
+    }
+
     fn completed_in(&self, member: Member<'_>, origin: Origin) -> Address {
         let rewriting = match (origin, &self.remote) {
             (Origin::Remote, Some(remote)) => remote,

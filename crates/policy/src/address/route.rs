@@ -78,16 +78,19 @@ impl Routes {
     }
 
     fn of(p: &Parameters, catalogue: &mut Catalogue, prefix: &str) -> Routes {
+        let words = p.list(&format!("{prefix}relocated_maps"));
+        // What is wrong with them is said when the configuration is loaded.
+        let relocated_maps = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+        // Who says where mail goes substitutes nothing that a stranger has written.
         let mut tables = |name: &str| -> Vec<TableId> {
-            // What is wrong with them is said when the configuration is loaded.
             let words = p.list(&format!("{prefix}{name}"));
-            words.iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+            words.iter().filter_map(|word| catalogue.intern_guarded(word).ok()).collect()
         };
         let text = |name: &str| p.text(name).value;
         let own = |name: &str| p.text(&format!("{prefix}{name}")).value;
         Routes {
             transport_maps: tables("transport_maps"),
-            relocated_maps: tables("relocated_maps"),
+            relocated_maps,
             moved: if p.flag("relocated_prefix_enable") { "5.1.6 User has moved to " } else { "" },
             sender_relayhost_maps: tables("sender_dependent_relayhost_maps"),
             sender_transport_maps: tables("sender_dependent_default_transport_maps"),

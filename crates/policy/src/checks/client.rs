@@ -49,17 +49,22 @@ impl Evaluation<'_> {
         self.permit("permit_sasl_authenticated", &about, "")
     }
 
-    pub(crate) fn tls_all_clientcerts(&mut self) -> Status {
-        let trusted =
-            self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref()).is_some_and(|c| c.trusted);
-        if !trusted {
-            return Status::Dunno;
+    /// Whom a trusted authority vouches for, and, as in Postfix, whoever is in `relay_clientcerts` as well.
+    pub(crate) fn tls_all_clientcerts(&mut self) -> Result<Status, Need> {
+        let name = "permit_tls_all_clientcerts";
+        let certificate = self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+        if !certificate.is_some_and(|certificate| certificate.trusted) {
+            return self.known_clientcerts(name);
         }
         let about = self.client();
-        self.permit("permit_tls_all_clientcerts", &about, "")
+        Ok(self.permit(name, &about, ""))
     }
 
     pub(crate) fn tls_clientcerts(&mut self) -> Result<Status, Need> {
+        self.known_clientcerts("permit_tls_clientcerts")
+    }
+
+    fn known_clientcerts(&mut self, name: &'static str) -> Result<Status, Need> {
         let Some(certificate) = self.tx.tls.as_ref().and_then(|tls| tls.certificate.clone()) else {
             return Ok(Status::Dunno);
         };
@@ -68,7 +73,7 @@ impl Evaluation<'_> {
             for key in [&certificate.fingerprint, &certificate.public_key_fingerprint] {
                 if !key.is_empty() && matches!(self.facts.lookup(table, key)?, Lookup::Found(_)) {
                     let about = self.client();
-                    return Ok(self.permit("permit_tls_clientcerts", &about, ""));
+                    return Ok(self.permit(name, &about, ""));
                 }
             }
         }

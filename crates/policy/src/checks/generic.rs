@@ -27,11 +27,12 @@ impl Evaluation<'_> {
             Plain::RejectMultiRecipientBounce => {
                 Ok(self.multi_recipient_bounce(codes.multi_recipient_bounce, about))
             }
+            Plain::RejectDangerousAttachment => Ok(self.dangerous_attachment(about)),
             Plain::PermitMynetworks => self.mynetworks(about),
             Plain::PermitInetInterfaces => Ok(self.inet_interfaces()),
             Plain::PermitSaslAuthenticated => Ok(self.sasl_authenticated()),
             Plain::PermitTlsClientcerts => self.tls_clientcerts(),
-            Plain::PermitTlsAllClientcerts => Ok(self.tls_all_clientcerts()),
+            Plain::PermitTlsAllClientcerts => self.tls_all_clientcerts(),
             Plain::RejectUnknownClientHostname => Ok(self.unknown_client(codes.unknown_client)),
             Plain::RejectUnknownReverseClientHostname => {
                 Ok(self.unknown_reverse_client(codes.unknown_client))
@@ -86,5 +87,11 @@ impl Evaluation<'_> {
             return Status::Dunno;
         }
         self.reject(code, Dsn::new(5, 5, 3), about, "Multi-recipient bounce")
+    }
+
+    /// What was found while the message came; before its end nothing is known.
+    fn dangerous_attachment(&mut self, about: &About) -> Status {
+        let Some(danger) = self.tx.danger.clone() else { return Status::Dunno };
+        self.reject(550, Dsn::new(5, 7, 1), about, &danger.to_string())
     }
 }

@@ -113,7 +113,7 @@ impl Evaluation<'_> {
     }
 
     pub(crate) fn unlisted_sender(&mut self) -> Result<Status, Need> {
-        if self.sender_listed {
+        if self.sender_listed || !self.policy.settings.checks_unlisted {
             return Ok(Status::Dunno);
         }
         let about = self.sender();
@@ -127,7 +127,7 @@ impl Evaluation<'_> {
     }
 
     pub(crate) fn unlisted_recipient(&mut self) -> Result<Status, Need> {
-        if self.recipient_listed {
+        if self.recipient_listed || !self.policy.settings.checks_unlisted {
             return Ok(Status::Dunno);
         }
         let about = self.recipient();

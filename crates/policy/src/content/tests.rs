@@ -5,7 +5,7 @@ use super::*;
 fn judged(place: Place, part: Part, value: &str) -> Judgement {
     let list = List::default();
     let (header, mime, nested, body) = (list.clone(), list.clone(), list.clone(), list);
-    Checks { place, header, mime, nested, body, body_bytes_max: 100 }.act(
+    Checks { place, header, mime, nested, body, body_bytes_max: 100, passes_limit: true }.act(
         part,
         "header_checks",
         value.as_bytes(),
@@ -72,6 +72,6 @@ fn actions() {
     }
     assert_eq!(judged(Place::Arrival, Part::Body, "PREPEND x").text, Text::Prepended(b"x".to_vec()));
     let reject = judged(Place::Delivery, header, "REJECT no");
-    assert_eq!(reject.warning.as_deref(), Some("unknown command in header_checks map: REJECT no"));
+    assert_eq!(reject.warning.as_deref(), Some("unsupported command in header_checks map: REJECT no"));
     assert_eq!((reject.text, reject.effect), (Text::Kept, None));
 }

@@ -185,6 +185,8 @@ pub struct Guessing {
     tries: Ledger<Tries>,
     passwords: Ledger<Accounts>,
     good: Ledger<()>,
+    /// Networks from which somebody has logged in.
+    homes: Ledger<()>,
     /// Failures at known places.
     mistyped: Ledger<Pace>,
     under_way: Ledger<u32>,
@@ -233,6 +235,7 @@ impl Guessing {
             tries: Ledger::new(ENTRIES_MAX),
             passwords: Ledger::new(ENTRIES_MAX),
             good: Ledger::new(ENTRIES_MAX),
+            homes: Ledger::new(ENTRIES_MAX),
             mistyped: Ledger::new(ENTRIES_MAX),
             under_way: Ledger::new(ENTRIES_MAX),
             line: Line::default(),
@@ -280,7 +283,8 @@ impl Guessing {
         }
         let tries = self.count_try(attempt, now);
         let (turn, gone) = self.line.add(Waiting { attempt: *attempt, tries, delay_max });
-        let at_most = if tries <= 1 { delay_max.min(FIRST_HELD) } else { self.jittered(delay_max, turn) };
+        let longest = if tries <= 1 { delay_max.min(FIRST_HELD) } else { delay_max };
+        let at_most = self.jittered(longest, turn);
         Arrival::Waits { turn, at_most, gone }
     }
 
@@ -345,6 +349,13 @@ impl Guessing {
         (attempt.prefix, (!self.is_good(attempt, now)).then_some(failed))
     }
 
+    /// Whether somebody has logged in from the client's network of late, to whatever account.
+    #[must_use]
+    pub fn is_home(&self, client: IpAddr, now: Mono) -> bool {
+        let network = self.key.of(family(client), &[&prefix(client).to_be_bytes()]);
+        self.homes.age(network, now).is_some_and(|age| age <= GOOD_FOR)
+    }
+
     /// Entries of all tables.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -353,6 +364,7 @@ impl Guessing {
             + self.tries.len()
             + self.passwords.len()
             + self.good.len()
+            + self.homes.len()
             + self.mistyped.len()
             + self.under_way.len()
             + self.line.len()
@@ -397,6 +409,7 @@ impl Guessing {
         let Some(pair) = self.pair(&going.attempt) else { return };
         self.changes = self.changes.wrapping_add(1);
         self.good.entry(pair, now);
+        self.homes.entry(going.attempt.prefix, now);
         self.mistyped.forget(pair);
         if let Some(standing) = going.stranger {
             self.tries.forget(going.attempt.prefix);

@@ -260,7 +260,7 @@ fn memory_is_bounded() {
         }
     }
     assert_eq!((guessing.waiting(), gone), (WAITING_MAX, 72_000 - WAITING_MAX));
-    assert!(guessing.len() <= 4 * ENTRIES_MAX + WAITING_MAX + 1, "{}", guessing.len());
+    assert!(guessing.len() <= 4 * ENTRIES_MAX + WAITING_MAX + 2, "{}", guessing.len());
     assert!(guessing.remembered(now).len() < 4_600_000);
     assert!(guessing.is_good(&guessing.attempt(client("203.0.113.5"), Some("joe"), None), at(1)));
 }
@@ -277,7 +277,11 @@ fn a_restart_changes_nothing() {
         try_(&mut before, ("203.0.113.9", "ann", &n.to_string()), at(100));
     }
     let bytes = before.remembered(at(100));
-    assert_eq!(bytes.len(), 9 * 17, "two each of networks, accounts and tries, two paces, one good");
+    assert_eq!(
+        bytes.len(),
+        10 * 17,
+        "two each of networks, accounts and tries, two paces, one good, its network"
+    );
     let after = |seconds: u64| {
         let now = at(5_000_000);
         let wait = |from: &str, account: &str| {
@@ -293,6 +297,27 @@ fn a_restart_changes_nothing() {
     assert_eq!(after(100 * 60), (Some(0), Some(0), Some(0)));
     assert_eq!(after(31 * 24 * 3600), (Some(0), Some(0), Some(0)));
     assert!(before.changes() > 80);
+    let mut known = Guessing::new(same());
+    known.recall(&bytes, Duration::from_secs(60), at(5_000_000));
+    assert!(known.is_home(client("203.0.113.77"), at(5_000_000)));
+}
+
+/// Where somebody has logged in, others are at home as well, for as long; who has only tried is not.
+#[test]
+fn where_somebody_is_at_home() {
+    let mut guessing = guessing();
+    good(&mut guessing, "203.0.113.5", "joe", at(0));
+    try_(&mut guessing, ("192.0.2.7", "joe", "x"), at(1));
+    let day = 24 * 3600;
+    for (from, seconds, expect) in [
+        ("203.0.113.5", 1, true),
+        ("203.0.113.99", 29 * day, true),
+        ("203.0.113.5", 31 * day, false),
+        ("203.0.114.5", 1, false),
+        ("192.0.2.7", 2, false),
+    ] {
+        assert_eq!(guessing.is_home(client(from), at(seconds)), expect, "{from} after {seconds} s");
+    }
 }
 
 proptest! {

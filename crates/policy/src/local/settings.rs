@@ -46,6 +46,7 @@ pub struct Local {
     pub(super) hostname: String,
     pub(super) expands_owner: bool,
     pub(super) resets_owner: bool,
+    requires_home: bool,
     pub(super) mailbox_transport_maps: Vec<TableId>,
     pub(super) mailbox_transport: String,
     pub(super) mailbox_command_maps: Vec<TableId>,
@@ -68,7 +69,7 @@ impl Local {
         // What is wrong with tables is said where all parameters are reviewed.
         let alias_maps = aliases.iter().filter_map(|word| catalogue.intern_aliases(word).ok()).collect();
         let mut tables = |name: &str| -> Vec<TableId> {
-            p.list(name).iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+            p.list(name).iter().filter_map(|word| catalogue.intern_guarded(word).ok()).collect()
         };
         let text = |name: &str| p.text(name).value.trim().to_owned();
         Local {
@@ -79,6 +80,7 @@ impl Local {
             hostname: p.text("myhostname").value,
             expands_owner: p.flag("expand_owner_alias"),
             resets_owner: p.flag("reset_owner_alias"),
+            requires_home: p.flag("require_home_directory"),
             mailbox_transport_maps: tables("mailbox_transport_maps"),
             mailbox_transport: text("mailbox_transport"),
             mailbox_command_maps: tables("mailbox_command_maps"),
@@ -92,6 +94,12 @@ impl Local {
             execution_filter: text("execution_directory_expansion_filter"),
             delimiter: p.text("recipient_delimiter").value,
         }
+    }
+
+    /// Whether nobody gets mail whose home isn't there.
+    #[must_use]
+    pub fn requires_home(&self) -> bool {
+        self.requires_home
     }
 
     /// The tables of `alias_maps`.

@@ -17,6 +17,7 @@ pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
     let entries = case.entries();
     for (stage, entry) in &entries {
         found.extend(too_early(case, *stage, entry));
+        found.extend(before_the_end(*stage, entry));
         found.extend(bare_table(case, *stage, entry));
     }
     found.extend(evaded(case, &entries));
@@ -130,6 +131,19 @@ fn too_early(case: &Case<'_>, stage: Stage, entry: &Entry) -> Option<Diagnostic>
         Diagnostic::warning(444, entry.place.clone(), message)
             .help(format!("{why}; move it to the list of its own stage")),
     )
+}
+
+/// A message's attachments are known at its end only.
+fn before_the_end(stage: Stage, entry: &Entry) -> Option<Diagnostic> {
+    let is_ours = matches!(entry.check, Check::Plain(Plain::RejectDangerousAttachment));
+    if !is_ours || stage == Stage::EndOfData {
+        return None;
+    }
+    let message = format!("{} has nothing to look at here", entry.name);
+    Some(Diagnostic::warning(444, entry.place.clone(), message).help(format!(
+        "{} is evaluated before the message has come; move it to smtpd_end_of_data_restrictions",
+        stage.parameter()
+    )))
 }
 
 /// HELO checks are passed by whoever says none.

@@ -127,3 +127,27 @@ fn every_name_is_served() {
         assert!(name == "warn_if_reject" || !decision.path.is_empty(), "{name}");
     }
 }
+
+/// K0466, and spellings of extensions.
+#[test]
+fn rules_for_attachments() {
+    let main = "smtpd_end_of_data_restrictions = reject_dangerous_attachment\n\
+                komainu_dangerous_attachment_contents = EXE, javascript 7z\n\
+                komainu_dangerous_attachment_extensions = .Exe, *.js scr\n\
+                komainu_archive_depth_limit = 2\n";
+    let scene = Scene::new(main, World::default());
+    let (policy, found) = (&scene.policy, &scene.said);
+    let codes: Vec<_> = found.iter().map(|one| (one.code.0, one.message.as_str())).collect();
+    assert_eq!(codes, [(466, "\"javascript\" is no kind of content")]);
+    let rules = policy.attachments().map(|rules| (**rules).clone()).unwrap_or_default();
+    assert_eq!(rules.extensions, ["exe", "js", "scr"].map(str::to_owned).into());
+    assert_eq!(rules.kinds, [mail::attachment::Kind::Exe, mail::attachment::Kind::SevenZip].into());
+    assert_eq!(rules.limits.depth, 2);
+    assert!(Scene::new("", World::default()).policy.attachments().is_none());
+    let scene =
+        Scene::new("smtpd_end_of_data_restrictions = reject_dangerous_attachment\n", World::default());
+    assert_eq!(
+        scene.policy.attachments().map(|rules| (**rules).clone()),
+        Some(mail::attachment::Rules::default())
+    );
+}

@@ -46,6 +46,11 @@ impl Body {
         Body { conversion: Some(Box::new(conversion)), ..self }
     }
 
+    /// Hands the conversion over to somebody who does it before.
+    pub(super) fn take_conversion(&mut self) -> Option<SevenBit> {
+        self.conversion.take().map(|conversion| conversion.seven_bit)
+    }
+
     /// Whether a line was too long.
     pub(super) const fn has_broken_lines(&self) -> bool {
         self.lines.broken

@@ -29,7 +29,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    fn value(&self, attribute: &str) -> &str {
+    pub(crate) fn value(&self, attribute: &str) -> &str {
         match attribute {
             "NAME" => &self.name,
             "ADDR" => &self.address,
@@ -56,7 +56,7 @@ impl Origin {
 }
 
 /// RFC 3461 §4, but for `=`.
-fn coded(text: &str) -> String {
+pub(crate) fn coded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_graphic() && byte != b'+' {

@@ -28,7 +28,7 @@ use crate::transcript::Transcript;
 use body::Body;
 use capabilities::Capabilities;
 use envelope::Envelope;
-use mail::seven_bit::TooDeep;
+use mail::seven_bit::{SevenBit, TooDeep};
 use mail::{Dsn, Mono, Now};
 use replies::{Remark, Replies, Said};
 use std::collections::VecDeque;
@@ -37,6 +37,7 @@ use std::time::Duration;
 pub use capabilities::{Discards, Keyword};
 pub use envelope::{Content, Mail, Probe, To};
 pub use forward::Origin;
+pub(crate) use forward::coded;
 pub use replies::{LineFilter, LineTest};
 pub use settings::{Demands, Dialect, Login, MechanismTest, Pix, Secrecy, Settings, Timeouts};
 
@@ -208,6 +209,8 @@ pub struct Client {
     deadline: Option<Mono>,
     /// How long the step under way may take, or each step forward.
     patience: Duration,
+    /// When all that is done for one message must be over, however fast it goes forward.
+    last: Mono,
     /// The server stands behind a PIX firewall, it seems.
     behind_pix: bool,
     /// For the postmaster, where he wants it.
@@ -223,6 +226,7 @@ impl Client {
     #[must_use]
     pub fn new(settings: Settings, host: impl Into<String>, now: Now) -> Client {
         let patience = settings.timeouts.helo;
+        let last = now.mono + settings.request_max;
         let host = host.into();
         Client {
             body: Body::new(settings.line_length_max),
@@ -242,6 +246,7 @@ impl Client {
             actions: VecDeque::new(),
             deadline: Some(now.mono + patience),
             patience,
+            last,
             behind_pix: false,
             transcript: None,
             own: None,
@@ -293,6 +298,9 @@ impl Client {
             input,
             Input::Mail(_) | Input::Quit | Input::Probe | Input::TlsUp { .. } | Input::Unfit(_)
         );
+        if matches!(input, Input::Mail(_) | Input::Probe | Input::Quit) {
+            self.last = now.mono + self.settings.request_max;
+        }
         let (phase, before) = (self.phase, out.len());
         self.take(now, input, out);
         if is_command {
@@ -381,14 +389,14 @@ impl Client {
 
     /// When [`Client::expire`] wants to be called.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Mono> {
-        self.deadline
+    pub fn deadline(&self) -> Option<Mono> {
+        self.deadline.map(|at| at.min(self.last))
     }
 
     /// Gives up if the deadline has passed, or goes on behind a pause.
     pub fn expire(&mut self, now: Now, out: &mut Vec<u8>) {
-        if self.deadline.is_some_and(|at| at <= now.mono) {
-            if self.phase == Phase::Pause {
+        if self.deadline().is_some_and(|at| at <= now.mono) {
+            if self.phase == Phase::Pause && now.mono < self.last {
                 return self.dot(now, out);
             }
             let text = format!("conversation with {} timed out while {}", self.host, self.doing());
@@ -683,6 +691,17 @@ impl Client {
             return;
         }
         self.forward(now, out);
+    }
+
+    /// The conversion to 7-bit text that the message needs, for somebody who does it before its first piece is given.
+    pub fn take_conversion(&mut self) -> Option<SevenBit> {
+        self.body.take_conversion()
+    }
+
+    /// The server as it is named in replies: `mx.example[192.0.2.1]`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     fn ask(&mut self, now: Now, out: &mut Vec<u8>) {

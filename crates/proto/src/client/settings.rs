@@ -85,6 +85,8 @@ pub struct Settings {
     /// `smtp_per_request_deadline`: these times hold for whole requests and answers, and content must flow at this many
     /// bytes a second (`smtp_min_data_rate`). Without, they hold for each step forward.
     pub deadline_rate: Option<u64>,
+    /// `daemon_timeout`: how long one message may take, however many steps forward are made.
+    pub request_max: Duration,
     /// Where the server takes no 8-bit text, it is converted (`disable_mime_output_conversion`).
     pub conversion: Option<Limits>,
     /// What is done where the server seems to stand behind a PIX firewall.
@@ -125,6 +127,7 @@ impl Settings {
             dummy_mail_auth: false,
             timeouts: Timeouts::default(),
             deadline_rate: None,
+            request_max: Duration::from_secs(18_000),
             conversion: Some(Limits::default()),
             pix: Pix::default(),
         }

@@ -14,7 +14,7 @@ mod tests;
 
 pub use reply::{Cause, Outcome, Reply, State};
 pub use request::{Request, Verb};
-pub use submission::{Ret, Submission, TEXT_BYTES_MAX, To, TooLong};
+pub use submission::{Ret, Submission, TEXT_BYTES_MAX, To, TooLong, Trace};
 
 /// The protocol's version: both sides must have the same.
 pub const VERSION: u16 = 1;

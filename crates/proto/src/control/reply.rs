@@ -53,6 +53,8 @@ pub enum State {
     Deferred,
     /// Not tried until somebody releases it.
     Hold,
+    /// Handed in, and not taken in by a server yet.
+    Maildrop,
 }
 
 /// What became of an order.
@@ -87,11 +89,12 @@ pub enum Cause {
     TooLarge,
 }
 
-const STATES: [(u8, State, &str); 4] = [
+const STATES: [(u8, State, &str); 5] = [
     (1, State::Incoming, "incoming"),
     (2, State::Active, "active"),
     (3, State::Deferred, "deferred"),
     (4, State::Hold, "hold"),
+    (5, State::Maildrop, "maildrop"),
 ];
 
 const CAUSES: [(u8, Cause); 7] = [
@@ -117,10 +120,10 @@ impl State {
         STATES.iter().find(|(_, _, known)| *known == name).map(|(_, state, _)| *state)
     }
 
-    /// All of them.
+    /// Those of mail in the queue.
     #[must_use]
     pub fn all() -> [State; 4] {
-        STATES.map(|(_, state, _)| state)
+        [State::Incoming, State::Active, State::Deferred, State::Hold]
     }
 }
 

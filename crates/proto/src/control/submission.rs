@@ -26,10 +26,21 @@ pub struct Submission {
     pub smtputf8: bool,
     /// `-R`: the whole message, or its header.
     pub ret: Option<Ret>,
-    /// `-V`, as xtext came.
+    /// `-V`, as it was given; ENVID, decoded.
     pub envelope_id: Option<String>,
     /// `-XV`'s delimiters.
     pub verp: Option<String>,
+    /// `-v`, `-bv`.
+    pub trace: Option<Trace>,
+}
+
+/// A report that is sent whatever comes of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// On its first try.
+    Record,
+    /// On what a delivery would come to; nothing is delivered.
+    Probe,
 }
 
 /// What of the message a report has.
@@ -55,6 +66,8 @@ pub struct To {
 const LOCAL: u8 = 1;
 const EIGHT_BIT: u8 = 2;
 const SMTPUTF8: u8 = 4;
+const RECORD: u8 = 8;
+const PROBE: u8 = 16;
 
 /// A text of an envelope that is longer than [`TEXT_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +100,13 @@ impl Submission {
     }
 
     pub(super) fn write(&self, to: Writer) -> Writer {
-        let bits = [(self.is_local, LOCAL), (self.eight_bit, EIGHT_BIT), (self.smtputf8, SMTPUTF8)];
+        let bits = [
+            (self.is_local, LOCAL),
+            (self.eight_bit, EIGHT_BIT),
+            (self.smtputf8, SMTPUTF8),
+            (self.trace == Some(Trace::Record), RECORD),
+            (self.trace == Some(Trace::Probe), PROBE),
+        ];
         let bits = bits.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
         let ret = match self.ret {
             None => 0,
@@ -101,9 +120,15 @@ impl Submission {
     pub(super) fn read(from: &mut Reader<'_>) -> Result<Submission, FrameError> {
         let (sender, full_name) = (from.text("sender")?, from.text("name")?);
         let bits = from.u8()?;
-        if bits & !(LOCAL | EIGHT_BIT | SMTPUTF8) != 0 {
+        if bits & !(LOCAL | EIGHT_BIT | SMTPUTF8 | RECORD | PROBE) != 0 {
             return Err(FrameError::Value("submission"));
         }
+        let trace = match bits & (RECORD | PROBE) {
+            0 => None,
+            RECORD => Some(Trace::Record),
+            PROBE => Some(Trace::Probe),
+            _ => return Err(FrameError::Value("trace")),
+        };
         let ret = match from.u8()? {
             0 => None,
             1 => Some(Ret::Full),
@@ -119,6 +144,7 @@ impl Submission {
             ret,
             envelope_id: from.optional("envelope id")?,
             verp: from.optional("delimiters")?,
+            trace,
         })
     }
 }

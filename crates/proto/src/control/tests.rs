@@ -31,8 +31,9 @@ fn submission() -> impl Strategy<Value = Submission> {
     let rets = [None, Some(Ret::Full), Some(Ret::Headers)];
     let optional = || proptest::option::of("\\PC{0,9}");
     let bits = any::<(bool, bool, bool)>();
-    (text(), text(), bits, proptest::sample::select(rets.to_vec()), optional(), optional()).prop_map(
-        |(sender, full_name, (is_local, eight_bit, smtputf8), ret, envelope_id, verp)| Submission {
+    let traces = proptest::sample::select(vec![None, Some(Trace::Record), Some(Trace::Probe)]);
+    (text(), text(), bits, proptest::sample::select(rets.to_vec()), optional(), optional(), traces).prop_map(
+        |(sender, full_name, (is_local, eight_bit, smtputf8), ret, envelope_id, verp, trace)| Submission {
             sender,
             full_name,
             is_local,
@@ -41,6 +42,7 @@ fn submission() -> impl Strategy<Value = Submission> {
             ret,
             envelope_id,
             verp,
+            trace,
         },
     )
 }

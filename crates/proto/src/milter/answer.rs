@@ -70,24 +70,6 @@ pub enum Change {
     Quarantine(Vec<u8>),
 }
 
-impl Change {
-    /// The bit by which a filter says that it may want it.
-    pub(super) const fn action(&self) -> u32 {
-        match self {
-            Change::AddHeader { .. } => 0x1,
-            // Inserting was allowed with either.
-            Change::InsertHeader { .. } => 0x1 | 0x10,
-            Change::Body(_) => 0x2,
-            Change::AddRecipient(_, None) => 0x4,
-            Change::AddRecipient(_, Some(_)) => 0x80,
-            Change::DeleteRecipient(_) => 0x8,
-            Change::ChangeHeader { .. } => 0x10,
-            Change::Quarantine(_) => 0x20,
-            Change::Sender(..) => 0x40,
-        }
-    }
-}
-
 impl Answer {
     /// The name in warnings.
     #[must_use]

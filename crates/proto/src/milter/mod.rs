@@ -48,7 +48,6 @@ impl Offer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Agreement {
     version: u32,
-    actions: u32,
     steps: u32,
     /// The macros that it wants at a stage, in place of the configured ones.
     symbols: [Option<Vec<String>>; STAGES],
@@ -121,19 +120,21 @@ impl Link {
         let short = || Fault::Short("SMFIC_OPTNEG");
         let mut rest = body.as_slice();
         let mut number = || packet::number(&mut rest).ok_or_else(short);
-        let (version, actions, steps) = (number()?, number()?, number()?);
+        let (version, _actions, steps) = (number()?, number()?, number()?);
         let mut symbols: [Option<Vec<String>>; STAGES] = Default::default();
         while let Some(stage) = packet::number(&mut rest) {
             let names = packet::string(&mut rest).ok_or_else(short)?;
             let names = String::from_utf8_lossy(names).into_owned();
             let list = names.split([',', ' ', '\t', '\r', '\n']).filter(|name| !name.is_empty());
             if let Some(slot) = usize::try_from(stage).ok().and_then(|stage| symbols.get_mut(stage)) {
-                *slot = Some(list.map(str::to_owned).collect());
+                let list: Vec<String> = list.map(str::to_owned).collect();
+                // As with Postfix, an empty list is none.
+                *slot = (!list.is_empty()).then_some(list);
             }
         }
         // Postfix says it and goes on: what the filter knows is what it asks for.
         let odd = (version < 2 || version > offer.version).then_some(version);
-        let agreement = Agreement { version, actions, steps: steps & offer.steps, symbols };
+        let agreement = Agreement { version, steps: steps & offer.steps, symbols };
         self.agreement = agreement;
         Ok(Some(Agreed { odd_version: odd }))
     }
@@ -203,9 +204,8 @@ impl Link {
         let Some((letter, body)) = self.packet()? else { return Ok(None) };
         let answer = Answer::read(letter, &body, stage)?;
         let allowed = match &answer {
-            Answer::Change(change) => {
-                matches!(stage, Stage::EndOfMessage) && self.agreement.actions & change.action() != 0
-            }
+            // Whether it has announced it nobody asks, as with Postfix.
+            Answer::Change(_) => matches!(stage, Stage::EndOfMessage),
             Answer::Skip => matches!(stage, Stage::Body) && self.agreement.steps & SKIP != 0,
             Answer::Progress => matches!(stage, Stage::EndOfMessage),
             _ => true,

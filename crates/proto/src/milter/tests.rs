@@ -50,10 +50,19 @@ fn answers() {
 }
 
 #[test]
-fn a_modification_that_was_not_announced() {
+fn a_modification_that_was_not_announced_is_one_all_the_same() {
     let mut link = agreed(0x1, 0);
     link.take(&packet(b'b', b"x"));
-    assert!(link.next(Stage::EndOfMessage).is_err());
+    assert_eq!(link.next(Stage::EndOfMessage), Ok(Some(Answer::Change(Change::Body(b"x".to_vec())))));
+}
+
+#[test]
+fn an_empty_list_of_macros_is_none() {
+    let mut link = Link::default();
+    let numbers: Vec<u8> = [6, 1, 0, 3].iter().flat_map(|number: &u32| number.to_be_bytes()).collect();
+    link.take(&packet(b'O', &[&numbers[..], b" ,\0"].concat()));
+    assert!(link.agree(Offer::new(6).unwrap()).unwrap().is_some());
+    assert_eq!(link.symbols(Stage::Rcpt), None);
 }
 
 #[test]

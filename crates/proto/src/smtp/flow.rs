@@ -34,6 +34,7 @@ impl Server {
             Input::Decided(verdict) => self.decided(step, verdict),
             Input::Filtered(line) => self.filtered(step, line),
             Input::Stored(result) => self.stored(step, result),
+            Input::Relayed(reply) => self.relayed(step, reply),
             Input::TlsUp => self.tls_up(),
             Input::TlsUnfit(reply) => {
                 self.tls_up();

@@ -33,6 +33,7 @@ pub use seam::{
     Meter, Metered, Note, Notify, Peer, Recipient, Request, Ret, Rights, TooMany, Verdict,
 };
 pub use settings::{AuthSettings, BareNewline, Keywords, Settings, TextMap, TextTest, TlsLevel};
+pub use words::decode_xtext;
 
 pub(crate) use words::{escaped, is_header_label, printable, verb};
 

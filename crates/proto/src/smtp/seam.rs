@@ -63,6 +63,8 @@ pub enum Input<'a> {
     Filtered(Option<String>),
     /// The answer to [`Action::Commit`]: the queue id, or why not.
     Stored(Result<String, Reply>),
+    /// The answer to [`Action::Commit`] where somebody else has taken the message, or hasn't: his reply.
+    Relayed(Reply),
     /// The answer to [`Action::StartTls`]: the handshake is through.
     TlsUp,
     /// The answer to [`Action::StartTls`]: the handshake is through, and was one too many; the session ends by this.

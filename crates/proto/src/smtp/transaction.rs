@@ -330,28 +330,38 @@ impl Server {
 
     /// The driver has made it durable, or not.
     pub(super) fn stored(&mut self, step: &mut Step<'_>, result: Result<String, Reply>) {
-        if !matches!(self.wait, Some(Wait::Commit)) {
-            return;
-        }
-        self.wait = None;
-        let size = self.transaction.take().and_then(|t| t.content).map_or(0, |content| content.size());
-        self.forwarded = None;
-        match result {
-            Ok(id) => {
-                (self.errors, self.junk) = (0, 0);
-                if let Some(transcript) = &mut self.transcript {
-                    transcript.forgive();
-                }
+        let content = self.transaction.as_ref().and_then(|t| t.content.as_ref());
+        let size = content.map_or(0, Content::size);
+        let reply = result.map_or_else(
+            |reply| reply,
+            |id| {
                 let text = match self.current {
                     Command::Bdat => format!("Ok: {size} bytes queued as {id}"),
                     _ => format!("Ok: queued as {id}"),
                 };
-                self.succeed(step, Reply::new(250, Dsn::new(2, 0, 0), text));
+                Reply::new(250, Dsn::new(2, 0, 0), text)
+            },
+        );
+        self.relayed(step, reply);
+    }
+
+    /// The message is taken, or not; somebody says so.
+    pub(super) fn relayed(&mut self, step: &mut Step<'_>, reply: Reply) {
+        if !matches!(self.wait, Some(Wait::Commit)) {
+            return;
+        }
+        self.wait = None;
+        self.transaction = None;
+        self.forwarded = None;
+        if reply.code / 100 == 2 {
+            (self.errors, self.junk) = (0, 0);
+            if let Some(transcript) = &mut self.transcript {
+                transcript.forgive();
             }
-            Err(reply) => {
-                let disconnect = matches!(reply.code, 421 | 521);
-                self.refuse(step, reply, disconnect);
-            }
+            self.succeed(step, reply);
+        } else {
+            let disconnect = matches!(reply.code, 421 | 521);
+            self.refuse(step, reply, disconnect);
         }
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn address_argument<'a>(text: &'a str, keyword: &str) -> Option<(&'a 
 }
 
 /// Decodes xtext; `None` where it isn't that.
-pub(super) fn decode_xtext(text: &str) -> Option<String> {
+pub fn decode_xtext(text: &str) -> Option<String> {
     if !text.contains('+') {
         return Some(text.to_owned());
     }

@@ -66,6 +66,8 @@ pub struct Reason {
     pub text: String,
     /// Whose word it is, where another server said it.
     pub remote: Option<Remote>,
+    /// What it was tried with, where the sender wants to hear: the log line's `relay=`.
+    pub via: Option<Box<str>>,
 }
 
 /// Another server's word.
@@ -81,7 +83,16 @@ impl Reason {
     /// A reason of our own.
     #[must_use]
     pub fn new(dsn: Dsn, text: impl Into<String>) -> Reason {
-        Reason { dsn, text: text.into(), remote: None }
+        Reason { dsn, text: text.into(), remote: None, via: None }
+    }
+
+    /// The text of a trace: what was tried, and what it came to.
+    #[must_use]
+    pub fn traced(&self) -> String {
+        match &self.via {
+            Some(via) => format!("delivery via {via}: {}", self.text),
+            None => self.text.clone(),
+        }
     }
 
     fn encode(&self, to: &mut Encoder) {
@@ -93,18 +104,28 @@ impl Reason {
             to.text(&remote.name);
             to.text(&remote.reply);
         }
+        if let Some(via) = &self.via {
+            to.text(via);
+        }
     }
 
-    fn decode(from: &mut Decoder<'_>, has_remote: bool) -> Result<Reason, DecodeError> {
+    fn decode(from: &mut Decoder<'_>, tag: u8) -> Result<Reason, DecodeError> {
         let dsn = Dsn::new(from.u8()?, from.u16()?, from.u16()?);
         let text = from.text()?;
-        let remote = if has_remote { Some(Remote { name: from.text()?, reply: from.text()? }) } else { None };
-        Ok(Reason { dsn, text, remote })
+        let remote = if tag & HAS_REMOTE != 0 {
+            Some(Remote { name: from.text()?, reply: from.text()? })
+        } else {
+            None
+        };
+        let via = if tag & HAS_VIA != 0 { Some(from.text()?.into()) } else { None };
+        Ok(Reason { dsn, text, remote, via })
     }
 }
 
 /// Added to a status's tag where its reason is another server's word.
 const HAS_REMOTE: u8 = 0x10;
+/// Likewise where it says what was tried.
+const HAS_VIA: u8 = 0x20;
 
 impl Status {
     pub(super) fn encode(&self, to: &mut Encoder) {
@@ -119,8 +140,10 @@ impl Status {
             Status::Confirmed(How::Expanded, reason) => (7, Some(reason)),
             Status::Returned => (8, None),
         };
+        let has = |what: bool, bit: u8| if what { bit } else { 0 };
         let is_remote = reason.is_some_and(|reason| reason.remote.is_some());
-        to.u8(if is_remote { tag | HAS_REMOTE } else { tag });
+        let is_traced = reason.is_some_and(|reason| reason.via.is_some());
+        to.u8(tag | has(is_remote, HAS_REMOTE) | has(is_traced, HAS_VIA));
         if let Some(reason) = reason {
             reason.encode(to);
         }
@@ -128,18 +151,18 @@ impl Status {
 
     pub(super) fn decode(from: &mut Decoder<'_>) -> Result<Status, DecodeError> {
         let tag = from.u8()?;
-        let has_remote = tag & HAS_REMOTE != 0;
-        let mut reason = || Reason::decode(from, has_remote);
-        Ok(match tag & !HAS_REMOTE {
-            0 if !has_remote => Status::Pending,
+        let is_bare = tag & (HAS_REMOTE | HAS_VIA) == 0;
+        let mut reason = || Reason::decode(from, tag);
+        Ok(match tag & !(HAS_REMOTE | HAS_VIA) {
+            0 if is_bare => Status::Pending,
             1 => Status::Deferred(reason()?),
-            2 if !has_remote => Status::Delivered,
+            2 if is_bare => Status::Delivered,
             3 => Status::Failed(reason()?),
             4 => Status::Expired(reason()?),
             5 => Status::Confirmed(How::Delivered, reason()?),
             6 => Status::Confirmed(How::Relayed, reason()?),
             7 => Status::Confirmed(How::Expanded, reason()?),
-            8 if !has_remote => Status::Returned,
+            8 if is_bare => Status::Returned,
             _ => return Err(DecodeError::Value("status")),
         })
     }

@@ -6,11 +6,13 @@ use proptest::prelude::*;
 
 fn status() -> impl Strategy<Value = Status> {
     let remote = ("[a-z.]{0,9}", "[ -~]{0,20}").prop_map(|(name, reply)| Remote { name, reply });
-    let reason = ("[a-z ]{0,20}", 2u8..6, 0u16..10, 0u16..1000, proptest::option::of(remote)).prop_map(
-        |(text, class, subject, detail, remote)| Reason {
+    let via = proptest::option::of("[a-z]{0,5}");
+    let reason = ("[a-z ]{0,20}", 2u8..6, 0u16..10, 0u16..1000, proptest::option::of(remote), via).prop_map(
+        |(text, class, subject, detail, remote, via)| Reason {
             dsn: Dsn::new(class, subject, detail),
             text,
             remote,
+            via: via.map(String::into_boxed_str),
         },
     );
     let how = prop_oneof![Just(How::Delivered), Just(How::Relayed), Just(How::Expanded)];
@@ -52,6 +54,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             entry.body_type = types[usize::from(body)];
             (entry.size, entry.smtputf8, entry.tries) = (size, smtputf8, tries);
             (entry.hold, entry.expire, entry.warned) = (hold, other, hold != other);
+            entry.trace = [None, Some(Trace::Record), Some(Trace::Probe)][usize::from(body)];
             entry.envelope_id = maybe.clone();
             entry.filter = maybe.clone();
             entry.redirect = maybe.clone().map(Address::from_internal);

@@ -146,3 +146,29 @@ fn verp() {
     let one = Settings { one_bounce_for_verp: true, ..quiet };
     check(&list, 0, &one, &["Failure Sender owner@x.test Full [0, 1]"]);
 }
+
+#[test]
+fn traces() {
+    let confirmed = || Status::Confirmed(How::Delivered, reason());
+    let statuses = [(0, confirmed()), (NOTIFY_NEVER, failed()), (0, deferred()), (0, Status::Pending)];
+    let mut verbose = entry("a@x.test", &statuses);
+    verbose.trace = Some(Trace::Record);
+    let quiet = Settings { bounce_copies: None, delay_copies: None, ..settings() };
+    let told = check(&verbose, 0, &quiet, &["Trace Sender a@x.test Headers [0, 1, 2]"]);
+    assert_eq!(told.told, [(1, Status::Returned), (0, Status::Delivered)]);
+    assert_eq!(told.since(), [Note::Traced]);
+    verbose.recipients.iter_mut().for_each(|recipient| recipient.notify = 0);
+    let both = ["Failure Sender a@x.test Full [1]", "Trace Sender a@x.test Headers [0, 1, 2]"];
+    check(&verbose, 0, &quiet, &both);
+    // Only the first try is told of.
+    verbose.apply(Note::Traced);
+    verbose.recipients.remove(0);
+    check(&verbose, 0, &quiet, &["Failure Sender a@x.test Full [0]"]);
+
+    let mut probe = entry("a@x.test", &[(0, confirmed()), (0, failed())]);
+    probe.trace = Some(Trace::Probe);
+    let told = check(&probe, 0, &settings(), &["Trace Sender a@x.test Headers [0, 1]"]);
+    assert_eq!(told.told, [(0, Status::Delivered), (1, Status::Returned)]);
+    probe.sender = Address::null();
+    assert_eq!(check(&probe, 0, &settings(), &[]).told.len(), 2);
+}

@@ -17,7 +17,8 @@ pub(super) struct Told {
     open: bool,
     pub(super) next: Next,
     told: Vec<(u32, Status)>,
-    warned: bool,
+    /// What else has then been told of.
+    since: Vec<Note>,
 }
 
 /// When a message is tried again.
@@ -34,43 +35,40 @@ impl Scheduler {
     /// All attempts of this round are over and written down: tell, then remove or defer.
     pub(super) fn conclude(&mut self, now: Wall, number: u64, mut active: Active) {
         let telling = Telling::of(&active.entry, now, &self.settings.notices);
+        if telling.untraced {
+            self.actions.push_back(Action::Untraced { id: active.entry.id.clone() });
+        }
         if telling.discarded {
             self.actions.push_back(Action::Discarded { id: active.entry.id.clone() });
         }
         if telling.notices.is_empty() {
             // Nobody is to be told: what is over is forgotten at once.
+            let since = telling.since();
             for (index, status) in telling.told {
                 super::outcomes::set_status(&mut active, index, status);
             }
-            active.entry.warned |= telling.warned;
-            self.retire(number, active, telling.warned);
+            since.iter().for_each(|note| active.entry.apply(note.clone()));
+            self.retire(number, active, since);
             return;
         }
+        let since = telling.since();
         self.persist(number, outcome_notes(&mut active));
         let (next, entry) = (next(&active), active.entry);
         self.telling.insert(
             number,
-            Told {
-                id: entry.id.clone(),
-                open: entry.is_open(),
-                next,
-                told: telling.told,
-                warned: telling.warned,
-            },
+            Told { id: entry.id.clone(), open: entry.is_open(), next, told: telling.told, since },
         );
         self.actions.push_back(Action::Tell { number, entry: Box::new(entry), notices: telling.notices });
     }
 
     /// Nobody has to be told any more: remove or defer.
-    fn retire(&mut self, number: u64, mut active: Active, warned: bool) {
+    fn retire(&mut self, number: u64, mut active: Active, since: Vec<Note>) {
         if !active.entry.is_open() {
             self.remove(number, active.entry.id);
             return;
         }
         let mut notes = outcome_notes(&mut active);
-        if warned {
-            notes.push(Note::Warned);
-        }
+        notes.extend(since);
         let next = next(&active);
         self.persist(number, notes);
         self.put_back(number, next);
@@ -88,7 +86,7 @@ impl Scheduler {
 
     /// The reports are durable.
     pub(super) fn told(&mut self, number: u64) {
-        let Some(Told { id, open, next, told, warned }) = self.telling.remove(&number) else {
+        let Some(Told { id, open, next, told, since }) = self.telling.remove(&number) else {
             return;
         };
         if !open {
@@ -99,9 +97,7 @@ impl Scheduler {
         if !told.is_empty() {
             notes.push(Note::Statuses(told));
         }
-        if warned {
-            notes.push(Note::Warned);
-        }
+        notes.extend(since);
         self.persist(number, notes);
         self.put_back(number, next);
     }

@@ -97,7 +97,7 @@ impl World {
                     assert!(self.spool.remove(&number).is_some(), "removed once");
                     self.removed.push(number);
                 }
-                Action::Active { .. } => {}
+                Action::Active { .. } | Action::Untraced { .. } => {}
                 Action::Expired { .. } => self.expired += 1,
                 Action::Discarded { .. } => self.discarded += 1,
                 Action::Remark(text) => self.remarks.push(text),

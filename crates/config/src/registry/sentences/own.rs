@@ -4,13 +4,20 @@
 
 #[rustfmt::skip]
 pub(super) const SENTENCES: &[(&str, &str)] = &[
+    ("komainu_archive_depth_limit", "How deep archives within archives are looked into by reject_dangerous_attachment, which refuses deeper ones; 0 refuses all archives."),
+    ("komainu_archive_entry_limit", "Most files in all archives of a message; reject_dangerous_attachment refuses more."),
+    ("komainu_archive_ratio_limit", "How many times larger than packed archives may be; reject_dangerous_attachment refuses what unpacks to more, from 2 MB on."),
+    ("komainu_archive_size_limit", "Most bytes that all archives of a message unpack to; reject_dangerous_attachment refuses more."),
     ("komainu_auth_delay_max", "Longest wait of a stranger's log-in after many failed ones, before it is turned away untried; 0 neither slows nor refuses guessing."),
     ("komainu_auto_reload", "Whether a saved main.cf or master.cf is taken in force by itself, after it has been checked."),
+    ("komainu_dangerous_attachment_contents", "Kinds of content that reject_dangerous_attachment refuses whatever a file's name: exe, elf, macho, lnk, script, chm, cab, macro, rar, 7z, encrypted."),
+    ("komainu_dangerous_attachment_extensions", "Extensions of files that reject_dangerous_attachment refuses, also in archives."),
     ("komainu_dns_servers", "Name servers, as address or address:port, in place of those of resolv.conf."),
     ("komainu_dnsbl_health", "Whether DNS lists are probed at their test points, and lists that don't answer rightly are skipped."),
     ("komainu_log", "Where the log goes, in place of maillog_file: syslog, journald, stdout, or the path of a file."),
     ("komainu_log_format", "Form of log lines: postfix as Postfix writes them, or json."),
     ("komainu_mailbox_root", "Folder below which all mailboxes must lie."),
+    ("komainu_pattern_limit_action", "What a pattern of header_checks and kin that takes too many steps comes to: dunno (no match), or tempfail."),
     ("komainu_relay_clients", "Clients that stand for many others, such as a gateway: no alarm when all sessions come from one of them."),
     ("komainu_sasl_certificate_maps", "Tables from the fingerprint of a client's certificate or key to the login name that EXTERNAL gives it (smtpd_sasl_type = internal)."),
     ("komainu_sasl_mechanisms", "Mechanisms that smtpd_sasl_type = internal speaks; empty for PLAIN and LOGIN, SCRAM-SHA-256 where each user of the file can have it, and EXTERNAL where komainu_sasl_certificate_maps is set."),

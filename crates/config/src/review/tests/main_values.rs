@@ -214,6 +214,8 @@ fn left_over() {
 fn words() {
     check("notify_classes = resource, sofware\n", "", &["error K0109 main.cf:1:28"]);
     check("notify_classes = resource, software\n", "", &[]);
+    check("receive_override_options = no_milters, NO_MILTERS\n", "", &["error K0109 main.cf:1:40"]);
+    check("receive_override_options = no_milters no_address_mappings\n", "", &[]);
     check("milter_default_action = tempfial\n", "", &["error K0109 main.cf:1:25"]);
     check("milter_default_action = accept\nsmtpd_tls_mandatory_ciphers = high\n", "", &[]);
     check("smtp_tls_ciphers = hihg\n", "", &["error K0109 main.cf:1:20"]);

@@ -109,7 +109,7 @@ fn sessions() {
     check("smtpd_client_restrictions = check_recipient_access hash:/x\n", SMTP, &[]);
 }
 
-/// K0230, K0232, K0234 to K0237.
+/// K0230, K0232, K0234 to K0237, K0240.
 #[test]
 fn services() {
     check("", "smtp inet n - n - - smtpd -o header_checks=regexp:/x\n", &["warning K0230 master.cf:1:30"]);
@@ -139,10 +139,27 @@ fn services() {
         &[],
     );
     check("content_filter = amavis:[127.0.0.1]:10024\n", "", &[]);
+    let scan = "content_filter = scan:[127.0.0.1]:10024\n";
+    let out = "scan unix - - n - 2 smtp\n";
+    let back = "127.0.0.1:10025 inet n - n - - smtpd";
+    let again = ["warning K0239 main.cf:1:18"];
+    check(scan, &format!("{out}{back}\n"), &again);
+    check(scan, &format!("{out}{back} -o content_filter=\n"), &[]);
+    check(scan, &format!("scan unix - - n - 2 discard\n{back}\n"), &[]);
+    check("smtpd_proxy_filter = 127.0.0.1:10024\n", &format!("{back}\n"), &["warning K0239 main.cf:1:22"]);
+    check("smtpd_proxy_filter = 127.0.0.1:10024\n", &format!("{back} -o smtpd_proxy_filter=\n"), &[]);
     check("", "10025 inet n - n - - smtpd -o content_filter=scan:x\n", &["error K0234 master.cf:1:46"]);
+    let news = "news unix - n n - - pipe user=news chroot=/srv argv=/bin/x\n";
+    check("", news, &["warning K0240 master.cf:1:36"]);
+    check("", "news unix - n n - - pipe user=news argv=/bin/x chroot=/srv\n", &[]);
     let all = "pickup unix n - y 60 1 pickup\ncleanup unix n - y - 0 cleanup\nqmgr unix n - n 300 1 qmgr\nrewrite unix - - y - - trivial-rewrite\nbounce unix - - y - 0 bounce\ndefer unix - - y - 0 bounce\n";
     check("", all, &["hint K0235 master.cf:1:1"]);
     check("", &format!("{all}retry unix - - y - - error\n"), &[]);
+    let program =
+        "retry unix - - y - - error\nscan unix - n n - 10 pipe flags=Rq user=filter argv=/bin/filter\n";
+    check("content_filter = scan:x\n", &format!("{all}{program}"), &again);
+    let own = all.replace("60 1 pickup", "60 1 pickup -o content_filter=");
+    check("content_filter = scan:x\n", &format!("{own}{program}"), &[]);
     check("", "smtp inet n - n - 1 smtpd\n", &["hint K0236 master.cf:1:1"]);
     check("", "smtp inet n - n - 0 postscreen\nsmtpd pass - - n - 0 smtpd\n", &["hint K0236 master.cf:1:1"]);
     check("", "smtp inet n - n - - postscreen\nsmtpd pass - - n - - smtpd\n", &["hint K0236 master.cf:1:1"]);

@@ -4,6 +4,7 @@ use super::*;
 use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::net::tcp::OwnedWriteHalf;
 
 const HANDSHAKE: &[u8] = b"VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\tx\nDONE\n";
 
@@ -13,43 +14,55 @@ async fn server(handshake: &'static [u8]) -> (String, Arc<AtomicUsize>) {
     let address = format!("inet:{}", listener.local_addr().unwrap());
     let seen = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&seen);
+    let held = Held::default();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            counted.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(async move {
-                let (reader, mut writer) = stream.into_split();
-                writer.write_all(handshake).await.unwrap();
-                let mut lines = BufReader::new(reader).lines();
-                let mut held = Vec::new();
-                while let Ok(Some(line)) = lines.next_line().await {
-                    let fields: Vec<&str> = line.split('\t').collect();
-                    let (id, what) = match fields.as_slice() {
-                        ["AUTH", id, .., last] => (*id, *last),
-                        ["CONT", id, last] => (*id, *last),
-                        _ => continue,
-                    };
-                    let reply = match what {
-                        "resp=close" => return,
-                        "resp=silent" => continue,
-                        "resp=hold" => {
-                            held.push(id.to_owned());
-                            continue;
-                        }
-                        // Answers all that were held, the last first.
-                        "resp=release" => {
-                            held.push(id.to_owned());
-                            let answers = held.drain(..).rev().map(|id| format!("OK\t{id}\tuser=u{id}\n"));
-                            answers.collect::<String>()
-                        }
-                        "resp=more" => format!("CONT\t{id}\tbW9yZQ==\n"),
-                        _ => format!("OK\t{id}\tuser=joe\n"),
-                    };
-                    writer.write_all(reply.as_bytes()).await.unwrap();
-                }
-            });
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(serve(stream, handshake, number, Arc::clone(&held)));
         }
     });
     (address, seen)
+}
+
+/// Connections, and the requests that wait on each.
+type Held = Arc<Mutex<HashMap<usize, (Arc<tokio::sync::Mutex<OwnedWriteHalf>>, Vec<String>)>>>;
+
+async fn serve(stream: TcpStream, handshake: &'static [u8], number: usize, held: Held) {
+    let (reader, mut writer) = stream.into_split();
+    writer.write_all(handshake).await.unwrap();
+    let writer = Arc::new(tokio::sync::Mutex::new(writer));
+    locked(&held).insert(number, (Arc::clone(&writer), Vec::new()));
+    let mut lines = BufReader::new(reader).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let (id, what) = match fields.as_slice() {
+            ["AUTH", id, .., last] => (*id, *last),
+            ["CONT", id, last] => (*id, *last),
+            _ => continue,
+        };
+        let reply = match what {
+            "resp=close" => return,
+            "resp=silent" => continue,
+            "resp=hold" => {
+                locked(&held).entry(number).and_modify(|(_, held)| held.push(id.to_owned()));
+                continue;
+            }
+            // Answers all that were held, each connection's last first.
+            "resp=release" => {
+                let all: Vec<_> = locked(&held).drain().collect();
+                for (number, (writer, ids)) in all {
+                    let answers = ids.iter().rev().map(|id| format!("OK\t{id}\tuser=c{number}u{id}\n"));
+                    let answers = answers.collect::<String>();
+                    writer.lock().await.write_all(answers.as_bytes()).await.unwrap();
+                }
+                format!("OK\t{id}\tuser=joe\n")
+            }
+            "resp=more" => format!("CONT\t{id}\tbW9yZQ==\n"),
+            "resp=where" => format!("OK\t{id}\tuser=c{number}\n"),
+            _ => format!("OK\t{id}\tuser=joe\n"),
+        };
+        writer.lock().await.write_all(reply.as_bytes()).await.unwrap();
+    }
 }
 
 fn servers() -> AuthServers {
@@ -72,25 +85,33 @@ fn user(name: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn one_connection_carries_all() {
+async fn a_few_connections_carry_all() {
     let (address, seen) = server(HANDSHAKE).await;
     let servers = servers();
     let one = servers.at(&address);
     assert_eq!(one.mechanisms().await.unwrap()[0].name, "PLAIN");
-    let held: Vec<_> = (0..50)
-        .map(|_| {
-            let one = servers.at(&address);
-            tokio::spawn(async move { one.start(&request("hold")).await.unwrap().0 })
-        })
-        .collect();
+    for _ in 0..50 {
+        assert_eq!(one.start(&request("x")).await.unwrap().0, user("joe"));
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 1, "one after the other, one will do");
+    // Whoever finds all busy makes the next one better off.
+    const HELD: usize = CONNECTIONS_MAX * 3;
+    let mut held = Vec::new();
+    for number in 1..=HELD {
+        let another = servers.at(&address);
+        held.push(tokio::spawn(async move { another.start(&request("hold")).await.unwrap().0 }));
+        while loads(&one).iter().sum::<usize>() < number || one.grows.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+    }
+    let loads = loads(&one);
+    let (least, most) = (loads.iter().min().unwrap(), loads.iter().max().unwrap());
+    assert!(loads.len() == CONNECTIONS_MAX && most - least <= 2, "{loads:?}");
     // One that is answered meanwhile doesn't wait for those.
     assert_eq!(one.start(&request("x")).await.unwrap().0, user("joe"));
     let (answer, exchange) = one.start(&request("more")).await.unwrap();
     assert_eq!(answer, Answer::Continue { challenge: Some("bW9yZQ==".to_owned()) });
     assert_eq!(exchange.unwrap().respond("eA==").await.unwrap().0, user("joe"));
-    while locked(&one.connection.lock().await.as_ref().unwrap().waiting).len() < 50 {
-        tokio::task::yield_now().await;
-    }
     assert!(matches!(one.start(&request("release")).await.unwrap().0, Answer::Ok { .. }));
     let mut names = Vec::new();
     for task in held {
@@ -99,8 +120,41 @@ async fn one_connection_carries_all() {
     }
     names.sort();
     names.dedup();
-    assert_eq!(names.len(), 50, "each has its own answer");
-    assert_eq!(seen.load(Ordering::SeqCst), 1);
+    assert_eq!(names.len(), HELD, "each has its own answer");
+    assert_eq!(seen.load(Ordering::SeqCst), CONNECTIONS_MAX);
+}
+
+/// How many requests wait on each connection.
+fn loads(server: &AuthServer) -> Vec<usize> {
+    locked(&server.connections).iter().map(|connection| connection.under_way()).collect()
+}
+
+#[tokio::test]
+async fn what_nobody_needs_is_closed() {
+    let (address, seen) = server(HANDSHAKE).await;
+    let servers = servers();
+    let one = servers.at(&address);
+    let first = one.start(&request("where")).await.unwrap().0;
+    let another = servers.at(&address);
+    let held = tokio::spawn(async move { another.start(&request("hold")).await });
+    while loads(&one) != [1] {
+        tokio::task::yield_now().await;
+    }
+    // It comes behind the other, and one more is opened for the next.
+    assert_eq!(one.start(&request("x")).await.unwrap().0, user("joe"));
+    while loads(&one).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_ne!(one.start(&request("where")).await.unwrap().0, first);
+    one.start(&request("release")).await.unwrap();
+    held.await.unwrap().unwrap();
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
+    tokio::time::pause();
+    tokio::time::sleep(UNUSED * 2 + Duration::from_secs(1)).await;
+    tokio::time::resume();
+    let fit = |one: &AuthServer| locked(&one.connections).iter().filter(|one| one.is_fit()).count();
+    assert_eq!(fit(&one), 1, "the first stays");
+    assert_eq!(one.start(&request("where")).await.unwrap().0, first);
 }
 
 #[tokio::test]

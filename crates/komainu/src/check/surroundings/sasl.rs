@@ -1,13 +1,16 @@
 //! Who checks passwords: `smtpd_sasl_type` and `smtpd_sasl_path`.
 //!
 //! A Dovecot socket is tried by [`sockets`](super::sockets); here is what to say when nobody serves it, and a
-//! `cyrus` on a machine where only Dovecot is.
-//! Diagnostics: K0520 a SASL path that nobody serves, K0521 cyrus without Cyrus SASL.
+//! `cyrus` on a machine where only Dovecot is, or a service without a file of PAM's.
+//! Diagnostics: K0520 a SASL path that nobody serves, K0521 cyrus without Cyrus SASL, K0522 no rules of PAM's.
 
 use super::endpoints::{Target, inet, unix, with_transport};
 use super::reach::Reach;
 use super::{Machine, Scene, scene};
+use crate::authentication::internal::{self, Word};
+use crate::privileged::Keeper;
 use config::{Diagnostic, Parameters};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Where Dovecot's own configuration is.
@@ -20,6 +23,9 @@ const DOVECOT: [&str; 4] = [
 /// Where Cyrus SASL looks for `smtpd.conf`.
 const CYRUS: [&str; 5] =
     ["/etc/postfix/sasl", "/etc/sasl2", "/usr/lib/sasl2", "/usr/lib64/sasl2", "/usr/local/lib/sasl2"];
+
+/// Where services of PAM's have their rules.
+const PAM: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 
 /// Whether logins are taken by way of Dovecot's protocol.
 pub(super) fn asks_dovecot(p: &Parameters) -> bool {
@@ -91,6 +97,38 @@ fn listeners_in(text: &str) -> Vec<String> {
 }
 
 pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
+    let mut found = without_cyrus(scene, machine);
+    found.extend(without_rules(scene, machine));
+    found
+}
+
+/// Services that PAM has no file for, each once.
+fn without_rules(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
+    let asks = |p: &&Parameters| {
+        p.flag("smtpd_sasl_auth_enable") && p.text("smtpd_sasl_type").value.trim() == "internal"
+    };
+    let mut missing = BTreeMap::new();
+    for p in scene.servers.iter().map(|server| &server.parameters).filter(asks) {
+        for (word, kind) in internal::words(p) {
+            let Word::System(Keeper::Pam(service)) = kind else { continue };
+            let is_missing = |folder: &str| machine.is_missing(&Path::new(folder).join(&service));
+            if internal::is_service(&service) && PAM.into_iter().all(is_missing) {
+                missing.entry(service).or_insert(word.place);
+            }
+        }
+    }
+    let say = |(service, place)| {
+        let message = format!("PAM has no rules for {service}: there is no /etc/pam.d/{service}");
+        let help = format!(
+            "it judges by /etc/pam.d/other, which lets in nobody, or whom the distribution likes; write \
+             /etc/pam.d/{service} with the lines \"auth required pam_unix.so\" and \"account required pam_unix.so\""
+        );
+        Diagnostic::warning(522, place, message).help(help)
+    };
+    missing.into_iter().map(say).collect()
+}
+
+fn without_cyrus(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     let asks = |p: &&Parameters| {
         p.flag("smtpd_sasl_auth_enable") && p.text("smtpd_sasl_type").value.trim() == "cyrus"
     };

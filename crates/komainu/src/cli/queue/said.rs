@@ -138,7 +138,8 @@ pub(super) fn details(listed: &Listed, now: Wall) -> String {
     }
     say("Login", client.sasl.as_ref().map_or("", |(_, username, _)| username));
     say("Envelope id", entry.envelope_id.as_deref().unwrap_or_default());
-    say("Filter", entry.filter.as_deref().unwrap_or_default());
+    let anew = entry.refiltered.then_some("as new local mail has");
+    say("Filter", entry.filter.as_deref().or(anew).unwrap_or_default());
     say("Tries", &entry.tries.to_string());
     if entry.tries > 0 && !entry.hold {
         say("Next try", &format!("{} or at the queue run after it", moment(entry.next_attempt)));

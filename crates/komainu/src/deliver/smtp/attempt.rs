@@ -4,10 +4,11 @@
 //! about each recipient. Where TLS was only wished for and can't be had, the message goes in clear text once it has
 //! waited for `minimal_backoff_time`, as Postfix does.
 
+use super::checking::{Checker, Means};
 use super::conversation::{Connection, End, HANDSHAKE, Letter, Outcome, Stream};
 use super::destination::Destination;
 use super::generic::Edited;
-use super::hosts::Server;
+use super::hosts::{Lookup, Server};
 use super::login::mark;
 use super::pool::{Idle, Way};
 use super::security::{Level, Policy, Upgrade, Whom};
@@ -267,7 +268,16 @@ impl Attempt<'_> {
             })?,
         };
         let warn = |text: String| self.warn(text);
-        let lookup = transport.lookup(&*self.ground.answers.names, &warn);
+        let (log, tables) = (self.ground.log, self.ground.tables);
+        let ignores = |record: &str| {
+            let is_ignored = transport.ignores(record, tables);
+            if is_ignored {
+                log(events::Event::Other(format!("ignoring DNS RR: {record}").into()));
+            }
+            is_ignored
+        };
+        let lookup = transport.lookup(&*self.ground.answers.names, &warn, &ignores);
+        let lookup = Lookup { detects_loops: port == 25, ..lookup };
         let seed = self.number ^ self.started.0;
         let mut servers = if exchangers && transport.asks_exchangers {
             lookup.exchangers(&name, seed).await?
@@ -442,7 +452,7 @@ impl Attempt<'_> {
         let body = (!ground.probes).then(|| ground.spool.body(self.number)).transpose();
         let letter = match body {
             Ok(None) => Letter::nothing(),
-            Ok(Some(body)) => Letter::new(Edited::new(body, ground.edits)),
+            Ok(Some(body)) => self.letter(Edited::new(body, ground.edits)),
             Err(error) => {
                 tokio::spawn(connection.quit());
                 self.unreadable(&error.to_string(), &relay);
@@ -488,6 +498,22 @@ impl Attempt<'_> {
             self.part(connection, way.relay);
         }
         true
+    }
+
+    /// The message, checked on its way where the transport has checks.
+    fn letter(&self, body: Edited<store::Body>) -> Letter<'_> {
+        let (transport, ground) = (self.transport, self.ground);
+        let letter = Letter::new(body);
+        let Some(checking) = &transport.checking else { return letter };
+        let means = Means {
+            answers: ground.answers,
+            tables: ground.tables.clone(),
+            generic: transport.generic.as_ref(),
+            classes: ground.classes,
+            say: ground.log,
+            id: self.entry.id.as_str(),
+        };
+        letter.checked_by(Checker::new(checking, means))
     }
 
     /// Ends a connection; nobody waits for it. The postmaster hears of what it held.

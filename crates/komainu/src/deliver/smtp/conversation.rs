@@ -4,6 +4,7 @@
 //! piece by piece, so that a large one costs no more memory than a small one. Between messages a connection holds no
 //! buffer.
 
+use super::checking::Checker;
 use super::generic::Edited;
 use super::security::Upgrade;
 use crate::clock;
@@ -32,18 +33,25 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A message on its way out of the spool.
-pub(super) struct Letter {
+pub(super) struct Letter<'a> {
     body: Option<Edited<Body>>,
+    /// Who checks it on the way.
+    checker: Option<Box<Checker<'a>>>,
 }
 
-impl Letter {
-    pub(super) const fn new(body: Edited<Body>) -> Letter {
-        Letter { body: Some(body) }
+impl<'a> Letter<'a> {
+    pub(super) const fn new(body: Edited<Body>) -> Letter<'a> {
+        Letter { body: Some(body), checker: None }
     }
 
     /// No message: a probe.
-    pub(super) const fn nothing() -> Letter {
-        Letter { body: None }
+    pub(super) const fn nothing() -> Letter<'a> {
+        Letter { body: None, checker: None }
+    }
+
+    /// The same, checked on its way.
+    pub(super) fn checked_by(self, checker: Checker<'a>) -> Letter<'a> {
+        Letter { checker: Some(Box::new(checker)), ..self }
     }
 
     /// The next piece, empty at the end.
@@ -177,7 +185,12 @@ impl Connection {
     }
 
     /// Sends one message.
-    pub(super) async fn send(&mut self, mail: Mail, letter: Letter, (say, id): (Say<'_>, &str)) -> Outcome {
+    pub(super) async fn send(
+        &mut self,
+        mail: Mail,
+        letter: Letter<'_>,
+        (say, id): (Say<'_>, &str),
+    ) -> Outcome {
         let mut job = Job { mail: Some(mail), letter: Some(letter), say, id, ..Job::nothing() };
         self.uses = self.uses.saturating_add(1);
         self.offer(&mut job);
@@ -273,12 +286,14 @@ impl Connection {
         };
         match piece {
             Ok(piece) => {
+                // A last piece that is short goes out together with the dot, as Postfix's does.
+                let is_last = piece.len() < LAST_PIECE_MAX;
+                let Some(piece) = self.checked(job, piece, is_last).await else { return };
                 let now = clock::now();
                 if !piece.is_empty() {
                     self.client.handle(now, Input::Chunk(&piece), &mut self.out);
                 }
-                // A last piece that is short goes out together with the dot, as Postfix's does.
-                if piece.len() < LAST_PIECE_MAX {
+                if is_last {
                     job.letter = None;
                     self.client.handle(now, Input::End, &mut self.out);
                 }
@@ -288,6 +303,26 @@ impl Connection {
                 job.ended = Some(End::Unreadable(error));
                 self.out.clear();
                 self.closing = true;
+            }
+        }
+    }
+
+    /// The piece as it is to be sent; `None` where the message can't be sent on. The connection is cut before the final
+    /// dot then.
+    async fn checked(&mut self, job: &mut Job<'_>, piece: Vec<u8>, is_last: bool) -> Option<Vec<u8>> {
+        let Some(checker) = job.letter.as_mut().and_then(|letter| letter.checker.as_mut()) else {
+            return Some(piece);
+        };
+        if let Some(seven_bit) = self.client.take_conversion() {
+            checker.convert(seven_bit);
+        }
+        match checker.checked(&piece, is_last).await {
+            Ok(piece) => Some(piece),
+            Err(stopped) => {
+                job.ended = Some(End::Unusable(stopped.verdict(self.client.host())));
+                self.out.clear();
+                self.closing = true;
+                None
             }
         }
     }
@@ -369,7 +404,7 @@ pub(super) const HANDSHAKE: &str = "Cannot start TLS: handshake failure";
 /// What is to be done over a connection, and what came of it.
 struct Job<'a> {
     mail: Option<Mail>,
-    letter: Option<Letter>,
+    letter: Option<Letter<'a>>,
     ended: Option<End>,
     ready: Option<Mono>,
     /// The conversation waits for a piece of the message.
@@ -435,8 +470,7 @@ mod tests {
             let to = |address: &str| To { address: address.to_owned(), ..To::default() };
             let mail = Mail { recipients: vec![to("a@far.test"), to("b@far.test")], ..Mail::default() };
             let mut connection = Connection::new(Box::new(stream), client, None);
-            let End::Verdicts(verdicts) =
-                connection.send(mail, Letter { body: None }, (&|_| {}, "ID")).await.end
+            let End::Verdicts(verdicts) = connection.send(mail, Letter::nothing(), (&|_| {}, "ID")).await.end
             else {
                 panic!("no verdicts");
             };
@@ -525,7 +559,7 @@ mod tests {
             let mail = Mail { recipients: vec![to], ..Mail::default() };
             let mut connection =
                 Connection::new(Box::new(Alerted { stream, alert, is_broken: false }), client, None);
-            let sent = connection.send(mail, Letter { body: None }, (&|_| {}, "ID")).await;
+            let sent = connection.send(mail, Letter::nothing(), (&|_| {}, "ID")).await;
             let End::Verdicts(verdicts) = sent.end else { panic!("no verdicts") };
             let [Verdict::Deferred(why)] = verdicts.as_slice() else { panic!("{last}: {verdicts:?}") };
             assert_eq!(why.text, format!("lost connection with far[192.0.2.1] while {doing}"));

@@ -147,6 +147,19 @@ impl Generic {
         Ok((entry, warnings))
     }
 
+    /// A header with its line end, where it holds addresses and something changes.
+    pub(super) fn rewritten(
+        &self,
+        text: &[u8],
+        classes: &AddressClasses,
+        tables: &Snapshot,
+    ) -> Result<(Option<Vec<u8>>, Vec<String>), LookupError> {
+        match Header::parse(text).and_then(|header| Whose::of(header.name)) {
+            Some(_) => self.header(text, classes, tables),
+            None => Ok((None, Vec::new())),
+        }
+    }
+
     /// A header with its line end, where something changes.
     fn header(
         &self,

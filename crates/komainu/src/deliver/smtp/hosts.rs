@@ -5,12 +5,15 @@
 
 use crate::facts::Names;
 use mail::Dsn;
-use policy::{Answer, Question, Record, RecordKind};
+use policy::{Answer, Question, Record, RecordKind, resource_record};
 use proto::client::{Verdict, Why};
 use std::net::IpAddr;
 
 #[cfg(test)]
 mod tests;
+
+/// What there is to say where a filter leaves no record of an answer.
+const ALL_DROPPED: &str = "DNS reply filter drops all results";
 
 /// A server to be tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(super) struct Server {
 /// Who asks, and how.
 pub(super) struct Lookup<'a> {
     pub(super) names: &'a dyn Names,
+    /// Whether a record is to be overlooked (`smtp_dns_reply_filter`).
+    pub(super) ignores: Option<&'a (dyn Fn(&str) -> bool + Sync)>,
     /// Takes warnings.
     pub(super) warn: &'a (dyn Fn(String) + Sync),
     /// `smtp_host_lookup = native`: the hosts file and what else the system knows, too.
@@ -35,6 +40,8 @@ pub(super) struct Lookup<'a> {
     pub(super) own: &'a [IpAddr],
     /// `myhostname`.
     pub(super) myhostname: &'a str,
+    /// Mail goes to port 25; at others another program of this machine may listen.
+    pub(super) detects_loops: bool,
     /// `smtp_address_preference`.
     pub(super) preference: Family,
     /// `smtp_randomize_addresses`: dice decide among equals.
@@ -138,7 +145,9 @@ impl Lookup<'_> {
                 match self.ask(name, kind).await {
                     Answer::Records(records) => addresses.extend(records.iter().filter_map(address)),
                     // A name server that is silent may know more than one that has nothing.
-                    other if !matches!(failure.1, Answer::Unavailable(_)) => failure = (kind, other),
+                    other if !matches!(failure.1, Answer::Unavailable(_) | Answer::Failed(_)) => {
+                        failure = (kind, other);
+                    }
                     _ => {}
                 }
             }
@@ -158,11 +167,16 @@ impl Lookup<'_> {
     }
 
     async fn ask(&self, name: &str, kind: RecordKind) -> Answer {
-        self.names.ask(&Question::Dns { name: name.to_ascii_lowercase(), kind }).await
+        let answer = self.names.ask(&Question::Dns { name: name.to_ascii_lowercase(), kind }).await;
+        let (Answer::Records(records), Some(ignores)) = (&answer, self.ignores) else { return answer };
+        let mut records = records.clone();
+        records.retain(|record| !ignores(&resource_record(name, record)));
+        if records.is_empty() { Answer::Failed(ALL_DROPPED.to_owned()) } else { Answer::Records(records) }
     }
 
     fn is_own(&self, server: &Server) -> bool {
-        server.name.eq_ignore_ascii_case(self.myhostname) || self.own.contains(&server.address)
+        let own = server.name.eq_ignore_ascii_case(self.myhostname) || self.own.contains(&server.address);
+        own && self.detects_loops
     }
 
     /// By preference; among equals by the wanted family, then as the dice fall.
@@ -219,6 +233,10 @@ fn not_found(name: &str, kind: &str, answer: &Answer) -> Verdict {
     };
     let failed = |text| Verdict::Bounced(Why::new(Dsn::new(5, 4, 4), text));
     match answer {
+        Answer::Failed(why) => {
+            let text = format!("Error looking up name={name} type={kind}: {why}");
+            Verdict::Deferred(Why::new(Dsn::new(4, 7, 0), text))
+        }
         Answer::NoName => failed(said("Host not found")),
         Answer::NoRecords | Answer::Addresses(_) | Answer::Records(_) => {
             failed(said("Host found but no data record of requested type"))

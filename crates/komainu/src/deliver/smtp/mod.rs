@@ -5,6 +5,7 @@
 
 mod attempt;
 mod by_address;
+mod checking;
 mod conversation;
 mod destination;
 mod generic;
@@ -18,6 +19,7 @@ use crate::cleanup::Postmaster;
 use crate::facts::Answers;
 use crate::privileged::LocalSockets;
 use mail::Dsn;
+use policy::address::AddressClasses;
 use proto::client::{Verdict, Why};
 use std::time::Duration;
 use store::Spool;
@@ -92,6 +94,8 @@ pub struct Ground<'a> {
     pub tables: &'a Snapshot,
     /// The mail.
     pub spool: &'a Spool,
+    /// How addresses are written elsewhere.
+    pub classes: &'a AddressClasses,
     /// What is changed in its headers on the way out.
     pub edits: &'a Edits,
     /// Nothing is sent: only whether it would be taken is asked.

@@ -5,6 +5,7 @@
 //! keys are read here, once for each configuration.
 
 use super::by_address::ByAddress;
+use super::checking::Checking;
 use super::generic::Generic;
 use super::hosts::{Family, Lookup, Server};
 use super::login::Sasl;
@@ -76,10 +77,14 @@ pub struct Transport {
     pub(super) minimal_backoff: Duration,
     /// `smtp_generic_maps`
     pub generic: Option<Generic>,
+    /// `smtp_header_checks` and kin.
+    pub checking: Option<Checking>,
     /// `smtp_address_verify_target`
     pub(super) probe: Probe,
     choice: Choice,
     pub(super) by_address: ByAddress,
+    /// `smtp_dns_reply_filter`
+    dns_filter: Vec<TableId>,
     /// `smtp_reply_filter`
     pub(super) reply_filter: Vec<TableId>,
     /// `smtp_delivery_status_filter`
@@ -144,8 +149,10 @@ impl Transport {
         }
         Some(Transport {
             generic: Generic::compile(service, main, catalogue),
+            checking: Checking::compile(service, main, catalogue),
             choice: reader.choice(),
             by_address: reader.by_address(dialect, catalogue),
+            dns_filter: reader.tables("dns_reply_filter", catalogue),
             reply_filter: reader.tables("reply_filter", catalogue),
             status_filter: StatusFilter::new(
                 reader.name("delivery_status_filter"),
@@ -222,19 +229,29 @@ impl Transport {
         address.parse().is_ok_and(|address: IpAddr| address.is_loopback() || self.own.contains(&address))
     }
 
+    /// Whether a record of the DNS is to be overlooked (`smtp_dns_reply_filter`).
+    pub(super) fn ignores(&self, record: &str, tables: &Snapshot) -> bool {
+        let mut hits = self.dns_filter.iter().map(|table| tables.table(*table).lookup(record));
+        let hit = hits.find_map(|hit| hit.ok().flatten());
+        hit.is_some_and(|hit| hit.value.trim().eq_ignore_ascii_case("ignore"))
+    }
+
     pub(super) fn lookup<'a>(
         &'a self,
         names: &'a dyn Names,
         warn: &'a (dyn Fn(String) + Sync),
+        ignores: &'a (dyn Fn(&str) -> bool + Sync),
     ) -> Lookup<'a> {
         Lookup {
             names,
+            ignores: (!self.dns_filter.is_empty()).then_some(ignores),
             warn,
             native: self.native || self.is_lmtp(),
             v4: self.v4,
             v6: self.v6,
             own: &self.own,
             myhostname: &self.myhostname,
+            detects_loops: true,
             preference: self.preference,
             shuffles: self.choice.shuffles,
             ignores_mx_errors: self.choice.ignores_mx_errors,
@@ -312,6 +329,7 @@ impl Reader<'_> {
             deadline_rate: self
                 .flag("per_request_deadline")
                 .then(|| u64::try_from(self.p.number(&self.name("min_data_rate"))).unwrap_or(1)),
+            request_max: self.p.duration("daemon_timeout"),
             conversion: (!self.p.flag("disable_mime_output_conversion")).then(|| Limits {
                 nesting_max: common("mime_nesting_limit"),
                 boundary_max: common("mime_boundary_length_limit"),

@@ -10,14 +10,16 @@
 mod keeper;
 mod probe;
 
+pub(super) use probe::try_out;
+
 use super::agent::Agents;
 use super::manager::{QueueHandle, Routing};
 use crate::clock;
 use crate::facts::Answers;
+use crate::kept_rows::Keeper;
 use crate::log::Log;
 use config::Parameters;
 use events::Event;
-use keeper::Keeper;
 use mail::Address;
 use policy::Verified;
 use policy::address::{AddressClasses, Routes};
@@ -178,7 +180,7 @@ impl Verifier {
                 let routing = verifier.routing();
                 let program = format!("{}/verify", routing.syslog_name);
                 let log = (verifier.ground.log.clone(), program);
-                Keeper::open(&routing.probing, &verifier.ground.folder, &verifier.memory, log)
+                keeper::open(&routing.probing, &verifier.ground.folder, &verifier.memory, log)
             });
         });
         // Without it everything is in memory.

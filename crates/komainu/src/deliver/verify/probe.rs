@@ -10,7 +10,7 @@ use super::super::local::{Errand, Looked};
 use super::super::manager::Routing;
 use super::super::smtp::{self, Edits, Transport};
 use super::super::target::lookup_failed;
-use super::{PROBES_PER_DESTINATION_MAX, Verifier, lock};
+use super::{Ground, PROBES_PER_DESTINATION_MAX, Verifier, lock};
 use crate::clock;
 use events::daemon::Message as Warning;
 use events::delivery::{Delay, Delays, Delivery, Status};
@@ -19,7 +19,7 @@ use mail::{Address, Dsn, Wall};
 use policy::address::{Expansion, Use};
 use policy::{Deliverability, Verified};
 use proto::client::Verdict;
-use queue::{Entry, Outcome, Reason, Recipient, Route};
+use queue::{Attempt, Entry, How, Outcome, Reason, Recipient, Remote, Route};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -45,6 +45,8 @@ struct Found {
     recipient: Recipient,
     relay: String,
     outcome: Result<(Dsn, String), Reason>,
+    /// Whose word it is that somebody is known.
+    remote: Option<Remote>,
     connecting: Duration,
 }
 
@@ -55,6 +57,7 @@ impl Found {
             recipient: recipient.clone(),
             relay: relay.to_owned(),
             outcome: outcome.map(|text| (Dsn::new(2, 0, 0), text)),
+            remote: None,
             connecting: Duration::ZERO,
         }
     }
@@ -77,6 +80,44 @@ impl Verifier {
             Err(reason) => return Probe::deferred(reason),
         }
         probe.run(address).await
+    }
+}
+
+/// `sendmail -bv`: what a message in the queue would come to; nobody gets it, and its sender hears of everything.
+pub(in crate::deliver) async fn try_out(
+    ground: Ground,
+    attempt: &Attempt,
+    entry: &Entry,
+) -> Vec<(u32, Outcome)> {
+    let verifier = Verifier::new(ground);
+    let (routing, started) = (verifier.routing(), clock::now().wall);
+    let probe = Probe { verifier: &verifier, routing, entry: entry.clone(), started };
+    let mut outcomes = Vec::with_capacity(attempt.recipients.len());
+    for index in &attempt.recipients {
+        let at = usize::try_from(*index).unwrap_or(usize::MAX);
+        let Some(recipient) = entry.recipients.get(at) else { continue };
+        let found = probe.by_route(recipient, &attempt.route).await;
+        for one in &found {
+            probe.conclude(one);
+        }
+        // A recipient has one status: what speaks against it, where anything does.
+        let one = found.iter().find(|one| one.outcome.is_err()).or(found.first());
+        outcomes.extend(one.map(|one| (*index, one.told())));
+    }
+    outcomes
+}
+
+impl Found {
+    /// What the sender is told of it.
+    fn told(&self) -> Outcome {
+        let via = (self.relay != "none").then(|| self.relay.clone().into_boxed_str());
+        match &self.outcome {
+            Ok((dsn, text)) => {
+                let remote = self.remote.clone();
+                Outcome::Confirmed(How::Delivered, Reason { remote, via, ..Reason::new(*dsn, text.clone()) })
+            }
+            Err(reason) => Outcome::Failed(Reason { via, ..reason.clone() }),
+        }
     }
 }
 
@@ -285,6 +326,7 @@ impl Probe<'_> {
             answers: &ground.answers,
             tables: &tables,
             spool: &ground.agents.spool,
+            classes: &self.routing.classes,
             edits: &Edits::default(),
             probes: true,
             postmaster: None,
@@ -298,11 +340,16 @@ impl Probe<'_> {
             return Found::new(transport.program.clone(), recipient, "none", Err(reason));
         };
         let why = report.verdict.why();
+        let remote = report.server.as_ref().zip(why.reply.as_ref());
+        let remote = remote.map(|(server, reply)| Remote { name: server.name.clone(), reply: reply.clone() });
         let outcome = match &report.verdict {
             Verdict::Sent(_) => Ok((why.dsn, why.text.clone())),
-            Verdict::Deferred(_) | Verdict::Bounced(_) => Err(Reason::new(why.dsn, why.text.clone())),
+            Verdict::Deferred(_) | Verdict::Bounced(_) => {
+                Err(Reason { remote: remote.clone(), ..Reason::new(why.dsn, why.text.clone()) })
+            }
         };
         Found {
+            remote,
             program: transport.program.clone(),
             recipient: recipient.clone(),
             relay: report.relay,
@@ -329,14 +376,15 @@ impl Probe<'_> {
         let delays =
             [Duration::ZERO, Duration::ZERO, found.connecting, since.saturating_sub(found.connecting)];
         let (to, original) = (found.recipient.address.to_external(), found.recipient.original.to_external());
+        let rounded = |delay| Delay::rounded(delay, self.routing.reporting.delay_digits);
         let line = Delivery {
             id: self.entry.id.as_str().into(),
             orig_to: (to != original).then(|| original.as_str().into()),
             to: to.as_str().into(),
             relay: found.relay.as_str().into(),
             conn_use: None,
-            delay: Delay::new(since),
-            delays: Some(Delays(delays.map(Delay::new))),
+            delay: rounded(since),
+            delays: Some(Delays(delays.map(rounded))),
             dsn: Some(dsn.to_string().into()),
             tls: None,
             status,

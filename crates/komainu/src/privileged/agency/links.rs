@@ -30,6 +30,8 @@ pub(super) fn forward(path: &str, uid: u32) -> Result<File, Unsafe> {
         Ok(file) => File::from(file),
         Err(Errno::NOENT | Errno::NOTDIR) => return Err(Unsafe::Absent),
         Err(Errno::LOOP | Errno::NXIO) => return Err(refused("is not a regular file".to_owned())),
+        // A home that hides it: as if it weren't there.
+        Err(Errno::ACCESS) if rustix::fs::lstat(path).is_err() => return Err(Unsafe::Absent),
         Err(error @ (Errno::ACCESS | Errno::PERM)) => {
             return Err(Unsafe::Refused(format!("cannot open file {path}: {}", strerror(&error.into()))));
         }

@@ -1,8 +1,9 @@
-//! Who may look at the queue, who may hurry it, and who may hand mail in: `authorized_mailq_users`,
-//! `authorized_flush_users`, `authorized_submit_users`. All else is for root and the account that the server runs as.
+//! Who may look at the queue, who may hurry it, and who may hand mail in, and as whom: `authorized_mailq_users`,
+//! `authorized_flush_users`, `authorized_submit_users`, `local_login_sender_maps`. All else is for root and the account that the server runs as.
 
 use crate::live::Live;
 use crate::privileged::rights;
+use crate::submit::senders::Senders;
 use config::{Diagnostic, Parameters};
 use std::sync::Arc;
 use tables::matching::{DomainList, StringList};
@@ -13,6 +14,7 @@ pub(crate) struct Lists {
     mailq: StringList,
     flush: StringList,
     submit: StringList,
+    senders: Senders,
     sites: DomainList,
 }
 
@@ -49,7 +51,8 @@ impl Lists {
         found.extend(more);
         let (sites, more) = DomainList::compile(&p.list("fast_flush_domains"), catalogue, sources, parents);
         found.extend(more);
-        (Lists { mailq, flush, submit, sites }, found)
+        let senders = Senders::compile(p, catalogue);
+        (Lists { mailq, flush, submit, senders, sites }, found)
     }
 }
 
@@ -75,6 +78,13 @@ impl Access {
             Ok(true) => Ok(()),
             _ => Err(caller.may_not("submit mail").0),
         }
+    }
+
+    /// Handing it in with this sender.
+    pub(crate) fn may_use(&self, uid: u32, sender: &str) -> Result<(), String> {
+        let passwd = std::fs::read_to_string(tables::sources::PASSWD).unwrap_or_default();
+        let login = rights::account_name(&passwd, uid);
+        self.lists.senders.judge((login, uid), sender, &self.live.snapshot())
     }
 
     fn judge(&self, list: &StringList, caller: &Caller, what: &str) -> Result<(), Forbidden> {

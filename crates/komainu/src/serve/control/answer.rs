@@ -109,7 +109,8 @@ impl Desk {
     /// Takes a message in. What is refused on the way is heard to its end all the same: the caller listens only then.
     fn submit(&self, submission: Submission, from: &mut impl Read, out: &mut Out<'_>) -> io::Result<()> {
         let uid = self.caller.uid();
-        let begun = self.rules.may_submit(uid).map_err(|text| Reply::Refused(Cause::Forbidden, text));
+        let begun = self.rules.may_submit(uid).and_then(|()| self.rules.may_use(uid, &submission.sender));
+        let begun = begun.map_err(|text| Reply::Refused(Cause::Forbidden, text));
         let begun = begun
             .and_then(|()| self.ground.pickup.begin(uid, submission, None).map_err(|error| refusal(&error)));
         let mut reception = match begun {

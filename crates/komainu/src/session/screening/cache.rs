@@ -1,107 +1,105 @@
 //! The allow cache: until when each client has passed which test, in memory, and in a file that outlives restarts.
 //!
-//! Sessions read and write memory only; a thread of its own appends to the file, flushes it once a second, and writes
-//! it anew at each cleanup (`postscreen_cache_cleanup_interval`). A crash of the program loses what that thread had
-//! not taken up, a crash of the machine the last second: such a client is tested once more. Memory is bounded:
-//! beyond [`ENTRIES_MAX`] the entries that expire first go. Postfix's own cache files aren't read.
+//! Sessions read and write memory only; [`crate::kept_rows`] keeps the file, and cleans it
+//! (`postscreen_cache_cleanup_interval`). A client whom a crash loses is tested once more. Memory is bounded: beyond
+//! [`ENTRIES_MAX`] the entries that expire first go.
 
-use crate::clock;
 use crate::configuration::CacheSettings;
+use crate::kept_rows::{Keeper, Kept, Named, Rows};
 use crate::log::Log;
-use events::Event;
-use events::daemon::Message;
+use mail::Wall;
 use proto::screen::Record;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use store::Disk;
-use store::keyed::KeyedFile;
 
 /// Clients that are remembered: some 15 MB.
 const ENTRIES_MAX: usize = 200_000;
-/// Changes that may wait for the file; more are kept in memory only until the next cleanup.
-const CHANGES_WAITING_MAX: usize = 8_192;
 /// An address and its record.
 const ENTRY_BYTES: usize = 16 + Record::BYTES;
 /// The entries' layout.
 const KIND: u32 = 0x6b73_0001;
-/// Between two flushes of the file.
-const FLUSH: Duration = Duration::from_secs(1);
-/// A file that has grown by this much more than it holds is written anew.
-const GROWTH_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 type Entries = Arc<Mutex<HashMap<IpAddr, Record>>>;
 
 /// One cache.
 pub struct Cache {
     entries: Entries,
-    changes: SyncSender<Order>,
+    keeper: Keeper,
 }
 
-enum Order {
-    Keep(IpAddr, Record),
-    Flush(SyncSender<()>),
-}
-
-/// What the thread works with.
-struct Keeper {
+/// The entries as the file keeps them.
+struct Clients {
     entries: Entries,
-    file: Option<KeyedFile>,
-    settings: CacheSettings,
-    log: (Log, String),
+    retention: Duration,
+}
+
+impl Rows for Clients {
+    const LAYOUT: (u32, usize) = (KIND, ENTRY_BYTES);
+
+    fn restore(&self, row: &[u8]) {
+        if let Some((address, record)) = decode(row) {
+            lock(&self.entries).insert(address, record);
+        }
+    }
+
+    fn count(&self) -> usize {
+        lock(&self.entries).len()
+    }
+
+    fn encoded(&self) -> Vec<Vec<u8>> {
+        lock(&self.entries).iter().map(|(client, record)| encode(*client, *record).to_vec()).collect()
+    }
+
+    fn clean_up(&self, now: Wall) -> (usize, usize) {
+        let retention = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
+        let mut entries = lock(&self.entries);
+        let before = entries.len();
+        entries.retain(|_, record| i64::from(record.last()).saturating_add(retention) > now.seconds());
+        (entries.len(), before - entries.len())
+    }
+}
+
+fn lock(entries: &Entries) -> MutexGuard<'_, HashMap<IpAddr, Record>> {
+    entries.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cache {
     /// Opens the cache on `disk`. A file that can't be had costs the memory of restarts only, and is said.
     #[must_use]
     pub fn open(settings: CacheSettings, disk: &Arc<dyn Disk>, log: Log, program: &str) -> Arc<Cache> {
-        let mut entries = HashMap::new();
-        let mut found = |bytes: &[u8]| {
-            if let Some((address, record)) = decode(bytes) {
-                entries.insert(address, record);
-            }
-        };
-        let file =
-            KeyedFile::open(Arc::clone(disk), &file_name(&settings.name), (KIND, ENTRY_BYTES), &mut found);
-        let entries = Arc::new(Mutex::new(entries));
-        let (changes, queue) = mpsc::sync_channel(CHANGES_WAITING_MAX);
-        let log = (log, program.to_owned());
-        let mut keeper = Keeper { entries: Arc::clone(&entries), file: None, settings, log };
-        match file {
-            Ok(file) => keeper.file = Some(file),
-            Err(error) => keeper.give_up(&error),
-        }
-        keeper.clean_up();
-        // Without the thread the cache lives in memory.
-        let _ = std::thread::Builder::new().name("screen-cache".into()).spawn(move || keeper.run(&queue));
-        Arc::new(Cache { entries, changes })
+        let entries = Entries::default();
+        let rows = Clients { entries: Arc::clone(&entries), retention: settings.retention };
+        let file = file_name(&settings.name);
+        let named = Named { name: settings.name, log: (log, program.to_owned()), cleanup: settings.cleanup };
+        let mut kept = Kept::in_memory(rows, named);
+        kept.read(Ok(Arc::clone(disk)), &file);
+        kept.clean_up();
+        Arc::new(Cache { entries, keeper: kept.start("screen-cache") })
     }
 
     /// What is known of `client`.
     #[must_use]
     pub fn find(&self, client: IpAddr) -> Record {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(&client).copied().unwrap_or_default()
+        lock(&self.entries).get(&client).copied().unwrap_or_default()
     }
 
     /// Remembers `record` of `client`; never waits for the disk.
     pub fn keep(&self, client: IpAddr, record: Record) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = lock(&self.entries);
         if entries.len() >= ENTRIES_MAX && !entries.contains_key(&client) {
             make_room(&mut entries);
         }
         entries.insert(client, record);
         drop(entries);
-        let _ = self.changes.try_send(Order::Keep(client, record));
+        self.keeper.keep(encode(client, record).to_vec());
     }
 
     /// Waits until everything that is known so far is on the disk.
     pub fn flush(&self) {
-        let (done, waiting) = mpsc::sync_channel(1);
-        if self.changes.send(Order::Flush(done)).is_ok() {
-            let _ = waiting.recv();
-        }
+        self.keeper.flush();
     }
 }
 
@@ -116,114 +114,6 @@ fn make_room(entries: &mut HashMap<IpAddr, Record>) {
         left -= usize::from(goes);
         !goes
     });
-}
-
-impl Keeper {
-    fn run(mut self, queue: &Receiver<Order>) {
-        let mut cleaned = Instant::now();
-        let mut dirty = false;
-        loop {
-            let next_cleanup =
-                self.settings.cleanup.map(|interval| interval.saturating_sub(cleaned.elapsed()));
-            let patience =
-                next_cleanup.unwrap_or(Duration::MAX).min(if dirty { FLUSH } else { Duration::MAX });
-            // A year is as good as for ever, and can be added to an instant.
-            match queue.recv_timeout(patience.min(Duration::from_secs(31_536_000))) {
-                Ok(Order::Keep(client, record)) => {
-                    dirty = true;
-                    self.append(client, record, queue);
-                }
-                Ok(Order::Flush(done)) => {
-                    self.sync();
-                    dirty = false;
-                    let _ = done.send(());
-                }
-                Err(RecvTimeoutError::Timeout) if dirty => {
-                    self.sync();
-                    dirty = false;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.sync(),
-            }
-            if self.settings.cleanup.is_some_and(|interval| cleaned.elapsed() >= interval) {
-                self.clean_up();
-                cleaned = Instant::now();
-            } else if self.is_bloated() {
-                self.rewrite();
-            }
-        }
-    }
-
-    /// Appends a change, and what waits behind it.
-    fn append(&mut self, client: IpAddr, record: Record, queue: &Receiver<Order>) {
-        let mut batch = vec![encode(client, record)];
-        let mut flushes = Vec::new();
-        while batch.len() < CHANGES_WAITING_MAX {
-            match queue.try_recv() {
-                Ok(Order::Keep(client, record)) => batch.push(encode(client, record)),
-                Ok(Order::Flush(done)) => flushes.push(done),
-                Err(_) => break,
-            }
-        }
-        if let Some(file) = &mut self.file
-            && let Err(error) = file.append(batch.iter().map(<[u8; ENTRY_BYTES]>::as_slice))
-        {
-            self.give_up(&error);
-        }
-        if !flushes.is_empty() {
-            self.sync();
-        }
-        for done in flushes {
-            let _ = done.send(());
-        }
-    }
-
-    fn sync(&mut self) {
-        if let Some(Err(error)) = self.file.as_ref().map(KeyedFile::sync) {
-            self.give_up(&error);
-        }
-    }
-
-    fn is_bloated(&self) -> bool {
-        let live = self.entries.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
-        let needed = live.saturating_mul(ENTRY_BYTES as u64 + 4);
-        self.file.as_ref().is_some_and(|file| file.bytes() > needed.saturating_mul(2) + GROWTH_BYTES_MAX)
-    }
-
-    /// Forgets what expired long ago.
-    fn clean_up(&mut self) {
-        let now = clock::now().wall.seconds();
-        let retention = i64::try_from(self.settings.retention.as_secs()).unwrap_or(i64::MAX);
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = entries.len();
-        entries.retain(|_, record| i64::from(record.last()).saturating_add(retention) > now);
-        let retained = entries.len();
-        drop(entries);
-        self.rewrite();
-        let name = &self.settings.name;
-        let dropped = before - retained;
-        let text = format!("cache {name} full cleanup: retained={retained} dropped={dropped} entries");
-        self.log.0.write(&self.log.1, Event::Other(text.into()));
-    }
-
-    fn rewrite(&mut self) {
-        let Some(file) = &mut self.file else { return };
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes: Vec<[u8; ENTRY_BYTES]> =
-            entries.iter().map(|(client, record)| encode(*client, *record)).collect();
-        drop(entries);
-        if let Err(error) = file.rewrite(bytes.iter().map(<[u8; ENTRY_BYTES]>::as_slice)) {
-            self.give_up(&error);
-        }
-    }
-
-    /// The file is no use any more: said once.
-    fn give_up(&mut self, error: &std::io::Error) {
-        self.file = None;
-        let name = &self.settings.name;
-        let text = format!("cache {name}: {error}; kept in memory only until the next start");
-        self.log.0.write(&self.log.1, Message::warning(text));
-    }
 }
 
 /// A file's name out of a map's: `btree:/var/lib/postfix/postscreen_cache` gives `var_lib_postfix_postscreen_cache`.
@@ -256,6 +146,7 @@ fn decode(bytes: &[u8]) -> Option<(IpAddr, Record)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
     use crate::log::{Destination, Format};
     use store::RealDisk;
 

@@ -147,6 +147,10 @@ fn where_a_check_can_do_nothing() {
     check("smtpd_data_restrictions = reject_unauth_pipelining, reject_multi_recipient_bounce", &[]);
     check("smtpd_etrn_restrictions = check_sender_access hash:/x", &["warning K0444 check_sender_access"]);
     check("smtpd_etrn_restrictions = permit_mynetworks, reject", &[]);
+    let ours = "reject_dangerous_attachment";
+    check(&format!("smtpd_end_of_data_restrictions = {ours}"), &[]);
+    check(&format!("smtpd_data_restrictions = {ours}"), &["warning K0444 reject_dangerous_attachment"]);
+    check(&format!("smtpd_recipient_restrictions = {ours}"), &["warning K0444 reject_dangerous_attachment"]);
     let class = "smtpd_restriction_classes = c\nc = reject_unlisted_recipient\n";
     check(&format!("{class}{}", nothing("sender", "c")), &["warning K0444 reject_unlisted_recipient"]);
 

@@ -1,4 +1,4 @@
-//! K0520 and K0521: who checks passwords.
+//! K0520 to K0522: who checks passwords.
 
 use super::World;
 
@@ -54,4 +54,23 @@ fn cyrus_where_only_dovecot_is() {
     let with_dovecot = || world().file("/etc/dovecot/dovecot.conf", "");
     with_dovecot().expect(&["K0521 error: smtpd_sasl_type is cyrus, and this machine has no smtpd.conf"]);
     with_dovecot().file("/etc/postfix/sasl/smtpd.conf", "pwcheck_method: saslauthd\n").expect(&[]);
+}
+
+#[test]
+fn services_that_pam_has_no_rules_for() {
+    let world = |path: &str| {
+        World::new().main(&format!(
+            "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = internal\nsmtpd_sasl_path = {path}"
+        ))
+    };
+    let said = |service: &str| {
+        format!("K0522 warning: PAM has no rules for {service}: there is no /etc/pam.d/{service}")
+    };
+    world("pam").expect(&[&said("smtp")]);
+    world("pam").file("/etc/pam.d/smtp", "auth required pam_unix.so\n").expect(&[]);
+    world("pam").file("/etc/pam.d/other", "auth required pam_deny.so\n").expect(&[&said("smtp")]);
+    world("pam:mail").file("/usr/lib/pam.d/mail", "").expect(&[]);
+    world("pam:mail, pam:mail").file("/etc/pam.d/smtp", "").expect(&[&said("mail")]);
+    world("shadow").expect(&[]);
+    World::new().main("smtpd_sasl_type = internal\nsmtpd_sasl_path = pam").expect(&[]);
 }

@@ -1,7 +1,6 @@
 //! The files of `smtpd_tls_*`, `smtp_tls_*` and `lmtp_tls_*`: whether they are there and fit each other.
 //!
-//! TLS isn't spoken here yet; what is said is what a client would meet. Files that whoever looks may not read are
-//! passed over. What is wrong inside a certificate is [`judge`]'s.
+//! What is said is what a client would meet. Files that whoever looks may not read are passed over. What is wrong inside a certificate is [`judge`]'s.
 //! Diagnostics: K0510 a file that is missing or no PEM, K0519 TLS without a certificate; K0511 to K0517 from `judge`.
 
 mod judge;

@@ -196,7 +196,7 @@ impl<'o> Asked<'o> {
             Ok(found) if exact => found,
             Ok(found) => found.filter(|hit| self.options.has('f') <= self.is_exact(&text, hit)),
             Err(LookupError::Unavailable { reason, .. }) => return Err(Fatal(reason)),
-            Err(LookupError::Failed { .. }) => {
+            Err(LookupError::Failed { .. } | LookupError::Exceeded(_)) => {
                 return Err(Fatal(format!("table {}: query error: Application error", self.word)));
             }
             Err(error @ (LookupError::NeedsDriver { .. } | LookupError::Unasked { .. })) => {

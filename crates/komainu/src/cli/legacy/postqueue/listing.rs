@@ -46,7 +46,7 @@ fn waiting(recipients: &[Recipient]) -> impl Iterator<Item = (String, Option<Str
     let pending = recipients.iter().filter(|recipient| recipient.status == Status::Pending);
     deferred.chain(pending).map(|recipient| {
         let reason = match &recipient.status {
-            Status::Deferred(reason) => Some(printable(&reason.text)),
+            Status::Deferred(reason) => Some(printable(reason.text.trim_end())),
             _ => None,
         };
         (printable(&recipient.address.to_external()), reason)
@@ -77,7 +77,7 @@ impl<W: Write> Listing<W> for Text<W> {
         let mark = match listed.state {
             State::Active => "*",
             State::Hold => "!",
-            State::Incoming | State::Deferred => "",
+            State::Incoming | State::Deferred | State::Maildrop => "",
         };
         let id = format!("{}{mark}{}", entry.id, if entry.expire { "#" } else { "" });
         let (size, date, sender) = (entry.size, date(entry.arrival), sender(&entry.sender));

@@ -6,7 +6,7 @@ mod listing;
 
 use super::getopt;
 use super::mail_queue::{Site, fatal, is_id, printable};
-use crate::queued::{Item, Queue, QueueError};
+use crate::queued::{Item, Queue, QueueError, dropped};
 pub(super) use listing::date;
 use listing::{Json, Listing, Text};
 use mail::QueueId;
@@ -137,8 +137,13 @@ fn list<W: Write>(site: &Site, listing: &mut impl Listing<W>) -> ExitCode {
         }
         Err(error) => return failed(&error.to_string()),
     };
+    let mut waiting = Ok(());
     if !queue.is_running() {
         down();
+        waiting = dropped(&site.state).iter().try_for_each(|one| listing.message(one));
+    }
+    if let Err(error) = waiting {
+        return closed(Err(error));
     }
     let listed = queue.list(&[], &mut |item| match item {
         Item::Message(listed) => listing.message(&listed),

@@ -2,7 +2,7 @@
 //!
 //! It needs no rights: [`crate::submit`] hands the message to the running server, or leaves it in the maildrop. `-bp` and
 //! `-q` are postqueue's, `-bi` newaliases', `-bd` `postfix start`, `-bs` a session of SMTP on standard input. Everything
-//! that goes wrong is `sendmail: fatal:` and exit code 75, as with Postfix. `-bv` is not served. T2.14.
+//! that goes wrong is `sendmail: fatal:` and exit code 75, as with Postfix. T2.14.
 
 mod header;
 mod intake;
@@ -10,24 +10,25 @@ mod options;
 mod stand_alone;
 
 use super::mail_queue::{Site, fatal};
-use super::{getopt, postalias, postfix, postqueue};
+use super::{getopt, postalias, postqueue};
 use crate::configuration::DirectSources;
 use crate::live::Live;
 use crate::privileged::rights;
 use crate::strerror::strerror;
 use crate::submit::held::Held;
+use crate::submit::senders::Senders;
 use crate::submit::{Accepted, Letter, SubmitError, submit};
 use config::Parameters;
-use header::Recipients;
+use header::{Recipients, TooLong};
 use intake::{Intake, LineEnds, Piece, Step};
 use mail::Address;
 use mail::address::AddressList;
 use options::{Fatal, Mode, Options};
-use proto::control::{Cause, Submission, To};
-use queue::entry::NOTIFY_SUCCESS;
+use proto::control::{Cause, Submission, To, Trace};
 use std::ffi::OsString;
 use std::io::{self, BufRead, Read};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
 use tables::Catalogue;
 use tables::matching::StringList;
 
@@ -40,6 +41,8 @@ const PIECE_BYTES: u64 = 64 << 10;
 struct Sender {
     uid: u32,
     login: String,
+    /// The envelope's sender.
+    from: String,
     full_name: String,
     site: Site,
 }
@@ -64,20 +67,27 @@ fn run(options: Options) -> Result<ExitCode, Fatal> {
         Mode::Flush => Ok(postqueue::main(words("postqueue", &["-f"]))),
         Mode::FlushSite(site) => Ok(postqueue::main(words("postqueue", &["-s", site]))),
         Mode::FlushOne(id) => Ok(postqueue::main(words("postqueue", &["-i", id]))),
-        Mode::Daemon => Ok(postfix::main(words("postfix", &["start"]))),
+        Mode::Daemon => Ok(daemon(&words("postfix", &["start"]))),
         Mode::Aliases => Ok(postalias::newaliases(vec![OsString::from("newaliases")])),
-        Mode::Verify => {
-            Err(Fatal("-bv is not served: no mail is sent to find out where it would go".to_owned()))
-        }
         Mode::StandAlone => {
             let sender = sender(&options)?;
             stand_alone::converse(&sender)
         }
-        Mode::Enqueue => {
+        Mode::Enqueue | Mode::Verify => {
             let sender = sender(&options)?;
             enqueue(&options, &sender)
         }
     }
+}
+
+/// `-bd`, `-q5m`: `postfix start` in the background. What becomes of it, nobody is told, as with Postfix.
+fn daemon(words: &[OsString]) -> ExitCode {
+    let (Some((name, rest)), null) = (words.split_first(), Stdio::null) else { return ExitCode::SUCCESS };
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(name).args(rest).stdin(null()).stdout(null()).stderr(null()).process_group(0);
+    // What it says goes nowhere, either.
+    let _ = command.spawn();
+    ExitCode::SUCCESS
 }
 
 /// Whoever runs this, if they may send mail.
@@ -94,7 +104,8 @@ fn sender(options: &Options) -> Result<Sender, Fatal> {
         (None, Ok(name)) => name,
         (None, Err(_)) => gecos(&passwd, &login),
     };
-    Ok(Sender { uid, login, full_name, site })
+    let from = from(options, &login);
+    Ok(Sender { uid, login, from, full_name, site })
 }
 
 /// `-C` names main.cf, or its folder.
@@ -128,13 +139,22 @@ fn gecos(passwd: &str, login: &str) -> String {
 }
 
 impl Sender {
-    /// `alice(1000): text`
+    /// `alice@example.com(1000): text`
     fn fatal(&self, text: &str) -> Fatal {
-        Fatal(format!("{}({}): {text}", self.login, self.uid))
+        Fatal(format!("{}({}): {text}", self.from, self.uid))
+    }
+
+    /// `local_login_sender_maps`, likewise.
+    fn may_use(&self, sender: &str) -> Result<(), Fatal> {
+        let mut catalogue = Catalogue::default();
+        let senders = Senders::compile(&self.site.parameters, &mut catalogue);
+        let (live, _) = Live::compile(catalogue, &DirectSources);
+        senders.judge((Some(&self.login), self.uid), sender, &live.snapshot()).map_err(Fatal)
     }
 
     /// Hands the letter in.
     fn submit(&self, letter: &mut Letter) -> Result<Accepted, Fatal> {
+        self.may_use(&letter.submission.sender)?;
         let limit = u64::try_from(self.site.parameters.number("message_size_limit")).unwrap_or(0);
         if limit > 0 && letter.content.size() > limit {
             return Err(self.fatal("message file too big"));
@@ -177,7 +197,7 @@ fn enqueue(options: &Options, sender: &Sender) -> Result<ExitCode, Fatal> {
     }
     let verp = options.verp.as_deref().map(|given| sender.verp(given)).transpose()?;
     let submission = Submission {
-        sender: from(options, sender),
+        sender: sender.from.clone(),
         full_name: sender.full_name.clone(),
         is_local: !options.is_gateway,
         eight_bit: true,
@@ -185,8 +205,18 @@ fn enqueue(options: &Options, sender: &Sender) -> Result<ExitCode, Fatal> {
         ret: options.ret,
         envelope_id: options.envelope_id.clone(),
         verp,
+        trace: match (&options.mode, options.reports) {
+            (Mode::Verify, _) => Some(Trace::Probe),
+            (_, true) => Some(Trace::Record),
+            (_, false) => None,
+        },
     };
-    let (content, extracted) = read(options, sender)?;
+    let is_probe = options.mode == Mode::Verify;
+    let (content, extracted) = if is_probe {
+        (probe(options, sender, &submission.sender)?, Vec::new())
+    } else {
+        read(options, sender)?
+    };
     let mut addresses: Vec<Address> = Vec::new();
     for word in &options.recipients {
         let listed = listed(word);
@@ -201,14 +231,14 @@ fn enqueue(options: &Options, sender: &Sender) -> Result<ExitCode, Fatal> {
     if addresses.is_empty() {
         return Err(sender.fatal("No recipient addresses found in message header"));
     }
-    let mut notify = options.notify;
-    if options.reports {
-        println!("Mail Delivery Status Report will be mailed to <{}>.", submission.sender);
-        notify |= NOTIFY_SUCCESS;
-    }
+    let notify = options.notify;
     let to = |address: Address| To { address: address.as_str().to_owned(), notify, orcpt: None };
     let to = addresses.into_iter().map(to).collect();
+    let is_traced = submission.trace.is_some();
     sender.submit(&mut Letter { submission, to, content })?;
+    if is_traced {
+        println!("Mail Delivery Status Report will be mailed to <{}>.", sender.from);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -218,13 +248,23 @@ fn listed(text: &str) -> Vec<Address> {
 }
 
 /// The envelope's sender.
-fn from(options: &Options, sender: &Sender) -> String {
-    let Some(given) = &options.sender else { return sender.login.clone() };
+fn from(options: &Options, login: &str) -> String {
+    let Some(given) = &options.sender else { return login.to_owned() };
     let addresses = listed(given);
     if addresses.len() > 1 {
         eprintln!("{NAME}: warning: -f option specified malformed sender: {given}");
     }
     addresses.first().map(|address| address.as_str().to_owned()).unwrap_or_default()
+}
+
+/// `-bv`: what stands in for a message that nobody gets.
+fn probe(options: &Options, sender: &Sender, from: &str) -> Result<Held, Fatal> {
+    let mut text = if from.is_empty() { String::new() } else { format!("From: {from}\n") };
+    text.push_str(&format!("Subject: probe\nTo:\t{}\n", options.recipients.join(",\n\t")));
+    let mut content = Held::default();
+    let written = content.write(text.as_bytes());
+    written.map_err(|error| sender.fatal(&format!("write message: {}", strerror(&error))))?;
+    Ok(content)
 }
 
 /// The message from standard input, and with `-t` the recipients in its header.
@@ -233,12 +273,17 @@ fn read(options: &Options, sender: &Sender) -> Result<(Held, Vec<Address>), Fata
     let limit = u64::try_from(p.number("message_size_limit")).unwrap_or(0);
     let ends = LineEnds::parse(&p.text("sendmail_fix_line_endings").value);
     let mut intake = Intake::new(ends, options.ignores_dots);
-    let (mut content, mut recipients) = (Held::default(), Recipients::default());
+    let mut content = Held::default();
+    let header_limit = usize::try_from(p.number("header_size_limit")).unwrap_or(usize::MAX);
+    let mut recipients = options.extracts.then(|| Recipients::new(header_limit));
     let mut input = io::stdin().lock();
     let (mut line, mut out) = (Vec::new(), Vec::new());
     let failed = |error: io::Error| sender.fatal(&format!("error reading input: {}", strerror(&error)));
     let mut keep = |out: &mut Vec<u8>| -> Result<(), Fatal> {
-        recipients.feed(out);
+        if let Some(Err(TooLong)) = recipients.as_mut().map(|recipients| recipients.feed(out)) {
+            let text = "unable to extract recipients: message header length exceeds safety limit";
+            return Err(sender.fatal(text));
+        }
         content.write(out).map_err(|error| sender.fatal(&format!("write message: {}", strerror(&error))))?;
         out.clear();
         // No more is read of what is too big already.
@@ -259,8 +304,7 @@ fn read(options: &Options, sender: &Sender) -> Result<(Held, Vec<Address>), Fata
     }
     intake.finish(&mut out);
     keep(&mut out)?;
-    let extracted = if options.extracts { recipients.addresses() } else { Vec::new() };
-    Ok((content, extracted))
+    Ok((content, recipients.map(Recipients::addresses).unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn fatal<T>(text: impl Into<String>) -> Result<T, Fatal> {
 impl Options {
     /// Reads the words behind the program's name.
     pub(super) fn read(arguments: Vec<OsString>, said: &mut Said) -> Result<Options, Fatal> {
-        let arguments = lone_options(arguments);
+        let arguments = lone_options(arguments, said);
         let words = match getopt::read(arguments, PLAIN, VALUED) {
             Ok(words) => words,
             Err(wrong) => {
@@ -142,7 +142,7 @@ impl Options {
         } else if value.len() > ENVELOPE_ID_BYTES_MAX {
             said.push("sendmail: warning: too long -V option value -- ignored".to_owned());
         } else if !value.is_empty() && value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            self.envelope_id = Some(xtext(value));
+            self.envelope_id = Some(value.to_owned());
         } else {
             said.push("sendmail: warning: bad syntax in -V option value -- ignored".to_owned());
         }
@@ -153,6 +153,10 @@ impl Options {
         let others = !self.recipients.is_empty();
         if self.extracts && !matches!(self.mode, Mode::Enqueue | Mode::Verify) {
             return fatal("-t can be used only in delivery mode");
+        }
+        let unfit = [(self.extracts, 't'), (self.notify != 0, 'N'), (self.ret.is_some(), 'R')];
+        if let Some((_, letter)) = unfit.into_iter().find(|(given, _)| self.mode == Mode::Verify && *given) {
+            return fatal(format!("-{letter} option cannot be used with -bv"));
         }
         match self.mode {
             Mode::List if others => fatal("display queue mode requires no recipient"),
@@ -168,9 +172,24 @@ impl Options {
 }
 
 /// `-q` by itself has no value, whatever comes next; `-V` at the end of the line is what the word before it says.
-fn lone_options(arguments: Vec<OsString>) -> Vec<OsString> {
-    // A space is no site's first letter, so it can stand for none.
-    arguments.into_iter().map(|word| if word == "-q" { OsString::from("-q ") } else { word }).collect()
+/// Before two letters it was VERP's, with the default ones.
+fn lone_options(arguments: Vec<OsString>, said: &mut Said) -> Vec<OsString> {
+    let mut words: Vec<OsString> = Vec::with_capacity(arguments.len());
+    let mut arguments = arguments.into_iter().peekable();
+    while let Some(word) = arguments.next() {
+        let is_old = word == "-V" && arguments.peek().is_some_and(|next| next.len() == 2);
+        if is_old {
+            let text = "option -V is deprecated with Postfix 2.3; specify -XV instead";
+            said.push(format!("sendmail: warning: {text}"));
+        }
+        words.push(match word {
+            // A space is no site's first letter, so it can stand for none.
+            word if word == "-q" => OsString::from("-q "),
+            _ if is_old => OsString::from("-XV"),
+            word => word,
+        });
+    }
+    words
 }
 
 fn first(value: &str) -> String {
@@ -226,13 +245,6 @@ fn notify(value: &str, said: &mut Said) -> Option<u8> {
     is_good.then_some(bits)
 }
 
-/// RFC 3461 §4: what isn't plain becomes `+` and two hexadecimal digits.
-fn xtext(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'+' && byte != b'=';
-    let coded = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("+{byte:02X}") };
-    text.bytes().map(coded).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,8 +292,10 @@ mod tests {
         check("-bs x", "stand-alone mode requires no recipient", &[]);
         check("-t -bs", "-t can be used only in delivery mode", &[]);
         check("-R foo x", "", &["sendmail: warning: bad -R option value -- ignored"]);
-        check("-V é x", "", &["sendmail: warning: bad syntax in -V option value -- ignored"]);
-        assert_eq!(read("-V a=b+ x").0.unwrap().envelope_id.as_deref(), Some("a+3Db+2B"));
+        check("-V éé x", "", &["sendmail: warning: bad syntax in -V option value -- ignored"]);
+        let old = "sendmail: warning: option -V is deprecated with Postfix 2.3; specify -XV instead";
+        check("-V id x", "", &[old]);
+        assert_eq!(read("-V a=b+ x").0.unwrap().envelope_id.as_deref(), Some("a=b+"));
         let ignored = "sendmail: warning: bad -N option value -- ignored";
         check("-N never,success x", "", &[ignored]);
         let unknown = "sendmail: warning: unknown DSN NOTIFY command value \"foo\" in \"foo\"";

@@ -12,7 +12,9 @@ use crate::submit::held::Held;
 use mail::message::{Protocol, Received, Security};
 use mail::{Dsn, QueueId, Reply};
 use proto::control::{Ret, Submission, To};
-use proto::smtp::{Action, Body, Envelope, Input, Notify, Peer, Request, Server, Settings, Verdict};
+use proto::smtp::{
+    Action, Body, Envelope, Input, Keywords, Notify, Peer, Request, Server, Settings, Verdict,
+};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
@@ -67,7 +69,10 @@ fn settings(sender: &Sender) -> Settings {
     Settings {
         hostname: p.text("myhostname").value,
         banner: p.text("smtpd_banner").value,
+        helo_required: p.flag("smtpd_helo_required"),
         disable_vrfy: p.flag("disable_vrfy_command"),
+        discard_ehlo_keywords: Keywords::listed(&p.text("smtpd_discard_ehlo_keywords").value),
+        noop_commands: p.list("smtpd_noop_commands").into_iter().map(|word| word.value).collect(),
         message_size_limit: u64::try_from(p.number("message_size_limit")).unwrap_or(0),
         line_length_limit: number("line_length_limit"),
         recipient_limit: number("smtpd_recipient_limit"),
@@ -158,7 +163,7 @@ impl Session<'_> {
                 smtputf8: self.server.envelope().is_some_and(|envelope| envelope.mail.smtputf8),
                 ..Protocol::default()
             },
-            id: &id,
+            id: Some(&id),
             recipient: match recipients {
                 Some([one]) => Some(&one.address),
                 _ => None,
@@ -208,6 +213,7 @@ fn letter(envelope: &Envelope, content: Held) -> Letter {
         }),
         envelope_id: mail.envid.clone(),
         verp: mail.verp.clone(),
+        trace: None,
     };
     let to = envelope.recipients.iter().map(|recipient| To {
         address: recipient.address.as_str().to_owned(),

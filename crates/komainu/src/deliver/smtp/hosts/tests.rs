@@ -67,6 +67,10 @@ silent.test SILENT
 half.test MX 10 silent.test
 half.test MX 20 a.test
 gone.test MX 10 nowhere.test
+hidden.test A 192.0.2.7
+seen.test MX 10 hidden.test
+seen.test MX 20 a.test
+unseen.test MX 10 none.test
 late.test MX 10 nowhere.test
 late.test MX 20 silent.test
 empty.test TXT x";
@@ -75,10 +79,12 @@ fn servers(domain: &str, exchangers: bool) -> String {
     let zone = Zone(ZONE);
     let lookup = Lookup {
         names: &zone,
+        ignores: Some(&|record| record.starts_with("hidden.test. ") || record.ends_with(" none.test.")),
         native: false,
         v4: true,
         v6: true,
         own: &["192.0.2.9".parse().unwrap()],
+        detects_loops: true,
         myhostname: "me.test",
         preference: Family::V6,
         warn: &|_| {},
@@ -107,6 +113,11 @@ fn exchangers() {
     let again = "Host not found, try again";
     for (domain, expected) in [
         ("two.test", "a.test[192.0.2.1] b.test[2001:db8::2] b.test[192.0.2.2]".to_owned()),
+        ("seen.test", "a.test[192.0.2.1]".to_owned()),
+        (
+            "unseen.test",
+            "4.7.0 Error looking up name=unseen.test type=MX: DNS reply filter drops all results".to_owned(),
+        ),
         ("plain.test", "plain.test[192.0.2.3]".to_owned()),
         ("null.test", "5.1.0 Domain null.test does not accept mail (nullMX)".to_owned()),
         // RFC 5321 §5: nobody who is no better than ourselves.

@@ -1,0 +1,204 @@
+//! Rows in memory that outlive a restart: appended to a file of the state folder by a thread of its own, flushed once a
+//! second, written anew at each cleanup.
+//!
+//! What the rows are is their owner's; here is when they are written. Whoever keeps a row never waits for the disk. A
+//! crash of the program loses what that thread had not taken up, a crash of the machine the last second. A file that
+//! can't be had costs the memory of restarts only, and is said. Postfix's own cache files aren't read.
+
+use crate::clock;
+use crate::log::Log;
+use events::Event;
+use events::daemon::Message;
+use mail::Wall;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+use store::Disk;
+use store::keyed::KeyedFile;
+
+/// Changes that may wait for the file; more are kept in memory only until the next cleanup.
+const CHANGES_WAITING_MAX: usize = 8_192;
+/// Between two flushes of the file.
+const FLUSH: Duration = Duration::from_secs(1);
+/// A file that has grown by this much more than it holds is written anew.
+const GROWTH_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// What is kept.
+pub(crate) trait Rows: Send + 'static {
+    /// The rows' layout and length.
+    const LAYOUT: (u32, usize);
+
+    /// A row that was found in the file.
+    fn restore(&self, row: &[u8]);
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// All of them.
+    fn encoded(&self) -> Vec<Vec<u8>>;
+
+    /// Forgets what has expired: how many are kept, how many not.
+    fn clean_up(&self, now: Wall) -> (usize, usize);
+}
+
+/// What a cache is called, and who speaks of it.
+pub(crate) struct Named {
+    /// As the log has it.
+    pub(crate) name: String,
+    /// Where lines go, and under which program.
+    pub(crate) log: (Log, String),
+    /// Between two cleanups; `None` for never.
+    pub(crate) cleanup: Option<Duration>,
+}
+
+enum Order {
+    Keep(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// How the file's thread is reached.
+pub(crate) struct Keeper {
+    changes: SyncSender<Order>,
+}
+
+impl Keeper {
+    /// Never waits for the disk.
+    pub(crate) fn keep(&self, row: Vec<u8>) {
+        let _ = self.changes.try_send(Order::Keep(row));
+    }
+
+    /// Waits until everything that is known so far is on the disk.
+    pub(crate) fn flush(&self) {
+        let (done, waiting) = mpsc::sync_channel(1);
+        if self.changes.send(Order::Flush(done)).is_ok() {
+            let _ = waiting.recv();
+        }
+    }
+}
+
+/// The rows with their file.
+pub(crate) struct Kept<R> {
+    rows: R,
+    file: Option<KeyedFile>,
+    named: Named,
+}
+
+impl<R: Rows> Kept<R> {
+    /// In memory alone.
+    pub(crate) const fn in_memory(rows: R, named: Named) -> Kept<R> {
+        Kept { rows, file: None, named }
+    }
+
+    /// Takes in what the file holds.
+    pub(crate) fn read(&mut self, disk: std::io::Result<Arc<dyn Disk>>, file: &str) {
+        let mut found = |row: &[u8]| self.rows.restore(row);
+        match disk.and_then(|disk| KeyedFile::open(disk, file, R::LAYOUT, &mut found)) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => self.give_up(&error),
+        }
+    }
+
+    /// Keeps them from now on, on a thread of this name.
+    pub(crate) fn start(self, thread: &str) -> Keeper {
+        let (changes, orders) = mpsc::sync_channel(CHANGES_WAITING_MAX);
+        // Without the thread everything lives in memory.
+        let _ = std::thread::Builder::new().name(thread.to_owned()).spawn(move || self.run(&orders));
+        Keeper { changes }
+    }
+
+    fn run(mut self, orders: &Receiver<Order>) {
+        let mut cleaned = Instant::now();
+        let mut dirty = false;
+        loop {
+            let next = self.named.cleanup.map(|interval| interval.saturating_sub(cleaned.elapsed()));
+            let patience = next.unwrap_or(Duration::MAX).min(if dirty { FLUSH } else { Duration::MAX });
+            // A year is as good as for ever, and can be added to an instant.
+            match orders.recv_timeout(patience.min(Duration::from_secs(31_536_000))) {
+                Ok(Order::Keep(row)) => dirty = !self.append(row, orders),
+                Ok(Order::Flush(done)) => {
+                    self.sync();
+                    dirty = false;
+                    let _ = done.send(());
+                }
+                Err(RecvTimeoutError::Timeout) if dirty => {
+                    self.sync();
+                    dirty = false;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.sync(),
+            }
+            if self.named.cleanup.is_some_and(|interval| cleaned.elapsed() >= interval) {
+                self.clean_up();
+                cleaned = Instant::now();
+            } else if self.is_bloated() {
+                self.rewrite();
+            }
+        }
+    }
+
+    /// Appends a change, and what waits behind it; whether it was flushed as well.
+    fn append(&mut self, row: Vec<u8>, orders: &Receiver<Order>) -> bool {
+        let mut batch = vec![row];
+        let mut flushes = Vec::new();
+        while batch.len() < CHANGES_WAITING_MAX {
+            match orders.try_recv() {
+                Ok(Order::Keep(row)) => batch.push(row),
+                Ok(Order::Flush(done)) => flushes.push(done),
+                Err(_) => break,
+            }
+        }
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.append(batch.iter().map(Vec::as_slice))
+        {
+            self.give_up(&error);
+        }
+        if flushes.is_empty() {
+            return false;
+        }
+        self.sync();
+        for done in flushes {
+            let _ = done.send(());
+        }
+        true
+    }
+
+    fn sync(&mut self) {
+        if let Some(Err(error)) = self.file.as_ref().map(KeyedFile::sync) {
+            self.give_up(&error);
+        }
+    }
+
+    fn is_bloated(&self) -> bool {
+        let Some(file) = self.file.as_ref().filter(|file| file.bytes() > GROWTH_BYTES_MAX) else {
+            return false;
+        };
+        let rows = u64::try_from(self.rows.count()).unwrap_or(u64::MAX);
+        let needed = rows.saturating_mul(R::LAYOUT.1 as u64 + 4);
+        file.bytes() > needed.saturating_add(GROWTH_BYTES_MAX)
+    }
+
+    /// Forgets what has expired, and says so.
+    pub(crate) fn clean_up(&mut self) {
+        let (retained, dropped) = self.rows.clean_up(clock::now().wall);
+        self.rewrite();
+        let Named { name, log: (log, program), .. } = &self.named;
+        let text = format!("cache {name} full cleanup: retained={retained} dropped={dropped} entries");
+        log.write(program, Event::Other(text.into()));
+    }
+
+    fn rewrite(&mut self) {
+        let Some(file) = &mut self.file else { return };
+        let rows = self.rows.encoded();
+        if let Err(error) = file.rewrite(rows.iter().map(Vec::as_slice)) {
+            self.give_up(&error);
+        }
+    }
+
+    /// The file is no use any more: said once.
+    fn give_up(&mut self, error: &std::io::Error) {
+        self.file = None;
+        let Named { name, log: (log, program), .. } = &self.named;
+        let text = format!("cache {name}: {error}; kept in memory only until the next start");
+        log.write(program, Message::warning(text));
+    }
+}

@@ -1,0 +1,216 @@
+//! Clients' certificates odd in each way, beside Postfix: who is trusted, what is said and logged, who may relay (T1.1).
+//!
+//! Each setting is a port on both servers; each client shows its certificate to each port, by TLS 1.2 and 1.3. What
+//! OpenSSL and rustls say in their own words isn't compared.
+
+use crate::papers::{Authority, Issued, Paper, Purpose, write};
+use crate::postfix_peer::{self, Postfix};
+use crate::server::{Server, command};
+use crate::site::{Site, until};
+use crate::world::{self, Needs};
+use std::collections::BTreeMap;
+use std::process::Command;
+
+const MAIN: &str = "
+smtpd_peername_lookup = no
+smtpd_error_sleep_time = 0
+smtpd_tls_chain_files = /mnt/papers/own.pem
+smtpd_tls_CAfile = /mnt/papers/ca.pem
+smtpd_tls_security_level = encrypt
+smtpd_tls_loglevel = 1
+smtpd_tls_received_header = yes
+smtpd_tls_fingerprint_digest = sha256
+smtpd_recipient_restrictions =
+relay_clientcerts = texthash:/mnt/papers/relay
+smtpd_relay_restrictions = permit_tls_clientcerts, reject
+";
+
+const PORTS: &[&str] = &[
+    "-o smtpd_tls_ask_ccert=yes",
+    "-o smtpd_tls_req_ccert=yes",
+    "-o smtpd_tls_req_ccert=yes -o smtpd_tls_loglevel=0",
+    "-o smtpd_tls_ask_ccert=yes -o smtpd_relay_restrictions=permit_tls_all_clientcerts,reject",
+    "-o smtpd_tls_ask_ccert=yes -o smtpd_tls_CAfile=",
+    "-o smtpd_tls_req_ccert=yes -o smtpd_tls_ccert_verifydepth=0",
+    "-o smtpd_tls_req_ccert=yes -o smtpd_tls_ccert_verifydepth=1",
+    "-o smtpd_tls_req_ccert=yes -o smtpd_tls_ccert_verifydepth=2",
+    "-o smtpd_tls_security_level=may -o smtpd_tls_req_ccert=yes",
+    "-o smtpd_tls_ask_ccert=yes -o smtpd_tls_CAfile=/mnt/papers/middle-ca",
+    "-o smtpd_tls_ask_ccert=yes -o smtpd_relay_restrictions=permit_tls_all_clientcerts,reject -o \
+     smtpd_tls_CAfile=/mnt/papers/self-ca",
+    "-o smtpd_tls_req_ccert=yes -o smtpd_tls_CAfile=/mnt/papers/self-ca",
+    "-o smtpd_tls_ask_ccert=no",
+];
+
+const CLIENTS: &str = r#"
+import socket, ssl, sys
+base, ports, names = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(',')
+def hear(file):
+    lines = []
+    while True:
+        line = file.readline().decode().rstrip()
+        if not line:
+            return 'nothing'
+        lines.append(line)
+        if line[3:4] != '-':
+            return '|'.join(lines)
+for at, name in enumerate(names):
+    for port in range(ports):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            print('#', name, port, version.name)
+            context = ssl._create_unverified_context()
+            context.minimum_version = context.maximum_version = version
+            if name != 'nobody':
+                context.load_cert_chain('/mnt/papers/%s.pem' % name)
+            source = '10.9.%d.%d' % (at, 2 * port + (version == ssl.TLSVersion.TLSv1_3))
+            try:
+                s = socket.create_connection(('127.0.0.1', base + port), 20, (source, 0))
+                file = s.makefile('rb')
+                hear(file)
+                s.sendall(b'STARTTLS\r\n')
+                print('  ', hear(file))
+                s = context.wrap_socket(s)
+                file = s.makefile('rb')
+                for line in ('EHLO c', 'MAIL FROM:<a@example.org>', 'RCPT TO:<x@elsewhere.example>', 'QUIT'):
+                    s.sendall(line.encode() + b'\r\n')
+                    reply = hear(file)
+                    print('  ', line, reply)
+                    if reply[:3] == '421':
+                        break
+            except OSError as error:
+                print('   the end')
+            s.close()
+"#;
+
+/// The clients: each has a file of its name.
+fn papers() -> Vec<&'static str> {
+    let ca = Authority::new("Test CA");
+    write("ca.pem", &ca.pem());
+    write("own.pem", &ca.issues(&Paper::named("mx.example.com")).both());
+    let client = Paper::named("client.example");
+    let mut names = Vec::new();
+    let mut add = |name: &'static str, issued: &Issued, chain: &[String]| {
+        write(&format!("{name}.pem"), &format!("{}{}", issued.both(), chain.concat()));
+        names.push(name);
+    };
+    add("good", &ca.issues(&client), &[]);
+    add("for-clients", &ca.issues(&Paper { purpose: Some(Purpose::Clients), ..client }), &[]);
+    add("for-servers", &ca.issues(&Paper { purpose: Some(Purpose::Servers), ..client }), &[]);
+    add("expired", &ca.issues(&Paper { from: 2020, until: 2021, ..client }), &[]);
+    add("early", &ca.issues(&Paper { from: 2085, until: 2086, ..client }), &[]);
+    add("foreign", &Authority::new("Other CA").issues(&client), &[]);
+    // Somebody of the same name.
+    let forger = Authority::new("Test CA");
+    add("forged", &forger.issues(&client), &[]);
+    add("forged-chain", &forger.issues(&client), &[forger.pem()]);
+    let middle = ca.names("Middle CA");
+    add("middle", &middle.issues(&client), &[middle.pem()]);
+    add("without-middle", &middle.issues(&client), &[]);
+    let low = middle.names("Low CA");
+    add("low", &low.issues(&client), &[low.pem(), middle.pem()]);
+    add("low-turned", &low.issues(&client), &[middle.pem(), low.pem()]);
+    add("low-whole", &low.issues(&client), &[low.pem(), middle.pem(), ca.pem()]);
+    add("low-without", &low.issues(&client), &[low.pem()]);
+    let stale = ca.names_for("Stale CA", (2020, 2021));
+    add("stale-middle", &stale.issues(&client), &[stale.pem()]);
+    add("expired-low", &middle.issues(&Paper { until: 2021, ..client }), &[middle.pem()]);
+    add("expired-foreign", &Authority::new("Other CA").issues(&Paper { until: 2021, ..client }), &[]);
+    let other = Authority::new("Other CA");
+    add("foreign-chain", &other.issues(&client), &[other.pem()]);
+    let itself = Authority::new("self.example");
+    add("self", itself.own(), &[]);
+    // A client that plays the authority.
+    let (leaf, issued) = ca.issues_through(&client);
+    add("by-client", &issued, &[leaf]);
+    write("middle-ca", &middle.pem());
+    write("self-ca", &itself.pem());
+    names.push("nobody");
+    names
+}
+
+fn services(base: usize) -> String {
+    let line =
+        |(n, options): (usize, &&str)| format!("127.0.0.1:{} inet n - n - - smtpd {options}\n", base + n);
+    PORTS.iter().enumerate().map(line).collect()
+}
+
+fn talk(base: u16, names: &[&str]) -> Vec<String> {
+    let (base, ports) = (base.to_string(), PORTS.len().to_string());
+    let output = Command::new("python3")
+        .args(["-c", CLIENTS, &base, &ports, &names.join(",")])
+        .output()
+        .expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.split("# ").skip(1).map(str::to_owned).collect()
+}
+
+/// What a log says of each client.
+fn said(log: &str) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in log.lines().filter(|line| !line.contains("TLS library problem")) {
+        let Some((_, text)) = line.split_once("/smtpd[").and_then(|(_, rest)| rest.split_once("]: ")) else {
+            continue;
+        };
+        let Some((_, client)) = text.split_once("[10.9.") else { continue };
+        let (client, _) = client.split_once(']').unwrap_or((client, ""));
+        let text = match text.split_once(": client=") {
+            Some((_, rest)) => format!("ID: client={rest}"),
+            None => text.to_owned(),
+        };
+        all.entry(client.to_owned()).or_default().push(text);
+    }
+    all
+}
+
+#[test]
+fn odd_in_each_way() {
+    world::run("odd_clients::odd_in_each_way", Needs::Root, || {
+        if !postfix_peer::is_there("odd_clients") {
+            return;
+        }
+        let names = papers();
+        write("relay", &format!("{} good\n", print_of("good")));
+        let site = Site::new(MAIN);
+        site.write("master.cf", &services(2600));
+        let mut serve = command(&site);
+        serve.args(["--compat", "3.7"]);
+        let _server = Server::start_as(serve, &site);
+        let postfix = Postfix::start(MAIN, &services(4600));
+        let began = std::time::Instant::now();
+        let ours = talk(2600, &names);
+        let here = began.elapsed();
+        let theirs = talk(4600, &names);
+        println!("{} handshakes: {here:?} here, {:?} there", ours.len(), began.elapsed() - here);
+        let mut faults = Vec::new();
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            if ours != theirs {
+                faults.push(format!("Postfix: {theirs}here: {ours}"));
+            }
+        }
+        let over = |log: &str| log.matches(": disconnect from unknown[10.9.").count() == ours.len();
+        until("our last word", || over(&site.log()).then_some(()));
+        until("Postfix's last word", || over(&postfix.log()).then_some(()));
+        let (ours, theirs) = (said(&site.log()), said(&postfix.log()));
+        for (client, theirs) in &theirs {
+            let ours = ours.get(client).cloned().unwrap_or_default();
+            if ours != *theirs {
+                let (at, port) = client.split_once('.').expect("two numbers");
+                let number = |text: &str| text.parse::<usize>().expect("a number");
+                let (name, options) = (names[number(at)], PORTS[number(port) / 2]);
+                faults.push(format!("{name}, {options}: Postfix logs {theirs:#?} here: {ours:#?}"));
+            }
+        }
+        assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    });
+}
+
+/// A certificate's fingerprint, as openssl says it.
+fn print_of(name: &str) -> String {
+    let output = Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in", &format!("/mnt/papers/{name}.pem")])
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.split_once('=').map(|(_, print)| print.trim().to_owned()).unwrap_or_default()
+}
