@@ -107,7 +107,22 @@ impl Site {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The log so far: lines are written a moment after what they tell, so this waits until no more come just then.
     pub(crate) fn log(&self) -> String {
+        let patience = Instant::now() + Duration::from_secs(1);
+        let mut log = self.log_now();
+        loop {
+            std::thread::sleep(Duration::from_millis(60));
+            let later = self.log_now();
+            if later.len() == log.len() || Instant::now() > patience {
+                return later;
+            }
+            log = later;
+        }
+    }
+
+    /// The log as it is this very moment.
+    fn log_now(&self) -> String {
         let bytes = fs::read(self.path("log/mail.log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -115,7 +130,7 @@ impl Site {
     /// Waits for a log line that has `text`, behind the first `after` bytes.
     pub(crate) fn logged(&self, text: &str, after: usize) -> String {
         let found = || {
-            let log = self.log();
+            let log = self.log_now();
             log.get(after..)?.lines().find(|line| line.contains(text)).map(str::to_owned)
         };
         until(&format!("{text:?} in the log"), found)
@@ -146,9 +161,12 @@ impl Site {
 
     /// Waits for a delivered message that has `text`.
     pub(crate) fn delivered_with(&self, text: &str) -> String {
-        until(&format!("a message with {text:?}"), || {
-            self.delivered().into_iter().map(|(_, message)| message).find(|message| message.contains(text))
-        })
+        until(&format!("a message with {text:?}"), || self.find_delivered(text))
+    }
+
+    /// A delivered message that has `text`, if there is one by now.
+    pub(crate) fn find_delivered(&self, text: &str) -> Option<String> {
+        self.delivered().into_iter().map(|(_, message)| message).find(|message| message.contains(text))
     }
 }
 
