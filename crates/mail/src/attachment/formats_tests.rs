@@ -261,7 +261,7 @@ fn files_that_are_two_things() {
     check("a.zip", &[tar(&[("b.txt", b'0', &text)]), hidden.clone()].concat(), "x.exe");
     check("a.zip", &[gzip(&text), hidden.clone()].concat(), "x.exe");
     check("a.zip", &[rar_5(&[]), hidden.clone()].concat(), "x.exe");
-    check("a.zip", &[seven_zip(&listed(&[])), hidden.clone()].concat(), "x.exe");
+    check("a.zip", &[seven_zip(&listed(&[])), hidden].concat(), "x.exe");
     let inner = rar_4(0, &[file_four(b"y.scr", (0, 0x33), b"")]);
     check("a.rar", &[gzip(&text), inner].concat(), "y.scr");
 }

@@ -54,7 +54,7 @@ impl SevenZip {
     }
 
     /// The archive is over; one that ends before its list has shown nothing.
-    pub(super) fn end(&mut self, job: &Job<'_>) -> Result<(), Danger> {
+    pub(super) fn end(&self, job: &Job<'_>) -> Result<(), Danger> {
         if self.left > 0 || self.start.len() < START_BYTES { job.kind(Kind::Unlisted, b"") } else { Ok(()) }
     }
 
