@@ -108,6 +108,8 @@ pub struct TableSpec {
     pub place: Place,
     /// The tables that a `unionmap:` or `pipemap:` asks.
     pub members: Vec<TableSpec>,
+    /// What is wrong with the word: there is no such table, and every lookup in it fails.
+    pub fault: Option<Diagnostic>,
 }
 
 /// Unions in pipes in unions … end here.
@@ -151,12 +153,31 @@ impl TableSpec {
             substitution: Substitution::Done,
             place: place.clone(),
             members: Vec::new(),
+            fault: None,
         };
         spec.check_name(depth).map_err(|fault| match fault {
             Fault::Name(reason) => bad(reason),
             Fault::Member(diagnostic) => diagnostic,
         })?;
         Ok(spec)
+    }
+
+    /// As [`TableSpec::parse`]; a word that names no table stands for one whose every lookup fails.
+    fn of(word: &Spanned<String>) -> TableSpec {
+        TableSpec::parse(word).unwrap_or_else(|fault| {
+            let bare = types::bare(&word.value);
+            let (type_name, name) = bare.split_once(':').unwrap_or(("hash", bare));
+            TableSpec {
+                kind: Kind::Fail,
+                type_name: type_name.to_owned(),
+                name: name.to_owned(),
+                usage: Usage::Map,
+                substitution: Substitution::Done,
+                place: word.place.clone(),
+                members: Vec::new(),
+                fault: Some(fault),
+            }
+        })
     }
 
     fn check_name(&mut self, depth: usize) -> Result<(), Fault> {
@@ -362,6 +383,28 @@ impl Catalogue {
         spec.guard();
         self.declare_aliases(&spec);
         Ok(self.add(spec))
+    }
+
+    /// As [`Catalogue::intern`], where nothing refuses a configuration for such a word: a word that names no table is
+    /// taken for one whose every lookup fails, and says what is wrong with it when the tables are compiled. Left out, it
+    /// would be a table that finds nothing, and mail would go another way.
+    pub fn seat(&mut self, word: &Spanned<String>) -> TableId {
+        self.add(TableSpec::of(word))
+    }
+
+    /// As [`Catalogue::seat`] and [`Catalogue::intern_guarded`].
+    pub fn seat_guarded(&mut self, word: &Spanned<String>) -> TableId {
+        let mut spec = TableSpec::of(word);
+        spec.guard();
+        self.add(spec)
+    }
+
+    /// As [`Catalogue::seat`] and [`Catalogue::intern_aliases`].
+    pub fn seat_aliases(&mut self, word: &Spanned<String>) -> TableId {
+        let mut spec = TableSpec::of(word);
+        spec.guard();
+        self.declare_aliases(&spec);
+        self.add(spec)
     }
 
     fn declare_aliases(&mut self, spec: &TableSpec) {

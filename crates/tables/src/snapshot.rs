@@ -226,6 +226,9 @@ const LOOKUPS_FAIL: &str = "every lookup in it fails: an access table's restrict
 
 /// What a table that is in force says about itself.
 pub(crate) fn trouble(spec: &TableSpec, table: &Table) -> Option<Diagnostic> {
+    if let Some(fault) = &spec.fault {
+        return Some(fault.clone());
+    }
     match &table.body {
         Body::Broken(reason) => {
             let message = format!("{spec} is unavailable. {reason}");
@@ -274,6 +277,10 @@ fn refuse(spec: &TableSpec, last: &Table, new: &Table) -> Option<Diagnostic> {
 
 /// Makes one table.
 pub(crate) fn build(spec: &TableSpec, members: &[Arc<Table>], sources: &dyn Sources) -> Built {
+    if let Some(fault) = &spec.fault {
+        let body = Body::Broken(fault.message.clone());
+        return Built { table: Table::new(spec, body), notices: Vec::new() };
+    }
     if let Some(format) = Format::of(spec.kind) {
         return serve(spec, format, sources);
     }

@@ -242,6 +242,12 @@ impl Message {
         self.content.is_some()
     }
 
+    /// Whether its content is held against tables.
+    #[must_use]
+    pub const fn is_inspected(&self) -> bool {
+        self.inspection.is_some()
+    }
+
     /// Begins the content: `head` are whole lines that stand before it, `Received:` above all.
     pub fn open(&mut self, head: &[u8], source: Source) {
         let rules = &self.intake.rules;

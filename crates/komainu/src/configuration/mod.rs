@@ -38,7 +38,10 @@ pub use upstream::{Speaker, Upstream};
 
 use crate::deliver::smtp::Transport;
 use crate::deliver::status_filter::StatusFilters;
+use crate::deliver::target::Targets;
+use crate::deliver::verify::Probing;
 use crate::privileged::pipe_service::PipeService;
+use crate::submit::senders::Senders;
 use config::{
     Compat, Diagnostic, Host, Interface, MainCf, MasterCf, Parameters, Place, Role, ServiceKind, Severity,
     SourceFile,
@@ -240,6 +243,10 @@ fn compile(
     }
     let (greylist, more) = greylisting::compile(&parameters, &listeners, sources);
     found.extend(more);
+    // What delivery, probes and local senders go by alone is watched and opened like the rest.
+    drop(Targets::compile(&parameters, &mut catalogue));
+    drop(Probing::compile(&parameters, &mut catalogue, &classes));
+    drop(Senders::compile(&parameters, &mut catalogue));
     let classes = Arc::new(classes);
     let directory = directory.map(Path::to_owned);
     dedup(&mut found);

@@ -98,7 +98,7 @@ impl StatusFilters {
             };
             let (p, _) = main.with_overrides(&service.overrides);
             let words = p.list(name);
-            let tables = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+            let tables = words.iter().map(|word| catalogue.seat(word)).collect();
             Some((service.name.value.clone(), StatusFilter::new(name, tables)?))
         };
         let mut filters: HashMap<String, StatusFilter> = services.iter().filter_map(filter).collect();
@@ -113,7 +113,7 @@ impl StatusFilters {
                 "virtual_delivery_status_filter"
             };
             let words = main.list(name);
-            let tables = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+            let tables = words.iter().map(|word| catalogue.seat(word)).collect();
             filters.extend(StatusFilter::new(name, tables).map(|filter| (agent.to_owned(), filter)));
         }
         StatusFilters(filters)

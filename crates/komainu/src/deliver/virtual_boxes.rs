@@ -68,7 +68,7 @@ impl VirtualBoxes {
     pub fn compile(p: &Parameters, catalogue: &mut Catalogue) -> VirtualBoxes {
         let mut tables = |name: &str| -> Vec<TableId> {
             // What is wrong with them was said when the address classes were compiled.
-            p.list(name).iter().filter_map(|word| catalogue.intern_guarded(word).ok()).collect()
+            p.list(name).iter().map(|word| catalogue.seat_guarded(word)).collect()
         };
         VirtualBoxes {
             base: p.text("virtual_mailbox_base").value,

@@ -35,8 +35,21 @@ impl Session {
         Ok(())
     }
 
-    /// One piece of the content; whether it waits for [`Session::receive_slowly`].
-    pub(super) fn receive(&mut self, chunk: &[u8]) -> bool {
+    /// Whether the next piece of content is a message's first.
+    pub(super) fn content_begins(&self) -> bool {
+        match (self.passing.as_deref(), self.reception.as_deref()) {
+            (Some(passing), _) => !passing.is_open(),
+            (None, message) => message.is_some_and(|message| !message.is_open()),
+        }
+    }
+
+    /// Whether content is held against tables or unpacked.
+    pub(super) fn looks(&self) -> bool {
+        self.scanner.is_some() || self.reception.as_deref().is_some_and(Message::is_inspected)
+    }
+
+    /// Takes a piece of the content in; whether it waits for [`Session::settle_content`].
+    pub(super) fn take_in(&mut self, chunk: &[u8]) -> bool {
         self.scan(chunk);
         if self.passing.is_some() {
             return self.pass(chunk);
@@ -47,11 +60,8 @@ impl Session {
 
     /// Looks at attachments, where a list wants to know of them.
     fn scan(&mut self, chunk: &[u8]) {
-        let is_first = match (self.passing.as_deref(), self.reception.as_deref()) {
-            (Some(passing), _) => !passing.is_open(),
-            (None, message) => message.is_some_and(|message| !message.is_open()),
-        };
-        if is_first && let Some(rules) = self.service.listener.lists_for(&self.tx).attachments() {
+        if self.content_begins()
+            && let Some(rules) = self.service.listener.lists_for(&self.tx).attachments() {
             self.scanner = Some(Box::new(Scanner::new(Arc::clone(rules))));
         }
         if let Some(scanner) = &mut self.scanner {
@@ -60,12 +70,12 @@ impl Session {
     }
 
     /// The message has come: what its attachments are is known.
-    pub(super) fn end_scan(&mut self) {
+    pub(super) fn attachments_end(&mut self) {
         self.tx.danger = self.scanner.take().and_then(|scanner| scanner.end()).map(Box::new);
     }
 
     /// Headers that wait for tables behind sockets.
-    pub(super) async fn receive_slowly(&mut self) {
+    pub(super) async fn settle_content(&mut self) {
         if self.passing.is_some() {
             return self.pass_slowly().await;
         }

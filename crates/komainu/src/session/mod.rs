@@ -12,6 +12,7 @@ mod decide;
 mod farewell;
 pub mod house;
 mod internal;
+mod labour;
 pub mod line;
 mod message;
 mod metering;
@@ -125,6 +126,7 @@ struct Session {
     reception: Option<Box<crate::cleanup::Message>>,
     /// Who looks at the attachments of what comes, where somebody asks.
     scanner: Option<Box<mail::attachment::Scanner>>,
+    labour: labour::Labour,
     /// A message that a before-queue filter takes.
     passing: Option<Box<passing::Passing>>,
     /// Its milters, once they have been asked.
@@ -219,6 +221,7 @@ impl Session {
             warned: Vec::new(),
             reception: None,
             scanner: None,
+            labour: labour::Labour::default(),
             passing: None,
             filters: None,
             logging_in: None,

@@ -21,7 +21,7 @@ impl Senders {
         // What is wrong with tables is said where all parameters are reviewed.
         let words = p.list("local_login_sender_maps");
         Senders {
-            maps: words.iter().filter_map(|word| catalogue.intern(word).ok()).collect(),
+            maps: words.iter().map(|word| catalogue.seat(word)).collect(),
             delimiters: p.text("recipient_delimiter").value,
             nobody: p.text("empty_address_local_login_sender_maps_lookup_key").value,
         }

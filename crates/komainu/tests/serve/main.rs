@@ -32,6 +32,7 @@ mod full;
 mod greylist;
 mod guessing;
 mod half_open;
+mod labour;
 mod legacy;
 mod limits;
 mod listeners;

@@ -137,6 +137,51 @@ fn a_linked_table_is_live() {
     });
 }
 
+#[test]
+fn what_only_delivery_asks_is_live() {
+    world::run("reload::what_only_delivery_asks_is_live", Needs::Nothing, || {
+        let site = Site::new("");
+        let parameters = [
+            "alias_maps",
+            "mailbox_command_maps",
+            "mailbox_transport_maps",
+            "fallback_transport_maps",
+            "virtual_uid_maps",
+            "virtual_gid_maps",
+            "local_login_sender_maps",
+            "address_verify_transport_maps",
+        ];
+        let mut main = String::new();
+        for name in parameters {
+            site.write(name, "nobody: x\n");
+            main.push_str(&format!("{name} = hash:{}\n", site.etc().join(name).display()));
+        }
+        site.main(&main);
+        let mut server = Server::start(&site);
+        for name in parameters {
+            save(&site.etc().join(name), "nobody: x\nr: joe\n", 0o644);
+            let path = site.etc().join(name).display().to_string();
+            until(&format!("{name} is live"), || {
+                site.log()
+                    .lines()
+                    .any(|line| line.contains("table reloaded") && line.contains(&path))
+                    .then_some(())
+            });
+        }
+        let mut client = Client::hello(&site.address());
+        let said = client.mail("a@example.org", "r@example.com", "Subject: to r\n\nx\n").expect("answers");
+        assert!(said.starts_with("250 "), "{said}");
+        let whose = until("the message", || {
+            site.delivered()
+                .into_iter()
+                .find(|(_, text)| text.contains("Subject: to r"))
+                .map(|(path, _)| path)
+        });
+        assert!(whose.starts_with(site.path("mail/joe")), "{whose:?}");
+        assert!(server.stop().success());
+    });
+}
+
 /// No text: the database that postmap made is served, root's alone to read, and live when postmap changes it.
 #[test]
 fn a_database_without_text_is_live() {

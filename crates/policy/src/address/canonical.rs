@@ -108,7 +108,9 @@ impl Canonical {
         let words = |name: &str| -> Vec<String> {
             parameters.list(name).into_iter().map(|word| word.value.to_ascii_lowercase()).collect()
         };
-        let mut tables = |name: &str| intern_all(parameters, name, catalogue, &mut Vec::new());
+        let mut copies = |name: &str| -> Vec<TableId> {
+            parameters.list(name).iter().map(|word| catalogue.seat(word)).collect()
+        };
         Canonical {
             sender,
             recipient,
@@ -122,8 +124,8 @@ impl Canonical {
             },
             blind: Blind {
                 always: parameters.text("always_bcc").value.trim().to_owned(),
-                sender: tables("sender_bcc_maps"),
-                recipient: tables("recipient_bcc_maps"),
+                sender: copies("sender_bcc_maps"),
+                recipient: copies("recipient_bcc_maps"),
             },
         }
     }

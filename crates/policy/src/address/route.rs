@@ -79,12 +79,11 @@ impl Routes {
 
     fn of(p: &Parameters, catalogue: &mut Catalogue, prefix: &str) -> Routes {
         let words = p.list(&format!("{prefix}relocated_maps"));
-        // What is wrong with them is said when the configuration is loaded.
-        let relocated_maps = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+        let relocated_maps = words.iter().map(|word| catalogue.seat(word)).collect();
         // Who says where mail goes substitutes nothing that a stranger has written.
         let mut tables = |name: &str| -> Vec<TableId> {
             let words = p.list(&format!("{prefix}{name}"));
-            words.iter().filter_map(|word| catalogue.intern_guarded(word).ok()).collect()
+            words.iter().map(|word| catalogue.seat_guarded(word)).collect()
         };
         let text = |name: &str| p.text(name).value;
         let own = |name: &str| p.text(&format!("{prefix}{name}")).value;

@@ -66,10 +66,9 @@ impl Local {
     #[must_use]
     pub fn compile(p: &Parameters, catalogue: &mut Catalogue) -> Local {
         let aliases = p.list("alias_maps");
-        // What is wrong with tables is said where all parameters are reviewed.
-        let alias_maps = aliases.iter().filter_map(|word| catalogue.intern_aliases(word).ok()).collect();
+        let alias_maps = aliases.iter().map(|word| catalogue.seat_aliases(word)).collect();
         let mut tables = |name: &str| -> Vec<TableId> {
-            p.list(name).iter().filter_map(|word| catalogue.intern_guarded(word).ok()).collect()
+            p.list(name).iter().map(|word| catalogue.seat_guarded(word)).collect()
         };
         let text = |name: &str| p.text(name).value.trim().to_owned();
         Local {

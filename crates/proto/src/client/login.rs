@@ -10,10 +10,15 @@ use mail::base64;
 use mail::{Dsn, Now};
 
 impl Client {
+    /// What must be known can't be.
+    pub(super) fn at_a_loss(&mut self, out: &mut Vec<u8>) {
+        let text = format!("local data error while talking to {}", self.host);
+        self.give_up(Verdict::failed(Dsn::new(4, 3, 0), text), out);
+    }
+
     pub(super) fn log_in(&mut self, now: Now, out: &mut Vec<u8>) {
         if self.login_unknown && !self.capabilities.mechanisms.is_empty() {
-            let text = format!("local data error while talking to {}", self.host);
-            return self.give_up(Verdict::failed(Dsn::new(4, 3, 0), text), out);
+            return self.at_a_loss(out);
         }
         let Some(login) = &self.login else { return self.ready() };
         let offered = &self.capabilities.mechanisms;

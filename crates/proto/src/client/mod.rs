@@ -198,6 +198,8 @@ pub struct Client {
     login: Option<Login>,
     /// Who logs in can't be known now.
     login_unknown: bool,
+    /// What holds for this server can't be known.
+    is_unknown: bool,
     /// The log-in under way.
     exchange: Option<Exchange>,
     phase: Phase,
@@ -238,6 +240,7 @@ impl Client {
             verified: false,
             login: None,
             login_unknown: false,
+            is_unknown: false,
             exchange: None,
             phase: Phase::Greeting,
             replies: Replies::default(),
@@ -292,6 +295,13 @@ impl Client {
         Client { login_unknown: true, ..self }
     }
 
+    /// The same conversation, of which it can't be known what holds for this server: it ends when the server has said
+    /// what it offers.
+    #[must_use]
+    pub fn with_unknown_settings(self) -> Client {
+        Client { is_unknown: true, ..self }
+    }
+
     /// Takes in what happened, and appends to `out` what is to be sent.
     pub fn handle(&mut self, now: Now, input: Input<'_>, out: &mut Vec<u8>) {
         let is_command = matches!(
@@ -327,6 +337,9 @@ impl Client {
                 }
                 self.told();
                 self.overheard_nothing();
+                if self.replies.has_failed && self.phase != Phase::Closed {
+                    self.at_a_loss(out);
+                }
                 if self.replies.is_flood() {
                     self.lost(format!("reply of host {} is too long", self.host), Dsn::new(4, 5, 0));
                 }
@@ -594,6 +607,7 @@ impl Client {
 
     fn introduced(&mut self, now: Now, said: &Said, out: &mut Vec<u8>) {
         match (said.class(), self.phase) {
+            (2, _) if self.is_unknown => self.at_a_loss(out),
             (2, Phase::Ehlo) => {
                 let names = (self.host.as_str(), self.peer.as_str());
                 let (capabilities, remarks) = Capabilities::read(&said.lines, &self.settings.discards, names);

@@ -16,8 +16,8 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a reply that a warning shows.
 const SHOWN_MAX: usize = 30;
 
-/// Says what stands for a line, where something else is to.
-pub type LineTest = dyn Fn(&str) -> Option<String> + Send + Sync;
+/// Says what stands for a line, where something else is to; or the name of the table that can't say.
+pub type LineTest = dyn Fn(&str) -> Result<Option<String>, String> + Send + Sync;
 
 /// `smtp_reply_filter`.
 #[derive(Clone)]
@@ -81,6 +81,8 @@ pub(super) struct Replies {
     bytes: usize,
     pub(super) filter: Option<LineFilter>,
     remarks: Vec<Remark>,
+    /// What a line stands for can't be known: nothing is read any more.
+    pub(super) has_failed: bool,
     /// Lines are kept as they came, for whoever takes them.
     pub(super) keeps_lines: bool,
     pub(super) lines_read: Vec<String>,
@@ -144,6 +146,7 @@ impl Replies {
         let mut rest = input.as_slice();
         let mut found = None;
         while found.is_none()
+            && !self.has_failed
             && let Some(end) = rest.iter().position(|byte| *byte == b'\n')
         {
             let (line, behind) = rest.split_at_checked(end + 1).unwrap_or((rest, &[]));
@@ -162,7 +165,14 @@ impl Replies {
 
     /// Takes a line in; true when it is the last one of a reply.
     fn take(&mut self, line: &str) -> bool {
-        let replaced = self.filter.as_ref().and_then(|filter| (filter.0)(line));
+        let replaced = match self.filter.as_ref().map(|filter| (filter.0)(line)).transpose() {
+            Ok(replaced) => replaced.flatten(),
+            Err(table) => {
+                self.remarks.push(Remark::Warning(format!("table {table} lookup error for {line}")));
+                self.has_failed = true;
+                return false;
+            }
+        };
         if let Some(by) = &replaced {
             self.remarks.push(Remark::Note(format!("replacing server reply \"{line}\" with \"{by}\"")));
         }

@@ -326,6 +326,33 @@ fn a_silent_server_is_given_up() {
 }
 
 #[test]
+fn where_a_table_cannot_say_mail_waits() {
+    let check = |client: Client, said: &[u8], warned: usize, expect: &str| {
+        let (mut client, mut out) = (client, Vec::new());
+        client.handle(now(1), Input::Bytes(said), &mut out);
+        let done: Vec<Action> = std::iter::from_fn(|| client.poll()).collect();
+        assert_eq!(verdicts(&done), [format!("4.3.0 deferred (local data error while talking to {HOST})")]);
+        assert_eq!(done.iter().filter(|one| matches!(one, Action::Doubt(_))).count(), warned, "{done:?}");
+        assert_eq!(done.last(), Some(&Action::Close));
+        assert_eq!(String::from_utf8_lossy(&out), expect);
+    };
+    let client = || Client::new(Settings::new(Dialect::Smtp, "h"), HOST, now(0));
+    let filter = |from: &'static str| {
+        let asked =
+            move |line: &str| if line.starts_with(from) { Err("hash:/x".to_owned()) } else { Ok(None) };
+        Some(LineFilter(std::sync::Arc::new(asked)))
+    };
+    check(client().with_reply_filter(filter("220")), b"220 x\r\n", 1, "QUIT\r\n");
+    check(
+        client().with_reply_filter(filter("250-S")),
+        b"220 x ESMTP\r\n250-x\r\n250-SIZE\r\n250 x\r\n",
+        1,
+        "EHLO h\r\nQUIT\r\n",
+    );
+    check(client().with_unknown_settings(), b"220 x\r\n250 x\r\n", 0, "EHLO h\r\nQUIT\r\n");
+}
+
+#[test]
 fn an_answer_before_the_dot_takes_nothing_over() {
     let mut client = Client::new(Settings::new(Dialect::Smtp, "h"), HOST, now(0));
     let mut out = Vec::new();

@@ -114,3 +114,37 @@ fn aliases_are_read_as_aliases_wherever_they_are_named() {
     assert_eq!(found[0].message, "need name:value pair");
     assert_eq!(value(&snapshot, id, "TWO").as_deref(), Some("a, b,  c"));
 }
+
+#[test]
+fn a_word_that_names_no_table_stands_for_one_that_fails() {
+    let check = |word: &str, code: u16, reason: &str| {
+        let mut catalogue = Catalogue::new();
+        let word = Spanned::new(word.to_owned(), Place::nowhere());
+        let ids = [
+            catalogue.seat(&word),
+            catalogue.seat_guarded(&word),
+            catalogue.seat_aliases(&word),
+            catalogue.seat(&word),
+        ];
+        assert_eq!(ids, [ids[0]; 4], "one table however often it is named");
+        let (snapshot, found) = Snapshot::compile(&catalogue, &Memory::default());
+        let said: Vec<_> = found.iter().map(|one| (one.code.0, one.message.as_str())).collect();
+        assert_eq!(said, [(code, reason)]);
+        let answer = snapshot.table(ids[0]).lookup("x");
+        let table = word.value.clone();
+        assert_eq!(answer, Err(LookupError::Unavailable { table, reason: reason.to_owned() }));
+        let (reloaded, again) = Snapshot::compile_after(&snapshot, &catalogue, &Memory::default());
+        assert_eq!(again, found, "a reload says so too");
+        assert!(reloaded.table(ids[0]).lookup("x").is_err());
+    };
+    check("hsah:/etc/x", 301, "unsupported dictionary type: hsah");
+    check(
+        "inline:{a=b c}",
+        302,
+        "missing '=' after attribute name: \"inline:{a=b c}\"; need \"inline:{name=value...}\"",
+    );
+    check("unionmap:{hsah:/etc/x}", 301, "unsupported dictionary type: hsah");
+    let mut catalogue = Catalogue::new();
+    let word = Spanned::new("inline:{a=b}".to_owned(), Place::nowhere());
+    assert_eq!(catalogue.intern(&word), Ok(catalogue.clone().seat(&word)), "others are the tables they are");
+}

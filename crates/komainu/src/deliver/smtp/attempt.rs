@@ -397,12 +397,15 @@ impl Attempt<'_> {
         let login = transport.sasl.as_ref().zip(terms.secret.clone());
         let login = login.map(|(sasl, secret)| sasl.login(secret, ground.tables));
         let settings = self.settings(peer).await;
+        let is_known = settings.is_some();
+        let settings = settings.unwrap_or_else(|| transport.conversation.clone());
         let client = Client::new(settings, host, clock::now())
             .with_peer(relay.as_str())
             .with_reply_filter(transport.line_filter(ground.tables))
             .with_secrecy(transport.protection.secrecy(&terms.policy))
             .with_login(login);
         let client = if terms.unknown { client.with_unknown_login() } else { client };
+        let client = if is_known { client } else { client.with_unknown_settings() };
         let client = match peer {
             Peer::Tcp { port: MAIL_PORT, .. } if !transport.is_lmtp() => {
                 client.with_own_name(myhostname, site.nexthop)
@@ -412,8 +415,8 @@ impl Attempt<'_> {
         if ground.postmaster.is_some() { client.with_transcript() } else { client }
     }
 
-    /// What holds for a conversation with this server.
-    async fn settings(&self, peer: &Peer) -> proto::client::Settings {
+    /// What holds for a conversation with this server; `None` where a table can't say.
+    async fn settings(&self, peer: &Peer) -> Option<proto::client::Settings> {
         let (transport, ground) = (self.transport, self.ground);
         let address = peer.address().map(|address| address.to_string()).unwrap_or_default();
         let age = clock::now().wall - self.entry.arrival;
@@ -422,10 +425,7 @@ impl Attempt<'_> {
             transport.by_address.settings(&transport.conversation, (&address, age), tables)
         };
         let found = ground.answers.table_servers.looked_up(&mut tables, look).await;
-        found.unwrap_or_else(|error| {
-            self.warn(error.to_string());
-            transport.conversation.clone()
-        })
+        found.inspect_err(|error| self.warn(error.to_string())).ok()
     }
 
     /// Sends the message over a connection that waited. False where the connection is of no use any more.

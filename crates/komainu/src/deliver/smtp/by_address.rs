@@ -1,7 +1,7 @@
 //! What is done otherwise with some servers: `smtp_discard_ehlo_keyword_address_maps`, `smtp_pix_workaround_maps`.
 //!
 //! Both go by the server's address; what a table says stands in place of what main.cf says for all. The settings of one
-//! conversation are made here, before it begins. A table that can't say is told of, and main.cf's own words hold.
+//! conversation are made here, before it begins. Where a table can't say, mail waits, as with Postfix.
 
 use proto::client::{Discards, Pix, Settings};
 use std::time::Duration;

@@ -63,7 +63,7 @@ impl Generic {
         // What is wrong with the overrides, and with the tables, is said where they are checked.
         let (p, _) = main.with_overrides(&service.overrides);
         let words = p.list(name);
-        let tables: Vec<TableId> = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+        let tables: Vec<TableId> = words.iter().map(|word| catalogue.seat(word)).collect();
         (!tables.is_empty()).then_some(Generic { name, tables })
     }
 

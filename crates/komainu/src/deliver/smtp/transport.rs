@@ -206,14 +206,20 @@ impl Transport {
         self.conversation.dialect == Dialect::Lmtp
     }
 
-    /// `smtp_reply_filter`, ready to be asked. A table that can't say changes nothing.
+    /// `smtp_reply_filter`, ready to be asked.
     pub(super) fn line_filter(&self, tables: &Snapshot) -> Option<LineFilter> {
         let filter = self.reply_filter.clone();
         let tables = tables.clone();
         (!filter.is_empty()).then(|| {
             LineFilter(Arc::new(move |line: &str| {
-                let hits = filter.iter().map(|table| tables.table(*table).lookup(line));
-                hits.flatten().flatten().next().map(|hit| hit.value.into_owned())
+                for table in filter.iter().map(|table| tables.table(*table)) {
+                    match table.lookup(line) {
+                        Ok(None) => {}
+                        Ok(Some(hit)) => return Ok(Some(hit.value.into_owned())),
+                        Err(_) => return Err(table.name().to_owned()),
+                    }
+                }
+                Ok(None)
             }))
         })
     }
@@ -355,7 +361,7 @@ impl Reader<'_> {
 
     fn tables(&self, suffix: &str, catalogue: &mut Catalogue) -> Vec<TableId> {
         let words = self.p.list(&self.name(suffix));
-        words.iter().filter_map(|word| catalogue.intern(word).ok()).collect()
+        words.iter().map(|word| catalogue.seat(word)).collect()
     }
 
     /// `smtp_dns_support_level`, or what said so before.
@@ -433,7 +439,7 @@ impl Reader<'_> {
 
     fn sasl(&self, catalogue: &mut Catalogue, sources: &dyn Sources) -> Sasl {
         let words = self.p.list(&self.name("sasl_password_maps"));
-        let maps: Vec<_> = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+        let maps: Vec<_> = words.iter().map(|word| catalogue.seat(word)).collect();
         let filter = self.p.list(&self.name("sasl_mechanism_filter"));
         // What is wrong with it makes it match nothing: there is no log-in then, and mail waits.
         let filter = (!filter.is_empty()).then(|| StringList::compile(&filter, catalogue, sources, false).0);
@@ -453,7 +459,7 @@ impl Reader<'_> {
 
     fn protection(&self, catalogue: &mut Catalogue, sources: &dyn Sources) -> Protection {
         let words = self.p.list(&self.name("tls_policy_maps"));
-        let maps: Vec<_> = words.iter().filter_map(|word| catalogue.intern(word).ok()).collect();
+        let maps: Vec<_> = words.iter().map(|word| catalogue.seat(word)).collect();
         let fingerprints = self.text("tls_fingerprint_cert_match");
         let fingerprints = fingerprints.split([',', ' ', '\t', '\r', '\n', '|']);
         let digest = Digest::from_name(&self.text("tls_fingerprint_digest"));
