@@ -86,6 +86,12 @@ impl Reason {
         Reason { dsn, text: text.into(), remote: None, via: None }
     }
 
+    /// What was accepted is damaged, and can't be delivered any more.
+    #[must_use]
+    pub fn spoilt() -> Reason {
+        Reason::new(Dsn::new(5, 3, 0), "the message was damaged in the mail queue and cannot be delivered")
+    }
+
     /// The text of a trace: what was tried, and what it came to.
     #[must_use]
     pub fn traced(&self) -> String {
