@@ -291,6 +291,8 @@ impl Entry {
     }
 
     fn spoil(&mut self) {
+        // Its sender is to hear of it.
+        self.next_attempt = self.arrival;
         for recipient in self.recipients.iter_mut().filter(|one| one.status.is_open()) {
             recipient.status = Status::Failed(Reason::spoilt());
         }

@@ -2,8 +2,8 @@
 //! under twice what lives in it and no deferred message pins a segment.
 //!
 //! A step is bounded, so that commits wait little. A message that can't be read is set aside in `corrupt/`
-//! and removed, or it would stop the log from ever going round; where only its body can't, the rest of it moves on,
-//! and its owner finds the body gone. A disk that gives an error instead of bytes is believed to get better: nothing
+//! and removed, or it would stop the log from ever going round; where its envelope is sound, that moves on, and
+//! its owner finds the body gone. A disk that gives an error instead of bytes is believed to get better: nothing
 //! is dropped for that.
 
 use crate::disk::Access;
@@ -142,13 +142,13 @@ impl Log {
 }
 
 impl Log {
-    /// A message whose inline body is damaged, and nothing else: the same with a body file that isn't there.
+    /// A message whose newest envelope is sound: the same with a body file that isn't there.
     fn without_body(&self, number: u64) -> Option<Op> {
-        let Contents { header, envelope, notes, .. } = self.library.contents(number, Part::Envelope).ok()?;
-        let size = u64::from(header.body_bytes);
-        let body = OpBody::File { size, crc: header.body_crc };
-        let op = || Op::new(number, OpKind::Move(body), encode_meta(&envelope, &notes));
-        (header.kind == Kind::Message).then(op)
+        let (envelope, notes) = self.library.envelope(number).ok()?;
+        let entry = lock(&self.library.index).messages.find(number)?;
+        let size = entry.file_bytes.unwrap_or_else(|| u64::from(entry.message.bytes));
+        let body = OpBody::File { size, crc: 0 };
+        Some(Op::new(number, OpKind::Move(body), encode_meta(&envelope, &notes)))
     }
 }
 
