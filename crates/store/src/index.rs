@@ -182,9 +182,8 @@ impl Index {
                 }
             }
             Some(_) => {
-                if self.messages.add_note(number, place, (brief, u64::from(meta_bytes) + 4)) {
-                    self.count_place(place);
-                }
+                self.messages.add_note(number, place, (brief, u64::from(meta_bytes) + 4));
+                self.count_place(place);
             }
         }
     }

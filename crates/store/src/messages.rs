@@ -105,9 +105,9 @@ impl Messages {
         Some(Noted { first, count, meta_bytes: u64::from(row.meta_bytes) })
     }
 
-    /// One more note of this many bytes; whether there is a message.
-    pub(crate) fn add_note(&mut self, number: u64, place: Place, (brief, meta_bytes): (Brief, u64)) -> bool {
-        let Some(row) = self.row_mut(number) else { return false };
+    /// One more note of this many bytes, where there is a message.
+    pub(crate) fn add_note(&mut self, number: u64, place: Place, (brief, meta_bytes): (Brief, u64)) {
+        let Some(row) = self.row_mut(number) else { return };
         row.brief = brief;
         row.meta_bytes =
             u32::try_from(u64::from(row.meta_bytes).saturating_add(meta_bytes)).unwrap_or(u32::MAX);
@@ -115,7 +115,6 @@ impl Messages {
             .rare
             .get_or_insert_with(|| Rare { file_bytes: None, notes: Vec::new(), first_note: 0 }.into());
         rare.notes.push(place);
-        true
     }
 
     /// The `at`th note is somewhere else now; where it was.
@@ -264,7 +263,7 @@ mod tests {
             } else if step.is_multiple_of(5) {
                 let (place, brief) = (Place { segment: 8, at: 8, bytes: 8 }, [9; 16]);
                 let known = there.get_mut(&number);
-                assert_eq!(here.add_note(number, place, (brief, 3)), known.is_some());
+                here.add_note(number, place, (brief, 3));
                 known.into_iter().for_each(|entry| {
                     entry.notes.push(place);
                     (entry.brief, entry.meta_bytes) = (brief, entry.meta_bytes + 3);

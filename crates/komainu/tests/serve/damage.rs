@@ -36,7 +36,7 @@ fn is_told(server: &FarServer, id: &str) -> bool {
     let names = format!("X-Postfix-Queue-ID: {id}");
     server.heard().iter().any(|said| {
         said.contains(&names)
-            && said.contains("damaged in the mail queue")
+            && said.contains("unreadable mail queue entry")
             && said.contains("Status: 5.3.0")
             && said.contains("MAIL FROM:<>")
     })
