@@ -422,6 +422,8 @@ fn export() {
         let all = queue(&site, &["export", &folder, "--all", "--force"]);
         assert!(all.code == Some(0) && all.out.starts_with("3 messages saved in "), "{all:?}");
         assert_eq!(queue(&site, &["export", &folder, "--all", &small]).code, Some(64));
+        let seen = queue(&site, &["export", "/proc/nowhere", &small]);
+        assert!(seen.code == Some(75) && seen.errors.contains("/proc/nowhere"), "{seen:?}");
 
         assert!(server.stop().success());
     });
