@@ -35,6 +35,7 @@ pub mod review;
 pub mod screen;
 pub mod service;
 mod settings;
+pub mod spf;
 mod stages;
 mod template;
 pub mod transaction;
