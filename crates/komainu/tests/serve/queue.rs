@@ -189,6 +189,9 @@ fn orders_while_it_runs_and_while_it_is_stopped() {
         becomes(&site, &down, "deferred");
         becomes(&site, &later, "deferred");
         assert_eq!(state(&site, &held), "hold", "access HOLD");
+        let shown = queue(&site, &["show", &held]).out;
+        assert!(shown.contains("\nOn hold:      access table inline:{"), "{shown}");
+        assert!(shown.contains(" entry \"held@example.org\"\n"), "{shown}");
         assert_eq!(ids(&site, &[]), [down.as_str(), &later, &held], "in order of arrival");
 
         filters(&site, [&down, &later, &held]);
@@ -197,6 +200,7 @@ fn orders_while_it_runs_and_while_it_is_stopped() {
         assert_eq!(queue(&site, &["hold"]).code, Some(64), "everything is not meant by saying nothing");
         assert_eq!(queue(&site, &["hold", "--domain", "down.example"]).out, "1 message put on hold.\n");
         assert_eq!(state(&site, &down), "hold");
+        assert!(!queue(&site, &["list", &down]).out.contains("on hold:"), "by hand");
         let again = queue(&site, &["hold", &down]);
         assert_eq!((again.code, again.out.as_str()), (Some(0), "0 messages put on hold.\n"), "{again:?}");
         assert_eq!(queue(&site, &["flush"]).code, Some(0));
@@ -292,6 +296,11 @@ fn who_may_do_what() {
                 && !shown.out.contains("secret"),
             "{shown:?}"
         );
+        let held = send(&site, "held@example.org", "x@down.example", "Subject: secret\n\nx");
+        let seen = stranger("komainu", &["queue", "list", &held]).out;
+        assert!(seen.contains("hold") && !seen.contains("on hold:"), "why is root's to know: {seen}");
+        assert!(queue(&site, &["list", &held]).out.contains("    (on hold: access table inline:{"));
+        assert_eq!(queue(&site, &["delete", &held]).code, Some(0));
         for words in [["delete", &id], ["hold", &id], ["requeue", &id], ["release", &id]] {
             let refused = stranger("komainu", &[&["queue"], words.as_slice()].concat());
             let expect = "komainu: User vmail(5000) is not allowed to change the mail queue\n";
