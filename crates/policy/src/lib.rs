@@ -22,6 +22,7 @@ mod dns;
 mod dnsbl;
 mod eval;
 pub mod facts;
+pub mod greylist;
 pub mod guessing;
 pub mod hidden;
 pub mod local;

@@ -19,6 +19,7 @@ use crate::facts::policy_client::PolicyServers;
 use crate::facts::table_client::TableServers;
 use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Names};
+use crate::greylisting::Greylister;
 use crate::log::Log;
 use crate::pickup::Pickup;
 use crate::privileged::{Helper, LocalSockets};
@@ -110,7 +111,11 @@ impl Assembly {
         let spool = open_spool(&p, disk, &state, &log)?;
         let queue_directory = PathBuf::from(p.text("queue_directory").value);
         let sockets = LocalSockets::new(queue_directory, helper.clone());
+        let greylister =
+            Greylister::new(Some(state.join("greylist")), log.clone(), p.text("myhostname").value);
         let answers = Arc::new(Answers {
+            greylister,
+            asked: crate::facts::Asked::new(log.clone(), format!("{}/smtpd", p.text("syslog_name").value)),
             names,
             health: ZoneHealth::default(),
             listings: Listings::default(),
@@ -260,6 +265,7 @@ impl Assembly {
         *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.local);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
+        self.shared.answers.greylister.set(generation.greylist.clone());
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

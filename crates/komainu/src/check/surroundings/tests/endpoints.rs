@@ -53,6 +53,40 @@ fn policy_services() {
                    /var/spool/postfix/private/policyd-spf is no socket"]);
 }
 
+/// T2.15: the server greylists by itself where Postgrey isn't there.
+#[test]
+fn postgrey() {
+    let rule =
+        "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service unix:postgrey/socket";
+    let gone = World::new().main(rule);
+    gone.expect(&["K0478 hint: Postgrey isn't there: there is no /var/spool/postfix/postgrey/socket \
+                   @unix:postgrey/socket"]);
+    assert!(gone.help().contains("komainu serve greylists by itself"), "{}", gone.help());
+    let off = World::new().main(rule).main("komainu_greylist = no");
+    off.expect(&["K0525 error: the policy service unix:postgrey/socket isn't there"]);
+    let there = World::new().main(rule);
+    let _listener = there.listen("/var/spool/postfix/postgrey/socket");
+    there.expect(&[]);
+}
+
+/// T2.16: what is wrong with Postgrey's own files is said with its place.
+#[test]
+fn postgreys_files() {
+    let rule =
+        "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service unix:postgrey/socket";
+    let world = World::new().main(rule).file(
+        "/etc/default/postgrey",
+        "POSTGREY_OPTS=\"--inet=10023 --dlay=60 --whitelist-clients=/etc/postgrey/none\"\n",
+    );
+    let world = world.file("/etc/postgrey/whitelist_recipients", "postmaster@\ntwo words\n");
+    let _listener = world.listen("/var/spool/postfix/postgrey/socket");
+    world.expect(&[
+        "K0476 warning: --dlay is no option of Postgrey's @--dlay=60",
+        "K0477 warning: this line of a whitelist has no effect: it has blanks in it @two words",
+        "K0479 warning: this whitelist of Postgrey's options isn't heeded",
+    ]);
+}
+
 #[test]
 fn programs_of_spawn_lines() {
     let world = || {
