@@ -16,6 +16,7 @@ use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::listings::Listings;
 use crate::facts::policy_client::PolicyServers;
+use crate::facts::policyd_spf::PolicydSpf;
 use crate::facts::table_client::TableServers;
 use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Names};
@@ -113,8 +114,10 @@ impl Assembly {
         let sockets = LocalSockets::new(queue_directory, helper.clone());
         let greylister =
             Greylister::new(Some(state.join("greylist")), log.clone(), p.text("myhostname").value);
+        let policyd_spf = PolicydSpf::new(Arc::clone(&names), log.clone(), p.text("myhostname").value);
         let answers = Arc::new(Answers {
             greylister,
+            policyd_spf,
             asked: crate::facts::Asked::new(log.clone(), format!("{}/smtpd", p.text("syslog_name").value)),
             names,
             health: ZoneHealth::default(),
@@ -266,6 +269,7 @@ impl Assembly {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
         self.shared.answers.greylister.set(generation.greylist.clone());
+        self.shared.answers.policyd_spf.set(generation.spf.clone());
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

@@ -100,10 +100,7 @@ pub fn answer(
     if conf.mock {
         return Ok(Told { action: "dunno mock header field that should be ignored".to_owned(), log: None });
     }
-    let nobody = request.helo.is_empty() && request.sender.is_empty();
-    let Some(client) = mail::host::parse_address(request.client).filter(|_| !nobody) else {
-        return Ok(Told::dunno());
-    };
+    let Some(client) = mail::host::parse_address(request.client) else { return Ok(Told::dunno()) };
     let helo = match request.sender.rsplit_once('@') {
         _ if !request.helo.is_empty() => request.helo,
         Some((_, domain)) => domain,
@@ -122,8 +119,12 @@ impl Judging<'_> {
         if let Some(why) = self.skipped()? {
             return Ok(self.comment(why));
         }
+        if self.request.helo.is_empty() && self.request.sender.is_empty() {
+            return Ok(Told::dunno());
+        }
         let helo = match self.conf.helo_reject {
             Reject::NoCheck => None,
+            _ if self.request.helo.is_empty() => None,
             _ => Some(self.result(&Sender::helo(self.client, self.helo))?),
         };
         if let Some(verdict) = &helo
@@ -279,21 +280,20 @@ impl Judging<'_> {
         Told { action: one_line(&action), log: None }
     }
 
-    fn receiver(&self) -> &str {
+    fn receiver(&self) -> String {
         let recipient = self.request.recipient;
         if self.conf.hide_receiver {
-            return "<UNKNOWN>";
+            return "<UNKNOWN>".to_owned();
         }
-        recipient.rsplit_once('@').map_or(recipient, |(_, domain)| domain)
+        recipient.rsplit_once('@').map_or(recipient, |(_, domain)| domain).to_ascii_lowercase()
     }
 
     /// `client-ip=…; helo=…; envelope-from=…; receiver=…`
-    fn facts(&self, from: &str) -> String {
+    fn facts(&self, helo: &str, from: &str) -> String {
         format!(
-            "client-ip={}; helo={}; envelope-from={from}; receiver={}",
+            "client-ip={}; helo={helo}; envelope-from={from}; receiver={}",
             self.request_client(),
-            self.helo,
-            self.receiver().to_ascii_lowercase()
+            self.receiver()
         )
     }
 
@@ -307,7 +307,7 @@ impl Judging<'_> {
 
     /// That nothing was asked.
     fn comment(&self, why: &str) -> Told {
-        let facts = self.facts(self.request.sender);
+        let facts = self.facts(self.request.helo, self.request.sender);
         self.prepended(match self.conf.header {
             HeaderType::Nothing => return Told::dunno(),
             HeaderType::ReceivedSpf => format!("X-Comment: {why} - {facts} "),
@@ -319,7 +319,7 @@ impl Judging<'_> {
 
     fn header(&self, identity: Identity, verdict: &Verdict) -> Told {
         let sender = self.request.sender;
-        let facts = self.facts(if sender.is_empty() { "<>" } else { sender });
+        let facts = self.facts(self.helo, if sender.is_empty() { "<>" } else { sender });
         let words = explained(verdict);
         let text = match (self.conf.header, identity) {
             _ if self.conf.prospective.is_some() => return Told::dunno(),
@@ -336,6 +336,7 @@ impl Judging<'_> {
                     Identity::Helo => ("smtp.helo", self.helo),
                 };
                 let (id, result) = (self.authserv_id(), verdict.result.name());
+                let value = pvalue(value);
                 format!("Authentication-Results: {id}; spf={result} ({words}) {property}={value} ({facts})")
             }
         };
@@ -349,6 +350,15 @@ impl Judging<'_> {
     fn authserv_id(&self) -> &str {
         self.conf.authserv_id.as_deref().unwrap_or(self.host)
     }
+}
+
+/// A value of Authentication-Results (RFC 8601 §2.2): a token, or in quotes.
+fn pvalue(value: &str) -> String {
+    let special = |c: char| c.is_whitespace() || c.is_control() || "()<>@,;:\\\"/[]?=".contains(c);
+    if !value.is_empty() && !value.contains(special) {
+        return value.to_owned();
+    }
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Nothing in an answer ends its line.

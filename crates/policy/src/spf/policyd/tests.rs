@@ -61,8 +61,10 @@ fn one(settings: &str, (helo, sender): (&str, &str), expect: &str) {
     let url = |scope: &str, id: &str| {
         format!("http://www.openspf.net/Why?s={scope};id={id};ip=192.0.2.1;r=example.com")
     };
-    let expect =
-        expect.replace("ID", &id).replace("MFROM", &url("mfrom", sender)).replace("BYHELO", &url("helo", helo));
+    let expect = expect
+        .replace("ID", &id)
+        .replace("MFROM", &url("mfrom", sender))
+        .replace("BYHELO", &url("helo", helo));
     assert_eq!(told.action, expect, "{settings}: {helo} {sender}");
 }
 
