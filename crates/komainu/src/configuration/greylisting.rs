@@ -81,3 +81,72 @@ fn read(sources: &dyn Sources, path: &Path) -> Result<Arc<SourceFile>, String> {
     let bytes = sources.read(path).map_err(|error| error.to_string())?;
     Ok(Arc::new(SourceFile { path: path.to_owned(), text: String::from_utf8_lossy(&bytes).into_owned() }))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::configuration::{Configuration, host};
+    use config::Compat;
+    use std::collections::HashMap;
+    use std::path::{Path, PathBuf};
+    use tables::{SourceError, Sources};
+
+    struct Files(HashMap<PathBuf, String>);
+
+    impl Sources for Files {
+        fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
+            let found = self.0.get(path).map(|text| text.clone().into_bytes());
+            found.ok_or_else(|| SourceError::Missing(path.to_owned()))
+        }
+    }
+
+    fn load(main: &str, files: &[(&str, &str)]) -> (Configuration, Vec<String>) {
+        let rules = "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service";
+        let main = ("/etc/postfix/main.cf", format!("{rules} {main}\n"));
+        let master = ("/etc/postfix/master.cf", "smtp inet n - n - - smtpd\n".to_owned());
+        let files = files.iter().map(|(path, text)| (*path, (*text).to_owned()));
+        let all = files.chain([main, master]).map(|(path, text)| (PathBuf::from(path), text));
+        let sources = Files(all.collect());
+        let (configuration, found) =
+            Configuration::load_for(&host(), Path::new("/etc/postfix"), Compat::default(), &sources);
+        let ours = found.iter().filter(|one| (476..480).contains(&one.code.0));
+        (configuration, ours.map(ToString::to_string).collect())
+    }
+
+    /// T2.16: what is wrong with Postgrey's own files is said with its place.
+    #[test]
+    fn postgreys_files() {
+        let options = "POSTGREY_OPTS=\"--inet=10023 --dlay=60 --whitelist-clients=/etc/postgrey/none\"\n";
+        let files = [
+            ("/etc/default/postgrey", options),
+            ("/etc/postgrey/whitelist_recipients", "postmaster@\ntwo words\n"),
+        ];
+        let (configuration, found) = load("inet:127.0.0.1:10023", &files);
+        let expect = [
+            "/etc/default/postgrey:1:29: warning[K0476]: --dlay is no option of Postgrey's",
+            "/etc/postgrey/whitelist_recipients:2:1: warning[K0477]: this line of a whitelist has no effect: it has blanks",
+            "warning[K0479]: this whitelist of Postgrey's options isn't heeded: ",
+        ];
+        let mut found = found;
+        found.sort();
+        assert_eq!(found.len(), expect.len(), "{found:#?}");
+        for expect in expect {
+            assert!(found.iter().any(|one| one.contains(expect)), "{expect}: {found:#?}");
+        }
+        let rules = configuration.greylist.as_ref().expect("greylists");
+        assert!(rules.recipients.has("postmaster@example.com") && rules.clients.is_empty());
+        for path in
+            ["/etc/default/postgrey", "/etc/postgrey/none", "/etc/postgrey/whitelist_recipients.local"]
+        {
+            assert!(configuration.files().contains(&PathBuf::from(path)), "{path} is watched");
+        }
+    }
+
+    /// Nobody asks Postgrey: its files are nobody's business.
+    #[test]
+    fn other_services() {
+        for main in ["unix:private/policyd-spf", "inet:127.0.0.1:10023\nkomainu_greylist = no"] {
+            let (configuration, found) = load(main, &[("/etc/default/postgrey", "POSTGREY_OPTS=\"--no\"\n")]);
+            assert!(configuration.greylist.is_none() && found.is_empty(), "{main}: {found:?}");
+        }
+    }
+}

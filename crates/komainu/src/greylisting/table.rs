@@ -120,7 +120,6 @@ impl Table {
     /// All of a kind, the latest first.
     pub(crate) fn listed(&self, kind: Kind) -> Vec<Listed> {
         let entries = if kind == Kind::Triplet { &self.triplets } else { &self.clients };
-        #[expect(clippy::iter_over_hash_type, reason = "sorted below")]
         let mut listed: Vec<Listed> = entries
             .values()
             .map(|entry| {
@@ -185,7 +184,6 @@ impl Table {
     fn encoded(&self) -> Vec<u8> {
         let mut rows =
             Vec::with_capacity((self.triplets.len() + self.clients.len()).saturating_mul(ROW_BYTES));
-        #[expect(clippy::iter_over_hash_type, reason = "each key has one row: their order is no matter")]
         for (kind, entries) in [(TRIPLET, &self.triplets), (CLIENT, &self.clients)] {
             entries.iter().for_each(|(id, entry)| rows.extend(entry.encode(kind, id)));
         }

@@ -111,7 +111,7 @@ fn a_server_on_postgreys_port_is_asked() {
         let real = std::thread::spawn(move || {
             let (mut stream, _) = socket.accept().expect("somebody asks");
             let mut lines = BufReader::new(stream.try_clone().expect("clones")).lines();
-            while lines.next().expect("a line").expect("text") != "" {}
+            while !lines.next().expect("a line").expect("text").is_empty() {}
             stream.write_all(b"action=450 the real one\n\n").expect("answers");
         });
         assert_eq!(

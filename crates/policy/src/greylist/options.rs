@@ -228,7 +228,7 @@ impl Options {
                 let is_value = |next: &&(String, Place)| {
                     !next.0.starts_with('-') && (*takes == Takes::Value || next.0.parse::<u32>().is_ok())
                 };
-                value = words.next_if(|next| is_value(&next)).map(|(value, _)| value.clone());
+                value = words.next_if(|next| is_value(next)).map(|(value, _)| value.clone());
             }
             if let Err(why) = self.set(long, value.as_deref(), *takes) {
                 found.push(unusable(place, format!("--{long}: {why}")));

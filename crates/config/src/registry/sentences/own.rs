@@ -10,7 +10,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_archive_size_limit", "Most bytes that all archives of a message unpack to; reject_dangerous_attachment refuses more."),
     ("komainu_auth_delay_max", "Longest wait of a stranger's log-in after many failed ones, before it is turned away untried; 0 neither slows nor refuses guessing."),
     ("komainu_auto_reload", "Whether a saved main.cf or master.cf is taken in force by itself, after it has been checked."),
-    ("komainu_dangerous_attachment_contents", "Kinds of content that reject_dangerous_attachment refuses whatever a file's name: exe, elf, macho, lnk, script, chm, cab, macro, rar, 7z, encrypted."),
+    ("komainu_dangerous_attachment_contents", "Kinds of content that reject_dangerous_attachment refuses whatever a file's name: exe, elf, macho, lnk, script, chm, image, onenote, cab, macro, rar, 7z, unlisted, encrypted, ace, arj, lzh, bzip2, xz, zstd."),
     ("komainu_dangerous_attachment_extensions", "Extensions of files that reject_dangerous_attachment refuses, also in archives."),
     ("komainu_dns_servers", "Name servers, as address or address:port, in place of those of resolv.conf."),
     ("komainu_dnsbl_health", "Whether DNS lists are probed at their test points, and lists that don't answer rightly are skipped."),

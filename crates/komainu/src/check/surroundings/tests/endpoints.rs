@@ -68,24 +68,6 @@ fn postgrey() {
     there.expect(&[]);
 }
 
-/// T2.16: what is wrong with Postgrey's own files is said with its place.
-#[test]
-fn postgreys_files() {
-    let rule =
-        "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service unix:postgrey/socket";
-    let world = World::new().main(rule).file(
-        "/etc/default/postgrey",
-        "POSTGREY_OPTS=\"--inet=10023 --dlay=60 --whitelist-clients=/etc/postgrey/none\"\n",
-    );
-    let world = world.file("/etc/postgrey/whitelist_recipients", "postmaster@\ntwo words\n");
-    let _listener = world.listen("/var/spool/postfix/postgrey/socket");
-    world.expect(&[
-        "K0476 warning: --dlay is no option of Postgrey's @--dlay=60",
-        "K0477 warning: this line of a whitelist has no effect: it has blanks in it @two words",
-        "K0479 warning: this whitelist of Postgrey's options isn't heeded",
-    ]);
-}
-
 /// T2.11: the server checks SPF by itself where policyd-spf isn't there.
 #[test]
 fn policyd_spf() {
@@ -116,22 +98,6 @@ fn policyd_spf() {
         "K0493 hint: the program of policyd-spf isn't there: /usr/bin/policyd-spf @argv=/usr/bin/policyd-spf",
     ]);
     spawned.main("komainu_spf = no").expect(&["K0530 error: the program of policyd-spf isn't there"]);
-}
-
-/// What is wrong with policyd-spf's own file is said with its place.
-#[test]
-fn policyd_spfs_file() {
-    let rule = "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service unix:private/policyd-spf";
-    let world = World::new().main(rule).file(
-        "/etc/postfix-policyd-spf-python/policyd-spf.conf",
-        "HELO_reject = Fail\nmail_from_reject = Fail\nTestOnly = yes\nPer_User = text,/etc/x\n",
-    );
-    let _listener = world.listen("/var/spool/postfix/private/policyd-spf");
-    world.expect(&[
-        "K0490 warning: policyd-spf has no setting mail_from_reject @mail_from_reject = Fail",
-        "K0491 warning: TestOnly can't be `yes` @TestOnly = yes",
-        "K0492 warning: Per_User isn't heeded here @Per_User = text,/etc/x",
-    ]);
 }
 
 #[test]
