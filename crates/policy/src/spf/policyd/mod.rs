@@ -124,7 +124,6 @@ impl Judging<'_> {
         }
         let helo = match self.conf.helo_reject {
             Reject::NoCheck => None,
-            _ if self.request.helo.is_empty() => None,
             _ => Some(self.result(&Sender::helo(self.client, self.helo))?),
         };
         if let Some(verdict) = &helo
@@ -234,6 +233,8 @@ impl Judging<'_> {
             });
         let words = explained(verdict);
         let refused = match verdict.result {
+            // Who said no name has passed by none.
+            SpfResult::Pass if identity == Identity::Helo && self.request.helo.is_empty() => None,
             SpfResult::Pass => return pass.clone().map(|action| Told { action, log: None }),
             SpfResult::Fail if conf.no_mail && !forbids_all() => None,
             SpfResult::Fail => match reject {
