@@ -146,7 +146,6 @@ impl Generation {
         let lines = &configuration.master.services;
         let status_filters = StatusFilters::compile(lines, &p, &mut configuration.catalogue);
         let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
-        let agency = Arc::new(agency.with_accounts(passwd));
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
         let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
@@ -171,7 +170,7 @@ impl Generation {
             transports,
             classes: configuration.classes,
             targets,
-            agency,
+            agency: Arc::new(agency.with_accounts(passwd)),
             pipes,
             live: Arc::clone(&live),
             status_filters,
