@@ -91,13 +91,14 @@ fn policyd_spf() {
         "K0525 error: the policy service unix:private/policyd-spf isn't there: postfix may not use",
     ]);
 
-    let spawned = World::new()
-        .main(rule)
-        .master("policyd-spf unix - n n - 0 spawn user=vmail argv=/usr/bin/policyd-spf");
-    spawned.expect(&[
+    let spawned = |more: &str| {
+        let line = "policyd-spf unix - n n - 0 spawn user=vmail argv=/usr/bin/policyd-spf";
+        World::new().main(rule).main(more).master(line)
+    };
+    spawned("").expect(&[
         "K0493 hint: the program of policyd-spf isn't there: /usr/bin/policyd-spf @argv=/usr/bin/policyd-spf",
     ]);
-    spawned.main("komainu_spf = no").expect(&["K0530 error: the program of policyd-spf isn't there"]);
+    spawned("komainu_spf = no").expect(&["K0530 error: the program of policyd-spf isn't there"]);
 }
 
 #[test]
