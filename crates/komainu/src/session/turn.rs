@@ -4,16 +4,16 @@
 //! and has learnt nothing of the password. T0.1.
 
 use super::Session;
-use super::authenticate::Failed;
+use super::authenticate::{Failed, LoggingIn};
 use crate::authentication::Logins;
 use crate::authentication::dovecot::Lost;
 use crate::authentication::turns::{Admission, Permit};
 use mail::base64;
 use policy::guessing::{Attempt, Guessing, Noticed, Outcome};
-use proto::sasl::server::Credentials;
 
 impl Session {
-    /// Waits until the log-in may be tried. It needn't where too little has been said for a guess.
+    /// Waits until the log-in may be tried: before anything is handed on that may be judged. Who has leave has it until the
+    /// exchange ends.
     pub(super) async fn wait_turn(&mut self, logins: &Logins, said: Option<&str>) -> Result<(), Failed> {
         if logins.delay_max.is_zero() {
             return Ok(());
@@ -54,20 +54,15 @@ impl Session {
         Ok(())
     }
 
-    /// Takes note of what the client says: whether it has said with this whose log-in it is, and its password where the mechanism shows it.
+    /// Takes note of what the client says: whether its password may be judged by it, in whatever mechanism.
     fn take_note(&mut self, said: Option<&str>, first: bool) -> bool {
-        let logging_in = self.logging_in();
-        let knew = logging_in.credentials.clone();
-        if let Some(bytes) = said.and_then(|text| base64::decode(text.trim())) {
-            let mechanism = logging_in.mechanism.clone();
-            logging_in.credentials.learn(&mechanism, &bytes);
+        let LoggingIn { mechanism, credentials, .. } = self.logging_in();
+        // RFC 4954 §4: an initial response of nothing. LOGIN has a name yet to come, and asks for it.
+        let is_nothing = |text: &str| first && text.is_empty() && mechanism.eq_ignore_ascii_case("LOGIN");
+        if let Some(text) = said.filter(|text| !is_nothing(text)) {
+            credentials.learn(mechanism, base64::decode(text.trim()).as_deref());
         }
-        let shows_password =
-            ["PLAIN", "LOGIN"].iter().any(|name| name.eq_ignore_ascii_case(&logging_in.mechanism));
-        match &logging_in.credentials {
-            Credentials { password, .. } if shows_password => password.is_some(),
-            known => known.username != knew.username || (first && said.is_some()),
-        }
+        credentials.may_be_judged(mechanism)
     }
 
     /// The log-in under way, as it is counted; `told` is the name that the backend has for it.
