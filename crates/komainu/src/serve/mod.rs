@@ -90,6 +90,7 @@ pub(crate) struct Generation {
     pub(crate) access: Arc<control::Access>,
     pub(crate) local: Arc<Local>,
     pub(crate) greylist: Option<Arc<policy::greylist::Greylist>>,
+    pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -146,7 +147,6 @@ impl Generation {
         let lines = &configuration.master.services;
         let status_filters = StatusFilters::compile(lines, &p, &mut configuration.catalogue);
         let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
-        let agency = Arc::new(agency.with_accounts(passwd));
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
         let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
@@ -171,7 +171,7 @@ impl Generation {
             transports,
             classes: configuration.classes,
             targets,
-            agency,
+            agency: Arc::new(agency.with_accounts(passwd)),
             pipes,
             live: Arc::clone(&live),
             status_filters,
@@ -198,6 +198,7 @@ impl Generation {
             access: Arc::new(control::Access::new(lists, Arc::clone(&live))),
             local: Arc::new(local),
             greylist: configuration.greylist,
+            spf: configuration.spf,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),
@@ -240,6 +241,11 @@ fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
     Box::new(move |path| {
         let services = spawned.read().unwrap_or_else(PoisonError::into_inner);
         let service = services.iter().find(|service| spawn::socket_path(service) == path)?;
+        // Whoever may answer in its stead is to know that it isn't there; where that can't be seen, the start says it.
+        let program = spawn::program(service).map(Path::new).filter(|program| program.is_absolute());
+        if program.is_some_and(|program| matches!(program.try_exists(), Ok(false))) {
+            return Some(Err(std::io::ErrorKind::NotFound.into()));
+        }
         let Some(helper) = &helper else { return Some(spawn::start(service, "")) };
         Some(match tokio::task::block_in_place(|| helper.ask(&Request::Spawn(path.to_owned()), None)) {
             (Answer::Done, Some(descriptor)) => Ok(descriptor),
