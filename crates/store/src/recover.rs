@@ -10,7 +10,7 @@ use crate::error::SpoolError;
 use crate::index::{Digest, Fact, Index, Place, Segment};
 use crate::list::{Scope, mark, newest_marked, read_list, vouched, write_list};
 use crate::log::{Fresh, Log, RESERVE, Sealed};
-use crate::read::{Library, body_path, lock};
+use crate::read::{Doubts, Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, round_up};
 use crate::scan::{End, Found, Scan, headless_batches, scan};
 use crate::slots::{Ahead, Slot};
@@ -99,7 +99,7 @@ pub(crate) fn read_spool(
     digest: Digest,
 ) -> Result<Recovered, SpoolError> {
     let index = Index::new(digest);
-    let library = Library { disk, index: Arc::new(Mutex::new(index)) };
+    let library = Library { disk, index: Arc::new(Mutex::new(index)), doubts: Doubts::default() };
     let mut recovered = Recovered {
         library,
         report: Report::default(),

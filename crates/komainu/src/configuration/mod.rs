@@ -19,6 +19,7 @@ mod screening;
 mod security;
 mod skipped;
 mod sources;
+mod spf;
 mod upstream;
 
 pub use before_queue::BeforeQueue;
@@ -75,6 +76,8 @@ pub struct Configuration {
     pub local: Arc<Receiving>,
     /// How clients are greylisted, where a list asks Postgrey and nobody may be there.
     pub greylist: Option<Arc<Greylist>>,
+    /// How SPF is checked, where a list asks policyd-spf and nobody may be there.
+    pub spf: Option<Arc<policy::spf::policyd::Conf>>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -243,10 +246,9 @@ fn compile(
     }
     let (greylist, more) = greylisting::compile(&parameters, &listeners, sources);
     found.extend(more);
-    // What delivery, probes and local senders go by alone is watched and opened like the rest.
-    drop(Targets::compile(&parameters, &mut catalogue));
-    drop(Probing::compile(&parameters, &mut catalogue, &classes));
-    drop(Senders::compile(&parameters, &mut catalogue));
+    let (spf, more) = spf::compile(&parameters, &listeners, sources);
+    found.extend(more);
+    name_others(&parameters, &mut catalogue, &classes);
     let classes = Arc::new(classes);
     let directory = directory.map(Path::to_owned);
     dedup(&mut found);
@@ -261,11 +263,19 @@ fn compile(
             classes,
             local,
             greylist,
+            spf,
             later,
             files: sources.paths(),
         },
         found,
     )
+}
+
+/// Names the tables that delivery, probes and local senders alone go by: they are watched and opened like the rest.
+fn name_others(p: &Parameters, catalogue: &mut Catalogue, classes: &AddressClasses) {
+    drop(Targets::compile(p, catalogue));
+    drop(Probing::compile(p, catalogue, classes));
+    drop(Senders::compile(p, catalogue));
 }
 
 /// Whether a line of master.cf is an SMTP server behind a port.
