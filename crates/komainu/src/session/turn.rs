@@ -10,10 +10,9 @@ use crate::authentication::dovecot::Lost;
 use crate::authentication::turns::{Admission, Permit};
 use mail::base64;
 use policy::guessing::{Attempt, Guessing, Noticed, Outcome};
-use proto::sasl::server::Credentials;
 
 impl Session {
-    /// Waits until the log-in may be tried. It needn't where too little has been said for a guess.
+    /// Waits until the log-in may be tried. It needn't where what has been said can't be a guess.
     pub(super) async fn wait_turn(&mut self, logins: &Logins, said: Option<&str>) -> Result<(), Failed> {
         if logins.delay_max.is_zero() {
             return Ok(());
@@ -32,7 +31,10 @@ impl Session {
             let too_many = || Failed::Temporarily("too many log-ins at once".to_owned());
             self.logging_in().under_way = Some(under_way.ok_or_else(too_many)?);
         }
-        if !self.take_note(said, first) || self.logging_in().permit.is_some() {
+        // A certificate that was shown in the handshake is no guess.
+        let certified =
+            logins.internal().is_some() && self.logging_in().mechanism.eq_ignore_ascii_case("EXTERNAL");
+        if !self.take_note(said) || certified || self.logging_in().permit.is_some() {
             return Ok(());
         }
         let attempt = self.attempt(&self.shared.authentication.guessing(), None);
@@ -54,20 +56,16 @@ impl Session {
         Ok(())
     }
 
-    /// Takes note of what the client says: whether it has said with this whose log-in it is, and its password where the mechanism shows it.
-    fn take_note(&mut self, said: Option<&str>, first: bool) -> bool {
+    /// Takes note of what the client says; whether it may be a guess.
+    fn take_note(&mut self, said: Option<&str>) -> bool {
+        let Some(said) = said else { return false };
         let logging_in = self.logging_in();
-        let knew = logging_in.credentials.clone();
-        if let Some(bytes) = said.and_then(|text| base64::decode(text.trim())) {
-            let mechanism = logging_in.mechanism.clone();
-            logging_in.credentials.learn(&mechanism, &bytes);
+        let mechanism = logging_in.mechanism.clone();
+        let bytes = base64::decode(said.trim());
+        if let Some(bytes) = &bytes {
+            logging_in.credentials.learn(&mechanism, bytes);
         }
-        let shows_password =
-            ["PLAIN", "LOGIN"].iter().any(|name| name.eq_ignore_ascii_case(&logging_in.mechanism));
-        match &logging_in.credentials {
-            Credentials { password, .. } if shows_password => password.is_some(),
-            known => known.username != knew.username || (first && said.is_some()),
-        }
+        logging_in.credentials.may_be_guess(&mechanism, bytes.is_some())
     }
 
     /// The log-in under way, as it is counted; `told` is the name that the backend has for it.
@@ -90,7 +88,8 @@ impl Session {
         }
         let attempt = self.attempt(&self.shared.authentication.guessing(), told);
         let permit = match self.logging_in().permit.take() {
-            None if outcome == Outcome::Unanswered => return,
+            // Nothing was tried: were it counted, one client could keep the pace of all others slow.
+            None if outcome != Outcome::Succeeded => return,
             None => self.shared.authentication.went(&attempt),
             Some(permit) => permit,
         };

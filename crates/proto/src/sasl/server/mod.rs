@@ -136,8 +136,61 @@ impl Credentials {
                 let mut fields = message.split(|&byte| byte == b',').skip(2);
                 self.username = fields.find_map(|field| field.strip_prefix(b"n=")).and_then(text);
             }
+            _ if self.username.is_some() => {}
+            "OTP" | "SKEY" => self.username = message.split(|&byte| byte == 0).nth(1).and_then(text),
+            // RFC 7628 §3.1: the header of GS2 ends where the fields begin.
+            "OAUTHBEARER" => {
+                let mut header = message.split(|&byte| byte == b',').take(2);
+                self.username = header.find_map(|field| field.strip_prefix(b"a=")).and_then(text);
+            }
+            "XOAUTH2" => {
+                let mut fields = message.split(|&byte| byte == 1);
+                self.username = fields.find_map(|field| field.strip_prefix(b"user=")).and_then(text);
+            }
+            "DIGEST-MD5" => {
+                let name = directive(message, b"username");
+                let realm = directive(message, b"realm").filter(|realm| !realm.is_empty());
+                self.username =
+                    name.map(|name| realm.map_or_else(|| name.clone(), |realm| format!("{name}@{realm}")));
+            }
             _ => {}
         }
+    }
+
+    /// Whether the message that has just been learnt from, `readable` or not, may be a guess: all may that go to
+    /// whoever judges, but the first of LOGIN's two.
+    #[must_use]
+    pub fn may_be_guess(&self, mechanism: &str, readable: bool) -> bool {
+        !readable || self.password.is_some() || !mechanism.eq_ignore_ascii_case("LOGIN")
+    }
+}
+
+/// The value of one of DIGEST-MD5's directives (RFC 2831 §7.1).
+fn directive(message: &[u8], wanted: &[u8]) -> Option<String> {
+    let mut rest = message;
+    loop {
+        let (name, after) = rest.split_at(rest.iter().position(|&byte| byte == b'=')?);
+        let mut value = Vec::new();
+        let (mut quoted, mut escaped, mut end) = (false, false, after.len());
+        for (at, &byte) in after.iter().enumerate().skip(1) {
+            match byte {
+                _ if escaped => {
+                    value.push(byte);
+                    escaped = false;
+                }
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                b',' if !quoted => {
+                    end = at;
+                    break;
+                }
+                _ => value.push(byte),
+            }
+        }
+        if name.trim_ascii().eq_ignore_ascii_case(wanted) {
+            return Some(String::from_utf8_lossy(&value).into_owned());
+        }
+        rest = after.get(end + 1..)?;
     }
 }
 
@@ -195,6 +248,36 @@ mod tests {
         check("LOGIN", &[b"joe"], Some("joe"), None);
         check("CRAM-MD5", &[b"joe 0123"], Some("joe"), None);
         check("SCRAM-SHA-256", &[b"n,,n=joe,r=abc", b"c=biws,r=x"], Some("joe"), None);
-        check("OAUTHBEARER", &[b"n,a=joe,\x01auth=x"], None, None);
+        check("OAUTHBEARER", &[b"n,a=joe,\x01host=mx\x01auth=Bearer a=b,a=eve\x01\x01"], Some("joe"), None);
+        check("OAUTHBEARER", &[b"n,,\x01auth=Bearer x,a=eve\x01\x01"], None, None);
+        check("XOAUTH2", &[b"user=joe\x01auth=Bearer x\x01\x01", b""], Some("joe"), None);
+        check("XOAUTH2", &[b"auth=Bearer x\x01\x01"], None, None);
+        check("OTP", &[b"\0joe", b"hex:0123"], Some("joe"), None);
+        check("otp", &[b"root\0joe"], Some("joe"), None);
+        check("OTP", &[b"joe"], None, None);
+        let digest =
+            br#"charset=utf-8,realm="example.com", username="jo\"e, x",nonce="username=eve",cnonce="c""#;
+        check("DIGEST-MD5", &[digest, b""], Some("jo\"e, x@example.com"), None);
+        check("DIGEST-MD5", &[br#"USERNAME="joe",realm="""#], Some("joe"), None);
+        for bad in [&b"username"[..], b"", b"=", b",,,", b"realm=\"x", b"x=\"\\", b"nonce=\"username=\"joe"] {
+            check("DIGEST-MD5", &[bad], None, None);
+        }
+        check("NTLM", &[b"NTLMSSP"], None, None);
+    }
+
+    #[test]
+    fn what_may_be_a_guess() {
+        let named = Credentials { username: Some("joe".to_owned()), password: None };
+        let whole = Credentials { password: Some(b"x".to_vec()), ..named.clone() };
+        for (credentials, mechanism, readable, expect) in [
+            (&named, "login", true, false),
+            (&named, "LOGIN", false, true),
+            (&whole, "LOGIN", true, true),
+            (&Credentials::default(), "PLAIN", true, true),
+            (&named, "SCRAM-SHA-256", true, true),
+            (&Credentials::default(), "NTLM", true, true),
+        ] {
+            assert_eq!(credentials.may_be_guess(mechanism, readable), expect, "{mechanism} {readable}");
+        }
     }
 }
