@@ -449,6 +449,8 @@ impl Scheduler {
             Event::Told { number } => self.told(number),
             Event::NotTold { number } => self.not_told(number),
             Event::Flush => {
+                // Perhaps the spool has room again.
+                self.retry = self.retry.map(|_| now);
                 self.lanes.wake_all(&self.settings);
                 let all: Vec<u64> = std::mem::take(&mut self.waiting).into_iter().map(|(_, n)| n).collect();
                 self.wake.clear();

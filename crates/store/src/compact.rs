@@ -8,7 +8,7 @@
 use crate::error::SpoolError;
 use crate::log::{Log, Op, OpBody, OpKind, RESERVE};
 use crate::read::{Contents, Library, Part, body_path, lock};
-use crate::record::{Kind, encode_meta};
+use crate::record::{BLOCK, Kind, START, encode_meta};
 
 /// How urgent compaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,13 @@ pub(crate) enum Need {
     Soon,
     /// Before anything else is appended.
     Now,
+}
+
+/// How much of a segment's live messages is moved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Some,
+    All,
 }
 
 impl Log {
@@ -46,8 +53,14 @@ impl Log {
         if self.need() == Need::None {
             return false;
         }
+        if self.spares.len() < RESERVE {
+            self.ensure_reserve();
+        }
         let Some(oldest) = self.sealed.front().map(|sealed| sealed.sequence) else { return false };
         let (ops, progress) = self.gather(oldest, budget, set_aside);
+        if !ops.is_empty() && !self.keeps_a_slot(&ops, Share::Some) {
+            return !self.is_vain() && self.move_all(oldest, set_aside);
+        }
         if ops.is_empty() {
             let before = self.sealed.len();
             self.free_oldest();
@@ -74,9 +87,14 @@ impl Log {
 
     /// On a full disk, for updates and removals: goes round the log once at most, until there are more spare
     /// slots than `reserve`. Whether to look again. New messages wait until removals have made room, and take
-    /// only what is free already; moves have no reserve to leave and never come here.
+    /// only what is free already or held by a few; moves have no reserve to leave and never come here.
     pub(crate) fn relieve(&mut self, reserve: usize) -> bool {
-        if reserve != 1 {
+        if reserve > 1 {
+            self.unpin();
+            return self.gives_back() && self.release_now();
+        }
+        // Thousands of updates may wait for the same room.
+        if self.is_vain() {
             return self.gives_back() && self.release_now();
         }
         let mut set_aside = Vec::new();
@@ -89,8 +107,7 @@ impl Log {
             if self.spares.len() > reserve {
                 break;
             }
-            let (ops, _) = self.gather(oldest, self.segment_bytes, &mut set_aside);
-            if self.commit(&ops).iter().any(Result::is_err) {
+            if !self.move_all(oldest, &mut set_aside) {
                 break;
             }
         }
@@ -99,7 +116,64 @@ impl Log {
             self.release_now();
         }
         self.set_aside.append(&mut set_aside);
+        if self.spares.len() <= reserve {
+            self.note_vain();
+        }
         true
+    }
+
+    /// Sets the oldest segments free where little lives in them.
+    fn unpin(&mut self) {
+        let mut set_aside = Vec::new();
+        for _ in 0..self.sealed.len() {
+            self.free_oldest();
+            let Some(oldest) = self.sealed.front().map(|sealed| sealed.sequence) else { break };
+            let few = lock(&self.library.index).live_in(oldest) <= self.segment_bytes as u64 / 8;
+            if !few || !self.move_all(oldest, &mut set_aside) {
+                break;
+            }
+        }
+        self.set_aside.append(&mut set_aside);
+    }
+
+    /// Whether a round would still find nothing: since the last vain one, hardly anything has gone.
+    fn is_vain(&self) -> bool {
+        let live = lock(&self.library.index).live_bytes();
+        let enough = self.segment_bytes as u64 / 16;
+        self.vain_round.is_some_and(|then| live.saturating_add(enough) > then)
+    }
+
+    fn note_vain(&mut self) {
+        self.vain_round = Some(lock(&self.library.index).live_bytes());
+    }
+
+    /// Moves all that lives in the oldest segment, where that gives its slot back. Without a spare slot nothing
+    /// could be released any more, whatever is removed.
+    fn move_all(&mut self, oldest: u64, set_aside: &mut Vec<String>) -> bool {
+        let (ops, _) = self.gather(oldest, self.segment_bytes.saturating_mul(2), set_aside);
+        if !self.keeps_a_slot(&ops, Share::All) {
+            self.note_vain();
+            return false;
+        }
+        let moved = !self.commit(&ops).iter().any(Result::is_err);
+        self.free_oldest();
+        if self.spares.is_empty() && !self.freed.is_empty() {
+            self.release_now();
+        }
+        moved
+    }
+
+    /// Whether there is a spare slot after these moves, and the release that may follow.
+    fn keeps_a_slot(&self, ops: &[Op], share: Share) -> bool {
+        let bytes: usize = ops.iter().map(Op::total).sum();
+        let largest = ops.iter().map(Op::total).max().unwrap_or(0);
+        // A batch ends with a whole block.
+        let needed = bytes.saturating_add(2 * BLOCK);
+        let left = self.left_for_moves();
+        let with_another = left.saturating_sub(largest).saturating_add(self.end_of_moves() - START);
+        self.spares.len() > 1
+            || needed <= left
+            || (share == Share::All && self.spares.len() == 1 && needed <= with_another)
     }
 
     /// Whether a new segment's header would release at least the slot that it takes.

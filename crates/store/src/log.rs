@@ -92,6 +92,7 @@ pub(crate) struct Sealed {
 pub(crate) struct Active {
     pub(crate) sequence: u64,
     pub(crate) nonce: u64,
+    pub(crate) header: SegmentHeader,
     pub(crate) slot: Slot,
     /// Where the next batch goes.
     pub(crate) at: usize,
@@ -129,6 +130,8 @@ pub(crate) struct Log {
     /// Body files of messages whose batch failed, deleted once that batch is void for good.
     pub(crate) void_bodies: Vec<u64>,
     pub(crate) buffer: Vec<u8>,
+    /// How many bytes lived when a round on a full disk found no room: another needs fewer.
+    pub(crate) vain_round: Option<u64>,
     /// What compaction on a full disk set aside.
     pub(crate) set_aside: Vec<String>,
 }
@@ -219,7 +222,29 @@ impl Log {
 
     fn fits(&self, op: &Op) -> bool {
         let batch = round_up(self.buffer.len() + op.total(), BLOCK);
-        self.active.as_ref().is_some_and(|active| active.at + batch <= self.segment_bytes)
+        let end = self.end_for(&op.kind);
+        self.active.as_ref().is_some_and(|active| active.at + batch <= end)
+    }
+
+    /// How far such records may fill the active segment. Where the reserve had to be taken, which is on a full
+    /// disk, there may be no other segment: new messages leave room for notes, and notes for removals.
+    fn end_for(&self, kind: &OpKind) -> usize {
+        match kind {
+            _ if self.spares.len() >= RESERVE => self.segment_bytes,
+            OpKind::Insert(_) => self.segment_bytes / 2,
+            OpKind::Note | OpKind::Envelope | OpKind::Move(..) => self.end_of_moves(),
+            OpKind::Remove => self.segment_bytes,
+        }
+    }
+
+    /// Where the part for removals begins.
+    pub(crate) const fn end_of_moves(&self) -> usize {
+        self.segment_bytes / 8 * 7
+    }
+
+    /// What moves find in the active segment.
+    pub(crate) fn left_for_moves(&self) -> usize {
+        self.active.as_ref().map_or(0, |active| self.end_of_moves().saturating_sub(active.at))
     }
 
     /// The ordinal of a note; other records set where the next one starts.
@@ -456,6 +481,7 @@ impl Log {
         self.active = Some(Active {
             sequence,
             nonce,
+            header,
             slot,
             at: START,
             fresh,
@@ -486,7 +512,32 @@ impl Log {
     }
 
     pub(crate) fn release_now(&mut self) -> bool {
-        self.rotate(0).is_ok() && self.write_batch(&[]).is_ok()
+        match self.rotate(0) {
+            Ok(()) => self.write_batch(&[]).is_ok(),
+            Err(_) => self.release_in_place(),
+        }
+    }
+
+    /// Releases by the newest segment's own header, where there is no slot for another one.
+    fn release_in_place(&mut self) -> bool {
+        let oldest = self.sealed.front().map(|sealed| sealed.sequence);
+        let Some(active) = self.active.as_mut().filter(|active| active.fresh.is_none()) else { return false };
+        let header = SegmentHeader { oldest: oldest.unwrap_or(active.sequence), ..active.header };
+        let bytes = header.encode();
+        let copy = bytes.get(..BLOCK).unwrap_or_default();
+        // One after the other, as a torn write must not spoil both.
+        let written = [0, BLOCK as u64].into_iter().try_for_each(|at| {
+            active.slot.file.write_at(copy, at)?;
+            active.slot.file.sync()
+        });
+        active.header = header;
+        if written.is_err() {
+            self.poison();
+            return false;
+        }
+        let freed = std::mem::take(&mut self.freed);
+        self.release(freed);
+        true
     }
 
     fn take_slot(&mut self, reserve: usize) -> Result<Slot, SpoolError> {

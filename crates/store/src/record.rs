@@ -50,10 +50,13 @@ impl SegmentHeader {
         block
     }
 
-    /// From a segment's first bytes: the copy with the larger sequence number of those that are whole.
+    /// From a segment's first bytes: the newer copy of those that are whole.
     pub(crate) fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
         let copies = [bytes, bytes.get(BLOCK..).unwrap_or_default()];
-        copies.into_iter().filter_map(SegmentHeader::decode_copy).max_by_key(|header| header.sequence)
+        copies
+            .into_iter()
+            .filter_map(SegmentHeader::decode_copy)
+            .max_by_key(|header| (header.sequence, header.oldest))
     }
 
     fn decode_copy(bytes: &[u8]) -> Option<SegmentHeader> {

@@ -402,6 +402,7 @@ impl Recovered {
             failures: 0,
             void_bodies: Vec::new(),
             buffer: Vec::new(),
+            vain_round: None,
             set_aside: Vec::new(),
         };
         for (slot, capacity) in unused {

@@ -107,6 +107,11 @@ type Stopped = (&'static str, LookupError);
 #[derive(Debug)]
 pub struct Asks;
 
+/// Why a message is held: who says so, and what it says.
+pub(crate) fn because(who: &str, text: &str) -> String {
+    if text.is_empty() { who.to_owned() } else { format!("{who}: {text}") }
+}
+
 /// A message under reception.
 pub struct Message {
     intake: Intake,

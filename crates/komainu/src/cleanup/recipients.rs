@@ -67,7 +67,9 @@ impl Message {
 
     /// What header_checks and body_checks want done with the whole message, but for REDIRECT.
     pub(super) async fn obey(&mut self, wanted: &mut Wanted, entry: &mut Entry) -> Result<(), Reply> {
-        entry.hold |= wanted.hold;
+        if let Some(reason) = wanted.hold.take() {
+            entry.put_on_hold(reason);
+        }
         if wanted.filter.is_some() {
             entry.filter = wanted.filter.take();
         }

@@ -14,7 +14,7 @@ mod scheduling;
 mod start;
 mod state;
 mod statistics;
-mod watch;
+pub(crate) mod watch;
 mod zones;
 
 pub use assembly::{Assembly, Ground};
@@ -88,6 +88,7 @@ pub(crate) struct Generation {
     pub(crate) counting: Counting,
     pub(crate) access: Arc<control::Access>,
     pub(crate) local: Arc<Local>,
+    pub(crate) greylist: Option<Arc<policy::greylist::Greylist>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -195,6 +196,7 @@ impl Generation {
             zones,
             access: Arc::new(control::Access::new(lists, Arc::clone(&live))),
             local: Arc::new(local),
+            greylist: configuration.greylist,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),
@@ -286,6 +288,7 @@ async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     let assembly = Assembly::new(configuration, ground, &sources)?;
     let (spool, waiting) = (assembly.shared.spool.clone(), Arc::clone(&assembly.shared.waiting));
     let verifier = Arc::clone(&assembly.shared.verifier);
+    let answers = Arc::clone(&assembly.shared.answers);
     let ending = Ending::default();
     watch_maildrop(&control_folder, &assembly, (&ending, &log));
     let control = open_control(&control_folder, assembly.control(), &log);
@@ -301,6 +304,7 @@ async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     tokio::task::block_in_place(|| {
         waiting.flush();
         verifier.flush();
+        answers.greylister.flush();
         spool.close();
     });
     // Last: whoever finds no server running may start one.

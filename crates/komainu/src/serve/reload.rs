@@ -6,7 +6,7 @@
 use super::listen::{self, Sockets};
 use super::start::{self, Options};
 use super::{Assembly, Generation, ServeError, certificates, watch};
-use crate::configuration::{HelperSources, Listener, has_errors};
+use crate::configuration::{HelperSources, Listener, has_errors, with_whitelists};
 use crate::privileged::{Helper, Request};
 use crate::session::{Service, Shared};
 use config::{Diagnostic, Parameters};
@@ -241,6 +241,7 @@ impl House {
         let mut tables = generation.live.paths();
         let (users, kept) = self.reread_users(&changed);
         tables.extend(users);
+        tables.extend(self.reread_whitelists(&changed));
         let generation = &self.assembly.generation;
         let is_table = |path: &PathBuf| tables.contains(path);
         if generation.auto_reload && changed.iter().any(|path| !is_table(path)) {
@@ -291,6 +292,22 @@ impl House {
             }
         }
         (known, kept)
+    }
+
+    /// Postgrey's whitelists that have changed are in force at once. Says which files they are.
+    fn reread_whitelists(&mut self, changed: &[PathBuf]) -> Vec<PathBuf> {
+        let Some(rules) = self.assembly.generation.greylist.clone() else { return Vec::new() };
+        let files = rules.options.client_files().into_iter().chain(rules.options.recipient_files());
+        let files: Vec<PathBuf> = files.map(|(path, _)| path).collect();
+        if files.iter().any(|path| changed.contains(path)) {
+            let sources = sources(&self.assembly.helper);
+            let reread = || with_whitelists(rules.options.clone(), &sources);
+            let (rules, found) = tokio::task::block_in_place(reread);
+            self.assembly.say_all(&found);
+            self.assembly.generation.greylist = Some(Arc::new(rules));
+            self.assembly.shared.answers.greylister.set(self.assembly.generation.greylist.clone());
+        }
+        files
     }
 
     /// Takes no more clients, and gives the sessions a moment to end.

@@ -345,7 +345,10 @@ impl Session {
                 head.push('\n');
             }
         }
-        head.push_str(&self.received_header(None, crate::clock::now().wall));
+        // Whoever the client speaks for was received by the server before.
+        if self.server.forwarded().is_none() {
+            head.push_str(&self.received_header(None, crate::clock::now().wall));
+        }
         if let Some(passing) = &mut self.passing {
             passing.open = true;
             passing.push(head.as_bytes());

@@ -31,6 +31,7 @@ mod far_server;
 mod far_tls;
 mod filters;
 mod full;
+mod greylist;
 mod guessing;
 mod half_open;
 mod legacy;

@@ -188,3 +188,65 @@ fn service_resumes_after_a_full_disk() {
         }
     }
 }
+
+/// Mail that could not be delivered before the disk ran full gets a note each, many times; when it can be delivered,
+/// it is forgotten without any more room on the disk.
+#[test]
+fn what_is_delivered_on_a_full_disk_is_forgotten() {
+    for seed in seeds(24) {
+        let capacity = u64::from(SEGMENT) * (3 + seed % 4) + u64::from(SEGMENT) / 2;
+        let mut world = World::new(seed, capacity);
+        for round in 0..3 {
+            let mut refused = 0;
+            while refused < 20 {
+                let (number, shape, step) = loop {
+                    match world.insert() {
+                        Some(new) => break new,
+                        None => refused += 1,
+                    }
+                    assert!(refused < 2000, "seed {seed}");
+                };
+                match world.spool().step(vec![step]).remove(0) {
+                    Ok(()) => drop(world.messages.insert(number, vec![Some(shape)])),
+                    Err(SpoolError::Full) => refused += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            let all: Vec<u64> = world.messages.keys().copied().collect();
+            assert!(all.len() > 1, "seed {seed}, round {round}");
+            // Each in a batch of its own, until nothing more can be noted.
+            'noting: for _ in 0..40 {
+                for number in &all {
+                    let note = b"connection refused".to_vec();
+                    if world.spool().step(vec![Step::Note(*number, note.clone())]).remove(0).is_err() {
+                        break 'noting;
+                    }
+                    let Some(Some(Some(shape))) = world.messages.get_mut(number).map(|all| all.last_mut())
+                    else {
+                        panic!("a message");
+                    };
+                    shape.notes.push(note);
+                }
+                if world.dice.one_in(4) {
+                    world.spool().idle();
+                }
+            }
+            world.check_running();
+            // An eighth of these small segments is two batches. The oldest stays, and pins its segment.
+            let all = all.get(1..).expect("two");
+            for some in all.chunks(all.len().div_ceil(2)) {
+                let removals = some.iter().map(|number| Step::Remove(*number)).collect();
+                let results = world.spool().step(removals);
+                assert!(results.iter().all(Result::is_ok), "seed {seed}, round {round}: {results:?}");
+            }
+            all.iter().for_each(|number| drop(world.messages.remove(number)));
+            if world.dice.one_in(3) {
+                world.spool = None;
+                world.disk.lose_power();
+                world.open();
+            }
+            world.spool().idle();
+            world.check_running();
+        }
+    }
+}

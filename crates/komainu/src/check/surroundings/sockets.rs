@@ -1,13 +1,14 @@
 //! Servers that this one asks: policy services, milters, tables behind sockets, Dovecot, filters, relays on loopback.
 //!
 //! Which there are is read from the configuration, whether they are there from one round of connections, and what
-//! follows from it judged for each by its consequence. The program answers no policy service by itself yet: what
-//! nobody serves answers 451 to everybody. What master.cf's own lines serve is there once they run. T2.11, T2.15.
-//! Diagnostics: K0525 policy services, K0526 milters, K0527 tables, K0528 filters and relays; K0520 is `sasl`'s.
+//! follows from it judged for each by its consequence. The program answers Postgrey's endpoints by itself; what
+//! else nobody serves answers 451 to everybody. What master.cf's own lines serve is there once they run. T2.11, T2.15.
+//! Diagnostics: K0478 Postgrey isn't there, K0525 policy services, K0526 milters, K0527 tables, K0528 filters and relays; K0520 is `sasl`'s.
 
 use super::endpoints::{Target, is_own, nexthop, with_transport};
 use super::reach::{Rights, reach, trouble};
 use super::{Machine, Scene, accounts, sasl, scene};
+use crate::greylisting::is_postgreys;
 use config::{Diagnostic, Parameters, Place, Spanned, split_words, unbraced};
 use policy::Endpoint as PolicyEndpoint;
 
@@ -22,7 +23,7 @@ struct Peer<'a> {
 /// What for.
 enum Purpose<'a> {
     /// A policy service, and what is done without it.
-    Policy { without: String },
+    Policy { without: String, ours: bool },
     /// A milter, and what is done without it.
     Milter { without: String },
     /// A table.
@@ -65,7 +66,12 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
 fn judge(purpose: &Purpose<'_>, peer: &Peer<'_>, why: &str) -> Diagnostic {
     let (name, place) = (&peer.name, peer.place.clone());
     match purpose {
-        Purpose::Policy { without } => {
+        Purpose::Policy { ours: true, .. } => {
+            let message = format!("Postgrey isn't there: {why}");
+            let help = "komainu serve greylists by itself; Postfix would refuse mail that comes to this rule (451 4.3.5)";
+            Diagnostic::hint(478, place, message).help(help)
+        }
+        Purpose::Policy { without, .. } => {
             let message = format!("the policy service {name} isn't there: {why}");
             if lets_pass(without) {
                 let help = format!("nothing is asked; its default action is {without}");
@@ -121,7 +127,9 @@ fn policy_services<'a>(scene: &Scene<'_>) -> Vec<Peer<'a>> {
             PolicyEndpoint::Inet { host, port } => super::endpoints::inet(scene, host, port)?,
             PolicyEndpoint::Unix(path) => super::endpoints::unix(scene, path)?,
         };
-        let purpose = Purpose::Policy { without: service.default_action.clone() };
+        let ours =
+            scene.greylist.as_ref().is_some_and(|rules| is_postgreys(&service.endpoint, &rules.options));
+        let purpose = Purpose::Policy { without: service.default_action.clone(), ours };
         Some(Peer { target, place: service.place.clone(), name: service.name.clone(), purpose })
     });
     peers.collect()

@@ -305,6 +305,7 @@ fn refusal(error: &PickupError) -> Reply {
 fn conceal(entry: &mut Entry) {
     entry.client = Client::default();
     (entry.envelope_id, entry.filter, entry.redirect, entry.verp) = (None, None, None, None);
+    entry.hold_reason = None;
     for recipient in &mut entry.recipients {
         recipient.original.clone_from(&recipient.address);
         recipient.orcpt = None;

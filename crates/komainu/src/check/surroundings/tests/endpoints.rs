@@ -53,6 +53,22 @@ fn policy_services() {
                    /var/spool/postfix/private/policyd-spf is no socket"]);
 }
 
+/// T2.15: the server greylists by itself where Postgrey isn't there.
+#[test]
+fn postgrey() {
+    let rule =
+        "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service unix:postgrey/socket";
+    let gone = World::new().main(rule);
+    gone.expect(&["K0478 hint: Postgrey isn't there: there is no /var/spool/postfix/postgrey/socket \
+                   @unix:postgrey/socket"]);
+    assert!(gone.help().contains("komainu serve greylists by itself"), "{}", gone.help());
+    let off = World::new().main(rule).main("komainu_greylist = no");
+    off.expect(&["K0525 error: the policy service unix:postgrey/socket isn't there"]);
+    let there = World::new().main(rule);
+    let _listener = there.listen("/var/spool/postfix/postgrey/socket");
+    there.expect(&[]);
+}
+
 #[test]
 fn programs_of_spawn_lines() {
     let world = || {
