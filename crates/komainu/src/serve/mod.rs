@@ -40,7 +40,7 @@ use crate::log::Log;
 use crate::pickup::Local;
 use crate::pickup::maildrop::{self, Maildrop};
 use crate::privileged::{Answer, Helper, Request, spawn};
-use crate::queued::shelf::{description, lost_in, set_apart};
+use crate::queued::shelf::{description, left, lost_in, set_apart};
 use crate::session::Service;
 use config::Parameters;
 use std::path::{Path, PathBuf};
@@ -206,10 +206,7 @@ impl Generation {
 
 /// `best_mx_transport`: a transport, perhaps with a nexthop.
 fn best_mx(p: &Parameters) -> Option<queue::Route> {
-    let text = p.text("best_mx_transport").value;
-    let (transport, nexthop) = text.split_once(':').unwrap_or((&text, ""));
-    let route = || queue::Route { transport: transport.to_owned(), nexthop: nexthop.to_owned() };
-    (!transport.is_empty()).then(route)
+    Some(queue::Route::named(&p.text("best_mx_transport").value)).filter(|route| !route.transport.is_empty())
 }
 
 /// The DNS lists that any of the servers asks, each once.
@@ -404,7 +401,9 @@ fn open_spool(p: &Parameters, disk: Arc<dyn Disk>, state: &Path, log: &Log) -> R
         log.write("komainu/queue", events::daemon::Message::warning(text));
     }
     for number in &report.corrupt {
-        for line in set_apart(&spool, *number).unwrap_or_default() {
+        let said =
+            set_apart(&spool, *number).map(|lines| lines.unwrap_or_else(|error| left(*number, &error)));
+        for line in said.unwrap_or_default() {
             log.write("komainu/queue", events::daemon::Message::warning(line));
         }
     }

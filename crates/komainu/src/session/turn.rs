@@ -4,7 +4,7 @@
 //! and has learnt nothing of the password. T0.1.
 
 use super::Session;
-use super::authenticate::Failed;
+use super::authenticate::{Failed, LoggingIn};
 use crate::authentication::Logins;
 use crate::authentication::dovecot::Lost;
 use crate::authentication::turns::{Admission, Permit};
@@ -12,7 +12,8 @@ use mail::base64;
 use policy::guessing::{Attempt, Guessing, Noticed, Outcome};
 
 impl Session {
-    /// Waits until the log-in may be tried. It needn't where what has been said can't be a guess.
+    /// Waits until the log-in may be tried: before anything is handed on that may be judged. Who has leave has it until the
+    /// exchange ends.
     pub(super) async fn wait_turn(&mut self, logins: &Logins, said: Option<&str>) -> Result<(), Failed> {
         if logins.delay_max.is_zero() {
             return Ok(());
@@ -34,7 +35,7 @@ impl Session {
         // A certificate that was shown in the handshake is no guess.
         let certified =
             logins.internal().is_some() && self.logging_in().mechanism.eq_ignore_ascii_case("EXTERNAL");
-        if !self.take_note(said) || certified || self.logging_in().permit.is_some() {
+        if !self.take_note(said, first) || certified || self.logging_in().permit.is_some() {
             return Ok(());
         }
         let attempt = self.attempt(&self.shared.authentication.guessing(), None);
@@ -56,16 +57,15 @@ impl Session {
         Ok(())
     }
 
-    /// Takes note of what the client says; whether it may be a guess.
-    fn take_note(&mut self, said: Option<&str>) -> bool {
-        let Some(said) = said else { return false };
-        let logging_in = self.logging_in();
-        let mechanism = logging_in.mechanism.clone();
-        let bytes = base64::decode(said.trim());
-        if let Some(bytes) = &bytes {
-            logging_in.credentials.learn(&mechanism, bytes);
+    /// Takes note of what the client says: whether its password may be judged by it, in whatever mechanism.
+    fn take_note(&mut self, said: Option<&str>, first: bool) -> bool {
+        let LoggingIn { mechanism, credentials, .. } = self.logging_in();
+        // RFC 4954 §4: an initial response of nothing. LOGIN has a name yet to come, and asks for it.
+        let is_nothing = |text: &str| first && text.is_empty() && mechanism.eq_ignore_ascii_case("LOGIN");
+        if let Some(text) = said.filter(|text| !is_nothing(text)) {
+            credentials.learn(mechanism, base64::decode(text.trim()).as_deref());
         }
-        logging_in.credentials.may_be_guess(&mechanism, bytes.is_some())
+        credentials.may_be_judged(mechanism)
     }
 
     /// The log-in under way, as it is counted; `told` is the name that the backend has for it.

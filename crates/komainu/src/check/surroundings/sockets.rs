@@ -104,7 +104,10 @@ fn judge(purpose: &Purpose<'_>, peer: &Peer<'_>, why: &str) -> Diagnostic {
         }
         Purpose::Way(parameter) => {
             let message = format!("{parameter} leads to {name}: {why}");
-            let help = "mail that should go there waits in the queue, and comes back after five days";
+            let help = match *parameter {
+                "smtpd_proxy_filter" => "clients are told 451 4.3.0, and nothing is taken in",
+                _ => "mail that should go there waits in the queue, and comes back after five days",
+            };
             Diagnostic::warning(528, place, message).help(help)
         }
     }

@@ -4,10 +4,12 @@
 //! on as it is. [`exchange`] speaks [`Own`] mechanisms with users of our own. [`Options`] is
 //! `smtpd_sasl_security_options`. T0.2, T2.24.
 
+mod credentials;
 pub mod dovecot;
 pub mod exchange;
 mod own;
 
+pub use credentials::Credentials;
 pub use own::Own;
 use std::ops::BitOr;
 
@@ -109,91 +111,6 @@ pub fn looks_like_base64(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
 }
 
-/// What a client has said of itself so far, where the mechanism shows it: to count failures by account and password,
-/// not to judge them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Credentials {
-    /// The login name.
-    pub username: Option<String>,
-    /// The password, where it crosses the wire.
-    pub password: Option<Vec<u8>>,
-}
-
-impl Credentials {
-    /// Learns from a message of the client: decoded, the first or a later one.
-    pub fn learn(&mut self, mechanism: &str, message: &[u8]) {
-        let text = |bytes: &[u8]| Some(String::from_utf8_lossy(bytes).into_owned());
-        match mechanism.to_ascii_uppercase().as_str() {
-            "PLAIN" => {
-                let mut parts = message.split(|&byte| byte == 0).skip(1);
-                self.username = parts.next().and_then(text);
-                self.password = parts.next().map(<[u8]>::to_vec);
-            }
-            "LOGIN" if self.username.is_none() => self.username = text(message),
-            "LOGIN" => self.password = Some(message.to_vec()),
-            "CRAM-MD5" => self.username = message.rsplit(|&byte| byte == b' ').nth(1).and_then(text),
-            name if name.starts_with("SCRAM-") && self.username.is_none() => {
-                let mut fields = message.split(|&byte| byte == b',').skip(2);
-                self.username = fields.find_map(|field| field.strip_prefix(b"n=")).and_then(text);
-            }
-            _ if self.username.is_some() => {}
-            "OTP" | "SKEY" => self.username = message.split(|&byte| byte == 0).nth(1).and_then(text),
-            // RFC 7628 §3.1: the header of GS2 ends where the fields begin.
-            "OAUTHBEARER" => {
-                let mut header = message.split(|&byte| byte == b',').take(2);
-                self.username = header.find_map(|field| field.strip_prefix(b"a=")).and_then(text);
-            }
-            "XOAUTH2" => {
-                let mut fields = message.split(|&byte| byte == 1);
-                self.username = fields.find_map(|field| field.strip_prefix(b"user=")).and_then(text);
-            }
-            "DIGEST-MD5" => {
-                let name = directive(message, b"username");
-                let realm = directive(message, b"realm").filter(|realm| !realm.is_empty());
-                self.username =
-                    name.map(|name| realm.map_or_else(|| name.clone(), |realm| format!("{name}@{realm}")));
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the message that has just been learnt from, `readable` or not, may be a guess: all may that go to
-    /// whoever judges, but the first of LOGIN's two.
-    #[must_use]
-    pub fn may_be_guess(&self, mechanism: &str, readable: bool) -> bool {
-        !readable || self.password.is_some() || !mechanism.eq_ignore_ascii_case("LOGIN")
-    }
-}
-
-/// The value of one of DIGEST-MD5's directives (RFC 2831 §7.1).
-fn directive(message: &[u8], wanted: &[u8]) -> Option<String> {
-    let mut rest = message;
-    loop {
-        let (name, after) = rest.split_at(rest.iter().position(|&byte| byte == b'=')?);
-        let mut value = Vec::new();
-        let (mut quoted, mut escaped, mut end) = (false, false, after.len());
-        for (at, &byte) in after.iter().enumerate().skip(1) {
-            match byte {
-                _ if escaped => {
-                    value.push(byte);
-                    escaped = false;
-                }
-                b'\\' if quoted => escaped = true,
-                b'"' => quoted = !quoted,
-                b',' if !quoted => {
-                    end = at;
-                    break;
-                }
-                _ => value.push(byte),
-            }
-        }
-        if name.trim_ascii().eq_ignore_ascii_case(wanted) {
-            return Some(String::from_utf8_lossy(&value).into_owned());
-        }
-        rest = after.get(end + 1..)?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,56 +145,6 @@ mod tests {
         }
         for bad in ["*", "!!!!", "YWJj ", "EHLO x", "YQ-_", "\u{e4}"] {
             assert!(!looks_like_base64(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn credentials() {
-        let check = |mechanism: &str, messages: &[&[u8]], username: Option<&str>, password: Option<&str>| {
-            let mut credentials = Credentials::default();
-            for message in messages {
-                credentials.learn(mechanism, message);
-            }
-            assert_eq!(credentials.username.as_deref(), username, "{mechanism}");
-            assert_eq!(credentials.password.as_deref(), password.map(str::as_bytes), "{mechanism}");
-        };
-        check("plain", &[b"\0joe\0x y"], Some("joe"), Some("x y"));
-        check("PLAIN", &[b"root\0joe\0"], Some("joe"), Some(""));
-        check("PLAIN", &[b"joe"], None, None);
-        check("LOGIN", &[b"joe", b"secret"], Some("joe"), Some("secret"));
-        check("LOGIN", &[b"joe"], Some("joe"), None);
-        check("CRAM-MD5", &[b"joe 0123"], Some("joe"), None);
-        check("SCRAM-SHA-256", &[b"n,,n=joe,r=abc", b"c=biws,r=x"], Some("joe"), None);
-        check("OAUTHBEARER", &[b"n,a=joe,\x01host=mx\x01auth=Bearer a=b,a=eve\x01\x01"], Some("joe"), None);
-        check("OAUTHBEARER", &[b"n,,\x01auth=Bearer x,a=eve\x01\x01"], None, None);
-        check("XOAUTH2", &[b"user=joe\x01auth=Bearer x\x01\x01", b""], Some("joe"), None);
-        check("XOAUTH2", &[b"auth=Bearer x\x01\x01"], None, None);
-        check("OTP", &[b"\0joe", b"hex:0123"], Some("joe"), None);
-        check("otp", &[b"root\0joe"], Some("joe"), None);
-        check("OTP", &[b"joe"], None, None);
-        let digest =
-            br#"charset=utf-8,realm="example.com", username="jo\"e, x",nonce="username=eve",cnonce="c""#;
-        check("DIGEST-MD5", &[digest, b""], Some("jo\"e, x@example.com"), None);
-        check("DIGEST-MD5", &[br#"USERNAME="joe",realm="""#], Some("joe"), None);
-        for bad in [&b"username"[..], b"", b"=", b",,,", b"realm=\"x", b"x=\"\\", b"nonce=\"username=\"joe"] {
-            check("DIGEST-MD5", &[bad], None, None);
-        }
-        check("NTLM", &[b"NTLMSSP"], None, None);
-    }
-
-    #[test]
-    fn what_may_be_a_guess() {
-        let named = Credentials { username: Some("joe".to_owned()), password: None };
-        let whole = Credentials { password: Some(b"x".to_vec()), ..named.clone() };
-        for (credentials, mechanism, readable, expect) in [
-            (&named, "login", true, false),
-            (&named, "LOGIN", false, true),
-            (&whole, "LOGIN", true, true),
-            (&Credentials::default(), "PLAIN", true, true),
-            (&named, "SCRAM-SHA-256", true, true),
-            (&Credentials::default(), "NTLM", true, true),
-        ] {
-            assert_eq!(credentials.may_be_guess(mechanism, readable), expect, "{mechanism} {readable}");
         }
     }
 }
