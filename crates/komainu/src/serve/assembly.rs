@@ -275,7 +275,11 @@ impl Assembly {
         *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.local);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
-        self.shared.answers.greylister.set(generation.greylist.clone());
+        let greylister = Arc::clone(&self.shared.answers.greylister);
+        greylister.set(generation.greylist.clone());
+        if generation.greylist.is_some() {
+            tokio::spawn(async move { greylister.open().await });
+        }
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

@@ -23,6 +23,7 @@ pub use listen::Sockets;
 pub(crate) use listen::bind;
 pub use start::{Options, ServeError, prepare};
 pub(crate) use start::{log_destination, state_folder};
+pub(crate) use state::make_one;
 
 use crate::configuration::{Configuration, Listener, Notices, Receiving};
 use crate::deliver::ending::Ending;
