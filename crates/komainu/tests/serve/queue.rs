@@ -189,9 +189,6 @@ fn orders_while_it_runs_and_while_it_is_stopped() {
         becomes(&site, &down, "deferred");
         becomes(&site, &later, "deferred");
         assert_eq!(state(&site, &held), "hold", "access HOLD");
-        let shown = queue(&site, &["show", &held]).out;
-        assert!(shown.contains("\nOn hold:      access table inline:{"), "{shown}");
-        assert!(shown.contains(" entry \"held@example.org\"\n"), "{shown}");
         assert_eq!(ids(&site, &[]), [down.as_str(), &later, &held], "in order of arrival");
 
         filters(&site, [&down, &later, &held]);
@@ -200,7 +197,6 @@ fn orders_while_it_runs_and_while_it_is_stopped() {
         assert_eq!(queue(&site, &["hold"]).code, Some(64), "everything is not meant by saying nothing");
         assert_eq!(queue(&site, &["hold", "--domain", "down.example"]).out, "1 message put on hold.\n");
         assert_eq!(state(&site, &down), "hold");
-        assert!(!queue(&site, &["list", &down]).out.contains("on hold:"), "by hand");
         let again = queue(&site, &["hold", &down]);
         assert_eq!((again.code, again.out.as_str()), (Some(0), "0 messages put on hold.\n"), "{again:?}");
         assert_eq!(queue(&site, &["flush"]).code, Some(0));
@@ -270,6 +266,33 @@ fn a_message_that_is_being_delivered_is_deleted() {
     });
 }
 
+/// Why mail is held is told to root, and not of what was held by hand.
+#[test]
+fn why_it_is_held() {
+    world::run("queue::why_it_is_held", Needs::Root, || {
+        let site = site(&[("down", free_port())], "");
+        let program = site.path("komainu");
+        std::fs::copy(KOMAINU, &program).expect("copies");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("mode");
+        let mut server = Server::start(&site);
+        let held = send(&site, "held@example.org", "x@down.example", "Subject: x\n\nx");
+        let shown = queue(&site, &["show", &held]).out;
+        assert!(shown.contains("\nOn hold:      access table inline:{"), "{shown}");
+        assert!(shown.contains(" entry \"held@example.org\"\n"), "{shown}");
+        assert!(queue(&site, &["list", &held]).out.contains("    (on hold: access table inline:{"));
+        let mut stranger = Command::new(&program);
+        stranger.args(["queue", "list", &held]).env("MAIL_CONFIG", site.etc()).uid(STRANGER).gid(STRANGER);
+        let seen = ran(&mut stranger).out;
+        assert!(seen.contains(&held) && !seen.contains("on hold:"), "{seen}");
+        let other = send(&site, "a@example.org", "x@down.example", "Subject: x\n\nx");
+        becomes(&site, &other, "deferred");
+        assert_eq!(queue(&site, &["hold", &other]).code, Some(0));
+        let seen = queue(&site, &["list", &other]).out;
+        assert!(seen.contains(&other) && !seen.contains("on hold:"), "by hand: {seen}");
+        assert!(server.stop().success());
+    });
+}
+
 #[test]
 fn who_may_do_what() {
     world::run("queue::who_may_do_what", Needs::Root, || {
@@ -296,11 +319,6 @@ fn who_may_do_what() {
                 && !shown.out.contains("secret"),
             "{shown:?}"
         );
-        let held = send(&site, "held@example.org", "x@down.example", "Subject: secret\n\nx");
-        let seen = stranger("komainu", &["queue", "list", &held]).out;
-        assert!(seen.contains("hold") && !seen.contains("on hold:"), "why is root's to know: {seen}");
-        assert!(queue(&site, &["list", &held]).out.contains("    (on hold: access table inline:{"));
-        assert_eq!(queue(&site, &["delete", &held]).code, Some(0));
         for words in [["delete", &id], ["hold", &id], ["requeue", &id], ["release", &id]] {
             let refused = stranger("komainu", &[&["queue"], words.as_slice()].concat());
             let expect = "komainu: User vmail(5000) is not allowed to change the mail queue\n";
@@ -431,6 +449,8 @@ fn export() {
         let all = queue(&site, &["export", &folder, "--all", "--force"]);
         assert!(all.code == Some(0) && all.out.starts_with("3 messages saved in "), "{all:?}");
         assert_eq!(queue(&site, &["export", &folder, "--all", &small]).code, Some(64));
+        let seen = queue(&site, &["export", "/proc/nowhere", &small]);
+        assert!(seen.code == Some(75) && seen.errors.contains("/proc/nowhere"), "{seen:?}");
 
         assert!(server.stop().success());
     });
