@@ -185,6 +185,8 @@ pub enum Note {
     Hold(bool),
     /// To be given back to its sender at the next attempt.
     Expire,
+    /// Its content is damaged: whoever hasn't got it won't.
+    Spoilt,
     /// To be tried as if it were new, and no longer on hold; what is done stays done.
     Requeue,
     /// The sender was told of a delay.
@@ -292,6 +294,7 @@ impl Entry {
             Note::Warned => self.warned = true,
             Note::Traced => self.trace = None,
             Note::Expire => self.expire = true,
+            Note::Spoilt => self.spoil(),
             Note::Requeue => self.requeue(),
             Note::Parts(parts) => self.add_parts(&parts),
         }
@@ -308,6 +311,14 @@ impl Entry {
     /// Remembers parts that are done, each once.
     pub fn add_parts(&mut self, parts: &[(u32, u64)]) {
         self.parts.extend(parts);
+    }
+
+    fn spoil(&mut self) {
+        // Its sender is to hear of it.
+        self.next_attempt = self.arrival;
+        for recipient in self.recipients.iter_mut().filter(|one| one.status.is_open()) {
+            recipient.status = Status::Failed(Reason::spoilt());
+        }
     }
 
     fn requeue(&mut self) {
@@ -555,6 +566,7 @@ impl Note {
             Note::Warned => to.u8(3),
             Note::Traced => to.u8(11),
             Note::Expire => to.u8(8),
+            Note::Spoilt => to.u8(12),
             Note::Requeue => to.u8(9),
             Note::Parts(parts) => {
                 to.u8(10);
@@ -589,6 +601,7 @@ impl Note {
             3 => Note::Warned,
             11 => Note::Traced,
             8 => Note::Expire,
+            12 => Note::Spoilt,
             9 => Note::Requeue,
             10 => Note::Parts(decode_parts(&mut from)?),
             _ => return Err(DecodeError::Value("note")),

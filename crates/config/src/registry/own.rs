@@ -23,6 +23,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("komainu_sasl_mechanisms", "").done(),
     flag("komainu_screen", "no").done(),
     number("komainu_session_limit", "0").done(),
+    flag("komainu_spf", "yes").done(),
     text("komainu_state_directory", "").done(),
     list("komainu_virtual_quota_maps", "").done(),
     flag("komainu_virtual_quota_tempfail", "no").done(),

@@ -55,8 +55,6 @@ pub struct Source {
     pub recipient: Option<String>,
     /// It is on hold already.
     pub is_held: bool,
-    /// It is the server's own, which nobody looks at (`internal_mail_filter_classes`).
-    pub is_own: bool,
 }
 
 impl Source {
@@ -147,7 +145,7 @@ impl Inspection {
         sender: String,
         source: Arc<Source>,
     ) -> Option<Inspection> {
-        let inspecting = intake.rules.inspecting.as_ref().filter(|_| !source.is_own)?;
+        let inspecting = intake.rules.inspecting.as_ref()?;
         let program = format!("{}/cleanup", intake.rules.syslog_name);
         Some(Inspection {
             checks: Arc::clone(&inspecting.checks),

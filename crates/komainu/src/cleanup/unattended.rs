@@ -72,13 +72,11 @@ impl Message {
         })
     }
 
-    /// Whether the postmaster's copies are looked at.
-    pub(super) fn watches_notices(&mut self) -> bool {
-        let watches = self.intake.rules.watches_notices;
-        if watches {
-            self.refused = Refused::Own;
-        }
-        watches
+    /// It is the server's own, and nobody hears what becomes of it: what is refused for good is gone.
+    #[must_use]
+    pub(super) fn unanswered(mut self) -> Message {
+        self.refused = Refused::Own;
+        self
     }
 
     /// Whether it came by no session.

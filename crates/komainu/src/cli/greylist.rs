@@ -1,18 +1,22 @@
-//! `komainu greylist`: who waits, who is known, and since when.
+//! `komainu greylist`: who waits, who is known, and since when; letting somebody pass, and taking over Postgrey's database.
 //!
-//! It reads the file that the server, or `komainu policyd`, writes within a moment; nothing is changed. T2.15.
+//! What is shown is read from the file that the server, or `komainu policyd`, writes within a moment; what is to be changed
+//! the server is told, where one runs. T2.15.
 
-use super::{CompatArgument, EX_TEMPFAIL, default_config};
+use super::{CompatArgument, EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::clock;
 use crate::configuration::{Configuration, DirectSources};
-use crate::greylisting::{Kind, Listed, Table, remembered};
+use crate::greylisting::orders::{Order, tell};
+use crate::greylisting::{Given, Kind, Listed, Table, remembered};
 use crate::serve::{Options, state_folder};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tables::database::Format as DatabaseFormat;
 
-/// Show who is greylisted: who waits, since when, and who is known.
+/// Show who is greylisted and who is known; let somebody pass; take over Postgrey's database.
 ///
 /// Exit code 0 well, 1 the answer is no (nobody there), 64 wrong usage, 75 what is remembered can't be read.
 #[derive(Args, Debug)]
@@ -29,6 +33,9 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t, global = true)]
     format: Format,
 }
+
+/// Key and value.
+type Row<'b> = (Cow<'b, [u8]>, Cow<'b, [u8]>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -50,10 +57,32 @@ enum Command {
     },
     /// How many wait, have passed, and are known.
     Stats,
+    /// Let those who wait and have this text in them pass when they come next.
+    Pass {
+        /// A part of an address, a network or a domain.
+        text: String,
+    },
+    /// Forget every triplet and every client with this text in it.
+    Forget {
+        /// A part of an address, a network or a domain.
+        text: String,
+    },
+    /// Take over what Postgrey remembers: postgrey.db and postgrey_clients.db. Stop Postgrey first.
+    Import {
+        /// Postgrey's folder.
+        #[arg(default_value = "/var/lib/postgrey")]
+        folder: PathBuf,
+    },
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let folder = arguments.state.clone().unwrap_or_else(|| usual_folder(arguments.config.clone()));
+    match &arguments.command {
+        Command::Pass { text } => return told(&folder, ("let pass", text), Order::Pass),
+        Command::Forget { text } => return told(&folder, ("forgotten", text), Order::Forget),
+        Command::Import { folder: theirs } => return import(&folder, theirs),
+        Command::Waiting | Command::Show { .. } | Command::Stats => {}
+    }
     let table = match remembered(&folder) {
         Ok(table) => table,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -76,7 +105,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             let triplets = print_triplets(&table, (now, arguments.format), |one| one.text.contains(&text));
             triplets + print_clients(&table, (now, arguments.format), &text)
         }
-        Command::Stats => {
+        _ => {
             print_stats(&table, arguments.format);
             1
         }
@@ -86,6 +115,69 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+fn told(folder: &Path, (done, text): (&str, &str), order: fn(String) -> Order) -> ExitCode {
+    if text.trim().is_empty() {
+        eprintln!(
+            "komainu: an empty text is in everything; name a part of an address, a network or a domain"
+        );
+        return ExitCode::from(EX_USAGE);
+    }
+    match tell(folder, &[order(text.to_owned())]) {
+        Ok(0) => {
+            eprintln!("komainu: nobody");
+            ExitCode::FAILURE
+        }
+        Ok(count) => {
+            println!("{count} {done}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(folder, &error),
+    }
+}
+
+fn failed(folder: &Path, error: &std::io::Error) -> ExitCode {
+    eprintln!("komainu: {}: {error}", folder.display());
+    ExitCode::from(EX_TEMPFAIL)
+}
+
+/// Postgrey's two files, as orders.
+fn import(folder: &Path, theirs: &Path) -> ExitCode {
+    let mut orders = Vec::new();
+    for (name, is_client) in [("postgrey.db", false), ("postgrey_clients.db", true)] {
+        let path = theirs.join(name);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            // Without --auto-whitelist-clients there is none.
+            Err(error) if is_client && error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return failed(&path, &error),
+        };
+        let mut row =
+            |(key, value): Row<'_>| orders.extend(given((&key, &value), is_client).map(Order::Take));
+        if let Err(error) = tables::database::read(DatabaseFormat::Berkeley, &bytes, &mut row) {
+            eprintln!(
+                "komainu: {}: {error}; stop Postgrey before, so that its file is whole",
+                path.display()
+            );
+            return ExitCode::from(EX_TEMPFAIL);
+        }
+    }
+    match tell(folder, &orders) {
+        Ok(taken) => {
+            println!("{taken} of {} taken over", orders.len());
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(folder, &error),
+    }
+}
+
+/// `FIRST,LAST` of a triplet, `COUNT,LAST` of a client.
+fn given((key, value): (&[u8], &[u8]), is_client: bool) -> Option<Given> {
+    let value = String::from_utf8_lossy(value);
+    let (first, last) = value.trim_end_matches('\0').split_once(',')?;
+    let key = String::from_utf8_lossy(key).trim_end_matches('\0').to_owned();
+    Some(Given { is_client, first: first.parse().ok()?, last: last.parse().ok()?, key })
 }
 
 /// Where the server of a configuration keeps it.

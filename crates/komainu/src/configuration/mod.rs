@@ -19,6 +19,7 @@ mod screening;
 mod security;
 mod skipped;
 mod sources;
+mod spf;
 mod upstream;
 
 pub use before_queue::BeforeQueue;
@@ -72,6 +73,8 @@ pub struct Configuration {
     pub local: Arc<Receiving>,
     /// How clients are greylisted, where a list asks Postgrey and nobody may be there.
     pub greylist: Option<Arc<Greylist>>,
+    /// How SPF is checked, where a list asks policyd-spf and nobody may be there.
+    pub spf: Option<Arc<policy::spf::policyd::Conf>>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -240,6 +243,8 @@ fn compile(
     }
     let (greylist, more) = greylisting::compile(&parameters, &listeners, sources);
     found.extend(more);
+    let (spf, more) = spf::compile(&parameters, &listeners, sources);
+    found.extend(more);
     let classes = Arc::new(classes);
     let directory = directory.map(Path::to_owned);
     dedup(&mut found);
@@ -254,6 +259,7 @@ fn compile(
             classes,
             local,
             greylist,
+            spf,
             later,
             files: sources.paths(),
         },

@@ -48,12 +48,12 @@ impl Filters {
         classes: &AddressClasses,
         tables: &Snapshot,
     ) -> Result<Route, LookupError> {
-        let (transport, nexthop) = filter.split_once(':').unwrap_or((filter, ""));
-        let nexthop = match (nexthop, self.default_nexthop.as_str()) {
-            ("", "") => classes.resolve(recipient, tables)?.domain,
-            ("", default) => default.to_owned(),
-            (own, _) => own.to_owned(),
+        let route = Route::named(filter);
+        let nexthop = match (route.nexthop, self.default_nexthop.as_str()) {
+            (none, "") if none.is_empty() => classes.resolve(recipient, tables)?.domain,
+            (none, default) if none.is_empty() => default.to_owned(),
+            (own, _) => own,
         };
-        Ok(Route { transport: transport.to_owned(), nexthop })
+        Ok(Route { nexthop, ..route })
     }
 }

@@ -1,7 +1,7 @@
-//! Policy services that the program answers by itself: those of Postgrey's endpoints at which nobody listens.
+//! Policy services that the program answers by itself: Postgrey's and policyd-spf's endpoints at which nobody listens.
 //!
 //! A server that is there stays in charge, and is asked again as soon as it is there again. Who answers is said in the log
-//! whenever it changes. What other services we may answer one day goes in here, too. T2.15.
+//! whenever it changes. T2.11, T2.15.
 
 use super::Answers;
 use super::policy_client::Presence;
@@ -19,6 +19,13 @@ pub struct Asked {
     by_us: Mutex<HashMap<String, bool>>,
 }
 
+/// As whom we answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stead {
+    Postgrey,
+    PolicydSpf,
+}
+
 impl Asked {
     /// Nobody has been asked.
     #[must_use]
@@ -27,7 +34,7 @@ impl Asked {
     }
 
     /// Says who answers, where that has changed.
-    fn note(&self, service: &PolicyService, by_us: bool) {
+    fn note(&self, service: &PolicyService, stead: Stead, by_us: bool) {
         let before = {
             let mut known = self.by_us.lock().unwrap_or_else(PoisonError::into_inner);
             known.insert(service.name.clone(), by_us)
@@ -38,7 +45,11 @@ impl Asked {
         }
         let (name, who) = (&service.name, "check_policy_service");
         let text = if by_us {
-            format!("{who} {name}: nobody listens there: komainu greylists by itself")
+            let does = match stead {
+                Stead::Postgrey => "greylists",
+                Stead::PolicydSpf => "checks SPF",
+            };
+            format!("{who} {name}: nobody listens there: komainu {does} by itself")
         } else {
             format!("{who} {name}: a server listens there again: it is asked")
         };
@@ -47,13 +58,21 @@ impl Asked {
 }
 
 impl Answers {
-    /// Asks the server of a service; where it is Postgrey's and isn't there, we are.
-    pub(super) async fn ask_service(&self, service: &PolicyService, attributes: &str) -> Answer {
-        if !self.greylister.answers_for(&service.endpoint) {
-            return self.policy_servers.ask(service, attributes).await;
+    /// As whom we may answer for a service.
+    fn stead(&self, service: &PolicyService) -> Option<Stead> {
+        if self.greylister.answers_for(&service.endpoint) {
+            return Some(Stead::Postgrey);
         }
+        self.policyd_spf.answers_for(&service.endpoint).then_some(Stead::PolicydSpf)
+    }
+
+    /// Asks the server of a service; where it is one that we know and isn't there, we are.
+    pub(super) async fn ask_service(&self, service: &PolicyService, attributes: &str) -> Answer {
+        let Some(stead) = self.stead(service) else {
+            return self.policy_servers.ask(service, attributes).await;
+        };
         if self.policy_servers.presence(service).await == Presence::Somebody {
-            self.asked.note(service, false);
+            self.asked.note(service, stead, false);
             let answer = self.policy_servers.ask(service, attributes).await;
             let is_gone = matches!(answer, Answer::Failed(_))
                 && self.policy_servers.presence(service).await == Presence::Nobody;
@@ -61,7 +80,10 @@ impl Answers {
                 return answer;
             }
         }
-        self.asked.note(service, true);
+        self.asked.note(service, stead, true);
+        if stead == Stead::PolicydSpf {
+            return Answer::Action(self.policyd_spf.judge(attributes).await);
+        }
         self.greylister.open().await;
         let value =
             |name: &str| attributes.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));

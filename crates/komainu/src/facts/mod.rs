@@ -12,6 +12,7 @@ pub mod listings;
 mod memory;
 pub mod milter;
 pub mod policy_client;
+pub mod policyd_spf;
 pub mod table_client;
 pub mod zone_health;
 
@@ -66,6 +67,8 @@ pub struct Answers {
     pub policy_servers: policy_client::PolicyServers,
     /// Greylisting, where Postgrey is asked and isn't there.
     pub greylister: Arc<Greylister>,
+    /// SPF, where policyd-spf is asked and isn't there.
+    pub policyd_spf: policyd_spf::PolicydSpf,
     /// Who answers for which policy service.
     pub asked: Asked,
     /// Connections to servers of tables.

@@ -228,6 +228,17 @@ impl Stream {
         Ok(reply)
     }
 
+    /// Whether there is something to read this moment; the end isn't.
+    pub(crate) fn has_unread(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = match self {
+            Stream::Inet(stream) => recv(stream, &mut [0; 1], flags),
+            Stream::Unix(stream) => recv(stream, &mut [0; 1], flags),
+        };
+        peeked.is_ok_and(|(_, length)| length > 0)
+    }
+
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Stream::Inet(stream) => stream.write_all(bytes).await,

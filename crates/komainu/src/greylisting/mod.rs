@@ -4,10 +4,11 @@
 //! (T2.17). The server asks it for endpoints of Postgrey's at which nobody listens, `komainu policyd` for everything that
 //! comes to its socket; both are the same code. The rules are `policy::greylist`'s, the rows on disk [`table`]'s.
 
+pub(crate) mod orders;
 pub(crate) mod server;
 mod table;
 
-pub(crate) use table::{Kind, Listed, Table};
+pub(crate) use table::{Given, Kind, Listed, Table};
 
 use crate::clock;
 use crate::kept_rows::{Keeper, Kept, Named, Rows as _};
@@ -123,7 +124,7 @@ impl Greylister {
     }
 
     /// The same, and waits for the disk.
-    pub fn open_now(&self) {
+    pub fn open_now(self: &Arc<Greylister>) {
         self.keeper.get_or_init(|| {
             let named = Named {
                 name: "greylist".to_owned(),
@@ -135,6 +136,10 @@ impl Greylister {
                 && self.hold(folder)
             {
                 kept.read(RealDisk::new(folder).map(|disk| Arc::new(disk) as Arc<dyn Disk>), FILE);
+                if let Err(error) = orders::listen(self, folder) {
+                    let text = format!("{}: {error}; no orders are taken by hand", folder.display());
+                    self.ground.log.write(PROGRAM, Message::warning(text));
+                }
             }
             kept.start("greylist")
         });

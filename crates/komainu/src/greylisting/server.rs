@@ -9,9 +9,10 @@ use crate::configuration::{DirectSources, with_whitelists};
 use crate::log::{Destination, Log};
 use crate::privileged::own_log;
 use crate::privileged::rights::{self, Account};
+use crate::serve::make_one;
 use crate::serve::watch::Watch;
 use policy::greylist::Options;
-use rustix::process::{Gid, Uid};
+use rustix::process::Uid;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -81,21 +82,13 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
 /// Makes the folder and, as root, gives it away and becomes that account.
 pub(crate) fn settle(folder: &Path, log: &Destination) -> Result<(), String> {
     let failed = |error: io::Error| format!("{}: {error}", folder.display());
-    std::fs::create_dir_all(folder).map_err(failed)?;
     if !rights::is_root() {
-        return Ok(());
+        return make_one(folder, &[], None).map_err(failed);
     }
     let account =
         account().ok_or("no account to run as: neither \"komainu\" nor \"postgrey\" is in /etc/passwd")?;
-    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
-    let nofollow = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-    let mut paths = vec![folder.to_owned()];
-    paths.extend(["triplets", "lock"].iter().map(|name| folder.join(name)).filter(|path| path.exists()));
-    for path in paths {
-        rustix::fs::chownat(rustix::fs::CWD, &path, Some(uid), Some(gid), nofollow)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-    }
+    let uid = Uid::from_raw(account.uid);
+    make_one(folder, &["triplets", "lock"], Some(&account)).map_err(failed)?;
     if let Destination::File(path) = log {
         let given = own_log(path).and_then(|file| Ok(rustix::fs::fchown(&file, Some(uid), None)?));
         given.map_err(|error| format!("log {}: {error}", path.display()))?;

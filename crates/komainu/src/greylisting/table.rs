@@ -7,7 +7,7 @@
 
 use crate::kept_rows;
 use mail::Wall;
-use policy::greylist::{Greylist, Known, Memory, Seen};
+use policy::greylist::{Greylist, Known, Memory, Options, Seen};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -42,6 +42,17 @@ pub(crate) struct Listed {
     pub(crate) last: i64,
     /// Whether it has not passed yet.
     pub(crate) waits: bool,
+}
+
+/// One of Postgrey's own, to be taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) is_client: bool,
+    /// When it was seen first, of a triplet; how often, of a client.
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    /// The key, or its SHA-1 in hexadecimal digits (`--privacy`).
+    pub(crate) key: String,
 }
 
 #[derive(Clone, Debug)]
@@ -105,6 +116,21 @@ impl Entry {
 
 const TRIPLET: u8 = 1;
 const CLIENT: u8 = 2;
+/// The row of one that is forgotten.
+const FORGOTTEN: u8 = 0x80;
+
+/// The id that a key of Postgrey's `--privacy` is.
+fn hidden_id(key: &str) -> Option<Id> {
+    if key.len() != 2 * ID_BYTES {
+        return None;
+    }
+    let digits = key.as_bytes().chunks_exact(2).map(|pair| {
+        let pair =
+            std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    digits.collect::<Option<Vec<u8>>>()?.try_into().ok()
+}
 
 impl Table {
     /// By which rules things are forgotten.
@@ -138,9 +164,12 @@ impl Table {
     }
 
     fn put(&mut self, kind: u8, key: &str, (first, last, waits): (u32, u32, bool)) {
-        let id = id(key);
-        let (triplets, clients) = self.limits.unwrap_or((TRIPLETS_MAX, CLIENTS_MAX));
         let entry = Entry { first, last, waits, text: self.text(key) };
+        self.put_entry(kind, id(key), entry);
+    }
+
+    fn put_entry(&mut self, kind: u8, id: Id, entry: Entry) {
+        let (triplets, clients) = self.limits.unwrap_or((TRIPLETS_MAX, CLIENTS_MAX));
         self.changed.push(entry.encode(kind, &id));
         let (entries, most) =
             if kind == TRIPLET { (&mut self.triplets, triplets) } else { (&mut self.clients, clients) };
@@ -150,8 +179,63 @@ impl Table {
         entries.insert(id, entry);
     }
 
+    /// Lets triplets that wait and have `text` in them pass when they come next: how many.
+    pub(super) fn pass(&mut self, text: &str, now: i64) -> usize {
+        let text = text.to_lowercase();
+        let delay = self.rules.as_ref().map_or(Options::default().delay_s, |rules| rules.options.delay_s);
+        let chosen = self.triplets.iter_mut().filter(|(_, entry)| entry.waits && entry.text.contains(&text));
+        let mut rows = Vec::new();
+        for (id, entry) in chosen {
+            (entry.first, entry.last, entry.waits) = (short(now.saturating_sub(delay)), short(now), false);
+            rows.push((*id, entry.encode(TRIPLET, id)));
+        }
+        self.change(rows)
+    }
+
+    /// Forgets triplets and clients with `text` in them: how many.
+    pub(super) fn forget(&mut self, text: &str) -> usize {
+        let text = text.to_lowercase();
+        let mut rows = Vec::new();
+        for (kind, entries) in [(TRIPLET, &mut self.triplets), (CLIENT, &mut self.clients)] {
+            let chosen = entries.extract_if(|_, entry| entry.text.to_lowercase().contains(&text));
+            rows.extend(chosen.map(|(id, entry)| (id, entry.encode(kind | FORGOTTEN, &id))));
+        }
+        self.change(rows)
+    }
+
+    fn change(&mut self, mut rows: Vec<(Id, Vec<u8>)>) -> usize {
+        rows.sort();
+        let count = rows.len();
+        self.changed.extend(rows.into_iter().map(|(_, row)| row));
+        count
+    }
+
+    /// Takes over one of Postgrey's; whether it is newer than what is known.
+    pub(super) fn take(&mut self, given: &Given) -> bool {
+        let hidden = hidden_id(&given.key);
+        let id = hidden.unwrap_or_else(|| id(&given.key));
+        let (kind, known) = match given.is_client {
+            true => (CLIENT, self.clients.get(&id)),
+            false => (TRIPLET, self.triplets.get(&id)),
+        };
+        if known.is_some_and(|known| known.last >= given.last) {
+            return false;
+        }
+        let text = if hidden.is_some() { "".into() } else { self.text(&given.key) };
+        let delay = self.rules.as_ref().map_or(Options::default().delay_s, |rules| rules.options.delay_s);
+        let waits = !given.is_client && i64::from(given.last.saturating_sub(given.first)) < delay;
+        self.put_entry(kind, id, Entry { first: given.first, last: given.last, waits, text });
+        true
+    }
+
     fn restore(&mut self, row: &[u8]) {
         match Entry::decode(row) {
+            Some((kind, id, _)) if kind == TRIPLET | FORGOTTEN => {
+                self.triplets.remove(&id);
+            }
+            Some((kind, id, _)) if kind == CLIENT | FORGOTTEN => {
+                self.clients.remove(&id);
+            }
             Some((TRIPLET, id, entry)) => {
                 self.triplets.insert(id, entry);
             }
@@ -302,6 +386,45 @@ mod tests {
         assert!((0..400).all(|n| table.triplet(&format!("old/{n}")).is_some()));
         assert!((0..10).all(|n| table.client(&format!("client {n}")).is_some()));
         assert!(table.triplet("flood/99999").is_some() && table.triplet("flood/0").is_none());
+    }
+
+    #[test]
+    fn changes_by_hand() {
+        let mut table = bounded(100);
+        for (key, waits) in
+            [("192.0.2.0/a@x/b@y", true), ("192.0.2.0/c@x/b@y", true), ("198.51.100.0/a@z/b@y", false)]
+        {
+            table.see(key, Seen { first: 1_000, last: 1_000 }, waits);
+        }
+        table.know("192.0.2.1", Known { count: 3, last: 77 });
+        table.take_changed();
+        assert_eq!((table.pass("@X/", 5_000), table.pass("@x", 5_000)), (2, 0), "they wait no more");
+        let passed = table.triplet("192.0.2.0/a@x/b@y").unwrap();
+        assert!(Greylist::default().has_passed(passed) && passed.last == 5_000);
+        assert_eq!(table.forget("192.0.2."), 3);
+        assert_eq!((table.triplets.len(), table.clients.len()), (1, 0));
+        let mut again = bounded(100);
+        again.see("192.0.2.0/a@x/b@y", Seen { first: 1, last: 1 }, true);
+        again.know("192.0.2.1", Known { count: 3, last: 77 });
+        table.take_changed().iter().for_each(|row| again.restore(row));
+        assert!(again.triplets.is_empty() && again.clients.is_empty(), "the file forgets, too");
+    }
+
+    #[test]
+    fn postgreys_own() {
+        let mut table = bounded(100);
+        let given = |is_client, first, last, key: &str| Given { is_client, first, last, key: key.to_owned() };
+        assert!(table.take(&given(false, 100, 500, "192.0.2.0/a@x/b@y")));
+        assert!(table.take(&given(false, 100, 100, "192.0.2.0/new@x/b@y")));
+        assert!(table.take(&given(true, 5, 500, "192.0.2.1")));
+        assert!(!table.take(&given(true, 4, 400, "192.0.2.1")), "older than what is known");
+        let key = "192.0.2.0/a@example.org/b@example.com";
+        assert!(table.take(&given(false, 100, 500, "b73ab38070260cfd5dcc74c286804b01ec0dc79e")));
+        assert_eq!(table.triplet(key), Some(Seen { first: 100, last: 500 }), "with --privacy");
+        assert_eq!(table.client("192.0.2.1"), Some(Known { count: 5, last: 500 }));
+        let waiting: Vec<String> =
+            table.listed(Kind::Triplet).into_iter().filter(|one| one.waits).map(|one| one.text).collect();
+        assert_eq!(waiting, ["192.0.2.0/new@x/b@y"]);
     }
 
     #[test]

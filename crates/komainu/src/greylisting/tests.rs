@@ -47,6 +47,31 @@ fn ask(greylister: &Greylister, sender: &str) -> String {
     greylister.judge(value).unwrap()
 }
 
+/// Those who wait are let pass by hand, with a server and without.
+#[test]
+fn orders() {
+    use orders::{Order, tell};
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("greylist");
+    let (greylister, _) = open(folder.path());
+    assert!(ask(&greylister, "a@example.org").starts_with("DEFER_IF_PERMIT "));
+    assert_eq!(tell(&state, &[Order::Pass("a@example.org".into())]).unwrap(), 1);
+    assert_eq!(ask(&greylister, "a@example.org"), "DUNNO");
+    let given = Given { is_client: true, first: 9, last: u32::MAX, key: "192.0.2.1".to_owned() };
+    assert_eq!(tell(&state, &[Order::Take(given.clone()), Order::Take(given)]).unwrap(), 1);
+    assert_eq!(ask(&greylister, "b@example.org"), "DUNNO", "a client that Postgrey knew");
+    drop(greylister);
+    // A connection wakes the thread that took orders, which sees that its server is gone.
+    let forget = || tell(&state, &[Order::Forget("192.0.2.".into())]).ok();
+    let done = (0..1_000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        forget()
+    });
+    assert_eq!(done, Some(2), "a triplet and a client");
+    let rest = remembered(&state).unwrap();
+    assert!(rest.listed(Kind::Triplet).is_empty() && rest.listed(Kind::Client).is_empty());
+}
+
 /// T2.17, and what is remembered is there after a crash.
 #[test]
 fn what_is_remembered_outlives_a_restart() {

@@ -16,6 +16,7 @@ use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::listings::Listings;
 use crate::facts::policy_client::{PolicyServers, Spawn};
+use crate::facts::policyd_spf::PolicydSpf;
 use crate::facts::table_client::TableServers;
 use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Asked, Names};
@@ -92,11 +93,13 @@ fn answering(
     spawn: Spawn,
 ) -> Answers {
     let program = format!("{}/smtpd", p.text("syslog_name").value);
+    let host = p.text("myhostname").value;
     Answers {
+        policyd_spf: PolicydSpf::new(Arc::clone(&names), log.clone(), host.clone()),
         names,
         health: ZoneHealth::default(),
         listings: Listings::default(),
-        greylister: Greylister::new(Some(state.join("greylist")), log.clone(), p.text("myhostname").value),
+        greylister: Greylister::new(Some(state.join("greylist")), log.clone(), host),
         asked: Asked::new(log.clone(), program),
         table_servers: TableServers::new(sockets.clone(), warner(p, log)),
         policy_servers: PolicyServers::new(sockets.clone(), spawn, warner(p, log)),
@@ -275,7 +278,12 @@ impl Assembly {
         *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.local);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
-        self.shared.answers.greylister.set(generation.greylist.clone());
+        let greylister = Arc::clone(&self.shared.answers.greylister);
+        greylister.set(generation.greylist.clone());
+        if generation.greylist.is_some() {
+            tokio::spawn(async move { greylister.open().await });
+        }
+        self.shared.answers.policyd_spf.set(generation.spf.clone());
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

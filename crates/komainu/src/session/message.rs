@@ -96,7 +96,6 @@ impl Session {
                 .and_then(|envelope| envelope.recipients.last())
                 .map(|one| one.address.to_external()),
             is_held: self.effects.iter().any(|effect| matches!(effect, MailEffect::Hold(..))),
-            is_own: false,
         };
         if let Some(message) = &mut self.reception {
             message.open(&head, source);

@@ -130,6 +130,85 @@ fn a_server_on_postgreys_port_is_asked() {
     });
 }
 
+/// `komainu greylist …` for a site: what it printed, and its exit code.
+fn by_hand(site: &Site, words: &[&str]) -> (String, Option<i32>) {
+    let output = Command::new(KOMAINU).arg("greylist").args(words).arg("--config").arg(site.etc()).output();
+    let output = output.expect("runs");
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8_lossy(&said).into_owned(), output.status.code())
+}
+
+#[test]
+fn who_waits_and_who_is_let_pass() {
+    world::run("greylist::who_waits_and_who_is_let_pass", Needs::Root, || {
+        postgreys_files("--inet=10023 --delay=3600");
+        let site = Site::new(ASKS_POSTGREY);
+        assert_eq!(by_hand(&site, &["waiting"]).1, Some(1), "nobody yet");
+        let mut server = Server::start(&site);
+        assert!(told(&site.address(), "a@example.org").starts_with("450 "));
+        assert!(told(&site.address(), "b@example.net").starts_with("450 "));
+        let waits = |sender: &str| format!(" 127.0.0.0 <{sender}> → <box@example.com>");
+        let both = until("both wait", || {
+            let (said, _) = by_hand(&site, &["waiting"]);
+            (said.contains(&waits("a@example.org")) && said.contains(&waits("b@example.net"))).then_some(said)
+        });
+        assert!(both.lines().all(|line| line.starts_with("waits ")), "{both}");
+        assert_eq!(by_hand(&site, &["pass", "example.org"]), ("1 let pass\n".to_owned(), Some(0)));
+        assert!(told(&site.address(), "a@example.org").starts_with("250 "));
+        assert!(told(&site.address(), "b@example.net").starts_with("450 "));
+        // Killed, it has not forgotten.
+        server.kill();
+        let mut server = Server::start(&site);
+        assert!(told(&site.address(), "a@example.org").starts_with("250 "));
+        assert_eq!(by_hand(&site, &["stats"]).0, "1 wait, 1 have passed; 0 clients have come back\n");
+        assert_eq!(by_hand(&site, &["forget", "nobody.example"]).1, Some(1));
+        assert_eq!(by_hand(&site, &["forget", " "]).1, Some(64));
+        assert_eq!(by_hand(&site, &["forget", "127.0.0.0"]), ("2 forgotten\n".to_owned(), Some(0)));
+        assert!(told(&site.address(), "a@example.org").starts_with("450 "));
+        assert!(server.stop().success());
+    });
+}
+
+/// Postgrey's database, as Berkeley DB's own tool makes it.
+fn berkeley(file: &Path, rows: &str) -> bool {
+    let mut command = Command::new("db5.3_load");
+    let Ok(mut child) = command.args(["-T", "-t", "btree"]).arg(file).stdin(Stdio::piped()).spawn() else {
+        println!("greylist::postgreys_database: didn't run: no db5.3_load");
+        assert!(std::env::var_os("CI").is_none(), "no db5.3_load");
+        return false;
+    };
+    child.stdin.take().expect("a pipe").write_all(rows.as_bytes()).expect("writes");
+    child.wait().expect("ends").success()
+}
+
+#[test]
+fn postgreys_database() {
+    world::run("greylist::postgreys_database", Needs::Root, || {
+        postgreys_files("--inet=10023 --delay=60");
+        let site = Site::new(ASKS_POSTGREY);
+        let theirs = open_folder("/mnt/postgrey");
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+        let triplet =
+            format!("127.0.0.0/known@example.org/box@example.com\n{},{}\n", now - 4_000, now - 3_000);
+        let waiting = format!("198.51.100.0/w@example.org/box@example.com\n{now},{now}\n");
+        if !berkeley(&theirs.join("postgrey.db"), &format!("{triplet}{waiting}")) {
+            return;
+        }
+        assert!(berkeley(&theirs.join("postgrey_clients.db"), &format!("203.0.113.9\n7,{}\n", now - 8_000)));
+        let mut server = Server::start(&site);
+        assert!(told(&site.address(), "other@example.org").starts_with("450 "));
+        let folder = theirs.to_str().expect("text");
+        assert_eq!(by_hand(&site, &["import", folder]), ("3 of 3 taken over\n".to_owned(), Some(0)));
+        assert!(told(&site.address(), "known@example.org").starts_with("250 "));
+        assert_eq!(by_hand(&site, &["import", folder]), ("0 of 3 taken over\n".to_owned(), Some(0)));
+        let (client, _) = by_hand(&site, &["show", "203.0.113.9"]);
+        assert!(client.starts_with("client     7 mails came back, the last 2 h ago"), "{client}");
+        assert_eq!(by_hand(&site, &["import", "/mnt"]).1, Some(75));
+        assert!(server.stop().success());
+    });
+}
+
 /// A process that ends with its holder.
 struct Process(Child);
 

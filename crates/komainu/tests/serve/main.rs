@@ -22,6 +22,7 @@ mod checks;
 mod client;
 mod crash;
 mod crowd;
+mod damage;
 mod disk;
 mod dovecot;
 mod encrypted_grid;

@@ -262,6 +262,14 @@ fn files_that_are_two_things() {
     check("a.zip", &[gzip(&text), hidden.clone()].concat(), "x.exe");
     check("a.zip", &[rar_5(&[]), hidden.clone()].concat(), "x.exe");
     check("a.zip", &[seven_zip(&listed(&[])), hidden].concat(), "x.exe");
+    // An archive within is counted once where the name says what opens it, and twice where it says something else.
+    let many = zip(&(0..600).map(|at| stored(&format!("{at}.txt"), b"x")).collect::<Vec<_>>());
+    let wrapped = tnef(&[attribute(0x0001_8010, b"b.zip\0"), attribute(0x0006_800f, &many)]);
+    let counted = |name: &str| {
+        let limits = Limits { entries: 1300, ..rules().limits };
+        named(scan_by(Rules { limits, ..rules() }, &message(name, &wrapped), 4096))
+    };
+    assert_eq!((counted("winmail.dat").as_str(), counted("a.zip").as_str()), ("", "bomb"));
     let inner = rar_4(0, &[file_four(b"y.scr", (0, 0x33), b"")]);
     check("a.rar", &[gzip(&text), inner].concat(), "y.scr");
 }

@@ -212,8 +212,10 @@ impl Content {
             wants_zip = false;
         } else if head.starts_with(tnef::MARK) {
             self.forms.push(Form::Tnef(Box::default()));
+            wants_zip = !is_called(&[b".dat"]);
         } else if notebook::MARKS.iter().any(|mark| head.starts_with(mark)) {
             self.forms.push(Form::Notebook(Box::default()));
+            wants_zip = !is_called(&[b".one"]);
         }
         match kind {
             Some(Kind::SevenZip) => self.forms.push(Form::SevenZip(Box::default())),
@@ -222,6 +224,7 @@ impl Content {
         }
         if is_rar(&head) || is_called(&[b".rar"]) {
             self.forms.push(Form::Rar(Box::default()));
+            wants_zip &= kind != Some(Kind::Rar) || !is_called(&[b".rar"]);
         }
         if self.forms.is_empty() && is_called(&[b".eml"]) {
             self.forms.push(Form::Message(Box::new(Parts::new(self.depth))));

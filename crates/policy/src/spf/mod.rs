@@ -7,6 +7,7 @@
 
 mod evaluate;
 mod macros;
+pub mod policyd;
 mod record;
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,8 @@ fn entry() -> impl Strategy<Value = Entry> {
             entry.verp.clone_from(&maybe);
             entry.parts = (0..u32::from(body)).map(|index| (index, size)).collect();
             entry.client.name = text;
+            (entry.has_utf8_header, entry.refiltered) = (hold && other, !other);
+            entry.next_attempt = Wall(time.wrapping_add(7));
             entry.client.sasl = maybe.map(|user| ("plain".to_owned(), user, String::new()));
             entry
         },
@@ -72,6 +74,13 @@ proptest! {
     #[test]
     fn an_entry_survives_its_encoding(entry in entry()) {
         prop_assert_eq!(Entry::decode(&entry.encode()), Ok(entry));
+    }
+
+    /// Whatever an entry has, its copy for one recipient has too.
+    #[test]
+    fn for_one_all_else_is_the_same(entry in entry(), recipient in recipient()) {
+        let expect = Entry { recipients: vec![recipient.clone()], parts: BTreeSet::new(), ..entry.clone() };
+        prop_assert_eq!(entry.for_one(recipient), expect);
     }
 
     #[test]

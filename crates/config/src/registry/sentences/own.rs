@@ -24,6 +24,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_sasl_mechanisms", "Mechanisms that smtpd_sasl_type = internal speaks; empty for PLAIN and LOGIN, SCRAM-SHA-256 where each user of the file can have it (SCRAM-SHA-256-PLUS only where it is named), and EXTERNAL where komainu_sasl_certificate_maps is set."),
     ("komainu_screen", "Whether listeners test clients first as postscreen does, without a postscreen line in master.cf."),
     ("komainu_session_limit", "Most sessions at once over all listeners; 0 takes what descriptors allow."),
+    ("komainu_spf", "Whether the server checks SPF by itself where check_policy_service names policyd-spf and nobody listens there."),
     ("komainu_state_directory", "Folder of the queue and of what is remembered."),
     ("komainu_virtual_quota_maps", "Tables of what virtual recipients' Maildirs may hold, in Courier's or Dovecot's form."),
     ("komainu_virtual_quota_tempfail", "Whether mail for a mailbox over its quota is refused for now only, or deferred."),

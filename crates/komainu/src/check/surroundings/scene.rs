@@ -28,6 +28,8 @@ pub struct Scene<'a> {
     pub servers: Vec<Server>,
     /// The program greylists by itself where Postgrey isn't there.
     pub greylist: Option<Arc<Greylist>>,
+    /// The program checks SPF by itself where policyd-spf isn't there.
+    pub checks_spf: bool,
 }
 
 /// One SMTP server of master.cf.
@@ -57,6 +59,7 @@ impl<'a> Scene<'a> {
             master: &configuration.master,
             tables: configuration.catalogue.specs(),
             greylist: configuration.greylist.clone(),
+            checks_spf: configuration.spf.is_some(),
             servers: lines.map(|service| server(service, configuration, sources)).collect(),
         }
     }

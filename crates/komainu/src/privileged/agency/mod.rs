@@ -13,6 +13,7 @@ mod links;
 mod piped;
 mod room;
 mod virtuals;
+mod written;
 
 pub(crate) use links::FILE_BYTES_MAX;
 pub(crate) use piped::pipe;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tables::{Catalogue, Snapshot};
 use virtuals::Virtuals;
+use written::{Kind, Parsed, Written};
 
 /// Tables as they are at each look.
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl Books {
 pub struct Agency {
     local: Local,
     books: Books,
+    parsed: Parsed,
     classes: Arc<AddressClasses>,
     home_mailbox: String,
     spool_directory: String,
@@ -139,6 +142,7 @@ impl Agency {
         Agency {
             local,
             books: Books::new(catalogue),
+            parsed: Parsed::default(),
             classes: Arc::clone(classes),
             home_mailbox: text("home_mailbox"),
             spool_directory: text("mail_spool_directory"),
@@ -236,7 +240,7 @@ impl Agency {
         if extension.contains('/') {
             whose.extension.clear();
         }
-        let mut written: Option<Vec<Destination>> = None;
+        let mut written: Option<Arc<Written>> = None;
         for (at, step) in request.chain.iter().enumerate() {
             // A chain begins with whom mail is for; from there only lists lead on.
             if at > 0 && !matches!(step, Step::Include(_)) {
@@ -255,7 +259,7 @@ impl Agency {
     }
 
     /// Whether what is asked for is the configuration's, or stands at the chain's end and may stand there.
-    fn is_written(&self, request: &LocalRequest, written: Option<&[Destination]>) -> bool {
+    fn is_written(&self, request: &LocalRequest, written: Option<&Written>) -> bool {
         let is_named = || written.is_some_and(|written| request.is_named_in(written));
         match &request.act {
             LocalAct::Look => written.is_none() && !request.chain.is_empty(),
@@ -270,16 +274,16 @@ impl Agency {
     fn follow(
         &self,
         step: &Step,
-        before: Option<&[Destination]>,
+        before: Option<&Written>,
         whose: &mut Whose,
         reads: bool,
-    ) -> Result<Option<Vec<Destination>>, Refusal> {
+    ) -> Result<Option<Arc<Written>>, Refusal> {
         let not_there = not_written;
         match step {
             Step::Alias(name) => {
                 let (value, owner) = self.alias(name)?.ok_or_else(not_there)?;
                 whose.identity = self.owner(owner)?;
-                Ok(Some(mail::destination::destinations(&value)))
+                Ok(Some(self.parsed.of(Kind::Value, value.into_bytes())))
             }
             Step::Forward { user, path } => {
                 let account =
@@ -292,7 +296,7 @@ impl Agency {
                     return Ok(None);
                 }
                 let text = whose.identity.act(|| links::forward_text(path, account.uid));
-                links::text(text).map(Some)
+                links::text(text).map(|text| Some(self.parsed.of(Kind::File, text)))
             }
             Step::Include(path) => {
                 let named = Destination::Include(path.clone());
@@ -308,7 +312,7 @@ impl Agency {
                     return Ok(None);
                 }
                 let text = whose.identity.act(|| links::include_text(path));
-                links::text(text).map(Some)
+                links::text(text).map(|text| Some(self.parsed.of(Kind::File, text)))
             }
         }
     }
