@@ -6,7 +6,7 @@ use crate::server::Server;
 use crate::site::{Site, save};
 use crate::world::{self, Needs};
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -256,7 +256,7 @@ fn clients_of_many_kinds() {
         let all = "-o komainu_sasl_mechanisms=plain,login,cram-md5,scram-sha-1,scram-sha-256,external";
         site.write(
             "master.cf",
-            &format!("465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes {all}\n587 inet n - n - - smtpd {all}\n"),
+            &format!("465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes {all}\n587 inet n - n - - smtpd {all},scram-sha-256-plus\n"),
         );
         let _server = Server::start(&site);
         // The file is there only now, and the server takes it up.
@@ -292,9 +292,16 @@ fn clients_of_many_kinds() {
                 method,
             );
         }
-        for method in ["scram-sha-256", "login"] {
+        // Left to itself it takes the best, which over TLS 1.3 is none that binds: it couldn't.
+        for method in ["scram-sha-256", "login", ""] {
+            let only = if method.is_empty() {
+                String::new()
+            } else {
+                format!("set smtp_authenticators='{method}'\n")
+            };
+            let method = if method.is_empty() { "scram-sha-256" } else { method };
             let rc = format!(
-                "set smtp_url='smtps://alice:PASSWORD@127.0.0.1:465/'\nset smtp_authenticators='{method}'\nset ssl_verify_host=no ssl_verify_dates=no certificate_file=/mnt/mx.pem from=alice@example.com\nset record=''\n"
+                "set smtp_url='smtps://alice:PASSWORD@127.0.0.1:465/'\n{only}set ssl_verify_host=no ssl_verify_dates=no certificate_file=/mnt/mx.pem from=alice@example.com\nset record=''\n"
             );
             fs::write("/mnt/mx.pem", include_str!("../../../../tests/certificates/ec.pem")).expect("writes");
             fs::write("/mnt/muttrc", rc).expect("writes");
@@ -323,6 +330,18 @@ for identity in ('', 'alice', 'bob'):
     );
     assert_eq!(said, "False 535\nTrue 235\nTrue 235\nTrue 535\n", "{}", site.log());
     site.logged("SASL EXTERNAL authentication failed: authentication failure, sasl_username=bob", before);
+    // The table still has her.
+    user(site, &["remove", "alice"], "");
+    crate::site::until("alice is out", || {
+        let said = python(
+            r"
+context.load_cert_chain('/mnt/client.pem')
+s = connect('10.9.9.8')
+print(b'EXTERNAL' in s.ehlo_resp, s.docmd('AUTH', 'EXTERNAL =')[0])
+",
+        );
+        (said == "False 535\n").then_some(())
+    });
 }
 
 /// A server that was started with a relative path takes up a users' file that comes later, and that only root may read.
@@ -347,6 +366,72 @@ fn users_that_come_later() {
         fs::remove_file(site.path("etc/users")).expect("removes");
         save(&site.path("etc/users"), "alice:{PLAIN}Gehe1m\n", 0o600);
         says("235");
+        assert!(server.stop().success());
+    });
+}
+
+/// Sessions that are there before the users change; whoever reads the standard output says when.
+const BEFORE_THE_CHANGE: &str = r#"
+import hashlib, hmac
+def say(s, *words):
+    return s.docmd('AUTH', ' '.join(words)) if len(words) == 2 else s.docmd(*words)
+def plain(s, user, password):
+    return say(s, 'PLAIN', base64.b64encode(('\0%s\0%s' % (user, password)).encode()).decode())[0]
+def challenged(s, user):
+    bare = 'n=%s,r=abcdef' % user
+    code, text = say(s, 'SCRAM-SHA-256', base64.b64encode(('n,,' + bare).encode()).decode())
+    assert code == 334, (code, text)
+    return s, bare, base64.b64decode(text).decode()
+def proved(s, bare, first, password):
+    said = dict(field.split('=', 1) for field in first.split(','))
+    salted = hashlib.pbkdf2_hmac('sha256', password.encode(), base64.b64decode(said['s']), int(said['i']))
+    key = hmac.new(salted, b'Client Key', 'sha256').digest()
+    without = 'c=biws,r=' + said['r']
+    signature = hmac.new(hashlib.sha256(key).digest(), ','.join((bare, first, without)).encode(), 'sha256').digest()
+    proof = bytes(a ^ b for a, b in zip(key, signature))
+    code, text = say(s, base64.b64encode((without + ',p=' + base64.b64encode(proof).decode()).encode()).decode())
+    return say(s, '')[0] if code == 334 else code
+s = [connect('10.9.1.%d' % (n + 1)) for n in range(6)]
+carol, dave = challenged(s[0], 'carol'), challenged(s[1], 'dave')
+print('ready', flush=True)
+input()
+print(plain(s[2], 'alice', 'Gehe1m'), plain(s[3], 'bob', 'Gehe1m'), plain(s[3], 'bob', 'Anders'))
+print(proved(*carol, 'Gehe1m'), proved(*dave, 'Gehe1m'), plain(s[4], 'dave', 'Gehe1m'))
+"#;
+
+/// Sessions in progress, also those of configurations before the last, know the users as they are now; and who is shut out
+/// between the challenge and the proof is out.
+#[test]
+fn users_that_change_meanwhile() {
+    world::run("users::users_that_change_meanwhile", Needs::Root, || {
+        let site = protected("smtpd_sasl_path = users\nsmtpd_hard_error_limit = 20\n");
+        site.write("master.cf", "465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n");
+        save(&site.path("etc/users"), "", 0o600);
+        for name in ["alice", "bob", "carol", "dave"] {
+            user(&site, &["add", name], "Gehe1m\n");
+        }
+        let mut server = Server::start(&site);
+        let script = format!("{PRELUDE}{BEFORE_THE_CHANGE}");
+        let mut command = Command::new("python3");
+        let command = command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let mut said = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("text");
+        assert_eq!(line, "ready\n", "{}", site.log());
+        server.reload();
+        server.reload();
+        user(&site, &["disable", "alice"], "");
+        user(&site, &["passwd", "bob"], "Anders\n");
+        user(&site, &["disable", "carol"], "");
+        crate::site::until("carol is out", || {
+            python("print(attempt(465, 'carol', 'Gehe1m', '10.9.9.9'))").starts_with("535").then_some(())
+        });
+        child.stdin.take().expect("piped").write_all(b"\n").expect("writes");
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).expect("text");
+        assert!(child.wait().expect("ends").success());
+        assert_eq!(rest, "535 535 235\n535 235 235\n", "{}", site.log());
         assert!(server.stop().success());
     });
 }
