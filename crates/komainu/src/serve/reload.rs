@@ -6,6 +6,7 @@
 use super::listen::{self, Sockets};
 use super::start::{self, Options};
 use super::{Assembly, Generation, ServeError, certificates, watch};
+use crate::authentication::internal::UsersInForce;
 use crate::configuration::{HelperSources, Listener, has_errors, with_whitelists};
 use crate::privileged::{Helper, Request};
 use crate::session::{Service, Shared};
@@ -40,6 +41,7 @@ pub(super) struct House {
     sockets: Sockets,
     open: BTreeMap<SocketAddr, Open>,
     watch: Option<watch::Watch>,
+    users: UsersInForce,
 }
 
 /// Reads with the server's own rights and, where that isn't enough, by the helper.
@@ -69,7 +71,8 @@ impl House {
         sockets: Sockets,
         since: SystemTime,
     ) -> House {
-        let mut house = House { options, assembly, sockets, open: BTreeMap::new(), watch: None };
+        let (open, users) = (BTreeMap::new(), UsersInForce::default());
+        let mut house = House { options, assembly, sockets, open, watch: None, users };
         house.listen(since).await;
         house
     }
@@ -81,6 +84,9 @@ impl House {
     }
 
     async fn listen(&mut self, since: SystemTime) {
+        let logins = self.assembly.services().iter().filter_map(|service| service.listener.logins.as_ref());
+        let users = logins.filter_map(|logins| logins.internal());
+        self.users.take_up(users.flat_map(|internal| internal.files()));
         let mut wanted: BTreeMap<SocketAddr, Service> = BTreeMap::new();
         for service in self.assembly.services() {
             for address in &service.listener.addresses {
@@ -276,18 +282,17 @@ impl House {
             for file in internal.iter().flat_map(|internal| internal.files()) {
                 let is_new = !known.contains(&file.path);
                 known.push(file.path.clone());
-                if !changed.contains(&file.path) {
+                // All services see the same users.
+                if !is_new || !changed.contains(&file.path) {
                     continue;
                 }
                 match tokio::task::block_in_place(|| file.reread(&sources)) {
-                    Ok(found) if is_new => self.assembly.say_all(&found),
-                    Ok(_) => {}
-                    Err(error) if is_new => {
+                    Ok(found) => self.assembly.say_all(&found),
+                    Err(error) => {
                         kept.push(file.path.clone());
                         let text = format!("{error}; users stay as they were");
                         self.assembly.shared.log.write(MASTER, Message::warning(text));
                     }
-                    Err(_) => {}
                 }
             }
         }

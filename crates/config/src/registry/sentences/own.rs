@@ -21,7 +21,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_pattern_limit_action", "What a pattern of header_checks and kin that takes too many steps comes to: dunno (no match), or tempfail."),
     ("komainu_relay_clients", "Clients that stand for many others, such as a gateway: no alarm when all sessions come from one of them."),
     ("komainu_sasl_certificate_maps", "Tables from the fingerprint of a client's certificate or key to the login name that EXTERNAL gives it (smtpd_sasl_type = internal)."),
-    ("komainu_sasl_mechanisms", "Mechanisms that smtpd_sasl_type = internal speaks; empty for PLAIN and LOGIN, SCRAM-SHA-256 where each user of the file can have it, and EXTERNAL where komainu_sasl_certificate_maps is set."),
+    ("komainu_sasl_mechanisms", "Mechanisms that smtpd_sasl_type = internal speaks; empty for PLAIN and LOGIN, SCRAM-SHA-256 where each user of the file can have it (SCRAM-SHA-256-PLUS only where it is named), and EXTERNAL where komainu_sasl_certificate_maps is set."),
     ("komainu_screen", "Whether listeners test clients first as postscreen does, without a postscreen line in master.cf."),
     ("komainu_session_limit", "Most sessions at once over all listeners; 0 takes what descriptors allow."),
     ("komainu_spf", "Whether the server checks SPF by itself where check_policy_service names policyd-spf and nobody listens there."),
