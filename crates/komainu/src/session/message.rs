@@ -61,7 +61,8 @@ impl Session {
     /// Looks at attachments, where a list wants to know of them.
     fn scan(&mut self, chunk: &[u8]) {
         if self.content_begins()
-            && let Some(rules) = self.service.listener.lists_for(&self.tx).attachments() {
+            && let Some(rules) = self.service.listener.lists_for(&self.tx).attachments()
+        {
             self.scanner = Some(Box::new(Scanner::new(Arc::clone(rules))));
         }
         if let Some(scanner) = &mut self.scanner {
