@@ -12,6 +12,7 @@ pub mod delivered;
 pub mod destination;
 pub mod header;
 pub mod host;
+pub mod line;
 pub mod message;
 pub mod mime;
 pub mod now;
