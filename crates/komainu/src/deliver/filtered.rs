@@ -48,6 +48,10 @@ impl Filters {
         classes: &AddressClasses,
         tables: &Snapshot,
     ) -> Result<Route, LookupError> {
+        if classes.is_option(recipient) {
+            let nowhere = policy::address::Route::bad_syntax();
+            return Ok(Route { transport: nowhere.transport, nexthop: nowhere.nexthop });
+        }
         let (transport, nexthop) = filter.split_once(':').unwrap_or((filter, ""));
         let nexthop = match (nexthop, self.default_nexthop.as_str()) {
             ("", "") => classes.resolve(recipient, tables)?.domain,
