@@ -67,6 +67,12 @@ impl AddressClasses {
         address.as_str().starts_with('-') && !self.routing.allow_min_user
     }
 
+    /// Whether it is so, or has an empty domain that stands for nothing (`resolve_null_domain`).
+    #[must_use]
+    pub fn is_bad(&self, address: &Address) -> bool {
+        self.is_option(address) || (address.as_str().ends_with('@') && !self.routing.null_domain)
+    }
+
     /// The address that mail is sent to: routing through ourselves taken off (`user%other@us` is `user@other`), where it
     /// can be resolved.
     ///

@@ -84,11 +84,14 @@ pub(super) fn owner_of(path: &str) -> io::Result<u32> {
 }
 
 /// Whether nobody but root has a say in what is at `path`: each folder on the way and the file are root's, nobody else
-/// writes to them, and none is a link.
+/// writes to them, or they are sticky, and none is a link.
 pub(super) fn is_of_root(path: &str) -> bool {
     let is_own = |path: &Path| {
         let metadata = std::fs::symlink_metadata(path);
-        metadata.is_ok_and(|of| of.uid() == 0 && !of.is_symlink() && of.mode() & 0o022 == 0)
+        metadata.is_ok_and(|of| {
+            let is_kept = of.mode() & 0o022 == 0 || (of.is_dir() && of.mode() & 0o1000 != 0);
+            of.uid() == 0 && is_kept && (of.is_dir() || (of.is_file() && of.nlink() == 1))
+        })
     };
     Path::new(path).ancestors().all(is_own)
 }

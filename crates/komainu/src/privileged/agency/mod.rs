@@ -294,7 +294,8 @@ impl Agency {
                     return Ok(None);
                 }
                 let text = whose.identity.act(|| links::forward_text(path, account.uid));
-                links::text(text).map(Some)
+                let at_home = |one: Destination| one.at_home(&account.home);
+                Ok(Some(links::text(text)?.into_iter().map(at_home).collect()))
             }
             Step::Include(path) => {
                 let named = Destination::Include(path.clone());
