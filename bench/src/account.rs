@@ -179,7 +179,8 @@ fn below(root: u32, rows: &HashMap<u32, Row>) -> Vec<u32> {
     found
 }
 
-fn tree_cpu_s(root: u32) -> f64 {
+/// Seconds of CPU of a process and those that it started, as /proc tells them.
+pub(crate) fn tree_cpu_s(root: u32) -> f64 {
     let rows = all();
     let ticks: u64 = below(root, &rows).iter().filter_map(|pid| rows.get(pid)).map(|row| row.ticks).sum();
     ticks as f64 / TICKS_PER_SECOND

@@ -14,12 +14,14 @@ mod encrypted;
 mod figures;
 mod flood;
 mod generate;
+mod lines;
 mod options;
 mod record;
 mod run;
 mod scenario;
 mod server;
 mod show;
+mod signer;
 mod sink;
 mod site;
 mod soak;
@@ -36,6 +38,7 @@ usage: bench run [OPTIONS] [WORDS]     measure the rows whose names have one of 
        bench compare FILE A B [WORDS]  server A over server B, row by row; refused unless measured in turns
        bench compare FILE FILE         always refused: two runs are not in turns
        bench check [RUNS]              how long `komainu check` takes for a large configuration
+       bench lines [ROUNDS]            header lines a second through 500 patterns, beside postmap
        bench tls [TURNS]               handshakes, log-ins and idle connections under TLS, beside Postfix
        bench guesses [SECONDS] [TURNS] a dictionary attack with honest clients in between, beside Postfix
        bench soak [OPTIONS] [MINUTES]  everything at once against one server; see bench soak --help
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         "show" => show::command(rest),
         "compare" => turns::command(rest),
         "check" => check::command(rest),
+        "lines" => lines::command(rest),
         "tls" => encrypted::handshakes(rest),
         "guesses" => encrypted::guesses(rest),
         "soak" => {

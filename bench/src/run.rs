@@ -9,7 +9,7 @@ use crate::options::{Format, Options, USAGE};
 use crate::record::{Head, Sample, Writer};
 use crate::scenario::{self, Row, Work};
 use crate::server::{self, Kind, Server};
-use crate::{drain, flood, show, waiting, world};
+use crate::{drain, flood, show, signer, waiting, world};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -130,13 +130,20 @@ fn sample(kind: Kind, row: &Row, (ms, clients): (u32, u32)) -> Result<Figures, S
         Work::Load(load) => {
             let load = timed(load);
             let before = server.cpu_s();
+            let signed_before = server.signer().map(signer::Signer::cpu_s);
             let outcome = generate::play(&load)?;
             server.settle();
             let cpu = server.cpu_s() - before;
+            let signed = server.signer().map(signer::Signer::cpu_s);
             let mut tail = drain::Tail::new(server.folder());
             tail.look();
             tail.is_fair()?;
-            figures(&outcome, Some(cpu), &server)
+            let mut figures = figures(&outcome, Some(cpu), &server)?;
+            if let (Some(before), Some(after)) = (signed_before, signed) {
+                let note = signer::note(after - before, outcome.done)?;
+                figures.note = Some(figures.note.map_or(note.clone(), |other| format!("{note}; {other}")));
+            }
+            Ok(figures)
         }
         Work::Beside { crowd, honest } => {
             let standing = generate::start(&crowd)?;

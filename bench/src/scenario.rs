@@ -89,7 +89,7 @@ const COMMON: Load = Load {
 const REFUSED: Load = Load { play: Play::RefusedRecipient, connections: 100, from: client(64), ..COMMON };
 const LISTED: Load = Load { from: Ipv4Addr::new(203, 0, 115, 1), ..REFUSED };
 
-const PLAIN: Dress = Dress { main_cf: "", screen: false, table_lines: 0, boxes: 0 };
+const PLAIN: Dress = Dress { main_cf: "", screen: false, table_lines: 0, boxes: 0, signs: false };
 
 const SLEEP: Dress = Dress {
     main_cf: "smtpd_restriction_classes = wait\nwait = sleep 30\n\
@@ -142,6 +142,14 @@ const PATTERNS: Dress = Dress {
     ..PLAIN
 };
 
+const FEW_PATTERNS: Dress = Dress {
+    main_cf: "header_checks = regexp:%/etc/few_header_patterns\nbody_checks = regexp:%/etc/few_body_patterns\n\
+              body_checks_size_limit = 1000000\n",
+    ..PLAIN
+};
+
+const SIGNED: Dress = Dress { main_cf: crate::signer::MAIN_CF, signs: true, ..PLAIN };
+
 const CROWD: Load = Load {
     play: Play::Sleeper,
     connections: 300,
@@ -187,6 +195,10 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.push(row("large", title, BOTH, PLAIN, Work::Load(large)));
     let title = "the same with 500 header and 500 body patterns";
     rows.push(row("patterns", title, BOTH, PATTERNS, Work::Load(large)));
+    let title = "the same with 5 header and 5 body patterns";
+    rows.push(row("few-patterns", title, BOTH, FEW_PATTERNS, Work::Load(large)));
+    let title = "accept → discard, 4 kB, 50 connections, OpenDKIM signs as a milter";
+    rows.push(row("opendkim", title, BOTH, SIGNED, Work::Load(COMMON)));
     for (id, title, domain, boxes) in [
         (
             "relay-50",

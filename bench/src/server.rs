@@ -4,6 +4,7 @@
 //! left behind is removed at the next start. A server is not asked to end politely: nothing here tests that.
 
 use crate::account::Account;
+use crate::signer::Signer;
 use crate::site::{self, Dress};
 use crate::world::{self, SERVER};
 use std::fs;
@@ -57,6 +58,7 @@ pub(crate) struct Server {
     account: Account,
     folder: PathBuf,
     on_tmpfs: bool,
+    signer: Option<Signer>,
 }
 
 /// Where servers and runs are kept.
@@ -122,8 +124,10 @@ fn lay_out(folder: &Path, kind: Kind, dress: &Dress, base: &Path) -> Result<(), 
         ("crowd", "203.0.120.0/22 wait\n203.0.128.0/17 wait\n".to_owned()),
         ("denied", "203.0.118.0/24 reject\n".to_owned()),
         ("flood", site::flood()),
-        ("header_patterns", site::patterns("^Subject: .*")),
-        ("body_patterns", site::patterns("")),
+        ("header_patterns", site::patterns("^Subject: .*", site::PATTERNS)),
+        ("body_patterns", site::patterns("", site::PATTERNS)),
+        ("few_header_patterns", site::patterns("^Subject: .*", site::FEW_PATTERNS)),
+        ("few_body_patterns", site::patterns("", site::FEW_PATTERNS)),
     ] {
         fs::write(folder.join("etc").join(name), text).map_err(|e| e.to_string())?;
     }
@@ -194,8 +198,9 @@ impl Server {
         if kind != Kind::Komainu {
             world::run("chown", &["postfix", &folder.join("data").display().to_string()])?;
         }
+        let signer = if dress.signs { Some(Signer::start(&folder.join("etc"))?) } else { None };
         let child = spawn(kind, &account, &folder, None)?;
-        let server = Server { kind, child, account, folder, on_tmpfs };
+        let server = Server { kind, child, account, folder, on_tmpfs, signer };
         server.wait_until_ready()?;
         server.settle();
         Ok(server)
@@ -242,6 +247,11 @@ impl Server {
     /// Seconds of CPU of all its processes so far.
     pub(crate) fn cpu_s(&self) -> f64 {
         self.account.cpu_s(self.child.id())
+    }
+
+    /// The milter that signs for it.
+    pub(crate) const fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
     }
 
     /// How CPU is counted.

@@ -19,6 +19,8 @@ pub(crate) struct Dress {
     pub(crate) table_lines: u32,
     /// Maildirs that are made beforehand.
     pub(crate) boxes: u32,
+    /// OpenDKIM signs, as a milter.
+    pub(crate) signs: bool,
 }
 
 /// The uid and gid of the virtual mailboxes.
@@ -106,14 +108,15 @@ pub(crate) fn flood() -> String {
     text
 }
 
-/// Lines of each table of patterns.
-const PATTERNS: u32 = 500;
+/// Lines of a long table of patterns, and of a short one.
+pub(crate) const PATTERNS: u32 = 500;
+pub(crate) const FEW_PATTERNS: u32 = 5;
 
 /// A table of patterns, each for a phrase that no message has: what a list of offers comes to over the years.
-pub(crate) fn patterns(begins: &str) -> String {
+pub(crate) fn patterns(begins: &str, count: u32) -> String {
     use std::fmt::Write as _;
     let mut text = String::new();
-    for number in 0..PATTERNS {
+    for number in 0..count {
         let (kind, word) = (number % 4, format!("offer{:03}", number.wrapping_mul(7919) % 1000));
         // Writing to a string can't fail.
         let _ = match kind {
@@ -205,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_dress_comes_last_and_only_the_tuned_are_tuned() {
-        let dress = Dress { main_cf: "x = %/y\n", screen: true, table_lines: 0, boxes: 0 };
+        let dress = Dress { main_cf: "x = %/y\n", screen: true, table_lines: 0, boxes: 0, signs: false };
         let folder = Path::new("/f");
         let text = |kind| main_cf(folder, kind, &dress, Path::new("/a"));
         assert!(text(Kind::Komainu).ends_with("reject_unauth_destination\nx = /f/y\n"));

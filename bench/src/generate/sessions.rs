@@ -55,7 +55,9 @@ async fn all(load: Load) -> Outcome {
 
 /// A message of that size, with its end.
 pub(crate) fn body(bytes: u32) -> String {
-    let mut body = String::from("Subject: load\r\nMessage-Id: <load@client.example>\r\n\r\n");
+    let mut body = String::from(
+        "From: load@client.example\r\nSubject: load\r\nMessage-Id: <load@client.example>\r\n\r\n",
+    );
     while u64::try_from(body.len()).unwrap_or(u64::MAX) < u64::from(bytes) {
         body.push_str("The quick brown fox jumps over the lazy dog, and again, and once more for luck.\r\n");
     }

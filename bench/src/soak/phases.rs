@@ -24,6 +24,7 @@ pub(crate) const DRESS: Dress = Dress {
     screen: false,
     table_lines: 0,
     boxes: 0,
+    signs: false,
 };
 
 /// The address whose fate is edited.

@@ -34,8 +34,8 @@ pub(crate) trait Rows: Send + 'static {
     /// How many there are.
     fn count(&self) -> usize;
 
-    /// All of them.
-    fn encoded(&self) -> Vec<Vec<u8>>;
+    /// All of them, one behind another.
+    fn encoded(&self) -> Vec<u8>;
 
     /// Forgets what has expired: how many are kept, how many not.
     fn clean_up(&self, now: Wall) -> (usize, usize);
@@ -189,7 +189,7 @@ impl<R: Rows> Kept<R> {
     fn rewrite(&mut self) {
         let Some(file) = &mut self.file else { return };
         let rows = self.rows.encoded();
-        if let Err(error) = file.rewrite(rows.iter().map(Vec::as_slice)) {
+        if let Err(error) = file.rewrite(rows.chunks_exact(R::LAYOUT.1)) {
             self.give_up(&error);
         }
     }

@@ -16,6 +16,40 @@ pub fn encode(bytes: &[u8]) -> String {
     out
 }
 
+/// What a digit stands for.
+#[must_use]
+pub(crate) const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
+/// Digits on their way to bytes: six bits each, a byte whenever there are eight.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Digits {
+    bits: u32,
+    count: u32,
+}
+
+impl Digits {
+    /// One more digit; the byte that it completes.
+    pub(crate) fn push(&mut self, digit: u8) -> Option<u8> {
+        self.bits = ((self.bits << 6) | u32::from(digit)) & 0x00ff_ffff;
+        self.count += 6;
+        if self.count < 8 {
+            return None;
+        }
+        self.count -= 8;
+        let [.., byte] = (self.bits >> self.count).to_be_bytes();
+        Some(byte)
+    }
+}
+
 /// `None` where it isn't base64.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
@@ -23,16 +57,9 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let plain = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
-    let (mut out, mut bits, mut count) = (Vec::with_capacity(plain.len()), 0_u32, 0);
+    let (mut out, mut digits) = (Vec::with_capacity(plain.len()), Digits::default());
     for byte in plain.bytes() {
-        let digit = ALPHABET.iter().position(|one| *one == byte)?;
-        bits = (bits << 6) | u32::try_from(digit).ok()?;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from((bits >> count) & 0xff).ok()?);
-            bits &= (1 << count) - 1;
-        }
+        out.extend(digits.push(digit(byte)?));
     }
     Some(out)
 }

@@ -7,7 +7,7 @@
 use crate::Address;
 
 /// One destination, as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Destination {
     /// An address, in internal form and not completed.
     Address(Address),
@@ -117,6 +117,12 @@ fn last_semicolon(text: &str) -> Option<usize> {
 pub fn destinations_in_file(bytes: &[u8]) -> Vec<Destination> {
     let text = String::from_utf8_lossy(bytes);
     text.lines().filter(|line| !line.starts_with('#')).flat_map(destinations).collect()
+}
+
+/// The transport and the nexthop of `transport:nexthop`; either may be empty, and the colon missing.
+#[must_use]
+pub fn transport_and_nexthop(text: &str) -> (&str, &str) {
+    text.split_once(':').unwrap_or((text, ""))
 }
 
 #[derive(Default)]

@@ -72,6 +72,33 @@ pub fn unicode_name(name: &str) -> String {
     }
 }
 
+/// `name` in A-labels, in lower case; `None` where it can't be written so.
+#[must_use]
+pub fn ascii_name(name: &str) -> Option<String> {
+    if name.is_ascii() { Some(name.to_ascii_lowercase()) } else { idna::domain_to_ascii(name).ok() }
+}
+
+/// `192.0.2.5` → `5.2.0.192.in-addr.arpa`, RFC 1035 §3.5; IPv6 by RFC 3596 §2.5.
+#[must_use]
+pub fn reverse_name(address: IpAddr) -> String {
+    let mut name = String::new();
+    match address {
+        IpAddr::V4(v4) => {
+            for octet in v4.octets().iter().rev() {
+                name.push_str(&format!("{octet}."));
+            }
+            name.push_str("in-addr.arpa");
+        }
+        IpAddr::V6(v6) => {
+            for octet in v6.octets().iter().rev() {
+                name.push_str(&format!("{:x}.{:x}.", octet & 15, octet >> 4));
+            }
+            name.push_str("ip6.arpa");
+        }
+    }
+    name
+}
+
 fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).collect()
 }
@@ -203,6 +230,15 @@ mod tests {
             let address = IpAddr::V4(Ipv4Addr::new(octet, 0, octet, 1));
             assert_eq!(address_text(address), address.to_string());
         }
+    }
+
+    #[test]
+    fn names_of_addresses() {
+        assert_eq!(reverse_name("192.0.2.5".parse().unwrap()), "5.2.0.192.in-addr.arpa");
+        let v6 = reverse_name("2001:db8::1".parse().unwrap());
+        assert!(v6.starts_with("1.0.0.0.") && v6.ends_with("8.b.d.0.1.0.0.2.ip6.arpa"), "{v6}");
+        assert_eq!(ascii_name("Mail.Example.ORG").as_deref(), Some("mail.example.org"));
+        assert_eq!(ascii_name("bücher.example").as_deref(), Some("xn--bcher-kva.example"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! policy servers are indexes. What was written wrongly is [`Check::Broken`], which answers as Postfix does at run
 //! time (451 4.3.5) after the compiler has said so. No evaluation here.
 
+use crate::checks::spf::SpfFault;
 use crate::dnsbl::ListZone;
 use crate::transaction::Stage;
 use config::Place;
@@ -148,6 +149,7 @@ pub(crate) enum Plain {
     DeferUnauthDestination,
     RejectUnverifiedSender,
     RejectUnverifiedRecipient,
+    Spf(SpfFault),
 }
 
 /// One member of a list.

@@ -110,6 +110,8 @@ pub struct Judgement {
     pub said: Option<(&'static str, Vec<u8>)>,
     /// Warnings about the table.
     pub warning: Option<String>,
+    /// The list, the table and the line that say so; only where the message is to be held, which somebody will ask about.
+    pub rule: Option<String>,
 }
 
 /// A table that can't say.
@@ -223,8 +225,13 @@ impl Checks {
         }
         let mut late = None;
         for id in &list.tables {
-            let found = match snapshot.table(*id).lookup_text(text) {
-                Ok(found) => found.map(|hit| hit.value),
+            let table = snapshot.table(*id);
+            let mut place = None;
+            let found = match table.lookup_text(text) {
+                Ok(found) => found.map(|hit| {
+                    place = Some(hit.place);
+                    hit.value
+                }),
                 Err(LookupError::Exceeded(exceeded)) if self.passes_limit => {
                     let Exceeded { text, is_first, otherwise } = *exceeded;
                     late = late.or_else(|| is_first.then_some(text));
@@ -234,6 +241,12 @@ impl Checks {
             };
             if let Some(value) = found {
                 let mut judgement = self.act(part, &list.name, &value);
+                if judgement.effect == Some(Effect::Hold) {
+                    // What is in no file has the place where main.cf names the table.
+                    let place = place.filter(|place| place.path().is_some() && place.path() == table.file());
+                    let line = place.map_or_else(String::new, |place| format!(", line {}", place.line()));
+                    judgement.rule = Some(format!("{} {}{line}", list.name, table.name()));
+                }
                 judgement.warning = judgement.warning.or(late);
                 return Ok(Some(judgement));
             }

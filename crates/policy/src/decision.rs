@@ -64,8 +64,8 @@ pub struct Note {
 /// What is to be done with the mail, should it be accepted. Applied in order; the last of a kind counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailEffect {
-    /// Put it on hold.
-    Hold(String),
+    /// Put it on hold: the text, and which table's entry says so.
+    Hold(String, String),
     /// Accept it and throw it away.
     Discard(String),
     /// Send it through `transport:destination`.

@@ -5,6 +5,7 @@
 //! name to a misspelt one.
 
 use crate::check::{HostsOf, Plain, Subject};
+use crate::checks::spf::SpfFault;
 use config::registry::Entry;
 
 /// What stands behind a restriction's name.
@@ -85,6 +86,8 @@ pub(crate) const ROWS: &[Row] = &[
     row(Entry::new("reject_unknown_helo_hostname", HELO, "Refuses clients whose HELO name has neither an address nor an MX record.").since("2.3"), Form::Plain(P::RejectUnknownHeloHostname)),
     row(Entry::new("reject_non_fqdn_sender", MAIL, "Refuses sender addresses whose domain is no full name."), Form::Plain(P::RejectNonFqdnSender)),
     row(Entry::new("reject_unknown_sender_domain", MAIL, "Refuses senders whose domain has no MX and no address record, or a null MX, unless it is our own."), Form::Plain(P::RejectUnknownSenderDomain)),
+    row(Entry::new("reject_spf_fail", MAIL, "Refuses clients that the SPF record of their HELO name or sender's domain forbids. Not known to Postfix."), Form::Plain(P::Spf(SpfFault::Fail))),
+    row(Entry::new("defer_spf_temperror", MAIL, "Puts clients off while the SPF record of their HELO name or sender's domain can't be had. Not known to Postfix."), Form::Plain(P::Spf(SpfFault::TempError))),
     row(Entry::new("reject_unlisted_sender", MAIL, "Refuses senders in own domains that have no such address.").since("2.1"), Form::Plain(P::RejectUnlistedSender)),
     row(Entry::new("reject_non_fqdn_recipient", RCPT, "Refuses recipient addresses whose domain is no full name."), Form::Plain(P::RejectNonFqdnRecipient)),
     row(Entry::new("reject_unknown_recipient_domain", RCPT, "Refuses recipients whose domain has no MX and no address record, or a null MX, unless it is our own."), Form::Plain(P::RejectUnknownRecipientDomain)),

@@ -104,6 +104,7 @@ pub(crate) struct Settings {
     pub(crate) relay_domains: DomainList,
     pub(crate) compatibility_level: String,
     pub(crate) mail_version: String,
+    pub(crate) myhostname: String,
 }
 
 /// A code between 400 and 599, else the default.
@@ -280,6 +281,7 @@ impl Settings {
             relay_domains,
             compatibility_level: p.text("compatibility_level").value,
             mail_version: p.text("mail_version").value,
+            myhostname: p.text("myhostname").value,
         }
     }
 }

@@ -29,6 +29,24 @@ impl Answer {
         matches!(self.code, 200..300)
     }
 
+    /// Whether this is leave to send content.
+    #[must_use]
+    pub const fn is_go_ahead(&self) -> bool {
+        self.code == 354
+    }
+
+    /// Whether it says no, which is worth passing on.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self.code, 400..600)
+    }
+
+    /// Whether all of its lines have one code: of a reply that says yes and no, nobody can tell which.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        self.lines.iter().all(|line| line.get(..3).and_then(|code| code.parse().ok()) == Some(self.code))
+    }
+
     /// As the log has it; what parts its lines isn't printable.
     #[must_use]
     pub fn text(&self) -> String {
@@ -74,7 +92,13 @@ pub struct Replies {
 }
 
 impl Replies {
-    /// Takes what has come; gives what that completes, and nothing behind it: a filter speaks when it is spoken to.
+    /// Whether a reply has begun, and not ended.
+    #[must_use]
+    pub fn is_midway(&self) -> bool {
+        !self.line.is_empty() || !self.lines.is_empty()
+    }
+
+    /// Takes what has come; gives what that completes.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<Heard> {
         let mut heard = Vec::new();
         for &byte in bytes {
@@ -218,6 +242,34 @@ mod tests {
             "25é\n099 x\n600 x\n250x\n",
             &["garbage 25é", "garbage 099 x", "garbage 600 x", "garbage 250x"],
         );
+    }
+
+    #[test]
+    fn what_a_reply_says() {
+        let check = |bytes: &str, expect: (bool, bool, bool, bool)| {
+            let heard = Replies::default().take(bytes.as_bytes()).pop();
+            let Some(Heard::Answer(said)) = heard else { panic!("{bytes:?}: {heard:?}") };
+            let is = (said.is_positive(), said.is_go_ahead(), said.is_refusal(), said.agrees());
+            assert_eq!(is, expect, "{bytes:?}");
+        };
+        check("250 ok\n", (true, false, false, true));
+        check("354\n", (false, true, false, true));
+        check("399\n", (false, false, false, true));
+        check("451-a\n451 b\n", (false, false, true, true));
+        check("250-a\n550 b\n", (false, false, true, false));
+        check("550-a\n250 b\n", (true, false, false, false));
+    }
+
+    #[test]
+    fn a_reply_that_has_only_begun() {
+        let mut replies = Replies::default();
+        assert!(!replies.is_midway());
+        assert_eq!(replies.take(b"250-a\r\n"), []);
+        assert!(replies.is_midway());
+        assert_eq!(replies.take(b"250 b\r\n").len(), 1);
+        assert!(!replies.is_midway());
+        assert_eq!(replies.take(b"2"), []);
+        assert!(replies.is_midway());
     }
 
     #[test]

@@ -89,6 +89,8 @@ impl Card {
             Note::Hold(hold) => self.hold = *hold,
             // As old as it is, it is due.
             Note::Requeue => (self.deferred, self.hold, self.next_attempt) = (false, false, Wall(0)),
+            // Its sender is to hear of it.
+            Note::Spoilt => self.next_attempt = Wall(0),
             Note::Statuses(_) | Note::Expire | Note::Warned | Note::Traced | Note::Parts(_) => {}
         }
     }
@@ -155,6 +157,8 @@ mod tests {
         }
         let card = Card::decode(bytes).unwrap();
         assert!(card.may_have("x.example") && card.may_have("Y.example") && !card.may_have("z.example"));
+        let card = Card::decode(after_note(bytes, &Note::Spoilt.encode())).unwrap();
+        assert!(card.deferred && card.next_attempt <= entry.arrival);
         let card = Card::decode(after_note(bytes, &Note::Requeue.encode())).unwrap();
         assert!(!card.deferred && card.next_attempt <= entry.arrival);
     }

@@ -31,6 +31,12 @@ const RECORD: u8 = 32;
 const PROBE: u8 = 64;
 /// The filter is the one of new local mail.
 const REFILTERED: u8 = 128;
+/// In the byte of SMTPUTF8: it was asked for.
+const SMTPUTF8: u8 = 1;
+/// In the same byte, as the other is full: why the message is on hold stands at the end.
+const HOLD_REASON: u8 = 2;
+/// Bytes of the reason for a hold that are kept.
+const HOLD_REASON_BYTES_MAX: usize = 512;
 /// NOTIFY=NEVER, and none of the other bits.
 pub const NOTIFY_NEVER: u8 = 1;
 /// NOTIFY=SUCCESS.
@@ -67,6 +73,8 @@ pub struct Entry {
     pub client: Client,
     /// The hold queue: not tried until released.
     pub hold: bool,
+    /// Why it was put on hold, and by what, in words for people; `None` by hand, and where nobody wrote it down.
+    pub hold_reason: Option<String>,
     /// `postsuper -e`: given back to its sender at the next attempt, however young it is.
     pub expire: bool,
     /// The sender was told of a delay (`delay_warning_time`), which is done once.
@@ -177,6 +185,8 @@ pub enum Note {
     Hold(bool),
     /// To be given back to its sender at the next attempt.
     Expire,
+    /// Its content is damaged: whoever hasn't got it won't.
+    Spoilt,
     /// To be tried as if it were new, and no longer on hold; what is done stays done.
     Requeue,
     /// The sender was told of a delay.
@@ -204,6 +214,7 @@ impl Entry {
             has_utf8_header: false,
             client: Client::default(),
             hold: false,
+            hold_reason: None,
             expire: false,
             warned: false,
             trace: None,
@@ -233,6 +244,7 @@ impl Entry {
             has_utf8_header: self.has_utf8_header,
             client: self.client.clone(),
             hold: self.hold,
+            hold_reason: self.hold_reason.clone(),
             expire: self.expire,
             warned: self.warned,
             trace: self.trace,
@@ -273,12 +285,26 @@ impl Entry {
                 self.tries = tries;
                 self.next_attempt = next_attempt;
             }
-            Note::Hold(hold) => self.hold = hold,
+            Note::Hold(hold) => {
+                self.hold = hold;
+                if !hold {
+                    self.hold_reason = None;
+                }
+            }
             Note::Warned => self.warned = true,
             Note::Traced => self.trace = None,
             Note::Expire => self.expire = true,
+            Note::Spoilt => self.spoil(),
             Note::Requeue => self.requeue(),
             Note::Parts(parts) => self.add_parts(&parts),
+        }
+    }
+
+    /// It goes on hold; of two reasons the first counts.
+    pub fn put_on_hold(&mut self, mut reason: String) {
+        if !std::mem::replace(&mut self.hold, true) {
+            reason.truncate(reason.floor_char_boundary(HOLD_REASON_BYTES_MAX));
+            self.hold_reason = Some(reason);
         }
     }
 
@@ -287,8 +313,16 @@ impl Entry {
         self.parts.extend(parts);
     }
 
+    fn spoil(&mut self) {
+        // Its sender is to hear of it.
+        self.next_attempt = self.arrival;
+        for recipient in self.recipients.iter_mut().filter(|one| one.status.is_open()) {
+            recipient.status = Status::Failed(Reason::spoilt());
+        }
+    }
+
     fn requeue(&mut self) {
-        (self.hold, self.expire) = (false, false);
+        (self.hold, self.expire, self.hold_reason) = (false, false, None);
         (self.filter, self.refiltered) = (None, true);
         (self.tries, self.next_attempt) = (0, self.arrival);
         for recipient in &mut self.recipients {
@@ -342,7 +376,8 @@ impl Entry {
             BodyType::BinaryMime => 2,
             BodyType::Unstated => 3,
         });
-        to.u8(u8::from(self.smtputf8));
+        let flags = [(self.smtputf8, SMTPUTF8), (self.hold_reason.is_some(), HOLD_REASON)];
+        to.u8(flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit));
         self.client.encode(&mut to);
         let flags = [
             (self.hold, HOLD),
@@ -367,6 +402,9 @@ impl Entry {
         // Most have none, and earlier versions didn't know of them.
         if !self.parts.is_empty() {
             encode_parts(self.parts.iter(), &mut to);
+        }
+        if let Some(reason) = &self.hold_reason {
+            to.text(reason);
         }
         to.finish()
     }
@@ -418,7 +456,13 @@ impl Entry {
             3 => BodyType::Unstated,
             _ => return Err(DecodeError::Value("BODY")),
         };
-        entry.smtputf8 = from.flag("SMTPUTF8")?;
+        let has_reason = match from.u8()? {
+            flags if flags & !(SMTPUTF8 | HOLD_REASON) != 0 => return Err(DecodeError::Value("SMTPUTF8")),
+            flags => {
+                entry.smtputf8 = flags & SMTPUTF8 != 0;
+                flags & HOLD_REASON != 0
+            }
+        };
         entry.client = Client::decode(from)?;
         let flags = from.u8()?;
         entry.hold = flags & HOLD != 0;
@@ -442,6 +486,9 @@ impl Entry {
         }
         if flags & PARTS != 0 {
             entry.parts = decode_parts(from)?.into_iter().collect();
+        }
+        if has_reason {
+            entry.hold_reason = Some(from.text()?);
         }
         Ok(())
     }
@@ -519,6 +566,7 @@ impl Note {
             Note::Warned => to.u8(3),
             Note::Traced => to.u8(11),
             Note::Expire => to.u8(8),
+            Note::Spoilt => to.u8(12),
             Note::Requeue => to.u8(9),
             Note::Parts(parts) => {
                 to.u8(10);
@@ -553,6 +601,7 @@ impl Note {
             3 => Note::Warned,
             11 => Note::Traced,
             8 => Note::Expire,
+            12 => Note::Spoilt,
             9 => Note::Requeue,
             10 => Note::Parts(decode_parts(&mut from)?),
             _ => return Err(DecodeError::Value("note")),

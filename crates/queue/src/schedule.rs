@@ -296,6 +296,8 @@ struct Active {
     unsaved: Vec<(u32, Status)>,
     /// Wanted again as soon as this round is over.
     again: bool,
+    /// Its content is damaged: nobody gets it any more.
+    spoilt: bool,
 }
 
 /// Notes on their way into the spool.
@@ -628,7 +630,7 @@ impl Scheduler {
         self.actions.push_back(Action::Active { id, sender, size, recipients });
         entry.next_attempt = now;
         *self.recipients_held(entry.recipients.len()) += entry.recipients.len();
-        let active = Active { entry, outstanding: 0, unsaved: Vec::new(), again: false };
+        let active = Active { entry, outstanding: 0, unsaved: Vec::new(), again: false, spoilt: false };
         Some(self.active.entry(number).insert_entry(active).into_mut())
     }
 
@@ -715,6 +717,11 @@ impl Scheduler {
     fn finish(&mut self, now: Wall, number: u64) {
         let Some(mut active) = self.deactivate(number) else { return };
         active.entry.tries = active.entry.tries.saturating_add(1);
+        if active.spoilt {
+            for index in open_recipients(&active.entry) {
+                set_status(&mut active, index, Status::Failed(Reason::spoilt()));
+            }
+        }
         let age = now - active.entry.arrival;
         active.entry.next_attempt = now + self.backoff(age);
         let old = active.entry.expire || age >= self.lifetime(&active.entry.sender);

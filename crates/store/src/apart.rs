@@ -5,10 +5,10 @@
 //! is read here is vouched for: it is good for names, not for delivery.
 
 use crate::compact::write_aside;
-use crate::disk::{Access, Disk};
+use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::read::{Library, lock};
-use crate::record::UNIT;
+use crate::record::{BLOCK, UNIT};
 
 /// As much of a file is looked at.
 const LOOKED_AT: usize = 64 << 10;
@@ -98,21 +98,52 @@ impl Stretch {
         Stretch { segment, from: from + blank, bytes: rest.to_vec() }
     }
 
-    /// Whether it is kept already, by itself or within a message's record.
+    /// Whether all of it is kept already: by itself, or in the records of the messages that it is of. The zeros that
+    /// fill up a batch are in none.
     pub(crate) fn is_kept(&self, disk: &dyn Disk) -> bool {
-        let names = disk.list("corrupt").unwrap_or_default();
-        names.iter().any(|name| {
-            let mut parts = name.rsplit('-').map(str::parse::<usize>);
-            let Some(Ok(at)) = parts.next() else { return false };
-            let here =
-                parts.next().is_some_and(|number| number.is_ok_and(|number| number as u64 == self.segment));
-            let Some(before) = self.from.checked_sub(at).filter(|_| here) else { return false };
-            let Ok(file) = disk.open(&format!("corrupt/{name}"), Access::Read) else { return false };
-            let is_within = file.size().is_ok_and(|size| before == 0 || (before as u64) < size);
-            let mut kept = vec![0; self.bytes.len()];
-            let read = file.read_at(&mut kept, before as u64);
-            is_within && read.is_ok_and(|count| count == kept.len()) && kept == self.bytes
+        let mut kept = vec![false; self.bytes.len()];
+        let mut is_named = false;
+        for name in disk.list("corrupt").unwrap_or_default() {
+            let mut parts = name.rsplit('-').map(str::parse::<u64>);
+            let (Some(Ok(at)), Some(Ok(segment))) = (parts.next(), parts.next()) else { continue };
+            if segment == self.segment
+                && let Ok(file) = disk.open(&format!("corrupt/{name}"), Access::Read)
+            {
+                is_named |= self.look_up(file.as_ref(), at, &mut kept);
+            }
+        }
+        is_named && self.gaps(&kept).all(|(from, to)| self.is_filling(from, to))
+    }
+
+    /// Notes which of its bytes a file has that begins at byte `at` of the segment; whether it has where it begins.
+    fn look_up(&self, file: &dyn DiskFile, at: u64, kept: &mut [bool]) -> bool {
+        let (from, size) = (self.from as u64, file.size().unwrap_or(0));
+        let skipped = usize::try_from(at.saturating_sub(from)).unwrap_or(usize::MAX);
+        let offset = from.saturating_sub(at);
+        let left = kept.len().saturating_sub(skipped);
+        let mut bytes = vec![0; left.min(usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX))];
+        let count = file.read_at(&mut bytes, offset).unwrap_or(0);
+        let own = self.bytes.iter().zip(kept.iter_mut()).skip(skipped);
+        for ((byte, kept), same) in own.zip(bytes.iter().take(count)) {
+            *kept |= byte == same;
+        }
+        at == from || (at < from && offset < size)
+    }
+
+    /// Where it isn't kept.
+    fn gaps(&self, kept: &[bool]) -> impl Iterator<Item = (usize, usize)> {
+        let mut at = 0;
+        kept.chunk_by(|one, other| one == other).filter_map(move |run| {
+            let from = at;
+            at += run.len();
+            (run.first() == Some(&false)).then_some((from, at))
         })
+    }
+
+    /// Whether nothing but the zeros behind a batch is there.
+    fn is_filling(&self, from: usize, to: usize) -> bool {
+        let bytes = self.bytes.get(from..to).unwrap_or_default();
+        from > 0 && (self.from + to).is_multiple_of(BLOCK) && bytes.iter().all(|byte| *byte == 0)
     }
 
     pub(crate) fn keep(&self, disk: &dyn Disk) -> Result<String, SpoolError> {
@@ -125,6 +156,7 @@ impl Stretch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simdisk::SimDisk;
 
     #[test]
     fn envelopes_where_records_may_begin() {
@@ -139,5 +171,44 @@ mod tests {
         check(&[&[7; UNIT][..], &bytes].concat(), &[b"abc"]);
         check(&[&[7; UNIT + 1][..], &bytes].concat(), &[]);
         check(&[], &[]);
+    }
+
+    /// Two records in one batch, and one in the next.
+    #[test]
+    fn kept_in_whatever_pieces() {
+        let disk = SimDisk::new(1, 1 << 20);
+        disk.make_directory("corrupt").unwrap();
+        let mut segment = vec![0; 3 * BLOCK];
+        let (first, second, third) =
+            (BLOCK..BLOCK + 512, BLOCK + 512..BLOCK + 640, 2 * BLOCK..2 * BLOCK + 64);
+        segment[first.clone()].fill(7);
+        segment[first.end - 10..first.end].fill(0);
+        segment[second.clone()].fill(9);
+        segment[third.clone()].fill(5);
+        let keep = |name: &str, bytes: &[u8]| write_aside(&disk, &format!("corrupt/{name}"), bytes).unwrap();
+        let check = |from: usize, to: usize, expect: bool| {
+            assert_eq!(Stretch::new(3, (from, to), &segment).is_kept(&disk), expect, "{from} to {to}");
+        };
+        check(first.start, third.end, false);
+        // Nothing is legible there, and nobody has said so.
+        check(third.end, 3 * BLOCK, false);
+        keep(&format!("100000-3-{}", first.start), &segment[first.clone()]);
+        check(first.start, first.end, true);
+        check(first.start + 64, first.end - 20, true);
+        check(first.start, second.end, false);
+        // Other segments', and what only looks like it.
+        keep(&format!("100001-4-{}", second.start), &segment[second.clone()]);
+        keep(&format!("stretch-3-{}", second.start), &[8; 128]);
+        check(first.start, second.end, false);
+        keep(&format!("100001-3-{}", second.start), &segment[second.clone()]);
+        check(first.start, second.end, true);
+        check(first.start, third.end, false);
+        keep(&format!("100002-3-{}", third.start), &segment[third.clone()]);
+        check(first.start, third.end, true);
+        check(first.start, 3 * BLOCK, true);
+        // A record that is all zeros now stood before them.
+        check(first.start - 128, third.end, false);
+        keep(&format!("stretch-3-{}", third.end), &[]);
+        check(third.end, 3 * BLOCK, true);
     }
 }

@@ -2,9 +2,11 @@
 //! under twice what lives in it and no deferred message pins a segment.
 //!
 //! A step is bounded, so that commits wait little. A message that can't be read is set aside in `corrupt/`
-//! and removed, or it would stop the log from ever going round. A disk that gives an error instead of bytes
-//! is believed to get better: nothing is dropped for that.
+//! and removed, or it would stop the log from ever going round; where its envelope is sound, that moves on, and
+//! its owner finds the body gone. A disk that gives an error instead of bytes is believed to get better: nothing
+//! is dropped for that.
 
+use crate::disk::Access;
 use crate::error::SpoolError;
 use crate::log::{Log, Op, OpBody, OpKind, RESERVE};
 use crate::read::{Contents, Library, Part, body_path, lock};
@@ -198,10 +200,11 @@ impl Log {
                     bytes += op.total();
                     ops.push(op);
                 }
-                Err(SpoolError::Corrupt(_)) => match self.library.put_aside(number) {
+                Err(SpoolError::Corrupt(_)) => match self.library.put_aside(number, BodyFile::Moved) {
                     Ok(line) => {
                         set_aside.push(line);
-                        ops.push(Op::new(number, OpKind::Remove, Vec::new()));
+                        let op = self.without_body(number);
+                        ops.push(op.unwrap_or_else(|| Op::new(number, OpKind::Remove, Vec::new())));
                     }
                     Err(_) => return (Vec::new(), false),
                 },
@@ -212,9 +215,29 @@ impl Log {
     }
 }
 
+impl Log {
+    /// A message whose newest envelope is sound: the same with a body file that isn't there.
+    fn without_body(&self, number: u64) -> Option<Op> {
+        let (envelope, notes) = self.library.envelope(number).ok()?;
+        let entry = lock(&self.library.index).messages.find(number)?;
+        let size = entry.file_bytes.unwrap_or_else(|| u64::from(entry.message.bytes));
+        let body = OpBody::File { size, crc: 0 };
+        Some(Op::new(number, OpKind::Move(body), encode_meta(&envelope, &notes)))
+    }
+}
+
+/// What becomes of a damaged message's body file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFile {
+    /// The message is going to be removed.
+    Moved,
+    /// It stays.
+    Copied,
+}
+
 impl Library {
     /// Copies a damaged message to `corrupt/`, durably.
-    pub(crate) fn put_aside(&self, number: u64) -> Result<String, SpoolError> {
+    pub(crate) fn put_aside(&self, number: u64, file: BodyFile) -> Result<String, SpoolError> {
         let (place, segment, large) = {
             let index = lock(&self.index);
             let entry = index.messages.find(number).ok_or(SpoolError::NotFound(number))?;
@@ -229,12 +252,35 @@ impl Library {
         }
         let path = format!("corrupt/{number:X}-{segment_number}-{}", place.at);
         write_aside(disk.as_ref(), &path, &bytes)?;
-        if large {
-            let _ = disk.rename(&body_path(number), &format!("corrupt/{number:X}-body"));
+        let (from, to) = (body_path(number), format!("corrupt/{number:X}-body"));
+        match file {
+            BodyFile::Moved if large => drop(disk.rename(&from, &to)),
+            BodyFile::Copied if large => copy_aside(disk.as_ref(), &from, &to)?,
+            BodyFile::Moved | BodyFile::Copied => {}
         }
         disk.sync_directory("corrupt").map_err(|error| SpoolError::io("flush", "corrupt", error))?;
-        Ok(format!("message {number:X} is damaged and was moved to {path}"))
+        let done = if file == BodyFile::Moved { "moved" } else { "copied" };
+        Ok(format!("message {number:X} is damaged and was {done} to {path}"))
     }
+}
+
+/// Copies a body file as far as there is one.
+fn copy_aside(disk: &dyn crate::Disk, from: &str, to: &str) -> Result<(), SpoolError> {
+    let file = match disk.open(from, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(SpoolError::io("open", from, error)),
+    };
+    let _ = disk.remove(to);
+    let copy = disk.create(to).map_err(|error| SpoolError::io("create", to, error))?;
+    let (mut window, mut at) = (vec![0; 1 << 16], 0);
+    loop {
+        let count = file.read_at(&mut window, at).map_err(|error| SpoolError::io("read", from, error))?;
+        let Some(piece) = window.get(..count).filter(|piece| !piece.is_empty()) else { break };
+        copy.write_at(piece, at).map_err(|error| SpoolError::io("write", to, error))?;
+        at = at.saturating_add(piece.len() as u64);
+    }
+    copy.sync().map_err(|error| SpoolError::io("flush", to, error))
 }
 
 /// Writes a file in `corrupt/`; one that is there from an interrupted attempt is replaced.

@@ -72,11 +72,6 @@ impl Entry {
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
         std::iter::once(self.message).chain(self.envelope).chain(self.notes.iter().copied())
     }
-
-    /// The ordinal of the next note.
-    pub(crate) fn next_note(&self) -> u32 {
-        self.first_note.saturating_add(u32::try_from(self.notes.len()).unwrap_or(u32::MAX))
-    }
 }
 
 /// A segment that can be read.
@@ -159,24 +154,7 @@ impl Index {
                 None
             }
             Kind::Note => {
-                let mut entry = self.known(number)?;
-                let ordinal = u32::try_from(header.extra).unwrap_or(u32::MAX);
-                match ordinal.checked_sub(entry.first_note).and_then(|k| usize::try_from(k).ok()) {
-                    None => {}
-                    Some(k) if k < entry.notes.len() => {
-                        if let Some(note) = entry.notes.get_mut(k) {
-                            *note = place;
-                        }
-                        // What is behind it may be older than this: whoever wants to know reads the message.
-                        entry.brief = Brief::default();
-                    }
-                    Some(_) => {
-                        entry.notes.push(place);
-                        entry.brief = brief;
-                        entry.meta_bytes += u64::from(header.meta_bytes) + 4;
-                    }
-                }
-                self.put(number, entry);
+                self.note(fact);
                 None
             }
             Kind::Remove => {
@@ -186,7 +164,31 @@ impl Index {
         }
     }
 
-    /// The message that a note is about.
+    /// Thousands may stand beside one message: nothing is done to the others.
+    fn note(&mut self, fact: &Fact) {
+        let Fact { number, place, meta_bytes, brief, .. } = *fact;
+        let Some(noted) = self.messages.noted(number) else {
+            self.strays.insert(number);
+            return;
+        };
+        let ordinal = u32::try_from(fact.extra).unwrap_or(u32::MAX);
+        match ordinal.checked_sub(noted.first).and_then(|k| usize::try_from(k).ok()) {
+            None => {}
+            Some(k) if k < noted.count => {
+                // What is behind it may be older than this: whoever wants to know reads the message.
+                if let Some(former) = self.messages.move_note(number, k, place, Brief::default()) {
+                    self.forget_place(former);
+                    self.count_place(place);
+                }
+            }
+            Some(_) => {
+                self.messages.add_note(number, place, (brief, u64::from(meta_bytes) + 4));
+                self.count_place(place);
+            }
+        }
+    }
+
+    /// The message that an envelope is about.
     fn known(&mut self, number: u64) -> Option<Entry> {
         let entry = self.take(number);
         if entry.is_none() {
@@ -201,24 +203,28 @@ impl Index {
     }
 
     fn put(&mut self, number: u64, entry: Entry) {
-        for place in entry.places() {
-            *self.live.entry(place.segment).or_default() += u64::from(place.bytes);
-            self.live_bytes += u64::from(place.bytes);
-        }
+        entry.places().for_each(|place| self.count_place(place));
         self.file_bytes += entry.file_bytes.unwrap_or(0);
         self.messages.insert(number, entry);
     }
 
     fn take(&mut self, number: u64) -> Option<Entry> {
         let entry = self.messages.remove(number)?;
-        for place in entry.places() {
-            if let Some(live) = self.live.get_mut(&place.segment) {
-                *live = live.saturating_sub(u64::from(place.bytes));
-            }
-            self.live_bytes = self.live_bytes.saturating_sub(u64::from(place.bytes));
-        }
+        entry.places().for_each(|place| self.forget_place(place));
         self.file_bytes = self.file_bytes.saturating_sub(entry.file_bytes.unwrap_or(0));
         Some(entry)
+    }
+
+    fn count_place(&mut self, place: Place) {
+        *self.live.entry(place.segment).or_default() += u64::from(place.bytes);
+        self.live_bytes += u64::from(place.bytes);
+    }
+
+    fn forget_place(&mut self, place: Place) {
+        if let Some(live) = self.live.get_mut(&place.segment) {
+            *live = live.saturating_sub(u64::from(place.bytes));
+        }
+        self.live_bytes = self.live_bytes.saturating_sub(u64::from(place.bytes));
     }
 
     /// A segment gets no more records.
@@ -255,8 +261,8 @@ impl Index {
         let listed = self.by_place.get(&segment)?;
         let first = listed.partition_point(|(place, _)| *place < at);
         let lives = |(at, number): &(u32, u64)| {
-            let entry = self.messages.find(*number);
-            entry.is_some_and(|entry| (entry.message.segment, entry.message.at) == (segment, *at))
+            let place = self.messages.place(*number);
+            place.is_some_and(|place| (place.segment, place.at) == (segment, *at))
         };
         listed.get(first..)?.iter().copied().find(lives)
     }

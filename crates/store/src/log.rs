@@ -211,12 +211,11 @@ impl Log {
         if matches!(op.kind, OpKind::Insert(_)) {
             return Ok(());
         }
-        let index = self.index();
-        let Some(entry) = index.messages.find(op.number) else {
+        let Some(noted) = self.index().messages.noted(op.number) else {
             return if new.contains(&op.number) { Ok(()) } else { Err(SpoolError::NotFound(op.number)) };
         };
         // Notes are written together with the body when the message is moved.
-        let grown = usize::try_from(entry.meta_bytes).unwrap_or(usize::MAX).saturating_add(op.total());
+        let grown = usize::try_from(noted.meta_bytes).unwrap_or(usize::MAX).saturating_add(op.total());
         if matches!(op.kind, OpKind::Note) && grown > limit { too_large(grown) } else { Ok(()) }
     }
 
@@ -251,7 +250,7 @@ impl Log {
     fn ordinal(&self, op: &Op, notes: &mut BTreeMap<u64, u32>) -> u32 {
         match &op.kind {
             OpKind::Note => {
-                let known = || self.index().messages.find(op.number).map_or(0, |entry| entry.next_note());
+                let known = || self.index().messages.noted(op.number).map_or(0, |noted| noted.next());
                 let next = notes.entry(op.number).or_insert_with(known);
                 *next += 1;
                 *next - 1

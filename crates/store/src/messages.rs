@@ -30,6 +30,23 @@ struct Rare {
     first_note: u32,
 }
 
+/// What is known of a message's notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// The ordinal of the first of them.
+    pub(crate) first: u32,
+    pub(crate) count: usize,
+    /// Bytes of envelope and notes.
+    pub(crate) meta_bytes: u64,
+}
+
+impl Noted {
+    /// The ordinal of the next one.
+    pub(crate) fn next(&self) -> u32 {
+        self.first.saturating_add(u32::try_from(self.count).unwrap_or(u32::MAX))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Row {
     message: Short,
@@ -74,6 +91,44 @@ impl Messages {
 
     pub(crate) fn find(&self, number: u64) -> Option<Entry> {
         self.row(number).map(Row::entry)
+    }
+
+    /// Where its message record is.
+    pub(crate) fn place(&self, number: u64) -> Option<Place> {
+        self.row(number).map(Row::message)
+    }
+
+    /// Its notes, without a copy of them.
+    pub(crate) fn noted(&self, number: u64) -> Option<Noted> {
+        let row = self.row(number)?;
+        let (first, count) = row.rare.as_deref().map_or((0, 0), |rare| (rare.first_note, rare.notes.len()));
+        Some(Noted { first, count, meta_bytes: u64::from(row.meta_bytes) })
+    }
+
+    /// One more note of this many bytes, where there is a message.
+    pub(crate) fn add_note(&mut self, number: u64, place: Place, (brief, meta_bytes): (Brief, u64)) {
+        let Some(row) = self.row_mut(number) else { return };
+        row.brief = brief;
+        row.meta_bytes =
+            u32::try_from(u64::from(row.meta_bytes).saturating_add(meta_bytes)).unwrap_or(u32::MAX);
+        let rare = row
+            .rare
+            .get_or_insert_with(|| Rare { file_bytes: None, notes: Vec::new(), first_note: 0 }.into());
+        rare.notes.push(place);
+    }
+
+    /// The `at`th note is somewhere else now; where it was.
+    pub(crate) fn move_note(&mut self, number: u64, at: usize, to: Place, brief: Brief) -> Option<Place> {
+        let row = self.row_mut(number)?;
+        let place = row.rare.as_mut()?.notes.get_mut(at)?;
+        row.brief = brief;
+        Some(std::mem::replace(place, to))
+    }
+
+    fn row_mut(&mut self, number: u64) -> Option<&mut Row> {
+        let page = self.pages.get_mut(&page_of(number))?;
+        let at = page.binary_search_by_key(&low_of(number), |row| row.low).ok()?;
+        page.get_mut(at)
     }
 
     pub(crate) fn brief(&self, number: u64) -> Option<Brief> {
@@ -162,10 +217,14 @@ impl Row {
         }
     }
 
+    fn message(&self) -> Place {
+        self.message.place().unwrap_or(Place { segment: 0, at: 0, bytes: 0 })
+    }
+
     fn entry(&self) -> Entry {
         let rare = self.rare.as_deref();
         Entry {
-            message: self.message.place().unwrap_or(Place { segment: 0, at: 0, bytes: 0 }),
+            message: self.message(),
             file_bytes: rare.and_then(|rare| rare.file_bytes),
             envelope: self.envelope.place(),
             notes: rare.map(|rare| rare.notes.clone()).unwrap_or_default(),
@@ -201,10 +260,32 @@ mod tests {
             let number = step.wrapping_mul(2_654_435_761) % 700;
             if step.is_multiple_of(3) {
                 assert_eq!(here.remove(number), there.remove(&number));
+            } else if step.is_multiple_of(5) {
+                let (place, brief) = (Place { segment: 8, at: 8, bytes: 8 }, [9; 16]);
+                let known = there.get_mut(&number);
+                here.add_note(number, place, (brief, 3));
+                known.into_iter().for_each(|entry| {
+                    entry.notes.push(place);
+                    (entry.brief, entry.meta_bytes) = (brief, entry.meta_bytes + 3);
+                });
+            } else if step.is_multiple_of(7) {
+                let (place, brief) = (Place { segment: 7, at: 7, bytes: 7 }, [7; 16]);
+                let known = there.get_mut(&number).filter(|entry| entry.notes.len() > 1);
+                let former = known.map(|entry| {
+                    entry.brief = brief;
+                    std::mem::replace(&mut entry.notes[1], place)
+                });
+                assert_eq!(here.move_note(number, 1, place, brief), former);
             } else {
                 here.insert(number, entry(step));
                 there.insert(number, entry(step));
             }
+            let noted = |entry: &Entry| (entry.first_note, entry.notes.len(), entry.meta_bytes);
+            assert_eq!(
+                here.noted(number).map(|noted| (noted.first, noted.count, noted.meta_bytes)),
+                there.get(&number).map(noted)
+            );
+            assert_eq!(here.place(number), there.get(&number).map(|entry| entry.message));
             assert_eq!(here.find(number), there.get(&number).cloned());
             assert_eq!((here.len(), here.contains(number)), (there.len(), there.contains_key(&number)));
         }

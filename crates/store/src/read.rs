@@ -7,6 +7,7 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::index::{Entry, Index, Place, Segment};
 use crate::record::{Kind, RecordHeader, UNIT, decode_meta};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +29,28 @@ pub struct Message {
 pub struct Body {
     source: Source,
     size: u64,
+    doubt: (Doubts, u64),
+}
+
+/// Messages whose bodies were found damaged by whoever read them, until somebody asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Doubts(Arc<Mutex<BTreeSet<u64>>>);
+
+/// So many are remembered, the newest: the others are found again by their next readers.
+const DOUBTS_MAX: usize = 1000;
+
+impl Doubts {
+    fn add(&self, number: u64) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(number);
+        if all.len() > DOUBTS_MAX {
+            all.pop_first();
+        }
+    }
+
+    pub(crate) fn take(&self, number: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number)
+    }
 }
 
 enum Source {
@@ -51,8 +74,19 @@ impl Body {
 
 impl io::Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.read_on(buffer);
+        if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+            let (doubts, number) = &self.doubt;
+            doubts.add(*number);
+        }
+        read
+    }
+}
+
+impl Body {
+    fn read_on(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (file, at, hasher, crc) = match &mut self.source {
-            Source::Inline(bytes) => return bytes.read(buffer),
+            Source::Inline(bytes) => return io::Read::read(bytes, buffer),
             Source::File { file, at, hasher, crc } => (file, at, hasher, *crc),
         };
         let left = usize::try_from(self.size.saturating_sub(*at)).unwrap_or(usize::MAX);
@@ -89,6 +123,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Library {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) index: Arc<Mutex<Index>>,
+    pub(crate) doubts: Doubts,
 }
 
 /// How much of a message is wanted.
@@ -150,6 +185,34 @@ impl Library {
         }
     }
 
+    /// The record that the message came in, or was moved in, with its inline body; the thousands of notes that may stand
+    /// beside it aren't read.
+    fn message_record(&self, number: u64) -> Result<(RecordHeader, Vec<u8>), SpoolError> {
+        let mut former: Option<Place> = None;
+        loop {
+            let (place, segment) = {
+                let index = lock(&self.index);
+                let place = index.messages.place(number).ok_or(SpoolError::NotFound(number))?;
+                (place, index.segments.get(&place.segment).cloned())
+            };
+            if former == Some(place) {
+                return Err(SpoolError::Corrupt(number));
+            }
+            let found = segment.map(|segment| read_record(&segment, place, number, Part::All));
+            let found = found.transpose().map_err(|error| SpoolError::io("read", "log", error))?.flatten();
+            let whole = found.and_then(|(header, record)| {
+                let is_message = matches!(header.kind, Kind::Message | Kind::LargeMessage);
+                header.meta(&record).filter(|_| is_message)?;
+                let body = header.body(&record)?.to_vec();
+                Some((header, body))
+            });
+            match whole {
+                Some(whole) => return Ok(whole),
+                None => former = Some(place),
+            }
+        }
+    }
+
     /// Where a message's records are, and their segments.
     fn find(&self, number: u64) -> Result<(Entry, Segments), SpoolError> {
         let index = lock(&self.index);
@@ -166,10 +229,19 @@ impl Library {
     }
 
     pub(crate) fn body(&self, number: u64) -> Result<Body, SpoolError> {
-        let Contents { header, body, .. } = self.contents(number, Part::All)?;
+        let body = self.open_body(number);
+        if matches!(body, Err(SpoolError::Corrupt(_))) {
+            self.doubts.add(number);
+        }
+        body
+    }
+
+    fn open_body(&self, number: u64) -> Result<Body, SpoolError> {
+        let (header, body) = self.message_record(number)?;
+        let doubt = (self.doubts.clone(), number);
         if header.kind == Kind::Message {
             let size = u64::from(header.body_bytes);
-            return Ok(Body { source: Source::Inline(io::Cursor::new(body)), size });
+            return Ok(Body { source: Source::Inline(io::Cursor::new(body)), size, doubt });
         }
         let path = body_path(number);
         let file = match self.disk.open(&path, Access::Read) {
@@ -181,7 +253,8 @@ impl Library {
             Err(error) => return Err(SpoolError::io("open", &path, error)),
         };
         let hasher = crc32fast::Hasher::new();
-        Ok(Body { source: Source::File { file, at: 0, hasher, crc: header.body_crc }, size: header.extra })
+        let source = Source::File { file, at: 0, hasher, crc: header.body_crc };
+        Ok(Body { source, size: header.extra, doubt })
     }
 
     /// Reads a message's records. Where they don't fit the index, it may have moved: look again.

@@ -73,11 +73,12 @@ pub(crate) fn scan(bytes: &[u8], nonce: u64, first: u64, end: End) -> Scan {
         End::Sealed(end) => {
             let next = scan.last_batch.map_or(first, |batch| batch.saturating_add(1));
             if next < end || !is_padding(bytes, tail) {
-                scan.rotten.push((tail, void_at.unwrap_or(bytes.len()).max(tail)));
+                let from = behind_padding(bytes, tail);
+                scan.rotten.push((from, void_at.unwrap_or(bytes.len()).max(from)));
             }
         }
         End::Open(vouched) if last_batch.map_or(first, |batch| batch.saturating_add(1)) < vouched => {
-            scan.rotten.push((tail, bytes.len()));
+            scan.rotten.push((behind_padding(bytes, tail), bytes.len()));
         }
         End::Open(_) if !is_padding(bytes, tail) => {
             scan.damaged((tail, round_up(tail, BLOCK)), torn.is_some());
@@ -159,13 +160,19 @@ fn gaps(bytes: &[u8], previous: Option<Found>, found: &Found) -> Vec<((usize, us
         return if end < found.at { vec![((end, found.at), batch)] } else { Vec::new() };
     }
     let mut gaps = Vec::new();
-    if !is_padding(bytes, end) || round_up(end, BLOCK) < batch_at {
+    let end = behind_padding(bytes, end);
+    if end < batch_at {
         gaps.push(((end, batch_at), before.header.batch));
     }
     if batch_at < found.at {
         gaps.push(((batch_at, found.at), batch));
     }
     gaps
+}
+
+/// Where something may be missing behind a record that ends here: what fills up its batch isn't.
+fn behind_padding(bytes: &[u8], end: usize) -> usize {
+    if is_padding(bytes, end) { round_up(end, BLOCK) } else { end }
 }
 
 /// Whether nothing but zeros stands from `at` to the end of its block.

@@ -5,6 +5,7 @@
 //! It doesn't decide what is delivered when, nor what an envelope holds.
 
 use crate::committer::{Committer, Done, Request, Urgency};
+use crate::compact::BodyFile;
 use crate::disk::{Access, Disk};
 use crate::error::SpoolError;
 use crate::incoming::{Incoming, Stored};
@@ -149,10 +150,25 @@ impl Spool {
     /// Moves a damaged message to `corrupt/`: copied there durably, then removed. Blocks for the copy; `done` gets
     /// a line that says where it is.
     pub fn set_aside(&self, number: u64, done: impl FnOnce(Result<String, SpoolError>) + Send + 'static) {
-        match self.library.put_aside(number) {
+        match self.library.put_aside(number, BodyFile::Moved) {
             Ok(line) => self.remove(number, move |removed| done(removed.map(|()| line))),
             Err(error) => done(Err(error)),
         }
+    }
+
+    /// Copies a damaged message to `corrupt/`, durably, and leaves it where it is. Blocks; gives a line that says where
+    /// the copy is.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the disk says.
+    pub fn copy_aside(&self, number: u64) -> Result<String, SpoolError> {
+        self.library.put_aside(number, BodyFile::Copied)
+    }
+
+    /// Whether somebody has found the body of this message damaged or gone since this was asked last.
+    #[must_use]
+    pub fn take_doubt(&self, number: u64) -> bool {
+        self.library.doubts.take(number)
     }
 
     fn change(&self, op: Op, done: impl FnOnce(Result<(), SpoolError>) + Send + 'static) {

@@ -66,11 +66,12 @@ fn main() {
     measure("hash", "hash", hash, hash_keys, &all);
     measure("cidr v4", "cidr", cidr_v4, cidr_v4_keys, &all);
     measure("cidr v6", "cidr", cidr_v6, cidr_v6_keys, &all);
-    let few = [10, 100, 500, 1_000, 5_000];
+    let few = [1, 2, 5, 10, 100, 500, 1_000, 5_000];
     measure("regexp", "regexp", patterns, header_lines, &few);
     measure("pcre", "pcre", patterns, header_lines, &few);
     measure("pcre in if blocks", "pcre", blocks, header_lines, &few);
     measure("pcre with look-around", "pcre", fancy, header_lines, &few);
+    measure("regexp on lines of text", "regexp", offers, text_lines, &few);
 }
 
 fn report(title: &str, kind: &str, source: &One, keys: &[String]) {
@@ -173,7 +174,28 @@ fn patterns(size: usize) -> String {
     lines(size, |random, text| writeln!(text, "{} REJECT", pattern(random)).expect("text"))
 }
 
-/// The same with half of them in blocks of fifty.
+/// Body checks: phrases that no line has.
+fn offers(size: usize) -> String {
+    let mut number = 0;
+    lines(size, |_, text| {
+        let word = format!("offer{number:04}");
+        let line = match number % 4 {
+            0 => format!("/{word}/"),
+            1 => format!("/(buy|order|get) +{word} *(now|today)/"),
+            2 => format!("/{word}[0-9]+\\.(com|net|example)/"),
+            _ => format!("/cheap.*{word}.*[!$]+/"),
+        };
+        number += 1;
+        writeln!(text, "{line} REJECT").expect("text");
+    })
+}
+
+/// Lines of text of some sixty letters.
+fn text_lines(_: usize) -> Vec<String> {
+    keys(20_000, |random| (0..7).map(|_| random.word() + " ").collect())
+}
+
+/// Header checks with half of them in blocks of fifty.
 fn blocks(size: usize) -> String {
     let mut number = 0;
     let text = lines(size, |random, text| {

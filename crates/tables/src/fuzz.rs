@@ -41,6 +41,7 @@ pub fn review(kind: &str, bytes: &[u8]) {
         transports: vec!["smtp".to_owned()],
         access_parents: Parents::Match,
         transport_parents: Parents::Dotted,
+        milter_fault: |list| list.contains("bad").then(|| list.to_owned()),
     };
     let file = Arc::new(SourceFile { path: main.into(), text: String::new() });
     let host = Host { hostname: "mail.example.com".to_owned(), addresses: Vec::new() };

@@ -1,7 +1,7 @@
 //! The users' file: `user:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields`, a line each, as Dovecot's passwd-file.
 //!
 //! Uids, homes and the like are for others who read the file. Of the extra fields these count: `allow_nets`,
-//! `nopassword`, `nologin`, and `scram-sha-256=`, `scram-sha-1=`, the keys that SCRAM needs beside a hash that tells
+//! `nopassword` where there is no password, `nologin`, and `scram-sha-256=`, `scram-sha-1=`, the keys that SCRAM needs beside a hash that tells
 //! nobody the password. A `!` in front of the hash shuts an account, as in shadow(5). Names are lower case, as Dovecot
 //! has them by default. A line that can't be used is said, and lets nobody in.
 //! Diagnostics: K0651 a line that can't be used, K0652 a readable password, K0653 an account without a password, K0656 a
@@ -230,7 +230,8 @@ fn read(line: &str, file: &Arc<SourceFile>, start: usize, found: &mut Vec<Diagno
     }
     if let Some(extra) = fields.nth(5) {
         let begin = start + line.len() - extra.len();
-        extras(&mut account, extra, |at, length| part(begin + at, length), found);
+        let beside = !password.trim_start_matches('!').is_empty();
+        extras((&mut account, beside), extra, |at, length| part(begin + at, length), found);
     }
     let (shut, password_text) = match password.strip_prefix('!') {
         Some(rest) => (true, rest),
@@ -268,8 +269,9 @@ fn said_of(stored: &Stored, name: &str, place: &Place, found: &mut Vec<Diagnosti
     }
 }
 
+/// `beside` a password.
 fn extras(
-    account: &mut Account,
+    (account, beside): (&mut Account, bool),
     text: &str,
     place: impl Fn(usize, usize) -> Place,
     found: &mut Vec<Diagnostic>,
@@ -282,6 +284,12 @@ fn extras(
         let fault = match name {
             "nologin" => {
                 account.disabled = true;
+                continue;
+            }
+            "nopassword" if beside => {
+                let message = format!("{}: nopassword beside a password counts for nothing", account.name);
+                let help = "take the word out, or the password";
+                found.push(Diagnostic::warning(UNUSABLE, here, message).help(help));
                 continue;
             }
             "nopassword" => {
@@ -392,6 +400,24 @@ mod tests {
     fn a_broken_allow_nets_admits_nobody() {
         let (users, _) = users("a:{PLAIN}x::::::allow_nets=192.0.2.0/24,here\n");
         assert!(!users.account("a").expect("known").admits(IpAddr::from([192, 0, 2, 1])));
+    }
+
+    /// A password beside the word counts; what was a password and isn't one lets nobody in.
+    #[test]
+    fn nopassword_beside_a_password() {
+        for (text, opens) in [
+            ("a:::::::nopassword", true),
+            ("a:{PLAIN}x::::::nopassword", false),
+            ("a:{WHAT}x::::::nopassword=y", false),
+            ("a:*::::::nopassword", false),
+        ] {
+            let (users, found) = users(text);
+            let account = users.account("a").expect("known");
+            assert_eq!(account.open && account.has_password(), opens, "{text}");
+            let says_so =
+                found.iter().any(|one| one.ends_with("a: nopassword beside a password counts for nothing"));
+            assert_eq!(says_so, !opens, "{text} {found:?}");
+        }
     }
 
     #[test]

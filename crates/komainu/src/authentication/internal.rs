@@ -10,6 +10,7 @@ use crate::privileged::Keeper;
 use config::{Diagnostic, Parameters, Place, SourceFile, Spanned};
 use proto::sasl::scram::Hash;
 use proto::sasl::server::Own;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -50,7 +51,43 @@ pub enum UsersPlace {
 pub struct UsersFile {
     /// Where it is.
     pub path: PathBuf,
-    users: RwLock<Arc<Users>>,
+    users: RwLock<SharedUsers>,
+}
+
+/// The users of one file, as all who look there see them.
+pub type SharedUsers = Arc<RwLock<Arc<Users>>>;
+
+fn shared(users: Users) -> SharedUsers {
+    Arc::new(RwLock::new(Arc::new(users)))
+}
+
+/// The users' files of a running server, for sessions of every configuration that it has had.
+#[derive(Default)]
+pub struct UsersInForce(HashMap<PathBuf, SharedUsers>);
+
+impl UsersInForce {
+    /// Takes up the files of a new configuration: sessions that began under an older one see the users as they are now,
+    /// and nobody in a file that isn't named any more.
+    pub fn take_up<'a>(&mut self, files: impl Iterator<Item = &'a UsersFile>) {
+        let mut before = std::mem::take(&mut self.0);
+        for file in files {
+            let read = file.users();
+            let users = match self.0.get(&file.path) {
+                Some(users) => Arc::clone(users),
+                None => before.remove(&file.path).unwrap_or_else(|| shared(Users::default())),
+            };
+            put(&users, read);
+            *file.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&users);
+            self.0.insert(file.path.clone(), users);
+        }
+        for users in before.into_values() {
+            put(&users, Arc::default());
+        }
+    }
+}
+
+fn put(users: &SharedUsers, now: Arc<Users>) {
+    *users.write().unwrap_or_else(PoisonError::into_inner) = now;
 }
 
 impl fmt::Debug for UsersFile {
@@ -63,6 +100,10 @@ impl UsersFile {
     /// All accounts.
     #[must_use]
     pub fn users(&self) -> Arc<Users> {
+        Arc::clone(&self.shared().read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn shared(&self) -> SharedUsers {
         Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -72,7 +113,7 @@ impl UsersFile {
     /// Why it can't be read.
     pub fn reread(&self, sources: &dyn Sources) -> Result<Vec<Diagnostic>, SourceError> {
         let (users, found) = read(&self.path, sources)?;
-        *self.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
+        put(&self.shared(), Arc::new(users));
         Ok(found)
     }
 }
@@ -143,7 +184,7 @@ impl Internal {
                         Err(error) => (Users::default(), unread(p, &error, sources)),
                     };
                     found.extend(more);
-                    places.push(UsersPlace::File(UsersFile { path, users: RwLock::new(Arc::new(users)) }));
+                    places.push(UsersPlace::File(UsersFile { path, users: RwLock::new(shared(users)) }));
                 }
             }
         }
@@ -204,11 +245,9 @@ impl Internal {
         };
         let wants = |mechanism: &Own| match (&self.wanted, mechanism) {
             (None, Own::Plain | Own::Login | Own::External) => true,
-            (None, Own::ScramSha256 | Own::ScramSha256Plus) => self.all_scram(),
+            (None, Own::ScramSha256) => self.all_scram(),
+            // Programs that have only TLS 1.2's bindings prefer it wherever it is offered, and fail.
             (None, _) => false,
-            (Some(wanted), Own::ScramSha256Plus) => {
-                wanted.contains(&Own::ScramSha256) || wanted.contains(mechanism)
-            }
             (Some(wanted), _) => wanted.contains(mechanism),
         };
         Own::ALL.into_iter().filter(|mechanism| fits(mechanism) && wants(mechanism)).collect()
@@ -306,4 +345,34 @@ fn unread(p: &Parameters, error: &SourceError, sources: &dyn Sources) -> Vec<Dia
     let place = if place.file.is_some() { place } else { p.text("smtpd_sasl_type").place };
     let help = "nobody can log in; make it with `komainu user add NAME`";
     vec![Diagnostic::warning(650, place, format!("no users: {error}")).help(help)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> UsersFile {
+        let source = SourceFile { path: path.into(), text: text.to_owned() };
+        UsersFile { path: path.into(), users: RwLock::new(shared(Users::parse(&Arc::new(source)).0)) }
+    }
+
+    /// Whoever looks by an older configuration sees what the newest one sees.
+    #[test]
+    fn users_in_force() {
+        let has = |file: &UsersFile, name: &str| file.users().account(name).is_some();
+        let mut in_force = UsersInForce::default();
+        let first =
+            [file("/a", "alice:{PLAIN}x\n"), file("/a", "alice:{PLAIN}x\n"), file("/b", "bob:{PLAIN}x\n")];
+        in_force.take_up(first.iter());
+        let second = [file("/a", "carol:{PLAIN}x\n")];
+        in_force.take_up(second.iter());
+        for file in [&first[0], &first[1], &second[0]] {
+            assert!(has(file, "carol") && !has(file, "alice"));
+        }
+        assert!(!has(&first[2], "bob"), "its file isn't named any more");
+        let third = [file("/a", "dave:{PLAIN}x\n"), file("/b", "erin:{PLAIN}x\n")];
+        in_force.take_up(third.iter());
+        assert!(has(&first[0], "dave") && has(&second[0], "dave") && has(&third[1], "erin"));
+        assert!(!has(&first[2], "erin"));
+    }
 }

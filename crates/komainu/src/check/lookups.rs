@@ -3,6 +3,7 @@
 //! main.cf's parameters, each listener's with its overrides, and the restriction lists of every policy.
 
 use super::Subject;
+use crate::configuration::Milters;
 use config::{Diagnostic, Parameters, ServiceKind};
 use std::collections::HashSet;
 use tables::review::{self, Parents, Setting, Used};
@@ -21,6 +22,7 @@ pub(super) fn review(subject: &Subject<'_>) -> Vec<Diagnostic> {
         transports: transports(subject),
         access_parents: parents("smtpd_access_maps"),
         transport_parents: parents("transport_maps"),
+        milter_fault: Milters::fault,
     };
     let mut found = review::misread(&configuration.parameters);
     found.extend(configuration.listeners.iter().flat_map(|listener| review::misread(&listener.parameters)));
@@ -97,12 +99,35 @@ mod tests {
         files.extend(tables);
         let host = Host { hostname: "mail.example.com".to_owned(), addresses: Vec::new() };
         let said = check(Path::new("/etc/postfix"), Compat::V3_11, &host, &Files(&files), Reach::Paper);
-        let ours = said.iter().filter(|one| (330..370).contains(&one.code.0));
+        let ours = said.iter().filter(|one| (330..370).contains(&one.code.0) || one.code.0 == 467);
         ours.map(|one| {
             let name = one.place.path().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
             format!("{} {name}:{}", one.code, one.place.line())
         })
         .collect()
+    }
+
+    /// What a client's milters are is read as smtpd_milters is.
+    #[test]
+    fn milters_of_clients() {
+        let check = |value: &str, expect: &[&str]| {
+            let table = format!("192.0.2.0/24 {value}\n");
+            assert_eq!(
+                found("smtpd_milter_maps = cidr:/etc/postfix/t\n", &[("t", &table)]),
+                expect,
+                "{value}"
+            );
+        };
+        check("DISABLE", &[]);
+        check("inet:localhost:8891", &[]);
+        check("inet:localhost:8891, unix:opendkim/socket", &[]);
+        check("{ inet:[::1]:8893, default_action=accept, connect_timeout=3s }", &[]);
+        check("OFF", &["K0467 t:1"]);
+        check("localhost:8891", &["K0467 t:1"]);
+        check("{ inet:localhost:8893, default_action=pass }", &["K0467 t:1"]);
+        check("{ inet:localhost:8893, connect_timeout=soon }", &["K0467 t:1"]);
+        check("{ inet:localhost:8893, patience=3s }", &["K0467 t:1"]);
+        check("unix:opendkim/socket inet:localhost", &[]);
     }
 
     /// Where a table is named says what it is asked. T1.10, T1.14.

@@ -6,11 +6,13 @@
 
 use super::Message;
 use super::Wanted;
+use super::because;
 use super::draft::{Draft, DraftError, header_text};
 use super::unattended::LAST_ASKED;
 use crate::facts::milter::{Filters, Heard};
 use events::check::{Action, Session as Known, Verdict};
 use events::smtpd::Peer;
+use events::text::printable;
 use mail::{Address, Dsn, PathSyntax, Reply};
 use policy::content::Text;
 use proto::milter::verdict::{self, Outcome};
@@ -39,8 +41,8 @@ pub(super) enum Passed {
 struct Passing<'a> {
     filtering: Filtering<'a>,
     draft: Draft,
-    /// A filter wants it held.
-    held: bool,
+    /// A filter wants it held, and why.
+    held: Option<String>,
     /// Whether the content is another one.
     changed: bool,
     /// What `milter_header_checks` want done with the message.
@@ -58,8 +60,7 @@ impl Message {
             return Ok(Passed::Discarded);
         }
         let draft = Draft::read(&self.incoming).map_err(|error| self.draft_failed(&error))?;
-        let mut passing =
-            Passing { filtering, draft, held: false, changed: false, wanted: Wanted::default() };
+        let mut passing = Passing { filtering, draft, held: None, changed: false, wanted: Wanted::default() };
         for at in 0..passing.filtering.filters.len() {
             let outcome = self.pass(&mut passing, at, entry).await;
             for text in passing.filtering.filters.take_warnings() {
@@ -72,7 +73,8 @@ impl Message {
             match outcome {
                 None => {}
                 Some(Outcome::Hold) => {
-                    passing.held = true;
+                    let filters = &passing.filtering.filters;
+                    passing.held.get_or_insert_with(|| filters.holder());
                     break;
                 }
                 Some(Outcome::Discard) => {
@@ -92,9 +94,11 @@ impl Message {
             }
         }
         // What is held already isn't held once more.
-        if passing.held && !entry.hold {
+        if !entry.hold
+            && let Some(reason) = passing.held.take()
+        {
             self.log_outcome(Action::MilterHold, "milter triggers HOLD action", &passing, entry);
-            entry.hold = true;
+            entry.put_on_hold(reason);
         }
         let mut wanted = std::mem::take(&mut passing.wanted);
         self.obey(&mut wanted, entry).await?;
@@ -125,7 +129,11 @@ impl Message {
             match heard {
                 // What it has still to say is heard, so that the next message's answers are its own.
                 Heard::Change(_) if refused.is_some() || passing.wanted.discard => {}
-                Heard::Change(Change::Quarantine(_)) => held = true,
+                Heard::Change(Change::Quarantine(why)) => {
+                    held = true;
+                    let name = passing.filtering.filters.name(at);
+                    passing.held = Some(because(&name, &printable(&why)));
+                }
                 Heard::Change(change) => {
                     let change = spaced(change, passing.filtering.filters.gives_blanks(at));
                     passing.changed = true;

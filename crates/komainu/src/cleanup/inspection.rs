@@ -4,7 +4,7 @@
 //! of headers, or into the spool. What becomes of the whole message is noted for its end. A table behind a socket stops
 //! the reading where it stands, until somebody has asked it. Lines are Postfix's. header_checks(5); T1.14, T1.15, T2.13.
 
-use super::{Intake, not_written};
+use super::{Intake, because, not_written};
 use crate::log::Log;
 use events::check::{Action, ContentCheck, Part as Checked, Session as Known};
 use events::daemon::Message as Said;
@@ -28,8 +28,8 @@ const LINES_MAX: usize = 64;
 /// What is to be done with a message, once it has all come.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    /// It goes on hold.
-    pub hold: bool,
+    /// It goes on hold, and why.
+    pub hold: Option<String>,
     /// It is thrown away.
     pub discard: bool,
     /// `transport:nexthop`
@@ -55,8 +55,6 @@ pub struct Source {
     pub recipient: Option<String>,
     /// It is on hold already.
     pub is_held: bool,
-    /// It is the server's own, which nobody looks at (`internal_mail_filter_classes`).
-    pub is_own: bool,
 }
 
 impl Source {
@@ -147,7 +145,7 @@ impl Inspection {
         sender: String,
         source: Arc<Source>,
     ) -> Option<Inspection> {
-        let inspecting = intake.rules.inspecting.as_ref().filter(|_| !source.is_own)?;
+        let inspecting = intake.rules.inspecting.as_ref()?;
         let program = format!("{}/cleanup", intake.rules.syslog_name);
         Some(Inspection {
             checks: Arc::clone(&inspecting.checks),
@@ -345,11 +343,12 @@ impl Inspection {
 
     /// Notes what is to become of the message, and says so; gives what becomes of the text.
     fn obey(&mut self, part: Part, text: &[u8], judgement: Judgement) -> Text {
-        let Judgement { text: what, effect, said, warning } = judgement;
+        let Judgement { text: what, effect, said, warning, rule } = judgement;
         if let Some(warning) = warning {
             self.lines.say(events::Event::from(Said::warning(warning)));
         }
-        let is_known = effect == Some(Effect::Hold) && (self.wanted.hold || self.source.is_held);
+        let is_known = effect == Some(Effect::Hold) && (self.wanted.hold.is_some() || self.source.is_held);
+        let why = rule.map(|rule| held_for(&rule, part, text, said.as_ref().map(|(_, why)| why.as_slice())));
         if let Some((word, why)) = said.filter(|_| !is_known) {
             self.say(word, part, text, &why);
         }
@@ -360,7 +359,9 @@ impl Inspection {
                 self.checking = false;
             }
             Some(Effect::Discard) => self.wanted.discard = true,
-            Some(Effect::Hold) => self.wanted.hold = true,
+            Some(Effect::Hold) => {
+                self.wanted.hold.get_or_insert_with(|| why.unwrap_or_default());
+            }
             Some(Effect::Filter(filter)) => self.wanted.filter = Some(filter),
             Some(Effect::Redirect(address)) => {
                 self.wanted.redirect = Some(address);
@@ -478,6 +479,13 @@ impl Inspection {
             _ => Ok(self.wanted),
         }
     }
+}
+
+/// Why a message is held: the rule, what it says, and of what.
+pub(super) fn held_for(rule: &str, part: Part, text: &[u8], says: Option<&[u8]>) -> String {
+    let says = printable(says.unwrap_or_default()).into_owned();
+    let text = printable(text.get(..text.len().min(SHOWN_BYTES)).unwrap_or_default()).into_owned();
+    format!("{} ({} {text})", because(rule, &says), part.word())
 }
 
 fn without_cr(text: Cow<'_, [u8]>, replace: bool) -> Cow<'_, [u8]> {

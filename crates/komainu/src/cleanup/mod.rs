@@ -1,7 +1,7 @@
 //! A message on its way into the queue, wherever it comes from: cleanup(8).
 //!
 //! The one way in for SMTP sessions, local submission and whoever else has mail: [`Message::begin`] with its sender and
-//! its [`Origin`], the content in pieces, [`Message::commit`] with its recipients. Addresses of envelope and headers are
+//! its [`Origin`], the content in pieces, [`Message::commit_through`] with its recipients. Addresses of envelope and headers are
 //! completed and rewritten, aliases expanded, blind copies added; the content goes into the spool as it comes, and only
 //! headers that hold addresses wait for tables. Where headers or text are checked, `inspection` reads it first. What
 //! can't be done is kept as the answer to the last piece, as with Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
@@ -106,6 +106,11 @@ type Stopped = (&'static str, LookupError);
 /// Headers' addresses wait for a table behind a socket.
 #[derive(Debug)]
 pub struct Asks;
+
+/// Why a message is held: who says so, and what it says.
+pub(crate) fn because(who: &str, text: &str) -> String {
+    if text.is_empty() { who.to_owned() } else { format!("{who}: {text}") }
+}
 
 /// A message under reception.
 pub struct Message {
@@ -516,15 +521,7 @@ impl Message {
         self.end().await.map(drop)
     }
 
-    /// Everything is there and permitted: durable, then in the queue.
-    ///
-    /// # Errors
-    /// The answer where it isn't taken.
-    pub async fn commit(self, entry: Entry) -> Result<QueueId, Reply> {
-        self.commit_through(None, entry).await
-    }
-
-    /// The same, where milters see it first.
+    /// Everything is there and permitted, and milters see it first, where there are any: durable, then in the queue.
     ///
     /// # Errors
     /// The answer where it isn't taken.

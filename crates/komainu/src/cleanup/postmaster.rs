@@ -54,20 +54,15 @@ impl Postmaster {
         };
         tokio::spawn(async move {
             // What can't be stored now is in the log.
-            let Ok(mut message) = Message::begin(intake, Origin::Local, &sender, 0).await else { return };
+            let Ok(message) = Message::begin(intake, Origin::Local, &sender, 0).await else { return };
+            let mut message = message.unanswered();
             let (received, head) = names.head(message.id(), message.began(), &subject);
-            let looked_at = message.watches_notices();
-            let recipient = Some(names.to.to_external());
-            let client = "local".to_owned();
-            let source = Source { is_own: !looked_at, client, recipient, ..Source::default() };
-            message.open(received.as_bytes(), source);
+            let (client, recipient) = ("local".to_owned(), Some(names.to.to_external()));
+            message.open(received.as_bytes(), Source { client, recipient, ..Source::default() });
             message.write(head.as_bytes()).await;
             message.write(text.as_bytes()).await;
             let entry = message.entry(vec![Recipient::new(to)]);
-            let _ = match looked_at {
-                true => message.commit_or_return(&sockets, entry).await,
-                false => message.commit(entry).await,
-            };
+            let _ = message.commit_or_return(&sockets, entry).await;
         });
     }
 }

@@ -4,6 +4,7 @@
 //! Each is looked at as the milter gives it, before it gets its place in the message. After REJECT, DISCARD and REDIRECT
 //! nothing more is looked at. What is wanted of the message is done when its last milter has spoken. MILTER_README.
 
+use super::inspection::held_for;
 use super::{Message, Wanted, not_written};
 use events::check::{Action, ContentCheck, Part as Checked, Session as Known};
 use events::daemon::Message as Said;
@@ -39,8 +40,9 @@ impl Message {
             Ok(judgement) => judgement.unwrap_or_default(),
             Err((name, error)) => return Err(self.checks_failed(name, &error)),
         };
-        let Judgement { text: what, effect, said, warning } = judgement;
-        let is_known = effect == Some(Effect::Hold) && (wanted.hold || entry.hold);
+        let Judgement { text: what, effect, said, warning, rule } = judgement;
+        let is_known = effect == Some(Effect::Hold) && (wanted.hold.is_some() || entry.hold);
+        let why = rule.map(|rule| held_for(&rule, PART, text, said.as_ref().map(|(_, why)| why.as_slice())));
         if let Some((word, why)) = said.filter(|_| !is_known) {
             self.say_produced(word, text, &why);
         }
@@ -51,7 +53,9 @@ impl Message {
             None | Some(Effect::Pass) => {}
             Some(Effect::Reject(reply)) => return Err(reply),
             Some(Effect::Discard) => wanted.discard = true,
-            Some(Effect::Hold) => wanted.hold = true,
+            Some(Effect::Hold) => {
+                wanted.hold.get_or_insert_with(|| why.unwrap_or_default());
+            }
             Some(Effect::Filter(filter)) => wanted.filter = Some(filter),
             Some(Effect::Redirect(address)) => wanted.redirect = Some(address),
             Some(Effect::Bcc(address)) => {

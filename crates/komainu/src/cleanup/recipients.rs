@@ -2,7 +2,7 @@
 //!
 //! `original` stays what was asked for (`orig_to=`, `X-Original-To:`). RFC 3461 §5.2.7 (aliases), §5.2.7.3.
 
-use super::{Message, Wanted, not_written};
+use super::{Message, Refused, Wanted, not_written};
 use mail::{Address, Dsn, Reply};
 use policy::address::{BlindOf, Expansion, Use};
 use queue::entry::{NOTIFY_NEVER, NOTIFY_SUCCESS};
@@ -47,15 +47,22 @@ impl Message {
             }
             return self.failed.take().map_or(Ok(known.recipients), Err);
         }
-        let mut copies = vec![self.blind_copy(BlindOf::Everything).await];
-        if !self.given.is_null() {
+        // As with Postfix, what the server itself has to say isn't copied.
+        let is_copied = !matches!(self.refused, Refused::Own);
+        let mut copies = Vec::new();
+        if is_copied {
+            copies.push(self.blind_copy(BlindOf::Everything).await);
+        }
+        if is_copied && !self.given.is_null() {
             let sender = self.sender.clone();
             copies.push(self.blind_copy(BlindOf::Sender(&sender)).await);
         }
         for recipient in asked {
             let complete = classes.rewrite(&recipient.address);
             let canonical = self.canonical(Use::EnvelopeRecipient, complete).await;
-            copies.push(self.blind_copy(BlindOf::Recipient(&canonical)).await);
+            if is_copied {
+                copies.push(self.blind_copy(BlindOf::Recipient(&canonical)).await);
+            }
             self.expand(named(recipient, &canonical), canonical, &mut known).await?;
         }
         for address in copies.into_iter().flatten() {
@@ -67,7 +74,9 @@ impl Message {
 
     /// What header_checks and body_checks want done with the whole message, but for REDIRECT.
     pub(super) async fn obey(&mut self, wanted: &mut Wanted, entry: &mut Entry) -> Result<(), Reply> {
-        entry.hold |= wanted.hold;
+        if let Some(reason) = wanted.hold.take() {
+            entry.put_on_hold(reason);
+        }
         if wanted.filter.is_some() {
             entry.filter = wanted.filter.take();
         }

@@ -72,13 +72,11 @@ impl Message {
         })
     }
 
-    /// Whether the postmaster's copies are looked at.
-    pub(super) fn watches_notices(&mut self) -> bool {
-        let watches = self.intake.rules.watches_notices;
-        if watches {
-            self.refused = Refused::Own;
-        }
-        watches
+    /// It is the server's own, and nobody hears what becomes of it: what is refused for good is gone.
+    #[must_use]
+    pub(super) fn unanswered(mut self) -> Message {
+        self.refused = Refused::Own;
+        self
     }
 
     /// Whether it came by no session.
@@ -141,14 +139,14 @@ impl Message {
         let connect = Event::Connect { name: HOST, address: Some((ADDRESS, 0)) };
         for (event, stage) in [(connect, "CONNECT"), (Event::Helo(HOST), "HELO")] {
             let outcome = self.tell(filters, event, macros).await;
-            if let Next::Over(passed) = self.concluded(outcome, stage, None, entry)? {
+            if let Next::Over(passed) = self.concluded(outcome, (stage, filters), None, entry)? {
                 return Ok(passed);
             }
         }
         let sender = self.sender.to_external();
         macros.insert("{mail_addr}", sender.clone());
         let outcome = self.tell(filters, Event::Mail(&[sender]), macros).await;
-        let mut next = self.concluded(outcome, "MAIL", None, entry)?;
+        let mut next = self.concluded(outcome, ("MAIL", filters), None, entry)?;
         for recipient in entry.recipients.clone() {
             if let Next::Over(passed) = next {
                 return Ok(passed);
@@ -163,7 +161,7 @@ impl Message {
                 self.intake.warn(&self.id, "message not accepted, try again later");
                 return Err(not_written());
             }
-            next = self.concluded(outcome, "RCPT", Some(&to), entry)?;
+            next = self.concluded(outcome, ("RCPT", filters), Some(&to), entry)?;
         }
         Ok(if next == Next::Over(Passed::Discarded) { Passed::Discarded } else { Passed::Kept })
     }
@@ -177,7 +175,7 @@ impl Message {
         let Filtering { filters, macros } = filtering;
         let outcome = self.tell(filters, Event::Data, macros).await;
         let to = macros.get(LAST_ASKED).cloned();
-        let next = self.concluded(outcome, "DATA", to.as_deref(), entry)?;
+        let next = self.concluded(outcome, ("DATA", filters), to.as_deref(), entry)?;
         let passed = if next == Next::Over(Passed::Discarded) { Passed::Discarded } else { Passed::Kept };
         self.returned().map_or(Ok(passed), Err)
     }
@@ -199,7 +197,7 @@ impl Message {
     fn concluded(
         &mut self,
         outcome: Option<Outcome>,
-        stage: &'static str,
+        (stage, filters): (&'static str, &Filters),
         to: Option<&str>,
         entry: &mut Entry,
     ) -> Result<Next, Reply> {
@@ -209,7 +207,7 @@ impl Message {
                 if !entry.hold {
                     self.log_made_up(Action::MilterHold, stage, "milter triggers HOLD action", to);
                 }
-                entry.hold = true;
+                entry.put_on_hold(filters.holder());
                 Ok(Next::On)
             }
             Some(Outcome::Discard) => {
@@ -281,7 +279,7 @@ impl Message {
         if dsn.subject != ROUTING {
             entry.return_content = Some(ReturnContent::Headers);
         }
-        entry.hold = false;
+        (entry.hold, entry.hold_reason) = (false, None);
         let since = clock::now().wall - entry.arrival;
         for recipient in entry.recipients.iter_mut().filter(|one| one.status.is_open()) {
             let (to, original) = (recipient.address.to_external(), recipient.original.to_external());

@@ -7,8 +7,10 @@
 mod check;
 mod conf;
 mod explain;
+mod greylist;
 mod legacy;
 mod links;
+mod policyd;
 mod queue;
 mod render;
 mod serve;
@@ -52,6 +54,8 @@ enum Command {
     Conf(conf::Arguments),
     Queue(Box<queue::Arguments>),
     User(user::Arguments),
+    Policyd(policyd::Arguments),
+    Greylist(greylist::Arguments),
     /// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
     Links(links::Arguments),
 }
@@ -111,6 +115,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Conf(arguments) => conf::run(arguments),
             Command::Queue(arguments) => queue::run(*arguments),
             Command::User(arguments) => user::run(&arguments),
+            Command::Policyd(arguments) => policyd::run(arguments),
+            Command::Greylist(arguments) => greylist::run(&arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
         Err(error) => {

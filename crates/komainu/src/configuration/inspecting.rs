@@ -85,6 +85,7 @@ impl Inspecting {
         let size = |name: &str| usize::try_from(p.number(name)).unwrap_or(0);
         let reading = Settings {
             header_bytes_max: size("header_size_limit"),
+            keeps_lines: false,
             nesting_max: size("mime_nesting_limit"),
             boundary_max: size("mime_boundary_length_limit"),
             structure: if flat { Structure::Flat } else { Structure::Parts },

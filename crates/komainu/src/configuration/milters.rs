@@ -4,7 +4,7 @@
 //! finding; nobody is connected to here. Diagnostic: K0179.
 
 use super::Skipped;
-use config::{Diagnostic, Parameters, Place, Spanned, split_words, unbraced};
+use config::{Compat, Diagnostic, Parameters, Place, Spanned, split_words, unbraced};
 use proto::milter::verdict::DefaultAction;
 use proto::milter::{Offer, Stage};
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ pub struct Filter {
 #[derive(Clone, Debug, Default)]
 struct Usual {
     default_action: String,
+    /// Postfix 3.7 doesn't know `shutdown`, and takes no mail where a filter fails that has it.
+    knows_shutdown: bool,
     protocol: String,
     connect: Duration,
     command: Duration,
@@ -53,6 +55,7 @@ impl Usual {
     fn read(p: &Parameters) -> Usual {
         Usual {
             default_action: p.text("milter_default_action").value,
+            knows_shutdown: p.compat() != Compat::V3_7,
             protocol: p.text("milter_protocol").value,
             connect: p.duration("milter_connect_timeout"),
             command: p.duration("milter_command_timeout"),
@@ -107,6 +110,13 @@ impl Milters {
         let filters = words.iter().filter(|word| word.value != "none");
         let filters = filters.map(|word| filter(&self.usual, word).map_err(|odd| odd.message));
         Ok(Milters { filters: filters.collect::<Result<_, _>>()?, ..self.clone() })
+    }
+
+    /// What is wrong with a list of filters as a table names them, whatever main.cf says of all.
+    #[must_use]
+    pub fn fault(list: &str) -> Option<String> {
+        let usual = Usual { default_action: "tempfail".into(), protocol: "6".into(), ..Usual::default() };
+        Milters { usual, ..Milters::default() }.with_filters(list).err()
     }
 
     /// `non_smtpd_milters` of the cleanup(8) that a service's mail goes through, unless the service is to leave them out.
@@ -191,6 +201,10 @@ fn filter(usual: &Usual, word: &Spanned<String>) -> Result<Filter, Box<Diagnosti
     let default_action = DefaultAction::from_word(&action).ok_or_else(|| {
         bad(word, &format!("default_action = {action}: accept, reject, tempfail, quarantine"))
     })?;
+    let default_action = match default_action {
+        DefaultAction::Shutdown if !usual.knows_shutdown => DefaultAction::Unrecognized(action),
+        known => known,
+    };
     let version = own("protocol", &usual.protocol);
     let number = version.split([',', ' ']).find_map(|word| word.parse().ok());
     let offer = number.and_then(Offer::new);

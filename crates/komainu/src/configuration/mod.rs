@@ -6,6 +6,7 @@
 
 mod before_queue;
 mod built_in;
+mod greylisting;
 mod inspecting;
 mod later;
 mod limits;
@@ -18,10 +19,12 @@ mod screening;
 mod security;
 mod skipped;
 mod sources;
+mod spf;
 mod upstream;
 
 pub use before_queue::BeforeQueue;
 pub use built_in::{BuiltIn, state_directory};
+pub(crate) use greylisting::{postgreys_options, with_whitelists};
 pub use inspecting::{Inspecting, Seen};
 pub use later::Later;
 pub(crate) use listener::port as port_number;
@@ -42,6 +45,7 @@ use config::{
     SourceFile,
 };
 use policy::address::AddressClasses;
+use policy::greylist::Greylist;
 use sources::Recorder;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -67,6 +71,10 @@ pub struct Configuration {
     pub classes: Arc<AddressClasses>,
     /// How mail of this machine's programs is received.
     pub local: Arc<Receiving>,
+    /// How clients are greylisted, where a list asks Postgrey and nobody may be there.
+    pub greylist: Option<Arc<Greylist>>,
+    /// How SPF is checked, where a list asks policyd-spf and nobody may be there.
+    pub spf: Option<Arc<policy::spf::policyd::Conf>>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -233,6 +241,10 @@ fn compile(
             listeners.extend(listener);
         }
     }
+    let (greylist, more) = greylisting::compile(&parameters, &listeners, sources);
+    found.extend(more);
+    let (spf, more) = spf::compile(&parameters, &listeners, sources);
+    found.extend(more);
     let classes = Arc::new(classes);
     let directory = directory.map(Path::to_owned);
     dedup(&mut found);
@@ -246,6 +258,8 @@ fn compile(
             listeners,
             classes,
             local,
+            greylist,
+            spf,
             later,
             files: sources.paths(),
         },

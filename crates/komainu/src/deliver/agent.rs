@@ -97,9 +97,9 @@ pub(super) const UNAVAILABLE: &str = "mail transport unavailable";
 impl Agents {
     /// A message's envelope with its notes, and how many they are; `None` where it can't be read.
     pub(super) fn entry(&self, number: u64) -> Option<(Entry, usize)> {
-        let message = self.spool.read(number).ok()?;
-        let entry = Entry::load(&message.envelope, &message.notes).ok()?;
-        Some((entry, message.notes.len()))
+        let (envelope, notes) = self.spool.envelope(number).ok()?;
+        let entry = Entry::load(&envelope, &notes).ok()?;
+        Some((entry, notes.len()))
     }
 
     /// Delivers message `number` to one recipient over `transport`. Blocks.

@@ -52,12 +52,12 @@ impl Filters {
             let nowhere = policy::address::Route::bad_syntax();
             return Ok(Route { transport: nowhere.transport, nexthop: nowhere.nexthop });
         }
-        let (transport, nexthop) = filter.split_once(':').unwrap_or((filter, ""));
-        let nexthop = match (nexthop, self.default_nexthop.as_str()) {
-            ("", "") => classes.resolve(recipient, tables)?.domain,
-            ("", default) => default.to_owned(),
-            (own, _) => own.to_owned(),
+        let route = Route::named(filter);
+        let nexthop = match (route.nexthop, self.default_nexthop.as_str()) {
+            (none, "") if none.is_empty() => classes.resolve(recipient, tables)?.domain,
+            (none, default) if none.is_empty() => default.to_owned(),
+            (own, _) => own,
         };
-        Ok(Route { transport: transport.to_owned(), nexthop })
+        Ok(Route { nexthop, ..route })
     }
 }

@@ -617,6 +617,7 @@ impl Errand<'_> {
         let mut entry = self.entry.for_one(self.recipient.clone());
         (entry.id, entry.arrival, entry.next_attempt) = (id.clone(), now, now);
         (entry.tries, entry.hold, entry.expire, entry.warned) = (0, false, false, false);
+        entry.hold_reason = None;
         (entry.filter, entry.refiltered, entry.redirect) = (None, false, None);
         entry.size = incoming.size();
         entry.recipients = self.recipients(&addresses, sender.is_some())?;

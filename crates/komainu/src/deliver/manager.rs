@@ -17,7 +17,7 @@ use crate::configuration::{Notices, Receiving};
 use crate::facts::Answers;
 use crate::live::Live;
 use crate::log::Log;
-use crate::queued::shelf::set_apart;
+use crate::queued::shelf::left;
 use events::daemon::Message as Warning;
 use events::queue::{Expired, Queued, Removed};
 use mail::{Address, QueueId, Wall};
@@ -43,10 +43,14 @@ pub(super) enum Message {
         entry: Option<Box<Entry>>,
         notes: usize,
     },
-    /// It is damaged: what it was, and where it is now.
+    /// Its envelope is damaged: what it was, and where it is now.
     SetApart {
         number: u64,
         lines: Vec<String>,
+    },
+    /// An attempt has found its content damaged.
+    Doubted {
+        number: u64,
     },
     Routed {
         number: u64,
@@ -342,8 +346,8 @@ impl Manager {
                     self.log.write(&self.program("qmgr"), Warning::warning(line));
                 }
                 self.scheduler.handle(now, Event::Unreadable { number });
-                self.scheduler.handle(now, Event::ByHand { number, order: Order::Delete });
             }
+            Message::Doubted { number } => self.look_through(number),
             Message::Removed { id } => {
                 self.under_way = self.under_way.saturating_sub(1);
                 self.log.write(&self.program("qmgr"), Removed { id: id.as_str().into() });
@@ -488,11 +492,35 @@ impl Manager {
         tokio::task::spawn_blocking(move || {
             let (entry, notes) =
                 agents.entry(number).map_or((None, 0), |(entry, notes)| (Some(entry), notes));
-            if let Some(lines) = entry.is_none().then(|| set_apart(&agents.spool, number)).flatten() {
-                let _ = handle.messages.send(Message::SetApart { number, lines });
-                return;
-            }
-            let _ = handle.messages.send(Message::Loaded { number, entry: entry.map(Box::new), notes });
+            let messages = handle.messages.clone();
+            let unreadable = Message::Loaded { number, entry: None, notes: 0 };
+            let loaded = match entry {
+                Some(entry) => Message::Loaded { number, entry: Some(Box::new(entry)), notes },
+                None => {
+                    let told = move |outcome: Result<Vec<String>, store::SpoolError>| {
+                        let lines = outcome.map(|lines| Message::SetApart { number, lines });
+                        let _ = messages.send(lines.unwrap_or(unreadable));
+                    };
+                    if handle.set_apart(&agents.spool, number, told) {
+                        return;
+                    }
+                    Message::Loaded { number, entry: None, notes: 0 }
+                }
+            };
+            let _ = handle.messages.send(loaded);
+        });
+    }
+
+    /// Looks whether the content of a message is damaged, so that nobody will get it.
+    fn look_through(&self, number: u64) {
+        let (handle, spool) = (self.handle.clone(), self.agents.spool.clone());
+        let (log, program) = (self.log.clone(), self.program("qmgr"));
+        tokio::task::spawn_blocking(move || {
+            handle.set_apart(&spool, number, move |outcome| {
+                for line in outcome.unwrap_or_else(|error| left(number, &error)) {
+                    log.write(&program, Warning::warning(line));
+                }
+            })
         });
     }
 
@@ -569,9 +597,12 @@ impl Manager {
             queue: self.handle.clone(),
             is_passed_on: false,
         };
-        let handle = self.handle.clone();
+        let (handle, spool, number) = (self.handle.clone(), self.agents.spool.clone(), work.attempt.number);
         let done = move |finished| {
             let work::Finished { attempt, outcomes, unreachable } = finished;
+            if spool.take_doubt(number) {
+                let _ = handle.messages.send(Message::Doubted { number });
+            }
             handle.tell(Event::Finished { attempt, outcomes, unreachable });
         };
         match work.kind() {

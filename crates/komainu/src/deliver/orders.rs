@@ -5,12 +5,13 @@
 
 use super::agent::Agents;
 use super::manager::{Manager, Message, QueueHandle};
+use crate::queued::shelf::{harm, to_be_told};
 use events::Event as Logged;
 use mail::{QueueId, Wall};
 use queue::{Card, Entry, Event, Note, Order};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use store::SpoolError;
+use store::{Spool, SpoolError};
 use tokio::sync::oneshot;
 
 /// An order for one message.
@@ -48,6 +49,40 @@ impl QueueHandle {
     /// The message is in the spool no more.
     pub fn gone(&self, number: u64) {
         self.tell(Event::ByHand { number, order: Order::Delete });
+    }
+
+    /// Copies what is damaged of a message to the spool's `corrupt/`. Where its envelope is sound, its sender is told of
+    /// it; else it is removed. `done` gets lines that say so once that is durable, on a thread that must not wait. Gives
+    /// whether anything is wrong with it. Blocks.
+    pub fn set_apart(
+        &self,
+        spool: &Spool,
+        number: u64,
+        done: impl FnOnce(Result<Vec<String>, SpoolError>) + Send + 'static,
+    ) -> bool {
+        let harm = harm(spool, number);
+        // Whoever read it has said so.
+        let _ = spool.take_doubt(number);
+        let Some(harm) = harm else { return false };
+        let Some(listed) = harm.listed else {
+            let queue = self.clone();
+            spool.set_aside(number, move |moved| {
+                if moved.is_ok() {
+                    queue.gone(number);
+                }
+                done(moved.map(|line| vec![harm.why, line]));
+            });
+            return true;
+        };
+        match spool.copy_aside(number) {
+            Ok(line) => {
+                let lines = vec![harm.why, line, to_be_told(&listed.entry)];
+                let id = (number, listed.entry.id.clone());
+                self.order(id, Order::Spoilt, move |noted| done(noted.map(|()| lines)));
+            }
+            Err(error) => done(Err(error)),
+        }
+        true
     }
 
     /// All that is deferred is due now.
@@ -156,6 +191,7 @@ fn note_for(order: Order) -> Option<Note> {
         Order::Release => Note::Hold(false),
         Order::Requeue => Note::Requeue,
         Order::Expire => Note::Expire,
+        Order::Spoilt => Note::Spoilt,
         Order::Flush | Order::Delete => return None,
     })
 }
@@ -168,7 +204,7 @@ fn said(order: Order) -> Option<&'static str> {
         Order::Requeue => "requeued",
         Order::Expire => "expired",
         Order::Delete => "removed",
-        Order::Flush => return None,
+        Order::Flush | Order::Spoilt => return None,
     })
 }
 

@@ -164,7 +164,7 @@ fn maker(walk: &Walk, logged: &Logged) -> Option<Option<Told>> {
 /// Whether a step is the kind of thing that is logged under `action`.
 fn did(told: &Told, action: Action) -> bool {
     match (&told.step.outcome, action) {
-        (Outcome::Did(MailEffect::Hold(_)), Action::Hold)
+        (Outcome::Did(MailEffect::Hold(..)), Action::Hold)
         | (Outcome::Did(MailEffect::Discard(_)), Action::Discard)
         | (Outcome::Did(MailEffect::Filter(_)), Action::Filter)
         | (Outcome::Did(MailEffect::Redirect(_)), Action::Redirect)

@@ -174,7 +174,7 @@ fn outcome(outcome: &Outcome) -> (Tone, String) {
 #[must_use]
 pub fn effect_text(effect: &MailEffect) -> String {
     match effect {
-        MailEffect::Hold(_) => "would put it on hold".to_owned(),
+        MailEffect::Hold(..) => "would put it on hold".to_owned(),
         MailEffect::Discard(_) => "would accept it and throw it away".to_owned(),
         MailEffect::Filter(to) => format!("would send it through {to}"),
         MailEffect::Redirect(to) => format!("would send it to {to} instead"),

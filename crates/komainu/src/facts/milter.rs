@@ -9,7 +9,7 @@ use super::policy_client::Stream;
 use crate::configuration::{DirectSources, Filter, MilterEndpoint, Milters, port_number};
 use crate::privileged::LocalSockets;
 use crate::strerror::strerror;
-use proto::milter::verdict::{Judgement, Outcome, Standing};
+use proto::milter::verdict::{DefaultAction, Judgement, Outcome, Standing};
 use proto::milter::{Answer, Change, Event, Link, Macros, Stage};
 use std::collections::BTreeMap;
 use std::io;
@@ -112,6 +112,21 @@ impl Filters {
     #[must_use]
     pub fn standing(&self) -> Option<Outcome> {
         self.connected.iter().find_map(|one| one.standing.standing())
+    }
+
+    /// Which filter has what comes held, in place of an answer.
+    #[must_use]
+    pub fn holder(&self) -> String {
+        let holds = |one: &Connected| one.standing.standing() == Some(Outcome::Hold);
+        let at = self.connected.iter().position(holds);
+        self.name(at.unwrap_or(usize::MAX)) + " can't be asked, and its default_action is quarantine"
+    }
+
+    /// What a filter is called, for people.
+    #[must_use]
+    pub fn name(&self, at: usize) -> String {
+        let name = self.settings.filters.get(at).map(|filter| filter.name.as_str());
+        format!("milter {}", name.unwrap_or_default())
     }
 
     /// Whether a filter hears of such an event now.
@@ -397,6 +412,9 @@ impl Connected {
             Trouble::Broken => {}
         }
         self.stream = None;
+        if let DefaultAction::Unrecognized(word) = &filter.default_action {
+            warnings.push(format!("milter {}: unrecognized default action: {word}", filter.name));
+        }
         self.standing.fail(&filter.default_action).map_or(Heard::Nothing, Heard::Outcome)
     }
 }

@@ -7,13 +7,18 @@ pub mod dns;
 mod exchange;
 pub mod flight;
 pub mod hosts;
+mod in_process;
 pub mod listings;
 mod memory;
 pub mod milter;
 pub mod policy_client;
+pub mod policyd_spf;
 pub mod table_client;
 pub mod zone_health;
 
+pub use in_process::Asked;
+
+use crate::greylisting::Greylister;
 use flight::Flight;
 use policy::{Answer, Effect, PolicyService, Question};
 use std::future::Future;
@@ -60,6 +65,12 @@ pub struct Answers {
     pub listings: listings::Listings,
     /// Connections to policy servers.
     pub policy_servers: policy_client::PolicyServers,
+    /// Greylisting, where Postgrey is asked and isn't there.
+    pub greylister: Arc<Greylister>,
+    /// SPF, where policyd-spf is asked and isn't there.
+    pub policyd_spf: policyd_spf::PolicydSpf,
+    /// Who answers for which policy service.
+    pub asked: Asked,
     /// Connections to servers of tables.
     pub table_servers: table_client::TableServers,
 }
@@ -84,7 +95,7 @@ impl Answers {
             }
             Question::Effect { effect: Effect::PolicyService { service, attributes }, .. } => {
                 match services.get(*service) {
-                    Some(service) => Box::pin(self.policy_servers.ask(service, attributes)).await,
+                    Some(service) => Box::pin(self.ask_service(service, attributes)).await,
                     None => Answer::Failed("no such policy service".to_owned()),
                 }
             }

@@ -7,10 +7,12 @@
 use crate::privileged::LocalSockets;
 use policy::{Answer, Endpoint, PolicyService};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -25,6 +27,16 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Whether the other side hasn't hung up, as far as this machine knows.
+    fn is_open(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = match self {
+            Stream::Inet(stream) => rustix::net::recv(stream, &mut [0; 1], flags),
+            Stream::Unix(stream) => rustix::net::recv(stream, &mut [0; 1], flags),
+        };
+        peeked.is_err_and(|error| error == Errno::AGAIN)
+    }
+
     /// Has TCP acknowledge what comes next without delay: who writes an answer in two pieces is held back by the own
     /// system until the first is acknowledged, which takes 40 ms else. The system forgets it again and again.
     pub(super) fn acknowledge_at_once(&self) {
@@ -54,13 +66,27 @@ pub struct PolicyServers {
     spawn: Spawn,
     warn: Warn,
     idle: Mutex<HashMap<String, Vec<Connection>>>,
+    /// At which services nobody listened, and when.
+    vacant: Mutex<HashMap<String, Instant>>,
 }
+
+/// Whether somebody listens at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Somebody does, or it can't be told.
+    Somebody,
+    /// Nobody does.
+    Nobody,
+}
+
+/// For so long nobody knocks again where nobody was.
+const VACANT: Duration = Duration::from_secs(1);
 
 impl PolicyServers {
     /// `spawn` starts the programs of master.cf; `warn` says Postfix's warnings.
     #[must_use]
     pub fn new(sockets: LocalSockets, spawn: Spawn, warn: Warn) -> PolicyServers {
-        PolicyServers { sockets, spawn, warn, idle: Mutex::default() }
+        PolicyServers { sockets, spawn, warn, idle: Mutex::default(), vacant: Mutex::default() }
     }
 
     /// Sends one request; the answer is the server's action, or why there is none.
@@ -87,11 +113,41 @@ impl PolicyServers {
         Answer::Failed(reason)
     }
 
+    /// Whether somebody listens at the service's endpoint. The connection that shows it is kept for the request.
+    pub async fn presence(&self, service: &PolicyService) -> Presence {
+        while let Some(connection) = self.take(service) {
+            if connection.stream.is_open() {
+                self.put(service, connection);
+                return Presence::Somebody;
+            }
+        }
+        let vacant = |since: &Instant| since.elapsed() < VACANT;
+        if self.vacant.lock().unwrap_or_else(PoisonError::into_inner).get(&service.name).is_some_and(vacant) {
+            return Presence::Nobody;
+        }
+        match tokio::time::timeout(service.timeout, self.connect(&service.endpoint)).await {
+            Ok(Ok(connection)) => self.put(service, connection),
+            Ok(Err(error))
+                if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) =>
+            {
+                let mut vacant = self.vacant.lock().unwrap_or_else(PoisonError::into_inner);
+                vacant.insert(service.name.clone(), Instant::now());
+                return Presence::Nobody;
+            }
+            // Whoever asks learns what it is.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        Presence::Somebody
+    }
+
     async fn exchange(&self, service: &PolicyService, attributes: &str) -> io::Result<String> {
         if let Some(connection) = self.take(service) {
-            // The server may have closed it meanwhile; that is no failure of the service.
-            if let Ok(action) = self.round(service, connection, attributes).await {
-                return Ok(action);
+            let is_fresh = connection.requests == 0;
+            match self.round(service, connection, attributes).await {
+                Ok(action) => return Ok(action),
+                Err(error) if is_fresh => return Err(error),
+                // The server may have closed it meanwhile; that is no failure of the service.
+                Err(_) => {}
             }
         }
         let opening = tokio::time::timeout(service.timeout, self.connect(&service.endpoint));
@@ -111,13 +167,17 @@ impl PolicyServers {
         connection.idle_since = Instant::now();
         let spent = service.request_limit > 0 && connection.requests >= service.request_limit;
         if !spent && connection.opened.elapsed() < service.max_ttl {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let pool = idle.entry(service.name.clone()).or_default();
-            if pool.len() < IDLE_MAX {
-                pool.push(connection);
-            }
+            self.put(service, connection);
         }
         action(&reply)
+    }
+
+    fn put(&self, service: &PolicyService, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = idle.entry(service.name.clone()).or_default();
+        if pool.len() < IDLE_MAX {
+            pool.push(connection);
+        }
     }
 
     fn take(&self, service: &PolicyService) -> Option<Connection> {
@@ -168,6 +228,17 @@ impl Stream {
         Ok(reply)
     }
 
+    /// Whether there is something to read this moment; the end isn't.
+    pub(crate) fn has_unread(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = match self {
+            Stream::Inet(stream) => recv(stream, &mut [0; 1], flags),
+            Stream::Unix(stream) => recv(stream, &mut [0; 1], flags),
+        };
+        peeked.is_ok_and(|(_, length)| length > 0)
+    }
+
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Stream::Inet(stream) => stream.write_all(bytes).await,
@@ -215,7 +286,6 @@ fn describe(error: &io::Error) -> String {
 mod tests {
     use super::*;
     use config::Place;
-    use std::time::Duration;
     use tokio::net::TcpListener;
 
     fn service(port: u16) -> PolicyService {

@@ -41,9 +41,14 @@ fn is_somebody(passwd: &str, name: &str) -> bool {
     uid.is_some_and(|uid| uid != 0)
 }
 
-/// By the eighth field: days since 1970.
+/// The account, by the eighth field; or its password, by the day of its last change and how many days it may be old:
+/// days since 1970. A password that has to be changed can't be changed here, so it has expired, as it has for PAM.
 fn has_expired(line: &str, today: i64) -> bool {
-    line.split(':').nth(7).and_then(|day| day.parse::<i64>().ok()).is_some_and(|day| day > 0 && today >= day)
+    let field = |n: usize| line.split(':').nth(n).and_then(|days| days.parse::<i64>().ok());
+    let account = field(7).is_some_and(|day| day > 0 && today >= day);
+    let age = field(2).map(|changed| today.saturating_sub(changed));
+    let too_old = age.zip(field(4)).is_some_and(|(age, most)| most >= 0 && age > most);
+    account || too_old || field(2) == Some(0)
 }
 
 #[cfg(test)]
@@ -53,10 +58,12 @@ mod tests {
     #[test]
     fn accounts() {
         let shadow = "root:{H}:1::::::\nalice:{H}:19000:0:99999:7:::\nlocked:!{H}:1::::::\n\
-                      gone:{H}:1:0:9:7::20000:\nnobody:*:1::::::\nlonely:{H}:1::::::\n"
+                      gone:{H}:1:0:99999:7::20000:\nnobody:*:1::::::\nlonely:{H}:1::::::\n\
+                      old:{H}:20000:0:90:7:10::\nnew:{H}:0:0:99999:7:::\n"
             .replace("{H}", "$6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJdido3OUILO5Ifz5iwMuTS4XMS130MTSuDDl3aCI6WouIL9AjRbLCelDCy.g.");
         let passwd = "root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n\
-                      locked:x:1001:1001::/:/bin/sh\ngone:x:1002:1002::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n";
+                      locked:x:1001:1001::/:/bin/sh\ngone:x:1002:1002::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n\
+                      old:x:1003:1003::/:/bin/sh\nnew:x:1004:1004::/:/bin/sh\n";
         let check = |name: &str, password: &str, today: i64, expect: bool| {
             let right = is_right((&shadow, passwd), (name, password.as_bytes()), today);
             assert_eq!(right, expect, "{name} {password} {today}");
@@ -67,6 +74,9 @@ mod tests {
         check("locked", "password", 20_500, false);
         check("gone", "password", 19_999, true);
         check("gone", "password", 20_000, false);
+        check("old", "password", 20_090, true);
+        check("old", "password", 20_091, false);
+        check("new", "password", 20_500, false);
         check("nobody", "password", 20_500, false);
         check("lonely", "password", 20_500, false);
         check("who", "password", 20_500, false);

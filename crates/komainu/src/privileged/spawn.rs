@@ -42,6 +42,12 @@ pub fn socket_path(service: &Service) -> String {
     format!("{}/{}", if service.private { "private" } else { "public" }, service.name.value)
 }
 
+/// The program that a line names.
+#[must_use]
+pub fn program(service: &Service) -> Option<&str> {
+    Line::read(service).argv.first().copied()
+}
+
 /// Starts the program; gives our end of its socket. As root it runs as the line's user, who can't be root;
 /// without root's rights it runs as we do.
 ///

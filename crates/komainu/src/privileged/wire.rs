@@ -12,6 +12,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
 };
+use std::collections::HashSet;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 
@@ -189,7 +190,7 @@ impl LocalRequest {
 
     /// Whether what is to be done is one of these.
     #[must_use]
-    pub fn is_named_in(&self, written: &[Destination]) -> bool {
+    pub fn is_named_in(&self, written: &HashSet<Destination>) -> bool {
         match &self.act {
             LocalAct::Look | LocalAct::Mailbox | LocalAct::MailboxCommand(_) => false,
             LocalAct::Command(command) => written.contains(&Destination::Command(command.clone())),

@@ -3,7 +3,7 @@
 use super::Listed;
 use mail::QueueId;
 use proto::control::State;
-use queue::Entry;
+use queue::{Entry, Note};
 use std::collections::HashSet;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -118,18 +118,62 @@ pub(crate) fn kept_apart(state: &Path) -> Vec<Kept> {
     all
 }
 
-/// Moves a damaged message to the spool's `corrupt/`, and says what it was and where it is. `None` where nothing is
-/// wrong with it, or the disk gives no answer: it stays.
-pub(crate) fn set_apart(spool: &Spool, number: u64) -> Option<Vec<String>> {
-    let why = damage(spool, number).ok()?.1?;
+/// What is wrong with a damaged message.
+pub(crate) struct Harm {
+    pub(crate) why: String,
+    /// Its envelope, where that is sound: only the content is damaged.
+    pub(crate) listed: Option<Box<Listed>>,
+}
+
+/// What is wrong with a message; `None` where nothing is, or the disk gives no answer.
+pub(crate) fn harm(shelf: &impl Shelf, number: u64) -> Option<Harm> {
+    let why = damage(shelf, number).ok()?.1?;
+    let listed = match look(shelf, number, &HashSet::new()) {
+        Found::Message(listed) => Some(listed),
+        Found::Unreadable(_) | Found::Nothing => None,
+    };
+    Some(Harm { why, listed })
+}
+
+/// Copies what is damaged of a message to the spool's `corrupt/`, and says what it was and where it is: as
+/// `QueueHandle::set_apart`, where no server runs. What is left is the next server's, which tells its sender. Blocks.
+pub(crate) fn set_apart(spool: &Spool, number: u64) -> Option<Result<Vec<String>, SpoolError>> {
+    let harm = harm(spool, number)?;
     let (sender, answer) = std::sync::mpsc::channel();
-    spool.set_aside(number, move |moved| {
-        // Nobody has gone: the receiver waits.
-        let _ = sender.send(moved);
-    });
-    let moved = answer.recv().unwrap_or(Err(SpoolError::Closed));
-    let kept = moved.unwrap_or_else(|error| format!("message {number:X} is left where it is: {error}"));
-    Some(vec![why, kept])
+    // Nobody has gone: the receiver waits.
+    let said = match &harm.listed {
+        None => {
+            spool.set_aside(number, move |moved| drop(sender.send(moved)));
+            None
+        }
+        Some(listed) => {
+            let said = to_be_told(&listed.entry);
+            match spool.copy_aside(number) {
+                Ok(line) => spool.note(number, Note::Spoilt.encode(), move |noted| {
+                    let _ = sender.send(noted.map(|()| line));
+                }),
+                Err(error) => drop(sender.send(Err(error))),
+            }
+            Some(said)
+        }
+    };
+    let kept = answer.recv().unwrap_or(Err(SpoolError::Closed));
+    Some(kept.map(|line| [harm.why, line].into_iter().chain(said).collect()))
+}
+
+/// What is said of a damaged message that can't be set apart now.
+pub(crate) fn left(number: u64, error: &SpoolError) -> Vec<String> {
+    vec![format!("message {number:X} is damaged and left where it is: {error}")]
+}
+
+/// Who hears of a message whose content is damaged.
+pub(crate) fn to_be_told(entry: &Entry) -> String {
+    let told = match (entry.hold, entry.sender.is_null()) {
+        (true, _) => "nobody is told of it while it is on hold",
+        (false, true) => "it has no sender who could be told",
+        (false, false) => "its sender is told",
+    };
+    format!("{}: {told}", description(entry))
 }
 
 fn state(number: u64, entry: &Entry, active: &HashSet<u64>) -> State {
@@ -150,12 +194,14 @@ pub(crate) fn find(shelf: &impl Shelf, id: &QueueId, active: &HashSet<u64>) -> O
 }
 
 /// What is wrong with a message, if anything, and the bytes of its content: everything is read once, against its
-/// checksums. A disk that gives an error instead of bytes may get better: that is no damage.
+/// checksums. A disk that gives an error instead of bytes may get better: that is no damage. Nor is it where nobody is to
+/// get the content any more.
 ///
 /// # Errors
 /// When the disk can't be read, and `NotFound` where the message has gone.
 pub(crate) fn damage(shelf: &impl Shelf, number: u64) -> Result<(u64, Option<String>), SpoolError> {
     let unreadable = match look(shelf, number, &HashSet::new()) {
+        Found::Message(listed) if !listed.entry.is_open() => return Ok((listed.entry.size, None)),
         Found::Message(_) => None,
         Found::Unreadable(why) => Some(why),
         Found::Nothing => return Err(SpoolError::NotFound(number)),

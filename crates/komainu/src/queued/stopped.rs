@@ -2,7 +2,7 @@
 //!
 //! Root becomes the spool's owner before it changes anything, so that the server can read what it finds later.
 
-use super::shelf::{Found, damage, find, look};
+use super::shelf::{Found, find, look, set_apart};
 use super::{Item, Listed, QueueError, Sink};
 use crate::privileged::rights::{self, Account};
 use mail::QueueId;
@@ -186,7 +186,7 @@ type Answers = mpsc::Sender<(u64, Result<(), SpoolError>)>;
 
 fn begin(spool: &Spool, verb: Verb, id: &QueueId, answers: &Answers) -> Begun {
     if verb == Verb::SetAside {
-        return set_aside(spool, id, answers);
+        return damaged(spool, id);
     }
     let Some(listed) = find(spool, id, &HashSet::new()) else { return Begun::Over(Outcome::NotFound) };
     let (number, entry) = (listed.number, listed.entry);
@@ -217,15 +217,11 @@ fn begin(spool: &Spool, verb: Verb, id: &QueueId, answers: &Answers) -> Begun {
     Begun::Waits(number)
 }
 
-fn set_aside(spool: &Spool, id: &QueueId, answers: &Answers) -> Begun {
-    let damaged = id.numbers().find(|number| matches!(damage(spool, *number), Ok((_, Some(_)))));
-    let Some(number) = damaged else {
-        let there = id.numbers().any(|number| spool.read(number).is_ok());
-        return Begun::Over(if there { Outcome::Unchanged } else { Outcome::NotFound });
-    };
-    let answers = answers.clone();
-    spool.set_aside(number, move |outcome| {
-        let _ = answers.send((number, outcome.map(drop)));
-    });
-    Begun::Waits(number)
+fn damaged(spool: &Spool, id: &QueueId) -> Begun {
+    Begun::Over(match id.numbers().find_map(|number| set_apart(spool, number)) {
+        Some(Ok(_)) => Outcome::Done,
+        Some(Err(error)) => Outcome::Failed(error.to_string()),
+        None if id.numbers().any(|number| spool.envelope(number).is_ok()) => Outcome::Unchanged,
+        None => Outcome::NotFound,
+    })
 }

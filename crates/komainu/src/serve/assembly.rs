@@ -15,16 +15,18 @@ use crate::deliver::manager::Routing;
 use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::listings::Listings;
-use crate::facts::policy_client::PolicyServers;
+use crate::facts::policy_client::{PolicyServers, Spawn};
+use crate::facts::policyd_spf::PolicydSpf;
 use crate::facts::table_client::TableServers;
 use crate::facts::zone_health::ZoneHealth;
-use crate::facts::{Answers, Names};
+use crate::facts::{Answers, Asked, Names};
+use crate::greylisting::Greylister;
 use crate::log::Log;
 use crate::pickup::Pickup;
 use crate::privileged::{Helper, LocalSockets};
 use crate::session::house::House;
 use crate::session::{Service, Shared};
-use config::{Code, Diagnostic, Severity};
+use config::{Code, Diagnostic, Parameters, Severity};
 use events::daemon::Message;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -83,6 +85,27 @@ fn caches(state: &Path, log: &Log) -> Option<Arc<dyn Disk>> {
     }
 }
 
+/// Everybody who answers questions.
+fn answering(
+    names: Arc<dyn Names>,
+    (p, log, state): (&Parameters, &Log, &Path),
+    sockets: &LocalSockets,
+    spawn: Spawn,
+) -> Answers {
+    let program = format!("{}/smtpd", p.text("syslog_name").value);
+    let host = p.text("myhostname").value;
+    Answers {
+        policyd_spf: PolicydSpf::new(Arc::clone(&names), log.clone(), host.clone()),
+        names,
+        health: ZoneHealth::default(),
+        listings: Listings::default(),
+        greylister: Greylister::new(Some(state.join("greylist")), log.clone(), host),
+        asked: Asked::new(log.clone(), program),
+        table_servers: TableServers::new(sockets.clone(), warner(p, log)),
+        policy_servers: PolicyServers::new(sockets.clone(), spawn, warner(p, log)),
+    }
+}
+
 /// With what an earlier server knew of guesses.
 fn recalling(servers: AuthServers, state: &Path, (helper, log): (&Option<Helper>, &Log)) -> Authentication {
     let (authentication, recalled) = Authentication::new(servers, helper.clone(), state);
@@ -110,13 +133,8 @@ impl Assembly {
         let spool = open_spool(&p, disk, &state, &log)?;
         let queue_directory = PathBuf::from(p.text("queue_directory").value);
         let sockets = LocalSockets::new(queue_directory, helper.clone());
-        let answers = Arc::new(Answers {
-            names,
-            health: ZoneHealth::default(),
-            listings: Listings::default(),
-            table_servers: TableServers::new(sockets.clone(), warner(&p, &log)),
-            policy_servers: PolicyServers::new(sockets.clone(), spawner(&spawned, &helper), warner(&p, &log)),
-        });
+        let house = (&p, &log, state.as_path());
+        let answers = Arc::new(answering(names, house, &sockets, spawner(&spawned, &helper)));
         let host = p.text("myhostname").value;
         let (caches, agents_state) = (caches(&state, &log), state.clone());
         let folder = state.join("verify");
@@ -260,6 +278,12 @@ impl Assembly {
         *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.local);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&generation.access);
         self.spawned.write().unwrap_or_else(PoisonError::into_inner).clone_from(&generation.spawned);
+        let greylister = Arc::clone(&self.shared.answers.greylister);
+        greylister.set(generation.greylist.clone());
+        if generation.greylist.is_some() {
+            tokio::spawn(async move { greylister.open().await });
+        }
+        self.shared.answers.policyd_spf.set(generation.spf.clone());
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

@@ -14,7 +14,7 @@ mod scheduling;
 mod start;
 mod state;
 mod statistics;
-mod watch;
+pub(crate) mod watch;
 mod zones;
 
 pub use assembly::{Assembly, Ground};
@@ -23,6 +23,7 @@ pub use listen::Sockets;
 pub(crate) use listen::bind;
 pub use start::{Options, ServeError, prepare};
 pub(crate) use start::{log_destination, state_folder};
+pub(crate) use state::make_one;
 
 use crate::configuration::{Configuration, Listener, Notices, Receiving};
 use crate::deliver::ending::Ending;
@@ -40,7 +41,7 @@ use crate::log::Log;
 use crate::pickup::Local;
 use crate::pickup::maildrop::{self, Maildrop};
 use crate::privileged::{Answer, Helper, Request, spawn};
-use crate::queued::shelf::{description, lost_in, set_apart};
+use crate::queued::shelf::{description, left, lost_in, set_apart};
 use crate::session::Service;
 use config::Parameters;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,8 @@ pub(crate) struct Generation {
     pub(crate) counting: Counting,
     pub(crate) access: Arc<control::Access>,
     pub(crate) local: Arc<Local>,
+    pub(crate) greylist: Option<Arc<policy::greylist::Greylist>>,
+    pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -144,7 +147,6 @@ impl Generation {
         let lines = &configuration.master.services;
         let status_filters = StatusFilters::compile(lines, &p, &mut configuration.catalogue);
         let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
-        let agency = Arc::new(agency.with_accounts(passwd));
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
         let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
@@ -169,7 +171,7 @@ impl Generation {
             transports,
             classes: configuration.classes,
             targets,
-            agency,
+            agency: Arc::new(agency.with_accounts(passwd)),
             pipes,
             live: Arc::clone(&live),
             status_filters,
@@ -195,6 +197,8 @@ impl Generation {
             zones,
             access: Arc::new(control::Access::new(lists, Arc::clone(&live))),
             local: Arc::new(local),
+            greylist: configuration.greylist,
+            spf: configuration.spf,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),
@@ -204,10 +208,7 @@ impl Generation {
 
 /// `best_mx_transport`: a transport, perhaps with a nexthop.
 fn best_mx(p: &Parameters) -> Option<queue::Route> {
-    let text = p.text("best_mx_transport").value;
-    let (transport, nexthop) = text.split_once(':').unwrap_or((&text, ""));
-    let route = || queue::Route { transport: transport.to_owned(), nexthop: nexthop.to_owned() };
-    (!transport.is_empty()).then(route)
+    Some(queue::Route::named(&p.text("best_mx_transport").value)).filter(|route| !route.transport.is_empty())
 }
 
 /// The DNS lists that any of the servers asks, each once.
@@ -240,6 +241,11 @@ fn spawner(spawned: &Spawned, helper: &Option<Helper>) -> Spawn {
     Box::new(move |path| {
         let services = spawned.read().unwrap_or_else(PoisonError::into_inner);
         let service = services.iter().find(|service| spawn::socket_path(service) == path)?;
+        // Whoever may answer in its stead is to know that it isn't there; where that can't be seen, the start says it.
+        let program = spawn::program(service).map(Path::new).filter(|program| program.is_absolute());
+        if program.is_some_and(|program| matches!(program.try_exists(), Ok(false))) {
+            return Some(Err(std::io::ErrorKind::NotFound.into()));
+        }
         let Some(helper) = &helper else { return Some(spawn::start(service, "")) };
         Some(match tokio::task::block_in_place(|| helper.ask(&Request::Spawn(path.to_owned()), None)) {
             (Answer::Done, Some(descriptor)) => Ok(descriptor),
@@ -286,6 +292,7 @@ async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     let assembly = Assembly::new(configuration, ground, &sources)?;
     let (spool, waiting) = (assembly.shared.spool.clone(), Arc::clone(&assembly.shared.waiting));
     let verifier = Arc::clone(&assembly.shared.verifier);
+    let answers = Arc::clone(&assembly.shared.answers);
     let ending = Ending::default();
     watch_maildrop(&control_folder, &assembly, (&ending, &log));
     let control = open_control(&control_folder, assembly.control(), &log);
@@ -301,6 +308,7 @@ async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     tokio::task::block_in_place(|| {
         waiting.flush();
         verifier.flush();
+        answers.greylister.flush();
         spool.close();
     });
     // Last: whoever finds no server running may start one.
@@ -400,7 +408,9 @@ fn open_spool(p: &Parameters, disk: Arc<dyn Disk>, state: &Path, log: &Log) -> R
         log.write("komainu/queue", events::daemon::Message::warning(text));
     }
     for number in &report.corrupt {
-        for line in set_apart(&spool, *number).unwrap_or_default() {
+        let said =
+            set_apart(&spool, *number).map(|lines| lines.unwrap_or_else(|error| left(*number, &error)));
+        for line in said.unwrap_or_default() {
             log.write("komainu/queue", events::daemon::Message::warning(line));
         }
     }

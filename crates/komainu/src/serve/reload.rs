@@ -6,7 +6,8 @@
 use super::listen::{self, Sockets};
 use super::start::{self, Options};
 use super::{Assembly, Generation, ServeError, certificates, watch};
-use crate::configuration::{HelperSources, Listener, has_errors};
+use crate::authentication::internal::UsersInForce;
+use crate::configuration::{HelperSources, Listener, has_errors, with_whitelists};
 use crate::privileged::{Helper, Request};
 use crate::session::{Service, Shared};
 use config::{Diagnostic, Parameters};
@@ -40,6 +41,7 @@ pub(super) struct House {
     sockets: Sockets,
     open: BTreeMap<SocketAddr, Open>,
     watch: Option<watch::Watch>,
+    users: UsersInForce,
 }
 
 /// Reads with the server's own rights and, where that isn't enough, by the helper.
@@ -69,7 +71,8 @@ impl House {
         sockets: Sockets,
         since: SystemTime,
     ) -> House {
-        let mut house = House { options, assembly, sockets, open: BTreeMap::new(), watch: None };
+        let (open, users) = (BTreeMap::new(), UsersInForce::default());
+        let mut house = House { options, assembly, sockets, open, watch: None, users };
         house.listen(since).await;
         house
     }
@@ -81,6 +84,9 @@ impl House {
     }
 
     async fn listen(&mut self, since: SystemTime) {
+        let logins = self.assembly.services().iter().filter_map(|service| service.listener.logins.as_ref());
+        let users = logins.filter_map(|logins| logins.internal());
+        self.users.take_up(users.flat_map(|internal| internal.files()));
         let mut wanted: BTreeMap<SocketAddr, Service> = BTreeMap::new();
         for service in self.assembly.services() {
             for address in &service.listener.addresses {
@@ -241,6 +247,7 @@ impl House {
         let mut tables = generation.live.paths();
         let (users, kept) = self.reread_users(&changed);
         tables.extend(users);
+        tables.extend(self.reread_whitelists(&changed));
         let generation = &self.assembly.generation;
         let is_table = |path: &PathBuf| tables.contains(path);
         if generation.auto_reload && changed.iter().any(|path| !is_table(path)) {
@@ -275,22 +282,37 @@ impl House {
             for file in internal.iter().flat_map(|internal| internal.files()) {
                 let is_new = !known.contains(&file.path);
                 known.push(file.path.clone());
-                if !changed.contains(&file.path) {
+                // All services see the same users.
+                if !is_new || !changed.contains(&file.path) {
                     continue;
                 }
                 match tokio::task::block_in_place(|| file.reread(&sources)) {
-                    Ok(found) if is_new => self.assembly.say_all(&found),
-                    Ok(_) => {}
-                    Err(error) if is_new => {
+                    Ok(found) => self.assembly.say_all(&found),
+                    Err(error) => {
                         kept.push(file.path.clone());
                         let text = format!("{error}; users stay as they were");
                         self.assembly.shared.log.write(MASTER, Message::warning(text));
                     }
-                    Err(_) => {}
                 }
             }
         }
         (known, kept)
+    }
+
+    /// Postgrey's whitelists that have changed are in force at once. Says which files they are.
+    fn reread_whitelists(&mut self, changed: &[PathBuf]) -> Vec<PathBuf> {
+        let Some(rules) = self.assembly.generation.greylist.clone() else { return Vec::new() };
+        let files = rules.options.client_files().into_iter().chain(rules.options.recipient_files());
+        let files: Vec<PathBuf> = files.map(|(path, _)| path).collect();
+        if files.iter().any(|path| changed.contains(path)) {
+            let sources = sources(&self.assembly.helper);
+            let reread = || with_whitelists(rules.options.clone(), &sources);
+            let (rules, found) = tokio::task::block_in_place(reread);
+            self.assembly.say_all(&found);
+            self.assembly.generation.greylist = Some(Arc::new(rules));
+            self.assembly.shared.answers.greylister.set(self.assembly.generation.greylist.clone());
+        }
+        files
     }
 
     /// Takes no more clients, and gives the sessions a moment to end.

@@ -43,6 +43,19 @@ pub(super) fn make(state: &Path, account: Option<&Account>) -> io::Result<()> {
     give_all(queue, account, DEPTH_MAX)
 }
 
+/// Makes one folder of an account's by itself, with the files `names` in it; the folder around it is made, too.
+pub(crate) fn make_one(path: &Path, names: &[&str], account: Option<&Account>) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(parent)?;
+    let folder = folder(&open_state(parent)?, name)?;
+    let Some(account) = account else { return Ok(()) };
+    give(&folder, account)?;
+    rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o700))?;
+    names.iter().try_for_each(|name| give_file(&folder, *name, account))
+}
+
 /// The state folder itself is where the administrator says, behind a symbolic link of his own too.
 fn open_state(state: &Path) -> io::Result<OwnedFd> {
     let metadata = std::fs::symlink_metadata(state)?;

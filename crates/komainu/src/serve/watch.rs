@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_secs(1);
 
 /// Watched folders, and which files in them matter.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     events: EventStream<[u8; 4096]>,
     folders: HashMap<WatchDescriptor, BTreeMap<OsString, PathBuf>>,
     /// Changes that have not been handed out yet: they outlive a wait that is given up.
@@ -33,7 +33,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches the folders of `files`. What has changed after `since`, when the caller began to read them, counts
     /// as a change. `None`, with a warning, where the system can't.
-    pub(super) fn start(
+    pub(crate) fn start(
         files: &[PathBuf],
         since: SystemTime,
         log: &Log,
@@ -67,7 +67,7 @@ impl Watch {
     }
 
     /// Waits for changes, and for the quiet after them.
-    pub(super) async fn changed(&mut self) -> Vec<PathBuf> {
+    pub(crate) async fn changed(&mut self) -> Vec<PathBuf> {
         loop {
             let next = std::future::poll_fn(|cx| Pin::new(&mut self.events).poll_next(cx));
             let more = async {

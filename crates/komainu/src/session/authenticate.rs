@@ -10,10 +10,12 @@ use crate::authentication::{Backend, Logins};
 use events::smtpd::SaslFailed;
 use mail::{Dsn, Reply};
 use policy::guessing::Outcome;
+use proto::sasl::scram::Keys;
 use proto::sasl::server::dovecot::{Answer, Start};
 use proto::sasl::server::{Credentials, Mechanism, exchange, looks_like_base64};
 use proto::smtp::{AuthOutcome, AuthStep};
 use std::sync::Arc;
+use users::Stored;
 
 /// What a session knows of log-ins.
 #[derive(Default)]
@@ -25,12 +27,18 @@ pub(super) struct LoggingIn {
     pub(super) exchange: Option<Exchange>,
     /// What the client has said of itself in this exchange.
     pub(super) credentials: Credentials,
+    /// It waits, or is judged.
     pub(super) under_way: Option<UnderWay>,
     /// Leave to try.
     pub(super) permit: Option<Permit>,
+    /// What was stored for the user when it was judged by it.
+    pub(super) judged_by: Option<Box<Secrets>>,
     /// The client isn't slowed, whatever it does.
     pub(super) trusted: bool,
 }
+
+/// What is stored for a user of our own: a hash or password, and keys beside it.
+pub(super) type Secrets = (Option<Stored>, Vec<Keys>);
 
 /// An exchange that goes on.
 pub(super) enum Exchange {
@@ -102,6 +110,10 @@ impl Session {
             AuthStep::Response(text) => self.respond(&text).await,
             AuthStep::Cancelled | AuthStep::TooLong => Err(Failed::Refused(String::new())),
         };
+        if let Some(logging_in) = &mut self.logging_in {
+            // While the client thinks, nobody has to do with it.
+            logging_in.under_way = None;
+        }
         done.unwrap_or_else(|failed| AuthOutcome::Failure(self.fail(failed)))
     }
 
@@ -121,8 +133,8 @@ impl Session {
         };
         let logging_in = self.logging_in();
         logging_in.mechanism.clone_from(&mechanism);
-        (logging_in.credentials, logging_in.under_way, logging_in.permit) =
-            (Credentials::default(), None, None);
+        (logging_in.credentials, logging_in.under_way, logging_in.permit, logging_in.judged_by) =
+            (Credentials::default(), None, None, None);
         let offered = self.offered(&logins).await.ok_or_else(|| Failed::Temporarily(Lost.to_string()))?;
         if !offered.iter().any(|name| name.eq_ignore_ascii_case(&mechanism)) {
             return Err(Failed::Refused("Invalid authentication mechanism".to_owned()));
@@ -132,7 +144,7 @@ impl Session {
         if initial.is_some_and(|text| !looks_like_base64(text)) {
             return Err(Failed::Refused("Invalid base64 data in initial response".to_owned()));
         }
-        self.wait_turn(&logins, initial).await?;
+        self.wait_turn(&logins, (initial, true)).await?;
         match &logins.backend {
             Backend::Dovecot(path) => {
                 let answer = self.ask_dovecot((path, &logins), &mechanism, initial).await;
@@ -176,7 +188,7 @@ impl Session {
         let Some(logins) = self.service.listener.logins.clone() else {
             return Err(Failed::Temporarily(Lost.to_string()));
         };
-        self.wait_turn(&logins, Some(text)).await?;
+        self.wait_turn(&logins, (Some(text), false)).await?;
         match exchange {
             Exchange::Dovecot(exchange) => {
                 let answer = exchange.respond(text).await;

@@ -5,7 +5,7 @@
 //! RFC 4954, RFC 4422. T0.2, T2.5.
 
 use super::Session;
-use super::authenticate::{Exchange, Failed};
+use super::authenticate::{Exchange, Failed, Secrets};
 use crate::authentication::dovecot::Lost;
 use crate::authentication::hashing::Rank;
 use crate::authentication::internal::{Internal, UsersPlace};
@@ -20,6 +20,7 @@ use proto::sasl::server::Own;
 use proto::sasl::server::exchange::{self, Known, Question, Refusal, Surroundings, Turn};
 use proto::smtp::AuthOutcome;
 use ring::rand::{SecureRandom, SystemRandom};
+use std::net::IpAddr;
 use std::time::Duration;
 use tables::{LookupError, TableId};
 use users::{Account, Stored};
@@ -31,6 +32,25 @@ enum Found {
     Stored(Stored),
     System(Keeper),
     Nobody,
+}
+
+impl Found {
+    fn secrets(&self) -> Option<Secrets> {
+        match self {
+            Found::Account(account) => Some((account.stored.clone(), account.scram.clone())),
+            Found::Stored(stored) => Some((Some(stored.clone()), Vec::new())),
+            Found::System(_) | Found::Nobody => None,
+        }
+    }
+
+    /// Whether this is somebody who may log in from there. Of the system's accounts only their keeper knows.
+    fn lets_in(&self, client: IpAddr) -> bool {
+        match self {
+            Found::Account(account) => account.admits(client),
+            Found::Stored(_) | Found::System(_) => true,
+            Found::Nobody => false,
+        }
+    }
 }
 
 impl Session {
@@ -98,7 +118,12 @@ impl Session {
                     self.logging_in().exchange = Some(Exchange::Internal(exchange));
                     return Ok(AuthOutcome::Challenge(base64::encode(&text)));
                 }
-                Turn::Done(login) => return Ok(self.logged_in(login)),
+                Turn::Done(login) => {
+                    if self.is_still_in(internal, &login).await? {
+                        return Ok(self.logged_in(login));
+                    }
+                    Turn::Failed(Refusal::Denied)
+                }
                 Turn::Failed(refusal) => {
                     if refusal == Refusal::Denied {
                         let name = self.logging_in().username.clone();
@@ -123,7 +148,8 @@ impl Session {
             Question::Cram { username } => {
                 let name = self.called(internal, &username);
                 let nobody = Contexts::of(&self.shared.authentication.unknown("cram", &name));
-                let contexts = match self.found(internal, &name).await? {
+                let found = self.found_to_judge(internal, &name).await?;
+                let contexts = match found {
                     Found::Account(account) if account.admits(self.tx.client.address) => account.cram(),
                     Found::Stored(stored) => stored.cram(),
                     _ => None,
@@ -131,7 +157,7 @@ impl Session {
                 Ok(Known::Cram(contexts.unwrap_or(nobody), name))
             }
             Question::Certificate { username } => {
-                let login = self.certified(internal).await.map_err(|error| unavailable(&error))?;
+                let login = self.certified(internal).await?;
                 let wants = username.map(|username| internal.named(&username));
                 self.logging_in().username = wants.clone().or_else(|| login.clone());
                 let login = login.filter(|login| wants.is_none_or(|wants| wants == *login));
@@ -149,7 +175,7 @@ impl Session {
 
     async fn judge(&mut self, internal: &Internal, name: String, password: Vec<u8>) -> Result<Known, Failed> {
         let client = self.tx.client.address;
-        let (stored, counts) = match self.found(internal, &name).await? {
+        let (stored, counts) = match self.found_to_judge(internal, &name).await? {
             Found::System(keeper) => return self.judge_system(internal, (name, keeper), password).await,
             Found::Account(account) => {
                 let admits = account.admits(client);
@@ -210,7 +236,7 @@ impl Session {
     }
 
     async fn scram(&mut self, internal: &Internal, name: String, hash: Hash) -> Result<Known, Failed> {
-        let found = self.found(internal, &name).await?;
+        let found = self.found_to_judge(internal, &name).await?;
         let who = self.standing(&name);
         let (source, genuine) = match &found {
             Found::Account(account) if account.admits(self.tx.client.address) => (account.scram(hash), true),
@@ -233,6 +259,21 @@ impl Session {
         let (network, failed) = guessing.standing(&attempt, authentication::now());
         let trusted = self.logging_in.as_ref().is_some_and(|logging_in| logging_in.trusted);
         (network, failed.filter(|_| !trusted).map_or(Rank::KNOWN, Rank::failed))
+    }
+
+    /// The same, kept in mind until the log-in is done.
+    async fn found_to_judge(&mut self, internal: &Internal, name: &str) -> Result<Found, Failed> {
+        let found = self.found(internal, name).await?;
+        self.logging_in().judged_by = found.secrets().map(Box::new);
+        Ok(found)
+    }
+
+    /// Whether the user who has shown to be one is there still, and by the same password: the users may have changed since
+    /// the challenge, or while the hash was computed.
+    async fn is_still_in(&mut self, internal: &Internal, login: &str) -> Result<bool, Failed> {
+        let found = self.found(internal, login).await?;
+        let is_same = |by: Box<Secrets>| found.secrets().is_some_and(|now| now == *by);
+        Ok(found.lets_in(self.tx.client.address) && self.logging_in().judged_by.take().is_none_or(is_same))
     }
 
     /// The first place that knows the name.
@@ -286,7 +327,7 @@ impl Session {
     }
 
     /// The login name that the client's certificate, or its key, stands for.
-    async fn certified(&mut self, internal: &Internal) -> Result<Option<String>, LookupError> {
+    async fn certified(&mut self, internal: &Internal) -> Result<Option<String>, Failed> {
         let certificate = self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
         let Some(certificate) = certificate.filter(|_| !internal.certificates.is_empty()) else {
             return Ok(None);
@@ -295,13 +336,15 @@ impl Session {
         let client = self.tx.client.address;
         for &table in &internal.certificates {
             for key in keys.iter().filter(|key| !key.is_empty()) {
-                let Some(login) = self.table_says(table, key.clone()).await? else { continue };
+                let said = self.table_says(table, key.clone()).await;
+                let Some(login) = said.map_err(|error| unavailable(&error))? else { continue };
                 let login = internal.named(login.trim());
-                // Who is shut out of a users' file is shut out.
+                // Who is shut out of a users' file is shut out, and so is who has been taken out.
                 let shut = internal
                     .files()
                     .any(|file| file.users().account(&login).is_some_and(|account| !account.admits(client)));
-                return Ok(Some(login).filter(|login| !login.is_empty() && !shut));
+                let is_there = !login.is_empty() && self.found(internal, &login).await?.lets_in(client);
+                return Ok(Some(login).filter(|_| is_there && !shut));
             }
         }
         Ok(None)

@@ -5,7 +5,7 @@
 
 use super::Session;
 use super::milters::DISCARD;
-use crate::cleanup::{Intake, Message, Origin, Source};
+use crate::cleanup::{Intake, Message, Origin, Source, because};
 use mail::attachment::Scanner;
 use mail::{Address, Dsn, Reply};
 use policy::MailEffect;
@@ -95,8 +95,7 @@ impl Session {
                 .envelope()
                 .and_then(|envelope| envelope.recipients.last())
                 .map(|one| one.address.to_external()),
-            is_held: self.effects.iter().any(|effect| matches!(effect, MailEffect::Hold(_))),
-            is_own: false,
+            is_held: self.effects.iter().any(|effect| matches!(effect, MailEffect::Hold(..))),
         };
         if let Some(message) = &mut self.reception {
             message.open(&head, source);
@@ -211,7 +210,7 @@ fn apply(entry: &mut Entry, effects: Vec<MailEffect>) -> bool {
     let mut keep = true;
     for effect in effects {
         match effect {
-            MailEffect::Hold(_) => entry.hold = true,
+            MailEffect::Hold(text, by) => entry.put_on_hold(because(&by, &text)),
             MailEffect::Discard(_) => keep = false,
             MailEffect::Filter(filter) => entry.filter = Some(filter),
             MailEffect::Redirect(address) => entry.redirect = Some(Address::from_internal(address)),

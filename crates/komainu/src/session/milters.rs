@@ -216,7 +216,8 @@ impl Session {
             Outcome::Hold => {
                 let text = "milter triggers HOLD action";
                 self.log_verdict("milter-hold", command, text);
-                self.effects.push(MailEffect::Hold(text.to_owned()));
+                let by = self.filters.as_ref().map(|filters| filters.holder()).unwrap_or_default();
+                self.effects.push(MailEffect::Hold(String::new(), by));
                 return None;
             }
         };

@@ -19,6 +19,7 @@ use policy::MailEffect;
 use proto::client::Origin;
 use proto::relayed::{Answer, Heard, Replies, Stuffing, forward};
 use proto::smtp::{Fault, MailRequest, Recipient};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(super) struct Passing {
     /// Gone where the filter was lost, and with `speed_adjust` not there yet.
     stream: Option<Stream>,
     replies: Replies,
+    /// What was said, and not asked for yet.
+    heard: VecDeque<Answer>,
     unsent: Vec<u8>,
     stuffing: Stuffing,
     /// The filter's last words.
@@ -68,6 +71,7 @@ impl Passing {
             filter,
             stream: None,
             replies: Replies::default(),
+            heard: VecDeque::new(),
             unsent: Vec::new(),
             stuffing,
             last: String::new(),
@@ -110,22 +114,31 @@ impl Passing {
 
     /// Says a command, and waits for a good answer.
     async fn say(&mut self, command: &str, warn: &(dyn Fn(&str) + Sync)) -> Result<Answer, Trouble> {
+        if let Some(early) = self.unasked(warn).await? {
+            return Err(self.out_of_turn(&early));
+        }
         self.unsent.extend_from_slice(command.as_bytes());
         self.unsent.extend_from_slice(b"\r\n");
         self.hear(command, warn).await
     }
 
+    /// Waits for the answer. Leave to send content is one to DATA alone, and yes isn't one there: who took it for leave
+    /// would send content as commands, and take the answer to one for the message's. What is neither yes nor no is
+    /// nothing to tell a client.
     async fn hear(&mut self, command: &str, warn: &(dyn Fn(&str) + Sync)) -> Result<Answer, Trouble> {
         let said = self.answer(warn).await?;
-        if said.is_positive() || (command == "DATA" && said.code / 100 == 3) {
+        let agrees = said.agrees();
+        let good = if command == "DATA" { said.is_go_ahead() } else { said.is_positive() };
+        if agrees && good {
             return Ok(said);
         }
-        if command != "." {
+        let tells = agrees && said.is_refusal();
+        if command != "." || !tells {
             let (name, command) = (&self.filter.name, printable(command.as_bytes()));
             let text = said.text();
             warn(&format!("proxy {name} rejected \"{command}\": \"{}\"", printable(text.as_bytes())));
         }
-        Err(Trouble::Refused(said))
+        Err(if tells { Trouble::Refused(said) } else { Trouble::Lost(String::new()) })
     }
 
     async fn answer(&mut self, warn: &(dyn Fn(&str) + Sync)) -> Result<Answer, Trouble> {
@@ -133,20 +146,9 @@ impl Passing {
         let limit = self.filter.timeout;
         let answered = timeout(limit, async {
             loop {
-                let stream = self.stream.as_mut().ok_or(io::ErrorKind::UnexpectedEof)?;
-                let mut buffer = [0; 4096];
-                let length = stream.read(&mut buffer).await?;
-                let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-                };
-                for heard in self.replies.take(bytes) {
-                    match heard {
-                        Heard::Answer(answer) => return Ok(answer),
-                        Heard::Garbage(text) => {
-                            let (name, text) = (&self.filter.name, printable(text.as_bytes()));
-                            warn(&format!("received garbage from proxy {name}: {text}"));
-                        }
-                    }
+                self.read(warn).await?;
+                if let Some(answer) = self.heard.pop_front() {
+                    return Ok(answer);
                 }
             }
         });
@@ -158,6 +160,43 @@ impl Passing {
             }
             Err(error) => Err(self.lost(&error)),
         }
+    }
+
+    /// What the filter has said without being asked: an answer to nothing, which mustn't be taken for the next one.
+    async fn unasked(&mut self, warn: &(dyn Fn(&str) + Sync)) -> Result<Option<Answer>, Trouble> {
+        let limit = self.filter.timeout;
+        let read = timeout(limit, async {
+            while self.heard.is_empty()
+                && (self.replies.is_midway() || self.stream.as_ref().is_some_and(Stream::has_unread))
+            {
+                self.read(warn).await?;
+            }
+            Ok(())
+        });
+        match read.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(()) => Ok(self.heard.pop_front()),
+            Err(error) => Err(self.lost(&error)),
+        }
+    }
+
+    /// Reads once.
+    async fn read(&mut self, warn: &(dyn Fn(&str) + Sync)) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mut buffer = [0; 4096];
+        let length = stream.read(&mut buffer).await?;
+        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        };
+        for heard in self.replies.take(bytes) {
+            match heard {
+                Heard::Answer(answer) => self.heard.push_back(answer),
+                Heard::Garbage(text) => {
+                    let (name, text) = (&self.filter.name, printable(text.as_bytes()));
+                    warn(&format!("received garbage from proxy {name}: {text}"));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), Trouble> {
@@ -172,6 +211,13 @@ impl Passing {
         self.unsent = bytes;
         self.unsent.clear();
         Ok(())
+    }
+
+    /// Question and answer don't belong together any more.
+    fn out_of_turn(&mut self, said: &Answer) -> Trouble {
+        self.stream = None;
+        let (name, text) = (&self.filter.name, said.text());
+        Trouble::Lost(format!("proxy {name} spoke out of turn: \"{}\"", printable(text.as_bytes())))
     }
 
     /// The connection is of no more use. What was lost before isn't said again.
@@ -345,7 +391,10 @@ impl Session {
                 head.push('\n');
             }
         }
-        head.push_str(&self.received_header(None, crate::clock::now().wall));
+        // Whoever the client speaks for was received by the server before.
+        if self.server.forwarded().is_none() {
+            head.push_str(&self.received_header(None, crate::clock::now().wall));
+        }
         if let Some(passing) = &mut self.passing {
             passing.open = true;
             passing.push(head.as_bytes());
@@ -384,6 +433,11 @@ impl Session {
             let (origin, sockets) = (self.origin(), self.shared.sockets.clone());
             passing.greet(&sockets, (&origin, &mail), &warn).await?;
             passing.catch_up(&warn).await?;
+        }
+        if let Some(early) = passing.unasked(&warn).await? {
+            // A message that it doesn't want it may refuse before the end; it can't have accepted one.
+            let trouble = passing.out_of_turn(&early);
+            return Err(if early.agrees() && early.is_refusal() { Trouble::Refused(early) } else { trouble });
         }
         if passing.stream.is_some() {
             let Passing { stuffing, unsent, .. } = &mut *passing;

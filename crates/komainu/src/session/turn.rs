@@ -4,21 +4,24 @@
 //! and has learnt nothing of the password. T0.1.
 
 use super::Session;
-use super::authenticate::Failed;
-use crate::authentication::Logins;
+use super::authenticate::{Failed, LoggingIn};
 use crate::authentication::dovecot::Lost;
 use crate::authentication::turns::{Admission, Permit};
+use crate::authentication::{self, Logins};
 use mail::base64;
 use policy::guessing::{Attempt, Guessing, Noticed, Outcome};
-use proto::sasl::server::Credentials;
 
 impl Session {
-    /// Waits until the log-in may be tried. It needn't where too little has been said for a guess.
-    pub(super) async fn wait_turn(&mut self, logins: &Logins, said: Option<&str>) -> Result<(), Failed> {
+    /// Waits until the log-in may be tried: before anything is handed on that may be judged. Who has leave has it until the
+    /// exchange ends.
+    pub(super) async fn wait_turn(
+        &mut self,
+        logins: &Logins,
+        (said, first): (Option<&str>, bool),
+    ) -> Result<(), Failed> {
         if logins.delay_max.is_zero() {
             return Ok(());
         }
-        let first = self.logging_in().under_way.is_none();
         if first {
             // Whoever logs its own users in here is one of smtpd_client_event_limit_exceptions, as for all limits.
             let trusted = self.looked_up(Session::is_excepted).await.unwrap_or(false);
@@ -27,15 +30,22 @@ impl Session {
         if self.logging_in().trusted {
             return Ok(());
         }
-        if first {
-            let under_way = self.shared.authentication.begin(self.tx.client.address);
-            let too_many = || Failed::Temporarily("too many log-ins at once".to_owned());
-            self.logging_in().under_way = Some(under_way.ok_or_else(too_many)?);
-        }
-        if !self.take_note(said, first) || self.logging_in().permit.is_some() {
+        // A certificate that was shown in the handshake is no guess.
+        let certified =
+            logins.internal().is_some() && self.logging_in().mechanism.eq_ignore_ascii_case("EXTERNAL");
+        if !self.take_note(said, first) || certified || self.logging_in().permit.is_some() {
             return Ok(());
         }
-        let attempt = self.attempt(&self.shared.authentication.guessing(), None);
+        let (attempt, is_known) = {
+            let guessing = self.shared.authentication.guessing();
+            let attempt = self.attempt(&guessing, None);
+            (attempt, guessing.standing(&attempt, authentication::now()).1.is_none())
+        };
+        // Only those count for whom the server has something to do, and strangers keep out strangers.
+        self.logging_in().under_way = self.shared.authentication.begin(self.tx.client.address);
+        if self.logging_in().under_way.is_none() && !is_known {
+            return Err(Failed::Temporarily("too many log-ins at once".to_owned()));
+        }
         let permit = match self.shared.authentication.arrive(&attempt, logins.delay_max) {
             Admission::No => return Err(Failed::ShutOut),
             Admission::Goes(permit) => permit,
@@ -54,20 +64,15 @@ impl Session {
         Ok(())
     }
 
-    /// Takes note of what the client says: whether it has said with this whose log-in it is, and its password where the mechanism shows it.
+    /// Takes note of what the client says: whether its password may be judged by it, in whatever mechanism.
     fn take_note(&mut self, said: Option<&str>, first: bool) -> bool {
-        let logging_in = self.logging_in();
-        let knew = logging_in.credentials.clone();
-        if let Some(bytes) = said.and_then(|text| base64::decode(text.trim())) {
-            let mechanism = logging_in.mechanism.clone();
-            logging_in.credentials.learn(&mechanism, &bytes);
+        let LoggingIn { mechanism, credentials, .. } = self.logging_in();
+        // RFC 4954 §4: an initial response of nothing. LOGIN has a name yet to come, and asks for it.
+        let is_nothing = |text: &str| first && text.is_empty() && mechanism.eq_ignore_ascii_case("LOGIN");
+        if let Some(text) = said.filter(|text| !is_nothing(text)) {
+            credentials.learn(mechanism, base64::decode(text.trim()).as_deref());
         }
-        let shows_password =
-            ["PLAIN", "LOGIN"].iter().any(|name| name.eq_ignore_ascii_case(&logging_in.mechanism));
-        match &logging_in.credentials {
-            Credentials { password, .. } if shows_password => password.is_some(),
-            known => known.username != knew.username || (first && said.is_some()),
-        }
+        credentials.may_be_judged(mechanism)
     }
 
     /// The log-in under way, as it is counted; `told` is the name that the backend has for it.
@@ -90,7 +95,8 @@ impl Session {
         }
         let attempt = self.attempt(&self.shared.authentication.guessing(), told);
         let permit = match self.logging_in().permit.take() {
-            None if outcome == Outcome::Unanswered => return,
+            // Nothing was tried: were it counted, one client could keep the pace of all others slow.
+            None if outcome != Outcome::Succeeded => return,
             None => self.shared.authentication.went(&attempt),
             Some(permit) => permit,
         };

@@ -98,12 +98,14 @@ impl Pair {
                 (found.len() >= count).then_some(found)
             })
         };
-        let theirs = wait("/mnt/vmail-theirs", &|| self.postfix.log());
+        let mut theirs = wait("/mnt/vmail-theirs", &|| self.postfix.log());
         let patience = Instant::now() + Duration::from_secs(15);
         let mut ours = Reports::new();
-        while ours.len() < theirs.len() && Instant::now() < patience {
+        // Either may be the slower one.
+        while ours != theirs && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(50));
             ours = reports("/mnt/vmail-ours", &self.site.log());
+            theirs = reports("/mnt/vmail-theirs", &self.postfix.log());
         }
         (ours, theirs)
     }

@@ -5,11 +5,9 @@
 //! their own words isn't compared.
 
 use crate::dovecot::{self, Dovecot};
-use crate::postfix_peer::{self, Postfix};
-use crate::server::{Server, command};
-use crate::site::{Site, save, until};
+use crate::postfix_peer::{self, SideBySide, said_by_smtpd};
+use crate::site::save;
 use crate::world::{self, Needs};
-use std::process::Command;
 
 const DOVECOT: &str = "
 auth_mechanisms = plain login cram-md5
@@ -36,8 +34,6 @@ komainu_auth_delay_max = 0
 
 /// Talks to each port as a client without and one with a certificate, and prints what it hears.
 const CLIENTS: &str = r#"
-import socket, ssl, sys
-base, kinds = int(sys.argv[1]), sys.argv[2].split(',')
 good, bad = 'AGFsaWNlAHNlY3JldA==', 'AGFsaWNlAHdyb25n'
 class Client:
     def __init__(self, port, source, certificate):
@@ -45,21 +41,19 @@ class Client:
         if certificate:
             self.context.load_cert_chain('/mnt/client.pem')
         self.socket = socket.create_connection(('127.0.0.1', port), 20, (source, 0))
+        self.file = self.socket.makefile('rb')
     def tls(self):
         self.socket = self.context.wrap_socket(self.socket)
+        self.file = self.socket.makefile('rb')
     def hear(self):
-        reply = b''
-        while True:
-            byte = self.socket.recv(1)
-            if not byte:
-                raise EOFError
-            reply += byte
-            if byte == b'\n' and reply.split(b'\n')[-2][3:4] == b' ':
-                return reply.decode().replace('\r\n', '|')
+        reply = hear(self.file)
+        if reply == 'nothing':
+            raise EOFError
+        return reply
     def say(self, line):
         self.socket.sendall(line.encode() + b'\r\n')
         print('  ', line, '->', self.hear())
-for at, kind in enumerate(kinds):
+for at, kind in enumerate(words):
     for certificate in (0, 1):
         print('#', at, 'with' if certificate else 'without')
         try:
@@ -127,21 +121,9 @@ fn ports() -> Vec<(String, &'static str)> {
     all
 }
 
-fn talk(base: u16, kinds: &str) -> String {
-    let output =
-        Command::new("python3").args(["-c", CLIENTS, &base.to_string(), kinds]).output().expect("runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 /// What a log says of the client of one port.
 fn said(log: &str, client: &str) -> Vec<String> {
-    let text = |line: &str| Some(line.split_once("/smtpd[")?.1.split_once("]: ")?.1.to_owned());
-    let without_id = |text: String| match text.split_once(": client=") {
-        Some((_, rest)) => format!("ID: client={rest}"),
-        None => text,
-    };
-    log.lines().filter(|line| line.contains(client)).filter_map(text).map(without_id).collect()
+    log.lines().filter(|line| line.contains(client)).filter_map(said_by_smtpd).collect()
 }
 
 #[test]
@@ -168,26 +150,16 @@ fn tls_and_auth_in_all_settings() {
             };
             ports.iter().enumerate().map(line).collect()
         };
-        let site = Site::new(MAIN);
-        site.write("master.cf", &services(2600));
-        let mut serve = command(&site);
-        serve.args(["--compat", "3.7"]);
-        let _server = Server::start_as(serve, &site);
-        let postfix = Postfix::start(MAIN, &services(4600));
+        let sides = SideBySide::start(MAIN, services);
         let kinds: Vec<&str> = ports.iter().map(|(_, kind)| *kind).collect();
-        let began = std::time::Instant::now();
-        let ours = talk(2600, &kinds.join(","));
-        let between = began.elapsed();
-        let theirs = talk(4600, &kinds.join(","));
         // Dovecot takes half a second for each wrong password, so there are few.
-        println!("{} ports: {between:?} here, {:?} there", ports.len(), began.elapsed() - between);
+        let [ours, theirs] = sides.talk(CLIENTS, &kinds);
         let mut faults = Vec::new();
-        let parts = |said: &str| -> Vec<String> { said.split("\n#").map(str::to_owned).collect() };
-        for (ours, theirs) in parts(&ours).into_iter().zip(parts(&theirs)) {
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
             // Behind the refusal of a client without a certificate Postfix greets, there.
             let is_cut = theirs.contains("421 4.7.1") && theirs.contains("-> 220 ");
             if ours != theirs && !is_cut {
-                let n = ours.split(' ').nth(1).and_then(|word| word.parse::<usize>().ok());
+                let n = ours.split(' ').next().and_then(|word| word.parse::<usize>().ok());
                 let (options, _) = n.and_then(|n| ports.get(n)).expect("a port");
                 faults.push(format!("{options}\n Postfix: {theirs}\n here: {ours}"));
             }
@@ -195,10 +167,8 @@ fn tls_and_auth_in_all_settings() {
         for (n, (options, _)) in ports.iter().enumerate() {
             for certificate in [0, 1] {
                 let client = format!("[10.7.{n}.{certificate}]");
-                let all = |log: &str| log.contains(&format!("disconnect from unknown{client}")).then_some(());
-                until("Postfix's last word", || all(&postfix.log()));
-                until("our last word", || all(&site.log()));
-                let (ours, theirs) = (said(&site.log(), &client), said(&postfix.log(), &client));
+                let is_over = |log: &str| log.contains(&format!("disconnect from unknown{client}"));
+                let [ours, theirs] = sides.logs(is_over).map(|log| said(&log, &client));
                 let is_cut = options.contains("wrappermode=yes")
                     && theirs.iter().any(|line| line.contains("abort: TLS"));
                 if ours != theirs && !is_cut {

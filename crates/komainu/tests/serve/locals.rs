@@ -654,3 +654,35 @@ fn odd_members_are_as_postfix_has_them() {
         case.play();
     });
 }
+
+/// A thousand members of one alias, each a file of its own: each is written once, and the last takes no longer than the
+/// first, as nothing is read again for each. `KOMAINU_MEMBERS=10000` takes as many.
+#[test]
+fn a_thousand_files_of_one_alias() {
+    world::run("locals::a_thousand_files_of_one_alias", Needs::Root, || {
+        let members =
+            std::env::var("KOMAINU_MEMBERS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_usize);
+        furnish(&[]);
+        let path = |at: usize| format!("/mnt/box/member-{at}");
+        let files: Vec<String> = (0..members).map(path).collect();
+        write("/mnt/aliases", &format!("many: {}\n", files.join(", ")), None);
+        let site = Site::new(&format!("{COMMON}komainu_mailbox_root =\n"));
+        let mut server = Server::start(&site);
+        let began = Instant::now();
+        send(&site.address(), "many@example.com");
+        while !site.log().contains(": removed") {
+            assert!(began.elapsed() < Duration::from_secs(900), "waited in vain");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let changed = |at: usize| fs::metadata(path(at)).expect("is there").modified().expect("a time");
+        let quarter =
+            |from: usize| changed(from + members / 4 - 1).duration_since(changed(from)).expect("in order");
+        let (first, last) = (quarter(0), quarter(members - members / 4));
+        println!("{members} members: {:?}; the first quarter {first:?}, the last {last:?}", began.elapsed());
+        for file in &files {
+            let text = fs::read_to_string(file).expect("reads");
+            assert_eq!(text.matches("Subject: x").count(), 1, "{file}");
+        }
+        assert!(server.stop().success());
+    });
+}

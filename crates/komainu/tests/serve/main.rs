@@ -14,7 +14,9 @@
 )]
 
 mod attachments;
+mod attacks;
 mod auth;
+mod beside;
 mod bounces;
 mod built_in;
 mod certificates;
@@ -22,6 +24,7 @@ mod checks;
 mod client;
 mod crash;
 mod crowd;
+mod damage;
 mod disk;
 mod dovecot;
 mod encrypted_grid;
@@ -29,6 +32,7 @@ mod far_server;
 mod far_tls;
 mod filters;
 mod full;
+mod greylist;
 mod guessing;
 mod half_open;
 mod legacy;
@@ -65,6 +69,7 @@ mod spawned;
 mod steps;
 mod stopping;
 mod systemd;
+mod tokens;
 mod torture;
 #[cfg(target_arch = "x86_64")]
 mod tracer;

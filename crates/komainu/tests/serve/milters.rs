@@ -221,10 +221,20 @@ fn what_is_held_is_seen_and_released() {
         site.logged("milter-hold: CONNECT", 0);
         assert!(site.logged(": hold: header Subject: by a table", 0).ends_with(": looks odd"));
         let listed = queue(&site, &["list", "--state", "hold"]);
-        for (id, (_, subject)) in ids.iter().zip(mails) {
+        let checks = site.etc().join("checks").display().to_string();
+        let reasons = [
+            format!("milter inet:127.0.0.1:{port}: too hot"),
+            "milter inet:127.0.0.1:1 can't be asked, and its default_action is quarantine".to_owned(),
+            format!("header_checks regexp:{checks}, line 1: looks odd (header Subject: by a table)"),
+        ];
+        for ((id, (_, subject)), reason) in ids.iter().zip(mails).zip(&reasons) {
             assert!(listed.out.contains(id.as_str()), "{listed:?}");
+            assert!(listed.out.contains(&format!("    (on hold: {reason})\n")), "{reason}: {listed:?}");
             let shown = queue(&site, &["show", id]);
             assert!(shown.out.contains(&format!("Subject: {subject}")), "{shown:?}");
+            assert!(shown.out.contains(&format!("\nOn hold:      {reason}\n")), "{reason}: {shown:?}");
+            let json = queue(&site, &["list", id, "--format", "json"]);
+            assert!(json.out.contains(&format!("\"hold_reason\":\"{reason}\"")), "{reason}: {json:?}");
         }
         assert!(site.delivered().is_empty(), "held mail was delivered");
         for (id, (_, subject)) in ids.iter().zip(mails) {

@@ -4,9 +4,7 @@
 //! OpenSSL and rustls say in their own words isn't compared.
 
 use crate::papers::{Authority, Issued, Paper, Purpose, write};
-use crate::postfix_peer::{self, Postfix};
-use crate::server::{Server, command};
-use crate::site::{Site, until};
+use crate::postfix_peer::{self, SideBySide, said_by_smtpd};
 use crate::world::{self, Needs};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -43,17 +41,7 @@ const PORTS: &[&str] = &[
 ];
 
 const CLIENTS: &str = r#"
-import socket, ssl, sys
-base, ports, names = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(',')
-def hear(file):
-    lines = []
-    while True:
-        line = file.readline().decode().rstrip()
-        if not line:
-            return 'nothing'
-        lines.append(line)
-        if line[3:4] != '-':
-            return '|'.join(lines)
+ports, names = int(words[0]), words[1:]
 for at, name in enumerate(names):
     for port in range(ports):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -134,31 +122,13 @@ fn services(base: usize) -> String {
     PORTS.iter().enumerate().map(line).collect()
 }
 
-fn talk(base: u16, names: &[&str]) -> Vec<String> {
-    let (base, ports) = (base.to_string(), PORTS.len().to_string());
-    let output = Command::new("python3")
-        .args(["-c", CLIENTS, &base, &ports, &names.join(",")])
-        .output()
-        .expect("runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.split("# ").skip(1).map(str::to_owned).collect()
-}
-
 /// What a log says of each client.
 fn said(log: &str) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in log.lines().filter(|line| !line.contains("TLS library problem")) {
-        let Some((_, text)) = line.split_once("/smtpd[").and_then(|(_, rest)| rest.split_once("]: ")) else {
-            continue;
-        };
+    for text in log.lines().filter_map(said_by_smtpd) {
         let Some((_, client)) = text.split_once("[10.9.") else { continue };
-        let (client, _) = client.split_once(']').unwrap_or((client, ""));
-        let text = match text.split_once(": client=") {
-            Some((_, rest)) => format!("ID: client={rest}"),
-            None => text.to_owned(),
-        };
-        all.entry(client.to_owned()).or_default().push(text);
+        let client = client.split_once(']').unwrap_or((client, "")).0.to_owned();
+        all.entry(client).or_default().push(text);
     }
     all
 }
@@ -171,17 +141,10 @@ fn odd_in_each_way() {
         }
         let names = papers();
         write("relay", &format!("{} good\n", print_of("good")));
-        let site = Site::new(MAIN);
-        site.write("master.cf", &services(2600));
-        let mut serve = command(&site);
-        serve.args(["--compat", "3.7"]);
-        let _server = Server::start_as(serve, &site);
-        let postfix = Postfix::start(MAIN, &services(4600));
-        let began = std::time::Instant::now();
-        let ours = talk(2600, &names);
-        let here = began.elapsed();
-        let theirs = talk(4600, &names);
-        println!("{} handshakes: {here:?} here, {:?} there", ours.len(), began.elapsed() - here);
+        let sides = SideBySide::start(MAIN, services);
+        let ports = PORTS.len().to_string();
+        let words: Vec<&str> = std::iter::once(ports.as_str()).chain(names.iter().copied()).collect();
+        let [ours, theirs] = sides.talk(CLIENTS, &words);
         let mut faults = Vec::new();
         for (ours, theirs) in ours.iter().zip(&theirs) {
             if ours != theirs {
@@ -189,9 +152,7 @@ fn odd_in_each_way() {
             }
         }
         let over = |log: &str| log.matches(": disconnect from unknown[10.9.").count() == ours.len();
-        until("our last word", || over(&site.log()).then_some(()));
-        until("Postfix's last word", || over(&postfix.log()).then_some(()));
-        let (ours, theirs) = (said(&site.log()), said(&postfix.log()));
+        let [ours, theirs] = sides.logs(over).map(|log| said(&log));
         for (client, theirs) in &theirs {
             let ours = ours.get(client).cloned().unwrap_or_default();
             if ours != *theirs {

@@ -5,9 +5,8 @@
 //! words isn't compared.
 
 use crate::papers::{Authority, Paper, write};
-use crate::postfix_peer::{self, Postfix};
-use crate::server::{KOMAINU, Server, command};
-use crate::site::{Site, until};
+use crate::postfix_peer::{self, SideBySide, said_by_smtpd};
+use crate::server::KOMAINU;
 use crate::world::{self, Needs};
 use std::process::Command;
 
@@ -85,17 +84,6 @@ const HOLLOW: [&str; 6] = ["no-file", "folder", "loop", "half-chain", "nothing",
 const OWN: [&str; 2] = ["weak", "no-anchors"];
 
 const CLIENTS: &str = r#"
-import socket, subprocess, sys
-base, names = int(sys.argv[1]), sys.argv[2].split(',')
-def hear(file):
-    lines = []
-    while True:
-        line = file.readline().decode().rstrip()
-        if not line:
-            return 'nothing'
-        lines.append(line)
-        if line[3:4] != '-':
-            return '|'.join(lines)
 def shown(port, wrapped, source):
     command = ['openssl', 's_client', '-connect', '127.0.0.1:%d' % port, '-showcerts', '-CAfile', '/mnt/papers/ca.pem',
                '-verify_hostname', 'mx.example.com', '-servername', 'mx.example.com', '-bind', source + ':0', '-ign_eof']
@@ -106,7 +94,7 @@ def shown(port, wrapped, source):
         if line[:2].strip().isdigit() and ' s:' in line or line.startswith('Verify return code') or line.startswith('221'):
             print('  ', line)
     print('  ', 'cipher', any(line.startswith('New, TLSv1') for line in lines))
-for at, name in enumerate(names):
+for at, name in enumerate(words):
     print('#', name)
     source = '10.8.%d.1' % at
     try:
@@ -212,25 +200,11 @@ fn services(base: usize) -> String {
     CASES.iter().enumerate().map(lines).collect()
 }
 
-fn talk(base: u16) -> Vec<String> {
-    let names: Vec<&str> = CASES.iter().map(|(name, ..)| *name).collect();
-    let output = Command::new("python3")
-        .args(["-c", CLIENTS, &base.to_string(), &names.join(",")])
-        .output()
-        .expect("runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.split("# ").skip(1).map(str::to_owned).collect()
-}
-
 /// What a log says of the clients of one way.
 fn said(log: &str, n: usize) -> Vec<String> {
-    let own = |line: &&str| line.contains(&format!("[10.8.{n}.")) && !line.contains("TLS library problem");
-    let text = |line: &str| {
-        let text = line.split_once("/smtpd[")?.1.split_once("]: ")?.1;
-        Some(text.replace("for service 127.0.0.1:4", "for service 127.0.0.1:2"))
-    };
-    let mut lines: Vec<String> = log.lines().filter(own).filter_map(text).collect();
+    let own = |text: &String| text.contains(&format!("[10.8.{n}."));
+    let named = |text: String| text.replace("for service 127.0.0.1:4", "for service 127.0.0.1:2");
+    let mut lines: Vec<String> = log.lines().filter_map(said_by_smtpd).filter(own).map(named).collect();
     // The three of them come one after the other, but may end in any order.
     lines.sort();
     lines
@@ -243,13 +217,9 @@ fn broken_in_each_way() {
             return;
         }
         papers();
-        let site = Site::new(MAIN);
-        site.write("master.cf", &services(2600));
-        let mut serve = command(&site);
-        serve.args(["--compat", "3.7"]);
-        let _server = Server::start_as(serve, &site);
-        let postfix = Postfix::start(MAIN, &services(4600));
-        let (ours, theirs) = (talk(2600), talk(4600));
+        let sides = SideBySide::start(MAIN, services);
+        let names: Vec<&str> = CASES.iter().map(|(name, ..)| *name).collect();
+        let [ours, theirs] = sides.talk(CLIENTS, &names);
         let mut faults = Vec::new();
         for (n, ((name, ..), (ours, theirs))) in CASES.iter().zip(ours.iter().zip(&theirs)).enumerate() {
             if OWN.contains(name) || (HOLLOW.contains(name) && theirs.contains("220 2.0.0 Ready")) {
@@ -264,9 +234,7 @@ fn broken_in_each_way() {
                 let lines = |word: &str| log.matches(&format!(": {word} from unknown[10.8.{n}.")).count();
                 lines("connect") >= 2 && lines("connect") == lines("disconnect")
             };
-            until("our last words", || over(&site.log()).then_some(()));
-            until("Postfix's last words", || over(&postfix.log()).then_some(()));
-            let (ours, theirs) = (said(&site.log(), n), said(&postfix.log(), n));
+            let [ours, theirs] = sides.logs(over).map(|log| said(&log, n));
             if ours != theirs {
                 faults.push(format!("{name}: Postfix logs {theirs:#?}\nhere: {ours:#?}"));
             }
@@ -274,7 +242,7 @@ fn broken_in_each_way() {
         // The text shows the words of master.cf, JSON all findings.
         let check = |format: &str| {
             let mut command = Command::new(KOMAINU);
-            let output = command.args(["check", "--format", format, "-c"]).arg(site.etc()).output();
+            let output = command.args(["check", "--format", format, "-c"]).arg(sides.site.etc()).output();
             String::from_utf8_lossy(&output.expect("runs").stdout).into_owned()
         };
         let (text, json) = (check("text"), check("json"));

@@ -41,7 +41,7 @@ const SCHEMES: [&str; 25] = [
 ];
 
 /// What stands in a file as well: the password's field and what is behind it; HASH is a hash of the password.
-const ODD: [&str; 19] = [
+const ODD: [&str; 22] = [
     "{sha512-crypt}HASH",
     "HASH",
     "{CRYPT}HASH",
@@ -61,6 +61,9 @@ const ODD: [&str; 19] = [
     "{SHA512-CRYPT",
     "HASH:1000:1000:x:/home/x:/bin/sh:userdb_mail=maildir:/x y=z",
     ":::::::nopassword=y",
+    "HASH::::::nopassword=y",
+    "!HASH::::::nopassword",
+    "*::::::nopassword=y",
 ];
 
 fn said(program: &mut Command) -> String {

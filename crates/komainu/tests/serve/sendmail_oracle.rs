@@ -107,7 +107,7 @@ const CASES: &[Case] = &[
     case("sendmail -t -bs", SHORT, 0),
     case("sendmail -bs x", SHORT, 0),
     case("sendmail -bs", b"EHLO there\r\nMAIL FROM:<foo@x.example>\r\nRCPT TO:<box@virtual.example>\r\nRCPT TO:<a@virtual.example>\r\nDATA\r\nSubject: bs\r\n\r\nbody\r\n.\r\nVRFY x\r\nMAIL FROM:<a@unknown.invalid>\r\nRSET\r\nSTARTTLS\r\nETRN foo.example\r\nXCLIENT a=b\r\nHELO\r\nFOO\r\nHELO x\r\nmail from:<>\r\nrcpt to:<box@virtual.example>\r\nDATA\r\nno header\r\n.\r\nQUIT\r\n", 3),
-    case("sendmail -bs -i", b"MAIL FROM:<a@x.example>\r\nXX y\r\nEHLO there\r\nNOOP\r\nSMTP\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<a@virtual.example>\r\nRCPT TO:<b@virtual.example>\r\nRCPT TO:<c@virtual.example>\r\nRCPT TO:<d@virtual.example>\r\nRSET\r\nAUTH PLAIN AGEAYg==\r\nQUIT\r\n", 0),
+    case("sendmail -bs -i", b"ODD NOOP\r\nODD FOO\r\nODD \r\nRSET\r\nMAIL FROM:<a@x.example>\r\nXX y\r\nEHLO there\r\nNOOP\r\nSMTP\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<a@virtual.example>\r\nRCPT TO:<b@virtual.example>\r\nRCPT TO:<c@virtual.example>\r\nRCPT TO:<d@virtual.example>\r\nRSET\r\nAUTH PLAIN AGEAYg==\r\nQUIT\r\n", 0),
     case("sendmail -f not@allowed.example TO", SHORT, 0),
     case("sendmail -f ALICE+x@x.example TO", SHORT, 1),
     case("sendmail -bv -f not@allowed.example TO", SHORT, 0),
@@ -305,11 +305,12 @@ fn sendmail_does_what_postfix_does() {
     }
     world::run(name, Needs::Root, || {
         alice();
+        fs::write("/mnt/command-filter", "/^ODD +(.*)/ $1\n/^RSET$/ NOOP\n").expect("writes");
         let site = Site::new("");
         let shared = "smtp_dns_support_level = disabled\nmydestination =\nmynetworks = 127.0.0.0/8\n\
                       header_size_limit = 1500\nsmtpd_helo_required = yes\nsmtpd_noop_commands = XX\n\
                       local_login_sender_maps = inline:{{alice = alice, @x.example, <>, foo, a, b, joe, jim}}\n\
-                      smtpd_discard_ehlo_keywords = etrn\nsmtpd_recipient_restrictions = reject\n\
+                      smtpd_command_filter = regexp:/mnt/command-filter\nsmtpd_discard_ehlo_keywords = etrn\nsmtpd_recipient_restrictions = reject\n\
                       smtpd_client_restrictions = reject\n";
         site.main(&format!("{}{shared}", site.virtual_lines()));
         let mut server = Server::start(&site);

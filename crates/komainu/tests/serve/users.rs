@@ -6,7 +6,7 @@ use crate::server::Server;
 use crate::site::{Site, save};
 use crate::world::{self, Needs};
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -38,6 +38,9 @@ tries = [(469, 'alice', 'secret')] + [(port, user, password) for port in (465, 4
     ('root', 'secret'), ('toor', 'secret'), ('locked', 'secret'), ('gone', 'secret'), ('who', 'secret'), ('', 'secret'),
     ('alice', 'Secret'), ('alice', ''))]
 tries += [(467, 'carol@example.org', 'geheim 1'), (467, 'carol@example.org', 'geheim'), (468, 'alice', 'secret'), (470, 'alice', 'secret')]
+tries += [(port, user, password) for port in (471, 472) for user, password in (
+    ('dora', 'secret'), ('DORA', 'secret'), ('dora@example.com', 'secret'), ('dora@example.org', 'secret'),
+    ('dora', 'Secret'), ('dora', ''), ('alice', 'secret'), ('plain', 'secret'), ('', 'secret'))]
 threads = [threading.Thread(target=go, args=(n,) + one) for n, one in enumerate(tries)]
 for thread in threads:
     thread.start()
@@ -93,6 +96,21 @@ fn accounts() {
         let rules = format!("auth required {auth}\naccount required {account}\n");
         fs::write(Path::new("/etc/pam.d").join(service), rules).expect("writes");
     }
+    // Passwords in files of their own, for people who have no account here.
+    for (service, module) in [
+        ("userdb", "pam_userdb.so db=/mnt/people crypt=crypt"),
+        ("pwdfile", "pam_pwdfile.so pwdfile=/mnt/people"),
+    ] {
+        let rules = format!("auth required {module}\naccount required pam_permit.so\n");
+        fs::write(Path::new("/etc/pam.d").join(service), rules).expect("writes");
+    }
+    save(Path::new("/mnt/people"), &format!("dora:{HASH}\nplain:secret\n"), 0o600);
+    let mut load = Command::new("db5.3_load");
+    let mut load =
+        load.args(["-T", "-t", "hash", "/mnt/people.db"]).stdin(Stdio::piped()).spawn().expect("starts");
+    let rows = format!("dora\n{HASH}\nplain\nsecret\n");
+    load.stdin.take().expect("piped").write_all(rows.as_bytes()).expect("writes");
+    assert!(load.wait().expect("ends").success());
     let judge = "#!/bin/sh\nread -r password\n\
                  [ \"$PAM_USER $PAM_RHOST $password\" = 'carol@example.org 10.9.25.1 geheim 1' ]\n";
     for (name, text) in [("judge", judge), ("hangs", "#!/bin/sh\nexec sleep 100\n")] {
@@ -116,9 +134,11 @@ fn protected(more: &str) -> Site {
 #[test]
 fn system_accounts() {
     world::run("users::system_accounts", Needs::Root, || {
-        if !Path::new("/usr/lib/x86_64-linux-gnu/security/pam_exec.so").exists() {
-            assert!(std::env::var_os("CI").is_none(), "no PAM");
-            return println!("system_accounts: didn't run: no PAM");
+        for module in ["pam_exec.so", "pam_userdb.so", "pam_pwdfile.so"] {
+            if !Path::new("/usr/lib/x86_64-linux-gnu/security").join(module).exists() {
+                assert!(std::env::var_os("CI").is_none(), "no {module}");
+                return println!("system_accounts: didn't run: no {module}");
+            }
         }
         accounts();
         let site = protected("smtpd_sasl_local_domain = example.com\n");
@@ -129,6 +149,8 @@ fn system_accounts() {
             (468, "pam:deny"),
             (469, "pam:hangs"),
             (470, "pam:broken"),
+            (471, "pam:userdb"),
+            (472, "pam:pwdfile"),
         ];
         let lines = places.map(|(port, path)| {
             format!("{port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_path={path}\n")
@@ -145,6 +167,11 @@ fn system_accounts() {
         for port in [465, 466] {
             expected.extend(["alice", "ALICE", "alice@example.com"].map(|user| format!("235 {port} {user}")));
             let wrong = ["alice@example.org", "root", "toor", "locked", "gone", "who", "", "alice", "alice"];
+            expected.extend(wrong.map(|user| format!("535 {port} {user}")));
+        }
+        for port in [471, 472] {
+            expected.extend(["dora", "DORA", "dora@example.com"].map(|user| format!("235 {port} {user}")));
+            let wrong = ["dora@example.org", "dora", "dora", "alice", "plain", ""];
             expected.extend(wrong.map(|user| format!("535 {port} {user}")));
         }
         expected.sort();
@@ -229,7 +256,7 @@ fn clients_of_many_kinds() {
         let all = "-o komainu_sasl_mechanisms=plain,login,cram-md5,scram-sha-1,scram-sha-256,external";
         site.write(
             "master.cf",
-            &format!("465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes {all}\n587 inet n - n - - smtpd {all}\n"),
+            &format!("465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes {all}\n587 inet n - n - - smtpd {all},scram-sha-256-plus\n"),
         );
         let _server = Server::start(&site);
         // The file is there only now, and the server takes it up.
@@ -265,9 +292,16 @@ fn clients_of_many_kinds() {
                 method,
             );
         }
-        for method in ["scram-sha-256", "login"] {
+        // Left to itself it takes the best, which over TLS 1.3 is none that binds: it couldn't.
+        for method in ["scram-sha-256", "login", ""] {
+            let only = if method.is_empty() {
+                String::new()
+            } else {
+                format!("set smtp_authenticators='{method}'\n")
+            };
+            let method = if method.is_empty() { "scram-sha-256" } else { method };
             let rc = format!(
-                "set smtp_url='smtps://alice:PASSWORD@127.0.0.1:465/'\nset smtp_authenticators='{method}'\nset ssl_verify_host=no ssl_verify_dates=no certificate_file=/mnt/mx.pem from=alice@example.com\nset record=''\n"
+                "set smtp_url='smtps://alice:PASSWORD@127.0.0.1:465/'\n{only}set ssl_verify_host=no ssl_verify_dates=no certificate_file=/mnt/mx.pem from=alice@example.com\nset record=''\n"
             );
             fs::write("/mnt/mx.pem", include_str!("../../../../tests/certificates/ec.pem")).expect("writes");
             fs::write("/mnt/muttrc", rc).expect("writes");
@@ -296,6 +330,18 @@ for identity in ('', 'alice', 'bob'):
     );
     assert_eq!(said, "False 535\nTrue 235\nTrue 235\nTrue 535\n", "{}", site.log());
     site.logged("SASL EXTERNAL authentication failed: authentication failure, sasl_username=bob", before);
+    // The table still has her.
+    user(site, &["remove", "alice"], "");
+    crate::site::until("alice is out", || {
+        let said = python(
+            r"
+context.load_cert_chain('/mnt/client.pem')
+s = connect('10.9.9.8')
+print(b'EXTERNAL' in s.ehlo_resp, s.docmd('AUTH', 'EXTERNAL =')[0])
+",
+        );
+        (said == "False 535\n").then_some(())
+    });
 }
 
 /// A server that was started with a relative path takes up a users' file that comes later, and that only root may read.
@@ -320,6 +366,72 @@ fn users_that_come_later() {
         fs::remove_file(site.path("etc/users")).expect("removes");
         save(&site.path("etc/users"), "alice:{PLAIN}Gehe1m\n", 0o600);
         says("235");
+        assert!(server.stop().success());
+    });
+}
+
+/// Sessions that are there before the users change; whoever reads the standard output says when.
+const BEFORE_THE_CHANGE: &str = r#"
+import hashlib, hmac
+def say(s, *words):
+    return s.docmd('AUTH', ' '.join(words)) if len(words) == 2 else s.docmd(*words)
+def plain(s, user, password):
+    return say(s, 'PLAIN', base64.b64encode(('\0%s\0%s' % (user, password)).encode()).decode())[0]
+def challenged(s, user):
+    bare = 'n=%s,r=abcdef' % user
+    code, text = say(s, 'SCRAM-SHA-256', base64.b64encode(('n,,' + bare).encode()).decode())
+    assert code == 334, (code, text)
+    return s, bare, base64.b64decode(text).decode()
+def proved(s, bare, first, password):
+    said = dict(field.split('=', 1) for field in first.split(','))
+    salted = hashlib.pbkdf2_hmac('sha256', password.encode(), base64.b64decode(said['s']), int(said['i']))
+    key = hmac.new(salted, b'Client Key', 'sha256').digest()
+    without = 'c=biws,r=' + said['r']
+    signature = hmac.new(hashlib.sha256(key).digest(), ','.join((bare, first, without)).encode(), 'sha256').digest()
+    proof = bytes(a ^ b for a, b in zip(key, signature))
+    code, text = say(s, base64.b64encode((without + ',p=' + base64.b64encode(proof).decode()).encode()).decode())
+    return say(s, '')[0] if code == 334 else code
+s = [connect('10.9.1.%d' % (n + 1)) for n in range(6)]
+carol, dave = challenged(s[0], 'carol'), challenged(s[1], 'dave')
+print('ready', flush=True)
+input()
+print(plain(s[2], 'alice', 'Gehe1m'), plain(s[3], 'bob', 'Gehe1m'), plain(s[3], 'bob', 'Anders'))
+print(proved(*carol, 'Gehe1m'), proved(*dave, 'Gehe1m'), plain(s[4], 'dave', 'Gehe1m'))
+"#;
+
+/// Sessions in progress, also those of configurations before the last, know the users as they are now; and who is shut out
+/// between the challenge and the proof is out.
+#[test]
+fn users_that_change_meanwhile() {
+    world::run("users::users_that_change_meanwhile", Needs::Root, || {
+        let site = protected("smtpd_sasl_path = users\nsmtpd_hard_error_limit = 20\n");
+        site.write("master.cf", "465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n");
+        save(&site.path("etc/users"), "", 0o600);
+        for name in ["alice", "bob", "carol", "dave"] {
+            user(&site, &["add", name], "Gehe1m\n");
+        }
+        let mut server = Server::start(&site);
+        let script = format!("{PRELUDE}{BEFORE_THE_CHANGE}");
+        let mut command = Command::new("python3");
+        let command = command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("starts");
+        let mut said = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("text");
+        assert_eq!(line, "ready\n", "{}", site.log());
+        server.reload();
+        server.reload();
+        user(&site, &["disable", "alice"], "");
+        user(&site, &["passwd", "bob"], "Anders\n");
+        user(&site, &["disable", "carol"], "");
+        crate::site::until("carol is out", || {
+            python("print(attempt(465, 'carol', 'Gehe1m', '10.9.9.9'))").starts_with("535").then_some(())
+        });
+        child.stdin.take().expect("piped").write_all(b"\n").expect("writes");
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).expect("text");
+        assert!(child.wait().expect("ends").success());
+        assert_eq!(rest, "535 535 235\n535 235 235\n", "{}", site.log());
         assert!(server.stop().success());
     });
 }

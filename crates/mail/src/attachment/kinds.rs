@@ -21,31 +21,58 @@ pub enum Kind {
     Script,
     /// Compiled help.
     Chm,
+    /// Images of disks, which a click mounts, and what is in them bears no mark of the internet.
+    Image,
+    /// OneNote's notebooks with a file in them that is neither picture nor document.
+    OneNote,
     /// Windows' cabinets.
     Cab,
     /// Office files with macros.
     Macro,
-    /// Archives that can't be looked into.
+    /// Archives of which only the names are seen.
     Rar,
     /// The same.
     SevenZip,
+    /// Archives whose list of names is packed or encrypted.
+    Unlisted,
+    /// Archives that nobody honest makes any more.
+    Ace,
+    /// The same.
+    Arj,
+    /// The same.
+    Lzh,
+    /// Packed in ways that aren't looked into.
+    Bzip2,
+    /// The same.
+    Xz,
+    /// The same.
+    Zstd,
     /// Archives whose entries want a password.
     Encrypted,
 }
 
 impl Kind {
     /// All.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Exe,
         Kind::Elf,
         Kind::MachO,
         Kind::Lnk,
         Kind::Script,
         Kind::Chm,
+        Kind::Image,
+        Kind::OneNote,
         Kind::Cab,
         Kind::Macro,
         Kind::Rar,
         Kind::SevenZip,
+        Kind::Unlisted,
+        Kind::Ace,
+        Kind::Arj,
+        Kind::Lzh,
+        Kind::Bzip2,
+        Kind::Xz,
+        Kind::Zstd,
         Kind::Encrypted,
     ];
 
@@ -59,10 +86,19 @@ impl Kind {
             Kind::Lnk => "lnk",
             Kind::Script => "script",
             Kind::Chm => "chm",
+            Kind::Image => "image",
+            Kind::OneNote => "onenote",
             Kind::Cab => "cab",
             Kind::Macro => "macro",
             Kind::Rar => "rar",
             Kind::SevenZip => "7z",
+            Kind::Unlisted => "unlisted",
+            Kind::Ace => "ace",
+            Kind::Arj => "arj",
+            Kind::Lzh => "lzh",
+            Kind::Bzip2 => "bzip2",
+            Kind::Xz => "xz",
+            Kind::Zstd => "zstd",
             Kind::Encrypted => "encrypted",
         }
     }
@@ -75,9 +111,19 @@ impl Kind {
             Kind::Lnk => "a shortcut",
             Kind::Script => "a script",
             Kind::Chm => "a compiled help file",
+            Kind::Image => "an image of a disk",
+            Kind::OneNote => "a notebook with a file in it",
             Kind::Cab => "a cabinet",
             Kind::Macro => "a document with macros",
-            Kind::Rar | Kind::SevenZip => "an archive that can't be looked into",
+            Kind::Unlisted => "an archive that hides what is in it",
+            Kind::Rar
+            | Kind::SevenZip
+            | Kind::Ace
+            | Kind::Arj
+            | Kind::Lzh
+            | Kind::Bzip2
+            | Kind::Xz
+            | Kind::Zstd => "an archive that can't be looked into",
             Kind::Encrypted => "an encrypted archive",
         }
     }
@@ -104,8 +150,25 @@ pub(super) fn kind(head: &[u8]) -> Option<Kind> {
         [b'M', b'S', b'C', b'F', 0, 0, 0, 0, ..] => Kind::Cab,
         [b'R', b'a', b'r', b'!', 0x1a, 0x07, ..] => Kind::Rar,
         [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Kind::SevenZip,
+        [b'c', b'o', b'n', b'e', b'c', b't', b'i', b'x', ..] => Kind::Image,
+        [b'v', b'h', b'd', b'x', b'f', b'i', b'l', b'e', ..] => Kind::Image,
+        [b'M', b'S', b'W', b'I', b'M', 0, 0, 0, ..] => Kind::Image,
+        [_, _, b'-', b'l', b'h' | b'z', _, b'-', ..] => Kind::Lzh,
+        [0x60, 0xea, low, high, ..] if (30..=2600).contains(&u16::from_le_bytes([*low, *high])) => Kind::Arj,
+        [_, _, _, _, _, _, _, b'*', b'*', b'A', b'C', b'E', b'*', b'*', ..] => Kind::Ace,
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => Kind::Bzip2,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Kind::Xz,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Kind::Zstd,
         _ => return None,
     })
+}
+
+/// Where an optical disk says so, behind what it may be started from.
+pub(super) const DISK_AT: std::ops::Range<u64> = 32_769..32_774;
+
+/// Whether these bytes there are one's: ISO 9660, UDF.
+pub(super) fn is_disk(mark: &[u8]) -> bool {
+    [&b"CD001"[..], b"BEA01", b"NSR02", b"NSR03", b"CDW02"].contains(&mark)
 }
 
 /// Behind `MZ` come numbers.
@@ -127,14 +190,15 @@ pub(super) const OLE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 pub(super) const MACROS: &[u8] = b"_\0V\0B\0A\0_\0P\0R\0O\0J\0E\0C\0T\0";
 
 /// Kinds that are dangerous where nobody says otherwise.
-pub const CONTENTS: &str = "exe elf macho lnk script chm";
+pub const CONTENTS: &str = "exe elf macho lnk script chm image onenote";
 
 /// Extensions that are dangerous where nobody says otherwise: what Gmail and Outlook take from nobody, as far as a click
-/// runs it. Left out is what Outlook blocks though honest mail has it: certificates, databases, source code of Unix.
-pub const EXTENSIONS: &str = "ade adp apk app appcontent-ms application appref-ms appx appxbundle bas bat bgi cab chm cmd cnt com \
-    cpl desktop diagcab diagcfg diagpkg dll dmg ex ex_ exe fxp gadget grp hlp hpj hta img inf ins iso \
+/// runs it. Left out is what Outlook blocks though honest mail has it: certificates, databases, source code of Unix. Added is what
+/// neither takes note of and attackers send all the same: queries and links of Excel's, images of disks, installers.
+pub const EXTENSIONS: &str = "ade adp apk app appcontent-ms appinstaller application appref-ms appx appxbundle bas bat bgi cab chm cmd cnt com \
+    cpl desktop diagcab diagcfg diagpkg dll dmg ex ex_ exe fxp gadget grp hlp hpj hta img inf ins iqy iso \
     isp its jar jnlp js jse ksh lib library-ms lnk mad maf mag mam mar mas mat mau mav maw mcf mda mde \
     mdt mdw mdz mjs msc msh msh1 msh1xml msh2 msh2xml mshxml msi msix msixbundle msp mst msu nsh ops osd \
-    pcd pif pkg plg prf prg printerexport ps1 ps1xml ps2 ps2xml psc1 psc2 psd1 psdm1 pyz pyzw rdp reg \
-    scf scr sct search-ms searchconnector-ms settingcontent-ms shb shs sys theme themepack url vb vbe \
-    vbp vbs vhd vhdx vsmacros vsw vxd webpnp website ws wsb wsc wsf wsh xbap xll xnk";
+    pcd pif pkg plg ppkg prf prg printerexport ps1 ps1xml ps2 ps2xml psc1 psc2 psd1 psdm1 pyz pyzw rdp reg \
+    scf scr sct search-ms searchconnector-ms settingcontent-ms shb shs slk sys theme themepack udl url vb vbe \
+    vbp vbs vhd vhdx vsmacros vsw vxd webpnp website wim ws wsb wsc wsf wsh xbap xll xnk";

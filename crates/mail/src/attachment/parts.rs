@@ -7,6 +7,7 @@ use super::Danger;
 use super::names::names;
 use super::unpack::{Content, Job};
 use super::words::{digit, hex, low_byte};
+use crate::base64::Digits;
 use crate::header::Header;
 use crate::mime::{Event, Faults, Pieces, Reader, Settings, Structure, first_word};
 
@@ -19,6 +20,7 @@ const GATHERED_BYTES: usize = 16_384;
 
 const READING: Settings = Settings {
     header_bytes_max: 102_400,
+    keeps_lines: false,
     nesting_max: 100,
     boundary_max: 2048,
     structure: Structure::Parts,
@@ -52,8 +54,7 @@ struct Announced {
 enum Coding {
     #[default]
     Plain,
-    /// Bits, and how many.
-    Base64(u32, u32),
+    Base64(Digits),
     /// What has come of an escape, and blanks that may end the line.
     Quoted(Vec<u8>),
     /// Within uuencoded text.
@@ -221,18 +222,11 @@ impl Parts {
                 }
                 uu_line(text, &mut self.gathered);
             }
-            Coding::Base64(bits, count) => {
+            Coding::Base64(digits) => {
                 for byte in text {
                     match digit(*byte) {
-                        Some(digit) => {
-                            *bits = ((*bits << 6) | u32::from(digit)) & 0x00ff_ffff;
-                            *count += 6;
-                            if *count >= 8 {
-                                *count -= 8;
-                                self.gathered.push(low_byte(*bits >> *count));
-                            }
-                        }
-                        None if *byte == b'=' => *count = 0,
+                        Some(digit) => self.gathered.extend(digits.push(digit)),
+                        None if *byte == b'=' => *digits = Digits::default(),
                         None => {}
                     }
                 }
@@ -247,7 +241,7 @@ fn coding(value: &[u8]) -> Coding {
     let small = value.to_ascii_lowercase();
     let says = |word: &[u8]| memchr::memmem::find(&small, word).is_some();
     if says(b"base64") {
-        Coding::Base64(0, 0)
+        Coding::Base64(Digits::default())
     } else if says(b"quoted") {
         Coding::Quoted(Vec::new())
     } else {

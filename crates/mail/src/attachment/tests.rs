@@ -3,18 +3,18 @@
 use super::*;
 use miniz_oxide::deflate::compress_to_vec;
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     let limits = Limits { depth: 3, unpacked_bytes: 20_000_000, ratio: 100, entries: 1000 };
     Rules { limits, ..Rules::default() }
 }
 
-fn scan_by(rules: Rules, message: &[u8], size: usize) -> Option<Danger> {
+pub(super) fn scan_by(rules: Rules, message: &[u8], size: usize) -> Option<Danger> {
     let mut scanner = Scanner::new(Arc::new(rules));
     message.chunks(size).for_each(|chunk| scanner.feed(chunk));
     scanner.end()
 }
 
-fn scan(message: &[u8]) -> Option<Danger> {
+pub(super) fn scan(message: &[u8]) -> Option<Danger> {
     let found = scan_by(rules(), message, message.len().max(1));
     for size in [1, 19, 4096] {
         if message.len() / size < 100_000 {
@@ -25,7 +25,7 @@ fn scan(message: &[u8]) -> Option<Danger> {
 }
 
 /// A message with one attachment.
-fn message(name: &str, content: &[u8]) -> Vec<u8> {
+pub(super) fn message(name: &str, content: &[u8]) -> Vec<u8> {
     let mut text = format!(
         "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\ntext\n--b\n\
          Content-Type: application/octet-stream; name=\"{name}\"\nContent-Transfer-Encoding: base64\n\n"
@@ -40,7 +40,7 @@ fn message(name: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// One file in a zip; what its headers say can be changed.
-struct File {
+pub(super) struct File {
     name: Vec<u8>,
     flags: u16,
     method: u16,
@@ -48,13 +48,13 @@ struct File {
     says: (u32, u32),
 }
 
-fn file(name: &str, content: &[u8]) -> File {
+pub(super) fn file(name: &str, content: &[u8]) -> File {
     let packed = compress_to_vec(content, 6);
     let says = (u32::try_from(packed.len()).unwrap(), u32::try_from(content.len()).unwrap());
     File { name: name.into(), flags: 0, method: 8, packed, says }
 }
 
-fn stored(name: &str, content: &[u8]) -> File {
+pub(super) fn stored(name: &str, content: &[u8]) -> File {
     let length = u32::try_from(content.len()).unwrap();
     File { name: name.into(), flags: 0, method: 0, packed: content.to_vec(), says: (length, length) }
 }
@@ -84,7 +84,7 @@ fn table(files: &[(usize, &File)]) -> Vec<u8> {
     out
 }
 
-fn zip(files: &[File]) -> Vec<u8> {
+pub(super) fn zip(files: &[File]) -> Vec<u8> {
     let (mut out, mut places) = (Vec::new(), Vec::new());
     for file in files {
         places.push((out.len(), file));
@@ -96,11 +96,11 @@ fn zip(files: &[File]) -> Vec<u8> {
     out
 }
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
     [b"\x1f\x8b\x08\x08\0\0\0\0\0\x03name\0".as_slice(), &compress_to_vec(content, 6), &[0; 8]].concat()
 }
 
-fn tar(files: &[(&str, u8, &[u8])]) -> Vec<u8> {
+pub(super) fn tar(files: &[(&str, u8, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, kind, content) in files {
         let mut block = [0_u8; 512];
@@ -116,11 +116,11 @@ fn tar(files: &[(&str, u8, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn program() -> Vec<u8> {
+pub(super) fn program() -> Vec<u8> {
     [b"MZ\x90\0\x03\0\0\0".as_slice(), &[0; 200], b"PE\0\0", &[7; 3000]].concat()
 }
 
-fn named(found: Option<Danger>) -> String {
+pub(super) fn named(found: Option<Danger>) -> String {
     match found {
         Some(Danger::Name { name, .. }) => name,
         Some(Danger::Kind { name, kind }) => format!("{name} {}", kind.word()),

@@ -3,11 +3,16 @@
 //! A file is never held: what is kept is its first bytes, and what each unpacker needs. All that is unpacked of one
 //! message counts against the same limits; what goes beyond them is refused, not unpacked.
 
+use super::cabinet::Cabinet;
 use super::inflate::Gzip;
-use super::kinds::{HEAD_BYTES, Kind, MACROS, OLE, kind};
+use super::kinds::{DISK_AT, HEAD_BYTES, Kind, MACROS, OLE, is_disk, kind};
 use super::names::{extension, names_of};
+use super::notebook::{self, Notebook};
 use super::parts::Parts;
+use super::rar::{Rar, is_rar};
+use super::seven_zip::SevenZip;
 use super::tar::{Tar, is_tar};
+use super::tnef::{self, Tnef};
 use super::zip::Zip;
 use super::{Danger, Rules, Spent};
 
@@ -100,39 +105,46 @@ fn shown(name: &str) -> String {
 pub(super) struct Content {
     depth: u32,
     name: Vec<u8>,
-    head: Vec<u8>,
-    form: Form,
+    /// The first bytes, until it is known what it is.
+    head: Option<Vec<u8>>,
+    forms: Vec<Form>,
+    /// Bytes that have come, and those where an optical disk says that it is one.
+    past: u64,
+    disk: Vec<u8>,
 }
 
+/// A way to read it. A file may be several at once, and which of them a click opens is the reader's choice.
 #[derive(Debug)]
 enum Form {
-    /// Too little of it has come.
-    Unknown,
     /// Anything: an archive may stand behind something else.
     Zip(Box<Zip>),
     Gzip(Box<Gzip>),
     Tar(Box<Tar>),
-    /// The last bytes, in which a macro's name may have begun.
-    Ole(Vec<u8>),
+    Rar(Box<Rar>),
+    SevenZip(Box<SevenZip>),
+    Cabinet(Box<Cabinet>),
+    Tnef(Box<Tnef>),
+    Notebook(Box<Notebook>),
+    /// The last bytes, in which a macro's name may have begun; nothing once it was found.
+    Ole(Option<Vec<u8>>),
     Message(Box<Parts>),
-    /// It lies too deep for archives.
-    Ignored,
 }
 
 impl Content {
     pub(super) fn new(depth: u32, name: &[u8]) -> Content {
-        Content { depth, name: name.to_vec(), head: Vec::new(), form: Form::Unknown }
+        let head = Some(Vec::new());
+        Content { depth, name: name.to_vec(), head, forms: Vec::new(), past: 0, disk: Vec::new() }
     }
 
     /// A message within a message.
     pub(super) fn message(depth: u32) -> Content {
-        let form = Form::Message(Box::new(Parts::new(depth)));
-        Content { depth, name: Vec::new(), head: Vec::new(), form }
+        let forms = vec![Form::Message(Box::new(Parts::new(depth)))];
+        Content { head: None, forms, ..Content::new(depth, b"") }
     }
 
     /// Whether it is a message within a message.
-    pub(super) const fn is_message(&self) -> bool {
-        matches!(self.form, Form::Message(_))
+    pub(super) fn is_message(&self) -> bool {
+        matches!(self.forms.as_slice(), [Form::Message(_)])
     }
 
     /// Takes more of the file.
@@ -144,80 +156,122 @@ impl Content {
     }
 
     fn take(&mut self, bytes: &[u8], job: &mut Job<'_>) -> Result<(), Danger> {
-        if matches!(self.form, Form::Unknown) {
-            let room = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
-            let (first, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
-            self.head.extend_from_slice(first);
-            if self.head.len() < HEAD_BYTES {
-                return Ok(());
-            }
-            self.recognise(job)?;
-            return self.unpack(rest, job);
+        let Some(head) = &mut self.head else { return self.unpack(bytes, job) };
+        let room = HEAD_BYTES.saturating_sub(head.len()).min(bytes.len());
+        let (first, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        head.extend_from_slice(first);
+        if head.len() < HEAD_BYTES {
+            return Ok(());
         }
-        self.unpack(bytes, job)
+        self.recognise(job)?;
+        self.unpack(rest, job)
     }
 
     /// The file is over.
     pub(super) fn end(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
         let outer = std::mem::replace(&mut job.depth, self.depth);
-        let ended = self.finish(job);
+        let ended = self.recognise(job).and_then(|()| self.finish(job));
         job.depth = outer;
         ended
     }
 
     fn finish(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
-        if matches!(self.form, Form::Unknown) {
-            self.recognise(job)?;
-        }
-        match &mut self.form {
+        self.forms.iter_mut().try_for_each(|form| match form {
             Form::Zip(zip) => zip.end(job),
             Form::Gzip(gzip) => gzip.end(job),
             Form::Tar(tar) => tar.end(job),
+            Form::Rar(rar) => rar.end(job),
+            Form::SevenZip(archive) => archive.end(job),
+            Form::Tnef(tnef) => tnef.end(job),
+            Form::Notebook(notebook) => notebook.end(job),
             Form::Message(parts) => parts.end(job),
-            Form::Unknown | Form::Ole(_) | Form::Ignored => Ok(()),
-        }
+            Form::Cabinet(_) | Form::Ole(_) => Ok(()),
+        })
     }
 
     /// The first bytes are there: says what it is, and reads them.
     fn recognise(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
-        let head = std::mem::take(&mut self.head);
-        if let Some(kind) = kind(&head) {
+        let Some(head) = self.head.take() else { return Ok(()) };
+        let kind = kind(&head);
+        if let Some(kind) = kind {
             job.kind(kind, &self.name)?;
         }
-        self.form = if head.starts_with(b"\x1f\x8b\x08") {
-            match job.content(&self.name) {
-                Some(content) => Form::Gzip(Box::new(Gzip::new(content))),
-                None => return job.too_deep(),
-            }
+        let name = self.name.to_ascii_lowercase();
+        let is_called = |endings: &[&[u8]]| endings.iter().any(|ending| name.ends_with(ending));
+        let mut wants_zip = true;
+        if head.starts_with(b"\x1f\x8b\x08") {
+            let Some(content) = job.content(&self.name) else { return job.too_deep() };
+            self.forms.push(Form::Gzip(Box::new(Gzip::new(content))));
+            wants_zip = !is_called(&[b".gz", b".tgz", b".svgz"]) && !name.is_empty();
         } else if is_tar(&head) {
-            Form::Tar(Box::default())
+            self.forms.push(Form::Tar(Box::default()));
+            // What is in it as it is, is seen in it.
+            wants_zip = !is_called(&[b".tar", b".gz", b".tgz"]) && !name.is_empty();
         } else if head.starts_with(OLE) {
-            Form::Ole(Vec::new())
-        } else if self.name.to_ascii_lowercase().ends_with(b".eml") {
-            Form::Message(Box::new(Parts::new(self.depth)))
-        } else {
-            Form::Zip(Box::default())
-        };
+            self.forms.push(Form::Ole(Some(Vec::new())));
+            wants_zip = false;
+        } else if head.starts_with(tnef::MARK) {
+            self.forms.push(Form::Tnef(Box::default()));
+            wants_zip = !is_called(&[b".dat"]);
+        } else if notebook::MARKS.iter().any(|mark| head.starts_with(mark)) {
+            self.forms.push(Form::Notebook(Box::default()));
+            wants_zip = !is_called(&[b".one"]);
+        }
+        match kind {
+            Some(Kind::SevenZip) => self.forms.push(Form::SevenZip(Box::default())),
+            Some(Kind::Cab) => self.forms.push(Form::Cabinet(Box::default())),
+            _ => {}
+        }
+        if is_rar(&head) || is_called(&[b".rar"]) {
+            self.forms.push(Form::Rar(Box::default()));
+            wants_zip &= kind != Some(Kind::Rar) || !is_called(&[b".rar"]);
+        }
+        if self.forms.is_empty() && is_called(&[b".eml"]) {
+            self.forms.push(Form::Message(Box::new(Parts::new(self.depth))));
+        } else if wants_zip {
+            self.forms.push(Form::Zip(Box::default()));
+        }
         self.unpack(&head, job)
     }
 
     fn unpack(&mut self, bytes: &[u8], job: &mut Job<'_>) -> Result<(), Danger> {
-        match &mut self.form {
+        self.look_for_disk(bytes, job)?;
+        let name = &self.name;
+        self.forms.iter_mut().try_for_each(|form| match form {
             Form::Zip(zip) => zip.feed(bytes, job),
             Form::Gzip(gzip) => gzip.feed(bytes, job),
             Form::Tar(tar) => tar.feed(bytes, job),
+            Form::Rar(rar) => rar.feed(bytes, job),
+            Form::SevenZip(archive) => archive.feed(bytes, job),
+            Form::Cabinet(cabinet) => cabinet.feed(bytes, job),
+            Form::Tnef(tnef) => tnef.feed(bytes, job),
+            Form::Notebook(notebook) => notebook.feed(bytes, job),
             Form::Message(parts) => parts.feed(bytes, job),
-            Form::Ole(tail) => {
+            Form::Ole(None) => Ok(()),
+            Form::Ole(Some(tail)) => {
                 tail.extend_from_slice(bytes);
                 if memchr::memmem::find(tail, MACROS).is_some() {
-                    self.form = Form::Ignored;
-                    return job.kind(Kind::Macro, &self.name);
+                    *form = Form::Ole(None);
+                    return job.kind(Kind::Macro, name);
                 }
                 let gone = tail.len().saturating_sub(MACROS.len());
                 tail.drain(..gone);
                 Ok(())
             }
-            Form::Unknown | Form::Ignored => Ok(()),
+        })
+    }
+
+    /// An optical disk's mark stands far behind its beginning.
+    fn look_for_disk(&mut self, bytes: &[u8], job: &Job<'_>) -> Result<(), Danger> {
+        let place =
+            |at: u64| usize::try_from(at.saturating_sub(self.past)).unwrap_or(usize::MAX).min(bytes.len());
+        let (from, to) = (place(DISK_AT.start), place(DISK_AT.end));
+        self.past = self.past.saturating_add(bytes.len() as u64);
+        let part = bytes.get(from..to).unwrap_or_default();
+        if part.is_empty() {
+            return Ok(());
         }
+        self.disk.extend_from_slice(part);
+        if is_disk(&self.disk) { job.kind(Kind::Image, &self.name) } else { Ok(()) }
     }
 }

@@ -4,29 +4,20 @@
 //! them. Charsets that hold ASCII as ASCII need no table here, as names are judged by their ASCII; UTF-16 and UTF-7 are
 //! turned into text. RFC 2047, RFC 2231 §4, RFC 2152; T1.15.
 
+use crate::base64::Digits;
+
 /// Decodes base64 leniently: what is no digit is skipped, padding too.
 pub(super) fn base64(text: &[u8], out: &mut Vec<u8>) {
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    for byte in text {
-        let Some(digit) = digit(*byte) else { continue };
-        bits = ((bits << 6) | u32::from(digit)) & 0x00ff_ffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(low_byte(bits >> count));
-        }
-    }
+    let mut digits = Digits::default();
+    out.extend(text.iter().filter_map(|byte| digits.push(digit(*byte)?)));
 }
 
 /// What a base64 digit stands for; those of the URL alphabet too.
 pub(super) const fn digit(byte: u8) -> Option<u8> {
     match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
+        b'-' => Some(62),
+        b'_' => Some(63),
+        _ => crate::base64::digit(byte),
     }
 }
 

@@ -21,6 +21,8 @@ use crate::header::{Header, is_continuation};
 pub struct Settings {
     /// `header_size_limit`, bytes of a header that are kept.
     pub header_bytes_max: usize,
+    /// A line of a header that begins within that limit is kept whole, as smtp(8) has it.
+    pub keeps_lines: bool,
     /// `mime_nesting_limit`
     pub nesting_max: usize,
     /// `mime_boundary_length_limit`, bytes of a boundary that count.
@@ -240,6 +242,7 @@ impl Reader {
     /// More of a line that belongs to a header.
     fn rest_of_header(&mut self, text: &[u8]) {
         let room = self.settings.header_bytes_max.saturating_sub(self.header.len());
+        let room = if self.settings.keeps_lines && room > 0 { usize::MAX } else { room };
         if !self.is_cut {
             self.header.extend(until_nul(text).iter().take(room));
         }
@@ -248,7 +251,8 @@ impl Reader {
     /// A line that has no room is dropped with all that follow it.
     fn continuation(&mut self, text: &[u8]) {
         let room = self.settings.header_bytes_max.saturating_sub(self.header.len()).saturating_sub(1);
-        self.is_cut |= text.len() > room;
+        let is_full = self.header.len() >= self.settings.header_bytes_max;
+        self.is_cut |= if self.settings.keeps_lines { is_full } else { text.len() > room };
         if !self.is_cut {
             self.header.push(b'\n');
             self.header.extend_from_slice(text);
@@ -432,6 +436,7 @@ pub fn fuzz(message: &[u8]) {
     let faults = Faults { header_8bit: true, body_8bit: true, encoding: true, nesting: true };
     let settings = Settings {
         header_bytes_max: 50,
+        keeps_lines: message.len().is_multiple_of(2),
         nesting_max: 2,
         boundary_max: 10,
         structure: Structure::Parts,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 const SETTINGS: Settings = Settings {
     header_bytes_max: 60,
+    keeps_lines: false,
     nesting_max: 1,
     boundary_max: 8,
     structure: Structure::Parts,

@@ -194,15 +194,20 @@ impl Evaluation<'_> {
                 self.warning(format!("{entry} requires user@domain target"));
             }
             MailAction::Prepend if !header => self.warning(format!("{entry} requires header: text")),
-            _ => return self.apply((name, action), text, about),
+            _ => return self.apply((name, action), text, (about, entry)),
         }
         Status::Dunno
     }
 
-    fn apply(&mut self, (name, action): (&str, MailAction), text: &str, about: &About) -> Status {
+    fn apply(
+        &mut self,
+        (name, action): (&str, MailAction),
+        text: &str,
+        (about, entry): (&About, String),
+    ) -> Status {
         let what = text.to_owned();
         let (note, effect) = match action {
-            MailAction::Hold => (Some(NoteAction::Hold), MailEffect::Hold(what)),
+            MailAction::Hold => (Some(NoteAction::Hold), MailEffect::Hold(what, entry)),
             MailAction::Discard => (Some(NoteAction::Discard), MailEffect::Discard(what)),
             MailAction::Filter => (Some(NoteAction::Filter), MailEffect::Filter(what)),
             MailAction::Redirect => (Some(NoteAction::Redirect), MailEffect::Redirect(what)),

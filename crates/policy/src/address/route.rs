@@ -10,6 +10,7 @@ use super::extension::Extensions;
 use super::{AddressClasses, Class, Lookup, Resolved, UnknownIn, Unresolvable};
 use config::Parameters;
 use mail::Address;
+use mail::destination::transport_and_nexthop;
 use tables::{Catalogue, TableId};
 
 /// The text of `error:` and `retry:` in `transport_maps` where there is nothing behind them.
@@ -125,7 +126,7 @@ impl Routes {
     #[must_use]
     pub fn may_refuse(&self) -> bool {
         let refuses = |(class, transport): &(Class, String)| {
-            *class != Class::VirtualAlias && matches!(split(transport).0, "error" | "retry")
+            *class != Class::VirtualAlias && matches!(transport_and_nexthop(transport).0, "error" | "retry")
         };
         !self.transport_maps.is_empty()
             || !self.relocated_maps.is_empty()
@@ -172,7 +173,7 @@ impl Routes {
             first(&self.transport_maps, &self.recipient_keys(&resolved), tables)?
         };
         if let Some(mapped) = mapped {
-            let (name, next) = split(&mapped);
+            let (name, next) = transport_and_nexthop(&mapped);
             match (name, next.is_empty()) {
                 // transport(5): as if there were no entry.
                 ("", true) => {}
@@ -219,8 +220,8 @@ impl Routes {
         } else {
             None
         };
-        let (name, nexthop) = split(own.as_deref().unwrap_or(configured));
-        let name = if name.is_empty() { split(configured).0 } else { name };
+        let (name, nexthop) = transport_and_nexthop(own.as_deref().unwrap_or(configured));
+        let name = if name.is_empty() { transport_and_nexthop(configured).0 } else { name };
         let nexthop = if resolved.class == Class::VirtualAlias {
             self.unknown_alias.clone()
         } else if !nexthop.is_empty() {
@@ -253,11 +254,6 @@ impl Routes {
         keys.push("*".to_owned());
         keys
     }
-}
-
-/// `transport:nexthop`.
-fn split(value: &str) -> (&str, &str) {
-    value.split_once(':').unwrap_or((value, ""))
 }
 
 /// What the tables say about a sender: by the address, then by `@domain`. `DUNNO` ends the search.

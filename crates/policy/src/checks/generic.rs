@@ -52,6 +52,7 @@ impl Evaluation<'_> {
             Plain::RejectUnlistedRecipient => self.unlisted_recipient(),
             Plain::RejectUnverifiedSender => self.unverified_sender(),
             Plain::RejectUnverifiedRecipient => self.unverified_recipient(),
+            Plain::Spf(fault) => self.spf(fault),
             Plain::PermitAuthDestination => self.permit_auth_destination(),
             Plain::PermitMxBackup => self.permit_mx_backup(),
             Plain::CheckRelayDomains => self.check_relay_domains(codes.relay_domains),

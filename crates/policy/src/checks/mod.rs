@@ -9,4 +9,5 @@ mod lists;
 mod login;
 mod mail;
 mod relay;
+pub(crate) mod spf;
 mod verify;

@@ -14,6 +14,7 @@ const ROW_BYTES: usize = 1 + 8 + 4 + 4;
 const PREFIX: u8 = b'P';
 const ACCOUNT: u8 = b'A';
 const GOOD: u8 = b'G';
+const GOOD_THERE: u8 = b'I';
 const HOME: u8 = b'H';
 const TRIES: u8 = b'T';
 /// The server's own paces, of first tries and of all others.
@@ -27,7 +28,7 @@ impl Guessing {
         self.changes
     }
 
-    /// All that is worth being recalled: at most 5.6 MB.
+    /// All that is worth being recalled: at most 6.7 MB.
     #[must_use]
     pub fn remembered(&self, now: Mono) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -49,7 +50,7 @@ impl Guessing {
             ledger.rows().for_each(|(key, count, _)| pace(kind, key, count, LEAK));
         }
         self.tries.rows().for_each(|(key, tries, _)| pace(TRIES, key, tries.count, TRIES_LEAK));
-        for (kind, ledger) in [(GOOD, &self.good), (HOME, &self.homes)] {
+        for (kind, ledger) in [(GOOD, &self.good), (GOOD_THERE, &self.good_there), (HOME, &self.homes)] {
             for (key, (), written) in ledger.rows() {
                 let age = now.since(written);
                 if age <= GOOD_FOR {
@@ -62,7 +63,7 @@ impl Guessing {
 
     /// Takes up what was [`remembered`](Guessing::remembered) so long ago, under the same key.
     pub fn recall(&mut self, bytes: &[u8], ago: Duration, now: Mono) {
-        for row in bytes.chunks_exact(ROW_BYTES).take(5 * ENTRIES_MAX + 2) {
+        for row in bytes.chunks_exact(ROW_BYTES).take(6 * ENTRIES_MAX + 2) {
             let Some((kind, key, count, age)) = read(row) else { continue };
             let age = Duration::from_secs(u64::from(age)).saturating_add(ago);
             let written = Mono(now.0.saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)));
@@ -81,6 +82,9 @@ impl Guessing {
                     .for_each(|count| *self.tries.entry(key, now) = Tries { count, last: 0, again: 0 }),
                 GOOD if age <= GOOD_FOR => {
                     self.good.entry(key, written);
+                }
+                GOOD_THERE if age <= GOOD_FOR => {
+                    self.good_there.entry(key, written);
                 }
                 HOME if age <= GOOD_FOR => {
                     self.homes.entry(key, written);

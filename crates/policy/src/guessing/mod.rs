@@ -72,6 +72,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     prefix: u64,
+    address: u64,
     account: Option<u64>,
     password: Option<u64>,
 }
@@ -185,6 +186,8 @@ pub struct Guessing {
     tries: Ledger<Tries>,
     passwords: Ledger<Accounts>,
     good: Ledger<()>,
+    /// The same by address: a neighbour's guesses are no reason to shut out who is known there.
+    good_there: Ledger<()>,
     /// Networks from which somebody has logged in.
     homes: Ledger<()>,
     /// Failures at known places.
@@ -235,6 +238,7 @@ impl Guessing {
             tries: Ledger::new(ENTRIES_MAX),
             passwords: Ledger::new(ENTRIES_MAX),
             good: Ledger::new(ENTRIES_MAX),
+            good_there: Ledger::new(ENTRIES_MAX),
             homes: Ledger::new(ENTRIES_MAX),
             mistyped: Ledger::new(ENTRIES_MAX),
             under_way: Ledger::new(ENTRIES_MAX),
@@ -248,6 +252,7 @@ impl Guessing {
     pub fn attempt(&self, client: IpAddr, account: Option<&str>, password: Option<&[u8]>) -> Attempt {
         Attempt {
             prefix: self.key.of(family(client), &[&prefix(client).to_be_bytes()]),
+            address: self.address(client),
             account: account.map(|name| self.key.of("account", &[name.to_lowercase().as_bytes()])),
             password: password.map(|secret| self.key.of("password", &[secret])),
         }
@@ -364,6 +369,7 @@ impl Guessing {
             + self.tries.len()
             + self.passwords.len()
             + self.good.len()
+            + self.good_there.len()
             + self.homes.len()
             + self.mistyped.len()
             + self.under_way.len()
@@ -385,7 +391,7 @@ impl Guessing {
             if let Some(account) = attempt.account {
                 self.accounts.entry(account, now).add(LEAK, 1, now);
             }
-            if let Some(pair) = self.pair(attempt) {
+            for pair in self.pair(attempt).into_iter().chain(self.pair_there(attempt)) {
                 self.mistyped.entry(pair, now).add(LEAK, 1, now);
             }
             return sprayed;
@@ -409,6 +415,10 @@ impl Guessing {
         let Some(pair) = self.pair(&going.attempt) else { return };
         self.changes = self.changes.wrapping_add(1);
         self.good.entry(pair, now);
+        if let Some(there) = self.pair_there(&going.attempt) {
+            self.good_there.entry(there, now);
+            self.mistyped.forget(there);
+        }
         self.homes.entry(going.attempt.prefix, now);
         self.mistyped.forget(pair);
         if let Some(standing) = going.stranger {
@@ -490,9 +500,12 @@ impl Guessing {
     }
 
     fn is_good(&self, attempt: &Attempt, now: Mono) -> bool {
-        let Some(pair) = self.pair(attempt) else { return false };
-        let mistyped = self.mistyped.known(pair).map_or(0, |count| count.at(LEAK, now).failures);
-        mistyped < MISTYPED_MAX && self.good.age(pair, now).is_some_and(|age| age <= GOOD_FOR)
+        let is_good = |pair: u64, ledger: &Ledger<()>| {
+            let mistyped = self.mistyped.known(pair).map_or(0, |count| count.at(LEAK, now).failures);
+            mistyped < MISTYPED_MAX && ledger.age(pair, now).is_some_and(|age| age <= GOOD_FOR)
+        };
+        self.pair(attempt).is_some_and(|pair| is_good(pair, &self.good))
+            || self.pair_there(attempt).is_some_and(|pair| is_good(pair, &self.good_there))
     }
 
     fn prefix_failures(&self, attempt: &Attempt, now: Mono) -> u32 {
@@ -508,6 +521,13 @@ impl Guessing {
     /// A place and an account.
     fn pair(&self, attempt: &Attempt) -> Option<u64> {
         let of = |account: u64| self.key.of("pair", &[&attempt.prefix.to_be_bytes(), &account.to_be_bytes()]);
+        attempt.account.map(of)
+    }
+
+    /// An address and an account.
+    fn pair_there(&self, attempt: &Attempt) -> Option<u64> {
+        let of =
+            |account: u64| self.key.of("there", &[&attempt.address.to_be_bytes(), &account.to_be_bytes()]);
         attempt.account.map(of)
     }
 

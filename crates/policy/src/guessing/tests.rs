@@ -193,6 +193,25 @@ fn a_guesser_at_home() {
     assert!(known(&guessing, at(0)));
 }
 
+/// A neighbour's guesses shut out the network, and nobody at an address from which they log in; guesses from there do.
+#[test]
+fn a_guesser_next_door() {
+    let mut guessing = guessing();
+    good(&mut guessing, "203.0.113.5", "joe", at(0));
+    for n in 0..60 {
+        try_(&mut guessing, ("203.0.113.6", "joe", &n.to_string()), at(0));
+    }
+    assert_eq!(wait(&mut guessing, "203.0.113.6", "joe", at(0)), None);
+    assert_eq!(wait(&mut guessing, "203.0.113.77", "joe", at(0)), None);
+    assert_eq!(wait(&mut guessing, "203.0.113.5", "ann", at(0)), None);
+    for n in 0..20 {
+        assert_eq!(wait(&mut guessing, "203.0.113.5", "joe", at(0)), Some(0), "{n}");
+        try_(&mut guessing, ("203.0.113.5", "joe", &n.to_string()), at(0));
+    }
+    assert_eq!(wait(&mut guessing, "203.0.113.5", "joe", at(0)), None);
+    assert_eq!(wait(&mut guessing, "203.0.113.5", "joe", at(61)), Some(0));
+}
+
 /// One password for many accounts shuts a network out after a few tries, also where each has its own address.
 #[test]
 fn a_sprayed_password() {
@@ -260,7 +279,7 @@ fn memory_is_bounded() {
         }
     }
     assert_eq!((guessing.waiting(), gone), (WAITING_MAX, 72_000 - WAITING_MAX));
-    assert!(guessing.len() <= 4 * ENTRIES_MAX + WAITING_MAX + 2, "{}", guessing.len());
+    assert!(guessing.len() <= 4 * ENTRIES_MAX + WAITING_MAX + 3, "{}", guessing.len());
     assert!(guessing.remembered(now).len() < 4_600_000);
     assert!(guessing.is_good(&guessing.attempt(client("203.0.113.5"), Some("joe"), None), at(1)));
 }
@@ -279,8 +298,8 @@ fn a_restart_changes_nothing() {
     let bytes = before.remembered(at(100));
     assert_eq!(
         bytes.len(),
-        10 * 17,
-        "two each of networks, accounts and tries, two paces, one good, its network"
+        11 * 17,
+        "two each of networks, accounts and tries, two paces, one good by network and by address, its network"
     );
     let after = |seconds: u64| {
         let now = at(5_000_000);

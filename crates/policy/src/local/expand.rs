@@ -3,7 +3,7 @@
 use super::settings::chosen;
 use super::{Account, Action, Attributes, Ground, Local, Opened, Part, Step};
 use crate::address::AddressClasses;
-use mail::destination::{Destination, destinations, destinations_in_file};
+use mail::destination::{Destination, destinations, destinations_in_file, transport_and_nexthop};
 use mail::{Address, Dsn};
 use std::collections::HashSet;
 use tables::LookupError;
@@ -484,7 +484,7 @@ impl<'a, G: Ground> Expander<'a, G> {
             _ => None,
         };
         if let Some(transport) = own.or(other) {
-            let (transport, nexthop) = transport.split_once(':').unwrap_or((&transport, ""));
+            let (transport, nexthop) = transport_and_nexthop(&transport);
             let nexthop = if nexthop.is_empty() { local.hostname.as_str() } else { nexthop };
             let action = Action::Pass { transport: transport.to_owned(), nexthop: nexthop.to_owned() };
             self.put(address, context, action);

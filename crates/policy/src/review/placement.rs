@@ -78,6 +78,7 @@ fn needs(entry: &Entry, stage: Stage) -> Option<Subject> {
             Plain::RejectNonFqdnSender
             | Plain::RejectUnknownSenderDomain
             | Plain::RejectUnlistedSender
+            | Plain::Spf(_)
             | Plain::RejectUnverifiedSender
             | Plain::RejectSenderLoginMismatch
             | Plain::RejectAuthenticatedSenderLoginMismatch

@@ -171,7 +171,8 @@ fn actions_on_mail() {
         Some(MailEffect::Discard(text(""))),
         &[&format!("discard: {host} triggers DISCARD action")],
     );
-    check("HOLD look", Some(MailEffect::Hold(text("look"))), &[&format!("hold: {host} look")]);
+    let entry = text("access table static:{HOLD look} entry \"unknown\"");
+    check("HOLD look", Some(MailEffect::Hold(text("look"), entry)), &[&format!("hold: {host} look")]);
     check(
         "FILTER a:b",
         Some(MailEffect::Filter(text("a:b"))),

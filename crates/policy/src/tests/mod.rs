@@ -5,6 +5,7 @@ mod compiling;
 mod lists;
 mod properties;
 mod restrictions;
+mod spf;
 
 use crate::*;
 use config::{Compat, Host, Interface, MainCf, SourceFile};

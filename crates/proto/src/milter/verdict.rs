@@ -31,6 +31,8 @@ pub enum DefaultAction {
     Quarantine,
     /// 421, and the session ends.
     Shutdown,
+    /// A word that the version of Postfix doesn't know which is served: 451.
+    Unrecognized(String),
 }
 
 impl DefaultAction {
@@ -55,6 +57,7 @@ impl DefaultAction {
             DefaultAction::TempFail => refused(TEMPFAIL),
             DefaultAction::Quarantine => Some(Outcome::Hold),
             DefaultAction::Shutdown => refused(SHUTDOWN),
+            DefaultAction::Unrecognized(_) => refused(MISCONFIGURED),
         }
     }
 }

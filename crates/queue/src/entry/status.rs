@@ -86,6 +86,13 @@ impl Reason {
         Reason { dsn, text: text.into(), remote: None, via: None }
     }
 
+    /// What was accepted is damaged, and can't be delivered any more: Postfix's code and words, and what they mean.
+    #[must_use]
+    pub fn spoilt() -> Reason {
+        let text = "unreadable mail queue entry: the message was damaged on this server's disk";
+        Reason::new(Dsn::new(5, 3, 0), text)
+    }
+
     /// The text of a trace: what was tried, and what it came to.
     #[must_use]
     pub fn traced(&self) -> String {

@@ -54,6 +54,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             entry.body_type = types[usize::from(body)];
             (entry.size, entry.smtputf8, entry.tries) = (size, smtputf8, tries);
             (entry.hold, entry.expire, entry.warned) = (hold, other, hold != other);
+            entry.hold_reason = maybe.clone().filter(|_| hold);
             entry.trace = [None, Some(Trace::Record), Some(Trace::Probe)][usize::from(body)];
             entry.envelope_id = maybe.clone();
             entry.filter = maybe.clone();
@@ -61,6 +62,8 @@ fn entry() -> impl Strategy<Value = Entry> {
             entry.verp.clone_from(&maybe);
             entry.parts = (0..u32::from(body)).map(|index| (index, size)).collect();
             entry.client.name = text;
+            (entry.has_utf8_header, entry.refiltered) = (hold && other, !other);
+            entry.next_attempt = Wall(time.wrapping_add(7));
             entry.client.sasl = maybe.map(|user| ("plain".to_owned(), user, String::new()));
             entry
         },
@@ -71,6 +74,13 @@ proptest! {
     #[test]
     fn an_entry_survives_its_encoding(entry in entry()) {
         prop_assert_eq!(Entry::decode(&entry.encode()), Ok(entry));
+    }
+
+    /// Whatever an entry has, its copy for one recipient has too.
+    #[test]
+    fn for_one_all_else_is_the_same(entry in entry(), recipient in recipient()) {
+        let expect = Entry { recipients: vec![recipient.clone()], parts: BTreeSet::new(), ..entry.clone() };
+        prop_assert_eq!(entry.for_one(recipient), expect);
     }
 
     #[test]
@@ -100,6 +110,41 @@ proptest! {
         }
         fuzz(&bytes);
     }
+}
+
+/// An envelope as versions before wrote it, which knew of no reasons: this one, with and without SMTPUTF8.
+#[test]
+fn a_spool_without_reasons_is_read() {
+    let id = QueueId::short(Wall(1), 7);
+    let mut entry = Entry::new(id, Wall(1), Address::from_internal("a@x.example"), Vec::new());
+    for smtputf8 in [false, true] {
+        (entry.smtputf8, entry.hold) = (smtputf8, true);
+        let mut bytes = entry.encode();
+        assert_eq!(Entry::decode(&bytes), Ok(entry.clone()));
+        // Before the client's four texts, of which three are empty, its port, and no login.
+        let at = bytes.len() - (4 + 1 + 3 + 4 + 8) - (4 * 4 + 2 + 1) - 1;
+        assert_eq!(bytes[at], u8::from(smtputf8), "the byte that had room");
+        bytes[at] |= 4;
+        assert_eq!(Entry::decode(&bytes), Err(DecodeError::Value("SMTPUTF8")));
+    }
+}
+
+#[test]
+fn why_it_is_held_stays_until_it_is_released() {
+    let id = QueueId::short(Wall(1), 7);
+    let mut entry = Entry::new(id, Wall(1), Address::null(), vec![Recipient::new(Address::null())]);
+    entry.put_on_hold(format!("{}é", "x".repeat(HOLD_REASON_BYTES_MAX - 1)));
+    entry.put_on_hold("another".to_owned());
+    let kept = "x".repeat(HOLD_REASON_BYTES_MAX - 1);
+    assert_eq!((entry.hold, entry.hold_reason.as_deref()), (true, Some(kept.as_str())));
+    let load = |notes: &[Note]| {
+        let notes: Vec<Vec<u8>> = notes.iter().map(Note::encode).collect();
+        Entry::load(&entry.encode(), &notes).expect("reads").hold_reason
+    };
+    assert_eq!(load(&[Note::Hold(true), Note::Warned]).as_deref(), Some(kept.as_str()));
+    assert_eq!(load(&[Note::Hold(false)]), None);
+    assert_eq!(load(&[Note::Hold(false), Note::Hold(true)]), None);
+    assert_eq!(load(&[Note::Requeue]), None);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 //! The spool knows already what must outlive a crash (the driver has written the note, or removed the message)
 //! when an order comes here. What is being delivered at this moment is delivered to the end; nothing more is begun.
 
-use super::Scheduler;
 use super::telling::Next;
+use super::{Active, Scheduler};
 use mail::Wall;
 
 /// What is wanted.
@@ -22,6 +22,8 @@ pub enum Order {
     Expire,
     /// `postsuper -d`: it is gone.
     Delete,
+    /// Its content is damaged: its sender is told now, unless it is on hold.
+    Spoilt,
 }
 
 impl Scheduler {
@@ -39,7 +41,8 @@ impl Scheduler {
                     self.due.push_back(number);
                 }
             }
-            Order::Expire => self.expire_now(now, number),
+            Order::Expire => self.end_now(now, number, |active| active.entry.expire = true),
+            Order::Spoilt => self.end_now(now, number, |active| active.spoilt = true),
             Order::Delete => self.forget(number),
         }
     }
@@ -106,12 +109,13 @@ impl Scheduler {
         }
     }
 
-    fn expire_now(&mut self, now: Wall, number: u64) {
+    /// This round is its last.
+    fn end_now(&mut self, now: Wall, number: u64, mark: fn(&mut Active)) {
         if !self.held.contains(&number) && self.withdraw(number) {
             self.line_up(number);
         }
         if let Some(active) = self.active.get_mut(&number) {
-            active.entry.expire = true;
+            mark(active);
             self.stop(now, number);
         }
         if let Some(told) = self.telling.get_mut(&number).filter(|told| told.next != Next::Held) {

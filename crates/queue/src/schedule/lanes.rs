@@ -27,6 +27,13 @@ pub struct Route {
 }
 
 impl Route {
+    /// As parameters name it: `transport:nexthop`, or a transport alone, whose nexthop is then empty.
+    #[must_use]
+    pub fn named(text: &str) -> Route {
+        let (transport, nexthop) = mail::destination::transport_and_nexthop(text);
+        Route { transport: transport.to_owned(), nexthop: nexthop.to_owned() }
+    }
+
     /// Deferred without being tried, for this reason: the transport `retry`, which error(8) serves.
     #[must_use]
     pub fn retry(reason: &Reason) -> Route {

@@ -122,6 +122,7 @@ impl World {
             Order::Release => Some(Note::Hold(false)),
             Order::Expire => Some(Note::Expire),
             Order::Requeue => Some(Note::Requeue),
+            Order::Spoilt => Some(Note::Spoilt),
             Order::Flush | Order::Delete => None,
         };
         if let Some((_, notes)) = self.spool.get_mut(&number) {

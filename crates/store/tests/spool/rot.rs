@@ -3,7 +3,7 @@
 use crate::world::{Shape, World, settings};
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
-use store::{Disk, Report, SpoolError, SteppedSpool};
+use store::{Disk, Report, SpoolError, Step, SteppedSpool};
 
 const BLOCK: usize = 4096;
 
@@ -188,4 +188,44 @@ fn in_whole_slots() {
             assert_eq!(again.orphans, 0, "{way}, segment {which} of {count}");
         }
     }
+}
+
+/// Compaction doesn't cost a message whose content alone is damaged: its envelope goes on, so that its sender can be told.
+#[test]
+fn in_a_body_that_is_moved() {
+    let mut world = filled(20);
+    let (oldest, mut found) = (segments(&world).remove(0), None);
+    let bytes = world.disk.bytes(&oldest).unwrap();
+    for (number, shapes) in &world.messages {
+        let shape = shapes[0].clone().unwrap();
+        let at = bytes.windows(shape.body.len().max(64)).position(|window| window == shape.body);
+        found = found.or(at.map(|at| (*number, shape, at)));
+    }
+    let (number, shape, at) = found.expect("a message in the oldest segment");
+    world.disk.damage(&oldest, at + 30, 1);
+    let (spool, _) = open(&world);
+    world.spool = Some(spool);
+    let aside = |world: &World| {
+        let name = format!("corrupt/{number:X}-");
+        world.disk.paths().iter().any(|path| path.starts_with(&name))
+    };
+    for _ in 0..2000 {
+        if aside(&world) {
+            break;
+        }
+        let Some((other, _, step)) = world.insert() else { continue };
+        assert!(world.spool().step(vec![step]).remove(0).is_ok());
+        assert!(world.spool().step(vec![Step::Remove(other)]).remove(0).is_ok());
+        world.spool().idle();
+    }
+    assert!(aside(&world), "the log has gone round");
+    let check = |spool: &SteppedSpool| {
+        assert_eq!(spool.read(number).unwrap().envelope, shape.envelope);
+        assert!(matches!(spool.body(number), Err(SpoolError::Corrupt(found)) if found == number));
+    };
+    check(world.spool());
+    world.spool = None;
+    let (spool, report) = open(&world);
+    assert_eq!(report.corrupt, [number], "{report:?}");
+    check(&spool);
 }

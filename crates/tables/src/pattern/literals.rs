@@ -112,6 +112,7 @@ fn one_of(class: &Class) -> Certain {
 /// One behind the other: texts grow as long as both sides are few.
 fn joined(parts: &[Hir]) -> Certain {
     let mut so_far = Certain::exactly(vec![Vec::new()]);
+    let mut is_all = true;
     for part in parts {
         let next = certain(part);
         let product = match (&so_far.whole, &next.whole) {
@@ -127,9 +128,14 @@ fn joined(parts: &[Hir]) -> Certain {
         };
         if product.is_none() {
             so_far.close();
+            is_all = false;
         }
         so_far.needed.extend(next.needed);
         so_far.whole = product.or_else(|| next.whole.filter(|_| so_far.whole.is_none()));
+    }
+    if !is_all {
+        // Its last piece is not all of it: nothing before it may be joined to that.
+        so_far.close();
     }
     so_far
 }

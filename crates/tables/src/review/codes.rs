@@ -56,3 +56,5 @@ pub(super) const NO_POSTMASTER: u16 = 355;
 pub(super) const WRONG_TYPE: u16 = 356;
 /// K0357: a next hop that can't be read.
 pub(super) const BAD_NEXT_HOP: u16 = 357;
+/// K0467: what is to be a client's milters is none.
+pub(super) const NO_MILTER: u16 = 467;

@@ -90,7 +90,7 @@ pub(super) fn judge(how: Use, key: &str, value: &str) -> Option<Odd> {
         Use::Access(AccessOf::Helo | AccessOf::Etrn, _) => helo(how, key, value),
         Use::Access(AccessOf::Sender | AccessOf::Recipient, _) => mail(how, key),
         Use::Access(AccessOf::Certificate, _) | Use::Certificates => fingerprint(key),
-        Use::Postscreen | Use::ClientKeywords | Use::Clients(_) => whole_address(how, key),
+        Use::Postscreen | Use::ClientKeywords | Use::Milters | Use::Clients(_) => whole_address(how, key),
         Use::VirtualAliases | Use::Addresses | Use::Relocated | Use::Mailboxes => mailbox(how, key),
         Use::Recipients => recipient(key),
         Use::Transports => transport(key),

@@ -50,6 +50,8 @@ pub struct Setting {
     pub access_parents: Parents,
     /// The same for `transport_maps`.
     pub transport_parents: Parents,
+    /// What is wrong with a list of milters: who connects to them reads it.
+    pub milter_fault: fn(&str) -> Option<String>,
 }
 
 /// What is reviewed.

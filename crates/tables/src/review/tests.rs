@@ -48,6 +48,7 @@ fn setting() -> Setting {
         transports: ["smtp", "relay", "local", "slow"].map(str::to_owned).to_vec(),
         access_parents: Parents::Match,
         transport_parents: Parents::Dotted,
+        milter_fault: |list| (!list.contains(':')).then(|| "no milter".to_owned()),
     }
 }
 
@@ -300,6 +301,10 @@ fn values_of_other_tables() {
     line(Use::Passwords, "[mail.example.com]:587 user:secret", "");
     line(Use::Passwords, "[mail.example.com]:587 user", "K0353 w");
     line(Use::Postscreen, "192.0.2.1 OK", "K0353 w");
+    line(Use::Milters, "192.0.2.1 localhost", "K0467 e");
+    line(Use::Milters, "192.0.2.1 Disable", "");
+    line(Use::Milters, "192.0.2.1 inet:localhost:8891", "");
+    line(Use::Milters, "example.com DISABLE", "K0330 w");
     check("hash", &[Use::Aliases], "postmaster: root\nx: |/bin/y -z\n", &["K0345 w 2"]);
     check("hash", &[Use::Aliases], "postmaster: root\nx: \"|/bin/y -z\"\n", &[]);
     check("hash", &[Use::Aliases], "root: me\n", &["K0355 h"]);

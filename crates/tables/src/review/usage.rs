@@ -42,6 +42,8 @@ pub enum Use {
     Clients(Parents),
     /// Addresses of clients, whole; any text out (`smtpd_discard_ehlo_keyword_address_maps`).
     ClientKeywords,
+    /// `smtpd_milter_maps`: addresses of clients, whole; milters out, or DISABLE.
+    Milters,
     /// `relay_clientcerts`: fingerprints; any text out.
     Certificates,
     /// Something whose lines aren't judged.
@@ -129,7 +131,7 @@ pub struct Used {
 
 impl Use {
     /// One of each sort.
-    pub const ALL: [Use; 25] = [
+    pub const ALL: [Use; 26] = [
         Use::Access(AccessOf::Client, Moment::WithMail),
         Use::Access(AccessOf::ReverseClient, Moment::BeforeMail),
         Use::Access(AccessOf::Helo, Moment::WithMail),
@@ -154,6 +156,7 @@ impl Use {
         Use::Domains(Parents::Match),
         Use::Clients(Parents::Dotted),
         Use::ClientKeywords,
+        Use::Milters,
         Use::Certificates,
     ];
 
@@ -206,6 +209,7 @@ const ROWS: &[(&str, Use)] = &[
     ("smtp_tls_policy_maps", Use::TlsPolicies),
     ("smtpd_command_filter", Use::Other),
     ("smtpd_discard_ehlo_keyword_address_maps", Use::ClientKeywords),
+    ("smtpd_milter_maps", Use::Milters),
     ("smtpd_reject_footer_maps", Use::Other),
     ("smtpd_sender_login_maps", Use::Other),
     ("transport_maps", Use::Transports),

@@ -5,7 +5,9 @@
 
 use super::Setting;
 use super::actions::split;
-use super::codes::{ACTION_ELSEWHERE, BAD_NEXT_HOP, BAD_VALUE, COMMAND, NO_BRACKETS, NO_TRANSPORT, REMARK};
+use super::codes::{
+    ACTION_ELSEWHERE, BAD_NEXT_HOP, BAD_VALUE, COMMAND, NO_BRACKETS, NO_MILTER, NO_TRANSPORT, REMARK,
+};
 use super::sheet::Odd;
 use super::usage::{Part, Use};
 use std::net::IpAddr;
@@ -24,6 +26,7 @@ pub(super) fn judge(how: Use, key: &str, value: &str, setting: &Setting) -> Opti
         Use::Passwords => (!value.contains(':'))
             .then(|| Odd::warning(BAD_VALUE, "a user without a password", "write user:password")),
         Use::Postscreen => screening(value),
+        Use::Milters => milters(value, setting),
         _ => None,
     }
 }
@@ -177,6 +180,26 @@ fn level(value: &str) -> Option<Odd> {
              or secure",
         )
     })
+}
+
+/// smtpd_milter_maps: `DISABLE`, or what smtpd_milters takes.
+fn milters(value: &str, setting: &Setting) -> Option<Odd> {
+    let word = value.trim();
+    if word.eq_ignore_ascii_case("DISABLE") {
+        return None;
+    }
+    let (first, _) = split(word);
+    let is_off = ["OFF", "NO", "NONE", "DUNNO", "OK", "PERMIT", "PASS", "DISABLED"]
+        .contains(&first.to_ascii_uppercase().as_str());
+    let why = (setting.milter_fault)(word)?;
+    let help = if is_off {
+        "write DISABLE"
+    } else {
+        "write inet:host:port, unix:path, { inet:host:port, default_action=accept }, or DISABLE"
+    };
+    let message = format!("{why}: mail of these clients is refused with 451");
+    let odd = Odd::error(NO_MILTER, message, help);
+    Some(if is_off { odd.instead("DISABLE") } else { odd })
 }
 
 fn screening(value: &str) -> Option<Odd> {

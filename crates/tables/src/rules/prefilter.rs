@@ -11,8 +11,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, StartKind, automaton::Overlappi
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use std::collections::HashMap;
 
-/// Fewer patterns than this are asked one by one.
-const WORTHWHILE: usize = 8;
+/// One pattern alone is asked itself; from two on one pass over the text costs less than one for each.
+const WORTHWHILE: usize = 2;
 /// Bytes that one set may take compiled.
 const SET_BYTES_MAX: usize = 16 << 20;
 /// Bytes of the set's cache of states, for each thread that asks at once.
@@ -62,14 +62,17 @@ impl Prefilter {
         prefilter
     }
 
-    /// Takes for each pattern the literals that the fewest others need: a header's name tells little.
+    /// Takes for each pattern the literals that the fewest others need: a header's name tells little, also where the
+    /// others are few.
     fn search_literals(&mut self, needed: &[Vec<Alternatives>]) {
         let mut users: HashMap<&[u8], usize> = HashMap::new();
         for text in needed.iter().flatten().flatten() {
             *users.entry(text).or_default() += 1;
         }
         let commonness = |set: &Alternatives| {
-            set.iter().filter_map(|text| users.get(text.as_slice()).copied()).max().unwrap_or(0)
+            let is_name = set.iter().all(|text| text.trim_ascii_end().ends_with(b":"));
+            let most = set.iter().filter_map(|text| users.get(text.as_slice()).copied()).max();
+            most.unwrap_or(0).saturating_add(usize::from(is_name))
         };
         let mut numbers: HashMap<&[u8], usize> = HashMap::new();
         let mut texts: Vec<&[u8]> = Vec::new();

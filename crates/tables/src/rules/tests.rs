@@ -44,6 +44,8 @@ fn pattern() -> impl Strategy<Value = String> {
         1 => "\\([abcd]{1,3}\\|[abcd]{2,3}\\)[?+*]?",
         1 => "\\([abcd]{3,4}\\|[abcd]{3,4}\\.\\*\\)",
         1 => "[abcd]{3}\\{2,3\\}",
+        1 => "\\(\\.\\*[abcd]{1,2}\\)",
+        1 => "\\([abcd]{1,2}\\.\\*[abcd]{0,2}\\)[?+]?",
     ];
     prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat())
 }
@@ -144,8 +146,48 @@ fn literals_of_header_checks() {
     check("(?!no)yes(?<=s)[[:digit:]]", &[&["yes"]]);
     check("(abc)+d", &[&["abc"], &["d"]]);
     check("(abc)*d?", &[]);
+    check("name=\"?(.*\\.exe)\"?", &[&["name=\"", "name="], &[".exe"]]);
+    check("a(b.*c)d", &[&["a"], &["b"], &["c"], &["d"]]);
     check("a|.*", &[]);
     check("", &[]);
+}
+
+/// The rules that are asked themselves about a text.
+fn asked(rules: &Rules, key: &str) -> usize {
+    let mut steps = rules.prefilter.candidates(key.as_bytes());
+    steps.extend(&rules.always);
+    steps.sort_unstable();
+    steps.dedup();
+    steps.len()
+}
+
+/// A line costs one pass, whatever the number of patterns: only those are asked whose words it has.
+#[test]
+fn few_patterns_are_searched_for_together_as_many_are() {
+    let offers = |count: usize| -> String {
+        let line = |number: usize| match number % 4 {
+            0 => format!("/^Subject: .*offer{number:03}/ r\n"),
+            1 => format!("/(buy|order|get) +offer{number:03} *(now|today)/ r\n"),
+            2 => format!("/offer{number:03}[0-9]+\\.(com|net|example)/ r\n"),
+            _ => format!("/cheap.*offer{number:03}.*[!$]+/ r\n"),
+        };
+        (0..count).map(line).collect()
+    };
+    let without = "Subject: minutes of the meeting, and what was offered there for $3!";
+    for count in [2, 3, 5, 7, 8, 9, 50, 500] {
+        let rules = table(&offers(count), Syntax::Posix);
+        assert_eq!(rules.len(), count);
+        assert_eq!(asked(&rules, without), 0, "{count}");
+        assert_eq!(asked(&rules, "Subject: buy OFFER001 now"), 1, "{count}");
+        assert_eq!(found(&rules, "Subject: buy OFFER001 now").as_deref(), Some("r"));
+    }
+    // Where nothing must stand in a match, one set is asked for all.
+    for count in [2, 7, 8] {
+        let text: String = (0..count).map(|n| format!("/[0-9]{{{}}}[a-z]?$/ r{n}\n", 30 - n)).collect();
+        let rules = table(&text, Syntax::Posix);
+        assert_eq!(asked(&rules, "number 123456"), 0, "{count}");
+        assert_eq!(asked(&rules, "no 123456789012345678901234567890"), count, "{count}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Debian's master.cf has `pipe` lines for programs that few machines have: a line counts as used where a parameter or
 //! a table of transports names it. A program without a path is looked for when it is started, and isn't judged.
-//! Diagnostics: K0530 a program that isn't there, K0531 an account that isn't there.
+//! Diagnostics: K0493 policyd-spf, in whose stead the program answers; K0530 a program that isn't there, K0531 an account that isn't there.
 
 use super::accounts::Accounts;
 use super::{Machine, Scene, Sight, scene};
@@ -54,10 +54,13 @@ fn incomplete(service: &Service) -> Vec<Diagnostic> {
         .collect()
 }
 
+/// No file at all.
+const ABSENT: &str = "isn't there";
+
 /// What a program's file is.
 fn fault(path: &str, machine: &Machine) -> Option<&'static str> {
     match machine.sight(Path::new(path)) {
-        Sight::Missing => Some("isn't there"),
+        Sight::Missing => Some(ABSENT),
         Sight::Seen(stat) if !stat.is_file() => Some("is no program"),
         Sight::Seen(stat) if stat.mode & 0o111 == 0 => Some("may not be run: chmod +x is missing"),
         Sight::Seen(_) | Sight::Hidden => None,
@@ -78,6 +81,10 @@ fn program(service: &Service, scene: &Scene<'_>, machine: &Machine) -> Option<Di
     let endpoints = [format!("unix:{socket}"), format!("local:{socket}")];
     let mut services = scene.servers.iter().flat_map(|server| &server.services);
     let asked = services.any(|one| endpoints.contains(&one.name));
+    if asked && scene.checks_spf && name == "policyd-spf" && fault == ABSENT {
+        let help = "komainu serve checks SPF by itself; Postfix would refuse mail that comes to this rule (451 4.3.5)";
+        return Some(Diagnostic::hint(493, word.place.clone(), message).help(help));
+    }
     Some(if asked {
         let help = "mail that comes to the rule that asks it is refused with 451 4.3.5; install it, or take \
                     the rule out";

@@ -5,6 +5,7 @@
 
 use crate::configuration::Configuration;
 use config::{MasterCf, Parameters, Place, Role, Service, ServiceKind, SourceFile, Spanned};
+use policy::greylist::Greylist;
 use policy::{Policy, PolicyService, Zone};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,10 @@ pub struct Scene<'a> {
     pub tables: &'a [TableSpec],
     /// The SMTP servers.
     pub servers: Vec<Server>,
+    /// The program greylists by itself where Postgrey isn't there.
+    pub greylist: Option<Arc<Greylist>>,
+    /// The program checks SPF by itself where policyd-spf isn't there.
+    pub checks_spf: bool,
 }
 
 /// One SMTP server of master.cf.
@@ -53,6 +58,8 @@ impl<'a> Scene<'a> {
             main: &configuration.parameters,
             master: &configuration.master,
             tables: configuration.catalogue.specs(),
+            greylist: configuration.greylist.clone(),
+            checks_spf: configuration.spf.is_some(),
             servers: lines.map(|service| server(service, configuration, sources)).collect(),
         }
     }

@@ -1,13 +1,15 @@
 //! Servers that this one asks: policy services, milters, tables behind sockets, Dovecot, filters, relays on loopback.
 //!
 //! Which there are is read from the configuration, whether they are there from one round of connections, and what
-//! follows from it judged for each by its consequence. The program answers no policy service by itself yet: what
-//! nobody serves answers 451 to everybody. What master.cf's own lines serve is there once they run. T2.11, T2.15.
-//! Diagnostics: K0525 policy services, K0526 milters, K0527 tables, K0528 filters and relays; K0520 is `sasl`'s.
+//! follows from it judged for each by its consequence. The program answers Postgrey's endpoints by itself; what
+//! else nobody serves answers 451 to everybody. What master.cf's own lines serve is there once they run. T2.11, T2.15.
+//! Diagnostics: K0478 Postgrey isn't there, K0493 policyd-spf isn't there, K0525 policy services, K0526 milters, K0527 tables, K0528 filters and relays; K0520 is `sasl`'s.
 
 use super::endpoints::{Target, is_own, nexthop, with_transport};
-use super::reach::{reach, trouble};
+use super::reach::{Reach, Rights, reach, trouble};
 use super::{Machine, Scene, accounts, sasl, scene};
+use crate::facts::policyd_spf::is_policyd_spfs;
+use crate::greylisting::is_postgreys;
 use config::{Diagnostic, Parameters, Place, Spanned, split_words, unbraced};
 use policy::Endpoint as PolicyEndpoint;
 
@@ -19,10 +21,17 @@ struct Peer<'a> {
     purpose: Purpose<'a>,
 }
 
+/// As whom the program answers where nobody listens.
+#[derive(Clone, Copy)]
+enum Stead {
+    Postgrey,
+    PolicydSpf,
+}
+
 /// What for.
 enum Purpose<'a> {
-    /// A policy service, and what is done without it.
-    Policy { without: String },
+    /// A policy service, what is done without it, and what the program does by itself then.
+    Policy { without: String, ours: Option<Stead> },
     /// A milter, and what is done without it.
     Milter { without: String },
     /// A table.
@@ -48,12 +57,18 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     peers.retain(|peer| !is_own(scene, &peer.target));
     let targets: Vec<Target> = peers.iter().map(|peer| peer.target.clone()).collect();
     let (account, ids) = accounts::server(scene, machine);
-    let reached = reach(machine, &targets, ids);
+    let owner = accounts::Accounts::read(machine).user(&scene.mail_owner());
+    let rights = Rights { server: ids, helper: owner.map(|owner| (scene.queue_directory(), owner)) };
+    let reached = reach(machine, &targets, &rights);
     let judged = peers.iter().filter_map(|peer| {
         let reached = reached.get(&peer.target)?;
         let why = trouble(reached, &peer.target, &account)?;
         Some(match &peer.purpose {
             Purpose::Passwords(p) => sasl::nobody((p, &peer.target), (reached, &account), machine, &why),
+            // A socket that keeps the server out has somebody behind it, perhaps.
+            Purpose::Policy { without, ours: Some(_) } if matches!(reached, Reach::KeptOut(_)) => {
+                judge(&Purpose::Policy { without: without.clone(), ours: None }, peer, &why)
+            }
             purpose => judge(purpose, peer, &why),
         })
     });
@@ -63,7 +78,17 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
 fn judge(purpose: &Purpose<'_>, peer: &Peer<'_>, why: &str) -> Diagnostic {
     let (name, place) = (&peer.name, peer.place.clone());
     match purpose {
-        Purpose::Policy { without } => {
+        Purpose::Policy { ours: Some(Stead::PolicydSpf), .. } => {
+            let message = format!("policyd-spf isn't there: {why}");
+            let help = "komainu serve checks SPF by itself; Postfix would refuse mail that comes to this rule (451 4.3.5)";
+            Diagnostic::hint(493, place, message).help(help)
+        }
+        Purpose::Policy { ours: Some(Stead::Postgrey), .. } => {
+            let message = format!("Postgrey isn't there: {why}");
+            let help = "komainu serve greylists by itself; Postfix would refuse mail that comes to this rule (451 4.3.5)";
+            Diagnostic::hint(478, place, message).help(help)
+        }
+        Purpose::Policy { without, .. } => {
             let message = format!("the policy service {name} isn't there: {why}");
             if lets_pass(without) {
                 let help = format!("nothing is asked; its default action is {without}");
@@ -96,7 +121,10 @@ fn judge(purpose: &Purpose<'_>, peer: &Peer<'_>, why: &str) -> Diagnostic {
         }
         Purpose::Way(parameter) => {
             let message = format!("{parameter} leads to {name}: {why}");
-            let help = "mail that should go there waits in the queue, and comes back after five days";
+            let help = match *parameter {
+                "smtpd_proxy_filter" => "clients are told 451 4.3.0, and nothing is taken in",
+                _ => "mail that should go there waits in the queue, and comes back after five days",
+            };
             Diagnostic::warning(528, place, message).help(help)
         }
     }
@@ -119,7 +147,14 @@ fn policy_services<'a>(scene: &Scene<'_>) -> Vec<Peer<'a>> {
             PolicyEndpoint::Inet { host, port } => super::endpoints::inet(scene, host, port)?,
             PolicyEndpoint::Unix(path) => super::endpoints::unix(scene, path)?,
         };
-        let purpose = Purpose::Policy { without: service.default_action.clone() };
+        let is_postgrey = |rules: &std::sync::Arc<policy::greylist::Greylist>| {
+            is_postgreys(&service.endpoint, &rules.options)
+        };
+        let ours = match &scene.greylist {
+            Some(rules) if is_postgrey(rules) => Some(Stead::Postgrey),
+            _ => (scene.checks_spf && is_policyd_spfs(&service.endpoint)).then_some(Stead::PolicydSpf),
+        };
+        let purpose = Purpose::Policy { without: service.default_action.clone(), ours };
         Some(Peer { target, place: service.place.clone(), name: service.name.clone(), purpose })
     });
     peers.collect()

@@ -4,7 +4,7 @@ use super::list::plural;
 use super::progress::Progress;
 use super::{Failed, Format, Where, said};
 use crate::queued::shelf::{Found, damage, description, look, lost_in};
-use crate::queued::{Item, Queue, QueueError};
+use crate::queued::{Item, Listed, Queue, QueueError};
 use clap::Args;
 use mail::{QueueId, Wall};
 use proto::control::{Cause, Outcome, Verb};
@@ -17,8 +17,8 @@ use store::{RealDisk, SpoolError, SpoolReader};
 
 /// Read the whole queue against its checksums, say what is damaged, and set that apart.
 ///
-/// A damaged message is moved into the folder `corrupt` of the spool, where a person may look at it; it is no longer
-/// tried. Nothing is deleted. Only root and the account that the server runs as may do this, for it reads the spool
+/// What is damaged goes into the folder `corrupt` of the spool, where a person may look at it. A damaged message is no
+/// longer tried: where only its content is damaged, its sender gets a bounce that says so. Nothing is deleted. Only root and the account that the server runs as may do this, for it reads the spool
 /// itself. Exit code 1 when something is damaged.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -49,6 +49,53 @@ struct Damaged {
     id: QueueId,
     why: String,
     set_aside: bool,
+    sender: Sender,
+}
+
+/// Whether a damaged message's sender hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    /// Nobody can say for sure who that is.
+    Unknown,
+    /// A bounce has none.
+    None,
+    /// When somebody releases the message.
+    Held,
+    /// By the server, as soon as it can.
+    Told,
+}
+
+impl Sender {
+    fn of(listed: &Listed) -> Sender {
+        match &listed.entry {
+            entry if entry.hold => Sender::Held,
+            entry if entry.sender.is_null() => Sender::None,
+            _ => Sender::Told,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Sender::Unknown => "unknown",
+            Sender::None => "none",
+            Sender::Held => "held",
+            Sender::Told => "told",
+        }
+    }
+
+    const fn text(self, running: bool) -> &'static str {
+        match (self, running) {
+            (Sender::Unknown, _) => "moved to the spool's corrupt folder",
+            (Sender::None, _) => "copied to the spool's corrupt folder; it has no sender who could be told",
+            (Sender::Held, _) => {
+                "copied to the spool's corrupt folder; on hold: its sender is told when it is released"
+            }
+            (Sender::Told, true) => "copied to the spool's corrupt folder; its sender is told",
+            (Sender::Told, false) => {
+                "copied to the spool's corrupt folder; its sender is told when the server runs"
+            }
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
@@ -95,12 +142,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
         }
         for number in doubtful.into_iter().chain(report.corrupt) {
             if let Ok((_, Some(why))) = damage(&spool, number) {
-                let id = match look(&spool, number, &HashSet::new()) {
-                    Found::Message(listed) => listed.entry.id.clone(),
+                let (id, sender) = match look(&spool, number, &HashSet::new()) {
+                    Found::Message(listed) => (listed.entry.id.clone(), Sender::of(&listed)),
                     // Its own name can't be read: any name with its number in it will do.
-                    _ => QueueId::short(Wall(0), number),
+                    _ => (QueueId::short(Wall(0), number), Sender::Unknown),
                 };
-                checked.damaged.insert(number, Damaged { id, why, set_aside: false });
+                checked.damaged.insert(number, Damaged { id, why, set_aside: false, sender });
             }
         }
     }
@@ -114,7 +161,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
             queue.keep_apart()?;
         }
     }
-    say(&checked, arguments);
+    say(&checked, arguments, running);
     let sound = checked.damaged.is_empty() && checked.log.is_empty();
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -149,13 +196,19 @@ impl Checked {
 /// only what is damaged.
 fn ask_server(queue: &mut Queue, seen: &HashSet<u64>, checked: &mut Checked) -> Result<(), Failed> {
     queue.list(&[], &mut |item| {
-        let (number, id, why) = match item {
+        let (number, found) = match item {
             Item::Total(_) => return Ok(()),
-            Item::Message(listed) => (listed.number, listed.entry.id, "its record is illegible".to_owned()),
-            Item::Unreadable(number, why) => (number, QueueId::short(Wall(0), number), why),
+            Item::Message(listed) => {
+                let (sender, why) = (Sender::of(&listed), "its record is illegible".to_owned());
+                (listed.number, Damaged { id: listed.entry.id, why, set_aside: false, sender })
+            }
+            Item::Unreadable(number, why) => {
+                let (id, sender) = (QueueId::short(Wall(0), number), Sender::Unknown);
+                (number, Damaged { id, why, set_aside: false, sender })
+            }
         };
         if !seen.contains(&number) {
-            checked.asked.insert(number, Damaged { id, why, set_aside: false });
+            checked.asked.insert(number, found);
         }
         Ok(())
     })?;
@@ -184,10 +237,11 @@ fn set_aside(queue: &mut Queue, checked: &mut Checked) -> Result<(), Failed> {
     Ok(())
 }
 
-fn say(checked: &Checked, arguments: &Arguments) {
+fn say(checked: &Checked, arguments: &Arguments, running: bool) {
     if arguments.format == Format::Json {
         let damaged = checked.damaged.values().map(|damaged| {
-            json!({ "id": damaged.id.as_str(), "why": damaged.why, "set_aside": damaged.set_aside })
+            let Damaged { id, why, set_aside, sender } = damaged;
+            json!({ "id": id.as_str(), "why": why, "set_aside": set_aside, "sender": sender.word() })
         });
         let object = json!({
             "sound_messages": checked.messages,
@@ -202,8 +256,11 @@ fn say(checked: &Checked, arguments: &Arguments) {
         println!("{}", said::plain(line));
     }
     for damaged in checked.damaged.values() {
-        let where_to = if damaged.set_aside { "; moved to the spool's corrupt folder" } else { "" };
-        println!("{}: {}{where_to}", damaged.id, said::plain(&damaged.why));
+        let why = said::plain(&damaged.why);
+        match damaged.set_aside {
+            true => println!("{}: {why}; {}", damaged.id, damaged.sender.text(running)),
+            false => println!("{}: {why}", damaged.id),
+        }
     }
     let (messages, bytes) = (plural(checked.messages, "message"), said::bytes(checked.bytes));
     let damaged = match checked.damaged.len() {

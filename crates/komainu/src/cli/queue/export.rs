@@ -19,6 +19,10 @@ use std::process::ExitCode;
 /// ID.eml is the message as it would be delivered (RFC 5322; lines end with LF). ID.json is one object, as `komainu
 /// queue list --format json` prints it: sender, recipients with their status and reason, times. What `sendmail -f SENDER
 /// RECIPIENTS < ID.eml` takes sends it again. The folder is made (mode 700) if it is missing; files have mode 600.
+///
+/// Exit code 0 all that was meant is saved, but for what has left the queue meanwhile; 1 some of it isn't: a message that
+/// was named isn't there, nothing matched, it is damaged, or a file is in the way or can't be written; 64 wrong usage; 75
+/// nothing is saved, as the queue can't be had now or the folder can't be made; 77 not permitted.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The folder for the files.

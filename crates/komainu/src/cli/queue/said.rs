@@ -59,12 +59,24 @@ fn sender(listed: &Listed) -> String {
     if listed.entry.sender.is_null() { "<>".to_owned() } else { plain(&listed.entry.sender.to_external()) }
 }
 
+/// The content filter that it goes through before anything else.
+fn filter(entry: &queue::Entry) -> Option<&str> {
+    let anew = entry.refiltered.then_some("the filter of new local mail");
+    entry.filter.as_deref().or(anew)
+}
+
 /// A few lines: the message, and who waits for it and why.
 pub(super) fn lines(listed: &Listed, now: Wall) -> String {
     let entry = &listed.entry;
     let (age, size) = (age(now - entry.arrival), bytes(entry.size));
     let mut text =
         format!("{:<17} {:<8} {age:>7} {size:>7}  {}\n", entry.id, listed.state.name(), sender(listed));
+    if let Some(reason) = &entry.hold_reason {
+        let _ = writeln!(text, "    (on hold: {})", plain(reason));
+    }
+    if let Some(filter) = filter(entry) {
+        let _ = writeln!(text, "    (goes through {})", plain(filter));
+    }
     for recipient in entry.recipients.iter().filter(|one| one.status.is_open() || one.status.is_failure()) {
         let address = plain(&recipient.address.to_external());
         // Writing to a string can't fail.
@@ -128,6 +140,7 @@ pub(super) fn details(listed: &Listed, now: Wall) -> String {
     };
     say("Queue id", entry.id.as_str());
     say("State", listed.state.name());
+    say("On hold", entry.hold_reason.as_deref().unwrap_or_default());
     say("Arrived", &format!("{} ({} ago)", moment(entry.arrival), age(now - entry.arrival)));
     say("Size", &format!("{} bytes", entry.size));
     say("Sender", &sender(listed));
@@ -138,8 +151,7 @@ pub(super) fn details(listed: &Listed, now: Wall) -> String {
     }
     say("Login", client.sasl.as_ref().map_or("", |(_, username, _)| username));
     say("Envelope id", entry.envelope_id.as_deref().unwrap_or_default());
-    let anew = entry.refiltered.then_some("as new local mail has");
-    say("Filter", entry.filter.as_deref().or(anew).unwrap_or_default());
+    say("Filter", filter(entry).unwrap_or_default());
     say("Tries", &entry.tries.to_string());
     if entry.tries > 0 && !entry.hold {
         say("Next try", &format!("{} or at the queue run after it", moment(entry.next_attempt)));
@@ -194,8 +206,15 @@ pub(super) fn object(listed: &Listed) -> Value {
             object["client"]["sasl_username"] = json!(username);
         }
     }
-    if let Some(envelope_id) = &entry.envelope_id {
-        object["envelope_id"] = json!(envelope_id);
+    for (name, value) in
+        [("envelope_id", &entry.envelope_id), ("hold_reason", &entry.hold_reason), ("filter", &entry.filter)]
+    {
+        if let Some(value) = value {
+            object[name] = json!(value);
+        }
+    }
+    if entry.refiltered {
+        object["refiltered"] = json!(true);
     }
     object
 }
@@ -216,6 +235,25 @@ mod tests {
         check(273_600, "3d04h");
         assert_eq!([bytes(512), bytes(4_301), bytes(12_120_312)], ["512", "4.2k", "11.5M"]);
         assert_eq!(bytes(u64::MAX).len(), "17179869183.9G".len());
+    }
+
+    #[test]
+    fn why_it_is_held_and_where_it_goes() {
+        let sender = Address::from_internal("a@x.example");
+        let mut entry = Entry::new("ABCDEF".parse().unwrap(), Wall(0), sender, Vec::new());
+        entry.filter = Some("smtp:[127.0.0.1]:10024".to_owned());
+        entry.put_on_hold("header_checks regexp:/c, line 3: look (header Subject: \x07)".to_owned());
+        let listed = Listed { number: 1, state: State::Hold, entry };
+        let reason = "header_checks regexp:/c, line 3: look (header Subject: ?)";
+        let list = lines(&listed, Wall(0));
+        assert!(list.contains(&format!("\n    (on hold: {reason})\n")), "{list}");
+        assert!(list.ends_with("\n    (goes through smtp:[127.0.0.1]:10024)\n"), "{list}");
+        let shown = details(&listed, Wall(0));
+        assert!(shown.contains(&format!("\nOn hold:      {reason}\n")), "{shown}");
+        assert!(shown.contains("\nFilter:       smtp:[127.0.0.1]:10024\n"), "{shown}");
+        let object = object(&listed);
+        assert_eq!(object["filter"], "smtp:[127.0.0.1]:10024");
+        assert_eq!(object["hold_reason"], "header_checks regexp:/c, line 3: look (header Subject: \x07)");
     }
 
     #[test]

@@ -45,6 +45,7 @@ impl Checking {
         let size = |name: &str| usize::try_from(p.number(name)).unwrap_or(0);
         let reading = Settings {
             header_bytes_max: size("header_size_limit"),
+            keeps_lines: true,
             nesting_max: size("mime_nesting_limit"),
             boundary_max: size("mime_boundary_length_limit"),
             structure: Structure::Parts,

@@ -28,8 +28,8 @@ impl Rows for Addresses {
         lock(&self.memory).len()
     }
 
-    fn encoded(&self) -> Vec<Vec<u8>> {
-        lock(&self.memory).encoded()
+    fn encoded(&self) -> Vec<u8> {
+        lock(&self.memory).encoded().concat()
     }
 
     fn clean_up(&self, now: Wall) -> (usize, usize) {

@@ -1,7 +1,6 @@
 //! Files that say where mail goes: opened with their reader's rights, and only where they are safe to follow.
 
 use crate::strerror::strerror;
-use mail::destination::{Destination, destinations_in_file};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -113,9 +112,9 @@ fn whole(file: File) -> Result<Vec<u8>, Unsafe> {
 }
 
 /// What is written in a file on the way to something else.
-pub(super) fn text(read: io::Result<Result<Vec<u8>, Unsafe>>) -> Result<Vec<Destination>, String> {
+pub(super) fn text(read: io::Result<Result<Vec<u8>, Unsafe>>) -> Result<Vec<u8>, String> {
     match read {
-        Ok(Ok(text)) => Ok(destinations_in_file(&text)),
+        Ok(Ok(text)) => Ok(text),
         Ok(Err(Unsafe::Absent)) => Err("4.3.5 a file that was there is gone".to_owned()),
         Ok(Err(Unsafe::Refused(text) | Unsafe::Unavailable(text))) => Err(format!("4.3.5 {text}")),
         Err(error) => Err(format!("4.3.0 change of rights: {error}")),

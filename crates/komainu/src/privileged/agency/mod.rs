@@ -13,6 +13,7 @@ mod links;
 mod piped;
 mod room;
 mod virtuals;
+mod written;
 
 pub(crate) use links::FILE_BYTES_MAX;
 pub(crate) use piped::pipe;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tables::{Catalogue, Snapshot};
 use virtuals::Virtuals;
+use written::{Kind, Parsed, Written};
 
 /// Tables as they are at each look.
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl Books {
 pub struct Agency {
     local: Local,
     books: Books,
+    parsed: Parsed,
     classes: Arc<AddressClasses>,
     home_mailbox: String,
     spool_directory: String,
@@ -139,6 +142,7 @@ impl Agency {
         Agency {
             local,
             books: Books::new(catalogue),
+            parsed: Parsed::default(),
             classes: Arc::clone(classes),
             home_mailbox: text("home_mailbox"),
             spool_directory: text("mail_spool_directory"),
@@ -237,7 +241,7 @@ impl Agency {
         if extension.contains('/') {
             whose.extension.clear();
         }
-        let mut written: Option<Vec<Destination>> = None;
+        let mut written: Option<Arc<Written>> = None;
         for (at, step) in request.chain.iter().enumerate() {
             // A chain begins with whom mail is for; from there only lists lead on.
             if at > 0 && !matches!(step, Step::Include(_)) {
@@ -256,7 +260,7 @@ impl Agency {
     }
 
     /// Whether what is asked for is the configuration's, or stands at the chain's end and may stand there.
-    fn is_written(&self, request: &LocalRequest, written: Option<&[Destination]>) -> bool {
+    fn is_written(&self, request: &LocalRequest, written: Option<&Written>) -> bool {
         let is_named = || written.is_some_and(|written| request.is_named_in(written));
         match &request.act {
             LocalAct::Look => written.is_none() && !request.chain.is_empty(),
@@ -271,17 +275,17 @@ impl Agency {
     fn follow(
         &self,
         step: &Step,
-        before: Option<&[Destination]>,
+        before: Option<&Written>,
         whose: &mut Whose,
         reads: bool,
-    ) -> Result<Option<Vec<Destination>>, Refusal> {
+    ) -> Result<Option<Arc<Written>>, Refusal> {
         let not_there = not_written;
         match step {
             Step::Alias(name) => {
                 let (value, owner) = self.alias(name)?.ok_or_else(not_there)?;
                 whose.identity = self.owner(owner)?;
                 whose.is_of_root = self.switches && owner == 0;
-                Ok(Some(mail::destination::destinations(&value)))
+                Ok(Some(self.parsed.of(Kind::Value, value.into_bytes())))
             }
             Step::Forward { user, path } => {
                 let account =
@@ -294,8 +298,8 @@ impl Agency {
                     return Ok(None);
                 }
                 let text = whose.identity.act(|| links::forward_text(path, account.uid));
-                let at_home = |one: Destination| one.at_home(&account.home);
-                Ok(Some(links::text(text)?.into_iter().map(at_home).collect()))
+                let written = self.parsed.of(Kind::File, links::text(text)?);
+                Ok(Some(written::at_home(written, &account.home)))
             }
             Step::Include(path) => {
                 let named = Destination::Include(path.clone());
@@ -312,7 +316,7 @@ impl Agency {
                     return Ok(None);
                 }
                 let text = whose.reading(|| links::include_text(path));
-                links::text(text).map(Some)
+                links::text(text).map(|text| Some(self.parsed.of(Kind::File, text)))
             }
         }
     }

@@ -5,7 +5,7 @@ use super::access::{Access, Caller, Forbidden};
 use crate::pickup::PickupError;
 use crate::queued::Listed;
 use crate::queued::frames::{invalid, read_frame};
-use crate::queued::shelf::{Found, damage, find, look};
+use crate::queued::shelf::{Found, find, look};
 use events::Event as Logged;
 use mail::QueueId;
 use proto::control::{Cause, Outcome, REQUEST_BYTES_MAX, Reply, Request, Submission, VERSION, Verb};
@@ -252,7 +252,7 @@ impl Desk {
             Order::Release => !entry.hold,
             Order::Flush => entry.hold,
             Order::Expire => entry.expire,
-            Order::Requeue | Order::Delete => false,
+            Order::Requeue | Order::Delete | Order::Spoilt => false,
         };
         if already {
             return Begun::Over(Outcome::Unchanged);
@@ -268,20 +268,21 @@ impl Desk {
     /// Only what really is damaged goes.
     fn set_aside(&self, (at, id): (usize, &QueueId), answers: &Answers) -> Begun {
         let spool = &self.ground.spool;
-        let damaged = id.numbers().find(|number| matches!(damage(spool, *number), Ok((_, Some(_)))));
-        let Some(number) = damaged else {
-            let there = id.numbers().any(|number| spool.read(number).is_ok());
-            return Begun::Over(if there { Outcome::Unchanged } else { Outcome::NotFound });
+        let set_apart = |number: u64| {
+            let (answers, log) = (answers.clone(), self.ground.log.clone());
+            self.ground.queue.set_apart(spool, number, move |outcome| {
+                for line in outcome.iter().flatten() {
+                    log.write("komainu/queue", Logged::Other(line.clone().into()));
+                }
+                // Whoever asked may have given up.
+                let _ = answers.send((at, outcome.map(drop)));
+            })
         };
-        let (answers, queue, log) = (answers.clone(), self.ground.queue.clone(), self.ground.log.clone());
-        spool.set_aside(number, move |outcome| {
-            if let Ok(line) = &outcome {
-                queue.gone(number);
-                log.write("komainu/queue", Logged::Other(line.clone().into()));
-            }
-            let _ = answers.send((at, outcome.map(drop)));
-        });
-        Begun::Waits
+        if id.numbers().any(set_apart) {
+            return Begun::Waits;
+        }
+        let there = id.numbers().any(|number| spool.envelope(number).is_ok());
+        Begun::Over(if there { Outcome::Unchanged } else { Outcome::NotFound })
     }
 }
 
@@ -305,6 +306,7 @@ fn refusal(error: &PickupError) -> Reply {
 fn conceal(entry: &mut Entry) {
     entry.client = Client::default();
     (entry.envelope_id, entry.filter, entry.redirect, entry.verp) = (None, None, None, None);
+    entry.hold_reason = None;
     for recipient in &mut entry.recipients {
         recipient.original.clone_from(&recipient.address);
         recipient.orcpt = None;

@@ -49,8 +49,8 @@ impl Rows for Clients {
         lock(&self.entries).len()
     }
 
-    fn encoded(&self) -> Vec<Vec<u8>> {
-        lock(&self.entries).iter().map(|(client, record)| encode(*client, *record).to_vec()).collect()
+    fn encoded(&self) -> Vec<u8> {
+        lock(&self.entries).iter().flat_map(|(client, record)| encode(*client, *record)).collect()
     }
 
     fn clean_up(&self, now: Wall) -> (usize, usize) {

@@ -4,10 +4,12 @@
 //! on as it is. [`exchange`] speaks [`Own`] mechanisms with users of our own. [`Options`] is
 //! `smtpd_sasl_security_options`. T0.2, T2.24.
 
+mod credentials;
 pub mod dovecot;
 pub mod exchange;
 mod own;
 
+pub use credentials::Credentials;
 pub use own::Own;
 use std::ops::BitOr;
 
@@ -109,38 +111,6 @@ pub fn looks_like_base64(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
 }
 
-/// What a client has said of itself so far, where the mechanism shows it: to count failures by account and password,
-/// not to judge them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Credentials {
-    /// The login name.
-    pub username: Option<String>,
-    /// The password, where it crosses the wire.
-    pub password: Option<Vec<u8>>,
-}
-
-impl Credentials {
-    /// Learns from a message of the client: decoded, the first or a later one.
-    pub fn learn(&mut self, mechanism: &str, message: &[u8]) {
-        let text = |bytes: &[u8]| Some(String::from_utf8_lossy(bytes).into_owned());
-        match mechanism.to_ascii_uppercase().as_str() {
-            "PLAIN" => {
-                let mut parts = message.split(|&byte| byte == 0).skip(1);
-                self.username = parts.next().and_then(text);
-                self.password = parts.next().map(<[u8]>::to_vec);
-            }
-            "LOGIN" if self.username.is_none() => self.username = text(message),
-            "LOGIN" => self.password = Some(message.to_vec()),
-            "CRAM-MD5" => self.username = message.rsplit(|&byte| byte == b' ').nth(1).and_then(text),
-            name if name.starts_with("SCRAM-") && self.username.is_none() => {
-                let mut fields = message.split(|&byte| byte == b',').skip(2);
-                self.username = fields.find_map(|field| field.strip_prefix(b"n=")).and_then(text);
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,25 +146,5 @@ mod tests {
         for bad in ["*", "!!!!", "YWJj ", "EHLO x", "YQ-_", "\u{e4}"] {
             assert!(!looks_like_base64(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn credentials() {
-        let check = |mechanism: &str, messages: &[&[u8]], username: Option<&str>, password: Option<&str>| {
-            let mut credentials = Credentials::default();
-            for message in messages {
-                credentials.learn(mechanism, message);
-            }
-            assert_eq!(credentials.username.as_deref(), username, "{mechanism}");
-            assert_eq!(credentials.password.as_deref(), password.map(str::as_bytes), "{mechanism}");
-        };
-        check("plain", &[b"\0joe\0x y"], Some("joe"), Some("x y"));
-        check("PLAIN", &[b"root\0joe\0"], Some("joe"), Some(""));
-        check("PLAIN", &[b"joe"], None, None);
-        check("LOGIN", &[b"joe", b"secret"], Some("joe"), Some("secret"));
-        check("LOGIN", &[b"joe"], Some("joe"), None);
-        check("CRAM-MD5", &[b"joe 0123"], Some("joe"), None);
-        check("SCRAM-SHA-256", &[b"n,,n=joe,r=abc", b"c=biws,r=x"], Some("joe"), None);
-        check("OAUTHBEARER", &[b"n,a=joe,\x01auth=x"], None, None);
     }
 }

@@ -142,6 +142,7 @@ fn a_message_that_is_being_told_of() {
         (Order::Requeue, 3, 0, 0),
         (Order::Flush, 2, 0, 1),
         (Order::Expire, 3, 0, 0),
+        (Order::Spoilt, 3, 0, 0),
         (Order::Delete, 2, 0, 0),
     ] {
         let mut world = World::new(Settings::default());
@@ -159,6 +160,44 @@ fn a_message_that_is_being_told_of() {
         let found = (world.starts.len(), world.scheduler.held(), world.scheduler.deferred());
         assert_eq!(found, (starts, held, waits), "{order:?}");
     }
+}
+
+/// What can't be delivered any more is told of once, to whom it concerns; not while it is on hold.
+#[test]
+fn a_message_whose_content_is_damaged() {
+    let statuses = |world: &World| -> Vec<Status> {
+        let entry = world.told.as_ref().expect("somebody was told");
+        entry.recipients.iter().map(|recipient| recipient.status.clone()).collect()
+    };
+    let spoilt = || Status::Failed(Reason::spoilt());
+    let mut world = waiting();
+    world.order(1, Order::Spoilt);
+    world.run();
+    assert_eq!((world.starts.len(), statuses(&world)), (1, vec![spoilt()]), "no further try");
+    assert_eq!((world.reports.len(), world.removed.clone()), (1, vec![1]));
+
+    for (outcome, first) in [(Outcome::Delivered, Status::Delivered), (deferred(), spoilt())] {
+        let limits = Limits { concurrency: 1, recipients: 1, ..Limits::default() };
+        let mut world = World::new(Settings { limits, ..Settings::default() });
+        world.queue(1, &["a@x.example", "a@x.example"]);
+        world.run();
+        world.order(1, Order::Spoilt);
+        world.run();
+        assert!(world.told.is_none(), "what runs is brought to its end");
+        world.finish(|_, _| outcome.clone());
+        world.run();
+        assert_eq!((tried(&world), statuses(&world)), (vec![0], vec![first, spoilt()]));
+        assert_eq!(world.removed, [1]);
+    }
+
+    let mut world = waiting();
+    world.order(1, Order::Hold);
+    world.order(1, Order::Spoilt);
+    world.run();
+    assert!(world.told.is_none() && world.scheduler.held() == 1);
+    world.order(1, Order::Release);
+    world.run();
+    assert_eq!((statuses(&world), world.removed.clone()), (vec![spoilt()], vec![1]));
 }
 
 /// On hold nothing gets too old; once released, it is.

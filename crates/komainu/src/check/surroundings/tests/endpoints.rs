@@ -35,22 +35,70 @@ fn policy_services() {
     let spawned = rule(&nobody).master(&format!("127.0.0.1:{port} inet n n n - 0 spawn user=vmail argv=env"));
     spawned.expect(&["K0525 error: the policy service"]);
 
-    let gone = rule("unix:private/policyd-spf");
-    gone.expect(&["K0525 error: the policy service unix:private/policyd-spf isn't there: there is no \
-                   /var/spool/postfix/private/policyd-spf @unix:private/policyd-spf"]);
-    let there = rule("unix:private/policyd-spf");
-    let listener = there.listen("/var/spool/postfix/private/policyd-spf");
+    let gone = rule("unix:private/policyd");
+    gone.expect(&["K0525 error: the policy service unix:private/policyd isn't there: there is no \
+                   /var/spool/postfix/private/policyd @unix:private/policyd"]);
+    let there = rule("unix:private/policyd");
+    let listener = there.listen("/var/spool/postfix/private/policyd");
     there.expect(&[]);
-    there.mode("/var/spool/postfix/private/policyd-spf", 0o600);
-    there.expect(&["K0525 error: the policy service unix:private/policyd-spf isn't there: postfix may not use \
-                    /var/spool/postfix/private/policyd-spf: /var/spool/postfix/private/policyd-spf keeps it out"]);
-    there.mode("/var/spool/postfix/private/policyd-spf", 0o666);
+    there.mode("/var/spool/postfix/private/policyd", 0o600);
+    there.expect(&["K0525 error: the policy service unix:private/policyd isn't there: postfix may not use \
+                    /var/spool/postfix/private/policyd: /var/spool/postfix/private/policyd keeps it out"]);
+    there.mode("/var/spool/postfix/private/policyd", 0o666);
     drop(listener);
-    there
-        .expect(&["K0525 error: the policy service unix:private/policyd-spf isn't there: nobody listens on"]);
-    let file = rule("unix:private/policyd-spf").file("/var/spool/postfix/private/policyd-spf", "");
-    file.expect(&["K0525 error: the policy service unix:private/policyd-spf isn't there: \
-                   /var/spool/postfix/private/policyd-spf is no socket"]);
+    there.expect(&["K0525 error: the policy service unix:private/policyd isn't there: nobody listens on"]);
+    let file = rule("unix:private/policyd").file("/var/spool/postfix/private/policyd", "");
+    file.expect(&["K0525 error: the policy service unix:private/policyd isn't there: \
+                   /var/spool/postfix/private/policyd is no socket"]);
+}
+
+/// T2.15: the server greylists by itself where Postgrey isn't there.
+#[test]
+fn postgrey() {
+    let rule =
+        "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service unix:postgrey/socket";
+    let gone = World::new().main(rule);
+    gone.expect(&["K0478 hint: Postgrey isn't there: there is no /var/spool/postfix/postgrey/socket \
+                   @unix:postgrey/socket"]);
+    assert!(gone.help().contains("komainu serve greylists by itself"), "{}", gone.help());
+    let off = World::new().main(rule).main("komainu_greylist = no");
+    off.expect(&["K0525 error: the policy service unix:postgrey/socket isn't there"]);
+    let there = World::new().main(rule);
+    let _listener = there.listen("/var/spool/postfix/postgrey/socket");
+    there.expect(&[]);
+}
+
+/// T2.11: the server checks SPF by itself where policyd-spf isn't there.
+#[test]
+fn policyd_spf() {
+    let rule = "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service unix:private/policyd-spf";
+    let socket = "/var/spool/postfix/private/policyd-spf";
+    let gone = World::new().main(rule);
+    gone.expect(&[&format!(
+        "K0493 hint: policyd-spf isn't there: there is no {socket} @unix:private/policyd-spf"
+    )]);
+    assert!(gone.help().contains("komainu serve checks SPF by itself"), "{}", gone.help());
+    let off = World::new().main(rule).main("komainu_spf = no");
+    off.expect(&[&format!(
+        "K0525 error: the policy service unix:private/policyd-spf isn't there: there is no {socket}"
+    )]);
+    let there = World::new().main(rule);
+    let _listener = there.listen(socket);
+    there.expect(&[]);
+    // What stands behind a socket that may not be used is not known.
+    there.mode(socket, 0o600);
+    there.expect(&[
+        "K0525 error: the policy service unix:private/policyd-spf isn't there: postfix may not use",
+    ]);
+
+    let spawned = |more: &str| {
+        let line = "policyd-spf unix - n n - 0 spawn user=vmail argv=/usr/bin/policyd-spf";
+        World::new().main(rule).main(more).master(line)
+    };
+    spawned("").expect(&[
+        "K0493 hint: the program of policyd-spf isn't there: /usr/bin/policyd-spf @argv=/usr/bin/policyd-spf",
+    ]);
+    spawned("komainu_spf = no").expect(&["K0530 error: the program of policyd-spf isn't there"]);
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! `sendmail -bs`: SMTP on standard input and output, for programs that want to hear about each recipient.
 //!
 //! The conversation is the server's own; nothing is decided about a client that is a program of this machine, no
-//! table is asked, and mail goes where all of `sendmail`'s goes. Where Postfix's stand-alone smtpd doesn't queue or
+//! table is asked but `smtpd_command_filter`, and mail goes where all of `sendmail`'s goes. Where Postfix's stand-alone smtpd doesn't queue or
 //! encrypt (ETRN, STARTTLS), this doesn't either. RFC 5321; T2.14.
 
 use super::{Fatal, Sender};
 use crate::clock;
+use crate::configuration::DirectSources;
 use crate::strerror::strerror;
 use crate::submit::Letter;
 use crate::submit::held::Held;
+use config::Parameters;
 use mail::message::{Protocol, Received, Security};
 use mail::{Dsn, QueueId, Reply};
 use proto::control::{Ret, Submission, To};
@@ -20,6 +22,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tables::{Catalogue, Snapshot, TableId};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 32 << 10;
@@ -32,8 +35,38 @@ struct Session<'s> {
     helo: Option<String>,
     extended: bool,
     content: Option<io::Result<Held>>,
+    filter: Option<CommandFilter>,
     /// Messages so far.
     count: u64,
+}
+
+/// `smtpd_command_filter`.
+struct CommandFilter {
+    tables: Snapshot,
+    table: TableId,
+    hostname: String,
+}
+
+impl CommandFilter {
+    fn read(p: &Parameters) -> Option<CommandFilter> {
+        let mut catalogue = Catalogue::new();
+        let word = p.list("smtpd_command_filter").into_iter().find(|word| word.value.contains(':'))?;
+        let table = catalogue.intern(&word).ok()?;
+        let tables = Snapshot::compile(&catalogue, &DirectSources).0;
+        Some(CommandFilter { tables, table, hostname: p.text("myhostname").value })
+    }
+
+    /// What stands in a line's place.
+    fn look_up(&self, line: &str) -> Input<'static> {
+        match self.tables.table(self.table).lookup(line) {
+            Ok(found) => Input::Filtered(found.map(|hit| hit.value.into_owned())),
+            Err(error) => {
+                eprintln!("sendmail: warning: {error}");
+                let text = format!("{} Server local data error", self.hostname);
+                Input::Decided(Verdict::Disconnect(Reply::new(421, Dsn::new(4, 3, 0), text)))
+            }
+        }
+    }
 }
 
 pub(super) fn converse(sender: &Sender) -> Result<ExitCode, Fatal> {
@@ -41,7 +74,9 @@ pub(super) fn converse(sender: &Sender) -> Result<ExitCode, Fatal> {
     let mut out = Vec::new();
     let peer = Peer { name: "localhost".to_owned(), ..Peer::new(LOCALHOST, 0) };
     let server = Server::new(Arc::new(settings(sender)), peer, clock::now());
-    let mut session = Session { sender, server, helo: None, extended: false, content: None, count: 0 };
+    let filter = CommandFilter::read(&sender.site.parameters);
+    let mut session =
+        Session { sender, server, helo: None, extended: false, content: None, filter, count: 0 };
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -81,6 +116,7 @@ fn settings(sender: &Sender) -> Settings {
         smtputf8_enable: p.flag("smtputf8_enable"),
         resolve_dequoted_address: p.flag("resolve_dequoted_address"),
         allow_min_user: p.flag("allow_min_user"),
+        command_filter: p.list("smtpd_command_filter").iter().any(|word| word.value.contains(':')),
         // A program is not to be made to wait for its mistakes, and may talk as it likes.
         error_sleep_time: Duration::ZERO,
         forbid_bare_newline: proto::smtp::BareNewline::Allow,
@@ -96,7 +132,10 @@ impl Session<'_> {
             let input = match action {
                 Action::Decide(request) => Input::Decided(self.decide(request)),
                 Action::Unknown(_) => Input::Decided(Verdict::Permit),
-                Action::Filter(line) => Input::Filtered(Some(line)),
+                Action::Filter(line) => match &self.filter {
+                    Some(filter) => filter.look_up(&line),
+                    None => Input::Filtered(None),
+                },
                 Action::Chunk(chunk) => {
                     self.receive(&chunk);
                     continue;

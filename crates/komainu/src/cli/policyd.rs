@@ -1,0 +1,92 @@
+//! `komainu policyd`: greylisting for a stock Postfix or Exim, in Postgrey's place.
+
+use super::{EX_TEMPFAIL, EX_USAGE, render};
+use crate::configuration::{DirectSources, host, postgreys_options, state_directory};
+use crate::greylisting::Greylister;
+use crate::greylisting::server::{self, Bound};
+use crate::log::{Destination, Format, Log};
+use clap::Args;
+use config::{Diagnostic, Place};
+use policy::greylist::Options;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Greylist for a stock Postfix or Exim, in Postgrey's place: the policy protocol on a port or socket.
+///
+/// Takes Postgrey's options, by default those of /etc/default/postgrey, and reads its whitelists; a saved whitelist is in
+/// force at once. Runs in the foreground until SIGTERM or Ctrl-C. Exit code 0 stopped as asked, 64 wrong usage, 75 something
+/// of the system's failed.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The folder of what is remembered [default: /var/lib/komainu/greylist when started by root].
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Where the log goes: syslog, journald, stdout, or a file's path [default: syslog where it runs, else stdout].
+    #[arg(long, value_name = "WHERE")]
+    log: Option<String>,
+    /// Postgrey's options, behind those above: --inet=10023 --delay=60 …
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "POSTGREY'S OPTIONS")]
+    options: Vec<String>,
+}
+
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    let (options, found) = options(&arguments.options);
+    if !found.is_empty() {
+        eprint!("{}", render::render(&found));
+        if !arguments.options.is_empty() {
+            return ExitCode::from(EX_USAGE);
+        }
+    }
+    if options.inet.is_none() && options.unix.is_none() {
+        eprintln!("komainu: --unix or --inet must be specified, here or in /etc/default/postgrey");
+        return ExitCode::from(EX_USAGE);
+    }
+    let Some(destination) = destination(arguments.log.as_deref()) else {
+        eprintln!("komainu: --log: write syslog, journald, stdout, or a path that begins with /");
+        return ExitCode::from(EX_USAGE);
+    };
+    let folder = arguments.state.unwrap_or_else(|| state_directory().join("greylist"));
+    match start(options, &folder, &destination) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("komainu: {error}");
+            ExitCode::from(EX_TEMPFAIL)
+        }
+    }
+}
+
+/// Those of the command line, else those of Debian's file.
+fn options(words: &[String]) -> (Options, Vec<Diagnostic>) {
+    if words.is_empty() {
+        return postgreys_options(&DirectSources);
+    }
+    let words: Vec<(String, Place)> = words.iter().map(|word| (word.clone(), Place::nowhere())).collect();
+    let mut options = Options::default();
+    let found = options.apply(&words);
+    (options, found)
+}
+
+fn destination(named: Option<&str>) -> Option<Destination> {
+    match named {
+        Some(named) => Destination::parse(named),
+        None if Path::new("/dev/log").exists() => Some(Destination::Syslog),
+        None => Some(Destination::Stdout),
+    }
+}
+
+fn start(options: Options, folder: &Path, destination: &Destination) -> Result<(), String> {
+    let folder = std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let bound = Bound::bind(&options)?;
+    let names = bound.names.join(", ");
+    server::settle(&folder, destination)?;
+    let name = host().hostname;
+    let log = Log::start(destination, Format::Postfix, &name)
+        .map_err(|error| format!("log {destination:?}: {error}"))?;
+    let greylister = Greylister::new(Some(folder), log.clone(), name);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("runtime: {error}"))?;
+    eprintln!("komainu {} greylists on {names}", env!("CARGO_PKG_VERSION"));
+    let outcome = runtime.block_on(server::serve(greylister, options, (bound, log.clone())));
+    log.flush();
+    outcome.map_err(|error| format!("runtime: {error}"))
+}

@@ -1,0 +1,94 @@
+//! SPF as the configuration wants it: policyd-spf's own file, where a restriction list asks for policyd-spf.
+//!
+//! It is read only where `check_policy_service` names the socket that policyd-spf has (T2.11); `komainu_spf = no` turns
+//! that off. Whether we answer is decided when somebody asks: a server that listens there, or a `spawn` line whose program
+//! is there, stays in charge. Diagnostics: K0490 to K0492.
+
+use super::Listener;
+use crate::facts::policyd_spf::is_policyd_spfs;
+use config::{Diagnostic, Parameters, SourceFile};
+use policy::spf::policyd::{Conf, PATH};
+use std::path::Path;
+use std::sync::Arc;
+use tables::{Sources, Vantage};
+
+/// Reads policyd-spf.conf; `None` where no list asks policyd-spf. Without the file its defaults hold.
+#[must_use]
+pub(super) fn compile(
+    p: &Parameters,
+    listeners: &[Listener],
+    sources: &dyn Sources,
+) -> (Option<Arc<Conf>>, Vec<Diagnostic>) {
+    let mut services = listeners.iter().flat_map(Listener::policies).flat_map(policy::Policy::services);
+    if !p.flag("komainu_spf") || !services.any(|service| is_policyd_spfs(&service.endpoint)) {
+        return (None, Vec::new());
+    }
+    // Another machine's configuration says nothing of this one's files.
+    let read = match sources.vantage() {
+        Vantage::Elsewhere => None,
+        _ => sources.read(Path::new(PATH)).ok(),
+    };
+    let Some(bytes) = read else { return (Some(Arc::default()), Vec::new()) };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (conf, found) = Conf::read(&Arc::new(SourceFile { path: PATH.into(), text }));
+    (Some(Arc::new(conf)), found)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::configuration::{Configuration, host};
+    use config::Compat;
+    use policy::spf::policyd::{Conf, PATH};
+    use std::collections::HashMap;
+    use std::path::{Path, PathBuf};
+    use tables::{SourceError, Sources};
+
+    struct Files(HashMap<PathBuf, String>);
+
+    impl Sources for Files {
+        fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
+            let found = self.0.get(path).map(|text| text.clone().into_bytes());
+            found.ok_or_else(|| SourceError::Missing(path.to_owned()))
+        }
+    }
+
+    fn load(main: &str, file: Option<&str>) -> (Configuration, Vec<String>) {
+        let rules = "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service";
+        let main = ("/etc/postfix/main.cf", format!("{rules} {main}\n"));
+        let master = ("/etc/postfix/master.cf", "smtp inet n - n - - smtpd\n".to_owned());
+        let file = file.map(|text| (PATH, text.to_owned()));
+        let all = [main, master].into_iter().chain(file).map(|(path, text)| (PathBuf::from(path), text));
+        let sources = Files(all.collect());
+        let (configuration, found) =
+            Configuration::load_for(&host(), Path::new("/etc/postfix"), Compat::default(), &sources);
+        let ours = found.iter().filter(|one| (490..500).contains(&one.code.0));
+        (configuration, ours.map(ToString::to_string).collect())
+    }
+
+    /// T2.11: what is wrong with policyd-spf's own file is said with its place.
+    #[test]
+    fn policyd_spfs_file() {
+        let text = "HELO_reject = Fail\nmail_from_reject = Fail\nTestOnly = yes\nPer_User = text,/etc/x\n";
+        let (configuration, found) = load("unix:private/policyd-spf", Some(text));
+        let expect = [
+            format!("{PATH}:2:1: warning[K0490]: policyd-spf has no setting mail_from_reject"),
+            format!("{PATH}:3:1: warning[K0491]: TestOnly can't be `yes`"),
+            format!("{PATH}:4:1: warning[K0492]: Per_User isn't heeded here"),
+        ];
+        assert_eq!(found.len(), expect.len(), "{found:#?}");
+        for (found, expect) in found.iter().zip(expect) {
+            assert!(found.starts_with(&expect), "{found} instead of {expect}");
+        }
+        assert!(configuration.spf.is_some());
+    }
+
+    #[test]
+    fn who_is_answered_for() {
+        let answers = |main: &str, file| load(main, file).0.spf;
+        assert_eq!(answers("unix:private/policyd-spf", None).as_deref(), Some(&Conf::default()));
+        let hidden = answers("unix:private/policyd-spf", Some("Hide_Receiver = Yes\n"));
+        assert!(hidden.is_some_and(|conf| conf.hide_receiver));
+        assert_eq!(answers("unix:private/other", None), None);
+        assert_eq!(answers("unix:private/policyd-spf\nkomainu_spf = no", None), None);
+    }
+}
