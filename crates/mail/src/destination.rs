@@ -22,6 +22,17 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// In a user's own file `~/box` is a file in the user's home.
+    #[must_use]
+    pub fn at_home(self, home: &str) -> Destination {
+        let path = match &self {
+            Destination::Address(address) => address.as_str().strip_prefix("~/"),
+            _ => None,
+        };
+        let file = path.map(|path| Destination::File(format!("{home}/{path}")));
+        file.unwrap_or(self)
+    }
+
     fn of(word: &str) -> Destination {
         const INCLUDE: &str = ":include:";
         if let Some(command) = word.strip_prefix('|') {
@@ -44,6 +55,7 @@ impl Destination {
 #[must_use]
 pub fn destinations(text: &str) -> Vec<Destination> {
     let mut reader = Reader::default();
+    let last_end = last_semicolon(text);
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
         match c {
@@ -57,6 +69,18 @@ pub fn destinations(text: &str) -> Vec<Destination> {
                 reader.bracketed(&mut rest);
             }
             ',' => reader.end_of_item(),
+            ':' if last_end.is_some_and(|at| at >= text.len() - rest.as_str().len())
+                && reader.has_group_name(rest.as_str()) =>
+            {
+                // What came before is the group's name.
+                reader.word.clear();
+                reader.pending.clear();
+                (reader.in_word, reader.in_group) = (false, true);
+            }
+            ';' if reader.in_group => {
+                reader.end_of_item();
+                reader.in_group = false;
+            }
             c if c.is_whitespace() => reader.end_of_word(),
             '\\' => {
                 if !reader.in_word {
@@ -71,6 +95,21 @@ pub fn destinations(text: &str) -> Vec<Destination> {
     }
     reader.end_of_item();
     reader.found
+}
+
+/// Where the last `;` is that is in no quotes.
+fn last_semicolon(text: &str) -> Option<usize> {
+    let (mut in_quotes, mut is_escaped, mut last) = (false, false, None);
+    for (at, byte) in text.bytes().enumerate() {
+        let was_escaped = is_escaped;
+        is_escaped = byte == b'\\' && !was_escaped;
+        match byte {
+            b'"' if !was_escaped => in_quotes = !in_quotes,
+            b';' if !was_escaped && !in_quotes => last = Some(at),
+            _ => {}
+        }
+    }
+    last
 }
 
 /// The destinations in a file: line by line, without comment lines. Bytes that are no UTF-8 are replaced.
@@ -93,6 +132,8 @@ struct Reader {
     pending: Vec<String>,
     word: String,
     in_word: bool,
+    /// Behind `name:`, before its `;`.
+    in_group: bool,
 }
 
 impl Reader {
@@ -133,6 +174,15 @@ impl Reader {
         if !address.is_empty() {
             self.found.push(Destination::of(&address));
         }
+    }
+
+    /// Whether what stands before a `:` can be a group's name; a `;` behind makes it one.
+    fn has_group_name(&self, rest: &str) -> bool {
+        let is_name = match self.in_word {
+            true => !self.word.starts_with([':', '|', '/', '\\']),
+            false => !self.pending.is_empty() && !rest.starts_with("include:"),
+        };
+        is_name && !self.in_group
     }
 
     fn end_of_word(&mut self) {
@@ -211,7 +261,22 @@ mod tests {
         check(" , ,\t", &[]);
         check("", &[]);
         check("\\", &["b:"]);
+        check("group: joe, jim;", &["a:joe", "a:jim"]);
+        check("\"A b\" c : joe; ann, group:;", &["a:joe", "a:ann"]);
+        check("group: joe", &["a:group:", "a:joe"]);
+        check("a:b, \"|x; y\", :include:/z", &["a:a:b", "c:x; y", "i:/z"]);
+        check(":include:/a;b", &["i:/a;b"]);
         check("<", &[]);
+    }
+
+    #[test]
+    fn files_at_home() {
+        let at_home =
+            |text: &str| said(destinations(text).into_iter().map(|one| one.at_home("/home/joe")).collect());
+        assert_eq!(
+            at_home("~/x, \"~/a b\", ~joe, \\~/x"),
+            ["f:/home/joe/x", "f:/home/joe/a b", "a:~joe", "b:~/x"]
+        );
     }
 
     #[test]

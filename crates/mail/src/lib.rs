@@ -13,6 +13,7 @@ pub mod destination;
 pub mod dkim;
 pub mod header;
 pub mod host;
+pub mod line;
 pub mod message;
 pub mod mime;
 pub mod now;

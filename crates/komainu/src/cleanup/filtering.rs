@@ -405,8 +405,29 @@ fn original(value: &str) -> Option<String> {
 
 /// An address as a filter writes it: in brackets or not, quoted or not.
 fn address_of(bytes: &[u8]) -> Address {
-    let text = String::from_utf8_lossy(bytes);
+    // Line ends part nothing in it, and don't belong to it, either.
+    let text = String::from_utf8_lossy(bytes).replace(mail::line::ends, "");
     let text = text.trim();
     let text = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
     Address::parse_path(text.as_bytes(), PathSyntax::Rfc822).unwrap_or_else(|_| Address::from_internal(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_filters() {
+        for (given, expect) in [
+            ("<a@x.test>", "a@x.test"),
+            (" a@x.test ", "a@x.test"),
+            ("<\"a b\"@x.test>", "a b@x.test"),
+            // As Postfix 3.7 has them.
+            ("<a\nb@x>", "ab@x"),
+            ("<a@x.test\r\nRSET\r\n>", "a@x.testRSET"),
+            ("<>", ""),
+        ] {
+            assert_eq!(address_of(given.as_bytes()).as_str(), expect, "{given:?}");
+        }
+    }
 }

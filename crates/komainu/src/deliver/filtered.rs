@@ -48,6 +48,10 @@ impl Filters {
         classes: &AddressClasses,
         tables: &Snapshot,
     ) -> Result<Route, LookupError> {
+        if classes.is_option(recipient) {
+            let nowhere = policy::address::Route::bad_syntax();
+            return Ok(Route { transport: nowhere.transport, nexthop: nowhere.nexthop });
+        }
         let route = Route::named(filter);
         let nexthop = match (route.nexthop, self.default_nexthop.as_str()) {
             (none, "") if none.is_empty() => classes.resolve(recipient, tables)?.domain,

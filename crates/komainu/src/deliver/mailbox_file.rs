@@ -9,6 +9,7 @@ use super::maildir;
 use crate::privileged::Identity;
 use crate::strerror::strerror;
 use mail::Dsn;
+use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -121,7 +122,7 @@ pub struct Message<'a> {
 /// How long a FIFO or device may take to take a piece.
 const SPECIAL_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Files that a thread of this process has locked: fcntl(2) doesn't keep threads apart.
+/// Files that a thread of this process has locked: the next one waits without asking the kernel.
 static LOCKED: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
 
 /// Mailboxes that somebody else had locked for as long as one waits, and when that was found out.
@@ -213,8 +214,12 @@ fn append_locked(
         return write_special(&file, &mut message, &locks.ending)
             .map_err(|error| failed(&error, "error writing message"));
     }
-    let _held = lock(path, &file, (metadata.dev(), metadata.ino()), locks)?;
-    write(&mut file, &mut message).map_err(|error| failed(&error, "error writing message"))
+    let held = lock(path, &file, (metadata.dev(), metadata.ino()), locks)?;
+    let written = write(&mut file, &mut message).map_err(|error| failed(&error, "error writing message"));
+    // The next thread finds the file's own locks gone as well.
+    drop(file);
+    drop(held);
+    written
 }
 
 /// The file to append to, made where there is none.
@@ -314,18 +319,28 @@ fn lock(path: &Path, file: &File, which: (u64, u64), locks: &Locks) -> Result<He
         }
         let held = Held(which);
         let exclusive = FlockOperation::NonBlockingLockExclusive;
-        if (!locks.fcntl || rustix::fs::fcntl_lock(file, exclusive).is_ok())
+        if (!locks.fcntl || record_lock(file, libc::F_WRLCK).is_ok())
             && (!locks.flock || rustix::fs::flock(file, exclusive).is_ok())
         {
             return Ok(held);
         }
         if locks.fcntl {
-            let _ = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock);
+            let _ = record_lock(file, libc::F_UNLCK);
         }
     }
     found_busy(path);
     let text = "unable to lock for exclusive access: Resource temporarily unavailable".to_owned();
     Err(AppendError { cause: Cause::Busy, text })
+}
+
+/// fcntl(2)'s lock of the whole file, as belongs to this opening of it. A plain one would belong to the process: another
+/// thread that opens the file, finds it locked and closes it again would take the lock away. Plain locks of other
+/// programs and this one keep each other out all the same.
+fn record_lock(file: &File, kind: libc::c_int) -> Result<(), nix::errno::Errno> {
+    let kind = libc::c_short::try_from(kind).unwrap_or_default();
+    let whence = libc::c_short::try_from(libc::SEEK_SET).unwrap_or_default();
+    let whole = libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole)).map(drop)
 }
 
 fn write(file: &mut File, message: &mut Message<'_>) -> io::Result<()> {
@@ -444,5 +459,32 @@ mod tests {
         put(&other).1.unwrap();
         drop(held);
         put(&path).1.unwrap();
+    }
+
+    /// What another process sees: a delivery under way keeps its lock, whatever others come and go.
+    #[test]
+    fn whoever_gives_up_takes_no_lock_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        put(&path).1.unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        let owner = (file.metadata().unwrap().dev(), file.metadata().unwrap().ino());
+        let held = lock(&path, &file, owner, &locks(1)).unwrap();
+        let is_locked = || {
+            let script = "import fcntl, sys\ntry: fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n\
+                          except OSError: sys.exit(3)";
+            let status = std::process::Command::new("python3").args(["-c", script]).arg(&path).status();
+            status.unwrap().code() == Some(3)
+        };
+        assert!(is_locked(), "it isn't locked at all");
+        let short = Locks { dotlock: false, ..locks(1) };
+        let message = Message { head: b"", content: &mut b"x".as_slice(), limit: 0 };
+        let second = append(&path, Kind::Any, message, (&short, &Identity::own())).0;
+        assert_eq!(second.unwrap_err().cause, Cause::Busy);
+        // Not even whoever only looks at the file.
+        drop(File::open(&path).unwrap());
+        assert!(is_locked(), "the lock has gone with the second delivery");
+        drop((file, held));
+        assert!(!is_locked());
     }
 }

@@ -9,6 +9,7 @@ use super::quota::{self, Quota};
 use crate::privileged::Identity;
 use crate::strerror::strerror;
 use mail::Wall;
+use rustix::fs::{Mode, OFlags};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -126,20 +127,54 @@ fn write(
         // Maildir++: who counts needn't look at the file.
         name.push_str(&format!(",S={}", metadata.len()));
     }
-    let last = path.join("new").join(name);
-    let rename = || match fs::rename(temporary, &last) {
+    let new = path.join("new");
+    let last = new.join(name);
+    let failed = |source| MaildirError::Create { path: last.clone(), source };
+    // Before the name is there: what is found wrong afterwards would deliver it again.
+    let folder = match open_folder(&new) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_folders(path, identity)?;
-            fs::rename(temporary, &last)
+            make_folders(path, identity).map_err(failed)?;
+            open_folder(&new)
         }
         other => other,
     };
-    let settled = rename().and_then(|()| File::open(path.join("new"))?.sync_all());
-    settled.map_err(|source| MaildirError::Create { path: last.clone(), source })?;
+    let folder = match folder {
+        Ok(folder) => Some(folder),
+        // Its owner may make names in it and not read them: the whole file system is flushed instead.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+        Err(error) => return Err(failed(error)),
+    };
+    fs::rename(temporary, &last).map_err(failed)?;
+    let flushed = match &folder {
+        Some(folder) => folder.sync_all(),
+        None => rustix::fs::syncfs(&file).map_err(io::Error::from),
+    };
+    match flushed {
+        Err(error) if !is_unflushable(&error) => {
+            // It may be lost with the power, so it comes again, and not twice.
+            let _ = fs::remove_file(&last);
+            return Err(failed(error));
+        }
+        _ => {}
+    }
     if let Some(count) = count {
         count.add(metadata.len());
     }
     Ok(last)
+}
+
+/// A folder, and nothing that one would wait for.
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+/// Whether that is the answer of a file system whose folders can't be flushed: then it is as safe as it can be.
+fn is_unflushable(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS]
+        .iter()
+        .any(|one| error.raw_os_error() == Some(one.raw_os_error()))
 }
 
 /// Writes `head` and then `content` in pieces that are large: most messages are one write.
@@ -194,6 +229,7 @@ fn make_folders(path: &Path, identity: &Identity) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn put(path: &Path, head: &str, content: &str) -> Result<PathBuf, MaildirError> {
         let now = Wall(1_621_000_000_123_456);
@@ -232,5 +268,33 @@ mod tests {
         );
         assert_eq!(fs::read_dir(root.path().join("box/tmp")).unwrap().count(), 0);
         assert_eq!(fs::read_dir(root.path().join("box/new")).unwrap().count(), 0);
+    }
+
+    /// A folder whose names its owner may not read is delivered to once, as Postfix does; one that is none, not at all.
+    #[test]
+    fn a_folder_that_cannot_be_opened_gets_no_second_copy() {
+        let root = tempfile::tempdir().unwrap();
+        let box_path = root.path().join("box");
+        put(&box_path, "", "x").unwrap();
+        let names = |path: &Path| fs::read_dir(path).unwrap().count();
+        let user = Identity::of(4242, 4242, effective_is_root());
+        if user.switches {
+            for path in [root.path(), &box_path, &box_path.join("tmp"), &box_path.join("new")] {
+                std::os::unix::fs::chown(path, Some(4242), Some(4242)).unwrap();
+            }
+        }
+        let mode = |mode| fs::set_permissions(box_path.join("new"), PermissionsExt::from_mode(mode)).unwrap();
+        mode(0o300);
+        user.act(|| put(&box_path, "", "y").map(drop)).unwrap().unwrap();
+        mode(0o700);
+        assert_eq!(names(&box_path.join("new")), 2);
+        fs::remove_dir_all(box_path.join("new")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", box_path.join("new")).unwrap();
+        put(&box_path, "", "z").unwrap_err();
+        assert_eq!(names(&box_path.join("tmp")), 0);
+    }
+
+    fn effective_is_root() -> bool {
+        rustix::process::geteuid().is_root()
     }
 }

@@ -3,7 +3,8 @@
 //! Everybody may make files in the folder and nobody but the server may see whose are there (mode 1733); a file belongs
 //! to whoever made it, and what the kernel says of it is all that is believed: a regular file with one name, mode 0700,
 //! closed by `End`. What isn't so stays where it is, and is said once; what is damaged is set apart as `.bad`. Owners take
-//! turns, so that nobody waits behind another's thousand files. The crash argument is docs/internals/maildrop.md. T2.14.
+//! turns, all names are read, and each owner has a share of what is remembered of them, so that nobody waits behind
+//! another's thousand files, nor behind a hundred thousand that are no mail; the log names a hundred in an hour. The crash argument is docs/internals/maildrop.md. T2.14.
 
 use super::{Pickup, PickupError, Reception};
 use crate::clock;
@@ -13,13 +14,13 @@ use crate::queued::frames::read_frame;
 use crate::serve::Rules;
 use events::daemon::Message as Warning;
 use inotify::{Inotify, WatchMask};
-use mail::Wall;
+use mail::{Mono, Wall};
 use proto::control::{REQUEST_BYTES_MAX, Request};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -39,14 +40,18 @@ const BAD: &str = ".bad";
 pub(crate) const WHOLE_MODE: u32 = 0o700;
 /// Hexadecimal digits of a name.
 pub(crate) const DIGITS: usize = 32;
-/// Names looked at in one go; the rest comes with the next.
+/// Names kept of one look, for all owners together; of those who have more than their share, the oldest.
 const LISTED_MAX: usize = 20_000;
+/// Messages taken in before the folder is looked at again: others' may have come.
+const ROUND: usize = 500;
 /// Between two looks when nothing is said to have come, or something could not be taken.
 const PAUSE: Duration = Duration::from_secs(10);
 /// A file that nobody goes on writing is removed after this.
 const ABANDONED: Duration = Duration::from_secs(36 * 3600);
-/// Files that were complained about, at most; then it begins anew.
-const TOLD_MAX: usize = 1_000;
+/// Files that are complained about by name in [`TOLD_AGAIN`], at most.
+const TOLD_MAX: usize = 100;
+/// Then it begins anew.
+const TOLD_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Takes in what is dropped.
 pub(crate) struct Maildrop {
@@ -57,13 +62,102 @@ pub(crate) struct Maildrop {
     /// Who may submit.
     pub(crate) rules: Rules,
     /// What has been complained about.
-    pub(crate) told: HashSet<OsString>,
+    pub(crate) told: Told,
     /// What is there when it begins is the next server's.
     pub(crate) ending: Ending,
 }
 
 /// When a file was written, in seconds and nanoseconds, and its name.
 type Dropped = ((i64, i64), String);
+
+/// Which files were complained about, so that each is once, and a hundred thousand of them aren't a log's worth.
+#[derive(Default)]
+pub(crate) struct Told {
+    names: HashSet<OsString>,
+    since: Mono,
+    is_summed_up: bool,
+}
+
+/// What is said of a file.
+#[derive(Debug, PartialEq, Eq)]
+enum Complaint {
+    Named,
+    /// That there are more.
+    SummedUp,
+    None,
+}
+
+impl Told {
+    fn complaint(&mut self, now: Mono, name: &OsStr) -> Complaint {
+        if self.names.contains(name) {
+            return Complaint::None;
+        }
+        let full = self.names.len() >= TOLD_MAX;
+        if self.names.is_empty() || (full && now.since(self.since) >= TOLD_AGAIN) {
+            *self = Told { since: now, ..Told::default() };
+        } else if full {
+            let said = std::mem::replace(&mut self.is_summed_up, true);
+            return if said { Complaint::None } else { Complaint::SummedUp };
+        }
+        self.names.insert(name.to_owned());
+        Complaint::Named
+    }
+}
+
+/// The messages of one look: each owner's oldest, as many as their share is.
+#[derive(Default)]
+struct Listed {
+    owners: BTreeMap<u32, BinaryHeap<Dropped>>,
+}
+
+impl Listed {
+    /// `max` for all together, though each owner has one at least.
+    fn add(&mut self, uid: u32, dropped: Dropped, max: usize) {
+        self.owners.entry(uid).or_default().push(dropped);
+        let share = (max / self.owners.len().max(1)).max(1);
+        if let Some(files) = self.owners.get_mut(&uid) {
+            while files.len() > share {
+                // The newest.
+                files.pop();
+            }
+        }
+    }
+
+    /// Each owner's in order.
+    fn turns(self) -> VecDeque<VecDeque<String>> {
+        let in_order = |files: BinaryHeap<Dropped>| files.into_sorted_vec().into_iter().map(|(_, name)| name);
+        self.owners.into_values().map(|files| in_order(files).collect()).collect()
+    }
+}
+
+/// Reads all names; what is no message is `odd`.
+fn list(folder: &Path, max: usize, odd: &mut dyn FnMut(&OsStr, &str)) -> io::Result<Listed> {
+    let mut listed = Listed::default();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(text) = name.to_str().filter(|name| is_name(name)) else {
+            let is_begun = name.as_encoded_bytes().ends_with(BEGUN.as_bytes());
+            if is_begun && is_abandoned(entry.metadata().ok().and_then(|of| of.modified().ok())) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+            if !is_begun && !name.as_encoded_bytes().ends_with(BAD.as_bytes()) {
+                odd(&name, "nothing that sendmail leaves here; it is left alone");
+            }
+            continue;
+        };
+        // Gone meanwhile.
+        let Ok(metadata) = entry.metadata() else { continue };
+        match unfit(&metadata) {
+            Some(why) => odd(&name, &format!("{why}; it is left alone")),
+            None => {
+                let dropped = ((metadata.mtime(), metadata.mtime_nsec()), text.to_owned());
+                listed.add(metadata.uid(), dropped, max);
+            }
+        }
+    }
+    Ok(listed)
+}
 
 /// What becomes of one file.
 enum Fate {
@@ -96,16 +190,20 @@ pub(crate) fn open(folder: &Path, name: &str) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::openat(&folder, name, flags, Mode::empty())?);
     let metadata = file.metadata()?;
+    unfit(&metadata).map_or(Ok(file), refused)
+}
+
+/// Why this is no whole message.
+fn unfit(metadata: &Metadata) -> Option<&'static str> {
     if !metadata.is_file() {
-        return refused("not a regular file");
+        Some("not a regular file")
+    } else if metadata.nlink() != 1 {
+        Some("it has more than one name")
+    } else if metadata.permissions().mode() & 0o7777 != WHOLE_MODE {
+        Some("it hasn't the mode of a whole message")
+    } else {
+        None
     }
-    if metadata.nlink() != 1 {
-        return refused("it has more than one name");
-    }
-    if metadata.permissions().mode() & 0o7777 != WHOLE_MODE {
-        return refused("it hasn't the mode of a whole message");
-    }
-    Ok(file)
 }
 
 impl Maildrop {
@@ -118,10 +216,17 @@ impl Maildrop {
             self.warn(&format!("{}: {error}; looked at every 10 seconds", self.folder.display()));
         }
         while !self.ending.has_begun() {
-            if let Err(error) = self.look() {
+            let began = clock::now().mono;
+            let has_more = self.look().unwrap_or_else(|error| {
                 self.warn(&format!("{}: {error}", self.folder.display()));
+                false
+            });
+            let took = clock::now().mono.since(began);
+            if !has_more {
+                wait(inotify.as_mut(), &self.ending);
+                // A folder that takes long to read isn't read at every name that comes into it.
+                let _ = self.ending.rest(took.min(PAUSE));
             }
-            wait(inotify.as_mut(), &self.ending);
         }
     }
 
@@ -132,61 +237,42 @@ impl Maildrop {
         self.pickup.log.write(&program, Warning::warning(text.to_owned()));
     }
 
-    /// Once for each file.
+    /// Once for each file, and not for all of a great many.
     fn warn_once(&mut self, name: &OsStr, why: &str) {
-        if self.told.len() >= TOLD_MAX {
-            self.told.clear();
-        }
-        if self.told.insert(name.to_owned()) {
-            self.warn(&format!("{}: {why}", self.folder.join(name).display()));
+        match self.told.complaint(clock::now().mono, name) {
+            Complaint::Named => self.warn(&format!("{}: {why}", self.folder.join(name).display())),
+            Complaint::SummedUp => self.warn(&format!(
+                "{}: more files that are no whole messages than are named here; look there who makes them",
+                self.folder.display()
+            )),
+            Complaint::None => {}
         }
     }
 
-    /// Everything that is there, each owner's oldest first, owners in turns.
-    fn look(&mut self) -> io::Result<()> {
-        let mut owners: BTreeMap<u32, Vec<Dropped>> = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.folder)?.take(LISTED_MAX) {
-            let entry = entry?;
-            let name = entry.file_name();
-            // Gone meanwhile.
-            let Ok(metadata) = entry.metadata() else { continue };
-            match name.to_str() {
-                Some(name) if is_name(name) => {
-                    let place = owners.entry(metadata.uid()).or_default();
-                    place.push(((metadata.mtime(), metadata.mtime_nsec()), name.to_owned()));
-                }
-                Some(name) if name.ends_with(BEGUN) => {
-                    if is_abandoned(metadata.modified().ok()) {
-                        let _ = std::fs::remove_file(self.folder.join(name));
-                    }
-                }
-                Some(name) if name.ends_with(BAD) => {}
-                _ => self.warn_once(&name, "nothing that sendmail leaves here; it is left alone"),
-            }
-        }
-        let mut turns: VecDeque<VecDeque<String>> = owners
-            .into_values()
-            .map(|mut files| {
-                files.sort();
-                files.into_iter().map(|(_, name)| name).collect()
-            })
-            .collect();
-        while let Some(mut files) = turns.pop_front().filter(|_| !self.ending.has_begun()) {
+    /// What is there, each owner's oldest first, owners in turns; whether there is more, and it is worth going on.
+    fn look(&mut self) -> io::Result<bool> {
+        let folder = self.folder.clone();
+        let listed = list(&folder, LISTED_MAX, &mut |name, why| self.warn_once(name, why))?;
+        let mut turns = listed.turns();
+        let (mut left, mut progress) = (ROUND.max(turns.len()), false);
+        while let Some(mut files) = turns.pop_front().filter(|_| left > 0 && !self.ending.has_begun()) {
             if let Some(name) = files.pop_front() {
-                self.take(&name);
+                left -= 1;
+                progress |= self.take(&name);
                 turns.push_back(files);
             }
         }
-        Ok(())
+        Ok(left == 0 && progress)
     }
 
-    fn take(&mut self, name: &str) {
+    /// Whether it is out of the way.
+    fn take(&mut self, name: &str) -> bool {
         let path = self.folder.join(name);
         match self.read(name) {
-            Fate::Keep => {}
+            Fate::Keep => false,
             // The folder isn't flushed: after a loss of power the name may be there again, and the mail comes twice.
-            Fate::Remove => drop(std::fs::remove_file(path)),
-            Fate::SetApart => drop(std::fs::rename(&path, path.with_extension("bad"))),
+            Fate::Remove => std::fs::remove_file(path).is_ok(),
+            Fate::SetApart => std::fs::rename(&path, path.with_extension("bad")).is_ok(),
         }
     }
 

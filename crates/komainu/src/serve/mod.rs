@@ -383,7 +383,7 @@ fn watch_maildrop(state: &Path, assembly: &Assembly, (ending, log): (&Ending, &L
         folder: state.join(maildrop::NAME),
         helper: assembly.helper.clone(),
         rules: assembly.rules(),
-        told: std::collections::HashSet::new(),
+        told: crate::pickup::maildrop::Told::default(),
         ending: ending.clone(),
     };
     if let Err(error) = std::thread::Builder::new().name("pickup".into()).spawn(move || drop.run()) {

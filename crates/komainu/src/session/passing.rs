@@ -526,5 +526,6 @@ fn line(verb: &str, address: &str, parameters: &[String]) -> String {
         line.push(' ');
         line.push_str(parameter);
     }
-    line
+    // The client's own words: a CR amid them passes nothing on behind the line.
+    mail::line::one(&line).into_owned()
 }

@@ -58,6 +58,8 @@ pub(crate) enum SubmitError {
 /// # Errors
 /// [`SubmitError`]; then nobody has it.
 pub(crate) fn submit(state: &Path, letter: &mut Letter) -> Result<Accepted, SubmitError> {
+    letter.submission.keep_in_lines();
+    letter.to.iter_mut().for_each(To::keep_in_lines);
     letter.submission.fits().map_err(SubmitError::TooLong)?;
     letter.to.iter().try_for_each(To::fits).map_err(SubmitError::TooLong)?;
     if let Ok(Some(mut server)) = Connection::open(state) {

@@ -615,6 +615,46 @@ fn odd_targets_are_as_postfix_has_them() {
     });
 }
 
+/// Members that are hardly any, and files that only root may read.
+const ODD_MEMBERS: &str = r#"opt: -va@far.test
+optlocal: -v
+empty: ,
+group: friends: joe, jim;
+groupempty: friends:;
+nodomain: joe@
+rootinc: :include:/mnt/lists/root
+rootcmd: :include:/mnt/lists/rootcmd
+postmaster: bob
+"#;
+
+#[test]
+fn odd_members_are_as_postfix_has_them() {
+    there("locals::odd_members_are_as_postfix_has_them", || {
+        let furnish = || {
+            furnish(&[("ann", ".forward", "~/x\n"), ("bob", ".forward", "friends: joe, jim;\n")]);
+            write("/mnt/aliases", ODD_MEMBERS, None);
+            write("/mnt/lists/root", "joe\n", None);
+            write("/mnt/lists/rootcmd", "\"|id -un >/mnt/box/who\", jim\n", None);
+            for list in ["root", "rootcmd"] {
+                let path = format!("/mnt/lists/{list}");
+                fs::set_permissions(path, PermissionsExt::from_mode(0o640)).expect("mode");
+            }
+        };
+        let names = ODD_MEMBERS.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name);
+        let recipients: Vec<String> =
+            names.chain(["ann", "bob"]).map(|name| format!("{name}@example.com")).collect();
+        let case = Case {
+            main: format!("{COMMON}allow_mail_to_commands = alias, forward, include\n"),
+            master: String::new(),
+            furnish: &furnish,
+            indexed: &["postalias hash:/mnt/aliases"],
+            roots: &["/mnt/mail", "/mnt/box", "/mnt/home"],
+            send: &|address| recipients.iter().for_each(|recipient| send(address, recipient)),
+        };
+        case.play();
+    });
+}
+
 /// A thousand members of one alias, each a file of its own: each is written once, and the last takes no longer than the
 /// first, as nothing is read again for each. `KOMAINU_MEMBERS=10000` takes as many.
 #[test]

@@ -254,6 +254,52 @@ fn nobody_reads_takes_or_fakes_anything_by_the_maildrop() {
     });
 }
 
+/// A file is whatever its owner wrote: nothing in it becomes a command to the next server, or a line in the log.
+#[test]
+fn frames_that_would_break_a_line_are_set_apart() {
+    use proto::control::{Request, Submission, To};
+    world::run("sendmail::frames_that_would_break_a_line_are_set_apart", Needs::Root, || {
+        alice();
+        let site = Site::new("");
+        site.main(&site.virtual_lines());
+        assert!(Server::start(&site).stop().success());
+        let evil = "rfc\r\nRSET\r\nMAIL FROM:<evil@x.test>\r\n";
+        let plain = || To { address: "box@virtual.example".to_owned(), ..To::default() };
+        let put = |number: u32, submission: Submission, to: To| {
+            let frames = [
+                Request::Submit(Box::new(submission)),
+                Request::To(vec![to]),
+                Request::Content(b"Subject: x\n\nx\n".to_vec()),
+                Request::End,
+            ];
+            let path = maildrop(&site).join(format!("{number:032x}.mail"));
+            fs::write(&path, frames.map(|frame| frame.encode()).concat()).expect("writes");
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).expect("mode");
+            std::os::unix::fs::chown(&path, Some(ALICE), Some(ALICE)).expect("owner");
+        };
+        let from = |sender: &str| Submission { sender: sender.to_owned(), ..Submission::default() };
+        put(1, from("alice"), To { orcpt: Some(format!("{evil};a@x.test")), ..plain() });
+        put(2, from("alice"), To { address: format!("box@virtual.example{evil}"), ..plain() });
+        put(3, from(evil), plain());
+        put(4, Submission { full_name: evil.to_owned(), ..from("alice") }, plain());
+        put(5, Submission { envelope_id: Some(evil.to_owned()), ..from("alice") }, plain());
+        put(6, Submission { verp: Some("\n\0".to_owned()), ..from("alice") }, plain());
+        let mut server = Server::start(&site);
+        for what in ["original recipient", "recipient", "sender", "name", "envelope id", "delimiters"] {
+            site.logged(&format!("uid=4242: damaged: a frame with a bad {what}"), 0);
+        }
+        until("all set apart", || dropped(&site).iter().all(|name| name.ends_with(".bad")).then_some(()));
+        assert_eq!(dropped(&site).len(), 6);
+        assert!(site.delivered().is_empty() && !site.log().contains("evil"), "{}", site.log());
+        // What sendmail is given so, it puts into one line.
+        let odd = ["-F", "A\nB: c", "-f", "a@x.test", "box@virtual.example"];
+        ok(&send(&site, ALICE, &odd, message("odd").as_bytes()));
+        let text = site.delivered_with("end of odd");
+        assert!(!text.contains("\nB: c"), "{text}");
+        assert!(server.stop().success());
+    });
+}
+
 #[test]
 fn one_owner_s_thousand_files_hold_nobody_up() {
     world::run("sendmail::one_owner_s_thousand_files_hold_nobody_up", Needs::Root, || {

@@ -9,7 +9,8 @@ mod path;
 pub use list::{AddressList, Member, fuzz_list};
 pub use path::{PathError, PathSyntax, bad_recipient_syntax, bad_sender_syntax, fuzz_path};
 
-/// An address in internal form; the empty one is the null sender `<>`.
+/// An address in internal form; the empty one is the null sender `<>`. Whoever wrote it, it holds no CR, LF or NUL, so
+/// that it ends no line of a command, a header, a mailbox or the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address(String);
 
@@ -20,10 +21,14 @@ impl Address {
         Address(String::new())
     }
 
-    /// From internal form.
+    /// From internal form. A blank stands for what would end a line.
     #[must_use]
     pub fn from_internal(text: impl Into<String>) -> Address {
-        Address(text.into())
+        let text: String = text.into();
+        match crate::line::one(&text) {
+            std::borrow::Cow::Owned(text) => Address(text),
+            std::borrow::Cow::Borrowed(_) => Address(text),
+        }
     }
 
     /// The internal form.
@@ -73,7 +78,7 @@ fn quote_local(local: &str) -> String {
     let mut text = String::with_capacity(local.len() + 2);
     text.push('"');
     for c in local.chars() {
-        if matches!(c, '"' | '\\' | '\r') {
+        if matches!(c, '"' | '\\') {
             text.push('\\');
         }
         text.push(c);

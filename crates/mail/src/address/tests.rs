@@ -351,3 +351,25 @@ fn mutated_paths() {
         fuzz_path(&path);
     }
 }
+
+/// Whoever wrote it: a client in quotes, a filter, a spool of an earlier version.
+#[test]
+fn no_address_ends_a_line() {
+    for (internal, expect) in [
+        ("a\rb@x.test", "\"a b\"@x.test"),
+        ("a\nb@x.test", "\"a b\"@x.test"),
+        ("a@x.test\r\nRSET", "a@x.test  RSET"),
+        ("a\0b", "\"a b\""),
+        ("a\tb@x.test", "\"a\tb\"@x.test"),
+    ] {
+        assert_eq!(Address::from_internal(internal).to_external(), expect, "{internal:?}");
+    }
+    let quoted = Address::parse_path(b"<\"a\rb\"@x.test>", PathSyntax::Rfc822).unwrap();
+    assert_eq!(quoted.as_str(), "a b@x.test");
+    let odd = Address::from_internal("a\nFrom b@x.test\nSubject: x");
+    let zone = crate::time::Zone::utc();
+    let from = crate::delivered::from_line(&odd, crate::Wall(0), &zone);
+    assert_eq!(from.matches('\n').count(), 1, "{from:?}");
+    let headers = crate::message::delivery_headers(&odd, Some(&odd), &odd);
+    assert_eq!(headers.matches('\n').count(), 3, "{headers:?}");
+}

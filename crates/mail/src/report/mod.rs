@@ -10,7 +10,7 @@ mod fold;
 #[cfg(test)]
 mod tests;
 
-use crate::{Address, Dsn, QueueId, Wall, time};
+use crate::{Address, Dsn, QueueId, Wall, line, time};
 use fold::fold;
 pub use fold::fold_to;
 use std::borrow::Cow;
@@ -230,7 +230,7 @@ impl Report<'_> {
         }
         writeln!(out, "\nReporting-MTA: dns; {}", self.hostname)?;
         if let Some(id) = message.envelope_id.filter(|id| !id.is_empty()) {
-            writeln!(out, "Original-Envelope-Id: {id}")?;
+            writeln!(out, "Original-Envelope-Id: {}", line::one(id))?;
         }
         writeln!(out, "X-{}-Queue-ID: {}", self.mail_name, message.id)?;
         writeln!(out, "X-{}-Sender: rfc822; {}", self.mail_name, self.sender())?;
@@ -243,7 +243,7 @@ impl Report<'_> {
         let kind = if self.message.smtputf8 && !address.is_ascii() { "utf-8" } else { "rfc822" };
         writeln!(out, "\nFinal-Recipient: {kind}; {address}")?;
         match recipient.orcpt {
-            Some(orcpt) => writeln!(out, "Original-Recipient: {orcpt}")?,
+            Some(orcpt) => writeln!(out, "Original-Recipient: {}", line::one(orcpt))?,
             // A list's part: its owner is told of it by its own name alone.
             None if recipient.original.is_null() => {}
             None => writeln!(out, "Original-Recipient: rfc822;{}", recipient.original.to_external())?,

@@ -162,6 +162,20 @@ fn as_postfix_writes_it() {
     assert!(null.ends_with("Return-Path: <MAILER-DAEMON@mx.example.com>\n"), "{null}");
 }
 
+/// What programs of this machine and clients wrote into the envelope adds no header.
+#[test]
+fn texts_of_the_envelope_stay_in_their_lines() {
+    let odd = head(|report| {
+        report.message.envelope_id = Some("a\nInjected: 1");
+        for recipient in &mut report.recipients {
+            recipient.orcpt = Some("rfc822;a\r\n\r\nInjected: 2");
+        }
+    });
+    assert!(!odd.contains("\nInjected") && !odd.contains('\r'), "{odd}");
+    assert!(odd.contains("\nOriginal-Envelope-Id: a Injected: 1\n"), "{odd}");
+    assert!(odd.contains("\nOriginal-Recipient: rfc822;a    Injected: 2\n"), "{odd}");
+}
+
 #[test]
 fn folding() {
     let check = |text: &str, expect: &str| {

@@ -55,10 +55,22 @@ impl AddressClasses {
             current = self.completed(&Address::from_internal(current.local()));
         }
         let mut resolved = if is_ours { self.ours(current) } else { self.foreign(current, tables)? };
-        if resolved.recipient.local().starts_with('-') && !self.routing.allow_min_user {
+        if self.is_option(&resolved.recipient) {
             resolved.error = Some(Unresolvable::BadSyntax);
         }
         Ok(resolved)
+    }
+
+    /// Whether a program could take the address for an option: `allow_min_user`.
+    #[must_use]
+    pub fn is_option(&self, address: &Address) -> bool {
+        address.as_str().starts_with('-') && !self.routing.allow_min_user
+    }
+
+    /// Whether it is so, or has an empty domain that stands for nothing (`resolve_null_domain`).
+    #[must_use]
+    pub fn is_bad(&self, address: &Address) -> bool {
+        self.is_option(address) || (address.as_str().ends_with('@') && !self.routing.null_domain)
     }
 
     /// The address that mail is sent to: routing through ourselves taken off (`user%other@us` is `user@other`), where it

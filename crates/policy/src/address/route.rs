@@ -7,7 +7,7 @@
 //! `error:` and `retry:` are refusals.
 
 use super::extension::Extensions;
-use super::{AddressClasses, Class, Lookup, Resolved, UnknownIn};
+use super::{AddressClasses, Class, Lookup, Resolved, UnknownIn, Unresolvable};
 use config::Parameters;
 use mail::Address;
 use mail::destination::transport_and_nexthop;
@@ -35,6 +35,12 @@ pub struct Undeliverable {
 }
 
 impl Route {
+    /// Where mail to what is no address goes, or to what a program could take for its options (`allow_min_user`).
+    #[must_use]
+    pub fn bad_syntax() -> Route {
+        Route { transport: "error".to_owned(), nexthop: "5.1.3 bad address syntax".to_owned() }
+    }
+
     /// Whether its mail goes nowhere: `error:`, `retry:`.
     #[must_use]
     pub fn undeliverable(self) -> Option<Undeliverable> {
@@ -137,7 +143,12 @@ impl Routes {
         classes: &AddressClasses,
         tables: &L,
     ) -> Result<Route, L::Stop> {
-        self.of_resolved(sender, classes.resolve(recipient, tables)?, classes, tables)
+        let resolved = classes.resolve(recipient, tables)?;
+        // Aliases and programs of this machine name what no client may: above all, a program's options.
+        if resolved.error == Some(Unresolvable::BadSyntax) {
+            return Ok(Route::bad_syntax());
+        }
+        self.of_resolved(sender, resolved, classes, tables)
     }
 
     /// The route of mail from `sender` to an address that has been resolved.

@@ -395,3 +395,34 @@ fn virtual_aliases_cost_no_more_than_depth_times_size() {
         assert!(counted.1.get() <= 3 * 60 * 50, "{} look-ups for {got:?}", counted.1.get());
     }
 }
+
+/// What no client can give and yet comes, by an alias or a program of this machine: qmgr's words.
+#[test]
+fn what_is_no_address_goes_nowhere() {
+    let route = |more: &str, recipient: &str| {
+        let text = format!("{MAIN_CF}transport_maps = inline:{{pipe.test=prog:, far.test=prog:}}\n{more}");
+        let (main, _) = MainCf::parse(&Arc::new(SourceFile { path: "main.cf".into(), text }));
+        let host = Host { hostname: "mx.our.example".to_owned(), addresses: Vec::new() };
+        let (parameters, _) = Parameters::new(&main, &host, Compat::V3_7);
+        let mut catalogue = Catalogue::new();
+        let (classes, _) = AddressClasses::compile(&parameters, &mut catalogue, &NoFiles);
+        let routes = Routes::compile(&parameters, &mut catalogue);
+        let (snapshot, _) = Snapshot::compile(&catalogue, &NoFiles);
+        let (sender, recipient) = (Address::null(), Address::from_internal(recipient));
+        let route = routes.route((&sender, &recipient), &classes, &snapshot).unwrap();
+        format!("{}:{}", route.transport, route.nexthop)
+    };
+    let bad = "error:5.1.3 bad address syntax";
+    for (recipient, expect) in [
+        ("x@pipe.test", "prog:pipe.test"),
+        ("-oX/tmp/y@pipe.test", bad),
+        ("-va@our.example", bad),
+        ("-t", bad),
+        ("root@", bad),
+        ("x@far..test", bad),
+    ] {
+        assert_eq!(route("", recipient), expect, "{recipient}");
+    }
+    assert_eq!(route("allow_min_user = yes\n", "-v@pipe.test"), "prog:pipe.test");
+    assert_eq!(route("resolve_null_domain = yes\n", "root@"), "local:mx.our.example");
+}

@@ -89,6 +89,7 @@ struct Name {
 
 /// Of all refusals Postfix tells a list's owner of this one only.
 const NO_FILES: &str = "mail to file is restricted";
+const UNAVAILABLE: &str = "alias database unavailable";
 const CONFIGURATION: &str = "mail system configuration error";
 
 impl<'a, G: Ground> Expander<'a, G> {
@@ -144,7 +145,7 @@ impl<'a, G: Ground> Expander<'a, G> {
 
     fn unsaid(&mut self, recipient: &Address, context: &Context, error: &LookupError) {
         self.warnings.push(error.to_string());
-        self.refuse(recipient, context, Dsn::new(4, 3, 0), "alias database unavailable");
+        self.refuse(recipient, context, Dsn::new(4, 3, 0), UNAVAILABLE);
     }
 
     fn name(&self, address: &Address) -> Name {
@@ -262,8 +263,8 @@ impl<'a, G: Ground> Expander<'a, G> {
         };
         let found = destinations(value);
         if found.is_empty() {
-            self.warnings.push(format!("no addresses found in alias \"{alias}\""));
-            self.refuse(address, &context, Dsn::new(5, 3, 5), CONFIGURATION);
+            self.warnings.push(format!("no recipient in alias lookup result for {alias}"));
+            self.refuse(address, &context, Dsn::new(4, 3, 0), UNAVAILABLE);
         }
         let extension = if self.local.propagates.alias { extension } else { "" };
         self.all(address, found, extension, &context);
@@ -286,8 +287,8 @@ impl<'a, G: Ground> Expander<'a, G> {
                 return;
             }
             match destination {
-                Destination::Address(member) => self.member(&member, extension, context, false),
-                Destination::Bypass(member) => self.member(&member, extension, context, true),
+                Destination::Address(member) => self.member(address, &member, (extension, false), context),
+                Destination::Bypass(member) => self.member(address, &member, (extension, true), context),
                 Destination::Command(command) => {
                     if self.local.commands.at_end_of(&context.chain) {
                         self.once(address, context, Action::Command(command));
@@ -313,7 +314,13 @@ impl<'a, G: Ground> Expander<'a, G> {
         }
     }
 
-    fn member(&mut self, member: &Address, extension: &str, context: &Context, bypass: bool) {
+    fn member(
+        &mut self,
+        whose: &Address,
+        member: &Address,
+        (extension, bypass): (&str, bool),
+        context: &Context,
+    ) {
         let mut address = self.classes.rewrite(member);
         if !extension.is_empty()
             && let Some(domain) = address.domain()
@@ -322,6 +329,10 @@ impl<'a, G: Ground> Expander<'a, G> {
         }
         if address.is_null() {
             return;
+        }
+        if self.classes.is_bad(&address) {
+            let text = format!("bad recipient address syntax: {address}");
+            return self.refuse(whose, context, Dsn::new(5, 1, 3), text);
         }
         match self.ground.is_local(&address) {
             Ok(true) => self.recipient(&address, &Context { bypass, ..context.clone() }),
@@ -435,6 +446,8 @@ impl<'a, G: Ground> Expander<'a, G> {
                 }
                 Opened::Text(text) => {
                     let found = destinations_in_file(&text);
+                    let at_home = |one: Destination| one.at_home(&account.home);
+                    let found: Vec<Destination> = found.into_iter().map(at_home).collect();
                     let extension = if self.local.propagates.forward { attributes.extension } else { "" };
                     let is_empty = found.is_empty();
                     self.all(address, found, extension, &context);

@@ -158,7 +158,8 @@ impl Envelope {
             }
             Command::Data => "DATA".to_owned(),
         };
-        out.extend_from_slice(line.as_bytes());
+        // Whatever came into the envelope by whichever way: a command is one line.
+        out.extend_from_slice(mail::line::one(&line).as_bytes());
         out.extend_from_slice(b"\r\n");
         self.asked.push_back(command);
     }
@@ -312,7 +313,10 @@ fn rcpt_command(to: &To, can: &Capabilities) -> String {
     if can.has(Keyword::Dsn) {
         if let Some(orcpt) = &to.orcpt {
             let (kind, address) = orcpt.split_once(';').unwrap_or(("rfc822", orcpt));
-            let _ = write!(line, " ORCPT={kind};{}", xtext(address));
+            // RFC 3461 §4.2: the type is an atom. What isn't would be read as something else.
+            if !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let _ = write!(line, " ORCPT={kind};{}", xtext(address));
+            }
         }
         if !to.notify.is_empty() {
             let _ = write!(line, " NOTIFY={}", to.notify);
@@ -341,4 +345,46 @@ fn xtext(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::capabilities::Discards;
+    use super::*;
+
+    /// As a spool of an earlier version, a filter or a program of this machine may have it.
+    #[test]
+    fn no_text_of_an_envelope_ends_its_command() {
+        let odd = |text: &str| text.replace('|', "\r\nRSET\r\nMAIL FROM:<evil@x.test>\r\n\0");
+        let to = |address: &str, orcpt: &str| To {
+            address: odd(address),
+            orcpt: Some(odd(orcpt)),
+            notify: String::new(),
+        };
+        let mail = Mail {
+            sender: odd("a|b@x.test"),
+            envelope_id: Some(odd("a|b")),
+            recipients: vec![
+                to("a@x.test|", "rfc|822;a@x.test"),
+                to("b@x.test", "rfc822;b|@x.test"),
+                to("c@x.test", ";c"),
+                to("d@x.test", "utf-8;d"),
+            ],
+            ..Mail::default()
+        };
+        let lines = ["x", "PIPELINING", "DSN"].map(str::to_owned);
+        let (can, _) = Capabilities::read(&lines, &Discards::default(), ("x", "x"));
+        let mut out = Vec::new();
+        Envelope::new(mail).ask(&can, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+        let verbs: Vec<&str> = lines.iter().filter_map(|line| line.split([' ']).next()).collect();
+        assert_eq!(verbs, ["MAIL", "RCPT", "RCPT", "RCPT", "RCPT", "DATA"], "{text:?}");
+        assert!(!text.replace("\r\n", "").contains(mail::line::ends), "{text:?}");
+        let orcpts: Vec<Option<&str>> =
+            lines.iter().skip(1).take(4).map(|line| Some(line.split_once(" ORCPT=")?.1)).collect();
+        let xtext = odd("rfc822;b|@x.test").replace('\r', "+0D").replace('\n', "+0A");
+        let xtext = xtext.replace('\0', "+00").replace("L F", "L+20F");
+        assert_eq!(orcpts, [None, Some(xtext.as_str()), None, Some("utf-8;d")]);
+    }
 }

@@ -11,6 +11,31 @@ use super::{HEAD_BYTES, REQUEST_BYTES_MAX};
 /// The longest text of an envelope, as Postfix's records have it (`line_length_limit`).
 pub const TEXT_BYTES_MAX: usize = 2048;
 
+/// What no text of an envelope may hold: it would go on in another line wherever the text is written. TAB may be.
+fn is_control(c: char) -> bool {
+    c.is_ascii_control() && c != '\t'
+}
+
+/// Reads a text that stays in its line.
+fn text(from: &mut Reader<'_>, what: &'static str) -> Result<String, FrameError> {
+    Some(from.text(what)?).filter(|text| !text.contains(is_control)).ok_or(FrameError::Value(what))
+}
+
+fn optional(from: &mut Reader<'_>, what: &'static str) -> Result<Option<String>, FrameError> {
+    let text = from.optional(what)?;
+    if text.as_ref().is_some_and(|text| text.contains(is_control)) {
+        return Err(FrameError::Value(what));
+    }
+    Ok(text)
+}
+
+/// Puts blanks for what may not be in it.
+fn clean(text: &mut String) {
+    if text.contains(is_control) {
+        *text = text.replace(is_control, " ");
+    }
+}
+
 /// One letter's envelope, but for its recipients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Submission {
@@ -86,6 +111,13 @@ fn bounded(texts: [(&'static str, Option<&str>); 4]) -> Result<(), TooLong> {
 }
 
 impl Submission {
+    /// Puts blanks for control characters, with which it would be refused.
+    pub fn keep_in_lines(&mut self) {
+        clean(&mut self.sender);
+        clean(&mut self.full_name);
+        self.envelope_id.iter_mut().chain(&mut self.verp).for_each(clean);
+    }
+
     /// Looks whether it fits a frame.
     ///
     /// # Errors
@@ -118,7 +150,7 @@ impl Submission {
     }
 
     pub(super) fn read(from: &mut Reader<'_>) -> Result<Submission, FrameError> {
-        let (sender, full_name) = (from.text("sender")?, from.text("name")?);
+        let (sender, full_name) = (text(from, "sender")?, text(from, "name")?);
         let bits = from.u8()?;
         if bits & !(LOCAL | EIGHT_BIT | SMTPUTF8 | RECORD | PROBE) != 0 {
             return Err(FrameError::Value("submission"));
@@ -142,14 +174,20 @@ impl Submission {
             eight_bit: bits & EIGHT_BIT != 0,
             smtputf8: bits & SMTPUTF8 != 0,
             ret,
-            envelope_id: from.optional("envelope id")?,
-            verp: from.optional("delimiters")?,
+            envelope_id: optional(from, "envelope id")?,
+            verp: optional(from, "delimiters")?,
             trace,
         })
     }
 }
 
 impl To {
+    /// Puts blanks for control characters, with which it would be refused.
+    pub fn keep_in_lines(&mut self) {
+        clean(&mut self.address);
+        self.orcpt.iter_mut().for_each(clean);
+    }
+
     /// Looks whether it fits a frame.
     ///
     /// # Errors
@@ -177,9 +215,9 @@ impl To {
 
     pub(super) fn read(from: &mut Reader<'_>) -> Result<To, FrameError> {
         Ok(To {
-            address: from.text("recipient")?,
+            address: text(from, "recipient")?,
             notify: from.u8()?,
-            orcpt: from.optional("original recipient")?,
+            orcpt: optional(from, "original recipient")?,
         })
     }
 }

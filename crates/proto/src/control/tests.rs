@@ -200,3 +200,36 @@ fn strangers() {
     check(b"\x05x", FrameError::Trailing(1));
     check(b"\x04\x63\0\0\0\x06ABCDEF", FrameError::Value("verb"));
 }
+
+/// Everybody may write frames into the maildrop: what they say goes into commands, headers and the log.
+#[test]
+fn no_text_of_an_envelope_goes_on_in_another_line() {
+    fn decoded(request: Request) -> Result<Request, FrameError> {
+        Request::decode(&request.encode()[HEAD_BYTES..])
+    }
+    let bad = |what| Err(FrameError::Value(what));
+    for odd in ["rfc\r\nRSET\r\nMAIL FROM:<x>;a", "a\nb", "a\rb", "a\0b", "a\x1bb", "a\x7fb"] {
+        let (some, text) = (Some(odd.to_owned()), odd.to_owned());
+        let plain = Submission::default();
+        for (mut submission, what) in [
+            (Submission { sender: text.clone(), ..plain.clone() }, "sender"),
+            (Submission { full_name: text.clone(), ..plain.clone() }, "name"),
+            (Submission { envelope_id: some.clone(), ..plain.clone() }, "envelope id"),
+            (Submission { verp: some.clone(), ..plain }, "delimiters"),
+        ] {
+            assert_eq!(decoded(Request::Submit(Box::new(submission.clone()))), bad(what), "{odd:?}");
+            submission.keep_in_lines();
+            assert!(decoded(Request::Submit(Box::new(submission))).is_ok(), "{odd:?} {what}");
+        }
+        for (mut to, what) in [
+            (To { address: text, ..To::default() }, "recipient"),
+            (To { orcpt: some, ..To::default() }, "original recipient"),
+        ] {
+            assert_eq!(decoded(Request::To(vec![to.clone()])), bad(what), "{odd:?}");
+            to.keep_in_lines();
+            assert!(decoded(Request::To(vec![to])).is_ok(), "{odd:?} {what}");
+        }
+    }
+    let tab = Request::To(vec![To { address: "a\tb@x.test".to_owned(), ..To::default() }]);
+    assert_eq!(decoded(tab.clone()), Ok(tab));
+}

@@ -66,7 +66,7 @@ pub(super) fn act(
 }
 
 fn look(request: &LocalRequest, whose: &Whose) -> (Answer, Option<OwnedFd>) {
-    let opened = whose.identity.act(|| match request.chain.last() {
+    let opened = whose.reading(|| match request.chain.last() {
         Some(Step::Forward { path, .. }) => {
             links::forward(path, whose.user.as_ref().map_or(0, |user| user.uid))
         }

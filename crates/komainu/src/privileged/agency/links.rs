@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// The longest file that is followed.
 pub(crate) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -81,6 +82,19 @@ pub(super) fn owner_of(path: &str) -> io::Result<u32> {
     Ok(std::fs::metadata(path)?.uid())
 }
 
+/// Whether nobody but root has a say in what is at `path`: each folder on the way and the file are root's, nobody else
+/// writes to them, or they are sticky, and none is a link.
+pub(super) fn is_of_root(path: &str) -> bool {
+    let is_own = |path: &Path| {
+        let metadata = std::fs::symlink_metadata(path);
+        metadata.is_ok_and(|of| {
+            let is_kept = of.mode() & 0o022 == 0 || (of.is_dir() && of.mode() & 0o1000 != 0);
+            of.uid() == 0 && is_kept && (of.is_dir() || (of.is_file() && of.nlink() == 1))
+        })
+    };
+    Path::new(path).ancestors().all(is_own)
+}
+
 pub(super) fn forward_text(path: &str, uid: u32) -> Result<Vec<u8>, Unsafe> {
     forward(path, uid).and_then(whole)
 }
@@ -104,5 +118,32 @@ pub(super) fn text(read: io::Result<Result<Vec<u8>, Unsafe>>) -> Result<Vec<u8>,
         Ok(Err(Unsafe::Absent)) => Err("4.3.5 a file that was there is gone".to_owned()),
         Ok(Err(Unsafe::Refused(text) | Unsafe::Unavailable(text))) => Err(format!("4.3.5 {text}")),
         Err(error) => Err(format!("4.3.0 change of rights: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    /// Needs root's rights to give files away, and a folder of root's alone.
+    #[test]
+    fn what_is_of_root_alone() {
+        if !rustix::process::geteuid().is_root() || !is_of_root("/root") {
+            return;
+        }
+        let folder = tempfile::tempdir_in("/root").unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        fs::write(path("list"), "").unwrap();
+        fs::create_dir(path("other")).unwrap();
+        fs::write(path("other/list"), "").unwrap();
+        symlink(path("list"), path("link")).unwrap();
+        assert!(is_of_root(&path("list")) && is_of_root(&path("other/list")));
+        assert!(!is_of_root(&path("link")) && !is_of_root(&path("none")) && !is_of_root("/tmp/x"));
+        chown(path("other"), Some(4242), None).unwrap();
+        assert!(!is_of_root(&path("other/list")) && !is_of_root(&path("other/../list")));
+        fs::set_permissions(path("list"), PermissionsExt::from_mode(0o660)).unwrap();
+        assert!(!is_of_root(&path("list")));
     }
 }

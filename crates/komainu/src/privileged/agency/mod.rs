@@ -236,6 +236,7 @@ impl Agency {
             domain: recipient.domain().unwrap_or_default().to_owned(),
             identity: Identity::own(),
             user,
+            is_of_root: false,
         };
         if extension.contains('/') {
             whose.extension.clear();
@@ -283,6 +284,7 @@ impl Agency {
             Step::Alias(name) => {
                 let (value, owner) = self.alias(name)?.ok_or_else(not_there)?;
                 whose.identity = self.owner(owner)?;
+                whose.is_of_root = self.switches && owner == 0;
                 Ok(Some(self.parsed.of(Kind::Value, value.into_bytes())))
             }
             Step::Forward { user, path } => {
@@ -296,7 +298,8 @@ impl Agency {
                     return Ok(None);
                 }
                 let text = whose.identity.act(|| links::forward_text(path, account.uid));
-                links::text(text).map(|text| Some(self.parsed.of(Kind::File, text)))
+                let written = self.parsed.of(Kind::File, links::text(text)?);
+                Ok(Some(written::at_home(written, &account.home)))
             }
             Step::Include(path) => {
                 let named = Destination::Include(path.clone());
@@ -308,10 +311,11 @@ impl Agency {
                 if !of_user && let Ok(owner) = owner {
                     whose.identity = self.owner(owner)?;
                 }
+                whose.is_of_root &= !of_user && links::is_of_root(path);
                 if !reads {
                     return Ok(None);
                 }
-                let text = whose.identity.act(|| links::include_text(path));
+                let text = whose.reading(|| links::include_text(path));
                 links::text(text).map(|text| Some(self.parsed.of(Kind::File, text)))
             }
         }
@@ -386,9 +390,16 @@ pub(super) struct Whose {
     /// Where it is a user, not an alias.
     user: Option<Account>,
     identity: Identity,
+    /// The way so far is root's alone, from the alias table on: its lists are read with root's rights.
+    is_of_root: bool,
 }
 
 impl Whose {
+    /// Reads the last list of the way.
+    fn reading<T>(&self, read: impl FnOnce() -> T) -> std::io::Result<T> {
+        if self.is_of_root { Ok(read()) } else { self.identity.act(read) }
+    }
+
     fn attributes(&self) -> Attributes<'_> {
         Attributes {
             account: self.user.as_ref(),

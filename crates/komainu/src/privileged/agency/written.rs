@@ -59,6 +59,16 @@ impl Parsed {
     }
 }
 
+/// What a user's own file says, whose home this is.
+pub(super) fn at_home(written: Arc<Written>, home: &str) -> Arc<Written> {
+    let is_there =
+        |one: &Destination| matches!(one, Destination::Address(of) if of.as_str().starts_with("~/"));
+    if !written.iter().any(is_there) {
+        return written;
+    }
+    Arc::new(written.iter().cloned().map(|one| one.at_home(home)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

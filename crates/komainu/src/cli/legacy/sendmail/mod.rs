@@ -252,6 +252,7 @@ fn from(options: &Options, login: &str) -> String {
     let Some(given) = &options.sender else { return login.to_owned() };
     let addresses = listed(given);
     if addresses.len() > 1 {
+        let given = given.replace(|c: char| c.is_control(), "?");
         eprintln!("{NAME}: warning: -f option specified malformed sender: {given}");
     }
     addresses.first().map(|address| address.as_str().to_owned()).unwrap_or_default()
