@@ -10,6 +10,7 @@ pub mod base64;
 pub mod bounce_template;
 pub mod delivered;
 pub mod destination;
+pub mod dkim;
 pub mod header;
 pub mod host;
 pub mod message;

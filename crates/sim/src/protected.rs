@@ -1,11 +1,11 @@
 //! A client's connection under TLS. It believes every server.
 
 use crate::client::Stream;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use komainu::tls::client::Accepting;
 use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, version};
+use rustls::{ClientConfig, ClientConnection, version};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Protected {
             .with_protocol_versions(&versions)
             .map_err(Error::other)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer));
+            .with_custom_certificate_verifier(believing());
         let config = match &offer.certificate {
             Some(name) => {
                 let bytes = std::fs::read(certificate_path(name))?;
@@ -134,49 +134,8 @@ impl Stream for Protected {
     }
 }
 
-/// What believes every server.
+/// What believes every server whose key signed.
 #[must_use]
-pub fn believing() -> Arc<dyn ServerCertVerifier> {
-    Arc::new(AnyServer)
-}
-
-/// Believes every server whose key signed.
-#[derive(Debug)]
-struct AnyServer;
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
-    }
+pub fn believing() -> Arc<Accepting> {
+    Arc::default()
 }

@@ -14,6 +14,7 @@ pub mod turns;
 
 use crate::clock;
 use crate::privileged::{Answer, Helper, Keeper, PasswordRequest, Request};
+use crate::tls::apart::Apart;
 use dovecot::AuthServers;
 use hashing::{Busy, Hashing, Rank};
 use internal::{Internal, UsersPlace};
@@ -31,7 +32,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::time::Instant;
 use tables::matching::{AddressList, StringList};
-use tokio::sync::Semaphore;
 use turns::{Admission, Permit, Turns, UnderWay};
 use users::Stored;
 use users::stored::ScramSource;
@@ -73,8 +73,8 @@ pub struct Authentication {
     nobody: hmac::Key,
     helper: Option<Helper>,
     turns: Turns,
-    /// The line in which clients stand whose network has logged nobody in of late, while they make handshakes of TLS.
-    pub handshakes: Semaphore,
+    /// Where clients make handshakes of TLS whose network has logged nobody in of late.
+    pub handshakes: Apart,
     memory: Mutex<Memory>,
 }
 
@@ -101,7 +101,7 @@ impl Authentication {
             nobody: nobody(),
             helper,
             turns: Turns::new(guessing),
-            handshakes: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            handshakes: Apart::default(),
             memory: Mutex::new(memory),
         };
         (authentication, outcome)

@@ -6,6 +6,7 @@
 //! ahead and closed its side hears the answers, as with Postfix. What a client says under TLS when it closes is no
 //! command: whoever has said just that is gone. T2.2.
 
+use rustix::net::RecvFlags;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -21,7 +22,7 @@ const HALF_CLOSED: Duration = Duration::from_secs(1);
 const UNREAD: Duration = Duration::from_secs(1);
 
 /// What a session talks over.
-pub trait Line: AsyncRead + AsyncWrite + Unpin + Send {
+pub trait Line: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Ends when the client is gone. Where that can't be known it never ends.
     fn gone(&self) -> impl Future<Output = ()> + Send + use<Self> {
         std::future::pending()
@@ -59,19 +60,18 @@ impl Line for Socket {
                 if ready.is_error() {
                     return;
                 }
-                // Not `peek`, whose future would be the larger part of this one.
-                let unread = std::future::poll_fn(|context| {
+                // Not tokio's `peek`: it takes the place of whoever reads in another task, who is never woken then.
+                let unread = stream.try_io(Interest::READABLE, || {
                     let mut bytes = [0; GOODBYE_BYTES_MAX];
-                    let mut unread = ReadBuf::new(&mut bytes);
-                    let outcome = stream.poll_peek(context, &mut unread);
-                    let is_goodbye = is_goodbye(unread.filled(), ready.is_read_closed());
-                    Poll::Ready(outcome.map_ok(|length| if is_goodbye { 0 } else { length }))
+                    let (_, length) = rustix::net::recv(&*stream, &mut bytes, RecvFlags::PEEK)?;
+                    let unread = bytes.get(..length).unwrap_or_default();
+                    Ok(if is_goodbye(unread, ready.is_read_closed()) { 0 } else { length })
                 });
-                match unread.await {
-                    Poll::Ready(Ok(0)) => return tokio::time::sleep(HALF_CLOSED).await,
-                    Poll::Ready(Ok(_)) => tokio::time::sleep(UNREAD).await,
-                    Poll::Ready(Err(_)) => return,
-                    Poll::Pending => {}
+                match unread {
+                    Ok(0) => return tokio::time::sleep(HALF_CLOSED).await,
+                    Ok(_) => tokio::time::sleep(UNREAD).await,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
                 }
             }
         }
@@ -178,6 +178,34 @@ mod tests {
         let mut gone = Box::pin(socket.gone());
         assert!(timeout(MOMENT, &mut gone).await.is_err(), "it may still listen");
         assert!(timeout(HALF_CLOSED * 2, gone).await.is_ok());
+    }
+
+    /// Another task reads meanwhile, as a stranger's handshake does: it hears of every byte.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn who_reads_elsewhere_is_woken() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        for round in 0..3000 {
+            let (mut client, mut socket) = pair().await;
+            let gone = tokio::spawn(socket.gone());
+            let reads = tokio::spawn(async move {
+                for _ in 0..3 {
+                    let byte = socket.read_u8().await?;
+                    socket.write_u8(byte).await?;
+                }
+                io::Result::Ok(())
+            });
+            let talks = tokio::task::spawn_blocking(move || {
+                client.set_read_timeout(Some(Duration::from_secs(10)))?;
+                for _ in 0..3 {
+                    client.write_all(b"x")?;
+                    std::io::Read::read_exact(&mut client, &mut [0])?;
+                }
+                io::Result::Ok(())
+            });
+            talks.await.expect("no panic").unwrap_or_else(|error| panic!("{round}: {error}"));
+            assert!(reads.await.is_ok_and(|outcome| outcome.is_ok()), "{round}");
+            gone.abort();
+        }
     }
 
     /// Whoever has said everything and closed its side is owed answers.

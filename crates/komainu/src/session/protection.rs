@@ -114,13 +114,13 @@ impl Session {
         // However many strangers come, those who log in here don't wait behind them.
         let authentication = &self.shared.authentication;
         let is_home = authentication.guessing().is_home(self.tx.client.address, authentication::now());
-        let line = (!is_home).then_some(&authentication.handshakes);
+        let apart = (!is_home).then_some(&authentication.handshakes);
         self.seat.waits(clock::now().mono);
         let ear = self.seat.ear();
         let mut remark = None;
         let outcome = tokio::select! {
             biased;
-            outcome = tokio::time::timeout(limit, stream.protect(&acceptor, line, &mut remark)) => {
+            outcome = tokio::time::timeout(limit, stream.protect(&acceptor, apart, &mut remark)) => {
                 outcome.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
             }
             _ = ear.told() => Err(ErrorKind::ConnectionAborted.into()),

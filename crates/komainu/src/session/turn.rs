@@ -30,7 +30,10 @@ impl Session {
         if self.logging_in().trusted {
             return Ok(());
         }
-        if !self.take_note(said, first) || self.logging_in().permit.is_some() {
+        // A certificate that was shown in the handshake is no guess.
+        let certified =
+            logins.internal().is_some() && self.logging_in().mechanism.eq_ignore_ascii_case("EXTERNAL");
+        if !self.take_note(said, first) || certified || self.logging_in().permit.is_some() {
             return Ok(());
         }
         let (attempt, is_known) = {
@@ -92,7 +95,8 @@ impl Session {
         }
         let attempt = self.attempt(&self.shared.authentication.guessing(), told);
         let permit = match self.logging_in().permit.take() {
-            None if outcome == Outcome::Unanswered => return,
+            // Nothing was tried: were it counted, one client could keep the pace of all others slow.
+            None if outcome != Outcome::Succeeded => return,
             None => self.shared.authentication.went(&attempt),
             Some(permit) => permit,
         };

@@ -5,6 +5,7 @@
 //! here again. Handshakes are `tls::server`'s.
 
 use super::line::Line;
+use crate::tls::apart::Apart;
 use crate::tls::server::{Acceptor, Established, Remark};
 use proto::sasl::server::exchange::Binding;
 use std::future::Future;
@@ -12,7 +13,6 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Semaphore;
 use tokio_rustls::server::TlsStream;
 
 /// A connection whose protection can begin.
@@ -50,20 +50,20 @@ impl<S: Line> Wire<S> {
         Some(Binding { name: "tls-exporter", data: data.ok().filter(|_| is_13)? })
     }
 
-    /// Makes the handshake, in a line where there is one. After a failure, and where it is given up, nothing can be said any more.
+    /// Makes the handshake, apart from others where that is wanted. After a failure, and where it is given up, nothing can be said any more.
     ///
     /// # Errors
     /// As of the socket, or `InvalidData` where the client doesn't speak TLS as it is spoken here.
     pub(super) async fn protect(
         &mut self,
         acceptor: &Acceptor,
-        turns: Option<&Semaphore>,
+        apart: Option<&Apart>,
         remark: &mut Option<Remark>,
     ) -> io::Result<Established> {
         let Wire::Clear(line) = std::mem::replace(self, Wire::Broken) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        let (stream, established) = acceptor.accept(line, turns, remark).await?;
+        let (stream, established) = acceptor.accept(line, apart, remark).await?;
         *self = Wire::Protected(Box::new(stream));
         Ok(established)
     }

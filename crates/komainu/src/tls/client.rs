@@ -71,9 +71,7 @@ impl Engine {
     /// With its own certificates, where it shows any.
     #[must_use]
     pub fn new(anchors: Anchors, credentials: Vec<Credentials>, resumes: bool) -> Engine {
-        let algorithms = provider::default_provider().signature_verification_algorithms;
-        let verifier = Arc::new(Accepting(Signatures::new(algorithms)));
-        Engine { anchors, credentials, resumes, verifier, configs: Mutex::default() }
+        Engine { anchors, credentials, resumes, verifier: Arc::default(), configs: Mutex::default() }
     }
 
     /// What rustls needs for a handshake.
@@ -131,9 +129,15 @@ pub enum EngineError {
     Certificate(Error),
 }
 
-/// Takes every certificate whose key signed; remembers how.
+/// Takes every certificate whose key signed; remembers how. Who is believed is judged elsewhere.
 #[derive(Debug)]
-struct Accepting(Signatures);
+pub struct Accepting(Signatures);
+
+impl Default for Accepting {
+    fn default() -> Accepting {
+        Accepting(Signatures::new(provider::default_provider().signature_verification_algorithms))
+    }
+}
 
 impl ServerCertVerifier for Accepting {
     fn verify_server_cert(

@@ -5,6 +5,7 @@
 //! handshake here: it is judged afterwards ([`judge`]), resumed sessions too, because Postfix logs how far it believed
 //! whom. RFC 8446, RFC 5246, RFC 6125.
 
+pub mod apart;
 pub mod client;
 mod clients;
 pub mod files;

@@ -5,6 +5,7 @@
 //! Postfix does (`smtpd_tls_ask_ccert`). Sessions are resumed by tickets whose keys change by themselves and live in
 //! memory only. RFC 8446, RFC 5246.
 
+use super::apart::Apart;
 use super::clients::{Clients, Distrust};
 use super::files::{Anchors, Credentials, FileError};
 use super::fingerprint::Digest;
@@ -22,10 +23,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, Ser
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -187,26 +186,30 @@ impl Acceptor {
         }
     }
 
-    /// Makes the handshake. What there is to say of the name asked for comes into `remark`. Whoever is in a `line`
-    /// makes it when its turn has come.
+    /// Makes the handshake. What there is to say of the name asked for comes into `remark`. With `apart` the costly
+    /// part of it comes after what all others do.
     ///
     /// # Errors
     /// As of the stream, or `InvalidData` where the client doesn't speak TLS as it is spoken here.
     pub async fn accept<S>(
         &self,
         stream: S,
-        line: Option<&Semaphore>,
+        apart: Option<&Apart>,
         remark: &mut Option<Remark>,
     ) -> io::Result<(TlsStream<S>, Established)>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let sni = hello.server_name().unwrap_or_default().to_owned();
         let (keys, served_name) = self.keys.chain(&sni, remark);
         let shown = keys.and_then(|keys| shown(keys, hello.signature_schemes(), is_tls13));
-        let stream = in_turn(line, start.into_stream(Arc::clone(&self.config))).await?;
+        let work = start.into_stream(Arc::clone(&self.config));
+        let stream = match apart {
+            Some(apart) => apart.run(work).await?,
+            None => work.await?,
+        };
         let (_, connection) = stream.get_ref();
         let is_new = connection.handshake_kind() != Some(HandshakeKind::Resumed);
         let signed = shown.as_ref().filter(|_| is_new);
@@ -255,23 +258,6 @@ impl Acceptor {
                 format!("Client CN \"{}\", Issuer \"{}\" ({verified})", one.subject, one.issuer)
             }
         }
-    }
-}
-
-/// Begins `work` when its turn has come: keys are agreed upon and signatures made at once, and what is left waits for
-/// the client. Before the next of the line begins, whoever stands in none is served.
-async fn in_turn<F: Future>(line: Option<&Semaphore>, work: F) -> F::Output {
-    let mut work = std::pin::pin!(work);
-    let Some(line) = line else { return work.await };
-    // It is never closed; were it, nobody would wait.
-    let turn = line.acquire().await;
-    let begun = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-    // The thread looks for who has come meanwhile.
-    tokio::task::yield_now().await;
-    drop(turn);
-    match begun {
-        Poll::Ready(output) => output,
-        Poll::Pending => work.await,
     }
 }
 

@@ -1,13 +1,13 @@
 //! Log-ins at other servers: Postfix with Dovecot behind it takes them in every way that both know; servers that refuse
 //! or behave oddly, judged by Postfix's smtp(8) in front of the same ones.
 
+use crate::beside::{self, Beside};
 use crate::client::Client;
 use crate::dovecot::{self, Dovecot};
 use crate::postfix_peer::{self, Postfix};
 use crate::server::Server;
-use crate::site::{Site, free_port, save, until};
+use crate::site::{Site, free_port, save};
 use crate::world::{self, Needs};
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -112,92 +112,31 @@ fn talk(mut out: TcpStream, offers: &str, verdict: &str, heard: &mut Vec<String>
     Ok(())
 }
 
-/// By recipient, how it ended; other lines by how often they came.
-fn said(log: &str) -> (BTreeMap<String, String>, BTreeMap<String, usize>) {
-    let (mut outcomes, mut lines) = (BTreeMap::new(), BTreeMap::new());
-    for line in log.lines() {
-        let Some((_, text)) = line.split_once("/smtp[").and_then(|(_, rest)| rest.split_once("]: ")) else {
-            continue;
-        };
-        if let Some((_, rest)) = text.split_once(": to=<") {
-            let Some((to, rest)) = rest.split_once(">, ") else { continue };
-            let parts = rest
-                .split_once(", delay=")
-                .and_then(|(relay, rest)| Some((relay, rest.split_once(", dsn=")?.1)));
-            let Some((relay, rest)) = parts.filter(|_| !to.ends_with("example.org")) else { continue };
-            outcomes.insert(to.to_owned(), format!("{relay}, dsn={rest}"));
-        } else if text.contains("warning") && !text.contains("lookup error") {
-            *lines.entry(text.rsplit("ID: ").next().unwrap_or(text).to_owned()).or_insert(0) += 1;
-        }
-    }
-    (outcomes, lines)
-}
-
-fn send(address: &str, domains: &[String]) {
-    let mut client = Client::hello(address);
-    for domain in domains {
-        let reply = client.mail("a@example.org", &format!("x@{domain}"), "Subject: hi\n\nbody");
-        assert!(reply.expect("talks").starts_with("250"), "{domain}");
-    }
-}
-
 #[test]
 fn each_log_in_ends_as_with_postfix() {
     world::run("logging_in::each_log_in_ends_as_with_postfix", Needs::Root, || {
         if !postfix_peer::is_there("each_log_in_ends_as_with_postfix") {
             return;
         }
-        let servers: Vec<Far> = SERVERS.iter().map(|case| Far::start(*case)).collect();
-        let (mut transport, mut passwords, mut domains) = (String::new(), String::new(), Vec::new());
-        for ((name, ..), server) in SERVERS.iter().zip(&servers) {
-            passwords.push_str(&format!("[localhost]:{} user:pa:ss\n", server.port));
-            for (level, _) in LEVELS {
-                let domain = format!("{name}.{level}.test");
-                transport.push_str(&format!("{domain} {level}:[localhost]:{}\n", server.port));
-                domains.push(domain);
-            }
-        }
-        fs::write("/mnt/transport", &transport).expect("writes");
+        let all: Vec<Far> = SERVERS.iter().map(|case| Far::start(*case)).collect();
+        let servers: Vec<_> = SERVERS.iter().zip(&all).map(|((name, ..), far)| (*name, far.port)).collect();
+        let passwords: String =
+            all.iter().map(|far| format!("[localhost]:{} user:pa:ss\n", far.port)).collect();
         // Nobody but root may read them.
         save("/mnt/passwords".as_ref(), &passwords, 0o600);
         save("/mnt/hosts-passwords".as_ref(), "localhost host-user:p\n", 0o600);
         save("/mnt/senders-passwords".as_ref(), &format!("a@example.org sender-user:p\n{passwords}"), 0o600);
-        let services: String =
-            LEVELS.iter().map(|(name, more)| format!("{name} unix - - n - - smtp {more}\n")).collect();
-        let common = "transport_maps = texthash:/mnt/transport\nsmtp_host_lookup = native\n\
-                      smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = texthash:/mnt/passwords\n\
-                      smtp_connection_cache_on_demand = no\n";
-        let port = free_port();
-        let site = Site::new(&format!(
-            "mynetworks = 127.0.0.0/8\nsmtpd_relay_restrictions = permit_mynetworks, reject\n{common}"
-        ));
-        let listener =
-            format!("{} inet n - n - - smtpd\nsmtp unix - - n - - smtp\n{services}", site.address());
-        site.write("master.cf", &listener);
-        let _server = Server::start(&site);
-        let postfix = Postfix::start(common, &format!("127.0.0.1:{port} inet n - n - - smtpd\n{services}"));
-        send(&site.address(), &domains);
-        send(&format!("127.0.0.1:{port}"), &domains);
-        let wanted = domains.len();
-        let ours = until("our outcomes", || Some(said(&site.log()).0).filter(|all| all.len() == wanted));
-        let theirs =
-            until("Postfix's outcomes", || Some(said(&postfix.log()).0).filter(|all| all.len() == wanted));
-        let differ: Vec<_> = theirs
-            .iter()
-            .filter(|(to, theirs)| ours.get(*to) != Some(theirs))
-            .map(|(to, theirs)| (theirs, ours.get(to)))
-            .collect();
-        assert!(differ.is_empty(), "Postfix's, ours: {differ:#?}");
+        let levels: Vec<_> = LEVELS.iter().map(|(name, more)| (*name, (*more).to_owned())).collect();
+        let main = "smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = texthash:/mnt/passwords\n";
+        let beside = Beside::start(main, &levels, &servers);
+        beside.compare(|text| {
+            (text.contains("warning") && !text.contains("lookup error")).then(|| text.to_owned())
+        });
         for secret in ["pa:ss", "AHVzZXIAcGE6c3M=", "cGE6c3M="] {
-            assert!(!site.log().contains(secret), "a password in the log");
+            assert!(!beside.log().contains(secret), "a password in the log");
         }
-        for ((name, ..), server) in SERVERS.iter().zip(&servers) {
-            let mut counts: BTreeMap<String, i32> = BTreeMap::new();
-            for heard in server.heard.lock().expect("no panic").iter() {
-                *counts.entry(heard.clone()).or_insert(0) += 1;
-            }
-            counts.retain(|heard, count| *count % 2 != 0 && !heard.is_empty());
-            assert!(counts.is_empty(), "{name}: {counts:#?}");
+        for ((name, ..), far) in SERVERS.iter().zip(&all) {
+            beside::each_twice(name, far.heard.lock().expect("no panic").clone());
         }
     });
 }

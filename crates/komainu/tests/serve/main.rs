@@ -14,7 +14,9 @@
 )]
 
 mod attachments;
+mod attacks;
 mod auth;
+mod beside;
 mod bounces;
 mod built_in;
 mod certificates;
@@ -67,6 +69,7 @@ mod spawned;
 mod steps;
 mod stopping;
 mod systemd;
+mod tokens;
 mod torture;
 #[cfg(target_arch = "x86_64")]
 mod tracer;

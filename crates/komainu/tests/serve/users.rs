@@ -38,6 +38,9 @@ tries = [(469, 'alice', 'secret')] + [(port, user, password) for port in (465, 4
     ('root', 'secret'), ('toor', 'secret'), ('locked', 'secret'), ('gone', 'secret'), ('who', 'secret'), ('', 'secret'),
     ('alice', 'Secret'), ('alice', ''))]
 tries += [(467, 'carol@example.org', 'geheim 1'), (467, 'carol@example.org', 'geheim'), (468, 'alice', 'secret'), (470, 'alice', 'secret')]
+tries += [(port, user, password) for port in (471, 472) for user, password in (
+    ('dora', 'secret'), ('DORA', 'secret'), ('dora@example.com', 'secret'), ('dora@example.org', 'secret'),
+    ('dora', 'Secret'), ('dora', ''), ('alice', 'secret'), ('plain', 'secret'), ('', 'secret'))]
 threads = [threading.Thread(target=go, args=(n,) + one) for n, one in enumerate(tries)]
 for thread in threads:
     thread.start()
@@ -93,6 +96,21 @@ fn accounts() {
         let rules = format!("auth required {auth}\naccount required {account}\n");
         fs::write(Path::new("/etc/pam.d").join(service), rules).expect("writes");
     }
+    // Passwords in files of their own, for people who have no account here.
+    for (service, module) in [
+        ("userdb", "pam_userdb.so db=/mnt/people crypt=crypt"),
+        ("pwdfile", "pam_pwdfile.so pwdfile=/mnt/people"),
+    ] {
+        let rules = format!("auth required {module}\naccount required pam_permit.so\n");
+        fs::write(Path::new("/etc/pam.d").join(service), rules).expect("writes");
+    }
+    save(Path::new("/mnt/people"), &format!("dora:{HASH}\nplain:secret\n"), 0o600);
+    let mut load = Command::new("db5.3_load");
+    let mut load =
+        load.args(["-T", "-t", "hash", "/mnt/people.db"]).stdin(Stdio::piped()).spawn().expect("starts");
+    let rows = format!("dora\n{HASH}\nplain\nsecret\n");
+    load.stdin.take().expect("piped").write_all(rows.as_bytes()).expect("writes");
+    assert!(load.wait().expect("ends").success());
     let judge = "#!/bin/sh\nread -r password\n\
                  [ \"$PAM_USER $PAM_RHOST $password\" = 'carol@example.org 10.9.25.1 geheim 1' ]\n";
     for (name, text) in [("judge", judge), ("hangs", "#!/bin/sh\nexec sleep 100\n")] {
@@ -116,9 +134,11 @@ fn protected(more: &str) -> Site {
 #[test]
 fn system_accounts() {
     world::run("users::system_accounts", Needs::Root, || {
-        if !Path::new("/usr/lib/x86_64-linux-gnu/security/pam_exec.so").exists() {
-            assert!(std::env::var_os("CI").is_none(), "no PAM");
-            return println!("system_accounts: didn't run: no PAM");
+        for module in ["pam_exec.so", "pam_userdb.so", "pam_pwdfile.so"] {
+            if !Path::new("/usr/lib/x86_64-linux-gnu/security").join(module).exists() {
+                assert!(std::env::var_os("CI").is_none(), "no {module}");
+                return println!("system_accounts: didn't run: no {module}");
+            }
         }
         accounts();
         let site = protected("smtpd_sasl_local_domain = example.com\n");
@@ -129,6 +149,8 @@ fn system_accounts() {
             (468, "pam:deny"),
             (469, "pam:hangs"),
             (470, "pam:broken"),
+            (471, "pam:userdb"),
+            (472, "pam:pwdfile"),
         ];
         let lines = places.map(|(port, path)| {
             format!("{port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes -o smtpd_sasl_path={path}\n")
@@ -145,6 +167,11 @@ fn system_accounts() {
         for port in [465, 466] {
             expected.extend(["alice", "ALICE", "alice@example.com"].map(|user| format!("235 {port} {user}")));
             let wrong = ["alice@example.org", "root", "toor", "locked", "gone", "who", "", "alice", "alice"];
+            expected.extend(wrong.map(|user| format!("535 {port} {user}")));
+        }
+        for port in [471, 472] {
+            expected.extend(["dora", "DORA", "dora@example.com"].map(|user| format!("235 {port} {user}")));
+            let wrong = ["dora@example.org", "dora", "dora", "alice", "plain", ""];
             expected.extend(wrong.map(|user| format!("535 {port} {user}")));
         }
         expected.sort();

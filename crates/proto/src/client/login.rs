@@ -24,12 +24,13 @@ impl Client {
         let passed: Vec<&String> = offered.iter().filter(passes).collect();
         if passed.is_empty() {
             let host = &self.host;
-            let warning = format!("{host} offered no supported AUTH mechanisms: '{}'", offered.join(" "));
+            let warning =
+                format!("{} offered no supported AUTH mechanisms: '{}'", self.peer, offered.join(" "));
             let text = format!(
                 "SASL authentication failed: server {host} offered no compatible authentication mechanisms for \
                  this type of connection security"
             );
-            self.actions.push_back(Action::Warn(warning));
+            self.actions.push_back(Action::Doubt(warning));
             return self.give_up(Verdict::failed(Dsn::new(4, 7, 0), text), out);
         }
         let demands = match (self.encrypted, self.verified) {
@@ -41,7 +42,7 @@ impl Client {
         let best = Mechanism::ALL.into_iter().find(|one| is_offered(one) && demands.permit(*one));
         let Some(mechanism) = best else {
             self.actions
-                .push_back(Action::Warn("SASL authentication failure: No worthy mechs found".to_owned()));
+                .push_back(Action::Doubt("SASL authentication failure: No worthy mechs found".to_owned()));
             return self.no_login("no mechanism available", out);
         };
         let mut exchange = Exchange::new(mechanism, login.secret.clone(), login.nonce.clone());

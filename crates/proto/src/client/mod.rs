@@ -136,8 +136,6 @@ pub enum Action {
     Finished(Vec<Verdict>),
     /// This server can't be used; all recipients have this verdict.
     Unusable(Verdict),
-    /// A line for the log, as a warning.
-    Warn(String),
     /// A line for the log, about this message.
     Note(String),
     /// A line for the log, about the server.

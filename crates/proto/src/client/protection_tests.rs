@@ -233,7 +233,7 @@ fn what_may_be_said_depends_on_the_protection() {
         &["220 x\r\n", "250-far\r\n250 AUTH PLAIN LOGIN\r\n"],
     );
     assert_eq!(said, " | EHLO mx | QUIT");
-    assert!(done.contains(&Action::Warn("SASL authentication failure: No worthy mechs found".to_owned())));
+    assert!(done.contains(&Action::Doubt("SASL authentication failure: No worthy mechs found".to_owned())));
     let tls = [
         "220 x\r\n",
         "250-far\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n",
@@ -247,7 +247,7 @@ fn what_may_be_said_depends_on_the_protection() {
     let (said, done) =
         play(client(Secrecy::None, Some(hard.clone())), &["220 x\r\n", "250-far\r\n250 AUTH PLAIN\r\n"]);
     assert_eq!(said, " | EHLO mx | QUIT");
-    assert!(done.contains(&Action::Warn(format!("{HOST} offered no supported AUTH mechanisms: 'PLAIN'"))));
+    assert!(done.contains(&Action::Doubt(format!("{HOST} offered no supported AUTH mechanisms: 'PLAIN'"))));
     let answers = ["220 x\r\n", "250-far\r\n250 AUTH LOGIN PLAIN\r\n", "535 5.7.8 no\r\n"];
     let (said, done) = play(client(Secrecy::None, Some(hard)), &answers);
     assert_eq!(said, " | EHLO mx | AUTH LOGIN | QUIT");

@@ -431,8 +431,7 @@ proptest! {
                         prop_assert_eq!(verdicts.len(), 2);
                     }
                     Action::Unusable(_) => unusable += 1,
-                    Action::Warn(_) | Action::Close => {}
-                    Action::Note(_) | Action::Remark(_) | Action::Doubt(_) => {}
+                    Action::Close | Action::Note(_) | Action::Remark(_) | Action::Doubt(_) => {}
                 }
             }
         }

@@ -200,7 +200,7 @@ impl Server {
         let last =
             matches!(command, Command::Helo | Command::Ehlo | Command::Data | Command::Noop | Command::Vrfy);
         match command {
-            Command::Quit | Command::StartTls | Command::Auth => false,
+            Command::Quit | Command::StartTls => false,
             _ => last || !self.state.extended,
         }
     }

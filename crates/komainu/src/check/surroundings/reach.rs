@@ -1,7 +1,8 @@
 //! Whether somebody listens: connections tried all at once, for 300 ms, on this machine only.
 //!
 //! Nothing is sent: a server sees a client that changed its mind. A socket's owner and mode are looked at for the
-//! account that the server runs as, whoever looks.
+//! account that the server runs as, whoever looks, and below `queue_directory` for `mail_owner` too: where the server
+//! is kept out there, its helper connects with that account's rights (`privileged::sockets`).
 
 use super::Machine;
 use super::endpoints::Target;
@@ -9,7 +10,7 @@ use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a server on the same machine may take.
@@ -34,12 +35,32 @@ pub(super) enum Reach {
     Unknown,
 }
 
-/// Tries all of `targets`; `account` is whose rights count for sockets.
-pub(super) fn reach(
-    machine: &Machine,
-    targets: &[Target],
-    account: Option<(u32, u32)>,
-) -> BTreeMap<Target, Reach> {
+/// Whose rights count for sockets, by uid and gid.
+pub(super) struct Rights {
+    /// The server's.
+    pub(super) server: Option<(u32, u32)>,
+    /// `queue_directory`, and whose rights its helper takes on there.
+    pub(super) helper: Option<(PathBuf, (u32, u32))>,
+}
+
+impl Rights {
+    /// What keeps the server out of the socket at `path`, and its helper too.
+    fn kept_out(&self, machine: &Machine, path: &Path, socket: &super::Stat) -> Option<PathBuf> {
+        let keeps_out = |(uid, gid): (u32, u32)| {
+            let folder = machine.closed_folder(path, (uid, gid));
+            folder.or_else(|| (!socket.allows(uid, gid, 2)).then(|| path.to_owned()))
+        };
+        let by = keeps_out(self.server?)?;
+        let helped = self.helper.as_ref().filter(|(below, _)| path.starts_with(below));
+        match helped {
+            Some((_, owner)) if keeps_out(*owner).is_none() => None,
+            _ => Some(by),
+        }
+    }
+}
+
+/// Tries all of `targets`, with these rights.
+pub(super) fn reach(machine: &Machine, targets: &[Target], rights: &Rights) -> BTreeMap<Target, Reach> {
     let mut wanted: Vec<&Target> = targets.iter().collect();
     wanted.sort();
     wanted.dedup();
@@ -47,7 +68,7 @@ pub(super) fn reach(
     std::thread::scope(|scope| {
         let tried: Vec<_> = wanted
             .into_iter()
-            .map(|target| (target, scope.spawn(move || one(machine, target, account))))
+            .map(|target| (target, scope.spawn(move || one(machine, target, rights))))
             .collect();
         let done = tried
             .into_iter()
@@ -56,7 +77,7 @@ pub(super) fn reach(
     })
 }
 
-fn one(machine: &Machine, target: &Target, account: Option<(u32, u32)>) -> Reach {
+fn one(machine: &Machine, target: &Target, rights: &Rights) -> Reach {
     let path = match target {
         Target::Inet(addresses) => {
             let mut outcomes = addresses.iter().map(|address| connect(&(*address).into()));
@@ -74,13 +95,8 @@ fn one(machine: &Machine, target: &Target, account: Option<(u32, u32)>) -> Reach
         super::Sight::Hidden => return Reach::Unknown,
         super::Sight::Seen(stat) if !stat.is_socket() => return Reach::NoSocket,
         super::Sight::Seen(stat) => {
-            if let Some((uid, gid)) = account {
-                if let Some(folder) = machine.closed_folder(path, (uid, gid)) {
-                    return Reach::KeptOut(folder);
-                }
-                if !stat.allows(uid, gid, 2) {
-                    return Reach::KeptOut(path.clone());
-                }
+            if let Some(by) = rights.kept_out(machine, path, &stat) {
+                return Reach::KeptOut(by);
             }
         }
     }

@@ -6,7 +6,7 @@
 //! Diagnostics: K0478 Postgrey isn't there, K0493 policyd-spf isn't there, K0525 policy services, K0526 milters, K0527 tables, K0528 filters and relays; K0520 is `sasl`'s.
 
 use super::endpoints::{Target, is_own, nexthop, with_transport};
-use super::reach::{Reach, reach, trouble};
+use super::reach::{Reach, Rights, reach, trouble};
 use super::{Machine, Scene, accounts, sasl, scene};
 use crate::facts::policyd_spf::is_policyd_spfs;
 use crate::greylisting::is_postgreys;
@@ -57,7 +57,9 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     peers.retain(|peer| !is_own(scene, &peer.target));
     let targets: Vec<Target> = peers.iter().map(|peer| peer.target.clone()).collect();
     let (account, ids) = accounts::server(scene, machine);
-    let reached = reach(machine, &targets, ids);
+    let owner = accounts::Accounts::read(machine).user(&scene.mail_owner());
+    let rights = Rights { server: ids, helper: owner.map(|owner| (scene.queue_directory(), owner)) };
+    let reached = reach(machine, &targets, &rights);
     let judged = peers.iter().filter_map(|peer| {
         let reached = reached.get(&peer.target)?;
         let why = trouble(reached, &peer.target, &account)?;

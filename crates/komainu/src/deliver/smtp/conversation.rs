@@ -383,10 +383,6 @@ impl Connection {
                 Action::Unusable(verdict) => {
                     job.ended.get_or_insert(End::Unusable(verdict));
                 }
-                Action::Warn(text) => {
-                    let text = format!("{}: {text}", job.id);
-                    (job.say)(events::daemon::Message::warning(text).into());
-                }
                 Action::Note(text) => {
                     (job.say)(events::Event::Other(format!("{}: {text}", job.id).into()));
                 }

@@ -38,6 +38,10 @@ impl Credentials {
                 let name = header.split(|&byte| byte == b',').nth(1);
                 self.username = name.and_then(|name| name.strip_prefix(b"a=")).and_then(text);
             }
+            // RFC 2444 §3: authorization identity, NUL, name.
+            "OTP" if self.messages == 1 => {
+                self.username = only(message.split(|&byte| byte == 0).skip(1)).and_then(text);
+            }
             "XOAUTH2" if self.messages == 1 => {
                 let fields = message.split(|&byte| byte == 1);
                 self.username = only(fields.filter_map(|field| field.strip_prefix(b"user="))).and_then(text);
@@ -108,6 +112,9 @@ mod tests {
         check("DIGEST-MD5", &[b"charset=utf-8,username=\"joe\",realm=\"x\"", b""], Some("joe"), None);
         check("DIGEST-MD5", &[b"username=\"joe\",realm=\"x\",Username=\"ann\""], None, None);
         check("DIGEST-MD5", &[b"username=\"j\\oe\",realm=\"x\""], None, None);
+        check("OTP", &[b"\0joe", b"hex:50fe1962c4965880"], Some("joe"), None);
+        check("OTP", &[b"\0joe\0ann"], None, None);
+        check("OTP", &[b"joe"], None, None);
         check("GSSAPI", &[b"joe"], None, None);
     }
 

@@ -24,6 +24,45 @@ fn a_path_that_nobody_serves() {
     world.expect(&["K0520 error: nobody checks passwords: nobody listens on"]);
 }
 
+/// As the tutorials have it: for `postfix`, in a folder that nobody else may enter. Where the server has an account of
+/// its own, its helper gets there; with a folder that is closed to both, or elsewhere, it doesn't.
+#[test]
+fn where_only_mail_owner_may_enter() {
+    let owner = if rustix::process::geteuid().is_root() { 107 } else { rustix::process::geteuid().as_raw() };
+    let world = |path: &str| {
+        let passwd = format!("root:x:0:0::/:/x\npostfix:x:{owner}:113::/:/x\nkomainu:x:2999:2999::/:/x\n");
+        let world = World::new().main(&DOVECOT.replace("private/auth", path)).file("/etc/passwd", passwd);
+        world.folder("/run/private")
+    };
+    let close = |world: &World, folder: &str, socket: &str| {
+        for path in [folder, socket] {
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(world.real(path), Some(owner), None).expect("chown");
+            }
+        }
+        world.mode(socket, 0o600);
+        world.mode(folder, 0o700);
+    };
+    let inside = world("private/auth");
+    let _listener = inside.listen("/var/spool/postfix/private/auth");
+    inside.expect(&[]);
+    close(&inside, "/var/spool/postfix/private", "/var/spool/postfix/private/auth");
+    inside.expect(&[]);
+    inside.mode("/var/spool/postfix/private/auth", 0o400);
+    inside.expect(&[
+        "K0520 error: nobody checks passwords: komainu may not use /var/spool/postfix/private/auth: \
+                     /var/spool/postfix/private keeps it out",
+    ]);
+    let outside = world("/run/private/auth");
+    let _listener = outside.listen("/run/private/auth");
+    outside.expect(&[]);
+    close(&outside, "/run/private", "/run/private/auth");
+    outside.expect(&[
+        "K0520 error: nobody checks passwords: komainu may not use /run/private/auth: /run/private \
+                      keeps it out",
+    ]);
+}
+
 /// The same for a port with settings of its own.
 #[test]
 fn on_one_port_only() {
