@@ -31,6 +31,8 @@ use std::time::Duration;
 
 /// Entries of each table: at some 40 to 80 bytes, 20 MB when all are full.
 const ENTRIES_MAX: usize = 65_536;
+/// Of wide networks.
+const WIDES_MAX: usize = 8_192;
 /// One failure is forgotten in so long.
 const LEAK: Duration = Duration::from_secs(60);
 /// The pace of networks that have said nothing else yet, all together: a newcomer's.
@@ -72,6 +74,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     prefix: u64,
+    /// The provider's: /16, /32.
+    wide: u64,
     address: u64,
     account: Option<u64>,
     password: Option<u64>,
@@ -181,6 +185,8 @@ pub struct Guessing {
     firsts: Pace,
     others: Pace,
     prefixes: Ledger<Pace>,
+    /// Failures of wide networks: of those who try for the first time, they only say who comes first.
+    wides: Ledger<Pace>,
     accounts: Ledger<Pace>,
     /// What a network has said: how many different things, and the last of them.
     tries: Ledger<Tries>,
@@ -234,6 +240,7 @@ impl Guessing {
             firsts: Pace::default(),
             others: Pace::default(),
             prefixes: Ledger::new(ENTRIES_MAX),
+            wides: Ledger::new(WIDES_MAX),
             accounts: Ledger::new(ENTRIES_MAX),
             tries: Ledger::new(ENTRIES_MAX),
             passwords: Ledger::new(ENTRIES_MAX),
@@ -252,6 +259,7 @@ impl Guessing {
     pub fn attempt(&self, client: IpAddr, account: Option<&str>, password: Option<&[u8]>) -> Attempt {
         Attempt {
             prefix: self.key.of(family(client), &[&prefix(client).to_be_bytes()]),
+            wide: self.key.of("wide", &[&wide(client).to_be_bytes()]),
             address: self.address(client),
             account: account.map(|name| self.key.of("account", &[name.to_lowercase().as_bytes()])),
             password: password.map(|secret| self.key.of("password", &[secret])),
@@ -298,7 +306,12 @@ impl Guessing {
         let due = |pace: Pace, rule: &Rule| pace.due(rule, now) <= now;
         let (firsts, others) = (due(self.firsts, &FIRSTS), due(self.others, &OTHERS));
         let ready = |(_, waiting): &(Turn, &Waiting)| self.is_ready(waiting, now);
-        let first = self.line.firsts().take(if firsts { LOOKED_AT_MAX } else { 0 }).find(ready);
+        // Who has ever new networks of one provider's comes after those from elsewhere.
+        let failed = |(_, waiting): &(Turn, &Waiting)| {
+            self.wides.known(waiting.attempt.wide).map_or(0, |count| count.at(LEAK, now).failures)
+        };
+        let looked_at = self.line.firsts().take(if firsts { LOOKED_AT_MAX } else { 0 });
+        let first = looked_at.filter(ready).min_by_key(failed);
         let other = || self.line.others().take(if others { LOOKED_AT_MAX } else { 0 }).find(ready);
         let turn = first.or_else(other)?.0;
         let waiting = self.line.remove(turn)?;
@@ -365,6 +378,7 @@ impl Guessing {
     #[must_use]
     pub fn len(&self) -> usize {
         self.prefixes.len()
+            + self.wides.len()
             + self.accounts.len()
             + self.tries.len()
             + self.passwords.len()
@@ -440,6 +454,7 @@ impl Guessing {
             self.others.gives_back(&OTHERS, now);
         }
         self.prefixes.entry(going.attempt.prefix, now).gives_back(&PREFIX, now);
+        self.wides.entry(going.attempt.wide, now).gives_back(&PREFIX, now);
         // An account that was learnt later hasn't been counted.
         if let Some(account) = going.attempt.account.filter(|_| standing.account > 0) {
             self.accounts.entry(account, now).gives_back(&ACCOUNT, now);
@@ -450,6 +465,7 @@ impl Guessing {
         self.changes = self.changes.wrapping_add(1);
         let all = if first { self.firsts.goes(&FIRSTS, now) } else { self.others.goes(&OTHERS, now) };
         let prefix = self.prefixes.entry(attempt.prefix, now).goes(&PREFIX, now);
+        self.wides.entry(attempt.wide, now).goes(&PREFIX, now);
         let account =
             attempt.account.map_or(0, |account| self.accounts.entry(account, now).goes(&ACCOUNT, now));
         Going { attempt: *attempt, stranger: Some(Standing { first, all, prefix, account }) }
@@ -545,6 +561,14 @@ fn prefix(client: IpAddr) -> u128 {
     match client {
         IpAddr::V4(v4) => u128::from(u32::from(v4) >> 8),
         IpAddr::V6(v6) => u128::from(v6) >> 72,
+    }
+}
+
+/// Its provider's: /16, /32, told apart by where they stand.
+fn wide(client: IpAddr) -> u128 {
+    match client {
+        IpAddr::V4(v4) => u128::from(u32::from(v4) >> 16),
+        IpAddr::V6(v6) => u128::from(v6) >> 96 << 96,
     }
 }
 

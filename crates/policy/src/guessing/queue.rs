@@ -1,7 +1,8 @@
 //! Strangers who wait until they may try: who comes first, and who has to go where there is no room.
 //!
 //! First come networks that have said the fewest different things of late, and among those who came last: in a flood
-//! the first in line is one of thousands, and whoever has just come is likelier to be somebody else.
+//! the first in line is one of thousands, and whoever has just come is likelier to be somebody else. Of those
+//! [`Guessing`](super::Guessing) picks whose provider's networks have failed least.
 
 use super::Attempt;
 use std::cmp::Reverse;

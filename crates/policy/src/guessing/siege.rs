@@ -193,3 +193,65 @@ fn a_dictionary_attack_gets_a_hundredth() {
     assert!(siege.newcomers[1..].iter().all(|wait| *wait < Duration::from_secs(8)), "{told}");
     assert!(siege.guessing.len() < 30_000, "{}", siege.guessing.len());
 }
+
+/// What one of eighty connections, or a newcomer, is at.
+#[derive(Clone, Copy)]
+enum At {
+    Rests(Mono),
+    Waits(Turn, Mono),
+    In(Duration),
+}
+
+/// Eighty connections, each time from another /56 of one provider's, a dozen log-ins a second: newcomers from elsewhere
+/// come through within seconds.
+#[test]
+fn ever_new_networks_of_one_provider() {
+    const CONNECTIONS: u32 = 80;
+    let mut guessing = Guessing::new(hash());
+    let begins = |n: u32| at(u64::from(if n < CONNECTIONS { 0 } else { 60 + (n - CONNECTIONS) * 37 }));
+    let mut all: Vec<At> = (0..CONNECTIONS + 12).map(|n| At::Rests(begins(n))).collect();
+    let (mut said, mut judged) = (0_u32, 0);
+    for tenths in 0..6_000 {
+        let now = at(0) + Duration::from_millis(100) * tenths;
+        for (n, one) in (0..).zip(&mut all) {
+            *one = match *one {
+                At::Waits(turn, until) if until <= now => {
+                    guessing.leave(turn);
+                    At::Rests(now + Duration::from_millis(if n < CONNECTIONS { 100 } else { 1_000 }))
+                }
+                At::Rests(until) if until <= now => {
+                    said += 1;
+                    let [_, a, b, c] = said.to_be_bytes();
+                    let groups = [0x2001, 0xdb8, u16::from_be_bytes([a, b]), u16::from(c) << 8, 0, 0, 0, 1];
+                    let stranger = IpAddr::from([198, n.to_be_bytes()[3], 100, 7]);
+                    let from = if n < CONNECTIONS { IpAddr::from(groups) } else { stranger };
+                    let (account, password) = if n < CONNECTIONS {
+                        (format!("user{}", said % 50), said.to_string())
+                    } else {
+                        (format!("newcomer{n}"), "right".to_owned())
+                    };
+                    let attempt = guessing.attempt(from, Some(&account), Some(password.as_bytes()));
+                    match guessing.arrive(&attempt, LONGEST, now) {
+                        Arrival::Waits { turn, at_most, .. } => At::Waits(turn, now + at_most),
+                        other => panic!("{from} {other:?}"),
+                    }
+                }
+                same => same,
+            };
+        }
+        while let Some((turn, going)) = guessing.next(now) {
+            let is_it = |one: &At| matches!(one, At::Waits(theirs, _) if *theirs == turn);
+            let n = all.iter().position(is_it).unwrap();
+            let who = u32::try_from(n).unwrap();
+            let guesses = who < CONNECTIONS;
+            judged += u32::from(guesses);
+            guessing.settle(going, if guesses { Outcome::Failed } else { Outcome::Succeeded }, now);
+            all[n] = if guesses { At::Rests(now + WRONG) } else { At::In(now.since(begins(who))) };
+        }
+    }
+    let waits: Vec<_> =
+        all[80..].iter().map(|one| if let At::In(after) = one { Some(*after) } else { None }).collect();
+    let told = format!("{judged} of {said} judged, newcomers {waits:?}");
+    assert!(said > 6_000 && judged < 200, "{told}");
+    assert!(waits.iter().all(|wait| wait.is_some_and(|wait| wait < Duration::from_secs(15))), "{told}");
+}

@@ -279,7 +279,7 @@ fn memory_is_bounded() {
         }
     }
     assert_eq!((guessing.waiting(), gone), (WAITING_MAX, 72_000 - WAITING_MAX));
-    assert!(guessing.len() <= 4 * ENTRIES_MAX + WAITING_MAX + 3, "{}", guessing.len());
+    assert!(guessing.len() <= 4 * ENTRIES_MAX + WIDES_MAX + WAITING_MAX + 3, "{}", guessing.len());
     assert!(guessing.remembered(now).len() < 4_600_000);
     assert!(guessing.is_good(&guessing.attempt(client("203.0.113.5"), Some("joe"), None), at(1)));
 }
