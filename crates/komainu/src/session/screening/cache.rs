@@ -107,7 +107,9 @@ impl Cache {
 fn make_room(entries: &mut HashMap<IpAddr, Record>) {
     let mut times: Vec<u32> = entries.values().map(Record::last).collect();
     let cut = times.len() / 8;
-    let (_, &mut until, _) = times.select_nth_unstable(cut);
+    let Some(last) = cut.checked_sub(1) else { return };
+    let (_, &mut until, _) = times.select_nth_unstable(last);
+    // Of those who expire together, only as many as have to.
     let mut left = cut;
     entries.retain(|_, record| {
         let goes = left > 0 && record.last() <= until;
