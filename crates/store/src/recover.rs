@@ -9,7 +9,7 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::error::SpoolError;
 use crate::index::{Digest, Fact, Index, Place, Segment};
 use crate::list::{Scope, mark, newest_marked, read_list, vouched, write_list};
-use crate::log::{Fresh, Log, RESERVE, Sealed};
+use crate::log::{Fresh, Log, Sealed};
 use crate::read::{Doubts, Library, body_path, lock};
 use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, round_up};
 use crate::scan::{End, Found, Scan, headless_batches, scan};
@@ -64,7 +64,7 @@ pub(crate) struct Recovered {
     last_sequence: u64,
     /// The newest segment's last batch: its number, and its whole records.
     last_batch: u64,
-    again: Again,
+    again: Vec<(RecordHeader, Vec<u8>)>,
     next_number: u64,
     /// Damaged segments, to be copied, and what is damaged there.
     rotten: Vec<u64>,
@@ -109,7 +109,7 @@ pub(crate) fn read_spool(
         next_slot: 1,
         last_sequence: 0,
         last_batch: 1,
-        again: Again::default(),
+        again: Vec::new(),
         next_number: FIRST_NUMBER,
         rotten: Vec::new(),
         stretches: Vec::new(),
@@ -240,11 +240,7 @@ impl Recovered {
                 let last = found.last_batch.unwrap_or(header.first_batch);
                 // A number that was acknowledged isn't given to another batch.
                 self.last_batch = last.max(vouched.saturating_sub(1));
-                let sound = found.rotten.is_empty() && found.corrupt.is_empty();
-                if sound && self.unused.len() < RESERVE {
-                    self.again.replaces = Some(header.first_batch);
-                }
-                self.keep_newest(&bytes, &found);
+                self.keep_last_batch(&bytes, &found);
             }
             self.segments.push_back(Sealed { sequence: header.sequence, slot, poisoned: false });
         }
@@ -345,12 +341,11 @@ impl Recovered {
         self.report.damage.extend(lines);
     }
 
-    fn keep_newest(&mut self, bytes: &[u8], found: &Scan) {
-        let all = self.again.replaces.is_some();
-        let kept = |record: &&Found| (all || record.header.batch == self.last_batch) && found.counts(record);
+    fn keep_last_batch(&mut self, bytes: &[u8], found: &Scan) {
+        let kept = |record: &&Found| record.header.batch == self.last_batch && found.counts(record);
         for Found { at, header, .. } in found.records.iter().filter(kept) {
             let record = bytes.get(*at..*at + header.total()).unwrap_or_default();
-            self.again.records.push((*header, record.to_vec()));
+            self.again.push((*header, record.to_vec()));
         }
     }
 
@@ -487,15 +482,6 @@ fn clear_orphans(
     Ok(())
 }
 
-/// What the new segment begins with: the former one's last batch, as it is perhaps in the page cache only.
-#[derive(Default)]
-struct Again {
-    records: Vec<(RecordHeader, Vec<u8>)>,
-    /// All of the former one, whose first batch this was, and which is of the past then: where hardly a slot is
-    /// spare, as on a full disk, each start would cost one.
-    replaces: Option<u64>,
-}
-
 impl Log {
     /// Lists of segments that are of the past.
     fn remove_stray_lists(&self) {
@@ -514,7 +500,7 @@ impl Log {
 
     /// A new segment that begins with the former one's last batch, durable when this returns: first the
     /// records, then the header that makes the former ones void.
-    fn begin_again(&mut self, again: Again) -> Result<(), SpoolError> {
+    fn begin_again(&mut self, again: Vec<(RecordHeader, Vec<u8>)>) -> Result<(), SpoolError> {
         let slot = match self.spares.pop() {
             Some(slot) => slot,
             None => self.create_slot()?,
@@ -523,16 +509,8 @@ impl Log {
             // Its header says which slots are spare; it must be durable before one of them is written.
             settle_header(&newest.slot).map_err(|error| SpoolError::io("flush", "log", error))?;
         }
-        let Again { records: again, replaces } = again;
-        if replaces.is_some() {
-            self.freed.extend(self.sealed.pop_back());
-        }
         self.begin_segment(slot);
         let Some(mut active) = self.active.take() else { return Err(SpoolError::ReadOnly) };
-        if let (Some(first_batch), Some(fresh)) = (replaces, &mut active.fresh) {
-            fresh.header.first_batch = first_batch;
-            active.header = fresh.header;
-        }
         let mut batch = Vec::new();
         let mut records = Vec::new();
         for (mut header, record) in again {

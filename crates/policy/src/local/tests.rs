@@ -71,10 +71,11 @@ fn parts(main: &str, aliases: &str, files: &[(&str, &str)], recipient: &str) -> 
         .filter_map(|line| line.split_once(": "))
         .map(|(k, v)| format!("{{{k} = {v}}}"))
         .collect();
+    // Postfix refuses an inline table with nothing in it.
+    let table = if rows.is_empty() { String::new() } else { format!("inline:{{ {} }}", rows.join(", ")) };
     let text = format!(
         "mydomain = example.com\nmyorigin = example.com\nmydestination = example.com\nrecipient_delimiter = +\n\
-         alias_maps = inline:{{ {} }}\n{main}\n",
-        rows.join(", ")
+         alias_maps = {table}\n{main}\n",
     );
     let file = Arc::new(SourceFile { path: "main.cf".into(), text });
     let (main, _) = MainCf::parse(&file);

@@ -189,23 +189,6 @@ fn service_resumes_after_a_full_disk() {
     }
 }
 
-/// On a copy of the disk, a start that is stopped at some step, and then another.
-fn stopped_while_it_starts(world: &mut World) {
-    let seed = world.dice.below(1 << 30);
-    let mut other = world.fork(seed);
-    other.disk.stop_after(world.dice.below(60));
-    drop(SteppedSpool::open(Arc::new(other.disk.clone()), settings()));
-    match world.dice.one_in(2) {
-        true => other.disk.lose_power(),
-        false => other.disk.restart_process(),
-    }
-    let disk: Arc<dyn Disk> = Arc::new(other.disk.clone());
-    let (spool, report) = SteppedSpool::open(disk, settings()).expect("starts on a full disk");
-    assert!(report.damage.is_empty(), "{report:?}");
-    other.spool = Some(spool);
-    other.check_running();
-}
-
 /// Mail that could not be delivered before the disk ran full gets a note each, many times; when it can be delivered,
 /// it is forgotten without any more room on the disk.
 #[test]
@@ -231,11 +214,9 @@ fn what_is_delivered_on_a_full_disk_is_forgotten() {
             }
             let all: Vec<u64> = world.messages.keys().copied().collect();
             assert!(all.len() > 1, "seed {seed}, round {round}");
-            // The oldest stays, and pins its segment.
-            let all = all.get(1..).expect("two");
             // Each in a batch of its own, until nothing more can be noted.
             'noting: for _ in 0..40 {
-                for number in all {
+                for number in &all {
                     let note = b"connection refused".to_vec();
                     if world.spool().step(vec![Step::Note(*number, note.clone())]).remove(0).is_err() {
                         break 'noting;
@@ -251,21 +232,8 @@ fn what_is_delivered_on_a_full_disk_is_forgotten() {
                 }
             }
             world.check_running();
-            // Starts cost no room.
-            for _ in 0..world.dice.below(6) {
-                world.spool = None;
-                stopped_while_it_starts(&mut world);
-                match world.dice.one_in(2) {
-                    true => world.disk.lose_power(),
-                    false => world.disk.restart_process(),
-                }
-                let disk: Arc<dyn store::Disk> = Arc::new(world.disk.clone());
-                let (spool, report) = SteppedSpool::open(disk, settings()).expect("starts on a full disk");
-                assert!(report.damage.is_empty(), "seed {seed}: {report:?}");
-                world.spool = Some(spool);
-                world.check_running();
-            }
-            // An eighth of these small segments is two batches.
+            // An eighth of these small segments is two batches. The oldest stays, and pins its segment.
+            let all = all.get(1..).expect("two");
             for some in all.chunks(all.len().div_ceil(2)) {
                 let removals = some.iter().map(|number| Step::Remove(*number)).collect();
                 let results = world.spool().step(removals);
