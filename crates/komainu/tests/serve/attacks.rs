@@ -189,7 +189,7 @@ fn site(more: &str) -> Site {
     ));
     save(&site.path("etc/pair.pem"), include_str!("../../../../tests/certificates/ec.pem"), 0o600);
     save(&site.path("etc/users"), "alice:{PLAIN}Gehe1m\n", 0o600);
-    let mechanisms = "-o komainu_sasl_mechanisms=plain,login,scram-sha-256,external";
+    let mechanisms = "-o komainu_sasl_mechanisms=plain,login,scram-sha-256,scram-sha-256-plus,external";
     site.write("master.cf", &format!("465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes {mechanisms}\n"));
     site
 }

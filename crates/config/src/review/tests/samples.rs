@@ -27,6 +27,10 @@ fn debian() {
         ["/usr/share/postfix/main.cf.debian", "/usr/share/postfix/main.cf.dist", "/etc/postfix/main.cf"]
     {
         if let Some(main) = read(path) {
+            // As the program does where Debian's set-up wrote it.
+            let name = read("/etc/mailname").filter(|name| !name.trim().is_empty());
+            let name = name.unwrap_or_else(|| "mail.example.org".to_owned());
+            let main = main.replace("myorigin = /etc/mailname", &format!("myorigin = {}", name.trim()));
             let extra = read("/usr/share/postfix/main.cf.tls").filter(|_| path.ends_with("debian"));
             clean(&format!("{main}{}", extra.unwrap_or_default()), &master);
         }
