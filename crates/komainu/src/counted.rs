@@ -54,6 +54,11 @@ impl Counted {
         Ok(())
     }
 
+    /// Bytes that stand in it.
+    pub(crate) fn written(&self) -> u64 {
+        self.incoming.size()
+    }
+
     /// For `size=`.
     pub(crate) fn size(&self) -> u64 {
         self.size.bytes()

@@ -35,6 +35,9 @@ pub(super) enum DraftError {
     /// There is more header than anybody changes.
     #[error("the header section is too large to be changed")]
     TooLarge,
+    /// The new body makes it more than `message_size_limit`.
+    #[error("the new body makes the message too large")]
+    Body,
 }
 
 /// The headers as they stand.
@@ -203,8 +206,13 @@ impl Draft {
         self.old_bytes.saturating_add(self.has_blank as u64)
     }
 
-    /// A piece of another body; the first one ends the old.
-    pub(super) fn replace_body(&mut self, piece: &[u8], content: &mut Counted) -> Result<(), DraftError> {
+    /// A piece of another body; the first one ends the old. `bytes_max` is what the message may have, 0 for no limit.
+    pub(super) fn replace_body(
+        &mut self,
+        piece: &[u8],
+        bytes_max: u64,
+        content: &mut Counted,
+    ) -> Result<(), DraftError> {
         if self.body.is_none() {
             content.truncate(self.body_begins())?;
             if !self.has_blank {
@@ -222,6 +230,10 @@ impl Draft {
                 b'\r' => body.held_cr = true,
                 _ => text.push(byte),
             }
+        }
+        let bytes = content.written().saturating_add(text.len() as u64);
+        if bytes_max > 0 && bytes > bytes_max {
+            return Err(DraftError::Body);
         }
         body.last = text.last().copied().unwrap_or(body.last);
         content.write(&text)?;

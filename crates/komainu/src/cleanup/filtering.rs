@@ -249,7 +249,9 @@ impl Message {
     ) -> Result<(), Reply> {
         let done = match change {
             Change::AddHeader { .. } | Change::InsertHeader { .. } | Change::ChangeHeader { .. } => Ok(()),
-            Change::Body(piece) => draft.replace_body(&piece, &mut self.incoming),
+            Change::Body(piece) => {
+                draft.replace_body(&piece, self.intake.rules.size_bytes_max, &mut self.incoming)
+            }
             Change::Quarantine(_) => Ok(()),
             Change::DeleteRecipient(address) => {
                 let gone = address_of(&address);
@@ -362,6 +364,10 @@ impl Message {
             DraftError::TooLarge => {
                 self.intake.warn(&self.id, &format!("{error} by a milter"));
                 Reply::new(552, Dsn::new(5, 3, 4), "Error: message header too large")
+            }
+            DraftError::Body => {
+                self.intake.warn(&self.id, "queue file size limit exceeded");
+                Reply::new(552, Dsn::new(5, 3, 4), "Error: message file too big")
             }
         }
     }

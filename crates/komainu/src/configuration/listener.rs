@@ -108,10 +108,12 @@ pub struct RewriteClients {
     pub networks: bool,
     /// `permit_sasl_authenticated`
     pub sasl: bool,
+    /// `check_address_map`, or a table alone: clients' addresses.
+    pub tables: Vec<TableId>,
 }
 
 impl RewriteClients {
-    fn read(p: &Parameters) -> RewriteClients {
+    fn read(p: &Parameters, tables: Vec<TableId>) -> RewriteClients {
         let words = p.list("local_header_rewrite_clients");
         let has = |name: &str| words.iter().any(|word| word.value == name);
         let ours = || p.host().addresses.iter().map(|interface| interface.address).collect();
@@ -119,6 +121,7 @@ impl RewriteClients {
             interfaces: if has("permit_inet_interfaces") { ours() } else { Vec::new() },
             networks: has("permit_mynetworks"),
             sasl: has("permit_sasl_authenticated"),
+            tables,
         }
     }
 }
@@ -451,6 +454,7 @@ impl Lists {
         let command_filter = tables("smtpd_command_filter").first().copied();
         let forbidden_commands = tables("smtpd_forbidden_commands");
         let milter_maps = tables("smtpd_milter_maps");
+        let rewrite = RewriteClients::read(p, tables("local_header_rewrite_clients"));
         let lists = Lists {
             xclient,
             xforward,
@@ -460,7 +464,7 @@ impl Lists {
             local,
             relays,
             fast_flush,
-            rewrite: RewriteClients::read(p),
+            rewrite,
             discard_ehlo_keyword_maps,
             reject_footer_maps,
             reject_filter_maps,

@@ -4,6 +4,7 @@ use super::Session;
 use crate::clock;
 use mail::message::{Protocol, Received};
 use mail::{QueueId, Wall};
+use tables::LookupError;
 
 impl Session {
     /// `local_header_rewrite_clients`: whose mail is completed as our own.
@@ -13,13 +14,29 @@ impl Session {
         if rewrite.interfaces.contains(&address) || (rewrite.sasl && self.tx.sasl.is_some()) {
             return true;
         }
-        if !rewrite.networks {
+        if !rewrite.networks && rewrite.tables.is_empty() {
             return false;
         }
         let listed = self.looked_up(move |session| {
-            session.service.listener.lists.local.contains_address(session.facts.snapshot(), address)
+            let (lists, snapshot) = (&session.service.listener.lists, session.facts.snapshot());
+            if lists.rewrite.networks && lists.local.contains_address(snapshot, address)? {
+                return Ok(true);
+            }
+            let text = mail::host::address_text(address);
+            for id in &lists.rewrite.tables {
+                if snapshot.table(*id).lookup(&text)?.is_some() {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, LookupError>(false)
         });
-        listed.await.unwrap_or(false)
+        match listed.await {
+            Ok(is_listed) => is_listed,
+            Err(error) => {
+                self.warn(&format!("local_header_rewrite_clients: {error}"));
+                false
+            }
+        }
     }
 
     /// RFC 5321 §4.4.

@@ -5,6 +5,7 @@
 //! first. Nothing is removed or changed; who asks and what is answered is policy's. Viruses are not looked for. T1.15.
 
 mod cabinet;
+mod flow;
 #[cfg(test)]
 mod formats_tests;
 mod inflate;

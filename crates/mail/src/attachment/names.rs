@@ -50,9 +50,29 @@ pub fn names_of(text: &[u8]) -> Result<BTreeSet<String>, Excess> {
     Ok(found.names)
 }
 
+/// The boundaries that the value of a `Content-Type` may name, RFC 2231's ways included.
+///
+/// # Errors
+/// Where there are more than can be looked at.
+pub(super) fn boundaries(value: &[u8]) -> Result<BTreeSet<Vec<u8>>, Excess> {
+    let mut found = Found { boundaries: Some(BTreeSet::new()), ..Found::default() };
+    let wide = unfolded(value, true);
+    for view in [&unfolded(value, false), &wide, &without_comments(&wide)] {
+        found.read(view)?;
+    }
+    let mut all = found.boundaries.unwrap_or_default();
+    // An empty one makes each line a boundary that begins with hyphens.
+    if all.len() > 1 {
+        all.remove(&b""[..]);
+    }
+    Ok(all)
+}
+
 #[derive(Default)]
 struct Found {
     names: BTreeSet<String>,
+    /// Boundaries are looked for, in place of names.
+    boundaries: Option<BTreeSet<Vec<u8>>>,
 }
 
 /// One `name`, as it stands.
@@ -71,7 +91,8 @@ struct Parameter<'v> {
 
 impl Found {
     fn read(&mut self, view: &[u8]) -> Result<(), Excess> {
-        let parameters = parameters(view)?;
+        let word = if self.boundaries.is_some() { &b"boundary"[..] } else { b"name" };
+        let parameters = parameters(view, word)?;
         for one in &parameters {
             for value in &one.values {
                 self.value(value, one.is_quoted)?;
@@ -136,6 +157,10 @@ impl Found {
 
     /// A text, and what becomes of it where somebody decodes it.
     fn candidate(&mut self, text: &[u8]) -> Result<(), Excess> {
+        if let Some(boundaries) = &mut self.boundaries {
+            boundaries.insert(text.trim_ascii_end().to_vec());
+            return if boundaries.len() > NAMES_MAX { Err(Excess) } else { Ok(()) };
+        }
         let ends = [
             text.get(..text.len().min(NAME_BYTES)).unwrap_or_default(),
             text.get(text.len().saturating_sub(NAME_BYTES)..).unwrap_or_default(),
@@ -281,14 +306,14 @@ fn without_charset(value: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Every `name=` and `filename=` in a value, wherever it stands.
-fn parameters(view: &[u8]) -> Result<Vec<Parameter<'_>>, Excess> {
+/// Every `name=` and `filename=` in a value, or of another word, wherever it stands.
+fn parameters<'v>(view: &'v [u8], word: &[u8]) -> Result<Vec<Parameter<'v>>, Excess> {
     let small = view.to_ascii_lowercase();
     let mut found = Vec::new();
     let mut from = 0_usize;
-    while let Some(at) = small.get(from..).and_then(|rest| find(rest, b"name")) {
+    while let Some(at) = small.get(from..).and_then(|rest| find(rest, word)) {
         let begins = from.saturating_add(at);
-        from = begins.saturating_add(4);
+        from = begins.saturating_add(word.len());
         let Some(behind) = view.get(from..) else { break };
         let before = small.get(..begins).unwrap_or_default();
         let (is_file, before) = match before.strip_suffix(b"file") {

@@ -1,64 +1,122 @@
 //! The parts of a message as they come: names in their headers, contents decoded.
 //!
-//! Base64, quoted-printable and uuencode, with or without the MIME that announces them. Only what is encoded can hold a
-//! program; other text is read for uuencode's `begin`. RFC 2045 §6; T1.15.
+//! Not as one program reads them but as any might: a boundary is whatever a Content-Type can be taken to name, and
+//! stays one; headers go on behind a line that is none, which may be the body's first as well; a body is read in each
+//! encoding that it says to have. A text that is neither named nor attached is only read for uuencode's `begin`: it may
+//! show a script. Base64, quoted-printable and uuencode, with or without the MIME that announces them. RFC 2045 §6,
+//! RFC 2046 §5.1; T1.15.
 
 use super::Danger;
-use super::names::names;
+use super::flow::{Coding, Flow, begins_uu};
+use super::names::{boundaries, names};
 use super::unpack::{Content, Job};
-use super::words::{digit, hex, low_byte};
 use crate::base64::Digits;
-use crate::header::Header;
-use crate::mime::{Event, Faults, Pieces, Reader, Settings, Structure, first_word};
+use crate::header::{Header, is_continuation};
+use crate::mime::{Piece, Pieces, content, first_word};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of a line that are looked at together.
 const LINE_BYTES: usize = 4096;
-/// Bytes of a header that has surely come whole.
+/// Bytes of a header that are held.
 const HEADER_BYTES: usize = 98_000;
-/// Decoded bytes that are gathered.
-const GATHERED_BYTES: usize = 16_384;
-
-const READING: Settings = Settings {
-    header_bytes_max: 102_400,
-    keeps_lines: false,
-    nesting_max: 100,
-    boundary_max: 2048,
-    structure: Structure::Parts,
-    faults: Faults { header_8bit: false, body_8bit: false, encoding: false, nesting: true },
-};
+/// Parts in parts.
+const LEVELS_MAX: usize = 100;
+/// Bytes of a boundary that count.
+const BOUNDARY_BYTES: usize = 2048;
+/// Bytes of all boundaries of a message, and what each costs besides.
+const BOUNDARIES_BYTES: usize = 100_000;
+const BOUNDARY_COST: usize = 32;
 
 /// One message.
 #[derive(Debug)]
 pub(super) struct Parts {
     depth: u32,
     pieces: Pieces,
-    reader: Reader,
-    events: Vec<Event>,
+    /// The last piece ended no line.
+    is_within: bool,
+    place: Place,
+    /// The header so far; what doesn't fit any more is dropped.
+    header: Vec<u8>,
+    boundaries: Boundaries,
     next: Announced,
-    /// Headers have come since the last body began.
+    /// A header about the body has come since the last one began.
     is_announced: bool,
-    coding: Coding,
-    content: Option<Content>,
-    gathered: Vec<u8>,
+    /// The body as it stands is one of its readings.
+    is_plain: bool,
+    flows: Vec<Flow>,
+    uu: Option<Flow>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Header,
+    /// It may be the body, it may be headers still.
+    Doubtful,
+    Body,
 }
 
 /// What headers say of the body behind them.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what several headers say, together")]
 struct Announced {
-    coding: Coding,
+    base64: bool,
+    quoted: bool,
+    /// An encoding that isn't plainly one of these.
+    other: bool,
     is_message: bool,
+    is_multipart: bool,
+    /// Not only text to be shown.
+    is_file: bool,
     name: Vec<u8>,
+    boundaries: BTreeSet<Vec<u8>>,
 }
 
+/// Every boundary that a message has named.
 #[derive(Debug, Default)]
-enum Coding {
-    #[default]
-    Plain,
-    Base64(Digits),
-    /// What has come of an escape, and blanks that may end the line.
-    Quoted(Vec<u8>),
-    /// Within uuencoded text.
-    Uu,
+struct Boundaries {
+    known: BTreeMap<Vec<u8>, Boundary>,
+    lengths: BTreeSet<usize>,
+    bytes: usize,
+    /// How deep the present part lies.
+    level: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Boundary {
+    level: usize,
+    /// Parts are messages where they don't say otherwise.
+    is_digest: bool,
+}
+
+impl Boundaries {
+    fn add(&mut self, texts: &BTreeSet<Vec<u8>>, is_digest: bool) -> Result<(), Danger> {
+        if texts.is_empty() {
+            return Ok(());
+        }
+        self.level = self.level.saturating_add(1);
+        for text in texts {
+            let text = text.get(..text.len().min(BOUNDARY_BYTES)).unwrap_or_default();
+            self.lengths.insert(text.len());
+            if self.known.insert(text.to_vec(), Boundary { level: self.level, is_digest }).is_none() {
+                self.bytes = self.bytes.saturating_add(text.len()).saturating_add(BOUNDARY_COST);
+            }
+        }
+        if self.level > LEVELS_MAX || self.bytes > BOUNDARIES_BYTES { Err(Danger::Depth) } else { Ok(()) }
+    }
+
+    /// Whether the line is one, and whether the last of its parts: what begins with a boundary is one for some.
+    fn find(&mut self, line: &[u8]) -> Option<(Boundary, bool)> {
+        // Two hyphens alone are none, not even of an empty boundary.
+        let text = line.strip_prefix(b"--").filter(|text| !text.is_empty())?;
+        for length in self.lengths.range(..=text.len()).rev() {
+            let (begins, behind) = text.split_at_checked(*length)?;
+            if let Some(found) = self.known.get(begins) {
+                self.level = found.level;
+                return Some((*found, behind.starts_with(b"--")));
+            }
+        }
+        None
+    }
 }
 
 impl Parts {
@@ -66,13 +124,15 @@ impl Parts {
         Parts {
             depth,
             pieces: Pieces::new(LINE_BYTES),
-            reader: Reader::new(READING),
-            events: Vec::new(),
+            is_within: false,
+            place: Place::Header,
+            header: Vec::new(),
+            boundaries: Boundaries::default(),
             next: Announced::default(),
             is_announced: false,
-            coding: Coding::Plain,
-            content: None,
-            gathered: Vec::new(),
+            is_plain: true,
+            flows: Vec::new(),
+            uu: None,
         }
     }
 
@@ -80,9 +140,7 @@ impl Parts {
     pub(super) fn feed(&mut self, mut chunk: &[u8], job: &mut Job<'_>) -> Result<(), Danger> {
         let mut pieces = std::mem::replace(&mut self.pieces, Pieces::new(LINE_BYTES));
         while let Some(piece) = pieces.next(&mut chunk) {
-            // Messages within messages have the line ends that they were encoded with.
-            let text = piece.text.strip_suffix(b"\r").filter(|_| piece.ends).unwrap_or(&piece.text);
-            self.piece(text, piece.ends, job)?;
+            self.piece(&piece, job)?;
         }
         self.pieces = pieces;
         Ok(())
@@ -91,225 +149,210 @@ impl Parts {
     /// The message is over.
     pub(super) fn end(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
         if let Some(rest) = self.pieces.rest() {
-            self.piece(&rest, true, job)?;
+            self.piece(&Piece { text: rest.into(), ends: true }, job)?;
         }
-        let mut events = std::mem::take(&mut self.events);
-        self.reader.end(&mut events);
-        for event in events {
-            self.event(&event, &[], true, job)?;
-        }
-        self.end_content(job)
+        self.end_header(job)?;
+        self.end_body(job)
     }
 
-    fn piece(&mut self, text: &[u8], ends: bool, job: &mut Job<'_>) -> Result<(), Danger> {
-        let mut events = std::mem::take(&mut self.events);
-        self.reader.piece(text, ends, &mut events);
-        for event in &events {
-            self.event(event, text, ends, job)?;
+    fn piece(&mut self, piece: &Piece<'_>, job: &mut Job<'_>) -> Result<(), Danger> {
+        if std::mem::replace(&mut self.is_within, !piece.ends) {
+            if !self.header.is_empty() {
+                self.hold(&piece.text);
+            }
+            return if self.place == Place::Header { Ok(()) } else { self.body(piece, job) };
         }
-        events.clear();
-        self.events = events;
+        let line = without_cr(piece);
+        if let Some((boundary, is_last)) = self.boundaries.find(line) {
+            self.end_header(job)?;
+            self.end_body(job)?;
+            self.next = Announced { is_message: boundary.is_digest, ..Announced::default() };
+            self.is_plain = true;
+            self.place = if is_last { Place::Body } else { Place::Header };
+            // A CR ends the line for some.
+            if let Some(at) = memchr::memchr(b'\r', line).filter(|_| !is_last) {
+                self.hold(line.get(at.saturating_add(1)..).unwrap_or_default());
+            }
+            return Ok(());
+        }
+        if self.place == Place::Body { self.body(piece, job) } else { self.header_line(piece, line, job) }
+    }
+
+    fn header_line(&mut self, piece: &Piece<'_>, line: &[u8], job: &mut Job<'_>) -> Result<(), Danger> {
+        let goes_on = is_continuation(line) && !self.header.is_empty();
+        if goes_on {
+            self.hold(b"\n");
+        } else {
+            self.end_header(job)?;
+            if line.is_empty() && piece.ends {
+                return self.blank_line(piece, job);
+            }
+        }
+        let is_header = goes_on || Header::parse(line).is_some();
+        if is_header || lines(line).any(|line| Header::parse(line).is_some()) {
+            self.hold(line);
+        }
+        if self.place == Place::Header {
+            if is_header {
+                return Ok(());
+            }
+            self.begin_body(job)?;
+            self.place = Place::Doubtful;
+        }
+        self.body(piece, job)
+    }
+
+    fn blank_line(&mut self, piece: &Piece<'_>, job: &mut Job<'_>) -> Result<(), Danger> {
+        let begins = self.place == Place::Header || self.is_announced;
+        self.place = Place::Body;
+        if !begins {
+            return self.body(piece, job);
+        }
+        self.begin_body(job)?;
+        if self.next.is_message {
+            // Its own headers, where it isn't encoded.
+            self.next = Announced::default();
+            self.place = Place::Doubtful;
+        }
         Ok(())
     }
 
-    fn event(&mut self, event: &Event, text: &[u8], ends: bool, job: &mut Job<'_>) -> Result<(), Danger> {
-        match event {
-            Event::Header { text, .. } => self.header(text, job),
-            Event::Body { offset } => {
-                if *offset == 0 {
-                    self.begin_content(job)?;
-                    // The blank line behind the headers.
-                    if text.is_empty() {
-                        return Ok(());
-                    }
-                }
-                self.body(text, ends, job)
-            }
-            Event::Fault(..) => Err(Danger::Depth),
-            Event::HeadersEnd | Event::MissingBlank => Ok(()),
-        }
+    fn hold(&mut self, text: &[u8]) {
+        let room = HEADER_BYTES.saturating_add(1).saturating_sub(self.header.len());
+        self.header.extend(text.iter().take(room));
     }
 
-    fn header(&mut self, text: &[u8], job: &Job<'_>) -> Result<(), Danger> {
-        let Some(header) = Header::parse(text) else { return Ok(()) };
-        self.is_announced = true;
-        if header.is("Content-Transfer-Encoding") {
-            let coding = coding(header.value);
-            // Of two, the one counts that can hold a program.
-            if !matches!(coding, Coding::Plain) {
-                self.next.coding = coding;
+    /// A header is whole: as it stands, and with a line end in each CR.
+    fn end_header(&mut self, job: &Job<'_>) -> Result<(), Danger> {
+        if self.header.is_empty() {
+            return Ok(());
+        }
+        let mut text = std::mem::take(&mut self.header);
+        if memchr::memchr(b'\r', &text).is_some() {
+            let mut one = Vec::new();
+            for line in lines(&text) {
+                if !is_continuation(line) {
+                    self.read_header(&one, job)?;
+                    one.clear();
+                }
+                one.extend_from_slice(line);
             }
+            self.read_header(&one, job)?;
+            text.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b' ');
+        }
+        self.read_header(&text, job)
+    }
+
+    fn read_header(&mut self, text: &[u8], job: &Job<'_>) -> Result<(), Danger> {
+        let Some(header) = Header::parse(text) else { return Ok(()) };
+        if header.is("Content-Transfer-Encoding") {
+            self.is_announced = true;
+            self.next.encoding(header.value);
             return Ok(());
         }
         let is_type = header.is("Content-Type");
         if !is_type && !header.is("Content-Disposition") {
             return Ok(());
         }
+        self.is_announced = true;
         // What didn't fit any more was dropped.
         if text.len() > HEADER_BYTES {
             return Err(Danger::Names);
         }
+        let word = first_word(header.value).unwrap_or_default().to_ascii_lowercase();
         if is_type {
-            let word = first_word(header.value).unwrap_or_default();
-            self.next.is_message =
-                word.eq_ignore_ascii_case(b"message") || word.eq_ignore_ascii_case(b"multipart");
+            self.next.is_message |= word == b"message";
+            self.next.is_multipart |= word == b"multipart";
+            self.next.is_file |= ![&b"message"[..], b"multipart", b"text"].contains(&word.as_slice());
+            let found = boundaries(header.value).map_err(|_| Danger::Names)?;
+            let is_digest =
+                matches!(content(header.value, 0), crate::mime::Content::Multipart { is_digest: true, .. });
+            self.boundaries.add(&found, is_digest)?;
+            self.next.boundaries.extend(found);
+        } else {
+            self.next.is_file |= word != b"inline";
         }
         for name in names(header.value).map_err(|_| Danger::Names)? {
             job.clean_name(&name)?;
+            self.next.is_file = true;
             self.next.name = name.into_bytes();
         }
         Ok(())
     }
 
-    fn begin_content(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
-        // An encoded message begins a second time, where its headers should be.
-        let goes_on = self.content.as_ref().is_some_and(Content::is_message);
-        if !std::mem::take(&mut self.is_announced) && goes_on {
-            return Ok(());
+    fn begin_body(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
+        self.end_body(job)?;
+        self.is_announced = false;
+        let next = &self.next;
+        self.is_plain = next.other || !(next.base64 || next.quoted);
+        if self.is_plain && next.is_file {
+            let content = Content::new(self.depth, &next.name);
+            self.flows.push(Flow::new(Coding::Plain, content, self.depth));
         }
-        self.end_content(job)?;
-        let next = std::mem::take(&mut self.next);
-        self.coding = next.coding;
-        if matches!(self.coding, Coding::Plain | Coding::Uu) {
-            self.coding = Coding::Plain;
-            return Ok(());
-        }
+        let codings = [
+            next.base64.then(|| Coding::Base64(Digits::default())),
+            next.quoted.then(|| Coding::Quoted(Vec::new())),
+        ];
         let inner = self.depth.saturating_add(1);
-        self.content = Some(if !next.is_message {
-            Content::new(self.depth, &next.name)
-        } else if inner <= job.rules.limits.depth {
-            Content::message(inner)
-        } else {
-            return job.too_deep();
-        });
+        for coding in codings.into_iter().flatten() {
+            let content = if !(next.is_message || next.is_multipart) {
+                Content::new(self.depth, &next.name)
+            } else if inner <= job.rules.limits.depth {
+                let mut parts = Parts::new(inner);
+                parts.boundaries.add(&next.boundaries, false)?;
+                Content::message(inner, &next.name, parts)
+            } else {
+                return job.too_deep();
+            };
+            self.flows.push(Flow::new(coding, content, self.depth));
+        }
         Ok(())
     }
 
-    fn end_content(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
-        self.flush(job)?;
-        match self.content.take() {
-            Some(mut content) => content.end(job),
-            None => Ok(()),
-        }
+    fn end_body(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
+        self.flows.drain(..).chain(self.uu.take()).try_for_each(|flow| flow.end(job))
     }
 
-    fn flush(&mut self, job: &mut Job<'_>) -> Result<(), Danger> {
-        if self.gathered.is_empty() {
+    fn body(&mut self, piece: &Piece<'_>, job: &mut Job<'_>) -> Result<(), Danger> {
+        self.flows.iter_mut().try_for_each(|flow| flow.line(&piece.text, piece.ends, job))?;
+        if !self.is_plain {
             return Ok(());
         }
-        if self.depth == 0 {
-            job.spent.packed = job.spent.packed.saturating_add(self.gathered.len() as u64);
-        }
-        if let Some(content) = &mut self.content {
-            content.feed(&self.gathered, job)?;
-        }
-        self.gathered.clear();
-        Ok(())
-    }
-
-    fn body(&mut self, text: &[u8], ends: bool, job: &mut Job<'_>) -> Result<(), Danger> {
-        match &mut self.coding {
-            Coding::Plain => {
-                let Some(name) = begins_uu(text) else { return Ok(()) };
+        // Messages within messages have the line ends that they were encoded with.
+        let line = without_cr(piece);
+        match self.uu.take() {
+            Some(flow) if line.starts_with(b"end") => flow.end(job),
+            Some(mut flow) => {
+                flow.line(line, piece.ends, job)?;
+                self.uu = Some(flow);
+                Ok(())
+            }
+            None => {
+                let Some(name) = begins_uu(line) else { return Ok(()) };
                 job.name(name)?;
-                self.coding = Coding::Uu;
-                self.content = Some(Content::new(self.depth, name));
-            }
-            Coding::Uu => {
-                if text.starts_with(b"end") {
-                    self.coding = Coding::Plain;
-                    return self.end_content(job);
-                }
-                uu_line(text, &mut self.gathered);
-            }
-            Coding::Base64(digits) => {
-                for byte in text {
-                    match digit(*byte) {
-                        Some(digit) => self.gathered.extend(digits.push(digit)),
-                        None if *byte == b'=' => *digits = Digits::default(),
-                        None => {}
-                    }
-                }
-            }
-            Coding::Quoted(held) => quoted(text, ends, held, &mut self.gathered),
-        }
-        if self.gathered.len() >= GATHERED_BYTES { self.flush(job) } else { Ok(()) }
-    }
-}
-
-fn coding(value: &[u8]) -> Coding {
-    let small = value.to_ascii_lowercase();
-    let says = |word: &[u8]| memchr::memmem::find(&small, word).is_some();
-    if says(b"base64") {
-        Coding::Base64(Digits::default())
-    } else if says(b"quoted") {
-        Coding::Quoted(Vec::new())
-    } else {
-        Coding::Plain
-    }
-}
-
-/// `begin 644 name`
-fn begins_uu(line: &[u8]) -> Option<&[u8]> {
-    let rest =
-        line.strip_prefix(b"begin ").or_else(|| line.strip_prefix(b"begin-base64 "))?.trim_ascii_start();
-    let digits = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'7')).count();
-    let name = rest.get(digits..)?;
-    ((3..=6).contains(&digits) && name.first() == Some(&b' ')).then(|| name.trim_ascii())
-}
-
-/// A line of uuencoded text.
-fn uu_line(line: &[u8], out: &mut Vec<u8>) {
-    let Some((length, digits)) = line.split_first() else { return };
-    let value = |byte: &u8| u32::from(byte.wrapping_sub(32) & 63);
-    let mut left = usize::try_from(value(length)).unwrap_or(0);
-    for four in digits.chunks(4) {
-        let bits = (0..4).fold(0_u32, |bits, at| (bits << 6) | four.get(at).map_or(0, value));
-        for shift in [16, 8, 0] {
-            if left > 0 {
-                out.push(low_byte(bits >> shift));
-                left -= 1;
+                self.uu = Some(Flow::new(Coding::Uu, Content::new(self.depth, name), self.depth));
+                Ok(())
             }
         }
     }
 }
 
-/// Quoted-printable; `held` is what may be the beginning of an escape.
-fn quoted(text: &[u8], ends: bool, held: &mut Vec<u8>, out: &mut Vec<u8>) {
-    let joined;
-    let mut rest = text;
-    if !held.is_empty() {
-        joined = [held.as_slice(), text].concat();
-        held.clear();
-        rest = &joined;
+impl Announced {
+    /// A word with anything about it is another one for some, and no encoding.
+    fn encoding(&mut self, value: &[u8]) {
+        let small = value.trim_ascii().to_ascii_lowercase();
+        let says = |word: &[u8]| memchr::memmem::find(&small, word).is_some();
+        self.base64 |= says(b"base64");
+        self.quoted |= says(b"quoted");
+        self.other |= !matches!(small.as_slice(), b"base64" | b"quoted-printable");
     }
-    if ends {
-        rest = rest.trim_ascii_end();
-    }
-    while let Some((first, behind)) = rest.split_first() {
-        if *first != b'=' {
-            out.push(*first);
-            rest = behind;
-            continue;
-        }
-        match behind {
-            // The line goes on.
-            [] if ends => return,
-            [] | [_] if !ends => {
-                held.extend_from_slice(rest);
-                return;
-            }
-            [high, low, after @ ..] if hex(*high, *low).is_some() => {
-                out.extend(hex(*high, *low));
-                rest = after;
-            }
-            _ => {
-                out.push(b'=');
-                rest = behind;
-            }
-        }
-    }
-    if ends {
-        out.extend_from_slice(b"\r\n");
-    }
+}
+
+fn without_cr<'p>(piece: &'p Piece<'_>) -> &'p [u8] {
+    piece.text.strip_suffix(b"\r").filter(|_| piece.ends).unwrap_or(&piece.text)
+}
+
+/// Lines, where each CR ends one as well.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| matches!(byte, b'\r' | b'\n'))
 }

@@ -194,6 +194,114 @@ fn wrappings() {
     check("\nbegin 644 a.txt\n#0V%T\n`\nend\n", "");
 }
 
+/// Programs that aren't encoded at all, or in a way that nobody knows; scripts that are only shown pass.
+#[test]
+fn contents_as_they_stand() {
+    let scan_part = |head: &str, body: &[u8]| {
+        let head = format!("Content-Type: multipart/mixed; boundary=b\n\n--b\n{head}\n\n");
+        named(scan(&[head.as_bytes(), body, b"\n--b--\n"].concat()))
+    };
+    let script = b"#!/bin/sh\nrm\n".as_slice();
+    for encoding in ["7bit", "8bit", "binary", "x-unknown", "", "base64, or not"] {
+        let head =
+            format!("Content-Disposition: attachment; filename=a.bin\nContent-Transfer-Encoding: {encoding}");
+        assert_eq!(scan_part(&head, script), "a.bin script", "{encoding}");
+        assert_eq!(scan_part(&head, &program()), "a.bin exe", "{encoding}");
+        assert_eq!(scan_part(&head, &zip(&[stored("b.js", b"x")])), "b.js", "{encoding}");
+        assert_eq!(scan_part(&head, b"text\n#!/bin/sh\n"), "", "{encoding}");
+    }
+    let check = |head: &str, expect: &str| assert_eq!(scan_part(head, script), expect, "{head}");
+    check("Content-Type: text/plain; name=a.txt", "a.txt script");
+    check("Content-Type: application/octet-stream", " script");
+    check("Content-Disposition: attachment", " script");
+    check("Content-Type: message/rfc822; name=a.bin", "a.bin script");
+    check("Content-Type: text/plain", "");
+    check("Content-Type: text/plain\nContent-Disposition: inline", "");
+    check("X: y", "");
+    assert_eq!(named(scan(b"Subject: how to\n\n#!/bin/sh\nrm\n")), "");
+    let dos = "Content-Disposition: attachment; filename=a.bin\r\n\r\n#!/bin/sh\r\n";
+    assert_eq!(named(scan(dos.as_bytes())), "a.bin script");
+    let uu = "text\nbegin 644 b\n-(R$O8FEN+W-H\"G)M\"@``\n`\nend\ntext";
+    assert_eq!(scan_part("Content-Type: text/plain; name=a.txt", uu.as_bytes()), "b script");
+    // Two encodings are said: either may be the one.
+    let both = "Content-Transfer-Encoding: base64\nContent-Transfer-Encoding: quoted-printable";
+    assert_eq!(scan_part(both, b"=23!/bin/sh"), " script");
+    assert_eq!(scan_part(both, crate::base64::encode(script).as_bytes()), " script");
+}
+
+/// What one reader takes for a part's header, and another one doesn't.
+#[test]
+fn parts_that_some_see() {
+    let check = |text: &str, expect: &str| assert_eq!(named(scan(text.as_bytes())), expect, "{text:?}");
+    let exe = "Content-Disposition: attachment; filename=a.exe";
+    let parts = |parameters: &str, boundary: &str| {
+        format!("Content-Type: multipart/mixed; {parameters}\n\n--{boundary}\n{exe}\n\nx\n--{boundary}--\n")
+    };
+    check(&parts("boundary*0=b; boundary*1=c", "bc"), "a.exe");
+    check(&parts("boundary*1=c;\n boundary*0=b", "bc"), "a.exe");
+    check(&parts("boundary*=us-ascii''b%63", "bc"), "a.exe");
+    check(&parts("boundary*0*=us-ascii''b%63; boundary*1=\"d e\"", "bcd e"), "a.exe");
+    check(&parts("boundary=x; boundary=b", "b"), "a.exe");
+    check(&parts("boundary=x; boundary=b", "x"), "a.exe");
+    check(&parts("boundary=x; boundary=b", "y"), "");
+    let twice = "Content-Type: multipart/mixed; boundary=x\nContent-Type: multipart/mixed; boundary=b\n\n";
+    check(&format!("{twice}--x\n\ntext\n--b\n{exe}\n\n"), "a.exe");
+    // For one the boundary of the outer parts ends the inner ones, for another it isn't that boundary.
+    let inner = "Content-Type: multipart/mixed; boundary=o\n\n--o\nContent-Type: multipart/x; boundary=i\n\n";
+    check(&format!("{inner}--ox\n\ntext\n--i\n{exe}\n\n"), "a.exe");
+    check(&format!("{inner}--o--\n\ntext\n--i\n{exe}\n\n"), "a.exe");
+    let part = |head: &str, body: &str| {
+        format!("Content-Type: multipart/mixed; boundary=b\n\n--b\n{head}\n\n{body}\n--b--\n")
+    };
+    check(&part(&format!("junk\n{exe}"), "x"), "a.exe");
+    check(&part(&format!("From x y\n{exe}"), "x"), "a.exe");
+    check(&part(&format!("From x y\njunk\nX: y\n{exe}"), "x"), "a.exe");
+    check(&part(&format!(" folded\n{exe}"), "x"), "a.exe");
+    check(&part("X: y", exe), "");
+    check(&part("X: y", &format!("text\n{exe}\n\n")), "");
+    let shell = crate::base64::encode(b"#!/bin/sh\nrm\n");
+    check(&part("junk\nContent-Transfer-Encoding: base64", &shell), " script");
+    check(&part(&format!("Content-Transfer-Encoding: base64\n{shell}"), ""), " script");
+    check(&part(&format!("X: y\r{exe}"), "x"), "a.exe");
+    check(&part(&format!("Content-Type: x/y\rContent-Transfer-Encoding: base64\r{exe}"), "x"), "a.exe");
+    check(&part("Content-Disposition: attachment\r; filename=a.exe", "x"), "a.exe");
+    check(&part("Content-Type: x/y\rContent-Transfer-Encoding: base64", &shell), " script");
+    check(&format!("Content-Type: multipart/mixed; boundary=b\n\n--b\r{exe}\n\nx\n"), "a.exe");
+    let encoded = |inner: &str, kind: &str| {
+        let body = crate::base64::encode(inner.as_bytes());
+        format!("Content-Type: {kind}\nContent-Transfer-Encoding: base64\n\n{body}\n")
+    };
+    let inner = format!("--b\n{exe}\n\nx\n--b--\n");
+    check(&encoded(&inner, "multipart/mixed; boundary=b"), "a.exe");
+    check(&encoded(&format!("preamble\n{inner}"), "multipart/mixed; boundary=b"), "a.exe");
+    check(&encoded("#!/bin/sh\nrm\n", "multipart/mixed; boundary=b"), " script");
+    let digest = "Content-Type: multipart/digest; boundary=b\n\n--b\n\n";
+    check(&format!("{digest}Content-Type: x/y; name=a.exe\n\nx\n"), "a.exe");
+}
+
+/// Boundaries without end, messages in messages without end.
+#[test]
+fn hostile_parts() {
+    let check = |text: &str, expect: &str| {
+        assert_eq!(named(scan_by(rules(), text.as_bytes(), 30_000)), expect);
+    };
+    let many: String =
+        (0..5000).map(|at| format!("--b\nContent-Type: multipart/x; boundary=c{at}\n\n")).collect();
+    check(&format!("Content-Type: multipart/x; boundary=b\n\n{many}"), "depth");
+    let named_often: String = (0..500).map(|at| format!(";\n boundary*{at}=b")).collect();
+    check(&format!("Content-Type: multipart/x{named_often}\n\n"), "names");
+    for encoding in ["7bit", "quoted-printable"] {
+        let level = format!("Content-Type: x/y; name=a.eml\nContent-Transfer-Encoding: {encoding}\n\n");
+        check(&level.repeat(50_000), "bomb");
+    }
+    let honest: String = (0..300)
+        .map(|at| {
+            format!("--b\nContent-Type: multipart/x; boundary=\"c {at}\"\n\n--c {at}\n\ntext\n--c {at}--\n")
+        })
+        .collect();
+    check(&format!("Content-Type: multipart/digest; boundary=b\n\n{honest}--b--\n"), "");
+}
+
 #[test]
 fn encrypted_and_unpackable() {
     let locked = || File { flags: 1, ..file("b.txt", b"secret") };
@@ -272,7 +380,12 @@ fn mutations() {
         usize::try_from(seed >> 33).unwrap() % below.max(1)
     };
     let inner = zip(&[file("b.txt", b"text"), stored("c.gz", &gzip(&tar(&[("d", b'0', b"text")])))]);
-    for message in [message("a.zip", &inner), message("a.tgz", &gzip(&tar(&[("a.zip", b'0', &inner)])))] {
+    let parts = b"Content-Type: multipart/digest; boundary*0*=''b%63; boundary*1=-; boundary=b\n\n--bc-\n\nFrom x y\n\
+                  X: y\rContent-Type: multipart/x; boundary=\"b c\"\nContent-Transfer-Encoding: base64\n\n\
+                  LS1iIGMKCiMhL2Jpbi8KLS1iIGMtLQo=\n--b\nContent-Disposition: attachment; filename=a.eml\n\n\
+                  Content-Type: text/plain; name=a\nContent-Transfer-Encoding: quoted-printable, base64\n\ntext=20\n";
+    let zips = [message("a.zip", &inner), message("a.tgz", &gzip(&tar(&[("a.zip", b'0', &inner)])))];
+    for message in zips.into_iter().chain([parts.to_vec()]) {
         for _ in 0..150 {
             let mut bytes = message.clone();
             for _ in 0..=random(4) {

@@ -136,15 +136,9 @@ impl Content {
         Content { depth, name: name.to_vec(), head, forms: Vec::new(), past: 0, disk: Vec::new() }
     }
 
-    /// A message within a message.
-    pub(super) fn message(depth: u32) -> Content {
-        let forms = vec![Form::Message(Box::new(Parts::new(depth)))];
-        Content { head: None, forms, ..Content::new(depth, b"") }
-    }
-
-    /// Whether it is a message within a message.
-    pub(super) fn is_message(&self) -> bool {
-        matches!(self.forms.as_slice(), [Form::Message(_)])
+    /// What says to be a message or parts, and may be a file all the same.
+    pub(super) fn message(depth: u32, name: &[u8], parts: Parts) -> Content {
+        Content { forms: vec![Form::Message(Box::new(parts))], ..Content::new(depth, name) }
     }
 
     /// Takes more of the file.
@@ -198,7 +192,8 @@ impl Content {
         }
         let name = self.name.to_ascii_lowercase();
         let is_called = |endings: &[&[u8]]| endings.iter().any(|ending| name.ends_with(ending));
-        let mut wants_zip = true;
+        let is_message = !self.forms.is_empty();
+        let mut wants_zip = !is_message || !name.is_empty();
         if head.starts_with(b"\x1f\x8b\x08") {
             let Some(content) = job.content(&self.name) else { return job.too_deep() };
             self.forms.push(Form::Gzip(Box::new(Gzip::new(content))));
@@ -227,7 +222,12 @@ impl Content {
             wants_zip &= kind != Some(Kind::Rar) || !is_called(&[b".rar"]);
         }
         if self.forms.is_empty() && is_called(&[b".eml"]) {
-            self.forms.push(Form::Message(Box::new(Parts::new(self.depth))));
+            // Each in the next costs an attacker but a line.
+            let inner = self.depth.saturating_add(1);
+            if inner > job.rules.limits.depth {
+                return job.too_deep();
+            }
+            self.forms.push(Form::Message(Box::new(Parts::new(inner))));
         } else if wants_zip {
             self.forms.push(Form::Zip(Box::default()));
         }
