@@ -7,6 +7,7 @@ use crate::server::Server;
 use crate::site::{Site, free_port, until};
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 /// By recipient, how it ended; other lines by how often they came.
 type Said = (BTreeMap<String, String>, BTreeMap<String, usize>);
@@ -104,12 +105,20 @@ fn said(log: &str, counts: fn(&str) -> Option<String>) -> Said {
     (outcomes, lines)
 }
 
-/// That a server heard the same from both: each conversation an even number of times.
-pub(crate) fn each_twice(server: &str, heard: impl IntoIterator<Item = String>) {
-    let mut counts: BTreeMap<String, i32> = BTreeMap::new();
-    for heard in heard {
-        *counts.entry(heard).or_insert(0) += 1;
+/// That a server heard the same from both: each conversation an even number of times, once the last has ended.
+pub(crate) fn each_twice<I: IntoIterator<Item = String>>(server: &str, heard: impl Fn() -> I) {
+    let odd = || {
+        let mut counts: BTreeMap<String, i32> = BTreeMap::new();
+        for heard in heard() {
+            *counts.entry(heard).or_insert(0) += 1;
+        }
+        counts.retain(|heard, count| *count % 2 != 0 && !heard.is_empty());
+        counts
+    };
+    let patience = Instant::now() + Duration::from_secs(10);
+    while !odd().is_empty() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(50));
     }
-    counts.retain(|heard, count| *count % 2 != 0 && !heard.is_empty());
+    let counts = odd();
     assert!(counts.is_empty(), "{server}: {counts:#?}");
 }

@@ -136,7 +136,7 @@ fn each_log_in_ends_as_with_postfix() {
             assert!(!beside.log().contains(secret), "a password in the log");
         }
         for ((name, ..), far) in SERVERS.iter().zip(&all) {
-            beside::each_twice(name, far.heard.lock().expect("no panic").clone());
+            beside::each_twice(name, || far.heard.lock().expect("no panic").clone());
         }
     });
 }

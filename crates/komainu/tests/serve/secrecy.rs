@@ -102,7 +102,7 @@ fn each_level_ends_as_with_postfix() {
         beside.compare(said);
         // And both said the same to the servers; goodbyes aside, which Postfix leaves out at times.
         for ((name, ..), far) in SERVERS.iter().zip(&all) {
-            beside::each_twice(name, far.heard().into_iter().map(|heard| heard.replace("QUIT\r\n", "")));
+            beside::each_twice(name, || far.heard().into_iter().map(|heard| heard.replace("QUIT\r\n", "")));
         }
     });
 }
