@@ -43,7 +43,9 @@ pub(super) fn review(case: &Case<'_>) -> Vec<Diagnostic> {
 /// What surely refuses this persona.
 fn refused(case: &Case<'_>, persona: Persona) -> Option<(Stage, Entry)> {
     match Walker::new(case, persona, Vec::new()).course() {
-        Course::Refused(by) => by.filter(|(stage, entry)| !is_faulty(case, *stage, entry)),
+        Course::Refused(by) => {
+            by.filter(|(stage, entry)| !is_faulty(case, *stage, entry) && !asks_owners(case, entry))
+        }
         Course::Passes(_) => None,
     }
 }
@@ -53,6 +55,20 @@ fn is_faulty(case: &Case<'_>, stage: Stage, by: &Entry) -> bool {
     let mut entries = case.entries().into_iter();
     matches!(by.check, Check::Plain(Plain::PermitMynetworks))
         || entries.any(|(at, entry)| at == stage && matches!(entry.check, Check::Broken { .. }))
+}
+
+/// Whether the owners of senders pass: a table says who they are.
+fn asks_owners(case: &Case<'_>, by: &Entry) -> bool {
+    let by_owner = matches!(
+        by.check,
+        Check::Plain(
+            Plain::RejectSenderLoginMismatch
+                | Plain::RejectAuthenticatedSenderLoginMismatch
+                | Plain::RejectKnownSenderLoginMismatch
+                | Plain::RejectUnauthenticatedSenderLoginMismatch
+        )
+    );
+    by_owner && !case.parameters.list("smtpd_sender_login_maps").is_empty()
 }
 
 /// What refuses everybody who has logged in, from wherever.

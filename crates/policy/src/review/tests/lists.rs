@@ -61,6 +61,13 @@ fn submission_that_refuses_its_users() {
         "",
         &["error K0443 reject_unauth_destination"],
     );
+    // Owners pass where a table says who they are.
+    let owners = "smtpd_sender_login_maps = inline:{a@example.org=alice}\n";
+    for rule in ["reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch"] {
+        check(&format!("{owners}smtpd_sender_restrictions = {rule}"), "", &[]);
+        let expect = format!("error K0443 {rule}");
+        check(&format!("smtpd_sender_restrictions = {rule}"), "", &[expect.as_str()]);
+    }
     let own = "  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject";
     check("smtpd_recipient_restrictions = reject_unauth_destination", own, &[]);
     check("", "  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject", &[]);
