@@ -58,6 +58,10 @@ pub(super) fn replace(path: &Path, edit: impl FnOnce(&[u8]) -> Result<Vec<u8>, F
     let unreadable =
         |error: &io::Error| Fatal(format!("open {} for reading: {}", path.display(), strerror(error)));
     let real = fs::canonicalize(path).map_err(|error| unreadable(&error))?;
+    // A device or a socket would be replaced by a file.
+    if !fs::metadata(&real).map_err(|error| unreadable(&error))?.is_file() {
+        return Err(Fatal(format!("{} is no regular file", real.display())));
+    }
     let mut temporary = real.clone().into_os_string();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
@@ -122,6 +126,18 @@ mod tests {
 
     fn read(path: &Path) -> String {
         fs::read_to_string(path).expect("readable")
+    }
+
+    #[test]
+    fn only_regular_files_are_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).expect("binds");
+        for path in [path.as_path(), folder.path()] {
+            let Err(Fatal(text)) = replace(path, |_| Ok(b"x".to_vec())) else { panic!("it was replaced") };
+            assert!(text.ends_with(" is no regular file"), "{text}");
+        }
+        assert!(std::os::unix::net::UnixStream::connect(&path).is_ok(), "it is what it was");
     }
 
     #[test]
