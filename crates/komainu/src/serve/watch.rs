@@ -21,10 +21,13 @@ const QUIET: Duration = Duration::from_millis(50);
 /// Between two looks at files that can't be watched.
 const POLL: Duration = Duration::from_secs(1);
 
+/// As many links lead on from one to another, as in the kernel.
+const LINKS_MAX: usize = 40;
+
 /// Watched folders, and which files in them matter.
 pub(crate) struct Watch {
     events: EventStream<[u8; 4096]>,
-    folders: HashMap<WatchDescriptor, BTreeMap<OsString, PathBuf>>,
+    folders: HashMap<WatchDescriptor, Names>,
     /// Changes that have not been handed out yet: they outlive a wait that is given up.
     pending: BTreeSet<PathBuf>,
     polled: Polled,
@@ -47,16 +50,15 @@ impl Watch {
                 return None;
             }
         };
-        let mut folders = HashMap::new();
+        let mut folders: HashMap<WatchDescriptor, Names> = HashMap::new();
         let mut polled = Polled { helper, files: Vec::new(), next: Instant::now() };
         for (folder, names) in by_folder(files) {
-            let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO;
+            let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::CREATE;
             match inotify.watches().add(&folder, mask) {
-                Ok(descriptor) => {
-                    folders.insert(descriptor, names);
-                }
+                // A folder that two paths lead to is one.
+                Ok(descriptor) => folders.entry(descriptor).or_default().extend(names),
                 Err(error) if error.kind() == ErrorKind::PermissionDenied && polled.helper.is_some() => {
-                    polled.files.extend(names.into_values().map(|path| (path, None, false)));
+                    polled.files.extend(names.into_values().map(|named| (named.file, None, false)));
                 }
                 Err(error) => warn(format!("changes in {} are not noticed: {error}", folder.display())),
             }
@@ -77,7 +79,11 @@ impl Watch {
                     // The system gives no more events: tables stay as they are until a reload.
                     Some(Err(_)) | None => std::future::pending().await,
                 };
-                self.folders.get(&event.wd)?.get(&event.name?).cloned()
+                let named = self.folders.get(&event.wd)?.get(&event.name?)?;
+                // A file that is made is written next; a link is all there is, as certbot renews.
+                let counts = !event.mask.contains(EventMask::CREATE)
+                    || std::fs::symlink_metadata(&named.place).is_ok_and(|made| made.is_symlink());
+                counts.then(|| named.file.clone())
             };
             if self.pending.is_empty() {
                 let (due, polls) = (self.polled.next, !self.polled.files.is_empty());
@@ -134,18 +140,42 @@ fn stamp(helper: &Helper, path: &Path) -> Option<Stamp> {
     Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
 }
 
-/// The names that matter by their folder. A file that is a link is watched where it leads, too.
-fn by_folder(files: &[PathBuf]) -> BTreeMap<PathBuf, BTreeMap<OsString, PathBuf>> {
-    let mut folders: BTreeMap<PathBuf, BTreeMap<OsString, PathBuf>> = BTreeMap::new();
+/// The names that matter in a folder.
+type Names = BTreeMap<OsString, Named>;
+
+/// What a name stands for.
+struct Named {
+    /// As the configuration has it.
+    file: PathBuf,
+    /// The name with its folder.
+    place: PathBuf,
+}
+
+/// The names that matter by their folder. A file that is a link is watched where it leads, too, and so is each link on
+/// the way.
+fn by_folder(files: &[PathBuf]) -> BTreeMap<PathBuf, Names> {
+    let mut folders: BTreeMap<PathBuf, Names> = BTreeMap::new();
     for file in files {
-        let target = std::fs::canonicalize(file).ok().filter(|target| target != file);
-        for place in [Some(file), target.as_ref()].into_iter().flatten() {
+        for place in places(file) {
             if let (Some(folder), Some(name)) = (place.parent(), place.file_name()) {
-                folders.entry(folder.to_owned()).or_default().insert(name.to_owned(), file.clone());
+                let named = Named { file: file.clone(), place: place.clone() };
+                folders.entry(folder.to_owned()).or_default().insert(name.to_owned(), named);
             }
         }
     }
     folders
+}
+
+fn places(file: &Path) -> BTreeSet<PathBuf> {
+    let mut places = BTreeSet::from([file.to_owned()]);
+    let mut at = file.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(to) = std::fs::read_link(&at) else { break };
+        at = at.parent().map_or_else(|| to.clone(), |folder| folder.join(&to));
+        places.insert(at.clone());
+    }
+    places.extend(std::fs::canonicalize(file));
+    places
 }
 
 /// By the inode's own time, which a rename moves too.

@@ -137,6 +137,31 @@ fn a_linked_table_is_live() {
     });
 }
 
+/// Links on links, and a link that is taken off and made anew, as certbot does.
+#[test]
+fn a_link_that_leads_elsewhere_is_live() {
+    world::run("reload::a_link_that_leads_elsewhere_is_live", Needs::Nothing, || {
+        let site = Site::new("");
+        let (link, live) = (site.etc().join("senders"), site.path("live"));
+        let archive = site.path("archive");
+        std::fs::create_dir(&archive).expect("a folder");
+        for text in ["one", "two", "three"] {
+            save(&archive.join(text), &format!("x@example.org REJECT {text}\n"), 0o644);
+        }
+        std::os::unix::fs::symlink("archive/one", &live).expect("links");
+        std::os::unix::fs::symlink(&live, &link).expect("links");
+        site.main(&format!("smtpd_sender_restrictions = check_sender_access hash:{}\n", link.display()));
+        let mut server = Server::start(&site);
+        assert!(told(&site.address()).ends_with("one"));
+        for text in ["two", "three"] {
+            std::fs::remove_file(&live).expect("removes");
+            std::os::unix::fs::symlink(format!("archive/{text}"), &live).expect("links");
+            until("where the link leads now", || told(&site.address()).ends_with(text).then_some(()));
+        }
+        assert!(server.stop().success());
+    });
+}
+
 #[test]
 fn what_only_delivery_asks_is_live() {
     world::run("reload::what_only_delivery_asks_is_live", Needs::Nothing, || {
