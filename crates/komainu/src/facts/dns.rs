@@ -131,6 +131,9 @@ impl Network {
         match said {
             Some(Said::Records(records)) => found(&records, kind),
             Some(Said::Nothing(code, holds)) => nothing(code, holds),
+            Some(Said::Nobody(server)) => {
+                (Answer::Unavailable(format!("name server {server}: connection refused")), FAILURE_HOLDS)
+            }
             // In a box: its future is large, and seldom needed.
             None => match Box::pin(self.resolver.lookup(name, record_type(kind))).await {
                 Ok(lookup) => found(lookup.answers(), kind),

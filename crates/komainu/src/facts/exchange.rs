@@ -30,20 +30,24 @@ pub(super) enum Said {
     Records(Vec<Record>),
     /// None; for so many seconds, where it says so (RFC 2308 §5).
     Nothing(ResponseCode, Option<u32>),
+    /// Nobody is at its port, and there is no other server: the library would ask in vain for ten seconds.
+    Nobody(SocketAddr),
 }
 
 /// The first of the name servers.
 pub(super) struct Exchange {
     server: SocketAddr,
+    is_only: bool,
 }
 
 impl Exchange {
     /// For the first of `servers`, if it speaks UDP.
     pub(super) fn new(servers: &[NameServerConfig]) -> Option<Exchange> {
-        let server = servers.first()?;
+        let (server, others) = servers.split_first()?;
         let udp = |protocol: &ProtocolConfig| matches!(protocol, ProtocolConfig::Udp);
         let connection = server.connections.iter().find(|connection| udp(&connection.protocol))?;
-        Some(Exchange { server: SocketAddr::new(server.ip, connection.port) })
+        let is_only = others.is_empty();
+        Some(Exchange { server: SocketAddr::new(server.ip, connection.port), is_only })
     }
 
     /// Asks once; `None` where there is no plain answer.
@@ -57,7 +61,12 @@ impl Exchange {
         let packet = question.to_vec().ok()?;
         let socket = connect(self.server).ok()?;
         socket.send(&packet).await.ok()?;
-        tokio::time::timeout(PATIENCE, hear(&socket, &question)).await.ok().flatten()
+        match tokio::time::timeout(PATIENCE, hear(&socket, &question)).await.ok()? {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.is_only => {
+                Some(Said::Nobody(self.server))
+            }
+            heard => heard.ok().flatten(),
+        }
     }
 }
 
@@ -68,22 +77,25 @@ fn connect(server: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-async fn hear(socket: &UdpSocket, question: &Message) -> Option<Said> {
+async fn hear(socket: &UdpSocket, question: &Message) -> io::Result<Option<Said>> {
     for _ in 0..STRANGERS_MAX {
         // A server that isn't there is an error only.
-        socket.ready(Interest::READABLE | Interest::ERROR).await.ok()?;
+        socket.ready(Interest::READABLE | Interest::ERROR).await?;
         let mut packet = [0; ANSWER_BYTES_MAX as usize];
         let length = match socket.try_recv(&mut packet) {
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(_) => return None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match socket.take_error()? {
+                Some(error) => return Err(error),
+                None => continue,
+            },
+            Err(error) => return Err(error),
         };
         let answer = packet.get(..length).and_then(|packet| Message::from_vec(packet).ok());
         if let Some(answer) = answer.filter(|answer| belongs(answer, question)) {
-            return plain(answer, question);
+            return Ok(plain(answer, question));
         }
     }
-    None
+    Ok(None)
 }
 
 /// Whether an answer is to this question (RFC 5452 §9.1).
@@ -164,6 +176,7 @@ mod tests {
             let said = match plain(answer(&question, code, answers, authorities), &question) {
                 Some(Said::Records(records)) => format!("{} records", records.len()),
                 Some(Said::Nothing(code, holds)) => format!("{code} {holds:?}"),
+                Some(Said::Nobody(server)) => format!("nobody at {server}"),
                 None => "no plain answer".to_owned(),
             };
             assert_eq!(said, expect);
@@ -207,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn asks_until_the_right_answer_comes() {
         let server = UdpSocket::bind("127.0.0.1:0").await.expect("binds");
-        let exchange = Exchange { server: server.local_addr().expect("bound") };
+        let exchange = Exchange { server: server.local_addr().expect("bound"), is_only: false };
         let serve = async {
             let mut packet = [0; 1500];
             let (length, from) = server.recv_from(&mut packet).await.expect("a question");
@@ -227,6 +240,8 @@ mod tests {
         drop(server);
         let began = std::time::Instant::now();
         assert!(exchange.ask(&asked, RecordType::A).await.is_none());
+        let only = Exchange { is_only: true, ..exchange };
+        assert!(matches!(only.ask(&asked, RecordType::A).await, Some(Said::Nobody(_))), "nobody else to ask");
         assert!(began.elapsed() < PATIENCE);
     }
 }
