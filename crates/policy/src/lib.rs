@@ -21,6 +21,7 @@ mod delegate;
 mod dns;
 mod dnsbl;
 mod eval;
+pub mod eviction;
 pub mod facts;
 pub mod greylist;
 pub mod guessing;

@@ -7,6 +7,7 @@
 //! [`ProbeSender`] is the address that probes come from, whose recipients the restrictions let pass.
 
 use crate::address::AddressClasses;
+use crate::eviction::forget_lowest;
 use config::Parameters;
 use mail::{Address, Wall};
 use std::collections::HashMap;
@@ -301,15 +302,8 @@ impl Memory {
     /// that are there.
     fn make_room(&mut self) {
         let rank = |row: &Row| (row.verified.found == Deliverability::Deliverable, row.updated.0);
-        let mut ranks: Vec<(bool, i64)> = self.rows.values().map(rank).collect();
-        let at = ranks.len() / 8;
-        let (_, limit, _) = ranks.select_nth_unstable(at);
-        let (limit, mut left) = (*limit, at.saturating_add(1));
-        self.rows.retain(|_, row| {
-            let goes = left > 0 && rank(row) <= limit;
-            left -= usize::from(goes);
-            !goes
-        });
+        let count = self.rows.len() / 8 + 1;
+        forget_lowest(&mut self.rows, count, rank);
     }
 }
 

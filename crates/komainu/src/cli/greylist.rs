@@ -3,13 +3,14 @@
 //! What is shown is read from the file that the server, or `komainu policyd`, writes within a moment; what is to be changed
 //! the server is told, where one runs. T2.15.
 
+use super::format::Format;
 use super::{CompatArgument, EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::clock;
 use crate::configuration::{Configuration, DirectSources};
 use crate::greylisting::orders::{Order, tell};
 use crate::greylisting::{Given, Kind, Listed, Table, remembered};
 use crate::serve::{Options, state_folder};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -36,15 +37,6 @@ pub(super) struct Arguments {
 
 /// Key and value.
 type Row<'b> = (Cow<'b, [u8]>, Cow<'b, [u8]>);
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 #[derive(Subcommand, Debug)]
 enum Command {

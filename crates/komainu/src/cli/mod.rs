@@ -7,6 +7,7 @@
 mod check;
 mod conf;
 mod explain;
+mod format;
 mod greylist;
 mod legacy;
 mod links;

@@ -4,6 +4,7 @@
 //! Passwords come from the terminal, which doesn't show them, or as a line of standard input: on a command line
 //! everybody on the machine could read them. T2.5.
 
+use super::format::Format;
 use super::{CompatArgument, EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::authentication::prepared;
 use crate::configuration::{Configuration, DirectSources};
@@ -38,15 +39,6 @@ pub(super) struct Arguments {
     /// How the outcome is printed.
     #[arg(long, value_enum, default_value_t, global = true)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 #[derive(Subcommand, Debug)]

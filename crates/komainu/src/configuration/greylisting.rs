@@ -84,32 +84,10 @@ fn read(sources: &dyn Sources, path: &Path) -> Result<Arc<SourceFile>, String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::configuration::{Configuration, host};
-    use config::Compat;
-    use std::collections::HashMap;
-    use std::path::{Path, PathBuf};
-    use tables::{SourceError, Sources};
-
-    struct Files(HashMap<PathBuf, String>);
-
-    impl Sources for Files {
-        fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
-            let found = self.0.get(path).map(|text| text.clone().into_bytes());
-            found.ok_or_else(|| SourceError::Missing(path.to_owned()))
-        }
-    }
+    use crate::configuration::{Configuration, in_memory};
 
     fn load(main: &str, files: &[(&str, &str)]) -> (Configuration, Vec<String>) {
-        let rules = "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service";
-        let main = ("/etc/postfix/main.cf", format!("{rules} {main}\n"));
-        let master = ("/etc/postfix/master.cf", "smtp inet n - n - - smtpd\n".to_owned());
-        let files = files.iter().map(|(path, text)| (*path, (*text).to_owned()));
-        let all = files.chain([main, master]).map(|(path, text)| (PathBuf::from(path), text));
-        let sources = Files(all.collect());
-        let (configuration, found) =
-            Configuration::load_for(&host(), Path::new("/etc/postfix"), Compat::default(), &sources);
-        let ours = found.iter().filter(|one| (476..480).contains(&one.code.0));
-        (configuration, ours.map(ToString::to_string).collect())
+        in_memory::asking(main, files, 476..480)
     }
 
     /// T2.16: what is wrong with Postgrey's own files is said with its place.
@@ -137,7 +115,7 @@ mod tests {
         for path in
             ["/etc/default/postgrey", "/etc/postgrey/none", "/etc/postgrey/whitelist_recipients.local"]
         {
-            assert!(configuration.files().contains(&PathBuf::from(path)), "{path} is watched");
+            assert!(configuration.files().contains(&std::path::PathBuf::from(path)), "{path} is watched");
         }
     }
 

@@ -7,6 +7,8 @@
 mod before_queue;
 mod built_in;
 mod greylisting;
+#[cfg(test)]
+mod in_memory;
 mod inspecting;
 mod later;
 mod limits;

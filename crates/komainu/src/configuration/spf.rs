@@ -36,33 +36,12 @@ pub(super) fn compile(
 
 #[cfg(test)]
 mod tests {
-    use crate::configuration::{Configuration, host};
-    use config::Compat;
+    use crate::configuration::{Configuration, in_memory};
     use policy::spf::policyd::{Conf, PATH};
-    use std::collections::HashMap;
-    use std::path::{Path, PathBuf};
-    use tables::{SourceError, Sources};
-
-    struct Files(HashMap<PathBuf, String>);
-
-    impl Sources for Files {
-        fn read(&self, path: &Path) -> Result<Vec<u8>, SourceError> {
-            let found = self.0.get(path).map(|text| text.clone().into_bytes());
-            found.ok_or_else(|| SourceError::Missing(path.to_owned()))
-        }
-    }
 
     fn load(main: &str, file: Option<&str>) -> (Configuration, Vec<String>) {
-        let rules = "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service";
-        let main = ("/etc/postfix/main.cf", format!("{rules} {main}\n"));
-        let master = ("/etc/postfix/master.cf", "smtp inet n - n - - smtpd\n".to_owned());
-        let file = file.map(|text| (PATH, text.to_owned()));
-        let all = [main, master].into_iter().chain(file).map(|(path, text)| (PathBuf::from(path), text));
-        let sources = Files(all.collect());
-        let (configuration, found) =
-            Configuration::load_for(&host(), Path::new("/etc/postfix"), Compat::default(), &sources);
-        let ours = found.iter().filter(|one| (490..500).contains(&one.code.0));
-        (configuration, ours.map(ToString::to_string).collect())
+        let file = file.map(|text| (PATH, text));
+        in_memory::asking(main, file.as_slice(), 490..500)
     }
 
     /// T2.11: what is wrong with policyd-spf's own file is said with its place.

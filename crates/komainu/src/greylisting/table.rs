@@ -7,6 +7,7 @@
 
 use crate::kept_rows;
 use mail::Wall;
+use policy::eviction::forget_lowest;
 use policy::greylist::{Greylist, Known, Memory, Options, Seen};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::collections::HashMap;
@@ -277,16 +278,8 @@ impl Table {
 
 /// Forgets an eighth: those that wait before those that have passed, those that weren't seen for long first.
 fn make_room(entries: &mut HashMap<Id, Entry>) {
-    let rank = |entry: &Entry| (!entry.waits, entry.last);
-    let mut ranks: Vec<(bool, u32)> = entries.values().map(rank).collect();
-    let cut = ranks.len() / 8;
-    let (_, &mut until, _) = ranks.select_nth_unstable(cut);
-    let mut left = cut + 1;
-    entries.retain(|_, entry| {
-        let goes = left > 0 && rank(entry) <= until;
-        left -= usize::from(goes);
-        !goes
-    });
+    let count = entries.len() / 8 + 1;
+    forget_lowest(entries, count, |entry| (!entry.waits, entry.last));
 }
 
 impl Memory for Table {

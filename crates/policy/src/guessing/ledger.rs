@@ -2,6 +2,7 @@
 //!
 //! A flood of keys thus drives out what is old, at a constant cost for each key on average. T0.1.
 
+use crate::eviction::forget_lowest;
 use mail::Mono;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -50,15 +51,7 @@ impl<V: Copy + Default> Ledger<V> {
     }
 
     fn make_room(&mut self) {
-        let mut times: Vec<Mono> = self.rows.values().map(|(_, written)| *written).collect();
-        let at = times.len() / 8;
-        let (_, limit, _) = times.select_nth_unstable(at);
-        let limit = *limit;
-        let mut left = at + 1;
-        self.rows.retain(|_, (_, written)| {
-            let goes = *written <= limit && left > 0;
-            left -= usize::from(goes);
-            !goes
-        });
+        let count = self.rows.len() / 8 + 1;
+        forget_lowest(&mut self.rows, count, |(_, written)| *written);
     }
 }

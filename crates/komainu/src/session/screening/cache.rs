@@ -8,6 +8,7 @@ use crate::configuration::CacheSettings;
 use crate::kept_rows::{Keeper, Kept, Named, Rows};
 use crate::log::Log;
 use mail::Wall;
+use policy::eviction::forget_lowest;
 use proto::screen::Record;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -105,17 +106,8 @@ impl Cache {
 
 /// Drops the eighth of the entries that expires first.
 fn make_room(entries: &mut HashMap<IpAddr, Record>) {
-    let mut times: Vec<u32> = entries.values().map(Record::last).collect();
-    let cut = times.len() / 8;
-    let Some(last) = cut.checked_sub(1) else { return };
-    let (_, &mut until, _) = times.select_nth_unstable(last);
-    // Of those who expire together, only as many as have to.
-    let mut left = cut;
-    entries.retain(|_, record| {
-        let goes = left > 0 && record.last() <= until;
-        left -= usize::from(goes);
-        !goes
-    });
+    let count = entries.len() / 8;
+    forget_lowest(entries, count, Record::last);
 }
 
 /// A file's name out of a map's: `btree:/var/lib/postfix/postscreen_cache` gives `var_lib_postfix_postscreen_cache`.
