@@ -106,21 +106,27 @@ fn python(script: &str) -> Vec<String> {
     said.lines().map(str::to_owned).collect()
 }
 
+/// A server that asks a real Dovecot about alice and bob; `None`, and why, where there is none.
+fn beside_dovecot(test: &str) -> Option<(Dovecot, Site)> {
+    if !dovecot::is_there(test, "auth") {
+        return None;
+    }
+    let dovecot = Dovecot::start_for_log_ins("alice:{PLAIN}secret\nbob:{PLAIN}right\n", DOVECOT, || {
+        fs::metadata("/mnt/spool/private/auth").ok()
+    });
+    let site = Site::new(
+        "queue_directory = /mnt/spool\nsmtpd_tls_chain_files = $config_directory/pair.pem\n\
+         smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
+         smtpd_error_sleep_time = 0\nkomainu_auth_delay_max = 4s\n",
+    );
+    save(&site.path("etc/pair.pem"), include_str!("../../../../tests/certificates/ec.pem"), 0o600);
+    Some((dovecot, site))
+}
+
 #[test]
 fn who_waits_and_who_is_sent_away() {
     world::run("guessing::who_waits_and_who_is_sent_away", Needs::Root, || {
-        if !dovecot::is_there("who_waits_and_who_is_sent_away", "auth") {
-            return;
-        }
-        let _dovecot = Dovecot::start_for_log_ins("alice:{PLAIN}secret\nbob:{PLAIN}right\n", DOVECOT, || {
-            fs::metadata("/mnt/spool/private/auth").ok()
-        });
-        let site = Site::new(
-            "queue_directory = /mnt/spool\nsmtpd_tls_chain_files = $config_directory/pair.pem\n\
-             smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
-             smtpd_error_sleep_time = 0\nkomainu_auth_delay_max = 4s\n",
-        );
-        save(&site.path("etc/pair.pem"), include_str!("../../../../tests/certificates/ec.pem"), 0o600);
+        let Some((_dovecot, site)) = beside_dovecot("who_waits_and_who_is_sent_away") else { return };
         let wrapped = "inet n - n - - smtpd -o smtpd_tls_wrappermode=yes";
         site.write("master.cf", &format!("465 {wrapped}\n"));
         let mut server = Server::start(&site);
@@ -288,18 +294,7 @@ print(once('198.51.100.5', nameless, 'bob', 'right'))
 #[test]
 fn no_mechanism_is_cheaper() {
     world::run("guessing::no_mechanism_is_cheaper", Needs::Root, || {
-        if !dovecot::is_there("no_mechanism_is_cheaper", "auth") {
-            return;
-        }
-        let _dovecot = Dovecot::start_for_log_ins("alice:{PLAIN}secret\nbob:{PLAIN}right\n", DOVECOT, || {
-            fs::metadata("/mnt/spool/private/auth").ok()
-        });
-        let site = Site::new(
-            "queue_directory = /mnt/spool\nsmtpd_tls_chain_files = $config_directory/pair.pem\n\
-             smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n\
-             smtpd_error_sleep_time = 0\nkomainu_auth_delay_max = 4s\n",
-        );
-        save(&site.path("etc/pair.pem"), include_str!("../../../../tests/certificates/ec.pem"), 0o600);
+        let Some((_dovecot, site)) = beside_dovecot("no_mechanism_is_cheaper") else { return };
         site.write("master.cf", "465 inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n");
         let _server = Server::start(&site);
         assert_eq!(python(SERVER_FIRST), ["235 235", "235"]);
