@@ -122,7 +122,7 @@ impl Process {
         let before = raw_log().lines().filter(|line| told(line)).count();
         let Some(group) = self.group else { return Err("no process".to_owned()) };
         kill_process(group, Signal::HUP).map_err(|error| error.to_string())?;
-        let until = Instant::now() + Duration::from_secs(3);
+        let until = Instant::now() + Duration::from_secs(20);
         while Instant::now() < until {
             if raw_log().lines().filter(|line| told(line)).count() > before {
                 std::thread::sleep(Duration::from_millis(50));
