@@ -38,3 +38,25 @@ impl Authenticating {
         said.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::configuration::in_memory;
+    use std::time::Duration;
+
+    #[test]
+    fn words() {
+        let load = |main: &str| in_memory::asking(&format!("unix:x\n{main}"), &[], 565..566);
+        let (configuration, found) = load("komainu_dkim = verify\nmyhostname = mx.example.com");
+        assert_eq!(found, Vec::<String>::new());
+        let rules = configuration.listeners.first().map(|one| one.receiving.authenticating.clone());
+        let rules = rules.expect("a server");
+        assert!(rules.verifies && rules.id == "mx.example.com" && rules.limit == Duration::from_secs(10));
+        let (_, found) = load("komainu_dkim = verify, pass");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found.iter().all(|one| one.contains("error[K0565]: komainu_dkim can't be `pass`")),
+            "{found:?}"
+        );
+    }
+}

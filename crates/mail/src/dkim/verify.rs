@@ -199,11 +199,7 @@ impl Hashed {
     }
 
     /// The same, and the key that it was judged by.
-    pub(super) fn judge_with_key(
-        &self,
-        answer: KeyAnswer<'_>,
-        now: Wall,
-    ) -> (DkimResult, Option<PublicKey>) {
+    pub(super) fn judge_with_key(&self, answer: KeyAnswer<'_>, now: Wall) -> (DkimResult, Option<PublicKey>) {
         if let Some(result) = self.judge_without_key(now) {
             return (result, None);
         }
