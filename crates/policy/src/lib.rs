@@ -12,6 +12,7 @@
 mod access;
 mod actions;
 pub mod address;
+pub mod authenticity;
 mod check;
 mod checks;
 mod compile;

@@ -4,6 +4,7 @@
 //! contents, and never stops at the first mistake; whether the outcome may be served is for the caller to
 //! say, by the diagnostics. T0.5: any service on any port, each with its own overrides.
 
+mod authenticity;
 mod before_queue;
 mod built_in;
 mod greylisting;
@@ -24,6 +25,7 @@ mod sources;
 mod spf;
 mod upstream;
 
+pub use authenticity::Authenticating;
 pub use before_queue::BeforeQueue;
 pub use built_in::{BuiltIn, state_directory};
 pub(crate) use greylisting::{postgreys_options, with_whitelists};

@@ -12,7 +12,7 @@ mod decide;
 mod farewell;
 pub mod house;
 mod internal;
-mod labour;
+pub(crate) mod labour;
 pub mod line;
 mod message;
 mod metering;
