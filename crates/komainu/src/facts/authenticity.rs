@@ -85,10 +85,6 @@ fn checked(hashed: &Hashed, answer: Option<&Answer>, now: Wall) -> Checked {
     let texts: Vec<&str>;
     let key = match answer {
         Some(Answer::Records(records)) => {
-            let text = |record| match record {
-                &Record::Txt(ref text) => Some(text.as_str()),
-                _ => None,
-            };
             texts = records.iter().filter_map(text).collect();
             if texts.is_empty() { KeyAnswer::Nothing } else { KeyAnswer::Texts(&texts) }
         }
@@ -96,4 +92,11 @@ fn checked(hashed: &Hashed, answer: Option<&Answer>, now: Wall) -> Checked {
         _ => KeyAnswer::Unavailable,
     };
     Checked::new(hashed, key, now)
+}
+
+fn text(record: &Record) -> Option<&str> {
+    match record {
+        Record::Txt(text) => Some(text.as_str()),
+        _ => None,
+    }
 }
