@@ -197,7 +197,14 @@ fn read_source(sources: &dyn Sources, path: &Path, found: &mut Vec<Diagnostic>) 
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
             let diagnostic = Diagnostic::error(100, Place::nowhere(), error.to_string());
-            found.push(diagnostic.help("give the folder that holds main.cf and master.cf with --config"));
+            let help = match path.file_name() {
+                Some(name) if name == "master.cf" => {
+                    "main.cf wants a master.cf beside it; the line `smtp inet n - n - - smtpd` receives mail, and \
+                     `smtp unix - - n - - smtp` sends it on"
+                }
+                _ => "give the folder that holds main.cf and master.cf with --config",
+            };
+            found.push(diagnostic.help(help));
             String::new()
         }
     };
