@@ -93,7 +93,7 @@ impl Message {
             return Ok(Vec::new());
         }
         let length = self.incoming.written().saturating_sub(body);
-        let work = || read_body(&self.incoming, &mut verifier, body);
+        let mut work = || read_body(&self.incoming, &mut verifier, body);
         if length > HARD_BYTES { in_turn(work).await } else { work() }?;
         Ok(verifier.finish())
     }

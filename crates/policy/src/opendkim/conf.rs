@@ -489,8 +489,8 @@ impl Conf {
 
     /// What depends on more than one line.
     fn finish(mut self, mut reading: Reading, sources: &dyn Sources) -> (Conf, Vec<Diagnostic>) {
-        self.sign_headers =
-            signed(reading.sign_headers.as_deref(), reading.omit_headers.as_deref(), &mut reading, sources);
+        let (sign, omit) = (reading.sign_headers.take(), reading.omit_headers.take());
+        self.sign_headers = signed(sign.as_deref(), omit.as_deref(), &mut reading, sources);
         if self.maximum_signatures == 0 || self.maximum_signatures > mail::dkim::SIGNATURES_MAX {
             self.maximum_signatures = mail::dkim::SIGNATURES_MAX;
         }
