@@ -19,6 +19,7 @@ mod compile;
 pub mod content;
 pub mod decision;
 mod delegate;
+pub mod dmarc;
 mod dns;
 mod dnsbl;
 mod eval;

@@ -71,9 +71,8 @@ fn all_stock_filters_and_actions_are_read_as_fail2ban_reads_them() {
     assert!(lines > 800, "{lines}");
 }
 
-#[test]
-fn what_an_administrator_writes_is_read_as_fail2ban_reads_it() {
-    let jail_local = r#"[DEFAULT]
+/// What an administrator might write.
+const JAIL_LOCAL: &str = r#"[DEFAULT]
 bantime.increment = yes
 bantime.formula = ban.Time * 2
 bantime.multipliers = 1 2 4
@@ -120,7 +119,9 @@ journalmatch = _JA=1 + _B=2
   _C=3
 maxlines = 9
 "#;
-    let one = r"[INCLUDES]
+
+/// A filter with most of the syntax.
+const ONE: &str = r"[INCLUDES]
 before = inc.conf
 [DEFAULT]
 logtype = file
@@ -149,7 +150,9 @@ q = %(lt_file/q)s-j
 [S]
 y = 5
 ";
-    let plain = r"[Definition]
+
+/// An action likewise.
+const PLAIN: &str = r"[Definition]
 actionstart = %(_p)s <foo> <port> <fam> <chain> <unset> <S/q>
    second <fam2>
 actionstart_on_demand = 1
@@ -172,18 +175,21 @@ timeout = 5
 [Init?family=inet6]
 fam = six
 ";
+
+#[test]
+fn what_an_administrator_writes_is_read_as_fail2ban_reads_it() {
     // The port of [one] is the first file's, each later one of the others knows those before.
     check(
         "an administrator's",
         &[
-            ("jail.local", jail_local),
+            ("jail.local", JAIL_LOCAL),
             ("jail.d/50.conf", "[postfix]\nmaxretry = 2\n[two]\nmaxretry = 4\n"),
             ("jail.d/60.local", "[two]\nmaxretry = %(known/maxretry)s0\n[one]\nport = %(known/port)s,9\n"),
-            ("filter.d/one.conf", one),
+            ("filter.d/one.conf", ONE),
             ("filter.d/one.local", "[Definition]\nfailregex = local %(known/failregex)s\n"),
             ("filter.d/inc.conf", "[DEFAULT]\nc = cdefault\n[Definition]\nc = cinc\n"),
             ("filter.d/inc.local", "[Definition]\nc = local <known/c> %(known/c)s\n"),
-            ("action.d/plain.conf", plain),
+            ("action.d/plain.conf", PLAIN),
         ],
     );
 }

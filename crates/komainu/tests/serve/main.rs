@@ -35,6 +35,8 @@ mod full;
 mod greylist;
 mod guessing;
 mod half_open;
+#[cfg(target_arch = "x86_64")]
+mod halves;
 mod labour;
 mod legacy;
 mod limits;
