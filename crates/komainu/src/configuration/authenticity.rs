@@ -12,6 +12,8 @@ pub struct Authenticating {
     pub verifies: bool,
     /// What is done about their DMARC.
     pub dmarc: Dmarc,
+    /// Mail of our own: signed.
+    pub signs: bool,
     /// In whose name that is written.
     pub id: String,
     /// How long it may take of the DNS.
@@ -71,6 +73,7 @@ impl Authenticating {
         Authenticating {
             verifies: words.iter().any(|word| word.value == "verify"),
             dmarc: Dmarc::read(p),
+            signs: words.iter().any(|word| word.value == "sign"),
             id: p.text("komainu_authserv_id").value,
             limit: p.duration("komainu_authenticity_time_limit"),
         }
@@ -78,10 +81,13 @@ impl Authenticating {
 
     /// What is wrong with these parameters.
     pub(super) fn check(p: &Parameters) -> Vec<Diagnostic> {
-        let odd = p.list("komainu_dkim").into_iter().filter(|word| word.value != "verify");
+        let odd = p
+            .list("komainu_dkim")
+            .into_iter()
+            .filter(|word| !matches!(word.value.as_str(), "verify" | "sign"));
         let said = odd.map(|word| {
             let message = format!("komainu_dkim can't be `{}`", word.value);
-            Diagnostic::error(565, word.place, message).help("write verify, or nothing")
+            Diagnostic::error(565, word.place, message).help("write verify, sign, or both")
         });
         said.chain(Dmarc::check(p)).collect()
     }

@@ -15,6 +15,7 @@ use crate::deliver::manager::Routing;
 use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::listings::Listings;
+use crate::facts::opendkim::Stead;
 use crate::facts::policy_client::{PolicyServers, Spawn};
 use crate::facts::policyd_spf::PolicydSpf;
 use crate::facts::table_client::TableServers;
@@ -100,6 +101,7 @@ fn answering(
         health: ZoneHealth::default(),
         listings: Listings::default(),
         greylister: Greylister::new(Some(state.join("greylist")), log.clone(), host),
+        opendkim: Stead::new(log.clone(), program.clone()),
         asked: Asked::new(log.clone(), program),
         table_servers: TableServers::new(sockets.clone(), warner(p, log)),
         policy_servers: PolicyServers::new(sockets.clone(), spawn, warner(p, log)),
@@ -284,6 +286,7 @@ impl Assembly {
             tokio::spawn(async move { greylister.open().await });
         }
         self.shared.answers.policyd_spf.set(generation.spf.clone());
+        self.shared.answers.opendkim.set(generation.opendkim.clone());
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

@@ -91,6 +91,7 @@ pub(crate) struct Generation {
     pub(crate) local: Arc<Local>,
     pub(crate) greylist: Option<Arc<policy::greylist::Greylist>>,
     pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
+    pub(crate) opendkim: Option<Arc<crate::configuration::OpenDkim>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -199,6 +200,7 @@ impl Generation {
             local: Arc::new(local),
             greylist: configuration.greylist,
             spf: configuration.spf,
+            opendkim: configuration.opendkim,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),
