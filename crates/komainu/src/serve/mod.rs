@@ -92,6 +92,7 @@ pub(crate) struct Generation {
     pub(crate) greylist: Option<Arc<policy::greylist::Greylist>>,
     pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
     pub(crate) opendkim: Option<Arc<crate::configuration::OpenDkim>>,
+    pub(crate) opendmarc: Option<Arc<crate::configuration::OpenDmarc>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -201,6 +202,7 @@ impl Generation {
             greylist: configuration.greylist,
             spf: configuration.spf,
             opendkim: configuration.opendkim,
+            opendmarc: configuration.opendmarc,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),
