@@ -23,15 +23,20 @@ pub(super) fn compile(
     if !p.flag("komainu_spf") || !services.any(|service| is_policyd_spfs(&service.endpoint)) {
         return (None, Vec::new());
     }
+    let (conf, found) = policyd_spfs_conf(sources);
+    (Some(Arc::new(conf)), found)
+}
+
+/// What policyd-spf.conf says; policyd-spf's defaults where there is none.
+pub(crate) fn policyd_spfs_conf(sources: &dyn Sources) -> (Conf, Vec<Diagnostic>) {
     // Another machine's configuration says nothing of this one's files.
     let read = match sources.vantage() {
         Vantage::Elsewhere => None,
         _ => sources.read(Path::new(PATH)).ok(),
     };
-    let Some(bytes) = read else { return (Some(Arc::default()), Vec::new()) };
+    let Some(bytes) = read else { return (Conf::default(), Vec::new()) };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let (conf, found) = Conf::read(&Arc::new(SourceFile { path: PATH.into(), text }));
-    (Some(Arc::new(conf)), found)
+    Conf::read(&Arc::new(SourceFile { path: PATH.into(), text }))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// As the log has it, so that tools that know policyd-spf's lines find them.
-const PROGRAM: &str = "policyd-spf";
+pub(crate) const PROGRAM: &str = "policyd-spf";
 /// Messages whose header is remembered.
 const MESSAGES_MAX: usize = 8_192;
 /// The longest name of a message.
