@@ -76,7 +76,8 @@ impl PolicydSpf {
         *self.conf.write().unwrap_or_else(PoisonError::into_inner) = conf;
     }
 
-    fn conf(&self) -> Option<Arc<Conf>> {
+    /// The settings in force.
+    pub(crate) fn conf(&self) -> Option<Arc<Conf>> {
         self.conf.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -121,7 +121,10 @@ impl Judge {
                 let all = options.client_files().into_iter().chain(options.recipient_files());
                 all.map(|(path, _)| path).collect()
             }
-            Judge::Spf(_) => vec![policyd::PATH.into()],
+            Judge::Spf(spf) => {
+                let per_user = spf.conf().and_then(|conf| conf.per_user.clone());
+                std::iter::once(policyd::PATH.into()).chain(per_user.map(|(path, _)| path)).collect()
+            }
         }
     }
 
