@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod attachment;
+pub mod authentication_results;
 pub mod base64;
 pub mod bounce_template;
 pub mod delivered;

@@ -3,6 +3,7 @@
 //! Order of work: lay out, start, play the acts, judge log, mail and questions, stop.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -310,7 +311,10 @@ impl Run<'_> {
         let left = self.play(&session.steps, &mut line);
         let nobody = left.then_some(String::new());
         match session.hold.clone().or(nobody) {
-            Some(name) => self.held.entry(name).or_default().push(line),
+            Some(name) => {
+                self.held.entry(name).or_default().push(line);
+                self.await_greeting(session.client);
+            }
             None => {
                 drop(line);
                 self.ended();
@@ -331,6 +335,16 @@ impl Run<'_> {
         }
         self.queue_ids.extend(played.queue_ids);
         played.left
+    }
+
+    /// Waits until it is logged that a client who stays has come, so that the next one's line comes behind his.
+    fn await_greeting(&self, client: IpAddr) {
+        let until = Instant::now() + Duration::from_secs(1);
+        let address = format!("[{client}]");
+        let has_come = |line: &LogLine| is_greeting(line) && line.text.contains(&address);
+        while !backend::log(&self.place).iter().any(has_come) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     /// One session more is over.
@@ -584,6 +598,11 @@ impl Run<'_> {
             self.faults.extend(fault.map(|why| format!("[asked] {line}: {why}")));
         }
     }
+}
+
+/// Whether the line begins a session, of smtpd or of postscreen.
+fn is_greeting(line: &LogLine) -> bool {
+    line.text.starts_with("connect from") || line.text.starts_with("CONNECT from")
 }
 
 /// Whether the line ends a session, of smtpd or of postscreen.
