@@ -336,7 +336,8 @@ fn settings_for_single_recipients() {
         .collect();
     assert_eq!(said, ["K0490 5", "K0492 6", "K0490 8"]);
     let told = |recipient: &str| {
-        let text = format!("client_address=192.0.2.1\nhelo_name=h\nsender=a@b.example\nrecipient={recipient}\n");
+        let text =
+            format!("client_address=192.0.2.1\nhelo_name=h\nsender=a@b.example\nrecipient={recipient}\n");
         let facts = crate::spf::without_tables();
         answer(&conf, &Request::read(&text), "mx", &facts, Wall::default()).ok().map(|told| told.action)
     };
