@@ -14,6 +14,8 @@ pub(super) const ROWS: &[Parameter] = &[
     list("komainu_dangerous_attachment_contents", mail::attachment::CONTENTS).done(),
     list("komainu_dangerous_attachment_extensions", mail::attachment::EXTENSIONS).done(),
     list("komainu_dkim", "").done(),
+    text("komainu_dmarc", "").done(),
+    text("komainu_dmarc_quarantine", "header").done(),
     list("komainu_dns_servers", "").done(),
     flag("komainu_dnsbl_health", "yes").done(),
     flag("komainu_greylist", "yes").done(),

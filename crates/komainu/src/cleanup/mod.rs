@@ -571,7 +571,7 @@ impl Message {
         let redirect = wanted.redirect.take();
         self.obey(&mut wanted, entry).await?;
         if self.whence.is_some() {
-            Box::pin(self.authenticate()).await?;
+            Box::pin(self.authenticate(entry)).await?;
         }
         if let Some(filtering) = filtering.filter(|_| !wanted.passes)
             && Box::pin(self.filter(filtering, entry)).await? == Passed::Discarded

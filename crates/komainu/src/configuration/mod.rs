@@ -25,7 +25,7 @@ mod sources;
 mod spf;
 mod upstream;
 
-pub use authenticity::Authenticating;
+pub use authenticity::{Authenticating, Dmarc};
 pub use before_queue::BeforeQueue;
 pub use built_in::{BuiltIn, state_directory};
 pub(crate) use greylisting::{postgreys_options, with_whitelists};

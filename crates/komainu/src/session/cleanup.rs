@@ -42,7 +42,7 @@ impl Session {
 
     /// Who brings a message, where that matters for it.
     pub(super) async fn whence(&mut self) -> Option<Whence> {
-        if !self.service.listener.receiving.authenticating.verifies {
+        if !self.service.listener.receiving.authenticating.is_on() {
             return None;
         }
         let address = self.tx.client.address;

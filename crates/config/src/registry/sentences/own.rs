@@ -15,6 +15,8 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_dangerous_attachment_contents", "Kinds of content that reject_dangerous_attachment refuses whatever a file's name, by their first bytes or by what an archive lists."),
     ("komainu_dangerous_attachment_extensions", "Extensions of files that reject_dangerous_attachment refuses, also in archives."),
     ("komainu_dkim", "What is done about DKIM: verify (SPF and DKIM of strangers' mail go into an Authentication-Results header)."),
+    ("komainu_dmarc", "What is done about DMARC of strangers' mail: header (its result goes into the Authentication-Results header), enforce (what fails is refused or quarantined as its domain wants it as well), off."),
+    ("komainu_dmarc_quarantine", "What becomes of mail that its domain wants quarantined, where DMARC is enforced: header (the header tells), hold (it is put on hold)."),
     ("komainu_dns_servers", "Name servers, as address or address:port, in place of those of resolv.conf."),
     ("komainu_dnsbl_health", "Whether DNS lists are probed at their test points, and lists that don't answer rightly are skipped."),
     ("komainu_greylist", "Whether the server greylists by itself where check_policy_service names Postgrey and nobody listens there."),
