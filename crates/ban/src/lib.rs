@@ -9,6 +9,8 @@ pub mod dump;
 pub mod ini;
 pub mod jails;
 pub mod layers;
+pub mod pattern;
 mod review;
 pub mod span;
 mod tags;
+pub mod zone;
