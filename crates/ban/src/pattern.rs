@@ -146,8 +146,7 @@ impl Engine {
         if let Ok(regex) = regular {
             return Ok(Engine::Regular(regex));
         }
-        let mode =
-            if unicode { fancy_regex::BytesMode::UnicodeBytes } else { fancy_regex::BytesMode::Ascii };
+        let mode = if unicode { fancy_regex::BytesMode::UnicodeBytes } else { fancy_regex::BytesMode::Ascii };
         fancy_regex::RegexBuilder::new(translated)
             .bytes_mode(mode)
             .backtrack_limit(BACKTRACK_LIMIT)
@@ -247,7 +246,9 @@ fn escape<'t>(rest: &'t str, out: &mut String) -> &'t str {
     match c {
         'Z' => out.push_str("\\z"),
         // Letters that the engines would take for something else, or for a mistake.
-        '\'' | '"' | '/' | ',' | ':' | ';' | '=' | '@' | '%' | '!' | '<' | '>' | '_' | '`' | ' ' => out.push(c),
+        '\'' | '"' | '/' | ',' | ':' | ';' | '=' | '@' | '%' | '!' | '<' | '>' | '_' | '`' | ' ' => {
+            out.push(c)
+        }
         c => {
             out.push('\\');
             out.push(c);
@@ -285,7 +286,8 @@ fn class<'t>(rest: &'t str, out: &mut String) -> &'t str {
             '-' => {
                 let next = rest.get(at + 1..).and_then(|rest| rest.chars().next());
                 let is_edge = next == Some(']') || next == Some('-') || out.ends_with(['[', '^', '-']);
-                let behind_class = ["\\w", "\\d", "\\s", "\\S", "\\W", "\\D"].iter().any(|c| out.ends_with(c));
+                let behind_class =
+                    ["\\w", "\\d", "\\s", "\\S", "\\W", "\\D"].iter().any(|c| out.ends_with(c));
                 let before_class = next == Some('\\');
                 out.push_str(if is_edge || behind_class || (before_class && at == 0) { "\\-" } else { "-" });
             }

@@ -21,10 +21,12 @@ impl Zone {
     /// Reads `logtimezone`: `Z`, `UTC+0200`, `GMT-01:00`.
     #[must_use]
     pub fn fixed(text: &str) -> Option<Zone> {
-        offset_s(text).and_then(|s| jiff::tz::Offset::from_seconds(s).ok()).map(|o| Zone::new(o.to_time_zone()))
+        offset_s(text)
+            .and_then(|s| jiff::tz::Offset::from_seconds(s).ok())
+            .map(|o| Zone::new(o.to_time_zone()))
     }
 
-    /// The second since 1970 of a local time. In the hour that comes twice it is the first.
+    /// The second since 1970 of a local time. In the hour that comes twice it is the second, as mktime(3) has it.
     pub fn seconds(&mut self, at: DateTime) -> Option<i64> {
         let hour = (at.year(), at.month(), at.day(), at.hour());
         let within = i64::from(at.minute()) * 60 + i64::from(at.second());
@@ -33,10 +35,10 @@ impl Zone {
         {
             return Some(start + within);
         }
-        let seconds = self.zone.to_ambiguous_timestamp(at).compatible().ok()?.as_second();
+        let seconds = self.zone.to_ambiguous_timestamp(at).later().ok()?.as_second();
         let begin = DateTime::new(at.year(), at.month(), at.day(), at.hour(), 0, 0, 0).ok()?;
         let end = DateTime::new(at.year(), at.month(), at.day(), at.hour(), 59, 59, 0).ok()?;
-        let bound = |at| self.zone.to_ambiguous_timestamp(at).compatible().ok().map(|t| t.as_second());
+        let bound = |at| self.zone.to_ambiguous_timestamp(at).later().ok().map(|t| t.as_second());
         let (begin, end) = (bound(begin)?, bound(end)?);
         // Within an hour that a change cuts, each time is asked for by itself.
         self.last = (end - begin == 3_599).then_some((hour, begin));
