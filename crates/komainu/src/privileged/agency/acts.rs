@@ -161,7 +161,8 @@ fn append(
 ) -> Appended {
     let head = [request.from_line.as_slice(), request.head.as_slice()].concat();
     let mut content = Changed::new(content, Lines::mailbox());
-    let message = Message { head: &head, content: &mut content, limit: agency.mailbox_limit };
+    let message =
+        Message { head: &head, content: &mut content, length: request.length, limit: agency.mailbox_limit };
     let done =
         identity.act(|| mailbox_file::append(Path::new(path), kind, message, (&agency.locks, identity)));
     match done {
