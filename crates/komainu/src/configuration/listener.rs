@@ -4,7 +4,7 @@ use super::inspecting::{Inspecting, Seen};
 use super::limits::limits;
 use super::notices::Notices;
 use super::security::is_by_same_files;
-use super::{BeforeQueue, Later, Milters, Screening, Security, Skipped, Upstream, remote};
+use super::{Authenticating, BeforeQueue, Later, Milters, Screening, Security, Skipped, Upstream, remote};
 use crate::authentication::Logins;
 use crate::cleanup::Characters;
 use crate::clock;
@@ -172,6 +172,8 @@ pub struct Receiving {
     pub milter_checks: Option<Arc<Checks>>,
     /// Who sees mail that comes by no session of SMTP.
     pub non_smtpd_milters: Option<Arc<Milters>>,
+    /// What is found out about who sent it.
+    pub authenticating: Arc<Authenticating>,
 }
 
 impl Receiving {
@@ -204,6 +206,7 @@ impl Receiving {
             watches_notices: p.list("internal_mail_filter_classes").iter().any(|word| word.value == "notify"),
             milter_checks: None,
             non_smtpd_milters: None,
+            authenticating: Arc::new(Authenticating::read(p)),
         }
     }
 }
@@ -243,7 +246,8 @@ impl Receiving {
     ) -> (Arc<Receiving>, Vec<Diagnostic>) {
         // cleanup(8) is a service of its own: another name in `-o` isn't its name.
         let syslog_name = main.text("syslog_name").value;
-        let (seen, found) = Seen::compile(port, main, (master, catalogue));
+        let (seen, mut found) = Seen::compile(port, main, (master, catalogue));
+        found.extend(Authenticating::check(port));
         (Arc::new(Receiving { syslog_name, ..Receiving::read(port).seen(seen) }), found)
     }
 }

@@ -33,6 +33,7 @@ mod far_tls;
 mod filters;
 mod full;
 mod greylist;
+mod greylist_more;
 mod guessing;
 mod half_open;
 #[cfg(target_arch = "x86_64")]

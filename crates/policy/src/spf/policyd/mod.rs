@@ -97,6 +97,7 @@ pub fn answer(
     facts: &Facts,
     now: Wall,
 ) -> Result<Told, Need> {
+    let conf = conf.of(request.recipient);
     if conf.mock {
         return Ok(Told { action: "dunno mock header field that should be ignored".to_owned(), log: None });
     }
