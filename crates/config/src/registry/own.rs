@@ -21,6 +21,7 @@ pub(super) const ROWS: &[Parameter] = &[
     list("komainu_dns_servers", "").done(),
     flag("komainu_dnsbl_health", "yes").done(),
     flag("komainu_greylist", "yes").done(),
+    text("komainu_greylist_keys", "postgrey").done(),
     text("komainu_log", "syslog").done(),
     text("komainu_log_format", "postfix").done(),
     text("komainu_mailbox_root", "").done(),

@@ -43,6 +43,7 @@ pub use screening::{CacheSettings, Screening, Words};
 pub use security::Security;
 pub use skipped::Skipped;
 pub use sources::{DirectSources, HelperSources, LookingSources, open_source, read_direct};
+pub(crate) use spf::policyd_spfs_conf;
 pub use upstream::{Speaker, Upstream};
 
 use crate::deliver::smtp::Transport;

@@ -95,12 +95,14 @@ fn answering(
 ) -> Answers {
     let program = format!("{}/smtpd", p.text("syslog_name").value);
     let host = p.text("myhostname").value;
+    let greylister = Greylister::new(Some(state.join("greylist")), log.clone(), host.clone());
+    greylister.ask_names(Arc::clone(&names));
     Answers {
-        policyd_spf: PolicydSpf::new(Arc::clone(&names), log.clone(), host.clone()),
+        policyd_spf: PolicydSpf::new(Arc::clone(&names), log.clone(), host),
         names,
         health: ZoneHealth::default(),
         listings: Listings::default(),
-        greylister: Greylister::new(Some(state.join("greylist")), log.clone(), host),
+        greylister,
         opendkim: Stead::new(log.clone(), program.clone()),
         opendmarc: Stead::new(log.clone(), program.clone()),
         asked: Asked::new(log.clone(), program),

@@ -22,6 +22,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_dns_servers", "Name servers, as address or address:port, in place of those of resolv.conf."),
     ("komainu_dnsbl_health", "Whether DNS lists are probed at their test points, and lists that don't answer rightly are skipped."),
     ("komainu_greylist", "Whether the server greylists by itself where check_policy_service names Postgrey and nobody listens there."),
+    ("komainu_greylist_keys", "By what greylisting knows senders: postgrey for their networks alone, sender for pools too: the domain that names the client by SPF, or the zone of its confirmed name."),
     ("komainu_log", "Where the log goes, in place of maillog_file: syslog, journald, stdout, or the path of a file."),
     ("komainu_log_format", "Form of log lines: postfix as Postfix writes them, or json."),
     ("komainu_mailbox_root", "Folder below which all mailboxes must lie."),
