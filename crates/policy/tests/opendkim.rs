@@ -148,7 +148,7 @@ fn signing_settings(at: &str) -> Vec<String> {
     let tables = "KeyTable AT/keys\nSigningTable";
     let plain = "Domain example.com\nSelector mail\nKeyFile AT/one";
     let list = [
-        format!("{plain}"),
+        plain.to_owned(),
         format!("{plain}\nSubDomains yes\nCanonicalization relaxed"),
         format!("{plain}\nExemptDomains example.com"),
         format!("{plain}\nMode v\nOversignHeaders From"),
