@@ -115,7 +115,7 @@ impl Message {
     }
 
     async fn work(
-        &mut self,
+        &self,
         (conf, host): (&Conf, &str),
         brought: &Brought<'_>,
         draft: &mut Draft,

@@ -2,7 +2,7 @@
 //!
 //! Keys are read with it, with root's rights where there are any. `komainu_opendkim = no` leaves the socket to OpenDKIM.
 //! Whether we answer for it is decided when it is asked: whoever listens there stays in charge. Diagnostics: K0566 to
-//! K0571.
+//! K0571, and K0573: signing is wanted and nothing says with what.
 
 use super::{Listener, MilterEndpoint, Milters, Receiving};
 use config::{Diagnostic, Parameters, Place, SourceFile};
@@ -77,7 +77,7 @@ pub(super) fn compile(
             let message = format!("komainu_dkim = sign: {error}");
             let help = "write Domain, Selector and KeyFile, or KeyTable and SigningTable, into that file, as \
                         opendkim.conf(5) has them; nothing is signed";
-            return (None, vec![Diagnostic::warning(571, place, message).help(help)]);
+            return (None, vec![Diagnostic::warning(573, place, message).help(help)]);
         }
         Err(_) => return (None, Vec::new()),
     };
@@ -91,7 +91,7 @@ pub(super) fn compile(
     if signs && own.conf.signing_table.is_none() && own.conf.domain.is_empty() {
         let message = "komainu_dkim = sign, and no key is named".to_owned();
         let help = "write Domain, Selector and KeyFile, or KeyTable and SigningTable, into opendkim.conf";
-        found.push(Diagnostic::warning(571, Place::nowhere(), message).help(help));
+        found.push(Diagnostic::warning(573, Place::nowhere(), message).help(help));
     }
     (Some(Arc::new(own)), found)
 }
@@ -117,7 +117,7 @@ mod tests {
             ("/etc/dkim/signing", "*@example.com one\n"),
         ];
         let main = "unix:x\nsmtpd_milters = inet:localhost:8891";
-        let (configuration, mut found) = in_memory::asking(main, &files, 566..572);
+        let (configuration, mut found) = in_memory::asking(main, &files, 566..574);
         let mut expect = [
             "/etc/opendkim.conf:2:1: warning[K0566]: OpenDKIM has no setting Nonsense",
             "/etc/opendkim.conf:3:1: warning[K0567]: Mode can't be `sx`",
@@ -145,7 +145,7 @@ mod tests {
             let conf = format!("Socket {socket}\n");
             let main = format!("unix:x\nsmtpd_milters = {milter}");
             let files = [("/etc/opendkim.conf", conf.as_str())];
-            let (configuration, _) = in_memory::asking(&main, &files, 566..572);
+            let (configuration, _) = in_memory::asking(&main, &files, 566..574);
             configuration.opendkim.is_some()
         };
         assert!(is_its("inet:8891@localhost", "inet:localhost:8891"));
@@ -163,9 +163,9 @@ mod tests {
     #[test]
     fn signing_without_keys() {
         let said =
-            |files: &[(&str, &str)]| in_memory::asking("unix:x\nkomainu_dkim = sign", files, 566..572).1;
+            |files: &[(&str, &str)]| in_memory::asking("unix:x\nkomainu_dkim = sign", files, 566..574).1;
         let missing = said(&[]);
-        assert!(missing.len() == 1 && missing.iter().all(|one| one.contains("K0571")), "{missing:?}");
+        assert!(missing.len() == 1 && missing.iter().all(|one| one.contains("K0573")), "{missing:?}");
         let keyless = said(&[("/etc/opendkim.conf", "Mode s\n")]);
         assert!(keyless.iter().any(|one| one.contains("no key is named")), "{keyless:?}");
         let half = said(&[("/etc/opendkim.conf", "Domain example.com\n")]);

@@ -135,8 +135,7 @@ impl Generation {
         before: Option<&Live>,
         (sources, passwd): (&dyn Sources, &Path),
     ) -> Generation {
-        let files = configuration.files();
-        let spawned = configuration.spawn_services().cloned().collect();
+        let (files, spawned) = (configuration.files(), configuration.spawn_services().cloned().collect());
         let p = configuration.parameters.clone();
         let pipes = configuration.pipe_services();
         let targets = Arc::new(Targets::compile(&p, &mut configuration.catalogue));

@@ -68,16 +68,14 @@ pub fn decide(
         return (Role::Malformed, lines);
     }
     let author = author(conf, headers);
-    if author.as_ref().is_some_and(|(_, domain)| conf.exempt_domains.has_domain(domain)) {
-        return (Role::Nothing, lines);
-    }
     let is_own = brought.is_logged_in
         || conf.internal_hosts.has_host(brought.name, brought.address)
         || conf.mta.has(brought.daemon);
     if !is_own && conf.log_why {
         lines.push("not authenticated".to_owned());
     }
-    let otherwise = if conf.verifies { Role::Verify } else { Role::Nothing };
+    let is_exempt = author.as_ref().is_some_and(|(_, domain)| conf.exempt_domains.has_domain(domain));
+    let otherwise = if conf.verifies && !is_exempt { Role::Verify } else { Role::Nothing };
     let Some((address, domain)) = author else { return (otherwise, lines) };
     let requests = requests(conf, &address, &domain);
     if !is_own {
@@ -89,6 +87,10 @@ pub fn decide(
             lines.push(format!("external host {shown} attempted to send as {domain}"));
         }
         return (otherwise, lines);
+    }
+    // As OpenDKIM has it: what it would sign isn't verified, even where it doesn't sign.
+    if !conf.signs && requests.is_ok() {
+        return (Role::Nothing, lines);
     }
     if !conf.signs || recipients.iter().any(|to| conf.dont_sign_to.has(to)) {
         return (otherwise, lines);

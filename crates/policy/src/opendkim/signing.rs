@@ -200,7 +200,8 @@ fn by_domain(conf: &Conf, domain: &str) -> Result<Vec<Request>, Unsigned> {
     let above = || parent().find(|parent| conf.subdomains && conf.domain.has(parent));
     let signed = own.or_else(above).ok_or_else(no_match)?;
     let Some(plain) = &conf.keys.plain else { return Err(no_match()) };
-    let request = request(plain, signed, None).map_err(Unsigned::NoKey)?;
+    let identity = own.is_none().then(|| format!("@{signed}"));
+    let request = request(plain, signed, identity).map_err(Unsigned::NoKey)?;
     Ok(vec![request])
 }
 

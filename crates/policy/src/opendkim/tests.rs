@@ -89,7 +89,7 @@ fn one_key_for_domains() {
     assert_eq!(signed(&conf, "a@example.org"), ["mail example.org"]);
     assert!(signed(&conf, "a@b.example.org").concat().contains("NoMatch"));
     let (conf, _) = read(&format!("{text}SubDomains yes\n"), &[]);
-    assert_eq!(signed(&conf, "a@b.c.example.org"), ["mail example.org"]);
+    assert_eq!(signed(&conf, "a@b.c.example.org"), ["mail example.org i=@example.org"]);
     assert!(signed(&conf, "a@notexample.org").concat().contains("NoMatch"));
 }
 
