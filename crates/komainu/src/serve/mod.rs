@@ -136,8 +136,7 @@ impl Generation {
         (sources, passwd): (&dyn Sources, &Path),
     ) -> Generation {
         let (files, spawned) = (configuration.files(), configuration.spawn_services().cloned().collect());
-        let p = configuration.parameters.clone();
-        let pipes = configuration.pipe_services();
+        let (p, pipes) = (configuration.parameters.clone(), configuration.pipe_services());
         let targets = Arc::new(Targets::compile(&p, &mut configuration.catalogue));
         let probing = Probing::compile(&p, &mut configuration.catalogue, &configuration.classes);
         let transports = configuration.master.services.iter().filter_map(|service| {
