@@ -541,6 +541,8 @@ impl Log {
             match self.create_slot() {
                 Ok(slot) => self.spares.push(slot),
                 Err(SpoolError::Full) if reserve > 0 => return Err(SpoolError::Full),
+                // However a disk fails, the last one is for the next opening.
+                Err(error) if reserve > 0 && self.spares.len() < 2 => return Err(error),
                 Err(error) => return self.spares.pop().ok_or(error),
             }
         }
