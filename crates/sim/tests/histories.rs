@@ -657,9 +657,13 @@ impl World {
         self.came = self.to_come;
         self.disk.stop_after(u64::MAX);
         self.disk.fail_flushes(0, 0);
-        // After two failed flushes in a row the spool is read only until it is opened anew.
+        // After two failed flushes in a row the spool is read only until it is opened anew. What is to be written is
+        // known, so that the crash is near it.
+        self.act();
         self.crash();
         self.disk.stop_after(u64::MAX);
+        // Somebody makes room.
+        self.disk.resize(u64::MAX);
         self.calm();
     }
 

@@ -113,6 +113,10 @@ fn a_full_disk_is_started_on_again_and_again() {
                 let steps = world.dice.below(12);
                 world.disk.stop_after(steps);
             }
+            if world.dice.one_in(3) {
+                let after = world.dice.below(10);
+                world.disk.fail_flushes(after, 1);
+            }
             while !world.disk.has_stopped() && !world.dice.one_in(3) {
                 work(&mut world, seed % 2 == 1 && round % 4 == 0);
             }
