@@ -5,10 +5,15 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod brackets;
+pub mod date;
 pub mod dump;
+pub mod filter;
 pub mod ini;
 pub mod jails;
 pub mod layers;
+pub mod pattern;
 mod review;
+mod session;
 pub mod span;
 mod tags;
+pub mod zone;

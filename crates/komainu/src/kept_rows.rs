@@ -202,3 +202,127 @@ impl<R: Rows> Kept<R> {
         log.write(program, Message::warning(text));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Destination, Format};
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    use store::simdisk::{Dice, SimDisk};
+
+    /// Keys and values that only grow.
+    #[derive(Clone, Default)]
+    struct Numbers(Arc<Mutex<BTreeMap<u32, u32>>>);
+
+    fn row(key: u32, value: u32) -> Vec<u8> {
+        [key.to_le_bytes(), value.to_le_bytes()].concat()
+    }
+
+    impl Numbers {
+        fn all(&self) -> BTreeMap<u32, u32> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    impl Rows for Numbers {
+        const LAYOUT: (u32, usize) = (0x7465_7374, 8);
+
+        fn restore(&self, row: &[u8]) {
+            let number = |at: usize| u32::from_le_bytes(row[at..at + 4].try_into().unwrap());
+            self.0.lock().unwrap().insert(number(0), number(4));
+        }
+
+        fn count(&self) -> usize {
+            self.all().len()
+        }
+
+        fn encoded(&self) -> Vec<u8> {
+            self.all().into_iter().flat_map(|(key, value)| row(key, value)).collect()
+        }
+
+        fn clean_up(&self, _: Wall) -> (usize, usize) {
+            (self.count(), 0)
+        }
+    }
+
+    fn opened(disk: &SimDisk, log: &Log) -> (Kept<Numbers>, Numbers) {
+        let rows = Numbers::default();
+        let named = Named { name: "test".to_owned(), log: (log.clone(), "test".to_owned()), cleanup: None };
+        let mut kept = Kept::in_memory(rows.clone(), named);
+        kept.read(Ok(Arc::new(disk.clone())), "rows");
+        (kept, rows)
+    }
+
+    /// Rows are appended, flushed and written anew until the disk stops at its `stop`-th step: what was flushed by then.
+    fn worked(
+        disk: &SimDisk,
+        log: &Log,
+        (seed, stop): (u64, u64),
+    ) -> (BTreeMap<u32, u32>, BTreeMap<u32, u32>) {
+        let (mut kept, rows) = opened(disk, log);
+        let mut durable = rows.all();
+        let mut dice = Dice::new(seed);
+        disk.stop_after(stop);
+        let (_never, orders) = mpsc::sync_channel(1);
+        for value in 1..200 {
+            let key = u32::try_from(dice.below(20)).unwrap();
+            rows.restore(&row(key, value));
+            match dice.below(10) {
+                0 => kept.rewrite(),
+                1..4 => {
+                    kept.append(row(key, value), &orders);
+                    kept.sync();
+                }
+                _ => {
+                    kept.append(row(key, value), &orders);
+                    continue;
+                }
+            }
+            if disk.has_stopped() || kept.file.is_none() {
+                break;
+            }
+            durable = rows.all();
+        }
+        (durable, rows.all())
+    }
+
+    /// At whichever step the program is killed, or the power goes: what was flushed is there, and nothing that wasn't said.
+    #[test]
+    fn what_was_flushed_is_there_after_a_crash() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::start(&Destination::File(folder.path().join("log")), Format::Postfix, "mx").unwrap();
+        let (mut crashes, mut rows_lost) = (0, 0);
+        for stop in 0..150 {
+            for power in [false, true] {
+                let disk = SimDisk::new(stop, 1 << 20);
+                let (durable, said) = worked(&disk, &log, (stop, stop));
+                crashes += u32::from(disk.has_stopped());
+                if power {
+                    disk.lose_power()
+                } else {
+                    disk.restart_process()
+                }
+                let (mut kept, rows) = opened(&disk, &log);
+                let found = rows.all();
+                for (key, value) in &durable {
+                    assert!(found.get(key) >= Some(value), "{stop} {power}: {key}: {found:?} {durable:?}");
+                }
+                for (key, value) in &found {
+                    assert!(
+                        said.get(key) >= Some(value),
+                        "{stop} {power}: {key}={value} was never said: {said:?}"
+                    );
+                }
+                rows_lost += said.iter().filter(|(key, value)| found.get(key) != Some(value)).count();
+                // It goes on from there.
+                let (_never, orders) = mpsc::sync_channel(1);
+                kept.append(row(99, 1), &orders);
+                kept.sync();
+                disk.lose_power();
+                assert_eq!(opened(&disk, &log).1.all().get(&99), Some(&1), "{stop} {power}");
+            }
+        }
+        assert!(crashes > 200 && rows_lost > 0, "{crashes} crashes, {rows_lost} rows lost");
+    }
+}

@@ -3,9 +3,10 @@
 //! A value, for whoever writes Authentication-Results (RFC 8601) or decides by it (DMARC). It says what was found, and
 //! asks nobody. T2.28.
 
+use crate::dmarc::{Identifier, Outcome};
 use crate::spf::SpfResult;
 use mail::authentication_results::{AuthenticationResults, MethodResult};
-use mail::dkim::Checked;
+use mail::dkim::{Checked, DkimResult};
 use mail::header::Header;
 use std::net::IpAddr;
 
@@ -35,8 +36,27 @@ impl Authenticity {
 
     /// The domains that have signed it, and whose signatures are good.
     pub fn signers(&self) -> impl Iterator<Item = &str> {
-        let good = self.dkim.iter().filter(|one| one.result == mail::dkim::DkimResult::Pass);
+        let good = self.dkim.iter().filter(|one| one.result == DkimResult::Pass);
         good.map(|one| one.domain.as_str())
+    }
+
+    /// What DMARC is judged by: the domain that SPF has looked at, and those of the signatures.
+    #[must_use]
+    pub fn identifiers(&self) -> (Identifier<'_>, Vec<Identifier<'_>>) {
+        let spf = match self.spf {
+            SpfResult::Pass => Outcome::Pass,
+            SpfResult::TempError => Outcome::TempError,
+            _ => Outcome::Fail,
+        };
+        let dkim = self.dkim.iter().map(|one| {
+            let outcome = match one.result {
+                DkimResult::Pass => Outcome::Pass,
+                DkimResult::TempError => Outcome::TempError,
+                _ => Outcome::Fail,
+            };
+            Identifier { domain: &one.domain, outcome }
+        });
+        (Identifier { domain: self.spf_domain(), outcome: spf }, dkim.collect())
     }
 
     /// Method by method; without any signature DKIM's is `none`.

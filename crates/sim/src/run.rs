@@ -684,10 +684,19 @@ fn visible(line: &str) -> String {
     out
 }
 
+/// Whether it begins as a date does: `Mon, 1 Jan`.
+fn is_date(text: &str) -> bool {
+    text.split_once(", ")
+        .is_some_and(|(day, _)| day.len() == 3 && day.bytes().all(|b| b.is_ascii_alphabetic()))
+}
+
 /// A line of a delivered message with ids and dates made patterns.
 fn normal_header(line: &str, ids: &[String]) -> String {
     let line = pattern::normalise(line, ids);
-    if let Some((head, _)) = line.split_once("; ").filter(|_| line.starts_with([' ', '\t'])) {
+    if let Some((head, tail)) = line.split_once("; ")
+        && line.starts_with([' ', '\t'])
+        && is_date(tail)
+    {
         return format!("{head}; {{date}}");
     }
     if line.starts_with('\t') && line.ends_with(')') && line.contains(" +0000 (") {

@@ -5,6 +5,7 @@
     reason = "a missing peer is said aloud; a test may fail"
 )]
 
+mod filters;
 mod folder;
 
 use ban::layers::Files;

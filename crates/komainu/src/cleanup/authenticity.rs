@@ -2,23 +2,27 @@
 //! taken.
 //!
 //! [`Message::authenticate`] hashes the body as it is read from the spool, asks the DNS about SPF and DKIM within its time,
-//! takes out what claims to be an Authentication-Results header of ours, and puts ours on top (RFC 8601 §5). What is
-//! found is a [`policy::authenticity::Authenticity`]; deciding by it is DMARC's. A stranger's mail only: who it is, the
-//! session says. T2.28.
+//! takes out what claims to be an Authentication-Results header of ours, and puts ours on top (RFC 8601 §5). What its
+//! author domain wants done by DMARC is done, where that is enforced. A stranger's mail only: who it is, the session
+//! says. T2.28.
 
 use super::Message;
 use super::draft::{Draft, DraftError};
 use crate::clock;
+use crate::configuration::Dmarc;
 use crate::counted::Counted;
 use crate::facts::authenticity;
 use crate::session::labour::in_turn;
 use events::Event;
+use events::check::Action;
 use mail::Reply;
 use mail::authentication_results::claims;
 use mail::dkim::{Hashed, Verifier};
 use mail::header::Header;
 use policy::authenticity::{Authenticity, authors};
+use policy::dmarc::{Authors, Measure, Settings, Verdict};
 use policy::spf::Sender;
+use queue::Entry;
 use std::net::IpAddr;
 use store::SpoolError;
 use tokio::time::Instant;
@@ -50,11 +54,14 @@ impl Message {
     }
 
     /// Finds out who sent it, and writes that into it, where it is a stranger's.
-    pub(super) async fn authenticate(&mut self) -> Result<Option<Authenticity>, Reply> {
+    ///
+    /// # Errors
+    /// The answer where it isn't taken.
+    pub(super) async fn authenticate(&mut self, entry: &mut Entry) -> Result<(), Reply> {
         let settings = self.intake.rules.authenticating.clone();
-        let Some(whence) = self.whence.clone().filter(|whence| whence.is_stranger) else { return Ok(None) };
-        if !settings.verifies {
-            return Ok(None);
+        let Some(whence) = self.whence.clone().filter(|whence| whence.is_stranger) else { return Ok(()) };
+        if !settings.is_on() {
+            return Ok(());
         }
         let mut draft = Draft::read(&self.incoming).map_err(|error| self.unreadable(&error))?;
         let texts = draft.texts(&self.incoming).map_err(|error| self.unreadable(&error))?;
@@ -66,6 +73,10 @@ impl Message {
         let until = Instant::now().checked_add(settings.limit).unwrap_or_else(Instant::now);
         let sender = self.given.as_str().to_owned();
         let names = &self.intake.answers.names;
+        let from = policy::dmarc::authors(authors.iter().map(Vec::as_slice));
+        if settings.dmarc != Dmarc::Off {
+            authenticity::foresee(names, &from);
+        }
         let identity = Sender::mail_from(whence.address, &whence.helo, &sender);
         let (spf, dkim) = tokio::join!(
             authenticity::spf(names.as_ref(), &identity, &settings.id, until),
@@ -73,18 +84,57 @@ impl Message {
         );
         let found =
             Authenticity { client: whence.address, helo: whence.helo.clone(), sender, spf, dkim, authors };
-        self.say_authenticity(&found);
+        let verdict = match settings.dmarc {
+            Dmarc::Off => None,
+            Dmarc::Header | Dmarc::Enforced { .. } => Some(self.dmarc(&found, &from, until).await),
+        };
+        self.say_authenticity(&found, verdict.as_ref());
+        let mut more = Vec::new();
+        if let Some(verdict) = &verdict {
+            let measure = match settings.dmarc {
+                Dmarc::Enforced { holds } => verdict.measure(holds),
+                _ => Measure::Take,
+            };
+            more.push(verdict.method_result(&measure));
+            self.take_measure(measure, entry)?;
+        }
         // From behind, so that numbers stay true.
         for (number, _) in texts.iter().rev().filter(|(_, text)| is_forged(text, &settings.id)) {
             draft.remove(*number);
         }
-        let mut header = found.results(&settings.id, Vec::new()).render().into_bytes();
+        let mut header = found.results(&settings.id, more).render().into_bytes();
         header.push(b'\n');
         draft.insert(0, header);
         let written = draft.write(&mut self.incoming);
         let written = written.and_then(|()| Ok(self.incoming.recount()?));
-        written.map_err(|error| self.unreadable(&error))?;
-        Ok(Some(found))
+        written.map_err(|error| self.unreadable(&error))
+    }
+
+    async fn dmarc(&self, found: &Authenticity, authors: &Authors, until: Instant) -> Verdict {
+        // Any number will do; whoever sends the message doesn't choose it.
+        let sum = self.id.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31) ^ u32::from(byte));
+        let roll = u8::try_from(sum % 100).unwrap_or_default();
+        let settings = Settings { suffixes: None, roll };
+        authenticity::dmarc(self.intake.answers.names.as_ref(), found, authors, &settings, until).await
+    }
+
+    /// Does what an author domain wants, in the words of a milter that does it.
+    fn take_measure(&self, measure: Measure, entry: &mut Entry) -> Result<(), Reply> {
+        match measure {
+            Measure::Take => Ok(()),
+            Measure::Hold(why) => {
+                self.log_filtered(Action::MilterHold, "milter triggers HOLD action", entry);
+                if !entry.hold {
+                    entry.put_on_hold(why);
+                }
+                Ok(())
+            }
+            Measure::Refuse(reply) => {
+                let text = reply.to_string();
+                self.log_filtered(Action::MilterReject, text.get(4..).unwrap_or(&text), entry);
+                Err(reply)
+            }
+        }
     }
 
     /// Shows the body to whoever verifies signatures; a long one in its turn, as its thread is everybody's.
@@ -98,8 +148,9 @@ impl Message {
         Ok(verifier.finish())
     }
 
-    fn say_authenticity(&self, found: &Authenticity) {
-        let text = format!("{}: authenticity: {}", self.id, found.summary());
+    fn say_authenticity(&self, found: &Authenticity, verdict: Option<&Verdict>) {
+        let dmarc = verdict.map(|verdict| format!(", {}", verdict.summary())).unwrap_or_default();
+        let text = format!("{}: authenticity: {}{dmarc}", self.id, found.summary());
         self.intake.log.write(&self.cleanup(), Event::Other(text.into()));
     }
 

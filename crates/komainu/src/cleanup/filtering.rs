@@ -361,6 +361,11 @@ impl Message {
             let to = passing.filtering.macros.get(LAST_ASKED).map(String::as_str);
             return self.log_made_up(action, "END-OF-MESSAGE", text, to);
         }
+        self.log_filtered(action, text, entry);
+    }
+
+    /// What became of a message when all of it was there, as milters' doings are logged.
+    pub(super) fn log_filtered(&self, action: Action, text: &str, entry: &Entry) {
         let client = &entry.client;
         let peer = Peer::new(client.name.as_str(), client.address.as_str());
         let peer = if self.intake.rules.port_logging { peer.with_port(client.port) } else { peer };

@@ -516,13 +516,15 @@ impl Message {
                 Wanted::default()
             }),
             None => {
-                if self.failed.is_none() {
+                // As cleanup, which reads no further.
+                if self.failed.is_none() && !summary.loops_before_id {
                     self.log_message_id(&summary);
                 }
                 Wanted::default()
             }
         };
         if summary.too_many_hops {
+            self.intake.warn(&self.id, "message rejected: hopcount exceeded");
             self.refuse(too_many_hops());
         }
         self.failed.take().map_or(Ok((summary, wanted)), Err)
@@ -575,7 +577,7 @@ impl Message {
         let redirect = wanted.redirect.take();
         self.obey(&mut wanted, entry).await?;
         if self.whence.is_some() {
-            Box::pin(self.authenticate()).await?;
+            Box::pin(self.authenticate(entry)).await?;
         }
         if let Some(filtering) = filtering.filter(|_| !wanted.passes)
             && Box::pin(self.filter(filtering, entry)).await? == Passed::Discarded

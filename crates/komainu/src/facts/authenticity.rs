@@ -7,6 +7,8 @@ use super::Names;
 use crate::clock;
 use mail::Wall;
 use mail::dkim::{Checked, Hashed, KeyAnswer};
+use policy::authenticity::Authenticity;
+use policy::dmarc::{self, Authors, Identifiers, Verdict};
 use policy::spf::{self, Sender, Settings, SpfResult, VOID_LIMIT};
 use policy::{Answer, Need, Question, Record, RecordKind};
 use std::sync::Arc;
@@ -47,6 +49,37 @@ pub async fn dkim(names: &Arc<dyn Names>, hashed: &[Hashed], now: Wall, until: I
         found.push(checked(one, answer.as_ref(), now));
     }
     found
+}
+
+/// Asks for the records of author domains, so that they are there when SPF and DKIM are.
+pub fn foresee(names: &Arc<dyn Names>, authors: &Authors) {
+    for author in &authors.domains {
+        let question = Question::Dns { name: format!("_dmarc.{author}"), kind: RecordKind::Txt };
+        Arc::clone(names).begin(question);
+    }
+}
+
+/// What the author domains say about a message, where they say it before `until`.
+pub async fn dmarc(
+    names: &dyn Names,
+    found: &Authenticity,
+    authors: &Authors,
+    settings: &dmarc::Settings<'_>,
+    until: Instant,
+) -> Verdict {
+    let (spf, dkim) = found.identifiers();
+    let identifiers = Identifiers { spf: Some(spf), dkim: &dkim };
+    let mut facts = spf::without_tables();
+    loop {
+        match dmarc::check(authors, &identifiers, settings, &facts) {
+            Ok(verdict) => return verdict,
+            Err(Need(question)) => {
+                let answer = timeout_at(until, names.ask(&question)).await;
+                let late = |_| Answer::Unavailable("it took too long".to_owned());
+                facts.learn(question, answer.unwrap_or_else(late));
+            }
+        }
+    }
 }
 
 fn checked(hashed: &Hashed, answer: Option<&Answer>, now: Wall) -> Checked {

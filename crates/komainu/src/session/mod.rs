@@ -116,6 +116,8 @@ struct Session {
     facts: Facts,
     /// Questions that were asked ahead and not needed yet.
     ahead: Vec<Arc<Flight>>,
+    /// What SPF's questions about this message have taken.
+    spf_spent: std::time::Duration,
     effects: Vec<MailEffect>,
     /// XCLIENT has said who the client is.
     assumed: bool,
@@ -217,6 +219,7 @@ impl Session {
             tx,
             facts,
             ahead: Vec::new(),
+            spf_spent: std::time::Duration::ZERO,
             effects: Vec::new(),
             assumed: false,
             featureless: None,

@@ -83,6 +83,12 @@ impl MethodResult {
         self
     }
 
+    /// It alone, in one line: `spf=pass smtp.mailfrom=bob@example.com`.
+    #[must_use]
+    pub fn render_alone(&self) -> String {
+        write::words(self).join(" ")
+    }
+
     /// The value of a property, the first of that name: `header`, `d`.
     #[must_use]
     pub fn get(&self, kind: &str, name: &str) -> Option<&str> {

@@ -33,7 +33,7 @@ pub(super) fn header(results: &AuthenticationResults) -> String {
 }
 
 /// What a line can be folded between.
-fn words(result: &MethodResult) -> Vec<String> {
+pub(super) fn words(result: &MethodResult) -> Vec<String> {
     let mut words = vec![format!("{}={}", keyword(&result.method), keyword(&result.result))];
     words.extend(result.comment.as_deref().map(comment));
     words.extend(result.reason.as_deref().map(|reason| format!("reason={}", quoted(reason))));

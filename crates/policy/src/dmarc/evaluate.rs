@@ -71,11 +71,9 @@ impl Evaluation<'_> {
         }
         if verdict.spf.is_some() || verdict.dkim.is_some() {
             (verdict.result, verdict.problem) = (DmarcResult::Pass, None);
+            verdict.disposition = Disposition::None;
         } else if verdict.problem.is_some() {
             verdict.result = DmarcResult::TempError;
-        }
-        if verdict.result != DmarcResult::Fail {
-            verdict.disposition = Disposition::None;
         }
         Ok(verdict)
     }

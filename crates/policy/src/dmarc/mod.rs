@@ -8,6 +8,7 @@
 
 mod author;
 mod evaluate;
+mod measure;
 mod record;
 mod suffixes;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 mod walk;
 
 pub use author::{AUTHORS_MAX, Authors, authors};
+pub use measure::Measure;
 pub use record::{Alignment, DmarcRecord, Psd, is_record};
 pub use suffixes::PublicSuffixes;
 pub use walk::{QUERIES_MAX, names};
@@ -194,7 +196,7 @@ pub struct Verdict {
     pub author: String,
     /// What comes of it.
     pub result: DmarcResult,
-    /// What is asked for; [`Disposition::None`] unless it failed.
+    /// What is asked for, where it doesn't pass.
     pub disposition: Disposition,
     /// The record.
     pub published: Option<Published>,

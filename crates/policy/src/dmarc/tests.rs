@@ -274,14 +274,17 @@ fn policies_in_force() {
 
 #[test]
 fn without_an_answer() {
+    use DmarcResult::{Fail, Pass, TempError};
     let record = ("example.com", "v=DMARC1; p=reject");
     let silent = |name: &str| World { silent: [name.to_owned()].into(), ..World::of(&[record]) };
     let check = |world: &World, from: &str, outcome: Outcome, domain: &str| {
         let verdict = world.check(from, &spf(Identifier { domain, outcome }), &Settings::default());
-        assert!(verdict.disposition == Disposition::None || verdict.result == DmarcResult::Fail);
+        assert_eq!(
+            verdict.disposition == Disposition::None,
+            verdict.result == Pass || verdict.published.is_none()
+        );
         (verdict.result, verdict.problem.map(|problem| problem.to_string()))
     };
-    use DmarcResult::{Fail, Pass, TempError};
     let world = silent("_dmarc.example.com");
     let no_answer = Some("no answer to TXT _dmarc.example.com".to_owned());
     assert_eq!(check(&world, "a@example.com", Outcome::Pass, "example.com"), (TempError, no_answer));
@@ -390,6 +393,80 @@ fn author_domains() {
 }
 
 const TOKENS: usize = 4000;
+
+#[test]
+fn what_is_done() {
+    let world = World {
+        silent: ["_dmarc.silent.example".to_owned()].into(),
+        ..World::of(&[("reject.example", "v=DMARC1; p=reject"), ("held.example", "v=DMARC1; p=quarantine")])
+    };
+    let check = |from: &str, outcome: Outcome, holds: bool| {
+        let identifier = spf(Identifier { domain: "reject.example", outcome });
+        let verdict = world.check(from, &identifier, &Settings::default());
+        let measure = verdict.measure(holds);
+        let done = match &measure {
+            Measure::Take => "taken".to_owned(),
+            Measure::Hold(why) => why.clone(),
+            Measure::Refuse(reply) => reply.to_string(),
+        };
+        (done, verdict.method_result(&measure).render_alone())
+    };
+    for (from, outcome, holds, done, header) in [
+        (
+            "a@reject.example",
+            Outcome::Fail,
+            true,
+            "550 5.7.1 rejected by DMARC policy for reject.example",
+            "dmarc=fail (p=reject dis=reject) header.from=reject.example",
+        ),
+        (
+            "a@reject.example",
+            Outcome::TempError,
+            true,
+            "451 4.7.1 whether DMARC of reject.example lets it pass cannot be found out now",
+            "dmarc=temperror (p=reject dis=none) reason=\"what reject.example says is not known now\" header.from=reject.example",
+        ),
+        (
+            "a@reject.example",
+            Outcome::Pass,
+            true,
+            "taken",
+            "dmarc=pass (p=reject dis=none) header.from=reject.example",
+        ),
+        (
+            "a@held.example",
+            Outcome::Fail,
+            true,
+            "DMARC of held.example: quarantine",
+            "dmarc=fail (p=quarantine dis=quarantine) header.from=held.example",
+        ),
+        (
+            "a@held.example",
+            Outcome::Fail,
+            false,
+            "taken",
+            "dmarc=fail (p=quarantine dis=none) header.from=held.example",
+        ),
+        (
+            "a@silent.example",
+            Outcome::Fail,
+            true,
+            "taken",
+            "dmarc=temperror reason=\"no answer to TXT _dmarc.silent.example\" header.from=silent.example",
+        ),
+        ("a@none.example", Outcome::Fail, true, "taken", "dmarc=none header.from=none.example"),
+        ("nobody", Outcome::Fail, true, "taken", "dmarc=none reason=\"From names no domain\""),
+        (
+            "a@1.example, a@2.example, a@3.example, a@4.example, a@5.example",
+            Outcome::Fail,
+            true,
+            "550 5.7.1 From names more than 4 domains",
+            "dmarc=permerror (dis=reject) reason=\"From names more than 4 domains\" header.from=1.example",
+        ),
+    ] {
+        assert_eq!(check(from, outcome, holds), (done.to_owned(), header.to_owned()), "{from}");
+    }
+}
 
 /// A name with an empty label has no record, and those above it apply.
 #[test]
