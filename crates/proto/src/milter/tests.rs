@@ -84,6 +84,15 @@ fn judgements() {
     standing.message_over();
     assert!(!standing.listens() && standing.standing().is_some());
     assert_eq!(Standing::default().fail(&DefaultAction::Quarantine), Some(Outcome::Hold));
+    // What an early QUARANTINE holds.
+    let mut standing = Standing::default();
+    standing.hold(Stage::Mail);
+    assert!(standing.holds_at(Stage::Rcpt) && !standing.holds_at(Stage::Body));
+    standing.message_over();
+    assert!(!standing.holds_at(Stage::Mail));
+    standing.hold(Stage::Helo);
+    standing.message_over();
+    assert!(standing.holds_at(Stage::Mail));
 }
 
 #[test]
