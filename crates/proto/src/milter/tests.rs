@@ -46,7 +46,12 @@ fn answers() {
     let add = Change::AddHeader { name: b"A".to_vec(), value: b"b".to_vec() };
     check(Stage::EndOfMessage, packet(b'h', b"A\0b\0"), Ok(Some(Answer::Change(add))));
     check(Stage::Body, packet(b's', b""), Ok(Some(Answer::Skip)));
-    check(Stage::Header, packet(b's', b""), Err(Fault::Unexpected("SMFIR_SKIP", "SMFIC_HEADER")));
+    // At any event, as Postfix takes them.
+    check(Stage::Header, packet(b's', b""), Ok(Some(Answer::Skip)));
+    check(Stage::Connect, packet(b'p', b""), Ok(Some(Answer::Progress)));
+    let hold = Change::Quarantine(b"why".to_vec());
+    check(Stage::Rcpt, packet(b'q', b"why\0"), Ok(Some(Answer::Change(hold))));
+    check(Stage::Header, packet(b'h', b"A\0b\0"), Err(Fault::Unexpected("SMFIR_ADDHEADER", "SMFIC_HEADER")));
 }
 
 #[test]
