@@ -10,10 +10,10 @@ use std::time::Duration;
 pub struct Authenticating {
     /// Strangers' mail: SPF and DKIM, written into Authentication-Results.
     pub verifies: bool,
-    /// What is done about their DMARC.
-    pub dmarc: Dmarc,
     /// Mail of our own: signed.
     pub signs: bool,
+    /// What is done about their DMARC.
+    pub dmarc: Dmarc,
     /// In whose name that is written.
     pub id: String,
     /// How long it may take of the DNS.
@@ -72,8 +72,8 @@ impl Authenticating {
         let words = p.list("komainu_dkim");
         Authenticating {
             verifies: words.iter().any(|word| word.value == "verify"),
-            dmarc: Dmarc::read(p),
             signs: words.iter().any(|word| word.value == "sign"),
+            dmarc: Dmarc::read(p),
             id: p.text("komainu_authserv_id").value,
             limit: p.duration("komainu_authenticity_time_limit"),
         }

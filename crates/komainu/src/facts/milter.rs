@@ -236,6 +236,8 @@ impl Filters {
         let (Some(filter), Some(one)) = (self.settings.filters.get(at), self.connected.get_mut(at)) else {
             return Heard::Nothing;
         };
+        // What was said before the answer itself counts where that refuses nothing.
+        let heard = |holds: bool, heard: Heard| if holds { Heard::Outcome(Outcome::Hold) } else { heard };
         loop {
             let answer = match one.receive(filter, stage).await {
                 Ok(answer) => answer,
@@ -244,9 +246,12 @@ impl Filters {
             let judgement = one.standing.judge(stage, &answer);
             match (answer, judgement) {
                 (Answer::Progress, _) => {}
+                (Answer::Change(Change::Quarantine(_)), _) if !matches!(stage, Stage::EndOfMessage) => {
+                    one.standing.hold(stage);
+                }
                 (Answer::Change(change), _) => return Heard::Change(change),
-                (_, Judgement::Nothing) => return Heard::Nothing,
-                (_, Judgement::Skip) => return Heard::Skip,
+                (_, Judgement::Nothing) => return heard(one.standing.holds_at(stage), Heard::Nothing),
+                (_, Judgement::Skip) => return heard(one.standing.holds_at(stage), Heard::Skip),
                 (answer, Judgement::Outcome(outcome)) => {
                     if matches!(answer, Answer::Shutdown) {
                         one.stream = None;
