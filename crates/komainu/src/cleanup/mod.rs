@@ -512,13 +512,15 @@ impl Message {
                 Wanted::default()
             }),
             None => {
-                if self.failed.is_none() {
+                // As cleanup, which reads no further.
+                if self.failed.is_none() && !summary.loops_before_id {
                     self.log_message_id(&summary);
                 }
                 Wanted::default()
             }
         };
         if summary.too_many_hops {
+            self.intake.warn(&self.id, "message rejected: hopcount exceeded");
             self.refuse(too_many_hops());
         }
         self.failed.take().map_or(Ok((summary, wanted)), Err)

@@ -110,18 +110,25 @@ pub struct RewriteClients {
     pub sasl: bool,
     /// `check_address_map`, or a table alone: clients' addresses.
     pub tables: Vec<TableId>,
+    /// `permit_tls_clientcerts`: what is in `relay_clientcerts`.
+    pub certificates: Vec<TableId>,
+    /// `permit_tls_all_clientcerts`: whatever an authority vouches for, too.
+    pub all_certificates: bool,
 }
 
 impl RewriteClients {
-    fn read(p: &Parameters, tables: Vec<TableId>) -> RewriteClients {
+    fn read(p: &Parameters, tables: Vec<TableId>, known: Vec<TableId>) -> RewriteClients {
         let words = p.list("local_header_rewrite_clients");
         let has = |name: &str| words.iter().any(|word| word.value == name);
+        let all_certificates = has("permit_tls_all_clientcerts");
         let ours = || p.host().addresses.iter().map(|interface| interface.address).collect();
         RewriteClients {
             interfaces: if has("permit_inet_interfaces") { ours() } else { Vec::new() },
             networks: has("permit_mynetworks"),
             sasl: has("permit_sasl_authenticated"),
             tables,
+            certificates: if all_certificates || has("permit_tls_clientcerts") { known } else { Vec::new() },
+            all_certificates,
         }
     }
 }
@@ -458,7 +465,8 @@ impl Lists {
         let command_filter = tables("smtpd_command_filter").first().copied();
         let forbidden_commands = tables("smtpd_forbidden_commands");
         let milter_maps = tables("smtpd_milter_maps");
-        let rewrite = RewriteClients::read(p, tables("local_header_rewrite_clients"));
+        let rewrite = tables("local_header_rewrite_clients");
+        let rewrite = RewriteClients::read(p, rewrite, tables("relay_clientcerts"));
         let lists = Lists {
             xclient,
             xforward,

@@ -267,7 +267,9 @@ fn open(path: &Path, identity: &Identity) -> Result<File, AppendError> {
         let file = rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)?;
         let file = File::from(file);
         if identity.switches {
-            std::os::unix::fs::fchown(&file, Some(identity.uid), None)?;
+            // The group is the maker's, whatever the folder's bits say.
+            let group = (identity.maker != (identity.uid, identity.gid)).then_some(identity.maker.1);
+            std::os::unix::fs::fchown(&file, Some(identity.uid), group)?;
         }
         if let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;

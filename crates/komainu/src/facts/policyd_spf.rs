@@ -116,7 +116,7 @@ impl PolicydSpf {
         if told.is_header() {
             self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(request.instance);
         }
-        if let Some(line) = told.log {
+        for line in told.log {
             self.log.write(PROGRAM, Event::Other(line.into()));
         }
         told.action

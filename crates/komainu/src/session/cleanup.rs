@@ -15,7 +15,15 @@ impl Session {
         if rewrite.interfaces.contains(&address) || (rewrite.sasl && self.tx.sasl.is_some()) {
             return true;
         }
-        if !rewrite.networks && rewrite.tables.is_empty() {
+        let certificate = self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+        if rewrite.all_certificates && certificate.is_some_and(|certificate| certificate.trusted) {
+            return true;
+        }
+        let prints = certificate
+            .map(|shown| [shown.fingerprint.clone(), shown.public_key_fingerprint.clone()])
+            .unwrap_or_default();
+        let has_print = !rewrite.certificates.is_empty() && certificate.is_some();
+        if !rewrite.networks && rewrite.tables.is_empty() && !has_print {
             return false;
         }
         let listed = self.looked_up(move |session| {
@@ -27,6 +35,13 @@ impl Session {
             for id in &lists.rewrite.tables {
                 if snapshot.table(*id).lookup(&text)?.is_some() {
                     return Ok(true);
+                }
+            }
+            for id in &lists.rewrite.certificates {
+                for print in prints.iter().filter(|print| !print.is_empty()) {
+                    if snapshot.table(*id).lookup(print)?.is_some() {
+                        return Ok(true);
+                    }
                 }
             }
             Ok::<_, LookupError>(false)

@@ -161,11 +161,16 @@ impl Conf {
         self.users.get(&recipient.to_ascii_lowercase()).map_or(self, |conf| conf)
     }
 
+    /// Whether single recipients may have settings of their own.
+    pub(super) const fn has_users(&self) -> bool {
+        self.per_user.is_some()
+    }
+
     /// Reads the file that [`Conf::per_user`] names: `user,name=value|name=value` lines, of which the first of a user
     /// counts; users are written in lower case.
     pub fn read_users(&mut self, file: &Arc<SourceFile>) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        let base = Conf { per_user: None, ..self.clone() };
+        let base = self.clone();
         let mut start = 0;
         for line in file.text.split_inclusive('\n') {
             let begin = start;

@@ -267,9 +267,23 @@ fn the_log() {
     let told = |settings: &str, sender: &str| asked(settings, "192.0.2.1", "mail.none.example", sender).log;
     let header = "Received-SPF: Pass (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=mail.none.example; \
                   envelope-from=a@pass.example; receiver=example.com ";
-    assert_eq!(told("", "a@pass.example"), Some(format!(": prepend {header}")));
-    assert_eq!(told("debugLevel = 0", "a@pass.example"), None);
-    assert_eq!(told("Header_Type = None", "a@pass.example"), None);
+    assert_eq!(told("", "a@pass.example"), [format!(": prepend {header}")]);
+    assert_eq!(told("debugLevel = 0", "a@pass.example"), [""; 0]);
+    assert_eq!(told("Header_Type = None", "a@pass.example"), [""; 0]);
+    // What policyd-spf 3.0.4 writes, but for pyspf's own words.
+    let facts =
+        "client-ip=192.0.2.1; helo=mail.none.example; envelope-from=a@pass.example; receiver=example.com ";
+    let results =
+        [format!("None; identity=helo; {facts}"), format!("Pass; identity=mailfrom; {facts}")].to_vec();
+    assert_eq!(told("debugLevel = 2\nHeader_Type = None", "a@pass.example"), results);
+    let all = [results, vec![format!(": prepend {header}")]].concat();
+    assert_eq!(told("debugLevel = 2", "a@pass.example"), all);
+    let mut conf = Conf::default();
+    conf.debug_level = 2;
+    let facts = crate::spf::without_tables();
+    let nobody =
+        answer(&conf, &Request::read("sender=a@b.example\n"), "mx", &facts, Wall::default()).unwrap();
+    assert_eq!(nobody.log, ["spfcheck: No client address, exiting"]);
 }
 
 #[test]
