@@ -7,6 +7,7 @@
 mod bans;
 mod check;
 mod conf;
+mod dkim;
 mod explain;
 mod format;
 mod greylist;
@@ -59,6 +60,7 @@ enum Command {
     Policyd(policyd::Arguments),
     Greylist(greylist::Arguments),
     Ban(bans::Arguments),
+    Dkim(dkim::Arguments),
     /// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
     Links(links::Arguments),
 }
@@ -122,6 +124,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Policyd(arguments) => policyd::run(arguments),
             Command::Greylist(arguments) => greylist::run(&arguments),
             Command::Ban(arguments) => bans::run(&arguments),
+            Command::Dkim(arguments) => dkim::run(&arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
         Err(error) => {
