@@ -9,6 +9,7 @@
     reason = "a test may fail by panicking, and says aloud what it skips"
 )]
 
+mod bans;
 mod check;
 mod clean;
 mod conf;
