@@ -31,6 +31,7 @@ pub mod hidden;
 pub mod local;
 mod names;
 pub mod opendkim;
+pub mod opendmarc;
 mod parse;
 pub mod peer;
 pub mod rates;

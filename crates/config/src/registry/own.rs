@@ -17,6 +17,7 @@ pub(super) const ROWS: &[Parameter] = &[
     text("komainu_dkim_settings", "/etc/opendkim.conf").done(),
     text("komainu_dmarc", "").done(),
     text("komainu_dmarc_quarantine", "header").done(),
+    text("komainu_dmarc_settings", "/etc/opendmarc.conf").done(),
     list("komainu_dns_servers", "").done(),
     flag("komainu_dnsbl_health", "yes").done(),
     flag("komainu_greylist", "yes").done(),

@@ -64,7 +64,7 @@ impl Message {
             return Ok(());
         }
         let mut draft = Draft::read(&self.incoming).map_err(|error| self.unreadable(&error))?;
-        let texts = draft.texts(&self.incoming).map_err(|error| self.unreadable(&error))?;
+        let texts = draft.texts(self.id.as_str(), &self.incoming).map_err(|error| self.unreadable(&error))?;
         let headers: Vec<&[u8]> = texts.iter().map(|(_, text)| text.as_slice()).collect();
         let authors = authors(headers.iter().copied());
         let hashed = self.hashed(Verifier::new(&headers), draft.body_begins()).await;
@@ -111,11 +111,14 @@ impl Message {
     }
 
     async fn dmarc(&self, found: &Authenticity, authors: &Authors, until: Instant) -> Verdict {
-        // Any number will do; whoever sends the message doesn't choose it.
-        let sum = self.id.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31) ^ u32::from(byte));
-        let roll = u8::try_from(sum % 100).unwrap_or_default();
-        let settings = Settings { suffixes: None, roll };
+        let settings = Settings { suffixes: None, roll: self.roll() };
         authenticity::dmarc(self.intake.answers.names.as_ref(), found, authors, &settings, until).await
+    }
+
+    /// From 0 to 99. Any number will do; whoever sends the message doesn't choose it.
+    pub(super) fn roll(&self) -> u8 {
+        let sum = self.id.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31) ^ u32::from(byte));
+        u8::try_from(sum % 100).unwrap_or_default()
     }
 
     /// Does what an author domain wants, in the words of a milter that does it.

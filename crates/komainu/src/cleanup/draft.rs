@@ -149,10 +149,10 @@ impl Draft {
         }
     }
 
-    /// All headers as they are written, but for our own and those above it.
-    pub(super) fn texts(&self, content: &Counted) -> Result<Vec<(usize, Vec<u8>)>, DraftError> {
-        let own = self.own_number();
-        let first = if own < self.len() { own.saturating_add(1) } else { 0 };
+    /// All headers as they are written, but for our own and those above it. Ours has the message's name `id` in it: where
+    /// another one stands there, everything has arrived.
+    pub(super) fn texts(&self, id: &str, content: &Counted) -> Result<Vec<(usize, Vec<u8>)>, DraftError> {
+        let first = self.own_place(id, content)?.map_or(0, |own| own.saturating_add(1));
         self.texts_of(first..self.len(), content)
     }
 
@@ -230,6 +230,19 @@ impl Draft {
             self.add(text);
         }
         Ok(())
+    }
+
+    /// The number of the header that is ours, if it is really there.
+    pub(super) fn own_place(&self, id: &str, content: &Counted) -> Result<Option<usize>, DraftError> {
+        let own = self.own_number();
+        if own >= self.len() {
+            return Ok(None);
+        }
+        let text = self.text(own, content)?;
+        let is_ours = String::from_utf8_lossy(&text)
+            .split_ascii_whitespace()
+            .any(|word| word.trim_end_matches(';') == id);
+        Ok(is_ours.then_some(own))
     }
 
     /// The number of the header that is ours.

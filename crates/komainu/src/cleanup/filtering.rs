@@ -10,6 +10,7 @@ use super::because;
 use super::draft::{Draft, DraftError, header_text};
 use super::unattended::LAST_ASKED;
 use crate::facts::milter::{Filters, Heard};
+use crate::facts::stead::Ours;
 use events::check::{Action, Session as Known, Verdict};
 use events::smtpd::Peer;
 use events::text::printable;
@@ -62,8 +63,9 @@ impl Message {
         if self.is_unattended() && self.tell_data(&mut filtering, entry).await? == Passed::Discarded {
             return Ok(Passed::Discarded);
         }
-        let draft = Draft::read(&self.incoming).map_err(|error| self.draft_failed(&error, BY))?;
-        let mut passing = Passing { filtering, draft, held: None, changed: false, wanted: Wanted::default() };
+        let mut draft = Draft::read(&self.incoming).map_err(|error| self.draft_failed(&error, BY))?;
+        let changed = self.strip_forged(&mut draft)?;
+        let mut passing = Passing { filtering, draft, held: None, changed, wanted: Wanted::default() };
         for at in 0..passing.filtering.filters.len() {
             let outcome = self.pass(&mut passing, at, entry).await;
             for text in passing.filtering.filters.take_warnings() {
@@ -121,8 +123,8 @@ impl Message {
         at: usize,
         entry: &mut Entry,
     ) -> Result<Option<Outcome>, Reply> {
-        if passing.filtering.filters.is_ours(at) {
-            return self.pass_ours(passing, at, entry).await;
+        if let Some(ours) = passing.filtering.filters.ours(at) {
+            return self.pass_ours(passing, (at, ours), entry).await;
         }
         if let Some(outcome) = self.show(passing, at).await? {
             return Ok(Some(outcome));
@@ -159,12 +161,15 @@ impl Message {
     async fn pass_ours(
         &mut self,
         passing: &mut Passing<'_>,
-        at: usize,
+        (at, ours): (usize, Ours),
         entry: &Entry,
     ) -> Result<Option<Outcome>, Reply> {
         let Passing { filtering: Filtering { filters, macros }, draft, .. } = passing;
         let name = filters.name(at);
-        let worked = Box::pin(self.stand_in((&name, macros), draft, entry)).await?;
+        let worked = match ours {
+            Ours::OpenDkim => Box::pin(self.stand_in((&name, macros), draft, entry)).await?,
+            Ours::OpenDmarc => Box::pin(self.stand_in_for_dmarc((&name, macros), draft)).await?,
+        };
         passing.changed |= worked.changed;
         if let Some(why) = worked.held {
             passing.held.get_or_insert(why);

@@ -12,6 +12,7 @@ mod draft;
 mod filtering;
 mod inspection;
 mod opendkim;
+mod opendmarc;
 mod postmaster;
 mod produced;
 mod recipients;

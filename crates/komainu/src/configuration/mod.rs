@@ -18,6 +18,7 @@ mod logins;
 mod milters;
 mod notices;
 mod opendkim;
+mod opendmarc;
 mod remote;
 mod screening;
 mod security;
@@ -37,6 +38,7 @@ pub use listener::{Listener, Lists, Receiving, keywords};
 pub use milters::{Endpoint as MilterEndpoint, Filter, Milters};
 pub use notices::Notices;
 pub use opendkim::OpenDkim;
+pub use opendmarc::OpenDmarc;
 pub use screening::{CacheSettings, Screening, Words};
 pub use security::Security;
 pub use skipped::Skipped;
@@ -87,6 +89,8 @@ pub struct Configuration {
     pub spf: Option<Arc<policy::spf::policyd::Conf>>,
     /// How mail is signed and verified, where OpenDKIM's work may be ours.
     pub opendkim: Option<Arc<OpenDkim>>,
+    /// How OpenDMARC would do its work, where that may be done here.
+    pub opendmarc: Option<Arc<OpenDmarc>>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -266,6 +270,8 @@ fn compile(
     found.extend(more);
     let (opendkim, more) = opendkim::compile(&parameters, (&listeners, &local), sources);
     found.extend(more);
+    let (opendmarc, more) = opendmarc::compile(&parameters, &listeners, sources);
+    found.extend(more);
     name_others(&parameters, &mut catalogue, &classes);
     let classes = Arc::new(classes);
     let directory = directory.map(Path::to_owned);
@@ -283,6 +289,7 @@ fn compile(
             greylist,
             spf,
             opendkim,
+            opendmarc,
             later,
             files: sources.paths(),
         },

@@ -22,12 +22,17 @@ pub async fn spf(names: &dyn Names, sender: &Sender<'_>, receiver: &str, until: 
         match spf::check(sender, &settings, &facts) {
             Ok(verdict) => return verdict.result,
             Err(Need(question)) => {
-                let answer = timeout_at(until, names.ask(&question)).await;
-                let late = |_| Answer::Unavailable("it took too long".to_owned());
-                facts.learn(question, answer.unwrap_or_else(late));
+                let answer = ask_until(names, &question, until).await;
+                facts.learn(question, answer);
             }
         }
     }
+}
+
+/// The answer, where it comes before `until`.
+pub async fn ask_until(names: &dyn Names, question: &Question, until: Instant) -> Answer {
+    let answer = timeout_at(until, names.ask(question)).await;
+    answer.unwrap_or_else(|_| Answer::Unavailable("it took too long".to_owned()))
 }
 
 /// What comes of signatures, with the keys that are there before `until`.
@@ -74,9 +79,8 @@ pub async fn dmarc(
         match dmarc::check(authors, &identifiers, settings, &facts) {
             Ok(verdict) => return verdict,
             Err(Need(question)) => {
-                let answer = timeout_at(until, names.ask(&question)).await;
-                let late = |_| Answer::Unavailable("it took too long".to_owned());
-                facts.learn(question, answer.unwrap_or_else(late));
+                let answer = ask_until(names, &question, until).await;
+                facts.learn(question, answer);
             }
         }
     }

@@ -7,6 +7,7 @@
 
 use super::Answers;
 use super::policy_client::Stream;
+use super::stead::Ours;
 use crate::configuration::{DirectSources, Filter, MilterEndpoint, Milters, port_number};
 use crate::privileged::LocalSockets;
 use crate::strerror::strerror;
@@ -45,7 +46,7 @@ struct Connected {
     unsent: Vec<u8>,
     tried: bool,
     /// Nobody is there, and its work is done here.
-    ours: bool,
+    ours: Option<Ours>,
 }
 
 /// What came of asking one filter.
@@ -113,10 +114,10 @@ impl Filters {
         &self.settings
     }
 
-    /// Whether nobody is there whose work is done here.
+    /// Whose work is done here, where nobody is there.
     #[must_use]
-    pub fn is_ours(&self, at: usize) -> bool {
-        self.connected.get(at).is_some_and(|one| one.ours)
+    pub fn ours(&self, at: usize) -> Option<Ours> {
+        self.connected.get(at)?.ours
     }
 
     /// What was decided for the whole session.
@@ -143,7 +144,9 @@ impl Filters {
     /// Whether a filter hears of such an event now.
     #[must_use]
     pub fn hears(&self, at: usize, stage: Stage) -> bool {
-        self.connected.get(at).is_some_and(|one| !one.ours && one.standing.listens() && one.link.wants(stage))
+        self.connected
+            .get(at)
+            .is_some_and(|one| one.ours.is_none() && one.standing.listens() && one.link.wants(stage))
     }
 
     /// Whether a filter gives header values with the blank in front.
@@ -191,7 +194,7 @@ impl Filters {
                 return one.failed(filter, trouble, &mut self.warnings);
             }
         }
-        if one.ours {
+        if one.ours.is_some() {
             return Heard::Nothing;
         }
         one.standing.told(stage);
@@ -328,16 +331,16 @@ impl Connected {
         let opening = timeout(filter.connect, connect(&filter.endpoint, sockets)).await;
         let opened = opening.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         if let Err(error) = &opened
-            && answers.opendkim.takes_over(&filter.name, &filter.endpoint, error)
+            && let Some(ours) = answers.stand_in(&filter.name, &filter.endpoint, error)
         {
-            self.ours = true;
+            self.ours = Some(ours);
             return Ok(());
         }
         let stream = opened.map_err(|error| {
             warnings.push(format!("connect to Milter service {}: {}", filter.name, words(&error)));
             Trouble::Broken
         })?;
-        answers.opendkim.is_there(&filter.name);
+        answers.is_there(&filter.name);
         self.stream = Some(stream);
         self.link.offer(filter.offer, &mut self.unsent);
         let said = |text: String| format!("milter {}: {text}", filter.name);

@@ -12,14 +12,15 @@ mod in_process;
 pub mod listings;
 mod memory;
 pub mod milter;
-pub mod opendkim;
 pub mod policy_client;
 pub mod policyd_spf;
+pub mod stead;
 pub mod table_client;
 pub mod zone_health;
 
 pub use in_process::Asked;
 
+use crate::configuration::{OpenDkim, OpenDmarc};
 use crate::greylisting::Greylister;
 use flight::Flight;
 use policy::{Answer, Effect, PolicyService, Question};
@@ -72,7 +73,9 @@ pub struct Answers {
     /// SPF, where policyd-spf is asked and isn't there.
     pub policyd_spf: policyd_spf::PolicydSpf,
     /// OpenDKIM's work, where it is asked and isn't there.
-    pub opendkim: opendkim::Stead,
+    pub opendkim: stead::Stead<OpenDkim>,
+    /// OpenDMARC's work, where it is asked and isn't there.
+    pub opendmarc: stead::Stead<OpenDmarc>,
     /// Who answers for which policy service.
     pub asked: Asked,
     /// Connections to servers of tables.

@@ -15,9 +15,9 @@ use crate::deliver::manager::Routing;
 use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::listings::Listings;
-use crate::facts::opendkim::Stead;
 use crate::facts::policy_client::{PolicyServers, Spawn};
 use crate::facts::policyd_spf::PolicydSpf;
+use crate::facts::stead::Stead;
 use crate::facts::table_client::TableServers;
 use crate::facts::zone_health::ZoneHealth;
 use crate::facts::{Answers, Asked, Names};
@@ -102,8 +102,9 @@ fn answering(
         names,
         health: ZoneHealth::default(),
         listings: Listings::default(),
-        opendkim: Stead::new(log.clone(), program.clone()),
         greylister,
+        opendkim: Stead::new(log.clone(), program.clone()),
+        opendmarc: Stead::new(log.clone(), program.clone()),
         asked: Asked::new(log.clone(), program),
         table_servers: TableServers::new(sockets.clone(), warner(p, log)),
         policy_servers: PolicyServers::new(sockets.clone(), spawn, warner(p, log)),
@@ -289,6 +290,7 @@ impl Assembly {
         }
         self.shared.answers.policyd_spf.set(generation.spf.clone());
         self.shared.answers.opendkim.set(generation.opendkim.clone());
+        self.shared.answers.opendmarc.set(generation.opendmarc.clone());
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

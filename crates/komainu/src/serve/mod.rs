@@ -92,6 +92,7 @@ pub(crate) struct Generation {
     pub(crate) greylist: Option<Arc<policy::greylist::Greylist>>,
     pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
     pub(crate) opendkim: Option<Arc<crate::configuration::OpenDkim>>,
+    pub(crate) opendmarc: Option<Arc<crate::configuration::OpenDmarc>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -135,8 +136,7 @@ impl Generation {
         (sources, passwd): (&dyn Sources, &Path),
     ) -> Generation {
         let (files, spawned) = (configuration.files(), configuration.spawn_services().cloned().collect());
-        let p = configuration.parameters.clone();
-        let pipes = configuration.pipe_services();
+        let (p, pipes) = (configuration.parameters.clone(), configuration.pipe_services());
         let targets = Arc::new(Targets::compile(&p, &mut configuration.catalogue));
         let probing = Probing::compile(&p, &mut configuration.catalogue, &configuration.classes);
         let transports = configuration.master.services.iter().filter_map(|service| {
@@ -200,6 +200,7 @@ impl Generation {
             greylist: configuration.greylist,
             spf: configuration.spf,
             opendkim: configuration.opendkim,
+            opendmarc: configuration.opendmarc,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),

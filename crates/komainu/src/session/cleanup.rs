@@ -58,7 +58,8 @@ impl Session {
     /// Who brings a message, where that matters for it.
     pub(super) async fn whence(&mut self) -> Option<Whence> {
         let wanted = &self.service.listener.receiving.authenticating;
-        if !wanted.is_on() && !wanted.signs {
+        let judges = wanted.is_on() || self.shared.answers.opendmarc.settings().is_some();
+        if !judges && !wanted.signs {
             return None;
         }
         let address = self.tx.client.address;

@@ -18,6 +18,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_dkim_settings", "File with the keys that mail is signed with, in the form of opendkim.conf."),
     ("komainu_dmarc", "What is done about DMARC of strangers' mail: header (its result goes into the Authentication-Results header), enforce (what fails is refused or quarantined as its domain wants it as well), off."),
     ("komainu_dmarc_quarantine", "What becomes of mail that its domain wants quarantined, where DMARC is enforced: header (the header tells), hold (it is put on hold)."),
+    ("komainu_dmarc_settings", "OpenDMARC's file of settings, by which its work is done where smtpd_milters names its socket and nobody listens there."),
     ("komainu_dns_servers", "Name servers, as address or address:port, in place of those of resolv.conf."),
     ("komainu_dnsbl_health", "Whether DNS lists are probed at their test points, and lists that don't answer rightly are skipped."),
     ("komainu_greylist", "Whether the server greylists by itself where check_policy_service names Postgrey and nobody listens there."),

@@ -3,7 +3,7 @@
 //! Ports that ask for TLS are among the servers, though they aren't served yet: their certificates and policy
 //! services are looked at all the same.
 
-use crate::configuration::{Configuration, OpenDkim};
+use crate::configuration::{Configuration, OpenDkim, OpenDmarc};
 use config::{MasterCf, Parameters, Place, Role, Service, ServiceKind, SourceFile, Spanned};
 use policy::greylist::Greylist;
 use policy::{Policy, PolicyService, Zone};
@@ -32,6 +32,8 @@ pub struct Scene<'a> {
     pub checks_spf: bool,
     /// The program does OpenDKIM's work where OpenDKIM isn't there.
     pub opendkim: Option<Arc<OpenDkim>>,
+    /// The same of OpenDMARC.
+    pub opendmarc: Option<Arc<OpenDmarc>>,
 }
 
 /// One SMTP server of master.cf.
@@ -63,6 +65,7 @@ impl<'a> Scene<'a> {
             greylist: configuration.greylist.clone(),
             checks_spf: configuration.spf.is_some(),
             opendkim: configuration.opendkim.clone(),
+            opendmarc: configuration.opendmarc.clone(),
             servers: lines.map(|service| server(service, configuration, sources)).collect(),
         }
     }

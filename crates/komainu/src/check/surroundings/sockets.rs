@@ -4,13 +4,14 @@
 //! follows from it judged for each by its consequence. The program answers Postgrey's endpoints by itself; what
 //! else nobody serves answers 451 to everybody. What master.cf's own lines serve is there once they run. T2.11, T2.15.
 //! Diagnostics: K0478 Postgrey isn't there, K0493 policyd-spf isn't there, K0525 policy services, K0526 milters, K0527
-//! tables, K0528 filters and relays, K0572 OpenDKIM isn't there; K0520 is `sasl`'s.
+//! tables, K0528 filters and relays, K0572 OpenDKIM isn't there, K0580 OpenDMARC; K0520 is `sasl`'s.
 
 use super::endpoints::{Target, is_own, nexthop, with_transport};
 use super::reach::{Reach, Rights, reach, trouble};
 use super::{Machine, Scene, accounts, sasl, scene};
 use crate::configuration::MilterEndpoint;
 use crate::facts::policyd_spf::is_policyd_spfs;
+use crate::facts::stead::Ours;
 use crate::greylisting::is_postgreys;
 use config::{Diagnostic, Parameters, Place, Spanned, split_words, unbraced};
 use policy::Endpoint as PolicyEndpoint;
@@ -34,8 +35,8 @@ enum Stead {
 enum Purpose<'a> {
     /// A policy service, what is done without it, and what the program does by itself then.
     Policy { without: String, ours: Option<Stead> },
-    /// A milter, what is done without it, and whether the program does its work then.
-    Milter { without: String, ours: bool },
+    /// A milter, what is done without it, and whose work the program does then.
+    Milter { without: String, ours: Option<Ours> },
     /// A table.
     Table,
     /// Passwords, for a server with these parameters.
@@ -71,8 +72,8 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
             Purpose::Policy { without, ours: Some(_) } if matches!(reached, Reach::KeptOut(_)) => {
                 judge(&Purpose::Policy { without: without.clone(), ours: None }, peer, &why)
             }
-            Purpose::Milter { without, ours: true } if matches!(reached, Reach::KeptOut(_)) => {
-                judge(&Purpose::Milter { without: without.clone(), ours: false }, peer, &why)
+            Purpose::Milter { without, ours: Some(_) } if matches!(reached, Reach::KeptOut(_)) => {
+                judge(&Purpose::Milter { without: without.clone(), ours: None }, peer, &why)
             }
             purpose => judge(purpose, peer, &why),
         })
@@ -105,7 +106,13 @@ fn judge(purpose: &Purpose<'_>, peer: &Peer<'_>, why: &str) -> Diagnostic {
             );
             Diagnostic::error(525, place, message).help(help)
         }
-        Purpose::Milter { ours: true, .. } => {
+        Purpose::Milter { ours: Some(Ours::OpenDmarc), .. } => {
+            let message = format!("OpenDMARC isn't there: {why}");
+            let help = "komainu serve judges by DMARC itself, by opendmarc.conf; Postfix would do what \
+                        milter_default_action says";
+            Diagnostic::hint(580, place, message).help(help)
+        }
+        Purpose::Milter { ours: Some(Ours::OpenDkim), .. } => {
             let message = format!("OpenDKIM isn't there: {why}");
             let help = "komainu serve signs and verifies by itself, by opendkim.conf; Postfix would do what \
                         milter_default_action says";
@@ -179,16 +186,22 @@ fn milters<'a>(scene: &Scene<'_>) -> Vec<Peer<'a>> {
             for word in p.list(name).into_iter().filter(|word| word.value != "none") {
                 let (endpoint, without) = milter(&word, &default);
                 let Some(target) = with_transport(scene, &endpoint.value) else { continue };
-                let is_its = |own: &std::sync::Arc<crate::configuration::OpenDkim>| {
-                    MilterEndpoint::parse(&endpoint.value).is_some_and(|one| own.answers_for(&one))
-                };
-                let ours = scene.opendkim.as_ref().is_some_and(is_its);
+                let ours = MilterEndpoint::parse(&endpoint.value).and_then(|one| whose(scene, &one));
                 let purpose = Purpose::Milter { without, ours };
                 peers.push(Peer { target, place: endpoint.place, name: endpoint.value, purpose });
             }
         }
     }
     peers
+}
+
+/// Whose work the program does where nobody listens at a milter's endpoint.
+fn whose(scene: &Scene<'_>, endpoint: &MilterEndpoint) -> Option<Ours> {
+    if scene.opendkim.as_ref().is_some_and(|own| own.answers_for(endpoint)) {
+        return Some(Ours::OpenDkim);
+    }
+    let is_its = scene.opendmarc.as_ref().is_some_and(|own| own.answers_for(endpoint));
+    is_its.then_some(Ours::OpenDmarc)
 }
 
 /// `inet:host:port`, or `{ inet:host:port, default_action = accept, … }`.

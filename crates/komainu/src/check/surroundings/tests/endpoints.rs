@@ -211,6 +211,22 @@ fn milters() {
     ]);
 }
 
+/// T2.28: the server does OpenDMARC's work where OpenDMARC isn't there.
+#[test]
+fn opendmarc() {
+    let world = || {
+        let rule = "smtpd_milters = unix:opendmarc/opendmarc.sock";
+        World::new().main(rule).file("/etc/opendmarc.conf", "RejectFailures true\n")
+    };
+    let gone = world();
+    gone.expect(&["K0580 hint: OpenDMARC isn't there: there is no"]);
+    assert!(gone.help().contains("komainu serve judges by DMARC itself"), "{}", gone.help());
+    world().main("komainu_dmarc = off").expect(&["K0526 error: the milter unix:opendmarc/opendmarc.sock"]);
+    let there = world();
+    let _listener = there.listen("/var/spool/postfix/opendmarc/opendmarc.sock");
+    there.expect(&[]);
+}
+
 /// T2.28: the server does OpenDKIM's work where OpenDKIM isn't there.
 #[test]
 fn opendkim() {
