@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The names that the program knows how to be.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "mailq",
     "newaliases",
+    "pflogsumm",
     "postalias",
     "postcat",
     "postconf",

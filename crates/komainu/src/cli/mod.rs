@@ -11,6 +11,7 @@ mod format;
 mod greylist;
 mod legacy;
 mod links;
+mod logs;
 mod policyd;
 mod queue;
 mod render;
@@ -36,7 +37,7 @@ pub(crate) const EX_CONFIG: u8 = 78;
 /// A mail server's whole guard as one program: Postfix's restriction lists, read from its own files.
 ///
 /// Called under an old name (see `komainu links`), it behaves as that program: postconf, postmap,
-/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail.
+/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail, pflogsumm.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -96,6 +97,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some("mailq") => return legacy::postqueue::mailq(arguments),
         Some("postqueue") => return legacy::postqueue::main(arguments),
         Some("postsuper") => return legacy::postsuper::main(arguments),
+        Some("pflogsumm") => return legacy::pflogsumm::main(arguments),
         Some("postcat") => return legacy::postcat::main(arguments),
         Some("sendmail") => return legacy::sendmail::main(arguments),
         Some("postfix") => return legacy::postfix::main(arguments),

@@ -2,6 +2,7 @@
 
 mod getopt;
 mod mail_queue;
+pub(super) mod pflogsumm;
 pub(super) mod postalias;
 pub(super) mod postcat;
 pub(super) mod postconf;
