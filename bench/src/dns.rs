@@ -2,7 +2,7 @@
 //!
 //! 203.0.0.0/16 has reverse names that lead back; 203.0.115.0/24 and 10.0.0.0/8 are listed in `bl.example`;
 //! `z1.example` … `z6.example` answer after 20 … 120 ms, and only the last lists 203.0.116.0/24. RFC 5782's test
-//! points are as they should be. Whatever concerns 100.64.0.0/10 gets no answer at all. Everything else doesn't exist.
+//! points are as they should be. Domains in `spf.example` name 203.0.113.0/24 by SPF. Whatever concerns 100.64.0.0/10 gets no answer at all. Everything else doesn't exist.
 
 use sim::dns::{Answer, Content, Kind, Special};
 use sim::wire;
@@ -100,6 +100,10 @@ fn list(client: Ipv4Addr, zone: &str, kind: Kind) -> Option<Option<Content>> {
 }
 
 fn forward(name: &str, kind: Kind) -> Option<Option<Content>> {
+    if name.ends_with(".spf.example") {
+        let record = || Content::Txt("v=spf1 ip4:203.0.113.0/24 -all".to_owned());
+        return Some((kind == Kind::Txt).then(record));
+    }
     let host = name.strip_suffix("client.example")?;
     let address = match host.strip_suffix('.').and_then(|host| host.strip_prefix("c-")) {
         Some(numbers) => numbers.replace('-', ".").parse().ok()?,
@@ -134,6 +138,8 @@ mod tests {
         check("1.116.0.203.z6.example", Kind::A, "127.0.0.2");
         check("1.116.0.203.z5.example", Kind::A, "NoName");
         check("client.example", Kind::Mx, "NoRecords");
+        check("d7.spf.example", Kind::Txt, "v=spf1");
+        check("d7.spf.example", Kind::A, "NoRecords");
         assert_eq!(answer("1.116.0.203.z6.example", Kind::A).delay, Duration::from_millis(120));
         assert!(is_unanswered("1.2.64.100.in-addr.arpa") && is_unanswered("1.2.127.100.bl.example"));
         assert!(!is_unanswered("1.2.128.100.in-addr.arpa") && !is_unanswered("client.example"));

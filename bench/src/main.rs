@@ -16,6 +16,7 @@ mod flood;
 mod generate;
 mod lines;
 mod options;
+mod policy;
 mod record;
 mod run;
 mod scenario;
@@ -41,6 +42,7 @@ usage: bench run [OPTIONS] [WORDS]     measure the rows whose names have one of 
        bench lines [ROUNDS]            header lines a second through 500 patterns, beside postmap
        bench tls [TURNS]               handshakes, log-ins and idle connections under TLS, beside Postfix
        bench guesses [SECONDS] [TURNS] a dictionary attack with honest clients in between, beside Postfix
+       bench policy [MS] [TURNS] [WORDS] policy requests a second, beside postgrey and policyd-spf
        bench soak [OPTIONS] [MINUTES]  everything at once against one server; see bench soak --help
 ";
 
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         "lines" => lines::command(rest),
         "tls" => encrypted::handshakes(rest),
         "guesses" => encrypted::guesses(rest),
+        "policy" => policy::command(rest),
         "soak" => {
             let outcome = soak::command(rest);
             outcome.and(server::clear())

@@ -48,7 +48,7 @@ fn pages(tree: &Tree) -> Vec<(String, String)> {
 fn index(tree: &Tree) -> String {
     let mut page = "# Diagnostics\n\n<!-- Made by `cargo run -p xtask -- generate` from the pages. -->\n\n\
                     K01xx: main.cf. K02xx: master.cf. K03xx: tables. K04xx: restrictions. K05xx: the machine around \
-                    them. K06xx: the DNS (`--online`). Each page has the cause, what follows from it, the repair, and an example.\n\n"
+                    them. K06xx: the DNS (`--online`), fail2ban's files, users. Each page has the cause, what follows from it, the repair, and an example.\n\n"
         .to_owned();
     for (code, text) in diagnostics::pages(tree) {
         let title = text.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(_, title)| title);

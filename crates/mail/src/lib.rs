@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod attachment;
+pub mod authentication_results;
 pub mod base64;
 pub mod bounce_template;
 pub mod delivered;
@@ -13,6 +14,7 @@ pub mod destination;
 pub mod dkim;
 pub mod header;
 pub mod host;
+pub mod legible;
 pub mod line;
 pub mod message;
 pub mod mime;
@@ -24,6 +26,7 @@ pub mod seven_bit;
 pub mod time;
 
 pub use address::{Address, AddressList, Member, PathError, PathSyntax};
+pub use legible::legible;
 pub use now::{Mono, Now, Wall};
 pub use queue_id::QueueId;
 pub use reply::{Dsn, Reply};

@@ -30,7 +30,7 @@ fn endpoint(word: &Spanned<String>) -> Result<(Endpoint, Option<Diagnostic>), St
     match transport {
         "inet" => Ok((inet(address)?, None)),
         "tcp" => {
-            let said = Diagnostic::error(
+            let said = Diagnostic::warning(
                 407,
                 word.place.clone(),
                 format!("{text}: a policy server is named by inet: or unix:, not by tcp:"),

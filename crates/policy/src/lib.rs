@@ -12,12 +12,14 @@
 mod access;
 mod actions;
 pub mod address;
+pub mod authenticity;
 mod check;
 mod checks;
 mod compile;
 pub mod content;
 pub mod decision;
 mod delegate;
+pub mod dmarc;
 mod dns;
 mod dnsbl;
 mod eval;

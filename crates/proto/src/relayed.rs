@@ -110,7 +110,7 @@ impl Replies {
             }
             let line = std::mem::take(&mut self.line);
             let line = line.strip_suffix(b"\r").unwrap_or(&line);
-            heard.extend(self.whole(&String::from_utf8_lossy(line)));
+            heard.extend(self.whole(&mail::legible(line, '?')));
         }
         heard
     }

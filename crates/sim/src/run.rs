@@ -3,6 +3,7 @@
 //! Order of work: lay out, start, play the acts, judge log, mail and questions, stop.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -310,7 +311,10 @@ impl Run<'_> {
         let left = self.play(&session.steps, &mut line);
         let nobody = left.then_some(String::new());
         match session.hold.clone().or(nobody) {
-            Some(name) => self.held.entry(name).or_default().push(line),
+            Some(name) => {
+                self.held.entry(name).or_default().push(line);
+                self.await_greeting(session.client);
+            }
             None => {
                 drop(line);
                 self.ended();
@@ -331,6 +335,16 @@ impl Run<'_> {
         }
         self.queue_ids.extend(played.queue_ids);
         played.left
+    }
+
+    /// Waits until it is logged that a client who stays has come, so that the next one's line comes behind his.
+    fn await_greeting(&self, client: IpAddr) {
+        let until = Instant::now() + Duration::from_secs(1);
+        let address = format!("[{client}]");
+        let has_come = |line: &LogLine| is_greeting(line) && line.text.contains(&address);
+        while !backend::log(&self.place).iter().any(has_come) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     /// One session more is over.
@@ -586,6 +600,11 @@ impl Run<'_> {
     }
 }
 
+/// Whether the line begins a session, of smtpd or of postscreen.
+fn is_greeting(line: &LogLine) -> bool {
+    line.text.starts_with("connect from") || line.text.starts_with("CONNECT from")
+}
+
 /// Whether the line ends a session, of smtpd or of postscreen.
 fn is_farewell(line: &LogLine) -> bool {
     line.text.starts_with("disconnect from") || line.text.starts_with("DISCONNECT [")
@@ -665,10 +684,19 @@ fn visible(line: &str) -> String {
     out
 }
 
+/// Whether it begins as a date does: `Mon, 1 Jan`.
+fn is_date(text: &str) -> bool {
+    text.split_once(", ")
+        .is_some_and(|(day, _)| day.len() == 3 && day.bytes().all(|b| b.is_ascii_alphabetic()))
+}
+
 /// A line of a delivered message with ids and dates made patterns.
 fn normal_header(line: &str, ids: &[String]) -> String {
     let line = pattern::normalise(line, ids);
-    if let Some((head, _)) = line.split_once("; ").filter(|_| line.starts_with([' ', '\t'])) {
+    if let Some((head, tail)) = line.split_once("; ")
+        && line.starts_with([' ', '\t'])
+        && is_date(tail)
+    {
         return format!("{head}; {{date}}");
     }
     if line.starts_with('\t') && line.ends_with(')') && line.contains(" +0000 (") {

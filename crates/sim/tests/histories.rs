@@ -16,6 +16,8 @@
 
 #[path = "histories/local.rs"]
 mod local;
+#[path = "histories/sum.rs"]
+mod sum;
 
 use mail::{Address, Dsn, QueueId, Wall};
 use queue::card;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::simdisk::{Dice, SimDisk};
 use store::{Digest, Disk, SpoolError, Step, SteppedSpool};
+use sum::{Sum, both};
 
 const START: Wall = Wall(1_621_000_000_000_000);
 /// Messages that come in one history, and in one with a single crash.
@@ -39,6 +42,8 @@ const MESSAGES_FEW: u64 = 4;
 /// Deliveries at once to one destination, and to all.
 const AT_ONE: usize = 3;
 const AT_ALL: usize = 5;
+/// One piece of the log.
+const SEGMENT: u32 = 32 << 10;
 const DESTINATIONS: [&str; 4] = ["w.test", "x.test", "y.test", "z.test"];
 const DOUBLE_BOUNCE: &str = "double-bounce@mx.test";
 
@@ -138,6 +143,8 @@ struct World {
     came: u64,
     to_come: u64,
     crashes: u32,
+    /// Messages that weren't taken.
+    refused: u32,
 }
 
 fn settings() -> Settings {
@@ -155,12 +162,12 @@ fn settings() -> Settings {
 }
 
 impl World {
-    fn new(seed: u64, to_come: u64) -> World {
+    fn new(seed: u64, to_come: u64, capacity: u64) -> World {
         let mut world = World {
             moods: BTreeMap::new(),
             found_dead: BTreeMap::new(),
             put_off: 0,
-            disk: SimDisk::new(seed, u64::MAX),
+            disk: SimDisk::new(seed, capacity),
             dice: Dice::new(!seed),
             spool: None,
             scheduler: Scheduler::new(settings(), START),
@@ -176,6 +183,7 @@ impl World {
             came: 0,
             to_come,
             crashes: 0,
+            refused: 0,
         };
         world.open();
         world
@@ -187,7 +195,7 @@ impl World {
             self.spool = None;
             let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
             let settings = store::Settings {
-                segment_bytes: 32 << 10,
+                segment_bytes: SEGMENT,
                 inline_bytes: 4 << 10,
                 digest: Digest { envelope: card::of_envelope, note: card::after_note },
                 ..store::Settings::default()
@@ -470,7 +478,7 @@ impl World {
                     }
                     self.queued(number);
                 }
-                Asked::Accept(..) => {}
+                Asked::Accept(..) => self.refused += 1,
                 Asked::Part(number, part) if stored => self.lists.noted(number, part),
                 Asked::Part(..) => {}
                 Asked::Persist(number, served, is_last) => {
@@ -649,9 +657,13 @@ impl World {
         self.came = self.to_come;
         self.disk.stop_after(u64::MAX);
         self.disk.fail_flushes(0, 0);
-        // After two failed flushes in a row the spool is read only until it is opened anew.
+        // After two failed flushes in a row the spool is read only until it is opened anew. What is to be written is
+        // known, so that the crash is near it.
+        self.act();
         self.crash();
         self.disk.stop_after(u64::MAX);
+        // Somebody makes room.
+        self.disk.resize(u64::MAX);
         self.calm();
     }
 
@@ -683,30 +695,7 @@ impl World {
         }
         let (crashes, recipients) = (self.crashes, self.fates.len());
         let (parts, settled) = (self.lists.kept(), self.settled);
-        Sum { crashes, recipients, put_off: self.put_off, parts, settled }
-    }
-}
-
-/// What happened in some histories.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    crashes: u32,
-    recipients: usize,
-    put_off: u32,
-    /// Members noted, recipients settled.
-    parts: usize,
-    settled: usize,
-}
-
-impl Sum {
-    fn and(self, other: Sum) -> Sum {
-        Sum {
-            crashes: self.crashes + other.crashes,
-            recipients: self.recipients + other.recipients,
-            put_off: self.put_off + other.put_off,
-            parts: self.parts + other.parts,
-            settled: self.settled + other.settled,
-        }
+        Sum { crashes, recipients, put_off: self.put_off, parts, settled, refused: self.refused }
     }
 }
 
@@ -726,36 +715,20 @@ fn served(note: &Note) -> Vec<u32> {
 }
 
 fn check(seed: u64) -> Sum {
-    let mut world = World::new(seed, MESSAGES);
+    let mut world = World::new(seed, MESSAGES, u64::MAX);
     world.run();
     world.judge(&format!("seed {seed}"))
 }
 
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+/// On a disk that has room for a few pieces of the log, and is often full.
+fn check_small(seed: u64) -> Sum {
+    let mut world = World::new(seed, 4 * MESSAGES, (3 + seed % 3) * u64::from(SEGMENT) + 512);
+    world.run();
+    world.judge(&format!("seed {seed}, on a small disk"))
 }
 
-/// Shares the work between two threads.
-fn both(range: std::ops::Range<u64>, each: impl Fn(u64) -> Sum + Sync) -> Sum {
-    let next = std::sync::atomic::AtomicU64::new(range.start);
-    let work = || {
-        let mut sum = Sum::default();
-        loop {
-            let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            if seed >= range.end {
-                return sum;
-            }
-            sum = sum.and(each(seed));
-        }
-    };
-    std::thread::scope(|scope| {
-        let other = scope.spawn(work);
-        let sum = work();
-        match other.join() {
-            Ok(more) => sum.and(more),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 #[test]
@@ -771,17 +744,25 @@ fn every_recipient_is_served_or_its_sender_told() {
     assert!(from > 0 || (sum.parts > 1000 && sum.settled > 400), "hardly anything happened");
 }
 
+#[test]
+fn on_a_full_disk_too() {
+    let (from, seeds) = (number("KOMAINU_FROM", 0), number("KOMAINU_SEEDS", 300));
+    let sum = both(from..seeds, check_small);
+    println!("{} histories: {sum:?}", seeds - from);
+    assert!(from > 0 || (sum.crashes > 100 && sum.refused > 100), "hardly anything happened: {sum:?}");
+}
+
 /// One crash at each write of a history, and else none.
 #[test]
 fn a_crash_at_each_step() {
     let seed = number("KOMAINU_FROM", 7);
-    let mut world = World::new(seed, MESSAGES_FEW);
+    let mut world = World::new(seed, MESSAGES_FEW, u64::MAX);
     let before = world.disk.steps();
     world.calm();
     world.judge("without a crash");
     let steps = world.disk.steps() - before;
     let sum = both(0..steps, |step| {
-        let mut world = World::new(seed, MESSAGES_FEW);
+        let mut world = World::new(seed, MESSAGES_FEW, u64::MAX);
         world.disk.stop_after(step);
         world.calm();
         world.judge(&format!("seed {seed}, crash at step {step}"))

@@ -127,6 +127,7 @@ const SILENCE: &str = "
 /// Settings, `|` between them.
 const SETTINGS: &[&str] = &[
     "",
+    "Mail_From_reject = False|HELO_reject = False|Per_User = text,/mnt/policyd-spf.users",
     "TestOnly = 0",
     "Hide_Receiver = Yes",
     "Hide_Receiver = No",
@@ -160,6 +161,13 @@ const SETTINGS: &[&str] = &[
     "Mock = True",
     "Void_Limit = 1",
 ];
+
+/// Settings for single recipients.
+const USERS: &str = "# a remark
+u@example.com,HELO_reject=SPF_Not_Pass|Mail_From_reject=SPF_Not_Pass|PermError_reject=True|TempError_Defer=True
+u@example.com,Mail_From_reject=No_Check
+nobody@example.com,Mail_From_reject=No_Check
+";
 
 fn requests(cases: &str) -> Vec<String> {
     let request = |(at, line): (usize, &str)| {
@@ -248,7 +256,13 @@ fn compared() {
     let mut play = |settings: &str, cases: &str| {
         let text = settings.replace('|', "\n") + "\n";
         std::fs::write(path, &text).expect("written");
-        let (conf, found) = Conf::read(&Arc::new(config::SourceFile { path: path.to_owned(), text }));
+        let (mut conf, mut found) = Conf::read(&Arc::new(config::SourceFile { path: path.to_owned(), text }));
+        if let Some((users, _)) = conf.per_user.clone() {
+            std::fs::write(&users, USERS).expect("written");
+            found.extend(
+                conf.read_users(&Arc::new(config::SourceFile { path: users, text: USERS.to_owned() })),
+            );
+        }
         assert!(found.is_empty(), "{found:?}");
         let requests = requests(cases);
         let pairs =

@@ -8,9 +8,9 @@
 
 use crate::disk::Access;
 use crate::error::SpoolError;
-use crate::log::{Log, Op, OpBody, OpKind, RESERVE};
+use crate::log::{Gathered, Log, Op, OpBody, OpKind, RESERVE};
 use crate::read::{Contents, Library, Part, body_path, lock};
-use crate::record::{BLOCK, Kind, START, encode_meta};
+use crate::record::{BLOCK, Kind, START, encode_meta, round_up};
 
 /// How urgent compaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,13 +20,6 @@ pub(crate) enum Need {
     Soon,
     /// Before anything else is appended.
     Now,
-}
-
-/// How much of a segment's live messages is moved.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Share {
-    Some,
-    All,
 }
 
 impl Log {
@@ -60,7 +53,7 @@ impl Log {
         }
         let Some(oldest) = self.sealed.front().map(|sealed| sealed.sequence) else { return false };
         let (ops, progress) = self.gather(oldest, budget, set_aside);
-        if !ops.is_empty() && !self.keeps_a_slot(&ops, Share::Some) {
+        if !ops.is_empty() && !self.keeps_a_slot(&ops) {
             return !self.is_vain() && self.move_all(oldest, set_aside);
         }
         if ops.is_empty() {
@@ -87,55 +80,60 @@ impl Log {
         while self.need() == Need::Now && self.maintain(1 << 20, set_aside) {}
     }
 
-    /// On a full disk, for updates and removals: goes round the log once at most, until there are more spare
-    /// slots than `reserve`. Whether to look again. New messages wait until removals have made room, and take
-    /// only what is free already or held by a few; moves have no reserve to leave and never come here.
-    pub(crate) fn relieve(&mut self, reserve: usize) -> bool {
-        if reserve > 1 {
-            self.unpin();
-            return self.gives_back() && self.release_now();
-        }
-        // Thousands of updates may wait for the same room.
-        if self.is_vain() {
-            return self.gives_back() && self.release_now();
-        }
+    /// On a full disk, for new messages: they wait until removals have made room, and take only what is free already or
+    /// held by a few. Whether to look again.
+    pub(crate) fn release_what_is_free(&mut self, op: &Op) -> bool {
         let mut set_aside = Vec::new();
-        for _ in 0..self.sealed.len() {
+        for _ in 0..=self.sealed.len() {
             self.free_oldest();
-            if self.freed.len() > 1 && !self.release_now() {
-                break;
-            }
-            let Some(oldest) = self.sealed.front().map(|sealed| sealed.sequence) else { break };
-            if self.spares.len() > reserve {
-                break;
-            }
-            if !self.move_all(oldest, &mut set_aside) {
-                break;
-            }
-        }
-        self.free_oldest();
-        if !self.freed.is_empty() && self.spares.len() <= reserve {
-            self.release_now();
-        }
-        self.set_aside.append(&mut set_aside);
-        if self.spares.len() <= reserve {
-            self.note_vain();
-        }
-        true
-    }
-
-    /// Sets the oldest segments free where little lives in them.
-    fn unpin(&mut self) {
-        let mut set_aside = Vec::new();
-        for _ in 0..self.sealed.len() {
-            self.free_oldest();
-            let Some(oldest) = self.sealed.front().map(|sealed| sealed.sequence) else { break };
+            let Some(oldest) = self.oldest().filter(|_| !self.has_room(op)) else { break };
             let few = lock(&self.library.index).live_in(oldest) <= self.segment_bytes as u64 / 8;
             if !few || !self.move_all(oldest, &mut set_aside) {
                 break;
             }
         }
         self.set_aside.append(&mut set_aside);
+        self.has_room(op) || (self.gives_back() && self.release_now())
+    }
+
+    /// On a full disk, for an update or a removal: goes round the log once at most, until there is room for it. Whether
+    /// to look again. Moves come after this, and never here.
+    pub(crate) fn go_round(&mut self, op: &Op) -> bool {
+        // Thousands of updates may wait for the same room.
+        if self.is_vain() {
+            return self.gives_back() && self.release_now();
+        }
+        let mut set_aside = Vec::new();
+        for _ in 0..=self.sealed.len() {
+            self.free_oldest();
+            if self.freed.len() > 1 && !self.release_now() {
+                break;
+            }
+            let Some(oldest) = self.oldest().filter(|_| !self.has_room(op)) else { break };
+            if !self.move_all(oldest, &mut set_aside) {
+                break;
+            }
+        }
+        self.free_oldest();
+        if !self.freed.is_empty() && !self.has_room(op) {
+            self.release_now();
+        }
+        self.set_aside.append(&mut set_aside);
+        if !self.has_room(op) {
+            self.note_vain();
+        }
+        true
+    }
+
+    fn has_room(&self, op: &Op) -> bool {
+        self.fits(op) || self.spares.len() > op.reserve()
+    }
+
+    /// The oldest segment: the active one, where there is no other.
+    fn oldest(&self) -> Option<u64> {
+        let active = self.active.as_ref().filter(|active| active.fresh.is_none());
+        let sealed = self.sealed.front().map(|sealed| sealed.sequence);
+        sealed.or(active.map(|active| active.sequence))
     }
 
     /// Whether a round would still find nothing: since the last vain one, hardly anything has gone.
@@ -149,33 +147,72 @@ impl Log {
         self.vain_round = Some(lock(&self.library.index).live_bytes());
     }
 
-    /// Moves all that lives in the oldest segment, where that gives its slot back. Without a spare slot nothing
-    /// could be released any more, whatever is removed.
+    /// Moves all that lives in the oldest segment, where that gives its slot back.
     fn move_all(&mut self, oldest: u64, set_aside: &mut Vec<String>) -> bool {
-        let (ops, _) = self.gather(oldest, self.segment_bytes.saturating_mul(2), set_aside);
-        if !self.keeps_a_slot(&ops, Share::All) {
-            self.note_vain();
+        let (mut ops, progress) = self.gather(oldest, self.segment_bytes.saturating_mul(2), set_aside);
+        if !progress {
             return false;
         }
-        let moved = !self.commit(&ops).iter().any(Result::is_err);
-        self.free_oldest();
-        if self.spares.is_empty() && !self.freed.is_empty() {
-            self.release_now();
+        let is_sealed = self.sealed.front().is_some_and(|sealed| sealed.sequence == oldest);
+        let moved = if is_sealed && self.keeps_a_slot(&ops) {
+            self.commit(&ops).iter().all(Result::is_ok)
+        } else {
+            // As many as fit behind what is there, the others in another slot.
+            let left = if is_sealed { self.left_for_moves().saturating_sub(2 * BLOCK) } else { 0 };
+            let rest = ops.split_off(fitting(&ops, left));
+            let room = self.end_of_moves().saturating_sub(START + BLOCK);
+            fitting(&rest, room) == rest.len()
+                && self.commit(&ops).iter().all(Result::is_ok)
+                && self.exchange(&rest)
+        };
+        if !moved {
+            self.note_vain();
         }
+        self.free_oldest();
         moved
     }
 
-    /// Whether there is a spare slot after these moves, and the release that may follow.
-    fn keeps_a_slot(&self, ops: &[Op], share: Share) -> bool {
+    /// Whether these moves leave the last spare slot alone.
+    fn keeps_a_slot(&self, ops: &[Op]) -> bool {
         let bytes: usize = ops.iter().map(Op::total).sum();
-        let largest = ops.iter().map(Op::total).max().unwrap_or(0);
         // A batch ends with a whole block.
-        let needed = bytes.saturating_add(2 * BLOCK);
-        let left = self.left_for_moves();
-        let with_another = left.saturating_sub(largest).saturating_add(self.end_of_moves() - START);
-        self.spares.len() > 1
-            || needed <= left
-            || (share == Share::All && self.spares.len() == 1 && needed <= with_another)
+        self.spares.len() > 1 || bytes.saturating_add(2 * BLOCK) <= self.left_for_moves()
+    }
+
+    /// Goes on in the last spare slot, which begins with `moves`: all that lives in the oldest segment, and in no younger
+    /// one already; or with nothing, where others are free. First the records, then the header that puts that segment
+    /// into the past: so at each instant there is a slot for the next opening, this one or that one.
+    pub(crate) fn exchange(&mut self, moves: &[Op]) -> bool {
+        let oldest = self.sealed.front().is_some_and(|sealed| !sealed.poisoned) || self.sealed.is_empty();
+        let returns = self.gives_back_a_slot() || (!moves.is_empty() && oldest);
+        if !returns || self.failures > 1 {
+            return false;
+        }
+        let Ok(slot) = self.take_slot(0) else { return false };
+        self.seal_active();
+        if !moves.is_empty() {
+            self.freed.extend(self.sealed.pop_front());
+        }
+        let nonce = self.library.disk.random();
+        self.begin_segment(slot, nonce, self.next_batch);
+        self.buffer.clear();
+        let mut part = Gathered::default();
+        for (i, op) in moves.iter().enumerate() {
+            self.append(i, op, 0, &mut part);
+        }
+        let mut image = std::mem::take(&mut self.buffer);
+        image.resize(round_up(image.len(), BLOCK), 0);
+        let Ok(releases) = self.write_beginning(&image) else {
+            // What was to be put into the past may live: nothing more is written.
+            self.poison();
+            self.failures = 2;
+            return false;
+        };
+        self.next_batch += u64::from(!image.is_empty());
+        let segment = self.active.as_ref().map_or(0, |active| active.sequence);
+        self.fold(part.records, (segment, START), moves);
+        self.release(releases);
+        true
     }
 
     /// Whether a new segment's header would release at least the slot that it takes.
@@ -185,6 +222,11 @@ impl Log {
         let all_gone = self.sealed.is_empty()
             && active.is_some_and(|active| lock(&self.library.index).live_in(active.sequence) == 0);
         !self.freed.is_empty() || all_gone
+    }
+
+    /// The same without slots that are deleted, of which others may take the room.
+    fn gives_back_a_slot(&mut self) -> bool {
+        self.gives_back() && (self.freed.is_empty() || self.freed.iter().any(|freed| !freed.poisoned))
     }
 
     /// What is to be moved out of a segment; whether anything there could be dealt with.
@@ -213,6 +255,16 @@ impl Log {
         }
         (ops, true)
     }
+}
+
+/// How many of these go into so much room.
+fn fitting(ops: &[Op], mut room: usize) -> usize {
+    let fits = |op: &&Op| {
+        let left = room.checked_sub(op.total());
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    ops.iter().take_while(fits).count()
 }
 
 impl Log {

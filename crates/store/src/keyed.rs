@@ -49,6 +49,8 @@ impl KeyedFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(name)?,
             opened => opened?,
         };
+        // Its name is to outlive the machine as well, whoever made it.
+        disk.sync_directory("")?;
         let stride = record_bytes.max(1).saturating_add(CRC_BYTES);
         let mut piece = vec![0; (PIECE_BYTES / stride).max(1) * stride];
         let mut end = 0_u64;

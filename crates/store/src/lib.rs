@@ -6,6 +6,7 @@
 //! T ids: none of its own; every T-point that accepts mail stands on it.
 
 mod apart;
+mod carry;
 mod committer;
 mod compact;
 pub mod disk;

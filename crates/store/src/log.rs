@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Spare slots that new messages leave for updates, removals and moves.
+/// Spare slots that new messages leave for updates, removals and moves, and those for the next opening.
 pub(crate) const RESERVE: usize = 2;
 /// Spare slots that are kept; more are deleted.
 const SPARES_MAX: usize = 4;
@@ -72,13 +72,9 @@ impl Op {
         round_up(UNIT + self.meta.len() + self.inline().len(), UNIT)
     }
 
-    /// How many spare slots must be left over by this.
-    fn reserve(&self) -> usize {
-        match self.kind {
-            OpKind::Insert(_) => RESERVE,
-            OpKind::Move(..) => 0,
-            _ => 1,
-        }
+    /// How many spare slots must be left over by this. One always is: opening needs it.
+    pub(crate) fn reserve(&self) -> usize {
+        if matches!(self.kind, OpKind::Insert(_)) { RESERVE } else { 1 }
     }
 }
 
@@ -86,13 +82,13 @@ impl Op {
 pub(crate) struct Sealed {
     pub(crate) sequence: u64,
     pub(crate) slot: Slot,
+    /// Its slot is deleted when it is released: a flush failed there, or it hasn't the length of the others.
     pub(crate) poisoned: bool,
 }
 
 pub(crate) struct Active {
     pub(crate) sequence: u64,
     pub(crate) nonce: u64,
-    pub(crate) header: SegmentHeader,
     pub(crate) slot: Slot,
     /// Where the next batch goes.
     pub(crate) at: usize,
@@ -138,9 +134,9 @@ pub(crate) struct Log {
 
 /// Records gathered for one flush.
 #[derive(Default)]
-struct Part {
+pub(crate) struct Gathered {
     /// Index of the operation, its record, and where in the buffer.
-    records: Vec<(usize, RecordHeader, usize)>,
+    pub(crate) records: Vec<(usize, RecordHeader, usize)>,
 }
 
 impl Log {
@@ -162,7 +158,7 @@ impl Log {
         let mut results: Vec<Result<(), SpoolError>> = Vec::with_capacity(ops.len());
         let mut notes: BTreeMap<u64, u32> = BTreeMap::new();
         let mut new: BTreeSet<u64> = BTreeSet::new();
-        let mut part = Part::default();
+        let mut part = Gathered::default();
         self.buffer.clear();
         for (i, op) in ops.iter().enumerate() {
             let checked = self.check(op, &new);
@@ -190,14 +186,16 @@ impl Log {
 
     /// Room for an operation in a new segment; on a full disk, by tidying up.
     fn make_room(&mut self, op: &Op) -> Result<(), SpoolError> {
-        match self.rotate(op.reserve()) {
-            Err(SpoolError::Full) if self.relieve(op.reserve()) => {
-                if self.fits(op) {
-                    Ok(())
-                } else {
-                    self.rotate(op.reserve())
-                }
-            }
+        let rotated = self.rotate(op.reserve());
+        let relieved = matches!(rotated, Err(SpoolError::Full))
+            && match op.kind {
+                OpKind::Insert(_) => self.release_what_is_free(op),
+                OpKind::Move(_) => false,
+                _ => self.go_round(op),
+            };
+        match rotated {
+            Err(SpoolError::Full) if relieved && self.fits(op) => Ok(()),
+            Err(SpoolError::Full) if relieved => self.rotate(op.reserve()),
             other => other,
         }
     }
@@ -219,7 +217,7 @@ impl Log {
         if matches!(op.kind, OpKind::Note) && grown > limit { too_large(grown) } else { Ok(()) }
     }
 
-    fn fits(&self, op: &Op) -> bool {
+    pub(crate) fn fits(&self, op: &Op) -> bool {
         let batch = round_up(self.buffer.len() + op.total(), BLOCK);
         let end = self.end_for(&op.kind);
         self.active.as_ref().is_some_and(|active| active.at + batch <= end)
@@ -263,7 +261,7 @@ impl Log {
         }
     }
 
-    fn append(&mut self, i: usize, op: &Op, ordinal: u32, part: &mut Part) {
+    pub(crate) fn append(&mut self, i: usize, op: &Op, ordinal: u32, part: &mut Gathered) {
         let Some(active) = &self.active else { return };
         let (kind, body_crc, extra) = match &op.kind {
             OpKind::Insert(OpBody::Inline { crc, .. }) | OpKind::Move(OpBody::Inline { crc, .. }) => {
@@ -297,8 +295,8 @@ impl Log {
     }
 
     /// Writes and flushes what was gathered, then folds it into the index.
-    fn flush_part(&mut self, part: &mut Part, results: &mut [Result<(), SpoolError>], ops: &[Op]) {
-        let Part { records } = std::mem::take(part);
+    fn flush_part(&mut self, part: &mut Gathered, results: &mut [Result<(), SpoolError>], ops: &[Op]) {
+        let Gathered { records } = std::mem::take(part);
         if records.is_empty() {
             return;
         }
@@ -317,6 +315,16 @@ impl Log {
             }
             return;
         }
+        self.fold(records, (segment, at), ops);
+    }
+
+    /// Folds records that are durable now into the index.
+    pub(crate) fn fold(
+        &mut self,
+        records: Vec<(usize, RecordHeader, usize)>,
+        (segment, at): (u64, usize),
+        ops: &[Op],
+    ) {
         let mut bodies = Vec::new();
         let mut facts = Vec::with_capacity(records.len());
         let mut index = self.index();
@@ -373,13 +381,19 @@ impl Log {
         self.next_batch += u64::from(!batch.is_empty());
         self.failures = 0;
         if let Some(fresh) = fresh {
-            let made = mark(self.disk().as_ref(), fresh.header.sequence);
-            if let Some(active) = self.active.as_mut() {
-                active.mark = made;
-            }
+            self.mark_active();
             self.release(fresh.releases);
         }
         Ok(())
+    }
+
+    /// The active segment's header is durable.
+    pub(crate) fn mark_active(&mut self) {
+        let Some(sequence) = self.active.as_ref().map(|active| active.sequence) else { return };
+        let made = mark(self.disk().as_ref(), sequence);
+        if let Some(active) = self.active.as_mut() {
+            active.mark = made;
+        }
     }
 
     /// Says beside the newest segment what was acknowledged, in a moment when nobody waits.
@@ -395,7 +409,7 @@ impl Log {
     }
 
     /// A write or flush failed: nothing more is written to this segment, and what failed is void.
-    fn poison(&mut self) {
+    pub(crate) fn poison(&mut self) {
         self.failures += 1;
         let Some(active) = self.active.take() else { return };
         self.write_list(&active);
@@ -433,6 +447,14 @@ impl Log {
             return Err(SpoolError::ReadOnly);
         }
         let slot = self.take_slot(reserve)?;
+        self.seal_active();
+        let nonce = self.disk().random();
+        self.begin_segment(slot, nonce, self.next_batch);
+        Ok(())
+    }
+
+    /// The active segment gets no more batches.
+    pub(crate) fn seal_active(&mut self) {
         if let Some(active) = self.active.take() {
             self.write_list(&active);
             let Active { sequence, slot, fresh, .. } = active;
@@ -445,8 +467,6 @@ impl Log {
                 None => self.sealed.push_back(sealed),
             }
         }
-        self.begin_segment(slot);
-        Ok(())
     }
 
     /// The list of a segment that gets no more batches, where its header is durable.
@@ -460,27 +480,26 @@ impl Log {
         }
     }
 
-    pub(crate) fn begin_segment(&mut self, slot: Slot) {
+    pub(crate) fn begin_segment(&mut self, slot: Slot, nonce: u64, first_batch: u64) {
         self.ahead.failed = false;
         self.free_oldest();
         let previous = self.sealed.back().map_or(0, |sealed| sealed.sequence);
         self.last_sequence += 1;
         let header = SegmentHeader {
-            nonce: self.disk().random(),
+            nonce,
             sequence: self.last_sequence,
             oldest: self.sealed.front().map_or(self.last_sequence, |sealed| sealed.sequence),
             previous,
-            first_batch: self.next_batch,
+            first_batch,
             next_number: self.numbers.load(Ordering::Relaxed),
         };
         let segment = Segment { file: Arc::clone(&slot.file), nonce: header.nonce };
         self.index().segments.insert(header.sequence, segment);
         let fresh = Some(Fresh { header, releases: std::mem::take(&mut self.freed) });
-        let (sequence, nonce) = (header.sequence, header.nonce);
+        let sequence = header.sequence;
         self.active = Some(Active {
             sequence,
             nonce,
-            header,
             slot,
             at: START,
             fresh,
@@ -511,39 +530,19 @@ impl Log {
     }
 
     pub(crate) fn release_now(&mut self) -> bool {
-        match self.rotate(0) {
+        match self.rotate(1) {
             Ok(()) => self.write_batch(&[]).is_ok(),
-            Err(_) => self.release_in_place(),
+            Err(_) => self.exchange(&[]),
         }
     }
 
-    /// Releases by the newest segment's own header, where there is no slot for another one.
-    fn release_in_place(&mut self) -> bool {
-        let oldest = self.sealed.front().map(|sealed| sealed.sequence);
-        let Some(active) = self.active.as_mut().filter(|active| active.fresh.is_none()) else { return false };
-        let header = SegmentHeader { oldest: oldest.unwrap_or(active.sequence), ..active.header };
-        let bytes = header.encode();
-        let copy = bytes.get(..BLOCK).unwrap_or_default();
-        // One after the other, as a torn write must not spoil both.
-        let written = [0, BLOCK as u64].into_iter().try_for_each(|at| {
-            active.slot.file.write_at(copy, at)?;
-            active.slot.file.sync()
-        });
-        active.header = header;
-        if written.is_err() {
-            self.poison();
-            return false;
-        }
-        let freed = std::mem::take(&mut self.freed);
-        self.release(freed);
-        true
-    }
-
-    fn take_slot(&mut self, reserve: usize) -> Result<Slot, SpoolError> {
+    pub(crate) fn take_slot(&mut self, reserve: usize) -> Result<Slot, SpoolError> {
         while self.spares.len() <= reserve {
             match self.create_slot() {
                 Ok(slot) => self.spares.push(slot),
                 Err(SpoolError::Full) if reserve > 0 => return Err(SpoolError::Full),
+                // However a disk fails, the last one is for the next opening.
+                Err(error) if reserve > 0 && self.spares.len() < 2 => return Err(error),
                 Err(error) => return self.spares.pop().ok_or(error),
             }
         }

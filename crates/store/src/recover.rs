@@ -1,17 +1,18 @@
 //! Opening a spool: finding the segments that count, folding them, setting damage aside, and making the
 //! last, perhaps unflushed batch durable before anything is based on it.
 //!
-//! Memory: one segment and the index. Steps as numbered in docs/internals/queue-states.md, "Recovery".
+//! Memory: two segments and the index. Steps as numbered in docs/internals/queue-states.md, "Recovery".
 
 use crate::apart::Stretch;
+use crate::carry::Carried;
 use crate::compact::write_aside;
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk};
 use crate::error::SpoolError;
 use crate::index::{Digest, Fact, Index, Place, Segment};
-use crate::list::{Scope, mark, newest_marked, read_list, vouched, write_list};
-use crate::log::{Fresh, Log, Sealed};
+use crate::list::{Scope, newest_marked, read_list, vouched, write_list};
+use crate::log::{Log, Sealed};
 use crate::read::{Doubts, Library, body_path, lock};
-use crate::record::{BLOCK, Kind, RecordHeader, START, SegmentHeader, round_up};
+use crate::record::{Kind, START, SegmentHeader};
 use crate::scan::{End, Found, Scan, headless_batches, scan};
 use crate::slots::{Ahead, Slot};
 use std::collections::{BTreeMap, VecDeque};
@@ -44,6 +45,15 @@ pub struct Report {
     pub stretches: Vec<Vec<u8>>,
 }
 
+/// What a spool is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be looked at.
+    Reading,
+    /// To be gone on with, in segments of this size.
+    Writing(usize),
+}
+
 /// A slot with what its header says.
 struct Headed {
     slot: Slot,
@@ -62,9 +72,10 @@ pub(crate) struct Recovered {
     illegible: Vec<String>,
     next_slot: u64,
     last_sequence: u64,
-    /// The newest segment's last batch: its number, and its whole records.
+    /// The number of the newest segment's last batch.
     last_batch: u64,
-    again: Vec<(RecordHeader, Vec<u8>)>,
+    /// What the next segment begins with; nothing where the spool is only looked at.
+    carried: Option<Carried>,
     next_number: u64,
     /// Damaged segments, to be copied, and what is damaged there.
     rotten: Vec<u64>,
@@ -95,9 +106,10 @@ pub(crate) fn prepare(disk: &dyn Disk) -> Result<Box<dyn std::any::Any + Send + 
 /// Reads a spool; changes nothing.
 pub(crate) fn read_spool(
     disk: Arc<dyn Disk>,
-    access: Access,
+    purpose: Purpose,
     digest: Digest,
 ) -> Result<Recovered, SpoolError> {
+    let access = if purpose == Purpose::Reading { Access::Read } else { Access::Write };
     let index = Index::new(digest);
     let library = Library { disk, index: Arc::new(Mutex::new(index)), doubts: Doubts::default() };
     let mut recovered = Recovered {
@@ -109,7 +121,7 @@ pub(crate) fn read_spool(
         next_slot: 1,
         last_sequence: 0,
         last_batch: 1,
-        again: Vec::new(),
+        carried: None,
         next_number: FIRST_NUMBER,
         rotten: Vec::new(),
         stretches: Vec::new(),
@@ -122,7 +134,7 @@ pub(crate) fn read_spool(
     let headed = recovered.read_headers(access)?;
     let chain = recovered.chain(headed);
     recovered.look_for_missing(marked, &chain);
-    recovered.fold(chain)?;
+    recovered.fold(chain, purpose)?;
     recovered.look_for_newer()?;
     recovered.check_bodies()?;
     recovered.name_strays();
@@ -208,7 +220,7 @@ impl Recovered {
         }
     }
 
-    fn fold(&mut self, chain: Vec<Headed>) -> Result<(), SpoolError> {
+    fn fold(&mut self, chain: Vec<Headed>, purpose: Purpose) -> Result<(), SpoolError> {
         let ends: Vec<Option<u64>> =
             chain.iter().skip(1).map(|next| Some(next.header.first_batch)).chain([None]).collect();
         for (segment, end) in chain.into_iter().zip(ends) {
@@ -217,40 +229,58 @@ impl Recovered {
             let here = Segment { file: Arc::clone(&slot.file), nonce: header.nonce };
             lock(&self.library.index).segments.insert(header.sequence, here);
             self.report.segments += 1;
+            let odd = matches!(purpose, Purpose::Writing(bytes) if bytes != capacity);
+            let sealed = Sealed { sequence: header.sequence, slot, poisoned: odd };
             if end.is_some_and(|end| self.fold_list(&header, end)) {
-                self.segments.push_back(Sealed { sequence: header.sequence, slot, poisoned: false });
+                self.segments.push_back(sealed);
                 continue;
             }
             let mut bytes = vec![0; capacity];
-            let path = format!("log/{}", slot.name);
-            let count =
-                slot.file.read_at(&mut bytes, 0).map_err(|error| SpoolError::io("read", &path, error))?;
+            let Slot { name, file } = &sealed.slot;
+            let path = format!("log/{name}");
+            let count = file.read_at(&mut bytes, 0).map_err(|error| SpoolError::io("read", &path, error))?;
             bytes.truncate(count);
             let known = match end {
                 Some(end) => End::Sealed(end),
                 None => End::Open(vouched(self.disk().as_ref(), &header)),
             };
             let found = scan(&bytes, header.nonce, header.first_batch, known);
-            let facts = self.fold_records(header.sequence, &bytes, &found);
-            if let Some(end) = end.filter(|_| found.rotten.is_empty() && found.corrupt.is_empty()) {
-                self.unlisted.push((Scope::of(&header, end), facts));
-            }
-            self.note_damage(header.sequence, &bytes, &found);
             if let End::Open(vouched) = known {
                 let last = found.last_batch.unwrap_or(header.first_batch);
                 // A number that was acknowledged isn't given to another batch.
                 self.last_batch = last.max(vouched.saturating_sub(1));
-                self.keep_last_batch(&bytes, &found);
+                self.carry(purpose, (&header, capacity), &found);
             }
-            self.segments.push_back(Sealed { sequence: header.sequence, slot, poisoned: false });
+            let facts = self.fold_records(header.sequence, &bytes, &found);
+            if let Some(end) = end.filter(|_| is_sound(&found)) {
+                self.unlisted.push((Scope::of(&header, end), facts));
+            }
+            self.note_damage(header.sequence, &bytes, &found);
+            match self.carried.as_mut().filter(|carried| carried.is_whole()) {
+                Some(carried) => carried.replaced = Some(sealed),
+                None => self.segments.push_back(sealed),
+            }
         }
         Ok(())
+    }
+
+    /// What the next segment begins with: the whole newest one, if nothing in it or right before it is damaged.
+    fn carry(&mut self, purpose: Purpose, (header, capacity): (&SegmentHeader, usize), found: &Scan) {
+        let Purpose::Writing(segment_bytes) = purpose else { return };
+        let (nonce, sequence) = (self.disk().random(), self.last_sequence.saturating_add(1));
+        let former = self.segments.back().map_or(0, |former| former.sequence);
+        let follows = header.previous == former || header.previous < header.oldest;
+        self.carried = Some(if is_sound(found) && follows && capacity <= segment_bytes {
+            Carried::whole(nonce, sequence, header, self.last_batch)
+        } else {
+            Carried::last_batch(nonce, sequence, self.last_batch)
+        });
     }
 
     /// A header that went bad in the newest segment looks like one that was never flushed. Only in the former
     /// case is there more than one batch behind it that is newer than all others.
     fn look_for_newer(&mut self) -> Result<(), SpoolError> {
-        let known = self.segments.back().map_or(0, |_| self.last_batch);
+        let known = if self.report.segments > 0 { self.last_batch } else { 0 };
         for (slot, _) in self.unused.iter().filter(|(slot, _)| self.illegible.contains(&slot.name)) {
             let batches = headless_batches(&whole_file(slot)?);
             if batches.range(known.saturating_add(1)..).count() > 1 {
@@ -288,8 +318,11 @@ impl Recovered {
                 at: u32::try_from(*at).unwrap_or(u32::MAX),
                 bytes: u32::try_from(header.total()).unwrap_or(u32::MAX),
             };
-            let meta = header.meta(bytes.get(*at..).unwrap_or_default()).unwrap_or_default();
-            let fact = index.fact(header, place, meta);
+            let record = bytes.get(*at..at.saturating_add(header.total())).unwrap_or_default();
+            let carried = self.carried.as_mut();
+            let to = carried.and_then(|carried| Some((carried.add(header, record)?, &mut carried.facts)));
+            let (place, facts) = to.unwrap_or((place, &mut facts));
+            let fact = index.fact(header, place, header.meta(record).unwrap_or_default());
             index.apply(&fact);
             facts.push(fact);
         }
@@ -341,14 +374,6 @@ impl Recovered {
         self.report.damage.extend(lines);
     }
 
-    fn keep_last_batch(&mut self, bytes: &[u8], found: &Scan) {
-        let kept = |record: &&Found| record.header.batch == self.last_batch && found.counts(record);
-        for Found { at, header, .. } in found.records.iter().filter(kept) {
-            let record = bytes.get(*at..*at + header.total()).unwrap_or_default();
-            self.again.push((*header, record.to_vec()));
-        }
-    }
-
     /// Which body files are missing or of no use.
     fn check_bodies(&mut self) -> Result<(), SpoolError> {
         let names = self.disk().list("body").map_err(|error| SpoolError::io("list", "body", error))?;
@@ -384,7 +409,7 @@ impl Recovered {
     /// Steps 3 to 5: from here on things are changed.
     pub(crate) fn into_log(mut self, segment_bytes: usize) -> Result<(Log, Report), SpoolError> {
         self.set_damage_aside()?;
-        let Recovered { library, mut report, segments, unused, again, orphans, unlisted, doubtful, .. } =
+        let Recovered { library, mut report, segments, unused, carried, orphans, unlisted, doubtful, .. } =
             self;
         let next_number = self.next_number;
         let mut log = Log {
@@ -413,7 +438,10 @@ impl Recovered {
                 log.library.disk.remove(&path).map_err(|error| SpoolError::io("remove", &path, error))?;
             }
         }
-        log.begin_again(again)?;
+        let carried = carried.unwrap_or_else(|| {
+            Carried::nothing(log.library.disk.random(), log.last_sequence.saturating_add(1))
+        });
+        log.begin_again(carried)?;
         for (scope, facts) in unlisted {
             write_list(log.library.disk.as_ref(), Scope { next_number, ..scope }, &facts);
         }
@@ -497,73 +525,6 @@ impl Log {
             }
         }
     }
-
-    /// A new segment that begins with the former one's last batch, durable when this returns: first the
-    /// records, then the header that makes the former ones void.
-    fn begin_again(&mut self, again: Vec<(RecordHeader, Vec<u8>)>) -> Result<(), SpoolError> {
-        let slot = match self.spares.pop() {
-            Some(slot) => slot,
-            None => self.create_slot()?,
-        };
-        if let Some(newest) = self.sealed.back() {
-            // Its header says which slots are spare; it must be durable before one of them is written.
-            settle_header(&newest.slot).map_err(|error| SpoolError::io("flush", "log", error))?;
-        }
-        self.begin_segment(slot);
-        let Some(mut active) = self.active.take() else { return Err(SpoolError::ReadOnly) };
-        let mut batch = Vec::new();
-        let mut records = Vec::new();
-        for (mut header, record) in again {
-            (header.nonce, header.batch) = (active.nonce, self.next_batch);
-            header.batch_at = u32::try_from(START).unwrap_or(u32::MAX);
-            let place = Place {
-                segment: active.sequence,
-                at: u32::try_from(START + batch.len()).unwrap_or(u32::MAX),
-                bytes: u32::try_from(header.total()).unwrap_or(u32::MAX),
-            };
-            batch.extend_from_slice(&header.encode());
-            batch.extend_from_slice(record.get(crate::record::UNIT..).unwrap_or_default());
-            records.push((header, place, header.meta(&record).unwrap_or_default().to_vec()));
-        }
-        batch.resize(round_up(batch.len(), BLOCK), 0);
-        let file: &Arc<dyn DiskFile> = &active.slot.file;
-        let Some(Fresh { header, releases }) = active.fresh.take() else { return Err(SpoolError::ReadOnly) };
-        let written = (|| {
-            if !batch.is_empty() {
-                file.write_at(&batch, START as u64)?;
-                file.sync()?;
-            }
-            file.write_at(&header.encode(), 0)?;
-            file.sync()
-        })();
-        written.map_err(|error| SpoolError::io("write", "log", error))?;
-        let mut index = lock(&self.library.index);
-        for (header, place, meta) in &records {
-            let fact = index.fact(header, *place, meta);
-            index.apply(&fact);
-            active.facts.push(fact);
-        }
-        drop(index);
-        active.mark = mark(self.library.disk.as_ref(), active.sequence);
-        self.next_batch += u64::from(!records.is_empty());
-        active.at = START + batch.len();
-        self.active = Some(active);
-        self.release(releases);
-        Ok(())
-    }
-}
-
-/// Makes a header durable that perhaps only the page cache has. Its flush may have failed before the process
-/// was killed; then a mere flush would say yes and do nothing. So it is written again: one copy, as a torn
-/// write must not spoil both.
-fn settle_header(slot: &Slot) -> io::Result<()> {
-    let mut bytes = vec![0; START];
-    let count = slot.file.read_at(&mut bytes, 0)?;
-    bytes.truncate(count);
-    if let Some(copy) = SegmentHeader::decode(&bytes).map(|header| header.encode()) {
-        slot.file.write_at(copy.get(..BLOCK).unwrap_or_default(), 0)?;
-    }
-    slot.file.sync()
 }
 
 /// Takes a number.
@@ -584,4 +545,9 @@ fn whole_file(slot: &Slot) -> Result<Vec<u8>, SpoolError> {
     let count = slot.file.read_at(&mut bytes, 0).map_err(io)?;
     bytes.truncate(count);
     Ok(bytes)
+}
+
+/// Whether nothing in a segment is damaged; what is torn was never acknowledged.
+fn is_sound(found: &Scan) -> bool {
+    found.rotten.is_empty() && found.corrupt.is_empty()
 }

@@ -144,9 +144,9 @@ impl SimDisk {
         self.state().steps
     }
 
-    /// After `flushes` more flushes, `count` flushes fail.
+    /// After `flushes` more flushes, `count` flushes fail; none from now on where `count` is 0.
     pub fn fail_flushes(&self, flushes: u64, count: u64) {
-        self.state().failing = Some((flushes, count));
+        self.state().failing = (count > 0).then_some((flushes, count));
     }
 
     /// After `reads` more reads, `count` reads fail; none from now on where `count` is 0.

@@ -6,7 +6,7 @@
 
 use crate::committer::{Committer, Done, Request, Urgency};
 use crate::compact::BodyFile;
-use crate::disk::{Access, Disk};
+use crate::disk::Disk;
 use crate::error::SpoolError;
 use crate::incoming::{Incoming, Stored};
 use crate::index::Digest;
@@ -14,7 +14,7 @@ use crate::log::{Log, Op, OpBody, OpKind};
 use crate::messages::Brief;
 use crate::read::{Body, Envelope, Library, Message, lock};
 use crate::record::encode_meta;
-use crate::recover::{Report, next_number, prepare, read_spool};
+use crate::recover::{Purpose, Report, next_number, prepare, read_spool};
 use crate::slots::NewSlot;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -77,7 +77,8 @@ impl Spool {
         let held = prepare(disk.as_ref())?;
         let segment_bytes =
             usize::try_from(settings.segment_bytes.max(16 << 10)).unwrap_or(usize::MAX) & !4095;
-        let (log, report) = read_spool(disk, Access::Write, settings.digest)?.into_log(segment_bytes)?;
+        let (log, report) =
+            read_spool(disk, Purpose::Writing(segment_bytes), settings.digest)?.into_log(segment_bytes)?;
         let library = log.library.clone();
         let numbers = Arc::clone(&log.numbers);
         let committer = Committer::start(log, settings.linger, held)?;
@@ -262,7 +263,7 @@ impl SpoolReader {
     /// # Errors
     /// Where there is no spool, or the disk can't be read.
     pub fn open(disk: Arc<dyn Disk>) -> Result<(SpoolReader, Report), SpoolError> {
-        let recovered = read_spool(disk, Access::Read, Digest::default())?;
+        let recovered = read_spool(disk, Purpose::Reading, Digest::default())?;
         Ok((SpoolReader { library: recovered.library }, recovered.report))
     }
 
@@ -334,7 +335,8 @@ impl SteppedSpool {
     pub fn open(disk: Arc<dyn Disk>, settings: Settings) -> Result<(SteppedSpool, Report), SpoolError> {
         let held = prepare(disk.as_ref())?;
         let segment_bytes = usize::try_from(settings.segment_bytes).unwrap_or(usize::MAX) & !4095;
-        let (log, report) = read_spool(disk, Access::Write, settings.digest)?.into_log(segment_bytes)?;
+        let (log, report) =
+            read_spool(disk, Purpose::Writing(segment_bytes), settings.digest)?.into_log(segment_bytes)?;
         Ok((SteppedSpool { log, settings, new_slot: None, damage: Vec::new(), _held: held }, report))
     }
 

@@ -221,7 +221,10 @@ impl TableSpec {
     }
 
     /// The pairs of an `inline:` table.
-    pub(crate) fn pairs(&self) -> Result<Vec<(String, String)>, String> {
+    ///
+    /// # Errors
+    /// What is wrong with it, in Postfix's words.
+    pub fn pairs(&self) -> Result<Vec<(String, String)>, String> {
         const NEED: &str = "name=value...";
         let wrong = |what: String| format!("{what}: \"{self}\"; need \"inline:{{{NEED}}}\"");
         let inner = braces::unwrap(&self.name).map_err(|_| self.bad_syntax(NEED))?;

@@ -64,6 +64,9 @@ impl Line<'_> {
                     let rest = std::mem::take(&mut arguments.words);
                     service.arguments.extend(rest.into_iter().map(|word| arguments.spanned(word.inner)));
                 }
+                _ if service.role().takes_flags() && text.starts_with("flags=") => {
+                    service.arguments.push(arguments.spanned(word.inner));
+                }
                 _ => self.stray(service, &mut arguments, &word),
             }
         }

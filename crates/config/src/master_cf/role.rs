@@ -50,11 +50,11 @@ pub(super) const COMMANDS: [(Entry, Role); 32] = [
     (Entry::new("smtpd", LISTENER, "Receives mail by SMTP: port 25, submission, or behind a content filter."), Role::Smtpd),
     (Entry::new("postscreen", LISTENER, "Tests clients before the SMTP server gets them; stands on port 25 in its place.").since("2.8"), Role::Postscreen),
     (Entry::new("qmqpd", LISTENER, "Receives mail by QMQP from trusted hosts.").not_yet(), Role::Qmqpd),
-    (Entry::new("smtp", TRANSPORT, "Delivers mail to other hosts by SMTP; the transports smtp and relay.").partly("without TLS and without a log-in yet"), Role::Smtp),
-    (Entry::new("lmtp", TRANSPORT, "Delivers mail by LMTP, to an IMAP server for one.").partly("without TLS and without a log-in yet"), Role::Lmtp),
+    (Entry::new("smtp", TRANSPORT, "Delivers mail to other hosts by SMTP; the transports smtp and relay.").takes("flags=LETTERS"), Role::Smtp),
+    (Entry::new("lmtp", TRANSPORT, "Delivers mail by LMTP, to an IMAP server for one.").takes("flags=LETTERS"), Role::Lmtp),
     (Entry::new("local", TRANSPORT, "Delivers mail to UNIX accounts, with aliases and .forward files."), Role::Local),
     (Entry::new("virtual", TRANSPORT, "Delivers mail to mailboxes that need no UNIX accounts."), Role::Virtual),
-    (Entry::new("pipe", TRANSPORT, "Delivers mail to a command.").takes("user=NAME argv=COMMAND …").not_yet(), Role::Pipe),
+    (Entry::new("pipe", TRANSPORT, "Delivers mail to a command.").takes("user=NAME argv=COMMAND …"), Role::Pipe),
     (Entry::new("spawn", INNER, "Starts a program for each connection, such as a policy server.").takes("user=NAME argv=COMMAND …"), Role::Spawn),
     (Entry::new("discard", TRANSPORT, "Takes mail as delivered and throws it away.").since("2.2"), Role::Discard),
     (Entry::new("error", TRANSPORT, "Returns mail as undeliverable, or puts it off as the service retry."), Role::Error),
@@ -106,6 +106,11 @@ impl Role {
                 | Role::Error
                 | Role::Retry
         )
+    }
+
+    /// Whether the command takes `flags=` beside options.
+    pub(super) const fn takes_flags(self) -> bool {
+        matches!(self, Role::Smtp | Role::Lmtp)
     }
 
     /// Whether the command takes arguments beside options: `user=`, `argv=`.

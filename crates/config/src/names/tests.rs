@@ -50,9 +50,9 @@ fn misspelt() {
 fn known() {
     check("relayhost =\n", "", &[]);
     check(
-        "smtp_tls_trust_anchor_file = x\n",
+        "smtp_cname_overrides_servername = yes\n",
         "",
-        &["main.cf:1:1: warning[K0123]: smtp_tls_trust_anchor_file is not implemented yet"],
+        &["main.cf:1:1: warning[K0123]: smtp_cname_overrides_servername is not implemented yet"],
     );
     check("relay_destination_concurrency_limit = 5\n", "", &[]);
     check("relay_destination_concurrency_limit = $default_destination_concurrency_limit\n", "", &[]);

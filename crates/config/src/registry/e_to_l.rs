@@ -197,7 +197,7 @@ pub(super) const ROWS: &[Parameter] = &[
         .since("2.3")
         .no_effect("sessions live as long as their tickets, in memory"),
     size("lmtp_tls_trace_size_limit", "102400").since("3.12"),
-    text("lmtp_tls_trust_anchor_file", "").since("2.11"),
+    list("lmtp_tls_trust_anchor_file", "").since("2.11").done(),
     text("lmtp_tls_verify_cert_match", "hostname").since("2.3").done(),
     flag("lmtp_tls_wrappermode", "no").since("3.0").done(),
     flag("lmtp_use_tls", "no").since("2.3").done(),

@@ -17,12 +17,12 @@ pub(super) const ROWS: &[Parameter] = &[
     text("mailbox_transport", "").done(),
     list("mailbox_transport_maps", "").since("2.3").done(),
     text("maillog_file", "").since("3.4").done(),
-    text("maillog_file_compressor", "gzip").since("3.4"),
+    text("maillog_file_compressor", "gzip").since("3.4").done(),
     text("maillog_file_permissions", "0600").since("3.9"),
     text("maillog_file_prefixes", "/var, /dev/stdout")
         .since("3.4")
         .no_effect("the server may write where its account may"),
-    text("maillog_file_rotate_suffix", "%Y%m%d-%H%M%S").since("3.4"),
+    text("maillog_file_rotate_suffix", "%Y%m%d-%H%M%S").since("3.4").done(),
     text("mailq_path", "/usr/bin/mailq").no_effect("Komainu has no such files or programs of its own"),
     text("manpage_directory", "/usr/share/man").no_effect("a path of documentation"),
     list("maps_rbl_domains", "").done(),

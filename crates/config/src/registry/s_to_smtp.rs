@@ -144,7 +144,7 @@ pub(super) const ROWS: &[Parameter] = &[
         .since("2.2")
         .no_effect("sessions live as long as their tickets, in memory"),
     size("smtp_tls_trace_size_limit", "102400").since("3.12"),
-    text("smtp_tls_trust_anchor_file", "").since("2.11"),
+    list("smtp_tls_trust_anchor_file", "").since("2.11").done(),
     text("smtp_tls_verify_cert_match", "hostname").since("2.3").done(),
     flag("smtp_tls_wrappermode", "no").since("3.0").done(),
     flag("smtp_tlsrpt_enable", "no").since("3.10"),

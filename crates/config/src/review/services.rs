@@ -3,9 +3,11 @@
 //!
 //! Komainu needs none of these lines and runs nothing chrooted: what is said here is what Postfix would do. K0235 a
 //! service that Postfix needs, K0132 a backslash, K0236 a process limit, K0237 a path outside of the chroot, K0240 a
-//! program that is to be started in another root folder, which isn't served.
+//! program that is to be started in another root folder, which isn't served; K0523 words of a `pipe`, `smtp` or `lmtp`
+//! line that its program can't read.
 
 use super::{Listener, Subject};
+use crate::master_cf::words::{is_client_flag, is_pipe_attribute, is_pipe_flag, is_pipe_macro};
 use crate::{Diagnostic, Place, Role, ServiceKind};
 
 pub(super) fn review(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &mut Vec<Diagnostic>) {
@@ -14,6 +16,7 @@ pub(super) fn review(subject: &Subject<'_>, listeners: &[Listener<'_>], found: &
     limits(subject, listeners, found);
     chroot(listeners, found);
     other_roots(subject, found);
+    words(subject, found);
 }
 
 /// Without these, mail stays in Postfix's queue or isn't taken.
@@ -97,6 +100,70 @@ fn other_roots(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
             found.push(Diagnostic::warning(240, word.place.clone(), message).help(help));
         }
     }
+}
+
+/// What Postfix's pipe(8), smtp(8) or lmtp(8) can't read on its line.
+fn words(subject: &Subject<'_>, found: &mut Vec<Diagnostic>) {
+    for service in &subject.master.services {
+        let is_pipe = service.role() == Role::Pipe;
+        if !is_pipe && !matches!(service.role(), Role::Smtp | Role::Lmtp) {
+            continue;
+        }
+        let (name, program) = (&service.name.value, service.program());
+        let stops = format!("mail over `{name}` stays in the queue: Postfix's {program}(8) stops at it");
+        let mut say = |place: &Place, message: String, help: String| {
+            found.push(Diagnostic::warning(523, place.clone(), message).help(help));
+        };
+        let mut is_argv = false;
+        for word in &service.arguments {
+            let (key, value) = word.value.split_once('=').unwrap_or((&word.value, ""));
+            let begins = !is_argv && key.trim() == "argv";
+            if is_argv || begins {
+                let text = if begins { value } else { &word.value };
+                for unknown in macros(text).into_iter().filter(|name| !is_pipe_macro(name)) {
+                    let message = format!("{name}: `${{{unknown}}}` stands for nothing");
+                    let help = format!(
+                        "mail over `{name}` waits, and comes back after five days; `$$` is a plain dollar sign"
+                    );
+                    say(&word.place, message, help);
+                }
+            } else if key.trim() == "flags" {
+                let is_known = |letter: char| {
+                    if is_pipe { is_pipe_flag(letter) } else { is_client_flag(letter) }
+                };
+                let unknown: String = value.chars().filter(|letter| !is_known(*letter)).collect();
+                if !unknown.is_empty() {
+                    let known = if is_pipe { "BDFORXhqu.>" } else { "DORX" };
+                    let message = format!("{name}: {program} has no flag `{unknown}`");
+                    say(&word.place, message, format!("{stops}; its flags are `{known}`"));
+                }
+            } else if !is_pipe_attribute(key.trim()) && word.value != "\\" {
+                let message = format!("{name}: `{}` is no attribute of {program}", word.value);
+                say(&word.place, message, format!("{stops}; what the program gets stands behind `argv=`"));
+            }
+            is_argv |= begins;
+        }
+    }
+}
+
+/// The names behind dollar signs, in braces or not.
+fn macros(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once('$') {
+        if let Some(text) = behind.strip_prefix('$') {
+            rest = text;
+            continue;
+        }
+        let bracketed = |open, close| behind.strip_prefix(open).and_then(|text: &str| text.split_once(close));
+        let (name, text) = bracketed('{', '}').or_else(|| bracketed('(', ')')).unwrap_or_else(|| {
+            let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
+            behind.split_at_checked(end).unwrap_or((behind, ""))
+        });
+        names.push(name);
+        rest = text;
+    }
+    names
 }
 
 fn chroot(listeners: &[Listener<'_>], found: &mut Vec<Diagnostic>) {

@@ -149,6 +149,30 @@ impl Draft {
         }
     }
 
+    /// All headers as they are written, but for our own and those above it.
+    pub(super) fn texts(&self, content: &Counted) -> Result<Vec<(usize, Vec<u8>)>, DraftError> {
+        let own = self.own_number();
+        let first = if own < self.len() { own.saturating_add(1) } else { 0 };
+        let (mut texts, mut bytes) = (Vec::new(), 0u64);
+        for number in first..self.len() {
+            let text = self.text(number, content)?;
+            bytes = bytes.saturating_add(text.len() as u64);
+            if bytes > FRONT_BYTES_MAX {
+                return Err(DraftError::TooLarge);
+            }
+            texts.push((number, text));
+        }
+        Ok(texts)
+    }
+
+    /// Takes a header out.
+    pub(super) fn remove(&mut self, number: usize) {
+        if number < self.lines.len() {
+            self.lines.remove(number);
+            self.changed = true;
+        }
+    }
+
     /// One more header, as it is written, behind `index` others.
     pub(super) fn insert(&mut self, index: usize, text: Vec<u8>) {
         let at = index.min(self.lines.len());

@@ -37,6 +37,9 @@ pub(super) enum Passed {
     Discarded,
 }
 
+/// Who changes a message.
+const BY: &str = "by a milter";
+
 /// One message before its filters.
 struct Passing<'a> {
     filtering: Filtering<'a>,
@@ -59,7 +62,7 @@ impl Message {
         if self.is_unattended() && self.tell_data(&mut filtering, entry).await? == Passed::Discarded {
             return Ok(Passed::Discarded);
         }
-        let draft = Draft::read(&self.incoming).map_err(|error| self.draft_failed(&error))?;
+        let draft = Draft::read(&self.incoming).map_err(|error| self.draft_failed(&error, BY))?;
         let mut passing = Passing { filtering, draft, held: None, changed: false, wanted: Wanted::default() };
         for at in 0..passing.filtering.filters.len() {
             let outcome = self.pass(&mut passing, at, entry).await;
@@ -106,7 +109,7 @@ impl Message {
         if passing.changed {
             let written = passing.draft.write(&mut self.incoming);
             let written = written.and_then(|()| Ok(self.incoming.recount()?));
-            written.map_err(|error| self.draft_failed(&error))?;
+            written.map_err(|error| self.draft_failed(&error, BY))?;
         }
         Ok(Passed::Kept)
     }
@@ -145,7 +148,7 @@ impl Message {
             heard = passing.filtering.filters.more(at, Stage::EndOfMessage).await;
         };
         let ended = passing.draft.end_body(&mut self.incoming);
-        ended.map_err(|error| self.draft_failed(&error))?;
+        ended.map_err(|error| self.draft_failed(&error, BY))?;
         refused.map_or(Ok(outcome), Err)
     }
 
@@ -153,7 +156,7 @@ impl Message {
     async fn show(&self, passing: &mut Passing<'_>, at: usize) -> Result<Option<Outcome>, Reply> {
         let Passing { filtering: Filtering { filters, macros }, draft, .. } = passing;
         let values = |name: &str| macros.get(name).cloned();
-        let failed = |error: DraftError| self.draft_failed(&error);
+        let failed = |error: DraftError| self.draft_failed(&error, BY);
         let own = draft.own_number();
         for number in (0..draft.len()).filter(|number| *number != own) {
             let (name, value) = draft.header(number, &self.incoming).map_err(failed)?;
@@ -232,7 +235,7 @@ impl Message {
         match change {
             Change::ChangeHeader { index, name, .. } => {
                 let changed = draft.change(index, &name, text, &self.incoming);
-                changed.map_err(|error| self.draft_failed(&error))
+                changed.map_err(|error| self.draft_failed(&error, BY))
             }
             _ => {
                 draft.insert(number, text);
@@ -283,7 +286,7 @@ impl Message {
                 Ok(())
             }
         };
-        done.map_err(|error| self.draft_failed(&error))
+        done.map_err(|error| self.draft_failed(&error, BY))
     }
 
     /// ESMTP parameters of one more recipient.
@@ -338,6 +341,11 @@ impl Message {
             let to = passing.filtering.macros.get(LAST_ASKED).map(String::as_str);
             return self.log_made_up(action, "END-OF-MESSAGE", text, to);
         }
+        self.log_filtered(action, text, entry);
+    }
+
+    /// What became of a message when all of it was there, as milters' doings are logged.
+    pub(super) fn log_filtered(&self, action: Action, text: &str, entry: &Entry) {
         let client = &entry.client;
         let peer = Peer::new(client.name.as_str(), client.address.as_str());
         let peer = if self.intake.rules.port_logging { peer.with_port(client.port) } else { peer };
@@ -358,11 +366,11 @@ impl Message {
         self.intake.log.write(&self.cleanup(), verdict);
     }
 
-    fn draft_failed(&self, error: &DraftError) -> Reply {
+    pub(super) fn draft_failed(&self, error: &DraftError, by: &str) -> Reply {
         match error {
             DraftError::Spool(error) => self.refusal(error),
             DraftError::TooLarge => {
-                self.intake.warn(&self.id, &format!("{error} by a milter"));
+                self.intake.warn(&self.id, &format!("{error} {by}"));
                 Reply::new(552, Dsn::new(5, 3, 4), "Error: message header too large")
             }
             DraftError::Body => {

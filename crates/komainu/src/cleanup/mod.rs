@@ -6,6 +6,7 @@
 //! headers that hold addresses wait for tables. Where headers or text are checked, `inspection` reads it first. What
 //! can't be done is kept as the answer to the last piece, as with Postfix. Who may send what was decided before. ADDRESS_REWRITING_README.
 
+mod authenticity;
 mod characters;
 mod draft;
 mod filtering;
@@ -39,6 +40,7 @@ use tables::{LookupError, Snapshot};
 use filtering::Passed;
 use inspection::{Inspection, Onward};
 
+pub use authenticity::Whence;
 pub use characters::Characters;
 pub use filtering::Filtering;
 pub use inspection::{Source, Wanted};
@@ -137,6 +139,8 @@ pub struct Message {
     sieve: Sieve,
     /// Where nobody waits for an answer, what is refused for good goes back to its sender.
     refused: Refused,
+    /// Who brings it, where it is a client of SMTP and matters.
+    whence: Option<Box<Whence>>,
 }
 
 /// Looks for characters that no message is to have.
@@ -197,6 +201,7 @@ impl Message {
             failed: None,
             sieve: Sieve::default(),
             refused: Refused::default(),
+            whence: None,
         };
         message.sender = message.canonical(Use::EnvelopeSender, message.given.clone()).await;
         Ok(message)
@@ -507,13 +512,15 @@ impl Message {
                 Wanted::default()
             }),
             None => {
-                if self.failed.is_none() {
+                // As cleanup, which reads no further.
+                if self.failed.is_none() && !summary.loops_before_id {
                     self.log_message_id(&summary);
                 }
                 Wanted::default()
             }
         };
         if summary.too_many_hops {
+            self.intake.warn(&self.id, "message rejected: hopcount exceeded");
             self.refuse(too_many_hops());
         }
         self.failed.take().map_or(Ok((summary, wanted)), Err)
@@ -565,6 +572,9 @@ impl Message {
         }
         let redirect = wanted.redirect.take();
         self.obey(&mut wanted, entry).await?;
+        if self.whence.is_some() {
+            Box::pin(self.authenticate(entry)).await?;
+        }
         if let Some(filtering) = filtering.filter(|_| !wanted.passes)
             && Box::pin(self.filter(filtering, entry)).await? == Passed::Discarded
         {

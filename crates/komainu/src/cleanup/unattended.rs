@@ -69,6 +69,7 @@ impl Message {
             failed: None,
             sieve: Default::default(),
             refused: Refused::Own,
+            whence: None,
         })
     }
 

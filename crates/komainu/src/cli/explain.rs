@@ -6,7 +6,7 @@ use crate::explain::answers::{Answerer, Offline, Online, Written};
 use crate::explain::log_line::{Logged, Search};
 use crate::explain::text::Ink;
 use crate::explain::visit::{BadVisit, Visit};
-use crate::explain::{Stand, json, log_line, outcomes, service_that_logs_as, text, walk};
+use crate::explain::{Stand, json, knock, log_line, outcomes, service_that_logs_as, text, walk};
 use crate::facts::dns::Resolver;
 use crate::facts::hosts::HostsFile;
 use clap::{Args, ValueEnum};
@@ -151,6 +151,9 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
     let stand = Stand::new(configuration, service.as_deref(), &DirectSources);
     let (mut stand, more) = stand.map_err(Refused::config)?;
     stand.free_bytes = free_bytes(&parameters);
+    if !arguments.offline && arguments.answers.is_none() {
+        stand.in_stead.knock = Some(knock(parameters.text("queue_directory").value));
+    }
     found.extend(more);
     // The session is explained all the same: it goes as the mistake makes it go.
     found.retain(|one| one.severity == Severity::Error);

@@ -145,8 +145,9 @@ fn import(folder: &Path, theirs: &Path) -> ExitCode {
             Err(error) if is_client && error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return failed(&path, &error),
         };
-        let mut row =
-            |(key, value): Row<'_>| orders.extend(given((&key, &value), is_client).map(Order::Take));
+        let mut row = |(key, value): Row<'_>| {
+            orders.extend(Given::of_postgrey((&key, &value), is_client).map(Order::Take))
+        };
         if let Err(error) = tables::database::read(DatabaseFormat::Berkeley, &bytes, &mut row) {
             eprintln!(
                 "komainu: {}: {error}; stop Postgrey before, so that its file is whole",
@@ -162,14 +163,6 @@ fn import(folder: &Path, theirs: &Path) -> ExitCode {
         }
         Err(error) => failed(folder, &error),
     }
-}
-
-/// `FIRST,LAST` of a triplet, `COUNT,LAST` of a client.
-fn given((key, value): (&[u8], &[u8]), is_client: bool) -> Option<Given> {
-    let value = String::from_utf8_lossy(value);
-    let (first, last) = value.trim_end_matches('\0').split_once(',')?;
-    let key = String::from_utf8_lossy(key).trim_end_matches('\0').to_owned();
-    Some(Given { is_client, first: first.parse().ok()?, last: last.parse().ok()?, key })
 }
 
 /// Where the server of a configuration keeps it.

@@ -4,7 +4,7 @@ use super::inspecting::{Inspecting, Seen};
 use super::limits::limits;
 use super::notices::Notices;
 use super::security::is_by_same_files;
-use super::{BeforeQueue, Later, Milters, Screening, Security, Skipped, Upstream, remote};
+use super::{Authenticating, BeforeQueue, Later, Milters, Screening, Security, Skipped, Upstream, remote};
 use crate::authentication::Logins;
 use crate::cleanup::Characters;
 use crate::clock;
@@ -110,18 +110,25 @@ pub struct RewriteClients {
     pub sasl: bool,
     /// `check_address_map`, or a table alone: clients' addresses.
     pub tables: Vec<TableId>,
+    /// `permit_tls_clientcerts`: what is in `relay_clientcerts`.
+    pub certificates: Vec<TableId>,
+    /// `permit_tls_all_clientcerts`: whatever an authority vouches for, too.
+    pub all_certificates: bool,
 }
 
 impl RewriteClients {
-    fn read(p: &Parameters, tables: Vec<TableId>) -> RewriteClients {
+    fn read(p: &Parameters, tables: Vec<TableId>, known: Vec<TableId>) -> RewriteClients {
         let words = p.list("local_header_rewrite_clients");
         let has = |name: &str| words.iter().any(|word| word.value == name);
+        let all_certificates = has("permit_tls_all_clientcerts");
         let ours = || p.host().addresses.iter().map(|interface| interface.address).collect();
         RewriteClients {
             interfaces: if has("permit_inet_interfaces") { ours() } else { Vec::new() },
             networks: has("permit_mynetworks"),
             sasl: has("permit_sasl_authenticated"),
             tables,
+            certificates: if all_certificates || has("permit_tls_clientcerts") { known } else { Vec::new() },
+            all_certificates,
         }
     }
 }
@@ -172,6 +179,8 @@ pub struct Receiving {
     pub milter_checks: Option<Arc<Checks>>,
     /// Who sees mail that comes by no session of SMTP.
     pub non_smtpd_milters: Option<Arc<Milters>>,
+    /// What is found out about who sent it.
+    pub authenticating: Arc<Authenticating>,
 }
 
 impl Receiving {
@@ -204,6 +213,7 @@ impl Receiving {
             watches_notices: p.list("internal_mail_filter_classes").iter().any(|word| word.value == "notify"),
             milter_checks: None,
             non_smtpd_milters: None,
+            authenticating: Arc::new(Authenticating::read(p)),
         }
     }
 }
@@ -243,7 +253,8 @@ impl Receiving {
     ) -> (Arc<Receiving>, Vec<Diagnostic>) {
         // cleanup(8) is a service of its own: another name in `-o` isn't its name.
         let syslog_name = main.text("syslog_name").value;
-        let (seen, found) = Seen::compile(port, main, (master, catalogue));
+        let (seen, mut found) = Seen::compile(port, main, (master, catalogue));
+        found.extend(Authenticating::check(port));
         (Arc::new(Receiving { syslog_name, ..Receiving::read(port).seen(seen) }), found)
     }
 }
@@ -454,7 +465,8 @@ impl Lists {
         let command_filter = tables("smtpd_command_filter").first().copied();
         let forbidden_commands = tables("smtpd_forbidden_commands");
         let milter_maps = tables("smtpd_milter_maps");
-        let rewrite = RewriteClients::read(p, tables("local_header_rewrite_clients"));
+        let rewrite = tables("local_header_rewrite_clients");
+        let rewrite = RewriteClients::read(p, rewrite, tables("relay_clientcerts"));
         let lists = Lists {
             xclient,
             xforward,

@@ -4,6 +4,7 @@
 //! contents, and never stops at the first mistake; whether the outcome may be served is for the caller to
 //! say, by the diagnostics. T0.5: any service on any port, each with its own overrides.
 
+mod authenticity;
 mod before_queue;
 mod built_in;
 mod greylisting;
@@ -24,6 +25,7 @@ mod sources;
 mod spf;
 mod upstream;
 
+pub use authenticity::{Authenticating, Dmarc};
 pub use before_queue::BeforeQueue;
 pub use built_in::{BuiltIn, state_directory};
 pub(crate) use greylisting::{postgreys_options, with_whitelists};
@@ -37,6 +39,7 @@ pub use screening::{CacheSettings, Screening, Words};
 pub use security::Security;
 pub use skipped::Skipped;
 pub use sources::{DirectSources, HelperSources, LookingSources, open_source, read_direct};
+pub(crate) use spf::policyd_spfs_conf;
 pub use upstream::{Speaker, Upstream};
 
 use crate::deliver::smtp::Transport;
@@ -195,7 +198,14 @@ fn read_source(sources: &dyn Sources, path: &Path, found: &mut Vec<Diagnostic>) 
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
             let diagnostic = Diagnostic::error(100, Place::nowhere(), error.to_string());
-            found.push(diagnostic.help("give the folder that holds main.cf and master.cf with --config"));
+            let help = match path.file_name() {
+                Some(name) if name == "master.cf" => {
+                    "main.cf wants a master.cf beside it; the line `smtp inet n - n - - smtpd` receives mail, and \
+                     `smtp unix - - n - - smtp` sends it on"
+                }
+                _ => "give the folder that holds main.cf and master.cf with --config",
+            };
+            found.push(diagnostic.help(help));
             String::new()
         }
     };

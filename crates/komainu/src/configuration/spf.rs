@@ -2,7 +2,7 @@
 //!
 //! It is read only where `check_policy_service` names the socket that policyd-spf has (T2.11); `komainu_spf = no` turns
 //! that off. Whether we answer is decided when somebody asks: a server that listens there, or a `spawn` line whose program
-//! is there, stays in charge. Diagnostics: K0490 to K0492.
+//! is there, stays in charge. Diagnostics: K0481, K0490 to K0492.
 
 use super::Listener;
 use crate::facts::policyd_spf::is_policyd_spfs;
@@ -11,6 +11,9 @@ use policy::spf::policyd::{Conf, PATH};
 use std::path::Path;
 use std::sync::Arc;
 use tables::{Sources, Vantage};
+
+/// A file of settings for single recipients that can't be read.
+const UNREADABLE: u16 = 481;
 
 /// Reads policyd-spf.conf; `None` where no list asks policyd-spf. Without the file its defaults hold.
 #[must_use]
@@ -23,15 +26,35 @@ pub(super) fn compile(
     if !p.flag("komainu_spf") || !services.any(|service| is_policyd_spfs(&service.endpoint)) {
         return (None, Vec::new());
     }
+    let (conf, found) = policyd_spfs_conf(sources);
+    (Some(Arc::new(conf)), found)
+}
+
+/// What policyd-spf.conf says; policyd-spf's defaults where there is none.
+pub(crate) fn policyd_spfs_conf(sources: &dyn Sources) -> (Conf, Vec<Diagnostic>) {
     // Another machine's configuration says nothing of this one's files.
     let read = match sources.vantage() {
         Vantage::Elsewhere => None,
         _ => sources.read(Path::new(PATH)).ok(),
     };
-    let Some(bytes) = read else { return (Some(Arc::default()), Vec::new()) };
+    let Some(bytes) = read else { return (Conf::default(), Vec::new()) };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let (conf, found) = Conf::read(&Arc::new(SourceFile { path: PATH.into(), text }));
-    (Some(Arc::new(conf)), found)
+    let (mut conf, mut found) = Conf::read(&Arc::new(SourceFile { path: PATH.into(), text }));
+    if let Some((path, place)) = conf.per_user.clone() {
+        match sources.read(&path) {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                found.extend(conf.read_users(&Arc::new(SourceFile { path, text })));
+            }
+            Err(error) => {
+                let message = format!("Per_User's settings for single recipients aren't heeded: {error}");
+                let help =
+                    "make the file, or take the line out; policyd-spf ends with an error at every message";
+                found.push(Diagnostic::warning(UNREADABLE, place, message).help(help));
+            }
+        }
+    }
+    (conf, found)
 }
 
 #[cfg(test)]
@@ -41,18 +64,19 @@ mod tests {
 
     fn load(main: &str, file: Option<&str>) -> (Configuration, Vec<String>) {
         let file = file.map(|text| (PATH, text));
-        in_memory::asking(main, file.as_slice(), 490..500)
+        in_memory::asking(main, file.as_slice(), 481..500)
     }
 
     /// T2.11: what is wrong with policyd-spf's own file is said with its place.
     #[test]
     fn policyd_spfs_file() {
-        let text = "HELO_reject = Fail\nmail_from_reject = Fail\nTestOnly = yes\nPer_User = text,/etc/x\n";
+        let text = "HELO_reject = Fail\nmail_from_reject = Fail\nTestOnly = yes\nSocket = /x\nPer_User = text,/etc/x\n";
         let (configuration, found) = load("unix:private/policyd-spf", Some(text));
         let expect = [
             format!("{PATH}:2:1: warning[K0490]: policyd-spf has no setting mail_from_reject"),
             format!("{PATH}:3:1: warning[K0491]: TestOnly can't be `yes`"),
-            format!("{PATH}:4:1: warning[K0492]: Per_User isn't heeded here"),
+            format!("{PATH}:4:1: warning[K0492]: Socket isn't heeded here"),
+            format!("{PATH}:5:1: warning[K0481]: Per_User's settings for single recipients aren't heeded: "),
         ];
         assert_eq!(found.len(), expect.len(), "{found:#?}");
         for (found, expect) in found.iter().zip(expect) {

@@ -314,13 +314,14 @@ const fn sysexit(code: i32) -> Option<(Dsn, &'static str)> {
 
 /// What was said, in one line.
 fn printable(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
+    // As Postfix has it: underscores here, question marks elsewhere.
+    let text = mail::legible(output, '_');
     text.chars()
         .map(|c| {
-            if c.is_whitespace() {
+            if c.is_control() && !c.is_ascii_whitespace() {
+                '_'
+            } else if c.is_whitespace() {
                 ' '
-            } else if c.is_control() {
-                '?'
             } else {
                 c
             }

@@ -1,4 +1,5 @@
-//! Appending to a mailbox file, mbox: locked, appended, flushed; what can't be written whole is taken back.
+//! Appending to a mailbox file, mbox: locked, appended, flushed; what can't be written whole is taken back, by the next
+//! delivery where the process is killed meanwhile ([`unfinished`]).
 //!
 //! Runs with the rights of whoever the file belongs to; only where a mail spool isn't everybody's to write to, the file
 //! and its lock are made by somebody who may. Symbolic links are never followed, and a file with a second name is left
@@ -6,6 +7,7 @@
 
 use super::ending::Ending;
 use super::maildir;
+use super::unfinished::{self, Begun, LockFile, Note, Notes, Which};
 use crate::privileged::Identity;
 use crate::strerror::strerror;
 use mail::Dsn;
@@ -115,6 +117,8 @@ pub struct Message<'a> {
     pub head: &'a [u8],
     /// The rest, its lines already quoted.
     pub content: &'a mut dyn Read,
+    /// How many bytes the rest has at least.
+    pub length: u64,
     /// How large the file may become; 0 for any size.
     pub limit: u64,
 }
@@ -159,7 +163,8 @@ pub fn append(
 ) -> (Result<(), AppendError>, Vec<String>) {
     let mut warnings = Vec::new();
     let locks = &Locks { attempts: attempts(path, locks), ..locks.clone() };
-    let dotlock = match dotlock(path, (locks, identity)) {
+    let notes = unfinished::notes(&mut warnings);
+    let dotlock = match dotlock(path, (locks, identity), notes) {
         Ok(lock) => lock,
         // Where only the file is somebody's to write to, it is delivered to without that lock.
         Err((_, text)) if kind == Kind::Any => {
@@ -174,7 +179,8 @@ pub fn append(
             return (Err(AppendError { cause, text }), warnings);
         }
     };
-    let outcome = append_locked(path, kind, message, (locks, identity), &mut warnings);
+    let own = dotlock.as_deref().and_then(LockFile::at).unwrap_or_default();
+    let outcome = append_locked(path, kind, message, (locks, identity), (notes, own, &mut warnings));
     if let Some(lock) = dotlock {
         // One that stays is stale soon.
         let _ = identity.making(|| std::fs::remove_file(&lock));
@@ -187,7 +193,7 @@ fn append_locked(
     kind: Kind,
     mut message: Message<'_>,
     (locks, identity): (&Locks, &Identity),
-    warnings: &mut Vec<String>,
+    (notes, dotlock, warnings): (Option<&Notes>, LockFile, &mut Vec<String>),
 ) -> Result<(), AppendError> {
     let mut file = open(path, identity)?;
     let metadata = file.metadata().map_err(|error| failed(&error, "cannot open file"))?;
@@ -215,7 +221,22 @@ fn append_locked(
             .map_err(|error| failed(&error, "error writing message"));
     }
     let held = lock(path, &file, (metadata.dev(), metadata.ino()), locks)?;
-    let written = write(&mut file, &mut message).map_err(|error| failed(&error, "error writing message"));
+    if let Some(notes) = notes {
+        notes.mend(path, &file, || reader(path), warnings);
+    }
+    let noted = notes.map(|notes| {
+        let size = file.metadata()?.len();
+        let floor = message.length.saturating_add(message.head.len() as u64);
+        let which = Which { device: metadata.dev(), inode: metadata.ino() };
+        let head = message.head.to_vec();
+        notes.begin(Note { path: path.to_owned(), which, size, floor, head, lock: dotlock })
+    });
+    let begun = noted.transpose().unwrap_or_else(|error: io::Error| {
+        warnings.push(format!("delivery to {} isn't noted: {}", path.display(), strerror(&error)));
+        None
+    });
+    let written = write(&mut file, &mut message, begun.flatten())
+        .map_err(|error| failed(&error, "error writing message"));
     // The next thread finds the file's own locks gone as well.
     drop(file);
     drop(held);
@@ -246,7 +267,9 @@ fn open(path: &Path, identity: &Identity) -> Result<File, AppendError> {
         let file = rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, Mode::RUSR | Mode::WUSR)?;
         let file = File::from(file);
         if identity.switches {
-            std::os::unix::fs::fchown(&file, Some(identity.uid), None)?;
+            // The group is the maker's, whatever the folder's bits say.
+            let group = (identity.maker != (identity.uid, identity.gid)).then_some(identity.maker.1);
+            std::os::unix::fs::fchown(&file, Some(identity.uid), group)?;
         }
         if let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;
@@ -256,10 +279,17 @@ fn open(path: &Path, identity: &Identity) -> Result<File, AppendError> {
     made.map_err(|error| failed(&error, "cannot create file exclusively"))
 }
 
+/// The same file, for reading.
+fn reader(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
 /// Takes the lock file; its path, where there is one to take.
 fn dotlock(
     path: &Path,
     (locks, identity): (&Locks, &Identity),
+    notes: Option<&Notes>,
 ) -> Result<Option<PathBuf>, (io::Error, String)> {
     if !locks.dotlock || path.starts_with("/dev") {
         return Ok(None);
@@ -267,6 +297,12 @@ fn dotlock(
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock = PathBuf::from(name);
+    if let Some(notes) = notes
+        && LockFile::at(&lock).is_some_and(|left| notes.left_lock(path, left))
+    {
+        // Whoever made it was killed: nobody waits until it is stale.
+        let _ = identity.making(|| std::fs::remove_file(&lock));
+    }
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
     for attempt in 0..locks.attempts.max(1) {
         if attempt > 0 && locks.ending.rest(locks.delay) {
@@ -343,15 +379,17 @@ fn record_lock(file: &File, kind: libc::c_int) -> Result<(), nix::errno::Errno> 
     fcntl(file, FcntlArg::F_OFD_SETLK(&whole)).map(drop)
 }
 
-fn write(file: &mut File, message: &mut Message<'_>) -> io::Result<()> {
+fn write(file: &mut File, message: &mut Message<'_>, begun: Option<Begun<'_>>) -> io::Result<()> {
     let size = file.metadata()?.len();
     let mut bounded = Bounded::new(&mut *file, message.limit);
     bounded.room = bounded.room.saturating_sub(size);
     let written = maildir::copy(message.head, message.content, &mut bounded).and_then(|_| file.sync_all());
-    if written.is_err() {
-        // As it was before; where even that fails, the next reader sees a message cut short.
-        let _ = file.set_len(size);
-        let _ = file.sync_all();
+    if written.is_err() && file.set_len(size).and_then(|()| file.sync_all()).is_err() {
+        // The next delivery tries again to have it as it was before.
+        return written;
+    }
+    if let Some(begun) = begun {
+        begun.done();
     }
     written
 }
@@ -430,7 +468,8 @@ mod tests {
 
     fn put(path: &Path) -> (Duration, Result<(), AppendError>) {
         let began = Instant::now();
-        let message = Message { head: b"From x\n", content: &mut b"\ntext\n".as_slice(), limit: 0 };
+        let message =
+            Message { head: b"From x\n", content: &mut b"\ntext\n".as_slice(), length: 6, limit: 0 };
         let outcome = append(path, Kind::Any, message, (&locks(6), &Identity::own())).0;
         (began.elapsed(), outcome)
     }
@@ -478,7 +517,7 @@ mod tests {
         };
         assert!(is_locked(), "it isn't locked at all");
         let short = Locks { dotlock: false, ..locks(1) };
-        let message = Message { head: b"", content: &mut b"x".as_slice(), limit: 0 };
+        let message = Message { head: b"", content: &mut b"x".as_slice(), length: 1, limit: 0 };
         let second = append(&path, Kind::Any, message, (&short, &Identity::own())).0;
         assert_eq!(second.unwrap_err().cause, Cause::Busy);
         // Not even whoever only looks at the file.

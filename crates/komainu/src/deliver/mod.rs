@@ -21,6 +21,7 @@ mod reports;
 pub mod smtp;
 pub mod status_filter;
 pub mod target;
+pub mod unfinished;
 pub mod verify;
 pub mod virtual_boxes;
 pub mod wording;

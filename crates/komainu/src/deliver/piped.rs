@@ -8,6 +8,7 @@ use mail::Dsn;
 use queue::{Entry, How, Reason, Recipient};
 use rustix::fd::AsFd;
 use std::io::Read;
+use store::Spool;
 
 /// How much of a message is looked through for `Delivered-To:`.
 const HEADER_BYTES_MAX: u64 = 256 * 1024;
@@ -35,7 +36,7 @@ impl Agents {
         }
         if service.has('D')
             && let Some(first) = recipients.first()
-            && self.was_delivered_to(number, &first.address.to_external())
+            && was_delivered_to(&self.spool, number, &first.address.to_external())
         {
             let text = format!("mail forwarding loop for {}", first.address);
             return (Err(Reason::new(Dsn::new(5, 4, 6), text)), how);
@@ -72,16 +73,17 @@ impl Agents {
             None => agency::pipe(&routing.pipes, Some(&routing.agency), &request, content),
         })
     }
+}
 
-    fn was_delivered_to(&self, number: u64, address: &str) -> bool {
-        let mut bytes = Vec::new();
-        let Ok(mut body) = self.spool.body(number) else { return false };
-        if body.by_ref().take(HEADER_BYTES_MAX).read_to_end(&mut bytes).is_err() {
-            return false;
-        }
-        mail::header::headers(&bytes)
-            .any(|header| header.is("delivered-to") && header.unfolded().trim().eq_ignore_ascii_case(address))
+/// Whether the message has this address in a `Delivered-To:`. Blocks.
+pub(super) fn was_delivered_to(spool: &Spool, number: u64, address: &str) -> bool {
+    let mut bytes = Vec::new();
+    let Ok(mut body) = spool.body(number) else { return false };
+    if body.by_ref().take(HEADER_BYTES_MAX).read_to_end(&mut bytes).is_err() {
+        return false;
     }
+    mail::header::headers(&bytes)
+        .any(|header| header.is("delivered-to") && header.unfolded().trim().eq_ignore_ascii_case(address))
 }
 
 fn values(entry: &Entry, recipients: &[&Recipient], nexthop: &str) -> PipeValues {
@@ -97,6 +99,7 @@ fn values(entry: &Entry, recipients: &[&Recipient], nexthop: &str) -> PipeValues
         ("client_hostname", client.name.clone()),
         ("client_port", client.port.to_string()),
         ("client_protocol", client.protocol.clone()),
+        ("envid", entry.envelope_id.clone().unwrap_or_default()),
         ("queue_id", entry.id.as_str().to_owned()),
         ("sasl_method", sasl.0),
         ("sasl_username", sasl.1),

@@ -7,6 +7,7 @@
 //! change. T2.8, T2.12.
 
 pub mod answers;
+mod in_stead;
 pub mod json;
 pub mod log_line;
 pub mod logged;
@@ -18,6 +19,8 @@ mod tests;
 pub mod text;
 pub mod visit;
 pub mod walk;
+
+pub use in_stead::{InStead, Knock, knock};
 
 use crate::configuration::{Configuration, Listener};
 use crate::deliver::target::Targets;
@@ -39,6 +42,8 @@ pub struct Stand {
     pub classes: Arc<AddressClasses>,
     /// Bytes free where the queue is; `None` where that isn't looked at.
     pub free_bytes: Option<u64>,
+    /// Who answers for policy services that the server answers for by itself where nobody listens.
+    pub in_stead: InStead,
 }
 
 /// Why there is nothing to ask.
@@ -72,8 +77,9 @@ impl Stand {
         let (live, found) = Live::compile(configuration.catalogue, sources);
         let live = Arc::new(live);
         configuration.later.fill(&live);
+        let in_stead = InStead::new(configuration.greylist, configuration.spf.is_some());
         let classes = configuration.classes;
-        Ok((Stand { listener, live, targets, classes, free_bytes: None }, found))
+        Ok((Stand { listener, live, targets, classes, free_bytes: None, in_stead }, found))
     }
 }
 

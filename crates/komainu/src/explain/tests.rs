@@ -553,6 +553,41 @@ fn the_nearest_rule_speaks_of_the_same_part() {
     assert_eq!(said, "it has texts of its own, and is not asked here");
 }
 
+/// Who answers for Postgrey and for policyd-spf, as far as somebody has knocked.
+#[test]
+fn who_answers_a_policy_service() {
+    let fixture = Fixture::new(
+        "smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:10023, \
+         check_policy_service unix:private/policyd-spf, check_policy_service inet:127.0.0.1:9998\n",
+        &[],
+    );
+    let mut stand = fixture.stand(None).unwrap();
+    let remarks = |stand: &Stand| {
+        let walk = walk(stand, &visit(&USUAL), &Offline, &[]);
+        let steps = walk.exchanges.iter().flat_map(|exchange| &exchange.steps);
+        let services = steps.filter(|told| told.step.check.starts_with("check_policy_service"));
+        services.map(|told| told.step.remark.clone().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let either =
+        |does: &str| format!("who answers: the server that listens there, else komainu {does} by itself");
+    assert_eq!(remarks(&stand), [either("greylists"), either("checks SPF"), String::new()]);
+    stand.in_stead.knock = Some(Box::new(|endpoint| Some(matches!(endpoint, policy::Endpoint::Inet { .. }))));
+    let there = "who answers: the server that listens there";
+    let by_us = "who answers: nobody listens there, komainu checks SPF by itself";
+    assert_eq!(remarks(&stand), [there, by_us, ""]);
+    // Nobody is at a port that was free a moment ago; somebody is at one that is held.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = |port: u16| policy::Endpoint::Inet { host: "localhost".into(), port: port.to_string() };
+    let folder = tempfile::tempdir().unwrap();
+    let knocks = super::knock(folder.path().to_str().unwrap().to_owned());
+    assert_eq!(knocks(&at(held.local_addr().unwrap().port())), Some(true));
+    assert_eq!(knocks(&policy::Endpoint::Unix("private/none".into())), Some(false));
+    let socket = std::os::unix::net::UnixListener::bind(folder.path().join("here")).unwrap();
+    assert_eq!(knocks(&policy::Endpoint::Unix("here".into())), Some(true));
+    drop(socket);
+    assert_eq!(knocks(&policy::Endpoint::Unix("here".into())), Some(false));
+}
+
 #[test]
 fn the_trees_lines_are_plain_words() {
     let fixture = Fixture::new(

@@ -424,6 +424,13 @@ impl Player<'_> {
         exchange.log = log;
         exchange.steps =
             decision.path.iter().map(|step| Told { step: step.clone(), asked: Vec::new() }).collect();
+        for told in &mut exchange.steps {
+            let argument = told.step.check.strip_prefix("check_policy_service ");
+            let service =
+                argument.and_then(|name| policy.services().iter().find(|one| one.name == name.trim()));
+            let who = service.and_then(|service| self.stand.in_stead.told(service));
+            told.step.remark = told.step.remark.take().or(who);
+        }
         for (reached, asked) in asked {
             match reached.checked_sub(1).and_then(|index| exchange.steps.get_mut(index)) {
                 Some(told) => told.asked.push(asked),

@@ -85,9 +85,7 @@ impl Answers {
             return Answer::Action(self.policyd_spf.judge(attributes).await);
         }
         self.greylister.open().await;
-        let value =
-            |name: &str| attributes.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        match self.greylister.judge(value) {
+        match self.greylister.judge(attributes).await {
             Ok(action) => Answer::Action(action),
             Err(unusable) => Answer::Failed(unusable.to_string()),
         }

@@ -3,6 +3,7 @@
 //!
 //! `policy` never waits; whoever drives a decision asks [`Answers::answer`] for what is missing. T1.4.
 
+pub mod authenticity;
 pub mod dns;
 mod exchange;
 pub mod flight;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// As the log has it, so that tools that know policyd-spf's lines find them.
-const PROGRAM: &str = "policyd-spf";
+pub(crate) const PROGRAM: &str = "policyd-spf";
 /// Messages whose header is remembered.
 const MESSAGES_MAX: usize = 8_192;
 /// The longest name of a message.
@@ -76,7 +76,8 @@ impl PolicydSpf {
         *self.conf.write().unwrap_or_else(PoisonError::into_inner) = conf;
     }
 
-    fn conf(&self) -> Option<Arc<Conf>> {
+    /// The settings in force.
+    pub(crate) fn conf(&self) -> Option<Arc<Conf>> {
         self.conf.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -115,7 +116,7 @@ impl PolicydSpf {
         if told.is_header() {
             self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(request.instance);
         }
-        if let Some(line) = told.log {
+        for line in told.log {
             self.log.write(PROGRAM, Event::Other(line.into()));
         }
         told.action

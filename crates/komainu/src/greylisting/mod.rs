@@ -11,20 +11,27 @@ mod table;
 pub(crate) use table::{Given, Kind, Listed, Table};
 
 use crate::clock;
+use crate::facts::Names;
 use crate::kept_rows::{Keeper, Kept, Named, Rows as _};
 use crate::log::Log;
 use events::Event;
 use events::daemon::Message;
 use events::foreign::Greylisted;
-use policy::Endpoint;
 use policy::greylist::triplet::Unusable;
-use policy::greylist::{Greylist, Judged, LastHeader, Moment, Options, Reason, Request};
+use policy::greylist::{Greylist, Judged, LastHeader, Moment, Options, Reason, Request, pool};
+use policy::{Answer, Endpoint, Need};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use store::keyed::KeyedFile;
 use store::{Disk, RealDisk};
+
+/// For fuzzing: what is taken over from Postgrey, and rows of the file.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    orders::fuzz(bytes);
+}
 
 /// As the log has it, so that tools that know Postgrey's lines find them.
 pub(crate) const PROGRAM: &str = "postgrey";
@@ -34,6 +41,8 @@ const PORT: u16 = 10_023;
 const FILE: &str = "triplets";
 /// Between two cleanups of what is remembered.
 const CLEANUP: Duration = Duration::from_secs(3_600);
+/// How long the DNS may take to say to which pool a client belongs.
+const POOL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether a policy service's endpoint is Postgrey's: by its packages, its options, or the socket's name.
 #[must_use]
@@ -72,6 +81,8 @@ pub struct Greylister {
     table: Arc<Mutex<Table>>,
     headers: Mutex<LastHeader>,
     keeper: OnceLock<Keeper>,
+    /// Who is asked about pools of senders.
+    names: OnceLock<Arc<dyn Names>>,
     /// The lock on the folder.
     held: OnceLock<std::fs::File>,
 }
@@ -90,8 +101,14 @@ impl Greylister {
             table: Arc::default(),
             headers: Mutex::default(),
             keeper: OnceLock::new(),
+            names: OnceLock::new(),
             held: OnceLock::new(),
         })
+    }
+
+    /// Who is asked about pools of senders; without anybody there are none.
+    pub fn ask_names(&self, names: Arc<dyn Names>) {
+        let _ = self.names.set(names);
     }
 
     /// The rules from now on; `None` where nobody is to be greylisted here.
@@ -168,8 +185,10 @@ impl Greylister {
     ///
     /// # Errors
     /// Where it isn't a request that has an answer.
-    pub fn judge<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> Result<String, Unusable> {
+    pub async fn judge(&self, attributes: &str) -> Result<String, Unusable> {
         let Some(rules) = self.rules() else { return Ok("DUNNO".to_owned()) };
+        let value =
+            |name: &str| attributes.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         let request = match Request::read(value) {
             Ok(request) => request,
             Err(unusable) => {
@@ -181,24 +200,53 @@ impl Greylister {
             }
         };
         let now = clock::now().wall;
+        let pool = match self.names.get() {
+            Some(names) if rules.wants_pool(&request, &mut *lock(&self.table), now.seconds()) => {
+                let helo = value("helo_name").unwrap_or("");
+                let (address, name, sender) = (request.client, request.client_name, request.sender);
+                pool_of(&pool::Client { address, name, helo, sender }, &**names).await
+            }
+            _ => None,
+        };
+        Ok(self.decide(&rules, &Request { pool: pool.as_deref(), ..request }))
+    }
+
+    fn decide(&self, rules: &Greylist, request: &Request<'_>) -> String {
+        let now = clock::now().wall;
         let moment = Moment { now, date: &|| date(now), host: &self.ground.host };
         let mut table = lock(&self.table);
-        let judged = rules.judge(&request, (&mut *table, &mut lock(&self.headers)), &moment);
+        let judged = rules.judge(request, (&mut *table, &mut lock(&self.headers)), &moment);
         let changed = table.take_changed();
         drop(table);
         if let Some(keeper) = self.keeper.get() {
             changed.into_iter().for_each(|row| keeper.keep(row));
         }
         if !rules.options.quiet {
-            self.ground.log.write(PROGRAM, line(&request, &judged));
+            self.ground.log.write(PROGRAM, line(request, &judged));
         }
-        Ok(judged.action)
+        judged.action
     }
 
     /// Waits until what is remembered is on the disk.
     pub fn flush(&self) {
         if let Some(keeper) = self.keeper.get() {
             keeper.flush();
+        }
+    }
+}
+
+/// The pool that a client belongs to, as far as the DNS says it in time.
+async fn pool_of(client: &pool::Client<'_>, names: &dyn Names) -> Option<String> {
+    let end = tokio::time::Instant::now().checked_add(POOL_PATIENCE)?;
+    let mut facts = policy::spf::without_tables();
+    loop {
+        match pool::find(client, &facts) {
+            Ok(pool) => return pool,
+            Err(Need(question)) => {
+                let late = |_| Answer::Unavailable("it took too long".to_owned());
+                let answer = tokio::time::timeout_at(end, names.ask(&question)).await.unwrap_or_else(late);
+                facts.learn(question, answer);
+            }
         }
     }
 }
@@ -243,5 +291,7 @@ fn date(now: mail::Wall) -> String {
     zoned.strftime("%a, %d %b %Y %H:%M:%S %Z").to_string()
 }
 
+#[cfg(test)]
+mod flood;
 #[cfg(test)]
 mod tests;

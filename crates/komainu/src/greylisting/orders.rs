@@ -171,9 +171,52 @@ fn change_file(folder: &Path, orders: &[Order]) -> io::Result<usize> {
     Ok(done)
 }
 
+/// For fuzzing: rows of Postgrey's database, keys and values a line each, taken over and kept; and rows of our own file.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let mut table = Table::default();
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+    for (at, pair) in lines.chunks_exact(2).enumerate() {
+        let [key, value] = pair else { continue };
+        let Some(given) = Given::of_postgrey((key, value), at.is_multiple_of(2)) else { continue };
+        let order = Order::Take(given);
+        let line = order.line();
+        let read = Order::parse(line.trim_end_matches('\n'));
+        // A server reads no longer line than its limit; an end of line within a key is no end.
+        assert_eq!(read.as_ref().map(Order::line), Some(line), "{order:?}");
+        if let Some(order) = read {
+            order.apply(&mut table);
+        }
+    }
+    let table = Arc::new(Mutex::new(table));
+    let rows = table::Rows::new(&table);
+    let length = table::Rows::LAYOUT.1;
+    for row in bytes.chunks(length) {
+        rows.restore(row);
+    }
+    let written = rows.encoded();
+    assert_eq!(written.len(), rows.count() * length);
+    let again = Arc::<Mutex<Table>>::default();
+    let read = table::Rows::new(&again);
+    written.chunks_exact(length).for_each(|row| read.restore(row));
+    assert_eq!(read.count(), rows.count(), "what was written is read");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_database(bytes in prop::collection::vec(any::<u8>(), 0..700)) {
+            fuzz(&bytes);
+        }
+
+        #[test]
+        fn likely_databases(text in "(([0-9.]{3,9}/[a-z@]{0,9}/[a-z\r@é]{0,90}|[0-9a-f]{40})\n[0-9]{1,11},[0-9]{0,11}\u{0}?\n){0,9}".prop_map(|text: String| text)) {
+            fuzz(text.as_bytes());
+        }
+    }
 
     #[test]
     fn orders_are_read_as_they_were_written() {

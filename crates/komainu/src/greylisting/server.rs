@@ -1,17 +1,20 @@
-//! `komainu policyd`: greylisting over the policy protocol, for a stock Postfix or Exim (T2.15).
+//! `komainu policyd`: greylisting, or SPF, over the policy protocol, for a stock Postfix or Exim (T2.15).
 //!
-//! It takes Postgrey's place on its port or socket: options, whitelists, answers and log lines are the same. Ports are bound and
+//! It takes Postgrey's place on its port or socket: options, whitelists, answers and log lines are the same; with `--spf`
+//! policyd-spf's, by its policyd-spf.conf. Ports are bound and
 //! the folder is made with the rights that it is started with; then it becomes an unprivileged account, and only then there
 //! is a client. A message has a bound, and so has the number of connections.
 
 use super::Greylister;
-use crate::configuration::{DirectSources, with_whitelists};
+use crate::configuration::{DirectSources, policyd_spfs_conf, with_whitelists};
+use crate::facts::policyd_spf::PolicydSpf;
 use crate::log::{Destination, Log};
 use crate::privileged::own_log;
 use crate::privileged::rights::{self, Account};
 use crate::serve::make_one;
 use crate::serve::watch::Watch;
 use policy::greylist::Options;
+use policy::spf::policyd;
 use rustix::process::Uid;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
@@ -102,60 +105,97 @@ fn account() -> Option<Account> {
     found.filter(|account| account.uid != 0)
 }
 
-/// The files whose change matters.
-fn files(options: &Options) -> Vec<PathBuf> {
-    let all = options.client_files().into_iter().chain(options.recipient_files());
-    all.map(|(path, _)| path).collect()
+/// Who answers, and by which files.
+pub(crate) enum Judge {
+    /// In Postgrey's place.
+    Greylist(Arc<Greylister>, Options),
+    /// In policyd-spf's place.
+    Spf(PolicydSpf),
 }
 
-/// Reads the whitelists; what is wrong with them is said.
-fn reread(greylister: &Greylister, options: &Options, log: &Log) {
-    let (rules, found) = with_whitelists(options.clone(), &DirectSources);
-    for one in found {
-        log.write(super::PROGRAM, events::daemon::Message::warning(one.to_string()));
+impl Judge {
+    /// The files whose change matters.
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Judge::Greylist(_, options) => {
+                let all = options.client_files().into_iter().chain(options.recipient_files());
+                all.map(|(path, _)| path).collect()
+            }
+            Judge::Spf(spf) => {
+                let per_user = spf.conf().and_then(|conf| conf.per_user.clone());
+                std::iter::once(policyd::PATH.into()).chain(per_user.map(|(path, _)| path)).collect()
+            }
+        }
     }
-    greylister.set(Some(Arc::new(rules)));
+
+    /// Reads the files; what is wrong with them is said.
+    fn reread(&self, log: &Log) {
+        let (program, found) = match self {
+            Judge::Greylist(greylister, options) => {
+                let (rules, found) = with_whitelists(options.clone(), &DirectSources);
+                greylister.set(Some(Arc::new(rules)));
+                (super::PROGRAM, found)
+            }
+            Judge::Spf(spf) => {
+                let (conf, found) = policyd_spfs_conf(&DirectSources);
+                spf.set(Some(Arc::new(conf)));
+                (crate::facts::policyd_spf::PROGRAM, found)
+            }
+        };
+        for one in found {
+            log.write(program, events::daemon::Message::warning(one.to_string()));
+        }
+    }
+
+    /// The action for a request; `None` where it has no answer.
+    async fn answer(&self, attributes: &str) -> Option<String> {
+        match self {
+            Judge::Greylist(greylister, _) => greylister.judge(attributes).await.ok(),
+            Judge::Spf(spf) => Some(spf.judge(attributes).await),
+        }
+    }
+
+    const fn is_exims(&self) -> bool {
+        matches!(self, Judge::Greylist(_, Options { exim: true, .. }))
+    }
 }
 
 /// Serves until SIGTERM or SIGINT; SIGHUP, and a changed file, means that whitelists are read anew.
 ///
 /// # Errors
 /// When signals or sockets can't be had.
-pub(crate) async fn serve(
-    greylister: Arc<Greylister>,
-    options: Options,
-    (bound, log): (Bound, Log),
-) -> io::Result<()> {
+pub(crate) async fn serve(judge: Arc<Judge>, (bound, log): (Bound, Log)) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let since = SystemTime::now();
-    reread(&greylister, &options, &log);
-    greylister.open().await;
-    let mut watch = Watch::start(&files(&options), since, &log, None);
+    judge.reread(&log);
+    if let Judge::Greylist(greylister, _) = &*judge {
+        greylister.open().await;
+    }
+    let mut watch = Watch::start(&judge.files(), since, &log, None);
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let exim = options.exim;
     if let Some(socket) = bound.inet {
         socket.set_nonblocking(true)?;
         let socket = tokio::net::TcpListener::from_std(socket)?;
-        let (greylister, seats) = (Arc::clone(&greylister), Arc::clone(&seats));
+        let (judge, seats) = (Arc::clone(&judge), Arc::clone(&seats));
         tokio::spawn(async move {
             while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
                 let Some(stream) = accepted(socket.accept().await).await else { continue };
                 // Where it can't be had, answers are merely late.
                 let _ = stream.set_nodelay(true);
-                spawn(stream, (&greylister, exim), seat);
+                spawn(stream, &judge, seat);
             }
         });
     }
     if let Some(socket) = bound.unix {
         socket.set_nonblocking(true)?;
         let socket = tokio::net::UnixListener::from_std(socket)?;
-        let (greylister, seats) = (Arc::clone(&greylister), Arc::clone(&seats));
+        let (judge, seats) = (Arc::clone(&judge), Arc::clone(&seats));
         tokio::spawn(async move {
             while let Ok(seat) = Arc::clone(&seats).acquire_owned().await {
                 let Some(stream) = accepted(socket.accept().await).await else { continue };
-                spawn(stream, (&greylister, exim), seat);
+                spawn(stream, &judge, seat);
             }
         });
     }
@@ -173,9 +213,14 @@ pub(crate) async fn serve(
             _ = hangup.recv() => log.reopen(),
             _ = changed => {}
         }
-        reread(&greylister, &options, &log);
+        judge.reread(&log);
     }
-    tokio::task::spawn_blocking(move || greylister.flush()).await.map_err(io::Error::other)
+    let flush = move || {
+        if let Judge::Greylist(greylister, _) = &*judge {
+            greylister.flush();
+        }
+    };
+    tokio::task::spawn_blocking(flush).await.map_err(io::Error::other)
 }
 
 /// What comes of accepting; after a failure (no descriptors) there is a pause.
@@ -189,34 +234,29 @@ async fn accepted<S, A>(outcome: io::Result<(S, A)>) -> Option<S> {
     }
 }
 
-fn spawn<S>(stream: S, (greylister, exim): (&Arc<Greylister>, bool), seat: tokio::sync::OwnedSemaphorePermit)
+fn spawn<S>(stream: S, judge: &Arc<Judge>, seat: tokio::sync::OwnedSemaphorePermit)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let greylister = Arc::clone(greylister);
+    let judge = Arc::clone(judge);
     tokio::spawn(async move {
         // A client that is gone gets no answer.
-        let _ = answer(stream, &greylister, exim).await;
+        let _ = answer(stream, &judge).await;
         drop(seat);
     });
 }
 
 /// Answers the requests of one connection.
-async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
-    greylister: &Greylister,
-    exim: bool,
-) -> io::Result<()> {
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, judge: &Judge) -> io::Result<()> {
     let mut waiting = Vec::new();
     let mut chunk = [0; 4096];
     loop {
         while let Some(end) = message_end(&waiting) {
             let message: Vec<u8> = waiting.drain(..end).collect();
             let text = String::from_utf8_lossy(&message);
-            let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            let Ok(action) = greylister.judge(value) else { return Ok(()) };
+            let Some(action) = judge.answer(&text).await else { return Ok(()) };
             stream.write_all(format!("action={action}\n\n").as_bytes()).await?;
-            if exim {
+            if judge.is_exims() {
                 return stream.shutdown().await;
             }
         }

@@ -16,6 +16,7 @@ use crate::authentication::Logins;
 use crate::clock;
 use crate::configuration::{self, Configuration};
 use crate::deliver::ending::Ending;
+use crate::deliver::unfinished;
 use crate::log::Destination;
 use crate::pickup::maildrop;
 use rustix::fd::{AsFd, OwnedFd};
@@ -178,6 +179,7 @@ impl Job {
 pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), HelperError> {
     let _ = rustix::thread::set_name(c"komainu");
     let dropped = state.join(maildrop::NAME);
+    unfinished::open(state);
     let socket = Arc::new(io::stdin().as_fd().try_clone_to_owned().map_err(HelperError::Socket)?);
     let ending = Ending::default();
     let mut grants = Arc::new(Grants::read(config, compat, &ending).unwrap_or_default());

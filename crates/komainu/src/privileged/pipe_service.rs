@@ -5,6 +5,7 @@
 
 use crate::deliver::command::Program;
 use crate::deliver::ending::Ending;
+use config::master_cf::words::{is_pipe_flag, is_pipe_macro};
 use config::{Parameters, Service};
 use mail::Address;
 use mail::delivered::{self, Lines};
@@ -27,6 +28,8 @@ pub struct PipeService {
     pub size_max: u64,
     time_limit: Duration,
     delimiters: String,
+    /// What pipe(8) can't read of it.
+    fault: Option<String>,
 }
 
 /// What a message's macros stand for.
@@ -72,6 +75,7 @@ impl PipeService {
             size_max: 0,
             time_limit,
             delimiters: p.text("recipient_delimiter").value,
+            fault: None,
         };
         for argument in &service.arguments {
             let text = argument.value.as_str();
@@ -88,7 +92,12 @@ impl PipeService {
     fn attribute(&mut self, text: &str) {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         match name.trim() {
-            "flags" => value.clone_into(&mut self.flags),
+            "flags" => {
+                value.clone_into(&mut self.flags);
+                if let Some(letter) = value.chars().find(|letter| !is_pipe_flag(*letter)) {
+                    self.fault = Some(format!("unknown flag: {letter}"));
+                }
+            }
             "user" => {
                 let (user, group) = value.split_once(':').map_or((value, None), |(u, g)| (u, Some(g)));
                 user.clone_into(&mut self.user);
@@ -98,9 +107,12 @@ impl PipeService {
             "chroot" => self.has_chroot = true,
             "eol" => self.eol = unescaped(value),
             "null_sender" => value.clone_into(&mut self.null_sender),
-            "size" => self.size_max = value.parse().unwrap_or(0),
+            "size" => match value.parse() {
+                Ok(size) => self.size_max = size,
+                Err(_) => self.fault = Some(format!("bad size: {value}")),
+            },
             "argv" => self.argv.push(value.to_owned()),
-            _ => {}
+            _ => self.fault = Some(format!("unknown attribute: {text}")),
         }
     }
 
@@ -146,6 +158,14 @@ impl PipeService {
         }
         if self.argv.is_empty() {
             return Err(format!("4.3.5 {}: missing argv= attribute", self.name));
+        }
+        if let Some(fault) = &self.fault {
+            return Err(format!("4.3.5 {}: {fault}", self.name));
+        }
+        // Postfix's own words.
+        let is_known = |word: &String| macros(word).iter().all(|name| is_pipe_macro(name));
+        if !self.argv.iter().all(is_known) {
+            return Err("4.3.5 mail system configuration error".to_owned());
         }
         let argv: Vec<String> = self.argv.iter().flat_map(|word| self.expanded(word, values)).collect();
         Ok(Program {
@@ -279,12 +299,12 @@ fn each_piece<'t>(word: &'t str, take: &mut dyn FnMut(Piece<'t>)) {
             take(Piece::Text("$"));
             rest = text;
         } else if let Some((name, text)) = bracketed('{', '}').or_else(|| bracketed('(', ')')) {
-            take(Piece::Macro(name.trim()));
+            take(Piece::Macro(name));
             rest = text;
         } else {
             let end = behind.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(behind.len());
             let (name, text) = behind.split_at_checked(end).unwrap_or((behind, ""));
-            take(if name.is_empty() { Piece::Text("$") } else { Piece::Macro(name) });
+            take(Piece::Macro(name));
             rest = text;
         }
     }
@@ -384,7 +404,22 @@ mod tests {
             &["/p", "User+Ext", "$(id)", "next.hop", "312", "$x"],
         );
         // What a client says is a word, never more.
-        check("user=x argv=/p ${client_helo} ${unknown}", &["/p", "`id`; $sender", ""]);
+        check("user=x argv=/p ${client_helo} ${client_port}", &["/p", "`id`; $sender", ""]);
+    }
+
+    /// Nothing is started that may not be what was meant.
+    #[test]
+    fn what_cannot_be_read() {
+        let check = |line: &str, expect: &str| {
+            let program = service(line).program(&values(), (None, "/"), Vec::new());
+            assert_eq!(program.err().as_deref(), Some(expect), "{line}");
+        };
+        for unknown in ["${unknown}", "$(recipent)", "a$nosuch.", "${extension?x}", "${ user }", "$", "$0"] {
+            check(&format!("user=x argv=/p {unknown}"), "4.3.5 mail system configuration error");
+        }
+        check("user=x flags=DZ argv=/p", "4.3.5 p: unknown flag: Z");
+        check("user=x size=1k argv=/p", "4.3.5 p: bad size: 1k");
+        check("user=x users=y argv=/p", "4.3.5 p: unknown attribute: users=y");
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Queue {
     /// # Errors
     /// Where there is neither, or they may not be had.
     pub(crate) fn open(state: &Path) -> Result<Queue, QueueError> {
-        match running::Connection::open(state)? {
+        match running::Connection::awaited(state)? {
             Some(connection) => Ok(Queue::Running(connection)),
             None => Ok(Queue::Stopped(stopped::Stopped::open(state)?)),
         }

@@ -2,6 +2,7 @@
 
 use super::frames::{invalid, read_frame};
 use super::{Item, Listed, QueueError, Sink};
+use crate::serve::pid;
 use crate::submit::{self, Letter};
 use mail::QueueId;
 use proto::control::{Cause, IDS_MAX, Outcome, REPLY_BYTES_MAX, Reply, Request, VERSION, Verb};
@@ -9,12 +10,15 @@ use queue::Entry;
 use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The socket's name in the state folder.
 pub(crate) const NAME: &str = "control";
 /// How long the server may be silent. A flush of a slow disk is within it.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long one waits for a server that is just starting, and for one that is just ending.
+const STARTING: Duration = Duration::from_secs(10);
 
 /// A conversation with the server.
 pub(crate) struct Connection {
@@ -23,6 +27,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Greets the server of a state folder, once it listens; `None` where there is none.
+    pub(crate) fn awaited(state: &Path) -> Result<Option<Connection>, QueueError> {
+        let patience = Instant::now() + STARTING;
+        loop {
+            let is_there = pid::is_held(state);
+            match Connection::open(state)? {
+                None if is_there && Instant::now() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                other => return Ok(other),
+            }
+        }
+    }
+
     /// Greets the server of a state folder; `None` where there is none.
     pub(crate) fn open(state: &Path) -> Result<Option<Connection>, QueueError> {
         let path = state.join(NAME);
@@ -160,5 +178,45 @@ impl Connection {
                 other => return Err(self.unexpected(&other)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    /// A server that greets, and nothing else.
+    fn greet(path: &Path) {
+        let listener = UnixListener::bind(path).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let hello = read_frame(&mut stream, REPLY_BYTES_MAX).unwrap().unwrap();
+            assert_eq!(Request::decode(&hello).unwrap(), Request::Hello { version: VERSION });
+            stream.write_all(&Reply::Welcome { version: VERSION }.encode()).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_server_that_is_starting_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().to_owned();
+        assert!(Connection::awaited(&state).unwrap().is_none());
+        let held = pid::hold(&state).unwrap();
+        assert!(Connection::open(&state).unwrap().is_none());
+        let path = state.join(NAME);
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            greet(&path);
+        });
+        assert!(Connection::awaited(&state).unwrap().is_some());
+        later.join().unwrap();
+        // One that is ending has gone at last.
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(held);
+        });
+        assert!(Connection::awaited(&state).unwrap().is_none());
+        assert!(ending.is_finished() || ending.join().is_ok());
     }
 }

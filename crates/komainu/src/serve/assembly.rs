@@ -94,12 +94,14 @@ fn answering(
 ) -> Answers {
     let program = format!("{}/smtpd", p.text("syslog_name").value);
     let host = p.text("myhostname").value;
+    let greylister = Greylister::new(Some(state.join("greylist")), log.clone(), host.clone());
+    greylister.ask_names(Arc::clone(&names));
     Answers {
-        policyd_spf: PolicydSpf::new(Arc::clone(&names), log.clone(), host.clone()),
+        policyd_spf: PolicydSpf::new(Arc::clone(&names), log.clone(), host),
         names,
         health: ZoneHealth::default(),
         listings: Listings::default(),
-        greylister: Greylister::new(Some(state.join("greylist")), log.clone(), host),
+        greylister,
         asked: Asked::new(log.clone(), program),
         table_servers: TableServers::new(sockets.clone(), warner(p, log)),
         policy_servers: PolicyServers::new(sockets.clone(), spawn, warner(p, log)),

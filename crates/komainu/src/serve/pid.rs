@@ -9,8 +9,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 pub(super) const NAME: &str = "komainu.pid";
+/// Nobody looks for longer.
+const LOOKING: Duration = Duration::from_millis(100);
 
 /// The server's own hold on the file.
 pub struct PidFile {
@@ -40,12 +43,33 @@ pub fn hold(state: &Path) -> io::Result<PidFile> {
         io::Error::new(error.kind(), format!("{}: {error}", path.display()))
     };
     let mut file = File::from(opened.map_err(named)?);
-    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    lock(&file)?;
     // Whoever wants to know whether a server runs may look.
     file.set_permissions(PermissionsExt::from_mode(0o644))?;
     file.set_len(0)?;
     file.rewind()?;
     Ok(PidFile { file })
+}
+
+/// Whoever only looks holds it for a moment.
+fn lock(file: &File) -> io::Result<()> {
+    let patience = Instant::now() + LOOKING;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < patience => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Whether a server has this state folder: it is starting, running or ending.
+#[must_use]
+pub(crate) fn is_held(state: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(state.join(NAME), flags, Mode::empty()) else { return false };
+    matches!(flock(&file, FlockOperation::NonBlockingLockShared), Err(rustix::io::Errno::WOULDBLOCK))
 }
 
 /// The server that runs on this state folder: a process of the file's owner.

@@ -134,8 +134,9 @@ pub fn prepare(mut options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeEr
         }
         _ => ServeError::State { path: state.clone(), source },
     })?;
-    if let Some(helper) = &helper {
-        helper.listen().map_err(ServeError::Runtime)?;
+    match &helper {
+        Some(helper) => helper.listen().map_err(ServeError::Runtime)?,
+        None => crate::deliver::unfinished::open(&state),
     }
     let log = log.start(&p.text("myhostname").value, helper.clone())?;
     Ok((Ready { configuration, options, sockets, helper, state, log, pid, since }, found))

@@ -1,6 +1,7 @@
 //! What the session itself puts on a message while it is received, and whose clients' mail is taken for our own.
 
 use super::Session;
+use crate::cleanup::Whence;
 use crate::clock;
 use mail::message::{Protocol, Received};
 use mail::{QueueId, Wall};
@@ -14,7 +15,15 @@ impl Session {
         if rewrite.interfaces.contains(&address) || (rewrite.sasl && self.tx.sasl.is_some()) {
             return true;
         }
-        if !rewrite.networks && rewrite.tables.is_empty() {
+        let certificate = self.tx.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+        if rewrite.all_certificates && certificate.is_some_and(|certificate| certificate.trusted) {
+            return true;
+        }
+        let prints = certificate
+            .map(|shown| [shown.fingerprint.clone(), shown.public_key_fingerprint.clone()])
+            .unwrap_or_default();
+        let has_print = !rewrite.certificates.is_empty() && certificate.is_some();
+        if !rewrite.networks && rewrite.tables.is_empty() && !has_print {
             return false;
         }
         let listed = self.looked_up(move |session| {
@@ -28,12 +37,45 @@ impl Session {
                     return Ok(true);
                 }
             }
+            for id in &lists.rewrite.certificates {
+                for print in prints.iter().filter(|print| !print.is_empty()) {
+                    if snapshot.table(*id).lookup(print)?.is_some() {
+                        return Ok(true);
+                    }
+                }
+            }
             Ok::<_, LookupError>(false)
         });
         match listed.await {
             Ok(is_listed) => is_listed,
             Err(error) => {
                 self.warn(&format!("local_header_rewrite_clients: {error}"));
+                false
+            }
+        }
+    }
+
+    /// Who brings a message, where that matters for it.
+    pub(super) async fn whence(&mut self) -> Option<Whence> {
+        if !self.service.listener.receiving.authenticating.is_on() {
+            return None;
+        }
+        let address = self.tx.client.address;
+        let is_known = self.tx.sasl.is_some() || self.is_of_mynetworks().await;
+        let helo = self.tx.helo.clone().unwrap_or_default();
+        Some(Whence { address, helo, is_stranger: !is_known })
+    }
+
+    /// Who can't be found in `mynetworks` for now isn't in it.
+    async fn is_of_mynetworks(&mut self) -> bool {
+        let address = self.tx.client.address;
+        let listed = self.looked_up(move |session| {
+            session.service.listener.lists.local.contains_address(session.facts.snapshot(), address)
+        });
+        match listed.await {
+            Ok(is_listed) => is_listed,
+            Err(error) => {
+                self.warn(&format!("mynetworks: {error}"));
                 false
             }
         }

@@ -23,6 +23,9 @@ use tokio::io::AsyncWrite;
 /// How long a client waits for a look at a mailbox.
 const ROOM_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// How long the DNS may take for SPF of one message (RFC 7208 §4.6.4 wants no less); what isn't known then stays unknown.
+const SPF_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// More questions than any decision asks: a policy that needs more is one that asks without end.
 const QUESTIONS_MAX: u32 = 10_000;
 
@@ -130,6 +133,9 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Decision {
         let policy = Arc::clone(self.service.listener.lists_for(&self.tx));
+        if matches!(request, policy::Request::Mail) {
+            self.spf_spent = std::time::Duration::ZERO;
+        }
         for _ in 0..QUESTIONS_MAX {
             let question = match policy.decide(request, &self.tx, &self.facts, clock::now().wall) {
                 Ok(decision) => {
@@ -141,9 +147,10 @@ impl Session {
             // Replies to earlier commands must not wait for this one's answer.
             self.flush(stream, out).await;
             let ear = self.seat.ear();
+            let is_spfs = policy.spf_asks(&question, &self.tx, &self.facts);
             tokio::select! {
                 biased;
-                () = Box::pin(self.learn(question)) => {}
+                () = Box::pin(self.learn_in_time(question, is_spfs)) => {}
                 // Whatever it waited for, the client asks again elsewhere or later.
                 word = ear.dismissed() => return dismissed(word, &self.tx),
             }
@@ -151,6 +158,19 @@ impl Session {
         self.facts.forget_effects();
         let reply = Reply::new(451, Dsn::new(4, 3, 5), "Server configuration error");
         plain(policy::Verdict::Reject(reply), &self.tx)
+    }
+
+    /// Finds one answer; for SPF within what is left of the message's time.
+    async fn learn_in_time(&mut self, question: Question, is_spfs: bool) {
+        if !is_spfs {
+            return Box::pin(self.learn(question)).await;
+        }
+        let left = SPF_PATIENCE.saturating_sub(self.spf_spent);
+        let began = tokio::time::Instant::now();
+        if tokio::time::timeout(left, Box::pin(self.learn(question.clone()))).await.is_err() {
+            self.facts.learn(question, Answer::Unavailable("SPF took too long".to_owned()));
+        }
+        self.spf_spent = self.spf_spent.saturating_add(began.elapsed());
     }
 
     /// Finds one answer, in what was asked ahead or now.

@@ -55,12 +55,12 @@ impl Session {
     pub(super) async fn receive_slowly(&mut self) {
         let unread = std::mem::take(&mut self.labour.unread);
         if !unread.is_empty() {
-            let _turn = TURNS.acquire().await;
-            apart(|| {
+            in_turn(|| {
                 for piece in unread.chunks(PIECE_BYTES) {
                     self.take_in(piece);
                 }
-            });
+            })
+            .await;
         }
         self.settle_content().await;
     }
@@ -73,6 +73,12 @@ impl Session {
             self.attachments_end();
         }
     }
+}
+
+/// Works hard, in its turn.
+pub(crate) async fn in_turn<T>(work: impl FnOnce() -> T) -> T {
+    let _turn = TURNS.acquire().await;
+    apart(work)
 }
 
 /// Has the thread for itself meanwhile.

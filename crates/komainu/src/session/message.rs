@@ -132,6 +132,7 @@ impl Session {
             }
             return message.discard().await.map(|()| id);
         }
+        let message = message.brought_by(self.whence().await);
         let filtering = self.filtering();
         message.commit_through(filtering, entry).await.map(|id| id.as_str().to_owned())
     }

@@ -12,7 +12,7 @@ mod decide;
 mod farewell;
 pub mod house;
 mod internal;
-mod labour;
+pub(crate) mod labour;
 pub mod line;
 mod message;
 mod metering;
@@ -116,6 +116,8 @@ struct Session {
     facts: Facts,
     /// Questions that were asked ahead and not needed yet.
     ahead: Vec<Arc<Flight>>,
+    /// What SPF's questions about this message have taken.
+    spf_spent: std::time::Duration,
     effects: Vec<MailEffect>,
     /// XCLIENT has said who the client is.
     assumed: bool,
@@ -137,6 +139,8 @@ struct Session {
     protection: Option<Box<Protection>>,
     /// What a log-in can be bound to.
     bindings: Box<[Binding]>,
+    /// Whether the log has its `connect from`.
+    announced: bool,
     /// When it began.
     since: mail::Wall,
     instances: u32,
@@ -215,6 +219,7 @@ impl Session {
             tx,
             facts,
             ahead: Vec::new(),
+            spf_spent: std::time::Duration::ZERO,
             effects: Vec::new(),
             assumed: false,
             featureless: None,
@@ -227,6 +232,7 @@ impl Session {
             logging_in: None,
             protection: None,
             bindings: Box::default(),
+            announced: false,
             since: now.wall,
             instances: 0,
             concurrency: 0,
@@ -469,6 +475,10 @@ impl Session {
     /// The client has gone while it should have waited. Nobody hears the reply; the conversation learns of the loss at
     /// its next wait.
     fn lost(&mut self) -> mail::Reply {
+        // Who goes while his name is asked for has none, and has come all the same.
+        if !self.announced {
+            self.log_connect();
+        }
         self.reach = Reach::Lost(Woken::Broken);
         self.facts.forget_effects();
         mail::Reply::new(451, mail::Dsn::new(4, 3, 0), "Error: connection lost")

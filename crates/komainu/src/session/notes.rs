@@ -35,7 +35,8 @@ impl Session {
         &self.service.listener.program
     }
 
-    pub(super) fn log_connect(&self) {
+    pub(super) fn log_connect(&mut self) {
+        self.announced = true;
         self.shared.log.write(self.program(), Connect { client: self.peer() });
     }
 

@@ -36,6 +36,10 @@ pub struct Anchors {
     pub roots: RootCertStore,
     /// The certificates themselves: one that is here is trusted, whoever issued it.
     pub certificates: Vec<CertificateDer<'static>>,
+    /// Keys that are trusted under whatever name: the values of SubjectPublicKeyInfo.
+    pub keys: Vec<Vec<u8>>,
+    /// They are the administrator's choice in place of public authorities.
+    pub are_chosen: bool,
 }
 
 impl Anchors {
@@ -44,7 +48,7 @@ impl Anchors {
     /// # Errors
     /// Where the file can't be read or has no certificate. A folder is taken as it is.
     pub fn read(file: &str, folder: &str, sources: &dyn Sources) -> Result<Anchors, FileError> {
-        let mut anchors = Anchors { roots: RootCertStore::empty(), certificates: Vec::new() };
+        let mut anchors = Anchors::none();
         if !file.is_empty() {
             anchors.add(&sources.read(Path::new(file))?);
             if anchors.certificates.is_empty() {
@@ -69,19 +73,78 @@ impl Anchors {
         Ok(anchors)
     }
 
+    /// Nobody.
+    #[must_use]
+    pub fn none() -> Anchors {
+        Anchors {
+            roots: RootCertStore::empty(),
+            certificates: Vec::new(),
+            keys: Vec::new(),
+            are_chosen: false,
+        }
+    }
+
+    /// Reads `smtp_tls_trust_anchor_file`: certificates and public keys, of any level.
+    ///
+    /// # Errors
+    /// Where a file can't be read, or has none.
+    pub fn chosen(paths: &[String], sources: &dyn Sources) -> Result<Anchors, FileError> {
+        let mut anchors = Anchors { are_chosen: true, ..Anchors::none() };
+        for path in paths {
+            let bytes = sources.read(Path::new(path))?;
+            let before = anchors.certificates.len() + anchors.keys.len();
+            let mut rest = bytes.as_slice();
+            let broken = |_| FileError::Broken(path.clone());
+            while let Some((kind, der)) = pem::from_buf(&mut rest).map_err(broken)? {
+                match kind {
+                    SectionKind::Certificate => anchors.trust(CertificateDer::from(der)),
+                    SectionKind::PublicKey => {
+                        let key = der_value(&der).ok_or_else(|| FileError::Broken(path.clone()))?;
+                        anchors.keys.push(key.to_vec());
+                    }
+                    _ => {}
+                }
+            }
+            if anchors.certificates.len() + anchors.keys.len() == before {
+                return Err(FileError::NoCertificate(path.clone()));
+            }
+        }
+        Ok(anchors)
+    }
+
     /// Trusts others, too.
     pub fn append(&mut self, others: Anchors) {
         self.roots.roots.extend(others.roots.roots);
         self.certificates.extend(others.certificates);
+        self.keys.extend(others.keys);
     }
 
     fn add(&mut self, pem: &[u8]) {
         for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
-            // One that rustls can't use may still stand for itself.
-            let _ = self.roots.add(certificate.clone());
-            self.certificates.push(certificate);
+            self.trust(certificate);
         }
     }
+
+    fn trust(&mut self, certificate: CertificateDer<'static>) {
+        // One that rustls can't use may still stand for itself.
+        let _ = self.roots.add(certificate.clone());
+        self.certificates.push(certificate);
+    }
+}
+
+/// What is inside of a DER element, which is all that there is.
+#[must_use]
+pub fn der_value(der: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = der.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let count = usize::from(first & 0x7f);
+    let (length, value) = if first & 0x80 == 0 {
+        (count, rest)
+    } else {
+        let (bytes, value) = rest.split_at_checked(count).filter(|_| (1..=4).contains(&count))?;
+        (bytes.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte)), value)
+    };
+    (value.len() == length).then_some(value)
 }
 
 /// A certificate with its issuers, and its key.

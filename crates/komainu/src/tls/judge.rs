@@ -4,12 +4,12 @@
 //! compared as Postfix compares them: `example.com` is itself, `.example.com` any name below. A common name counts only
 //! where there is no DNS name (RFC 6125 §6.4.4). Revocation isn't looked at, as in Postfix.
 
-use super::files::Anchors;
+use super::files::{Anchors, der_value};
 use super::fingerprint::{Digest, same};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, Error};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls::{CertificateError, Error, RootCertStore};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use std::time::Duration;
 use x509_parser::oid_registry::OID_X509_COMMON_NAME;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
@@ -49,7 +49,7 @@ pub fn judge(
     };
     if let Wanted::Fingerprints(wanted) = wanted {
         let fits = wanted.iter().any(|one| fingerprints(own, digest).iter().any(|found| same(one, found)));
-        let remark = (!fits).then(|| (SERVER, "num=65:no matching DANE TLSA records".to_owned()));
+        let remark = (!fits).then(|| (SERVER, NO_MATCH.to_owned()));
         return Judgement { trust: if fits { Trust::Verified } else { Trust::Untrusted }, remark };
     }
     let distrust = chain_fault(own, issuers, anchors, now);
@@ -70,8 +70,12 @@ pub fn judge(
     }
 }
 
+/// So many of a server's certificates are looked at for trusted keys.
+const SHOWN_MAX: usize = 16;
 /// What the log's line begins with.
 const SERVER: &str = "server certificate verification failed for";
+const AUTHORITY: &str = "CA certificate verification failed for";
+const NO_MATCH: &str = "num=65:no matching DANE TLSA records";
 const CHAIN: &str = "certificate verification failed for";
 const SELF_SIGNED: &str = "self-signed certificate";
 
@@ -84,8 +88,10 @@ fn chain_fault(
 ) -> Option<(&'static str, String)> {
     let time = UnixTime::since_unix_epoch(now);
     let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms.all;
+    let by_key = under_keys(own, issuers, anchors);
+    let roots = by_key.as_ref().unwrap_or(&anchors.roots);
     let outcome = ParsedCertificate::try_from(own).and_then(|parsed| {
-        verify_server_cert_signed_by_trust_anchor(&parsed, &anchors.roots, issuers, time, algorithms)
+        verify_server_cert_signed_by_trust_anchor(&parsed, roots, issuers, time, algorithms)
     });
     let Err(error) = outcome else { return None };
     let in_time = X509Certificate::from_der(own).ok().is_some_and(|(_, parsed)| {
@@ -104,8 +110,33 @@ fn chain_fault(
         Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => (SERVER, "certificate is not yet valid".to_owned()),
+        _ if anchors.are_chosen => (if issuers.is_empty() { SERVER } else { AUTHORITY }, NO_MATCH.to_owned()),
         _ => (CHAIN, no_issuer(issuers.last().unwrap_or(own), own)),
     })
+}
+
+/// The anchors, and trusted keys as those whom the certificates name as their issuers.
+fn under_keys(
+    own: &CertificateDer<'_>,
+    issuers: &[CertificateDer<'_>],
+    anchors: &Anchors,
+) -> Option<RootCertStore> {
+    if anchors.keys.is_empty() {
+        return None;
+    }
+    let mut roots = anchors.roots.clone();
+    for shown in std::iter::once(own).chain(issuers).take(SHOWN_MAX) {
+        let Ok((_, shown)) = X509Certificate::from_der(shown) else { continue };
+        let Some(issuer) = der_value(shown.issuer().as_raw()) else { continue };
+        for key in &anchors.keys {
+            roots.roots.push(TrustAnchor {
+                subject: issuer.to_vec().into(),
+                subject_public_key_info: key.clone().into(),
+                name_constraints: None,
+            });
+        }
+    }
+    Some(roots)
 }
 
 /// Whose word is missing: the last certificate's that was shown.

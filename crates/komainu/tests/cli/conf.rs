@@ -233,6 +233,10 @@ fn without_a_judge() {
     let ran = folder.komainu(&["conf", "--help"]);
     assert!(ran.out.contains("-Pe S/T/NAME=VALUE") && ran.code == Some(0), "{ran:?}");
     assert!(folder.komainu(&["conf", "-m"]).out.lines().any(|name| name == "cidr"));
+    assert_eq!(folder.komainu(&["conf", "-a"]).out, "dovecot\ninternal\n");
+    assert_eq!(folder.komainu(&["conf", "-A"]).out, "cyrus\n");
+    assert_eq!(folder.komainu(&["conf", "-l"]).out, "flock\nfcntl\ndotlock\n");
+    assert_eq!(folder.komainu(&["conf", "-T", "public-key-algorithms"]).out, "ecdsa\ned25519\nrsa\n");
     let ran = folder.komainu(&["conf", "-e", "myhostname=mx.example.org"]);
     assert_eq!((ran.code, ran.errors.as_str()), (Some(0), ""), "{ran:?}");
     assert_eq!(text(folder.path().join("main.cf")), "relayhost = \"a\\b\nmyhostname = mx.example.org\n");

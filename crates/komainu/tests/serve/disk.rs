@@ -5,10 +5,11 @@ use crate::server::Server;
 use crate::site::{KOMAINU, Site, until};
 use crate::world::{self, Needs};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Fills what is left, but for some bytes.
-fn fill(folder: &std::path::Path, but: u64) -> std::path::PathBuf {
+fn fill(folder: &Path, but: u64) -> PathBuf {
     let stat = rustix::fs::statvfs(folder).expect("a file system");
     let free = (stat.f_bavail * stat.f_frsize).saturating_sub(but);
     let path = folder.join(format!("filler-{but}"));
@@ -16,17 +17,81 @@ fn fill(folder: &std::path::Path, but: u64) -> std::path::PathBuf {
     path
 }
 
+/// A site, and where its queue is: on a disk that has room for three pieces of the log.
+fn small() -> (Site, PathBuf) {
+    let site = Site::new("minimal_backoff_time = 1s\nqueue_run_delay = 1s\nmaximal_backoff_time = 1s\n");
+    let queue = site.path("state/queue");
+    fs::create_dir_all(&queue).expect("a folder");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=28m", "tmpfs"]).arg(&queue).status();
+    assert!(mounted.expect("mounts").success());
+    std::os::unix::fs::chown(&queue, Some(KOMAINU), Some(KOMAINU)).expect("owner");
+    (site, queue)
+}
+
+/// A server whose queue has filled its disk is stopped, killed and started as often as you like: nothing is lost, what was
+/// acknowledged goes out when it can, and then there is room for more.
+#[test]
+fn a_full_disk_takes_any_number_of_starts() {
+    world::run("disk::a_full_disk_takes_any_number_of_starts", Needs::Root, || {
+        let (site, queue) = small();
+        let mut server = Server::start(&site);
+        let mail = site.path("mail");
+        fs::rename(&mail, site.path("mail.away")).expect("renames");
+        fs::write(&mail, "in the way").expect("writes");
+        fill(&queue, 0);
+        let mut acknowledged = Vec::new();
+        let mut offer = |client: &mut Client| {
+            let id = format!("brim-{}", acknowledged.len());
+            let text =
+                format!("Subject: {id}\n\n{}end of {id}", format!("{}\n", "y".repeat(79)).repeat(1200));
+            let reply = client.mail("a@example.org", "box@example.com", &text).expect("talks");
+            let taken = reply.starts_with("250");
+            if taken {
+                acknowledged.push(id);
+            } else {
+                assert_eq!(reply, "452 4.3.1 Insufficient system storage");
+                client.say("RSET");
+            }
+            taken
+        };
+        let mut client = Client::hello(&site.address());
+        let more = (0..400).take_while(|_| offer(&mut client)).count();
+        assert!(more < 400, "it was never full");
+        for start in 0..20 {
+            let mark = site.log().len();
+            if start % 2 == 0 {
+                assert!(server.stop().success());
+            } else {
+                server.kill();
+            }
+            server = Server::start(&site);
+            offer(&mut Client::hello(&site.address()));
+            if start % 5 == 0 {
+                // Each attempt is noted, as far as there is room.
+                site.logged("status=deferred", mark);
+            }
+        }
+        fs::remove_file(&mail).expect("removes");
+        fs::rename(site.path("mail.away"), &mail).expect("renames");
+        until("room by itself", || offer(&mut Client::hello(&site.address())).then_some(()));
+        until("all that was acknowledged", || {
+            (site.delivered_files().len() >= acknowledged.len()).then_some(())
+        });
+        assert!(server.stop().success());
+        let arrived = site.delivered();
+        for id in &acknowledged {
+            let end = format!("end of {id}\n");
+            assert!(arrived.iter().any(|(_, text)| text.ends_with(&end)), "{id} is lost");
+        }
+        assert!(arrived.iter().all(|(_, text)| text.contains("\nend of ")), "a half message");
+    });
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 fn a_full_disk_is_said_and_survived() {
     world::run("disk::a_full_disk_is_said_and_survived", Needs::Root, || {
-        let site = Site::new("minimal_backoff_time = 1s\nqueue_run_delay = 1s\nmaximal_backoff_time = 1s\n");
-        let queue = site.path("state/queue");
-        fs::create_dir_all(&queue).expect("a folder");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=28m", "tmpfs"]).arg(&queue).status();
-        assert!(mounted.expect("mounts").success());
-        std::os::unix::fs::chown(&queue, Some(KOMAINU), Some(KOMAINU)).expect("owner");
+        let (site, queue) = small();
         let mut server = Server::start(&site);
         let mut client = Client::hello(&site.address());
         let text =

@@ -42,6 +42,15 @@ pub(crate) struct Papers {
     pub(crate) all: Vec<(&'static str, String, String)>,
 }
 
+/// What vouches for the chained certificates, in PEM.
+pub(crate) struct Chains {
+    pub(crate) top: String,
+    pub(crate) top_key: String,
+    pub(crate) middle: String,
+    pub(crate) middle_key: String,
+    pub(crate) own: String,
+}
+
 fn params(common: &str, names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("params");
@@ -77,6 +86,34 @@ impl Papers {
         let own = params("localhost", &["localhost"]).self_signed(&key).expect("signs").pem();
         all.push(("self", own, key.serialize_pem()));
         Papers { authority, all }
+    }
+
+    /// More servers' certificates, by an authority below the first one: shown with its own certificate and the first one's,
+    /// with its own, and alone. The lower authority's certificate, both keys of theirs, and an authority that nobody has.
+    pub(crate) fn with_chains(mut self) -> (Papers, Chains) {
+        let root_key = KeyPair::generate().expect("a key");
+        let mut root = params("Test Root", &[]);
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let top = root.self_signed(&root_key).expect("signs").pem();
+        let top_key = root_key.public_key_pem();
+        let issuer = Issuer::new(root, root_key);
+        let key = KeyPair::generate().expect("a key");
+        let mut below = params("Test Intermediate", &[]);
+        below.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let middle = below.signed_by(&key, &issuer).expect("signs").pem();
+        let middle_key = key.public_key_pem();
+        let issuer = Issuer::new(below, key);
+        let key = KeyPair::generate().expect("a key");
+        let own = params("localhost", &["localhost"]).signed_by(&key, &issuer).expect("signs").pem();
+        let secret = key.serialize_pem();
+        for (name, chain) in [
+            ("full", format!("{own}{middle}{top}")),
+            ("chained", format!("{own}{middle}")),
+            ("alone", own.clone()),
+        ] {
+            self.all.push((name, chain, secret.clone()));
+        }
+        (self, Chains { top, top_key, middle, middle_key, own })
     }
 
     fn config(&self, name: &str, oddity: Oddity) -> Arc<ServerConfig> {

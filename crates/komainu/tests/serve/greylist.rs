@@ -17,14 +17,14 @@ use std::time::Duration;
 const ASKS_POSTGREY: &str = "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service inet:127.0.0.1:10023, permit\n";
 
 /// The reply to RCPT for mail from `sender`.
-fn told(address: &str, sender: &str) -> String {
+pub(crate) fn told(address: &str, sender: &str) -> String {
     let mut client = Client::hello(address);
     client.say(&format!("MAIL FROM:<{sender}>"));
     client.say("RCPT TO:<box@example.com>")
 }
 
 /// Postgrey's files in this world's /etc, whether the package is there or not.
-fn postgreys_files(options: &str) {
+pub(crate) fn postgreys_files(options: &str) {
     fs::create_dir_all("/etc/postgrey").expect("a folder");
     fs::create_dir_all("/etc/default").expect("a folder");
     for name in
@@ -210,7 +210,7 @@ fn postgreys_database() {
 }
 
 /// A process that ends with its holder.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -220,14 +220,14 @@ impl Drop for Process {
 }
 
 /// `komainu policyd`, with its log.
-fn policyd(folder: &Path, options: &[&str], environment: &[(&str, &str)]) -> Process {
+pub(crate) fn policyd(folder: &Path, options: &[&str], environment: &[(&str, &str)]) -> Process {
     let mut command = Command::new(KOMAINU);
     command.arg("policyd").arg("--state").arg(folder.join("state")).arg("--log").arg(folder.join("ours.log"));
     let child = command.args(options).envs(environment.iter().copied()).stderr(Stdio::inherit()).spawn();
     Process(child.expect("starts"))
 }
 
-fn open_folder(path: &str) -> PathBuf {
+pub(crate) fn open_folder(path: &str) -> PathBuf {
     fs::create_dir_all(path).expect("a folder");
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("mode");
     path.into()

@@ -1,9 +1,10 @@
 //! `postfix start|status|reload|stop|check` under the old name (T0.6); what Debian's postfix-script says is the model.
 
 use crate::client::Client;
-use crate::server::KOMAINU;
+use crate::server::{KOMAINU, Server};
 use crate::site::{Site, until};
 use crate::world::{self, Needs};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -65,5 +66,45 @@ fn the_old_name_starts_and_stops() {
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("no_such_thing"), "{said}");
         assert_eq!(postfix("explode").0, Some(1));
+    });
+}
+
+/// The old log is packed under its new name, and the server goes on in a new file.
+#[test]
+fn the_log_is_rotated() {
+    world::run("legacy::the_log_is_rotated", Needs::Nothing, || {
+        let site = Site::new("maillog_file_rotate_suffix = old-%Y\n");
+        let mut server = Server::start(&site);
+        let log = site.path("log/mail.log");
+        let postfix = |word: &str| {
+            let mut tool = Command::new(KOMAINU);
+            let output = tool.arg0("postfix").arg("-c").arg(site.etc()).arg(word).output().expect("runs");
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        assert!(Client::hello(&site.address()).say("NOOP").starts_with("250 "));
+        site.logged("connect from", 0);
+        let (code, said) = postfix("logrotate");
+        assert_eq!(code, Some(0), "{said}");
+        let year = said.trim_end().rsplit("old-").next().expect("a year");
+        assert_eq!(said, format!("postfix/postfix-script: rotated: {}.old-{year}\n", log.display()));
+        assert!(year.parse::<u32>().is_ok_and(|year| year > 2000), "{said}");
+        let packed = site.path(&format!("log/mail.log.old-{year}.gz"));
+        let unpacked = Command::new("gzip").arg("-cd").arg(&packed).output().expect("runs");
+        assert!(String::from_utf8_lossy(&unpacked.stdout).contains("connect from"), "{unpacked:?}");
+        assert!(Client::hello(&site.address()).say("NOOP").starts_with("250 "));
+        site.logged("connect from", 0);
+        // Nothing takes the place of what was put aside before.
+        std::fs::write(site.path(&format!("log/mail.log.old-{year}")), "precious").expect("writes");
+        let (code, said) = postfix("logrotate");
+        assert!(code == Some(1) && said.contains("File exists"), "{said}");
+        let kept = std::fs::read(site.path(&format!("log/mail.log.old-{year}"))).expect("reads");
+        assert_eq!(kept, b"precious");
+        assert!(log.exists());
+        site.main("komainu_log = /dev/stdout\n");
+        let (code, said) = postfix("logrotate");
+        assert!(code == Some(1) && said.contains("maillog_file"), "{said}");
+        site.main("maillog_file_rotate_suffix = a/b\n");
+        assert_eq!(postfix("logrotate").0, Some(1));
+        assert!(server.stop().success());
     });
 }

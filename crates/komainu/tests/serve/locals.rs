@@ -8,7 +8,7 @@ use crate::site::{Site, free_port};
 use crate::world::{self, Needs};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -573,6 +573,7 @@ zero: /dev/zero
 nodev: /dev/tty
 ro: /mnt/box/ro
 dangling: /mnt/box/dangling
+fifo: /mnt/box/fifo
 noperm: /mnt/lists/x
 shell: "|nosuchcommand; exit 75"
 blank: "|echo '  so  so  '; exit 75"
@@ -590,6 +591,10 @@ fn odd_targets_are_as_postfix_has_them() {
             write("/mnt/box/ro", "", Some("joe"));
             fs::set_permissions("/mnt/box/ro", PermissionsExt::from_mode(0o400)).expect("mode");
             std::os::unix::fs::symlink("/mnt/lists/none", "/mnt/box/dangling").expect("a link");
+            // Nobody reads it.
+            assert!(
+                Command::new("mkfifo").args(["-m", "666", "/mnt/box/fifo"]).status().expect("runs").success()
+            );
             fs::remove_dir_all("/mnt/home/eve").expect("removes");
             fs::set_permissions("/mnt/home/ann", PermissionsExt::from_mode(0o000)).expect("mode");
             fs::set_permissions("/mnt/home/bob/.forward", PermissionsExt::from_mode(0o000)).expect("mode");
@@ -683,6 +688,42 @@ fn a_thousand_files_of_one_alias() {
             let text = fs::read_to_string(file).expect("reads");
             assert_eq!(text.matches("Subject: x").count(), 1, "{file}");
         }
+        assert!(server.stop().success());
+    });
+}
+
+/// Whose a new mailbox is, by who may write to the mail spool.
+#[test]
+fn new_mailboxes_belong_to_whom_postfix_gives_them() {
+    there("locals::new_mailboxes_belong_to_whom_postfix_gives_them", || {
+        let owners = |address: &str| -> Vec<String> {
+            let _ = fs::remove_dir_all("/mnt/mail");
+            folder("/mnt/mail", 0o755);
+            chown("/mnt/mail", None, Some(8)).expect("group");
+            let modes = [0o755, 0o775, 0o2755, 0o2775, 0o1777];
+            let made = USERS.iter().zip(modes).map(|(user, mode)| {
+                fs::set_permissions("/mnt/mail", PermissionsExt::from_mode(mode)).expect("mode");
+                send(address, &format!("{user}@example.com"));
+                let path = format!("/mnt/mail/{user}");
+                let metadata = crate::site::until(&path, || {
+                    let metadata = fs::metadata(&path).ok()?;
+                    (metadata.len() > 0).then_some(metadata)
+                });
+                format!("{user} {mode:o}: {}:{} {:o}", metadata.uid(), metadata.gid(), metadata.mode())
+            });
+            made.collect()
+        };
+        furnish(&[]);
+        assert!(Command::new("postalias").arg("hash:/mnt/aliases").status().expect("runs").success());
+        let port = free_port();
+        let theirs = {
+            let master = format!("127.0.0.1:{port} inet n - n - - smtpd\n");
+            let _postfix = Postfix::start(COMMON, &master);
+            owners(&format!("127.0.0.1:{port}"))
+        };
+        let site = Site::new(&format!("{COMMON}komainu_mailbox_root =\n"));
+        let mut server = Server::start(&site);
+        assert_eq!(theirs, owners(&site.address()));
         assert!(server.stop().success());
     });
 }

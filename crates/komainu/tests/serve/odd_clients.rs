@@ -166,6 +166,71 @@ fn odd_in_each_way() {
     });
 }
 
+const OURS: &[&str] = &[
+    "-o local_header_rewrite_clients=permit_tls_clientcerts",
+    "-o local_header_rewrite_clients=permit_tls_all_clientcerts",
+    "-o local_header_rewrite_clients=permit_inet_interfaces",
+];
+
+/// Each client sends a message without headers to each port.
+const SENDERS: &str = r#"
+ports, names = int(words[0]), words[1:]
+for name in names:
+    for port in range(ports):
+        print('#', name, port)
+        context = ssl._create_unverified_context()
+        if name != 'nobody':
+            context.load_cert_chain('/mnt/papers/%s.pem' % name)
+        s = socket.create_connection(('127.0.0.1', base + port), 20, ('10.9.0.1', 0))
+        file = s.makefile('rb')
+        hear(file)
+        s.sendall(b'STARTTLS\r\n')
+        hear(file)
+        s = context.wrap_socket(s)
+        file = s.makefile('rb')
+        for line in ('EHLO c', 'MAIL FROM:<a@example.org>', 'RCPT TO:<x@example.com>', 'DATA', '\r\nx\r\n.', 'QUIT'):
+            s.sendall(line.encode() + b'\r\n')
+            print('  ', hear(file)[:3])
+        s.close()
+"#;
+
+/// `local_header_rewrite_clients`: whose mail is completed by the certificate that they show.
+#[test]
+fn whose_mail_is_completed() {
+    world::run("odd_clients::whose_mail_is_completed", Needs::Root, || {
+        if !postfix_peer::is_there("odd_clients") {
+            return;
+        }
+        papers();
+        write("relay", &format!("{} foreign\n", print_of("foreign")));
+        let main = format!(
+            "{MAIN}mydestination = example.com\nlocal_recipient_maps =\nalias_maps =\nlocal_transport = discard\n\
+             smtpd_tls_ask_ccert = yes\nsmtpd_relay_restrictions = reject_unauth_destination\n"
+        );
+        let line = |base: usize| {
+            let line = |(n, options): (usize, &&str)| {
+                format!("127.0.0.1:{} inet n - n - - smtpd {options}\n", base + n)
+            };
+            OURS.iter().enumerate().map(line).collect::<String>()
+        };
+        let sides = SideBySide::start(&main, line);
+        let ports = OURS.len().to_string();
+        let names = ["good", "foreign", "expired", "nobody"];
+        let words: Vec<&str> = std::iter::once(ports.as_str()).chain(names).collect();
+        let [ours, theirs] = sides.talk(SENDERS, &words);
+        assert_eq!(ours, theirs);
+        let count = names.len() * OURS.len();
+        let ids = |log: &str| -> Vec<&str> {
+            let found = log.split("message-id=<").skip(1);
+            found.map(|rest| if rest.starts_with('>') { "as it was" } else { "completed" }).collect()
+        };
+        let [ours, theirs] = sides.logs(|log| ids(log).len() == count);
+        assert_eq!(ids(&ours), ids(&theirs));
+        let completed = ids(&ours).iter().filter(|id| **id == "completed").count();
+        assert!(completed > 0 && completed < count, "{:?}", ids(&ours));
+    });
+}
+
 /// A certificate's fingerprint, as openssl says it.
 fn print_of(name: &str) -> String {
     let output = Command::new("openssl")

@@ -58,6 +58,7 @@ fn said(text: &str) -> Option<String> {
         "disabling TLS",
         "security level",
         "lookup error",
+        "no certificate in it",
     ];
     // Which of the two a server's end is depends on who is faster.
     let text = text.replace("Connection reset by peer", "lost connection");
@@ -104,5 +105,56 @@ fn each_level_ends_as_with_postfix() {
         for ((name, ..), far) in SERVERS.iter().zip(&all) {
             beside::each_twice(name, || far.heard().into_iter().map(|heard| heard.replace("QUIT\r\n", "")));
         }
+    });
+}
+
+/// `smtp_tls_trust_anchor_file`: certificates and keys of any level, in place of public authorities.
+#[test]
+fn trust_anchors_are_as_postfix_has_them() {
+    world::run("secrecy::trust_anchors_are_as_postfix_has_them", Needs::Root, || {
+        if !postfix_peer::is_there("trust_anchors_are_as_postfix_has_them") {
+            return;
+        }
+        let (papers, chains) = Papers::issue().with_chains();
+        for (name, text) in [
+            ("ca", &papers.authority),
+            ("top", &chains.top),
+            ("topkey", &chains.top_key),
+            ("middle", &chains.middle),
+            ("middlekey", &chains.middle_key),
+            ("own", &chains.own),
+            ("empty", &"# nothing\n".to_owned()),
+        ] {
+            std::fs::write(format!("/mnt/{name}.pem"), text).expect("writes");
+        }
+        let cases: [Case; 5] = [
+            ("full", Oddity::None, "full"),
+            ("chained", Oddity::None, "chained"),
+            ("alone", Oddity::None, "alone"),
+            ("wrong", Oddity::None, "wrong"),
+            ("self", Oddity::None, "self"),
+        ];
+        let all: Vec<FarTls> = cases.iter().map(|case| FarTls::start(&papers, *case)).collect();
+        let servers: Vec<_> = cases.iter().zip(&all).map(|((name, ..), far)| (*name, far.port)).collect();
+        let of = |level: &str, file: &str| {
+            format!("-o smtp_tls_security_level={level} -o smtp_tls_trust_anchor_file={file}")
+        };
+        let services = [
+            ("top", of("verify", "/mnt/top.pem")),
+            ("topkey", of("verify", "/mnt/topkey.pem")),
+            ("middle", of("verify", "/mnt/middle.pem")),
+            ("middlekey", of("secure", "/mnt/middlekey.pem")),
+            ("own", of("verify", "/mnt/own.pem")),
+            ("other", of("verify", "/mnt/ca.pem")),
+            ("two", of("verify", "/mnt/ca.pem,/mnt/top.pem")),
+            ("missing", of("verify", "/nowhere")),
+            ("empty", of("verify", "/mnt/empty.pem")),
+            ("encrypt", of("encrypt", "/mnt/top.pem")),
+            ("may", of("may", "/mnt/ca.pem")),
+            ("encryptmissing", of("encrypt", "/nowhere")),
+            ("maymissing", of("may", "/nowhere")),
+        ];
+        let main = "smtp_tls_CAfile = /mnt/top.pem\nsmtp_tls_loglevel = 1\n";
+        Beside::start(main, &services, &servers).compare(said);
     });
 }

@@ -1,6 +1,7 @@
 //! Mail from this machine's programs: with the server up, down and killed, by users who have no rights and some who mean
 //! harm. What `sendmail` says and how a message looks, `sendmail_oracle` compares. docs/internals/maildrop.md, T2.14.
 
+use crate::far_server::{FarServer, KIND};
 use crate::queue::{Ran, ran};
 use crate::sendmail_oracle::alice;
 use crate::server::{KOMAINU, Server};
@@ -505,6 +506,39 @@ fn kill_9_loses_nothing_that_sendmail_said_yes_to() {
         );
         assert!(acknowledged.len() > 100, "hardly any load");
         assert!(!dropped(&site).iter().any(|name| name.ends_with(".bad")), "{}", site.log());
+        assert!(server.stop().success());
+    });
+}
+
+/// What a program says of its content, or the content of itself, goes on to the next server, and nothing else: as with
+/// Postfix's sendmail.
+#[test]
+fn only_what_is_said_to_have_eight_bits_has() {
+    world::run("sendmail::only_what_is_said_to_have_eight_bits_has", Needs::Root, || {
+        alice();
+        let far = FarServer::start(KIND);
+        let site = Site::new(&format!("relayhost = [127.0.0.1]:{}\n", far.port));
+        site.write(
+            "master.cf",
+            &format!("{} inet n - n - - smtpd\nsmtp unix - - n - - smtp\n", site.address()),
+        );
+        let mut server = Server::start(&site);
+        let mime = b"Subject: x\nMIME-Version: 1.0\nContent-Type: text/plain\nContent-Transfer-Encoding: 8bit\n\nhello\n";
+        let cases: [(&[&str], &[u8], bool); 5] = [
+            (&[], b"Subject: x\n\nhello\n", false),
+            (&[], b"Subject: x\n\nh\xc3\xa4llo\n", false),
+            (&["-B7BIT"], b"Subject: x\n\nhello\n", false),
+            (&["-B8BITMIME"], b"Subject: x\n\nhello\n", true),
+            (&[], mime, true),
+        ];
+        for (at, (words, text, expect)) in cases.into_iter().enumerate() {
+            let words = [words, &["-f", "s@far.test", "x@far.test"]].concat();
+            assert_eq!(send(&site, ALICE, &words, text).code, Some(0));
+            until("the message", || (far.heard().len() > at).then_some(()));
+            let heard = far.heard().pop().expect("heard");
+            let line = heard.lines().find(|line| line.starts_with("MAIL")).expect("a sender");
+            assert_eq!(line.contains("BODY=8BITMIME"), expect, "{at}: {line}");
+        }
         assert!(server.stop().success());
     });
 }

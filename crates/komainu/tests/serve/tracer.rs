@@ -54,6 +54,8 @@ struct Plan {
     armed: bool,
     /// The step that isn't done, from 0; none where everything is let pass.
     at: Option<usize>,
+    /// Only these calls on files whose path ends so are steps.
+    of: Option<(&'static str, &'static str)>,
     steps: Vec<Step>,
     killed: bool,
     over: bool,
@@ -97,6 +99,12 @@ impl Tracer {
         let mut plan = locked(&self.plan);
         (plan.armed, plan.at) = (true, Some(at));
         plan.steps.clear();
+    }
+
+    /// Counts, from here, only these calls on files whose path ends so, and kills before the one `at`.
+    pub(crate) fn arm_for(&self, of: (&'static str, &'static str), at: usize) {
+        locked(&self.plan).of = Some(of);
+        self.arm(at);
     }
 
     /// Whether the step has come.
@@ -174,7 +182,8 @@ fn watch(plan: &Mutex<Plan>, victims: &[Pid]) {
 /// Writes a step down; whether it is the last.
 fn take(plan: &Mutex<Plan>, step: Step) -> bool {
     let mut plan = locked(plan);
-    if !plan.armed {
+    let is_meant = |(call, end): (&str, &str)| step.call == call && step.path.ends_with(end);
+    if !plan.armed || !plan.of.is_none_or(is_meant) {
         return false;
     }
     plan.killed = plan.at == Some(plan.steps.len());

@@ -32,6 +32,11 @@ pub(crate) struct House {
 impl House {
     /// Opens it within a runtime; `main` is added to its main.cf.
     pub(crate) fn open(main: &str, seats: usize) -> House {
+        House::with_names(main, seats, Arc::new(Nameless))
+    }
+
+    /// The same; `names` knows the DNS.
+    pub(crate) fn with_names(main: &str, seats: usize, names: Arc<dyn Names>) -> House {
         let folder = tempfile::tempdir().expect("a folder");
         let etc = folder.path().join("etc");
         std::fs::create_dir(&etc).expect("a folder");
@@ -52,7 +57,7 @@ impl House {
         let log = folder.path().join("log");
         let log = Log::start(&Destination::File(log), Format::Postfix, "mx").expect("a log");
         let ground = Ground {
-            names: Arc::new(Nameless),
+            names,
             disk: Arc::new(RealDisk::new(&state.join("queue")).expect("a disk")),
             state,
             passwd: "/etc/passwd".into(),

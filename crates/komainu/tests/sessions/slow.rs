@@ -3,6 +3,9 @@
 //! The clock is tokio's and stands still while anybody has something to do, so hours take milliseconds.
 
 use crate::house::House;
+use komainu::facts::{AnswerFuture, Names};
+use policy::{Answer, Question, Record, RecordKind};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
@@ -173,4 +176,73 @@ fn a_slow_proxy() {
     check(Slow { main, first: "PROXY TCP4 203.0.113.7", drip: None }, last, 5, logged);
     let drip = Some((b"1".as_slice(), Duration::from_secs(1)));
     check(Slow { main, first: "PROXY TCP4 ", drip }, last, 5, logged);
+}
+
+/// Name servers that take their time, and a record that leads on and on.
+struct Sluggish;
+
+impl Names for Sluggish {
+    fn ask<'a>(&'a self, question: &'a Question) -> AnswerFuture<'a> {
+        Box::pin(async move {
+            let Question::Dns { name, kind: RecordKind::Txt } = question else { return Answer::NoName };
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            if !name.ends_with("slow.example") {
+                return Answer::NoRecords;
+            }
+            Answer::Records(vec![Record::Txt(format!("v=spf1 include:x{name} -all"))])
+        })
+    }
+}
+
+/// SPF has twenty seconds for each message, however many questions it asks (RFC 7208 §4.6.4).
+#[test]
+fn whose_spf_takes_long() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let main = "smtpd_recipient_restrictions = reject_unauth_destination, defer_spf_temperror";
+        let house = House::with_names(main, 100, Arc::new(Sluggish));
+        let (client, server) = duplex(1 << 16);
+        let session = house.receive(server, ([198, 51, 100, 7], 40_000).into());
+        let (mut reading, mut writing) = tokio::io::split(client);
+        let mut said = Vec::new();
+        for (command, code, least_s) in [
+            ("EHLO c.example\r\n", "250 ", 0),
+            ("MAIL FROM:<a@slow.example>\r\n", "250 ", 0),
+            ("RCPT TO:<box@example.com>\r\n", "451 4.7.24 ", 20),
+            // It stays as it is for this message.
+            ("RCPT TO:<ann@example.com>\r\n", "451 4.7.24 ", 0),
+            ("RSET\r\n", "250 ", 0),
+            // The next one has its own time.
+            ("MAIL FROM:<a@other.example>\r\n", "250 ", 0),
+            ("RCPT TO:<box@example.com>\r\n", "250 ", 7),
+            ("QUIT\r\n", "221 ", 0),
+        ] {
+            let began = Instant::now();
+            writing.write_all(command.as_bytes()).await.expect("takes it");
+            let end = format!("\r\n{code}");
+            while !is_said(&said, &end) {
+                assert!(reading.read_buf(&mut said).await.expect("reads") > 0, "{command}");
+                let text = String::from_utf8_lossy(&said).into_owned();
+                assert!(
+                    !text.ends_with("\r\n") || text.contains(code) || text.starts_with("220"),
+                    "{command}: {text}"
+                );
+            }
+            let took = began.elapsed().as_secs();
+            assert!((least_s..least_s + 3).contains(&took), "{command} took {took} s");
+            said.clear();
+            said.extend_from_slice(b"\r\n");
+        }
+        session.await.expect("ends without a bug");
+    });
+}
+
+/// Whether the last line says it.
+fn is_said(said: &[u8], end: &str) -> bool {
+    let text = String::from_utf8_lossy(said);
+    text.ends_with("\r\n")
+        && text
+            .trim_end()
+            .rfind("\r\n")
+            .is_some_and(|at| text.get(at..).is_some_and(|line| line.starts_with(end)))
 }

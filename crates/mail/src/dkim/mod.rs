@@ -5,6 +5,7 @@
 //! here: whose mail is signed, and what a result means for a message.
 
 mod canonical;
+mod checked;
 mod key;
 mod sign;
 mod signature;
@@ -14,6 +15,7 @@ mod tests;
 mod verify;
 
 pub use canonical::Canonicalization;
+pub use checked::Checked;
 pub use key::{KeyError, KeyType, PublicKey, RSA_BITS_MIN};
 pub use sign::{SIGNED_HEADERS, Signer, Signing, SigningKey, SigningKeyError};
 pub use signature::{Signature, SignatureError};
@@ -31,6 +33,6 @@ pub fn fuzz(bytes: &[u8]) {
     let mut verifier = Verifier::new(&[&own, b"From: a@example.com\n", b"Subject : x\n\ty\n"]);
     verifier.body(body);
     for hashed in verifier.finish() {
-        let _ = hashed.judge(KeyAnswer::Texts(&[&record]), crate::Wall::default());
+        let _ = Checked::new(&hashed, KeyAnswer::Texts(&[&record]), crate::Wall::default()).method_result();
     }
 }

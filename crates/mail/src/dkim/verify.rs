@@ -195,24 +195,31 @@ impl Hashed {
     /// What comes of it with what the DNS says at its [`Signature::key_name`].
     #[must_use]
     pub fn judge(&self, answer: KeyAnswer<'_>, now: Wall) -> DkimResult {
+        self.judge_with_key(answer, now).0
+    }
+
+    /// The same, and the key that it was judged by.
+    pub(super) fn judge_with_key(&self, answer: KeyAnswer<'_>, now: Wall) -> (DkimResult, Option<PublicKey>) {
         if let Some(result) = self.judge_without_key(now) {
-            return result;
+            return (result, None);
         }
-        let Ok(signature) = &self.read else { return DkimResult::TempError };
+        let Ok(signature) = &self.read else { return (DkimResult::TempError, None) };
         let texts = match answer {
             KeyAnswer::Texts(texts) => texts,
-            KeyAnswer::Nothing => return DkimResult::PermError("there is no such key".to_owned()),
-            KeyAnswer::Unavailable => return DkimResult::TempError,
+            KeyAnswer::Nothing => {
+                return (DkimResult::PermError("there is no such key".to_owned()), None);
+            }
+            KeyAnswer::Unavailable => return (DkimResult::TempError, None),
         };
         // RFC 6376 §6.1.2: of several records any one is tried; the first that can be read.
         let mut why = KeyError::Malformed;
         for text in texts {
             match PublicKey::parse(text) {
-                Ok(key) => return self.with_key(signature, &key),
+                Ok(key) => return (self.with_key(signature, &key), Some(key)),
                 Err(error) => why = error,
             }
         }
-        DkimResult::PermError(why.to_string())
+        (DkimResult::PermError(why.to_string()), None)
     }
 
     fn with_key(&self, signature: &Signature, key: &PublicKey) -> DkimResult {

@@ -147,6 +147,8 @@ pub struct Summary {
     pub received: usize,
     /// It has been through too many hosts: to be refused with [`too_many_hops`].
     pub too_many_hops: bool,
+    /// It was one host too many before there was an id.
+    pub loops_before_id: bool,
     /// There is more than ASCII in its header.
     pub has_8bit_header: bool,
     /// Its header says `Content-Transfer-Encoding: 8bit` (`detect_8bit_encoding_header`).
@@ -410,7 +412,11 @@ impl Cleanup {
         self.summary.has_8bit_header |= !header.value.is_ascii();
         let seen = &mut self.seen;
         match name.as_str() {
-            "received" => self.summary.received = self.summary.received.saturating_add(1),
+            "received" => {
+                self.summary.received = self.summary.received.saturating_add(1);
+                let hops = self.summary.received.saturating_add(self.hops_before);
+                self.summary.loops_before_id |= hops >= self.settings.hops_max && !seen.message_id;
+            }
             "to" | "cc" | "resent-to" | "resent-cc" => seen.recipients = true,
             "date" => seen.date = true,
             "from" => seen.from = true,

@@ -5,8 +5,9 @@
 
 use crate::check::Subject;
 use crate::eval::{Evaluation, Gravity, Status};
-use crate::facts::{Facts, Need};
+use crate::facts::{Facts, Need, Question};
 use crate::spf::{self, Sender, SpfResult, Verdict};
+use crate::transaction::Transaction;
 use mail::{Dsn, Reply};
 
 /// Which ending a restriction looks for.
@@ -16,6 +17,27 @@ pub(crate) enum SpfFault {
     Fail,
     /// `defer_spf_temperror`
     TempError,
+}
+
+impl crate::Policy {
+    /// Whether a question is one that SPF of this client and sender asks next: time for those is limited, by whoever asks
+    /// (RFC 7208 §4.6.4).
+    #[must_use]
+    pub fn spf_asks(&self, question: &Question, tx: &Transaction, facts: &Facts) -> bool {
+        if !matches!(question, Question::Dns { .. }) {
+            return false;
+        }
+        let helo = tx.helo.as_deref().unwrap_or_default();
+        let from = tx.sender.as_ref().filter(|sender| sender.domain().is_some());
+        let from = from.map(|from| Sender::mail_from(tx.client.address, helo, from.as_str()));
+        let settings = spf::Settings {
+            void_limit: spf::VOID_LIMIT,
+            receiver: &self.settings.myhostname,
+            now: mail::Wall::default(),
+        };
+        let mut asked = std::iter::once(Sender::helo(tx.client.address, helo)).chain(from);
+        asked.any(|who| matches!(spf::check(&who, &settings, facts), Err(Need(next)) if next == *question))
+    }
 }
 
 impl Evaluation<'_> {

@@ -8,13 +8,15 @@
 //! The invariant: with an answer, whatever it was, the memory already knows of the request.
 
 pub mod options;
+pub mod pool;
+pub mod short;
 pub mod triplet;
 pub mod whitelist;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{Defaults, Options};
+pub use options::{Defaults, Keys, Options};
 pub use triplet::Request;
 pub use whitelist::{Clients, Recipients};
 
@@ -47,12 +49,12 @@ pub struct Known {
 pub trait Memory {
     /// When a triplet was seen.
     fn triplet(&mut self, key: &str) -> Option<Seen>;
-    /// A triplet was seen. `waits` while it has not passed.
-    fn see(&mut self, key: &str, seen: Seen, waits: bool);
+    /// A triplet was seen. `place`: whether it has not passed yet, and its [`crowd`](triplet::crowd), who share their room.
+    fn see(&mut self, key: &str, seen: Seen, place: (bool, u32));
     /// How well a client is known.
     fn client(&mut self, key: &str) -> Option<Known>;
-    /// A client is known so well.
-    fn know(&mut self, key: &str, known: Known);
+    /// A client of this crowd is known so well.
+    fn know(&mut self, key: &str, known: Known, crowd: u32);
 }
 
 /// When and where a request is judged.
@@ -155,6 +157,51 @@ impl LastHeader {
     }
 }
 
+/// For fuzzing: Postgrey's lists and options in whatever shape, and a request that is judged by them; what is offered as
+/// a repair is one.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    use config::SourceFile;
+    use std::sync::Arc;
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let file = Arc::new(SourceFile { path: "/etc/postgrey/list".into(), text });
+    let (options, _) = Defaults::read(&file).options();
+    let (mut clients, mut recipients) = (Clients::default(), Recipients::default());
+    let said = clients.read(&file).len() + recipients.read(&file).len();
+    assert!(said <= 2 * file.text.lines().count(), "{said} sayings");
+    let word = file.text.split_whitespace().last().unwrap_or("");
+    let Ok(request) = Request::read(|name| match name {
+        "request" => Some("smtpd_access_policy"),
+        "client_address" => Some(if word.parse::<std::net::IpAddr>().is_ok() { word } else { "192.0.2.1" }),
+        _ => Some(word),
+    }) else {
+        return;
+    };
+    let by_itself = clients.has(request.client_name, request.client) || recipients.has(request.recipient);
+    let greylist = Greylist { options, clients, recipients };
+    let moment = Moment { now: Wall::from_seconds(1_000_000), date: &String::new, host: "mx" };
+    let judged = greylist.judge(&request, (&mut Nobody, &mut LastHeader::default()), &moment);
+    let is_listed = matches!(judged.reason, Reason::ClientListed | Reason::RecipientListed);
+    assert_eq!(is_listed, by_itself, "{judged:?}");
+}
+
+/// Remembers nothing, and is asked for keys that can be kept.
+struct Nobody;
+
+impl Memory for Nobody {
+    fn triplet(&mut self, key: &str) -> Option<Seen> {
+        assert!(key.split('/').count() >= 3, "{key}");
+        None
+    }
+    fn see(&mut self, _: &str, seen: Seen, _: (bool, u32)) {
+        assert!(seen.first == seen.last, "{seen:?}");
+    }
+    fn client(&mut self, _: &str) -> Option<Known> {
+        None
+    }
+    fn know(&mut self, _: &str, _: Known, _: u32) {}
+}
+
 impl Greylist {
     /// Judges one request.
     pub fn judge(
@@ -171,17 +218,20 @@ impl Greylist {
             return pass(Reason::RecipientListed);
         }
         let now = moment.now.seconds();
-        let client = triplet::client_key(request.client);
-        if self.is_known(memory, &client, now) {
+        let crowd = triplet::crowd(request.client);
+        let clients = triplet::client_keys(request);
+        if self.is_known(memory, (&clients, crowd), now) {
             return pass(Reason::ClientKnown);
         }
-        let key = triplet::key(request, &self.options);
-        let seen = memory.triplet(&key).filter(|seen| self.still_counts(*seen, now));
+        let keys = triplet::keys(request, &self.options);
+        let seen = self.seen(memory, &keys, now);
         let first = seen.map_or(now, |seen| seen.first);
         let waited = now.saturating_sub(first);
         let waits = waited < self.options.delay_s;
         let passed_before = seen.is_some_and(|seen| self.has_passed(seen));
-        memory.see(&key, Seen { first, last: now }, waits);
+        if let Some(key) = keys.first() {
+            memory.see(key, Seen { first, last: now }, (waits, crowd));
+        }
         if waits {
             let reason = match self.options.delay_s.saturating_sub(waited) {
                 missing if waited > 0 => Reason::Early { missing },
@@ -192,12 +242,23 @@ impl Greylist {
         if passed_before {
             return pass(Reason::Found { delay: None });
         }
-        let promoted = self.count(memory, &client, now);
+        let promoted =
+            clients.first().is_some_and(|client| self.count(memory, (client.as_str(), crowd), now));
         if headers.has(request.instance) {
             return Judged { promoted, ..pass(Reason::Found { delay: None }) };
         }
         let action = format!("PREPEND {}", self.header(waited, moment));
         Judged { action, reason: Reason::Found { delay: Some(waited) }, promoted }
+    }
+
+    /// Whether the DNS has a say in what becomes of a request: whoever is listed or known passes without it.
+    pub fn wants_pool(&self, request: &Request<'_>, memory: &mut dyn Memory, now: i64) -> bool {
+        self.options.keys == Keys::Sender
+            && !self.clients.has(request.client_name, request.client)
+            && !self.recipients.has(request.recipient)
+            && !memory
+                .client(&triplet::client_key(request.client))
+                .is_some_and(|known| self.vouches(known, now))
     }
 
     /// Whether what is known of a triplet is heeded: not from the future, not for longer than asked for, and a first
@@ -216,22 +277,30 @@ impl Greylist {
         seen.last.saturating_sub(seen.first) >= self.options.delay_s
     }
 
-    /// Whether a client is known for good; it is counted when it is.
-    fn is_known(&self, memory: &mut dyn Memory, client: &str, now: i64) -> bool {
-        let wanted = self.options.auto_whitelist;
-        let known = memory.client(client);
-        let is_known = |known: Known| {
-            wanted > 0 && known.count >= wanted && now.saturating_sub(known.last) <= self.options.max_age_s
-        };
-        if !known.is_some_and(is_known) {
-            return false;
-        }
-        self.count(memory, client, now);
+    /// When a triplet was seen by any of its keys: one that has passed, else the first.
+    fn seen(&self, memory: &mut dyn Memory, keys: &[String], now: i64) -> Option<Seen> {
+        let known = keys.iter().filter_map(|key| memory.triplet(key));
+        known
+            .filter(|seen| self.still_counts(*seen, now))
+            .min_by_key(|seen| (!self.has_passed(*seen), seen.first))
+    }
+
+    /// Whether a client is known for good by any of its keys; it is counted when it is.
+    fn is_known(&self, memory: &mut dyn Memory, (keys, crowd): (&[String], u32), now: i64) -> bool {
+        let known = |key: &&String| memory.client(key).is_some_and(|known| self.vouches(known, now));
+        let Some(key) = keys.iter().find(known) else { return false };
+        self.count(memory, (key, crowd), now);
         true
     }
 
+    /// Whether somebody who is known so well isn't greylisted.
+    const fn vouches(&self, known: Known, now: i64) -> bool {
+        let wanted = self.options.auto_whitelist;
+        wanted > 0 && known.count >= wanted && now.saturating_sub(known.last) <= self.options.max_age_s
+    }
+
     /// Counts a client's mail that has come back; whether the client is known for good by it.
-    fn count(&self, memory: &mut dyn Memory, client: &str, now: i64) -> bool {
+    fn count(&self, memory: &mut dyn Memory, (client, crowd): (&str, u32), now: i64) -> bool {
         let wanted = self.options.auto_whitelist;
         if wanted == 0 {
             return false;
@@ -246,7 +315,7 @@ impl Greylist {
             }
             Some(_) => return false,
         };
-        memory.know(client, known);
+        memory.know(client, known, crowd);
         known.count == wanted
     }
 

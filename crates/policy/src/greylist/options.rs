@@ -13,9 +13,33 @@ pub const UNUSABLE: u16 = 476;
 pub const DEFAULTS: &str = "/etc/default/postgrey";
 const DAY_S: i64 = 86_400;
 
+/// By what senders are remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// By their networks, as Postgrey has it.
+    #[default]
+    Postgrey,
+    /// By the [pool](super::pool) that they belong to, and by their networks.
+    Sender,
+}
+
+impl Keys {
+    /// Reads `postgrey` or `sender`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Keys> {
+        match text.trim() {
+            "postgrey" => Some(Keys::Postgrey),
+            "sender" => Some(Keys::Sender),
+            _ => None,
+        }
+    }
+}
+
 /// How greylisting works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// By what senders are remembered; none of Postgrey's options.
+    pub keys: Keys,
     /// `--inet`: host and port.
     pub inet: Option<(String, u16)>,
     /// `--unix`
@@ -44,10 +68,10 @@ pub struct Options {
     pub host: String,
     /// `--exim`: one request a connection.
     pub exim: bool,
-    /// `--whitelist-clients`; none for the usual ones.
-    pub client_files: Vec<PathBuf>,
+    /// `--whitelist-clients`, and where that stands; none for the usual ones.
+    pub client_files: Vec<(PathBuf, Place)>,
     /// `--whitelist-recipients`; none for the usual ones.
-    pub recipient_files: Vec<PathBuf>,
+    pub recipient_files: Vec<(PathBuf, Place)>,
     /// `--auto-whitelist-clients`; 0 for never.
     pub auto_whitelist: u32,
     /// `--socketmode`
@@ -59,6 +83,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            keys: Keys::Postgrey,
             inet: None,
             unix: None,
             delay_s: 300,
@@ -230,14 +255,19 @@ impl Options {
                 };
                 value = words.next_if(|next| is_value(next)).map(|(value, _)| value.clone());
             }
-            if let Err(why) = self.set(long, value.as_deref(), *takes) {
+            if let Err(why) = self.set(long, value.as_deref(), (*takes, place)) {
                 found.push(unusable(place, format!("--{long}: {why}")));
             }
         }
         found
     }
 
-    fn set(&mut self, name: &str, value: Option<&str>, takes: Takes) -> Result<(), String> {
+    fn set(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        (takes, place): (Takes, &Place),
+    ) -> Result<(), String> {
         if takes == Takes::Value && value.is_none() {
             return Err("a value is missing".to_owned());
         }
@@ -269,8 +299,8 @@ impl Options {
             "privacy" => self.privacy = true,
             "hostname" => text.clone_into(&mut self.host),
             "exim" => self.exim = true,
-            "whitelist-clients" => self.client_files.push(text.into()),
-            "whitelist-recipients" => self.recipient_files.push(text.into()),
+            "whitelist-clients" => self.client_files.push((text.into(), place.clone())),
+            "whitelist-recipients" => self.recipient_files.push((text.into(), place.clone())),
             "auto-whitelist-clients" if value.is_none() => self.auto_whitelist = 5,
             "auto-whitelist-clients" => {
                 self.auto_whitelist = u32::try_from(number(text)?).unwrap_or(u32::MAX);
@@ -280,24 +310,25 @@ impl Options {
         Ok(())
     }
 
-    /// The files that name clients who aren't greylisted, in order; whether each may be missing.
+    /// The files that name clients who aren't greylisted, in order, and where they are named; those that nobody names may
+    /// be missing.
     #[must_use]
-    pub fn client_files(&self) -> Vec<(PathBuf, bool)> {
+    pub fn client_files(&self) -> Vec<(PathBuf, Option<Place>)> {
         files(&self.client_files, "/etc/postgrey/whitelist_clients")
     }
 
     /// The same for recipients.
     #[must_use]
-    pub fn recipient_files(&self) -> Vec<(PathBuf, bool)> {
+    pub fn recipient_files(&self) -> Vec<(PathBuf, Option<Place>)> {
         files(&self.recipient_files, "/etc/postgrey/whitelist_recipients")
     }
 }
 
-fn files(named: &[PathBuf], usual: &str) -> Vec<(PathBuf, bool)> {
+fn files(named: &[(PathBuf, Place)], usual: &str) -> Vec<(PathBuf, Option<Place>)> {
     if named.is_empty() {
-        return vec![(usual.into(), true), (format!("{usual}.local").into(), true)];
+        return vec![(usual.into(), None), (format!("{usual}.local").into(), None)];
     }
-    named.iter().map(|path| (path.clone(), false)).collect()
+    named.iter().map(|(path, place)| (path.clone(), Some(place.clone()))).collect()
 }
 
 fn number(text: &str) -> Result<i64, String> {

@@ -15,13 +15,13 @@ impl Memory for Remembered {
     fn triplet(&mut self, key: &str) -> Option<Seen> {
         self.triplets.get(key).copied()
     }
-    fn see(&mut self, key: &str, seen: Seen, _: bool) {
+    fn see(&mut self, key: &str, seen: Seen, _: (bool, u32)) {
         self.triplets.insert(key.to_owned(), seen);
     }
     fn client(&mut self, key: &str) -> Option<Known> {
         self.clients.get(key).copied()
     }
-    fn know(&mut self, key: &str, known: Known) {
+    fn know(&mut self, key: &str, known: Known, _: u32) {
         self.clients.insert(key.to_owned(), known);
     }
 }
@@ -54,8 +54,15 @@ impl Days {
         let mut next = || words.next().unwrap();
         let (client_address, sender, recipient, instance) = (next(), next(), next(), next());
         let client = client_address.parse().unwrap();
-        let request =
-            Request { client_name: "h.example", client_address, client, sender, recipient, instance };
+        let request = Request {
+            client_name: "h.example",
+            client_address,
+            client,
+            sender,
+            recipient,
+            instance,
+            pool: None,
+        };
         let moment =
             Moment { now: Wall::from_seconds(1_000_000 + at), date: &|| "DATE".to_owned(), host: "mx" };
         let judged = self.greylist.judge(&request, (&mut self.memory, &mut self.headers), &moment);
@@ -186,8 +193,8 @@ fn keys() {
     let check = |text: &str, client: &str, expect: &str| {
         let address = client.parse::<std::net::IpAddr>().unwrap().to_canonical();
         #[rustfmt::skip]
-        let request = Request { client_name: "h", client_address: client, client: address, sender: "S+x@X", recipient: "R+x@Y", instance: "" };
-        assert_eq!(triplet::key(&request, &options(text)), format!("{expect}/s@x/r+x@y"));
+        let request = Request { client_name: "h", client_address: client, client: address, sender: "S+x@X", recipient: "R+x@Y", instance: "", pool: None };
+        assert_eq!(triplet::keys(&request, &options(text)), [format!("{expect}/s@x/r+x@y")]);
     };
     check("", "192.0.2.77", "192.0.2.0");
     check("--lookup-by-host", "192.0.2.77", "192.0.2.77/32");
@@ -332,4 +339,65 @@ fn options_as_debian_has_them() {
     );
     assert_eq!(found[1].place.text(), "--dlay=5");
     assert_eq!((read.delay_s, read.auto_whitelist), (300, 5));
+}
+
+/// What a pool changes: the first server that comes back will do, and the domain becomes known, not its zone.
+#[test]
+fn pools_of_senders() {
+    let mut days = Days::new("--auto-whitelist-clients=2");
+    days.greylist.options.keys = Keys::Sender;
+    let mut ask = |at: i64, client: &str, pool: Option<&str>, sender: &str| {
+        let address = client.parse().unwrap();
+        let request = Request {
+            client_name: "unknown",
+            client_address: client,
+            client: address,
+            sender,
+            recipient: "b@y",
+            instance: "",
+            pool,
+        };
+        let moment = Moment { now: Wall::from_seconds(1_000_000 + at), date: &String::new, host: "mx" };
+        days.greylist.judge(&request, (&mut days.memory, &mut days.headers), &moment).reason.to_string()
+    };
+    let (spf, zone) = (Some("spf:big.example"), Some("zone:big.example"));
+    assert_eq!(ask(0, "192.0.2.1", spf, "a@big.example"), "new");
+    assert_eq!(ask(400, "198.51.100.1", spf, "a@big.example"), "triplet found");
+    // Others don't share it, whatever they say.
+    assert_eq!(ask(401, "203.0.113.1", None, "a@big.example"), "new");
+    assert_eq!(
+        ask(402, "203.0.113.2", zone, "a@big.example"),
+        "early-retry (299s missing)",
+        "its network has come before"
+    );
+    // An answer of the DNS that comes late costs no more than Postgrey's key.
+    assert_eq!(ask(1_000, "198.18.0.1", None, "x@big.example"), "new");
+    assert_eq!(ask(1_400, "198.18.0.9", spf, "x@big.example"), "triplet found");
+    assert_eq!(ask(1_500, "192.0.2.77", spf, "x@big.example"), "triplet found");
+    // Two hours, two mails: the domain is known, wherever it comes from.
+    assert_eq!(ask(5_000, "192.0.2.1", spf, "c@big.example"), "new");
+    assert_eq!(ask(5_400, "198.51.100.1", spf, "c@big.example"), "triplet found");
+    assert_eq!(ask(5_500, "203.0.113.200", spf, "new@big.example"), "client AWL");
+    assert_eq!(ask(5_500, "198.51.100.1", None, "new@big.example"), "new");
+    // A zone is never known, its hosts are.
+    for at in [10_000, 20_000, 30_000] {
+        assert_eq!(ask(at, "203.0.113.50", zone, &format!("{at}x@z.example")), "new");
+        assert_eq!(
+            ask(at + 400, "192.0.2.50", zone, &format!("{at}x@z.example")),
+            if at < 30_000 { "triplet found" } else { "client AWL" }
+        );
+    }
+    assert_eq!(ask(40_000, "203.0.113.51", zone, "last@z.example"), "new");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_lists(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        fuzz(&bytes);
+    }
+
+    #[test]
+    fn likely_lists(text in "((POSTGREY_OPTS=\"|--[a-z-]{3,20}[= ]|/\\^?[a-z.*+(|)]{0,9}\\$?/|[0-9a-f:./]{1,20}|[a-z*.@-]{1,12}|#| )[\n ]?){0,12}") {
+        fuzz(text.as_bytes());
+    }
 }

@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub recipient: &'a str,
     /// Which message this is; empty where nobody says.
     pub instance: &'a str,
+    /// The [pool](super::pool) that the client belongs to, where that counts and is known.
+    pub pool: Option<&'a str>,
 }
 
 /// Why a request can't be judged; displayed as Postgrey logs it.
@@ -57,23 +59,47 @@ impl<'a> Request<'a> {
         let client: IpAddr = bare.parse().map_err(unusable)?;
         let instance = value("instance").unwrap_or("");
         let client = client.to_canonical();
-        Ok(Request { client_name, client_address, client, sender, recipient, instance })
+        Ok(Request { client_name, client_address, client, sender, recipient, instance, pool: None })
     }
 }
 
-/// The triplet.
+/// The texts by which a triplet may be known, the one that it is remembered by first: its pool's where it has one, and
+/// Postgrey's.
 #[must_use]
-pub fn key(request: &Request<'_>, options: &Options) -> String {
+pub fn keys(request: &Request<'_>, options: &Options) -> Vec<String> {
     let network = network(request.client, options);
-    format!("{network}/{}/{}", sender(request.sender), request.recipient.to_lowercase())
+    let rest = format!("{}/{}", sender(request.sender), request.recipient.to_lowercase());
+    let of = |first: &str| format!("{first}/{rest}");
+    request.pool.into_iter().chain([network.as_str()]).map(of).collect()
 }
 
-/// The client, for those that are known.
+/// The texts by which a client may be known for good, the one that it is counted by first. A zone vouches for no one:
+/// its hosts aren't all servers.
+#[must_use]
+pub fn client_keys(request: &Request<'_>) -> Vec<String> {
+    let by_spf = request.pool.filter(|pool| pool.starts_with("spf:")).map(str::to_owned);
+    by_spf.into_iter().chain([client_key(request.client)]).collect()
+}
+
+/// The client, as Postgrey knows it.
 #[must_use]
 pub fn client_key(client: IpAddr) -> String {
     match client {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => in_full(v6).to_uppercase(),
+    }
+}
+
+/// Those who share their part of what can be remembered: a client's /24, or /48.
+#[must_use]
+pub fn crowd(client: IpAddr) -> u32 {
+    match client {
+        IpAddr::V4(v4) => v4.to_bits() >> 8,
+        IpAddr::V6(v6) => {
+            let bits = u64::try_from(v6.to_bits() >> 80).unwrap_or(0);
+            let mixed = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+            u32::try_from(mixed).unwrap_or(0) | 1 << 31
+        }
     }
 }
 

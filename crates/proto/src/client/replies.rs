@@ -152,7 +152,7 @@ impl Replies {
             let (line, behind) = rest.split_at_checked(end + 1).unwrap_or((rest, &[]));
             rest = behind;
             let text = line.split(|byte| *byte == 0).next().unwrap_or_default();
-            let line = String::from_utf8_lossy(text).replace(char::REPLACEMENT_CHARACTER, "?");
+            let line = mail::legible(text, '?');
             self.lines += 1;
             if self.take(line.trim_end_matches(['\r', '\n'])) {
                 (self.lines, self.bytes) = (0, 0);

@@ -206,7 +206,7 @@ impl Standing {
 
 /// A filter's reply where it is one: 4xx or 5xx; `%%` is `%`, a lone one is dropped with what can't follow it.
 fn reply_text(text: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(text).into_owned();
+    let text = mail::legible(text, '?');
     let bytes = text.as_bytes();
     let code = bytes.get(..3)?;
     let is_refusal = matches!(code.first()?, b'4' | b'5') && code.iter().all(u8::is_ascii_digit);

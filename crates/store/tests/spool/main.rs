@@ -16,5 +16,6 @@ mod real_disk;
 mod records;
 mod rot;
 mod simulation;
+mod starts;
 mod threads;
 mod world;

@@ -99,8 +99,8 @@ fn check(way: &str, which: usize, harm: impl Fn(&SimDisk, &str, usize)) {
     assert!(disk.paths().iter().any(|path| path.starts_with("corrupt/stretch-")), "{context}");
     assert!(disk.paths().iter().any(|path| path.starts_with("corrupt/segment-")), "{context}");
     drop(spool);
-    // What was kept is not told again and again. What is damaged and there is written once more at each start, until
-    // the log goes round: then it is moved out, which is said. Where the body alone is damaged, the message goes on without
+    // What was kept is not told again and again. What is damaged stays until the log goes round: then it is moved out,
+    // which is said. Where the body alone is damaged, the message goes on without
     // one, which is said for as long as it is there.
     let is_headless = way.contains("body");
     let is_news = |line: &&String| {
@@ -114,9 +114,25 @@ fn check(way: &str, which: usize, harm: impl Fn(&SimDisk, &str, usize)) {
         let gone = usize::from(moved && !is_headless);
         assert_eq!((again, still + gone), (sound.clone(), damaged), "{context}");
     }
+    let (mut spool, _) = open(&disk);
+    go_round(&mut spool);
+    assert_eq!(served(&spool).0, sound, "{context}");
+    drop(spool);
     let (_, report) = open(&disk);
     assert_eq!(report.damage.len(), usize::from(is_headless), "{context}: {report:?}");
     assert_eq!(report.corrupt.len(), usize::from(is_headless), "{context}: {report:?}");
+}
+
+/// As much comes and goes as five segments hold.
+fn go_round(spool: &mut SteppedSpool) {
+    for _ in 0..100 {
+        let mut incoming = spool.begin();
+        let number = incoming.number();
+        incoming.write(&[b'x'; 3000]).unwrap();
+        let done = spool.step(vec![Step::Commit(incoming, Vec::new()), Step::Remove(number)]);
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+    spool.idle();
 }
 
 #[test]

@@ -228,6 +228,14 @@ impl Pattern {
     }
 }
 
+/// Sets of texts: whatever `translated` matches holds one text of each set, whatever the case of its letters. The
+/// expression is in the syntax of `regex`, look-around and references of `fancy-regex` included, with `]` in classes
+/// as `\\x5D`.
+#[must_use]
+pub fn required_texts(translated: &str) -> Vec<Vec<Vec<u8>>> {
+    superset::superset(translated).map_or_else(Vec::new, |regular| literals::required(&regular))
+}
+
 fn within_bounds(text: &str) -> Result<(), PatternError> {
     if text.len() > PATTERN_BYTES_MAX {
         return Err(PatternError { reason: "Regular expression too big".to_owned(), offset: None });

@@ -221,10 +221,10 @@ impl Room<'_> {
         }
     }
 
-    /// The pairs of an access table that stand in main.cf.
+    /// The pairs of a table of actions or transports that stand in main.cf.
     fn inline(&mut self, group: &Group<'_>) {
-        let is_access = |how: &Use| matches!(how, Use::Access(..));
-        if group.spec.kind != Kind::Inline || !group.uses.iter().all(is_access) {
+        let is_judged = |how: &Use| matches!(how, Use::Access(..) | Use::Transports);
+        if group.spec.kind != Kind::Inline || !group.uses.iter().all(is_judged) {
             return;
         }
         let mut found = Findings::default();

@@ -499,6 +499,9 @@ fn tables_in_their_names() {
     };
     check("inline:{ {a.example=REJCT} }", SENDER, &["K0332"]);
     check("inline:{ {a.example=REJECT} }", SENDER, &[]);
+    check("inline:{ {a.example=nosuch:x} }", Use::Transports, &["K0346"]);
+    check("inline:{ {a.example=smtp:[x.example} }", Use::Transports, &["K0357"]);
+    check("inline:{ {a.example=smtp:[x.example]}, {b.example=:}, {c.example=slow:} }", Use::Transports, &[]);
     check("cidr:{{192.0.2.0/24 REJCT}}", CLIENT, &["K0332"]);
     check("pcre:{{/^received:.*/ IGNOR}}", HEADERS, &["K0343"]);
     check("pcre:{{/^received:.*/ IGNORE}}", HEADERS, &["K0339"]);

@@ -178,6 +178,38 @@ fn services() {
     );
 }
 
+/// K0523.
+#[test]
+fn words_of_transports() {
+    let warned = |line: &str, expect: &[&str]| {
+        let (_, found) = said("", &format!("{line}\n"));
+        let found = found.iter().filter(|one| one.code.0 == 523);
+        let shown: Vec<String> = found.map(|one| format!("{} {}", one.place, one.message)).collect();
+        assert_eq!(shown, expect, "{line}");
+    };
+    warned(
+        "p unix - n n - - pipe flags=BDFORXhqu.> user=x eol=\\r\\n size=1 argv=/bin/x $recipient ${user}",
+        &[],
+    );
+    warned(
+        "p unix - n n - - pipe flags=RQZ user=x argv=/bin/x",
+        &["master.cf:1:23 p: pipe has no flag `QZ`"],
+    );
+    warned(
+        "p unix - n n - - pipe user=x argv=/bin/x -f ${sender} a${recipent}b $$no $(user) ${extension?x}",
+        &[
+            "master.cf:1:55 p: `${recipent}` stands for nothing",
+            "master.cf:1:82 p: `${extension?x}` stands for nothing",
+        ],
+    );
+    warned(
+        "p unix - n n - - pipe users=x argv=/bin/x",
+        &["master.cf:1:23 p: `users=x` is no attribute of pipe"],
+    );
+    warned("s unix - - n - - smtp flags=DORX", &[]);
+    warned("s unix - - n - - lmtp flags=DRXhu", &["master.cf:1:23 s: lmtp has no flag `hu`"]);
+}
+
 /// K0234, K0148: the transport that nobody wrote down, and next hops of those that somebody did.
 #[test]
 fn outgoing() {

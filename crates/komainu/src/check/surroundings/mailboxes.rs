@@ -1,17 +1,19 @@
 //! Where mail is written: `virtual_mailbox_base`, `mail_spool_directory`, `komainu_mailbox_root`, and as whom.
 //!
 //! Recipients' own folders aren't looked at: there may be thousands, and they are made when mail comes.
-//! Diagnostics: K0535 a folder for mailboxes that is missing or can't be written, K0536 virtual users below
+//! Diagnostics: K0529 mail for root that nobody reads, K0535 a folder for mailboxes that is missing or can't be written, K0536 virtual users below
 //! virtual_minimum_uid.
 
 use super::{Machine, Scene, Sight, accounts, scene};
 use config::{Diagnostic, Spanned};
 use std::path::Path;
+use tables::TableSpec;
 
 pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     found.extend(virtual_base(scene, machine));
     found.extend(virtual_uid(scene));
+    found.extend(mail_for_root(scene, machine));
     let p = scene.main;
     for name in ["mail_spool_directory", "komainu_mailbox_root"] {
         let Some(word) = scene::word(p, name).filter(|_| p.is_set(name)) else { continue };
@@ -63,6 +65,65 @@ fn folder(
             said(message, format!("chmod o+x {}", closed.display()))
         }),
     }
+}
+
+/// Root's mail where it is nobody else's: nothing is written as root.
+fn mail_for_root(scene: &Scene<'_>, machine: &Machine) -> Option<Diagnostic> {
+    let p = scene.main;
+    let is_empty = |name: &str| p.text(name).value.trim().is_empty();
+    let goes_elsewhere =
+        ["mailbox_transport", "mailbox_transport_maps", "mailbox_command", "mailbox_command_maps"];
+    let is_local = p.text("local_transport").value.split(':').next() == Some("local");
+    if !is_local
+        || is_empty("mydestination")
+        || !is_empty("komainu_mailbox_root")
+        || !goes_elsewhere.iter().all(|name| is_empty(name))
+        || !matches!(machine.sight(Path::new("/root/.forward")), Sight::Missing)
+    {
+        return None;
+    }
+    // What can't be read may have it.
+    let has = |name: &str, is_root: &dyn Fn(&str) -> bool| -> Option<bool> {
+        let mut found = false;
+        for word in p.list(name) {
+            found |= keys(&word, machine)?.iter().any(|key| is_root(key));
+        }
+        Some(found)
+    };
+    let aliases = p.list("alias_maps");
+    let first = aliases.first()?;
+    let is_there = has("alias_maps", &|key| key == "root")?
+        || has("virtual_alias_maps", &|key| key == "root" || key.starts_with("root@"))?;
+    let path = TableSpec::parse(first).ok().and_then(|spec| spec.path());
+    let file = path.map_or_else(|| first.value.clone(), |path| path.display().to_string());
+    let message =
+        "mail for root waits: no alias says who reads it, and nothing is written as root".to_owned();
+    let help = format!(
+        "so does what other aliases have for root, postmaster's as a rule, and it comes back after five days; add \
+         `root: YOU` to {file}. Postfix writes root's mailbox"
+    );
+    (!is_there).then(|| Diagnostic::warning(529, scene::place(p, "alias_maps"), message).help(help))
+}
+
+/// A table's keys, in lower case and without quotes; `None` where they can't be seen.
+fn keys(table: &Spanned<String>, machine: &Machine) -> Option<Vec<String>> {
+    let spec = TableSpec::parse(table).ok()?;
+    if spec.type_name == "nis" {
+        return Some(Vec::new());
+    }
+    if spec.type_name == "inline" {
+        return Some(spec.pairs().ok()?.into_iter().map(|(key, _)| key.to_lowercase()).collect());
+    }
+    if !matches!(spec.type_name.as_str(), "hash" | "btree" | "texthash" | "lmdb" | "cdb" | "dbm" | "sdbm") {
+        return None;
+    }
+    let text = machine.text(&spec.path()?.display().to_string())?;
+    let lines = text.lines().filter(|line| !line.starts_with(['#', ' ', '\t']));
+    let key = |line: &str| {
+        let key = line.split([':', ' ', '\t']).next().unwrap_or_default();
+        key.trim_matches('"').to_lowercase()
+    };
+    Some(lines.map(key).collect())
 }
 
 /// The one number of `static:5000`.

@@ -8,6 +8,7 @@ use super::accounts::Accounts;
 use super::{Machine, Scene, Sight, scene};
 use config::{Diagnostic, Role, Service, Spanned};
 use std::path::Path;
+use tables::TableSpec;
 
 pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     let accounts = Accounts::read(machine);
@@ -161,6 +162,11 @@ impl Used {
 
 /// The right-hand sides of a table of text, near enough to find transports.
 fn values(table: &Spanned<String>, machine: &Machine) -> Vec<String> {
+    if let Ok(spec) = TableSpec::parse(table)
+        && spec.type_name == "inline"
+    {
+        return spec.pairs().unwrap_or_default().into_iter().map(|(_, value)| value).collect();
+    }
     let path = table.value.rsplit(':').next().unwrap_or("");
     let text = machine.text(path).unwrap_or_default();
     let values = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {

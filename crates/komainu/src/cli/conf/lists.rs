@@ -4,22 +4,39 @@ use super::options::Options;
 use super::{Called, Fatal};
 use std::io::{self, Write as _};
 
-/// What `-T` may ask for.
-const TLS_MODES: [&str; 3] = ["compile-version", "run-version", "public-key-algorithms"];
+/// What `-a` names: who can be asked about clients' passwords (`smtpd_sasl_type`).
+const SERVER_LOG_INS: &[&str] = &["dovecot", "internal"];
+/// What `-A` names. Our own client of SASL answers to the name that main.cf has by default.
+const CLIENT_LOG_INS: &[&str] = &["cyrus"];
+/// What `-l` names (`mailbox_delivery_lock`).
+const LOCKS: &[&str] = &["flock", "fcntl", "dotlock"];
+/// The library that speaks TLS, and the keys that it can use.
+const TLS_LIBRARY: &[&str] = &["rustls 0.23"];
+const KEYS: &[&str] = &["ecdsa", "ed25519", "rsa"];
+
+fn say<'a>(names: impl IntoIterator<Item = &'a str>) {
+    for name in names {
+        // A reader that left wants no more.
+        let _ = writeln!(io::stdout(), "{name}");
+    }
+}
 
 impl Called<'_> {
     pub(super) fn lists(&self, letter: char, options: &Options) -> Result<bool, Fatal> {
         match letter {
-            'm' => tables::served_types().for_each(|name| {
-                // A reader that left wants no more.
-                let _ = writeln!(io::stdout(), "{name}");
-            }),
+            'a' => say(SERVER_LOG_INS.iter().copied()),
+            'A' => say(CLIENT_LOG_INS.iter().copied()),
+            'l' => say(LOCKS.iter().copied()),
+            'm' => say(tables::served_types()),
             'b' | 't' => return self.templates(letter, options),
-            'T' if !TLS_MODES.contains(&options.mode.as_str()) => {
-                self.warn(&format!("unknown 'postconf -T' mode: {}", options.mode));
-                return Ok(false);
-            }
-            // No SASL, no mbox and no TLS are built in: postconf(1) says that there is no output then.
+            'T' => match options.mode.as_str() {
+                "compile-version" | "run-version" => say(TLS_LIBRARY.iter().copied()),
+                "public-key-algorithms" => say(KEYS.iter().copied()),
+                mode => {
+                    self.warn(&format!("unknown 'postconf -T' mode: {mode}"));
+                    return Ok(false);
+                }
+            },
             _ => {}
         }
         Ok(true)

@@ -1,6 +1,7 @@
 //! Old names: each file is one program as people know it, options, output and exit codes.
 
 mod getopt;
+mod logrotate;
 mod mail_queue;
 pub(super) mod pflogsumm;
 pub(super) mod postalias;

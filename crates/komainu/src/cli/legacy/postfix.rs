@@ -1,4 +1,4 @@
-//! `postfix start|start-fg|stop|reload|status|check|abort|flush`, as postfix(1), on a komainu server.
+//! `postfix start|start-fg|stop|reload|status|check|abort|flush|logrotate`, as postfix(1), on a komainu server.
 //!
 //! `start` leaves a server in the background and comes back once it is ready; the others find it by the pid
 //! file in its state folder. T0.6.
@@ -34,7 +34,10 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
                 Err(error) => return usage(&error.to_string()),
             },
             Ok(Some(lexopt::Arg::Short('v' | 'D'))) => {}
-            Ok(Some(lexopt::Arg::Value(value))) => command = Some(value.to_string_lossy().into_owned()),
+            // What follows is the command's.
+            Ok(Some(lexopt::Arg::Value(value))) => {
+                command.get_or_insert_with(|| value.to_string_lossy().into_owned());
+            }
             Ok(Some(other)) => return usage(&other.unexpected().to_string()),
             Ok(None) => break,
             Err(error) => return usage(&error.to_string()),
@@ -59,8 +62,13 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         "reload" => reload(&directory),
         "status" => status(&directory),
         "check" => check::postfix(&directory),
+        "logrotate" => super::logrotate::main(&directory),
+        "set-permissions" | "upgrade-configuration" => {
+            say(&format!("nothing to do: {command} is for files that Komainu hasn't"));
+            ExitCode::SUCCESS
+        }
         other => script_fatal(&format!(
-            "unknown command: '{other}'. Usage: postfix start (or start-fg, stop, reload, abort, check, flush, status)"
+            "unknown command: '{other}'. Usage: postfix start (or start-fg, stop, reload, abort, check, flush, status, logrotate)"
         )),
     }
 }
@@ -70,7 +78,7 @@ fn usage(problem: &str) -> ExitCode {
     ExitCode::from(EX_USAGE)
 }
 
-fn fatal(problem: &str) -> ExitCode {
+pub(super) fn fatal(problem: &str) -> ExitCode {
     eprintln!("postfix: fatal: {problem}");
     ExitCode::FAILURE
 }
@@ -80,7 +88,7 @@ fn script_fatal(problem: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn say(what: &str) {
+pub(super) fn say(what: &str) {
     eprintln!("postfix/postfix-script: {what}");
 }
 
@@ -92,7 +100,7 @@ fn state(directory: &Path) -> PathBuf {
     crate::serve::state_folder(&options, &configuration.parameters)
 }
 
-fn running(directory: &Path) -> Option<Pid> {
+pub(super) fn running(directory: &Path) -> Option<Pid> {
     pid::running(&state(directory))
 }
 

@@ -68,6 +68,10 @@ pub async fn deliver(
         attempt.settle_all(&Verdict::Deferred(why.clone()), "none", Duration::ZERO);
         return attempt.reports;
     }
+    if let Some(verdict) = attempt.unfit().await {
+        attempt.settle_all(&verdict, &transport.flags.name, Duration::ZERO);
+        return attempt.reports;
+    }
     let sites: Vec<&str> =
         std::iter::once(nexthop).chain(transport.fallback_relays.iter().map(String::as_str)).collect();
     for (at, site) in sites.iter().enumerate() {
@@ -452,7 +456,13 @@ impl Attempt<'_> {
         let body = (!ground.probes).then(|| ground.spool.body(self.number)).transpose();
         let letter = match body {
             Ok(None) => Letter::nothing(),
-            Ok(Some(body)) => self.letter(Edited::new(body, ground.edits)),
+            Ok(Some(body)) => {
+                let mail = self.entry;
+                let first = self.first();
+                let sender = first.map_or_else(|| mail.sender.clone(), |one| mail.sender_for(one));
+                let head = transport.flags.head(&sender, first);
+                self.letter(Edited::new(body, ground.edits).behind(head))
+            }
             Err(error) => {
                 tokio::spawn(connection.quit());
                 self.unreadable(&error.to_string(), &relay);
@@ -498,6 +508,33 @@ impl Attempt<'_> {
             self.part(connection, way.relay);
         }
         true
+    }
+
+    /// Who is first of those that are still open.
+    fn first(&self) -> Option<&Recipient> {
+        self.entry.recipients.get(usize::try_from(*self.open.first()?).ok()?)
+    }
+
+    /// Whether `flags=` forbid it: lines for one recipient where there are several, mail that has been there before.
+    async fn unfit(&self) -> Option<Verdict> {
+        let (flags, ground) = (&self.transport.flags, self.ground);
+        if !flags.is_personal() || ground.probes {
+            return None;
+        }
+        if self.open.len() > 1 {
+            let flag = if flags.delivered_to { 'D' } else { 'O' };
+            self.warn(format!("flag `{flag}' requires {}_destination_recipient_limit = 1", flags.name));
+            let text = "mail system configuration error";
+            return Some(Verdict::Deferred(Why::new(Dsn::new(4, 3, 5), text)));
+        }
+        let address = self.first().filter(|_| flags.delivered_to)?.address.to_external();
+        let (spool, number) = (ground.spool.clone(), self.number);
+        let looked = tokio::task::spawn_blocking({
+            let address = address.clone();
+            move || crate::deliver::piped::was_delivered_to(&spool, number, &address)
+        });
+        let text = format!("mail forwarding loop for {address}");
+        looked.await.unwrap_or(false).then(|| Verdict::Bounced(Why::new(Dsn::new(5, 4, 6), text)))
     }
 
     /// The message, checked on its way where the transport has checks.

@@ -229,6 +229,11 @@ impl<R: Read> Edited<R> {
         let edits = edits.0.iter().cloned().collect();
         Edited { body, edits, at: 0, text: io::Cursor::new(Vec::new()) }
     }
+
+    /// The same, with this in front.
+    pub(super) fn behind(self, head: String) -> Edited<R> {
+        Edited { text: io::Cursor::new(head.into_bytes()), ..self }
+    }
 }
 
 impl Edited<store::Body> {
@@ -287,6 +292,13 @@ mod tests {
             assert_eq!(edited("abcdefgh", &[(0..2, "X"), (2..4, ""), (6..8, "YZW")], step), "XefYZW");
             assert_eq!(edited("ab", &[(0..2, "")], step), "");
         }
+        let edits = Edits([Edit { bytes: 0..1, text: b"X".to_vec() }].into());
+        let mut text = String::new();
+        Edited::new(b"abc".as_slice(), &edits)
+            .behind("head\n".to_owned())
+            .read_to_string(&mut text)
+            .expect("reads");
+        assert_eq!(text, "head\nXbc");
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl Report {
     #[must_use]
     pub fn is_loop(&self) -> bool {
         let is_bounced = matches!(self.verdict, Verdict::Bounced(_));
-        is_bounced && self.server.is_none() && self.verdict.why().dsn == Dsn::new(5, 4, 6)
+        let is_unsaid = self.server.is_none() && self.relay == "none";
+        is_bounced && is_unsaid && self.verdict.why().dsn == Dsn::new(5, 4, 6)
     }
 
     /// `soft_bounce`: what failed is tried again. Whether it had failed.

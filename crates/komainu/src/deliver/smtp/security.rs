@@ -7,6 +7,7 @@
 use super::conversation::{Say, Stream};
 use crate::clock;
 use crate::tls::client::{Engine, Manner};
+use crate::tls::files::Anchors;
 use crate::tls::fingerprint::Digest;
 use crate::tls::judge::{Wanted, judge};
 use crate::tls::summary::Summary;
@@ -100,6 +101,8 @@ pub(super) struct Protection {
     pub(super) engine: Option<Arc<Engine>>,
     /// What was wrong with the files; said with each connection that misses it.
     pub(super) fault: Option<String>,
+    /// `smtp_tls_trust_anchor_file`, or why there is nobody in it.
+    pub(super) chosen: Option<Result<Arc<Anchors>, String>>,
 }
 
 impl Protection {
@@ -111,14 +114,18 @@ impl Protection {
         domain: &str,
         tables: &Snapshot,
     ) -> Result<Result<Policy, String>, LookupError> {
-        Ok(match self.look_up(key, domain, tables)? {
+        let policy = match self.look_up(key, domain, tables)? {
             Ok(Some(line)) => self.read(key, &line),
             Ok(None) => match Level::from_name(&self.level) {
                 Some(level) => Ok(Policy { no_dane: self.level.ends_with("dane"), ..self.of_level(level) }),
                 None => Err(bad_level(key, &self.level)),
             },
             Err(remark) => Err(remark),
-        })
+        };
+        Ok(policy.and_then(|policy| match &self.chosen {
+            Some(Err(why)) if policy.level >= Level::Verify => Err(why.clone()),
+            _ => Ok(policy),
+        }))
     }
 
     /// Reads a line of `smtp_tls_policy_maps`.
@@ -237,6 +244,8 @@ pub(super) struct Whom<'a> {
 pub(super) struct Upgrade {
     engine: Arc<Engine>,
     policy: Policy,
+    /// Who vouches for the server in place of public authorities.
+    chosen: Option<Arc<Anchors>>,
     wanted: Wanted,
     digest: Digest,
     server_name: ServerName<'static>,
@@ -275,6 +284,10 @@ impl Upgrade {
         Some(Upgrade {
             engine,
             policy: policy.clone(),
+            chosen: match &protection.chosen {
+                Some(Ok(chosen)) if policy.level >= Level::Verify => Some(Arc::clone(chosen)),
+                _ => None,
+            },
             wanted,
             digest: protection.digest.unwrap_or(Digest::Md5),
             server_name,
@@ -311,7 +324,8 @@ impl Upgrade {
         let shown = session.peer_certificates().unwrap_or_default();
         let signed = shown.first().and_then(|own| Some((self.engine.signed(own)?, own)));
         let now = Duration::from_micros(u64::try_from(clock::now().wall.0).unwrap_or(0));
-        let judgement = judge(shown, &self.engine.anchors, &self.wanted, self.digest, now);
+        let anchors = self.chosen.as_deref().unwrap_or(&self.engine.anchors);
+        let judgement = judge(shown, anchors, &self.wanted, self.digest, now);
         if let Some((before, after)) = &judgement.remark
             && self.loglevel >= 1
         {

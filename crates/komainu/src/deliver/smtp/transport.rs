@@ -18,9 +18,10 @@ use crate::tls::client::Engine;
 use crate::tls::files::{Anchors, FileError, chains, credentials};
 use crate::tls::fingerprint::Digest;
 use config::{Parameters, Role, Service};
-use mail::Dsn;
 use mail::seven_bit::Limits;
+use mail::{Address, Dsn};
 use proto::client::{Demands, Dialect, Discards, LineFilter, Pix, Probe, Settings, Timeouts, Why};
+use queue::Recipient;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,8 +55,10 @@ pub struct Transport {
     pub(super) bind_enforced: bool,
     /// `smtp_send_xforward_command`
     pub(super) forwards_origin: bool,
-    /// `lmtp_assume_final`
+    /// `lmtp_assume_final`, or `flags=X`
     pub assumes_final: bool,
+    /// `flags=`
+    pub(super) flags: Flags,
     /// What is odd about its parameters, said with its first delivery.
     pub remarks: Remarks,
     pub(super) myhostname: String,
@@ -143,10 +146,6 @@ impl Transport {
         let port = port_number(&port, sources).unwrap_or(if dialect == Dialect::Lmtp { 24 } else { 25 });
         let own = p.host().addresses.iter().map(|interface| interface.address);
         let proxies = p.list("proxy_interfaces").into_iter().filter_map(|word| word.value.parse().ok());
-        let mut ports = Vec::new();
-        for name in ["smtp", "submission", "smtps", "submissions", "lmtp"] {
-            ports.extend(port_number(name, sources).map(|port| (name.to_owned(), port)));
-        }
         Some(Transport {
             generic: Generic::compile(service, main, catalogue),
             checking: Checking::compile(service, main, catalogue),
@@ -162,7 +161,7 @@ impl Transport {
             program: format!("{}/{}", p.text("syslog_name").value, service.command.value),
             conversation: reader.conversation(dialect),
             port,
-            ports,
+            ports: ports(sources),
             fallback_relays: reader.list("fallback_relay"),
             asks_exchangers: dialect == Dialect::Smtp && !reader.has_no_dns(),
             native: reader.list("host_lookup").iter().any(|word| word == "native") || reader.has_no_dns(),
@@ -177,7 +176,8 @@ impl Transport {
             bind_v6: reader.text("bind_address6").trim_matches(['[', ']']).parse().ok(),
             bind_enforced: reader.flag("bind_address_enforce"),
             forwards_origin: reader.flag("send_xforward_command"),
-            assumes_final: dialect == Dialect::Lmtp && reader.flag("assume_final"),
+            assumes_final: has_flag(service, 'X') || dialect == Dialect::Lmtp && reader.flag("assume_final"),
+            flags: Flags::read(service),
             remarks: reader.remarks(dialect),
             myhostname: p.text("myhostname").value,
             own: own.chain(proxies).collect(),
@@ -189,7 +189,7 @@ impl Transport {
                 _ => Family::Any,
             },
             soft_bounce: p.flag("soft_bounce"),
-            refused: reader.refused(),
+            refused: unknown_flag(service).or_else(|| reader.refused()),
             protection: reader.protection(catalogue, sources),
             sasl: reader.flag("sasl_auth_enable").then(|| reader.sasl(catalogue, sources)),
             reuse: reader.reuse(),
@@ -285,6 +285,72 @@ impl Transport {
             is_place
         };
         servers.into_iter().filter(fits).take(limit).collect()
+    }
+}
+
+/// Ports by name, of those that mail goes to.
+fn ports(sources: &dyn Sources) -> Vec<(String, u16)> {
+    let names = ["smtp", "submission", "smtps", "submissions", "lmtp"].into_iter();
+    names.filter_map(|name| Some((name.to_owned(), port_number(name, sources)?))).collect()
+}
+
+/// What is put in front of a message: `flags=DOR`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flags {
+    pub(super) return_path: bool,
+    pub(super) original_to: bool,
+    pub(super) delivered_to: bool,
+    /// The service's name.
+    pub(super) name: String,
+}
+
+fn flags(service: &Service) -> &str {
+    let words = service.arguments.iter();
+    words.filter_map(|word| word.value.strip_prefix("flags=")).next_back().unwrap_or_default()
+}
+
+fn has_flag(service: &Service, flag: char) -> bool {
+    flags(service).contains(flag)
+}
+
+/// Postfix's smtp(8) ends at once; mail waits in front of both.
+fn unknown_flag(service: &Service) -> Option<Why> {
+    let flags = flags(service);
+    let unknown = flags.chars().find(|flag| !config::master_cf::words::is_client_flag(*flag))?;
+    let text = format!("unknown flags={flags} value \"{unknown}\" in \"{flags}\"");
+    Some(Why::new(Dsn::new(4, 3, 5), text))
+}
+
+impl Flags {
+    fn read(service: &Service) -> Flags {
+        Flags {
+            return_path: has_flag(service, 'R'),
+            original_to: has_flag(service, 'O'),
+            delivered_to: has_flag(service, 'D'),
+            name: service.name.value.clone(),
+        }
+    }
+
+    /// They speak of one recipient.
+    pub(super) const fn is_personal(&self) -> bool {
+        self.original_to || self.delivered_to
+    }
+
+    /// The lines in front of the message.
+    pub(super) fn head(&self, sender: &Address, recipient: Option<&Recipient>) -> String {
+        let mut head = String::new();
+        if self.return_path {
+            head.push_str(&format!("Return-Path: <{sender}>\n"));
+        }
+        if let Some(recipient) = recipient {
+            if self.original_to {
+                head.push_str(&format!("X-Original-To: {}\n", recipient.original));
+            }
+            if self.delivered_to {
+                head.push_str(&format!("Delivered-To: {}\n", recipient.address));
+            }
+        }
+        head
     }
 }
 
@@ -466,6 +532,8 @@ impl Reader<'_> {
         let level = self.level();
         // Who never speaks TLS needs no files.
         let is_used = level != "none" || !words.is_empty();
+        let files = self.list("tls_trust_anchor_file");
+        let chosen = (is_used && !files.is_empty()).then(|| Anchors::chosen(&files, sources));
         let engine = match (is_used, digest) {
             (false, _) => Ok(None),
             (true, None) => Err("unknown smtp_tls_fingerprint_digest".to_owned()),
@@ -496,6 +564,7 @@ impl Reader<'_> {
             timeout: self.p.duration(&self.name("starttls_timeout")),
             engine: engine.map(Arc::new),
             fault,
+            chosen: chosen.map(|read| read.map(Arc::new).map_err(|error| error.to_string())),
         }
     }
 
@@ -536,9 +605,6 @@ impl Reader<'_> {
                 self.name("tls_per_site"),
                 self.name("tls_policy_maps")
             ));
-        }
-        if !self.text("tls_trust_anchor_file").is_empty() {
-            return defer(format!("{} is not served", self.name("tls_trust_anchor_file")));
         }
         if self.flag("sasl_auth_enable") && self.list("sasl_password_maps").is_empty() {
             // Postfix's smtp(8) ends at once; mail waits in front of both.

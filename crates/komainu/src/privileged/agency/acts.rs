@@ -117,7 +117,7 @@ fn mailbox(agency: &Agency, request: &LocalRequest, whose: &Whose, content: &mut
 }
 
 /// Who makes files in a mail spool: the user where everybody may, the user in the folder's group where that may, else
-/// root.
+/// root, in the user's group.
 fn maker(folder: &str, identity: &Identity) -> Option<(u32, u32)> {
     let metadata = std::fs::metadata(folder).ok()?;
     if metadata.mode() & 0o002 != 0 || metadata.uid() == identity.uid {
@@ -125,7 +125,7 @@ fn maker(folder: &str, identity: &Identity) -> Option<(u32, u32)> {
     } else if metadata.mode() & 0o020 != 0 {
         Some((identity.uid, metadata.gid()))
     } else {
-        Some((0, metadata.gid()))
+        Some((0, identity.gid))
     }
 }
 
@@ -161,7 +161,8 @@ fn append(
 ) -> Appended {
     let head = [request.from_line.as_slice(), request.head.as_slice()].concat();
     let mut content = Changed::new(content, Lines::mailbox());
-    let message = Message { head: &head, content: &mut content, limit: agency.mailbox_limit };
+    let message =
+        Message { head: &head, content: &mut content, length: request.length, limit: agency.mailbox_limit };
     let done =
         identity.act(|| mailbox_file::append(Path::new(path), kind, message, (&agency.locks, identity)));
     match done {

@@ -127,7 +127,12 @@ impl Agency {
     ) -> Answer {
         let head = [request.from_line.as_slice(), request.head.as_slice()].concat();
         let mut content = Changed::new(content, Lines::mailbox());
-        let message = Message { head: &head, content: &mut content, limit: self.virtuals.limit };
+        let message = Message {
+            head: &head,
+            content: &mut content,
+            length: request.length,
+            limit: self.virtuals.limit,
+        };
         let owner = self.virtuals.strict_ownership.then_some(identity.uid);
         let (path, kind) = (Path::new(&mailbox.path), Kind::Mailbox { owner });
         let (outcome, warnings) = mailbox_file::append(path, kind, message, (&self.virtuals.locks, identity));

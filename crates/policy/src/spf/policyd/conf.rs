@@ -1,10 +1,13 @@
 //! Debian's policyd-spf.conf (policyd-spf.conf(5)): `name = value` lines, names in their exact case.
 //!
 //! What a program of its own needs (its log of debugging, its time limit) is read and without effect. Diagnostics:
-//! K0490 a setting that doesn't exist, K0491 a value that means nothing, K0492 what isn't heeded.
+//! K0490 a setting that doesn't exist, K0491 a value that means nothing, K0492 what isn't heeded. `Per_User` names another
+//! file of settings for single recipients (policyd-spf.peruser(5)).
 
 use crate::spf::Network;
 use config::{Diagnostic, Place, SourceFile};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where Debian has it.
@@ -89,6 +92,10 @@ pub struct Conf {
     pub reason: String,
     /// `Mock`
     pub mock: bool,
+    /// `Per_User`: the file, and where it is named.
+    pub per_user: Option<(PathBuf, Place)>,
+    /// What holds for single recipients.
+    users: HashMap<String, Arc<Conf>>,
 }
 
 impl Default for Conf {
@@ -119,13 +126,14 @@ impl Default for Conf {
             lookup_time_s: 20,
             reason: "Message {rejectdefer} due to: {spf}. Please see {url}".to_owned(),
             mock: false,
+            per_user: None,
+            users: HashMap::new(),
         }
     }
 }
 
-/// What of the file isn't heeded: `Per_User` is another file's settings for single recipients, the rest is the milter's.
+/// What of the file isn't heeded: it is the milter's.
 const UNHEEDED: &[&str] = &[
-    "Per_User",
     "QueueID",
     "Whitelist_Lookup_Time",
     "Socket",
@@ -138,7 +146,67 @@ const UNHEEDED: &[&str] = &[
     "PidFile",
 ];
 
+/// What can't be set for a single recipient.
+const FOR_ALL: &[&str] =
+    &["Lookup_Time", "Hide_Receiver", "Authserv_Id", "Prospective", "debugLevel", "Mock", "Per_User"];
+/// Recipients with settings of their own; more aren't read.
+const USERS_MAX: usize = 100_000;
+
 impl Conf {
+    /// What holds for mail to a recipient.
+    pub(super) fn of(&self, recipient: &str) -> &Conf {
+        if self.users.is_empty() {
+            return self;
+        }
+        self.users.get(&recipient.to_ascii_lowercase()).map_or(self, |conf| conf)
+    }
+
+    /// Whether single recipients may have settings of their own.
+    pub(super) const fn has_users(&self) -> bool {
+        self.per_user.is_some()
+    }
+
+    /// Reads the file that [`Conf::per_user`] names: `user,name=value|name=value` lines, of which the first of a user
+    /// counts; users are written in lower case.
+    pub fn read_users(&mut self, file: &Arc<SourceFile>) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let base = self.clone();
+        let mut start = 0;
+        for line in file.text.split_inclusive('\n') {
+            let begin = start;
+            start += line.len();
+            let text = line.trim_end();
+            let place = Place::new(file, begin, begin + text.len());
+            if text.is_empty() || text.starts_with('#') {
+                continue;
+            }
+            let Some((user, settings)) = text.split_once(',') else {
+                let message = format!("`{text}` names no settings");
+                found.push(
+                    Diagnostic::warning(490, place, message)
+                        .help("write `user@domain,name=value|name=value`"),
+                );
+                continue;
+            };
+            if self.users.contains_key(user) || self.users.len() >= USERS_MAX {
+                continue;
+            }
+            let mut conf = base.clone();
+            for setting in settings.split('|') {
+                let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+                if FOR_ALL.contains(&name) {
+                    let message = format!("{name} isn't heeded for a single recipient");
+                    let help = "policyd-spf takes it from policyd-spf.conf alone";
+                    found.push(Diagnostic::warning(492, place.clone(), message).help(help));
+                } else {
+                    conf.set(name, value.trim(), place.clone(), &mut found);
+                }
+            }
+            self.users.insert(user.to_owned(), Arc::new(conf));
+        }
+        found
+    }
+
     /// Reads the file.
     #[must_use]
     pub fn read(file: &Arc<SourceFile>) -> (Conf, Vec<Diagnostic>) {
@@ -185,6 +253,12 @@ impl Conf {
             "TempError_Defer" => flag(value, &mut self.defer_temperror),
             "No_Mail" => flag(value, &mut self.no_mail),
             "Mock" => flag(value, &mut self.mock),
+            "Per_User" => match value.split_once(',') {
+                Some(("text", path)) if path.starts_with('/') => {
+                    assign(&mut self.per_user, Some((path.into(), place.clone())))
+                }
+                _ => false,
+            },
             "Reject_Not_Pass_Domains" => assign(&mut self.not_pass_domains, words(value)),
             "HELO_Whitelist" => assign(&mut self.helo_whitelist, words(value)),
             "Domain_Whitelist" => assign(&mut self.domain_whitelist, words(value)),

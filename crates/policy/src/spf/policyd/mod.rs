@@ -13,6 +13,7 @@ pub use conf::{Conf, HeaderType, PATH, Reject};
 use super::{Problem, Sender, SpfResult, Verdict, evaluate};
 use crate::facts::{Answer, Facts, Need, Question, Record, RecordKind};
 use mail::Wall;
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 /// What of a policy request counts.
@@ -53,7 +54,7 @@ pub struct Told {
     /// Behind `action=`.
     pub action: String,
     /// For the log, in policyd-spf's name.
-    pub log: Option<String>,
+    pub log: Vec<String>,
 }
 
 impl Told {
@@ -64,7 +65,7 @@ impl Told {
     }
 
     fn dunno() -> Told {
-        Told { action: "dunno".to_owned(), log: None }
+        Told { action: "dunno".to_owned(), log: Vec::new() }
     }
 }
 
@@ -77,6 +78,8 @@ struct Judging<'a> {
     host: &'a str,
     facts: &'a Facts,
     now: Wall,
+    /// What was found out, for the log (`debugLevel` 2 and more).
+    said: RefCell<Vec<String>>,
 }
 
 /// Which name was judged.
@@ -97,21 +100,31 @@ pub fn answer(
     facts: &Facts,
     now: Wall,
 ) -> Result<Told, Need> {
+    let conf = conf.of(request.recipient);
     if conf.mock {
-        return Ok(Told { action: "dunno mock header field that should be ignored".to_owned(), log: None });
+        return Ok(Told {
+            action: "dunno mock header field that should be ignored".to_owned(),
+            log: Vec::new(),
+        });
     }
-    let Some(client) = mail::host::parse_address(request.client) else { return Ok(Told::dunno()) };
+    let Some(client) = mail::host::parse_address(request.client) else {
+        let line = "spfcheck: No client address, exiting".to_owned();
+        let log = if conf.debug_level >= 2 { vec![line] } else { Vec::new() };
+        return Ok(Told { log, ..Told::dunno() });
+    };
     let helo = match request.sender.rsplit_once('@') {
         _ if !request.helo.is_empty() => request.helo,
         Some((_, domain)) => domain,
         None => crate::UNKNOWN,
     };
     let client = conf.prospective.unwrap_or(client);
-    let judging = Judging { conf, request, client, helo, host, facts, now };
+    let judging = Judging { conf, request, client, helo, host, facts, now, said: RefCell::default() };
     let told = judging.judge()?;
-    let log = (conf.debug_level >= 1 && told.action != "dunno")
-        .then(|| format!("{}: {}", request.queue_id, told.action));
-    Ok(Told { log: told.log.or(log), ..told })
+    let mut log = judging.said.into_inner();
+    if conf.debug_level >= 1 && told.action != "dunno" {
+        log.push(format!("{}: {}", request.queue_id, told.action));
+    }
+    Ok(Told { log, ..told })
 }
 
 impl Judging<'_> {
@@ -126,6 +139,7 @@ impl Judging<'_> {
             Reject::NoCheck => None,
             _ => Some(self.result(&Sender::helo(self.client, self.helo))?),
         };
+        self.say("helo", helo.as_ref());
         if let Some(verdict) = &helo
             && let Some(told) = self.acted(Identity::Helo, verdict)
         {
@@ -137,6 +151,7 @@ impl Judging<'_> {
             _ if sender.is_empty() => None,
             _ => Some(self.result(&Sender::mail_from(self.client, self.helo, sender))?),
         };
+        self.say("mailfrom", from.as_ref());
         if let Some(verdict) = &from
             && let Some(told) = self.acted(Identity::MailFrom, verdict)
         {
@@ -150,6 +165,14 @@ impl Judging<'_> {
             (_, Some(verdict)) => self.header(Identity::MailFrom, verdict),
             _ => Told::dunno(),
         })
+    }
+
+    fn say(&self, identity: &str, verdict: Option<&Verdict>) {
+        if let Some(verdict) = verdict.filter(|_| self.conf.debug_level >= 2) {
+            let facts = self.facts(self.helo, self.request.sender);
+            let line = format!("{}; identity={identity}; {facts} ", capital(verdict.result));
+            self.said.borrow_mut().push(one_line(&line));
+        }
     }
 
     fn result(&self, sender: &Sender<'_>) -> Result<Verdict, Need> {
@@ -235,7 +258,7 @@ impl Judging<'_> {
         let refused = match verdict.result {
             // Who said no name has passed by none.
             SpfResult::Pass if identity == Identity::Helo && self.request.helo.is_empty() => None,
-            SpfResult::Pass => return pass.clone().map(|action| Told { action, log: None }),
+            SpfResult::Pass => return pass.clone().map(|action| Told { action, log: Vec::new() }),
             SpfResult::Fail if conf.no_mail && !forbids_all() => None,
             SpfResult::Fail => match reject {
                 Reject::NotPass | Reject::SoftFail | Reject::Fail => Some(words),
@@ -278,13 +301,17 @@ impl Judging<'_> {
             true => format!("{action} {code} {text}"),
             false => format!("{action} {text}"),
         };
-        Told { action: one_line(&action), log: None }
+        Told { action: one_line(&action), log: Vec::new() }
     }
 
     fn receiver(&self) -> String {
         let recipient = self.request.recipient;
         if self.conf.hide_receiver {
             return "<UNKNOWN>".to_owned();
+        }
+        // Settings for single recipients make it say for whom they were.
+        if self.conf.has_users() {
+            return if recipient.is_empty() { "none".to_owned() } else { recipient.to_ascii_lowercase() };
         }
         recipient.rsplit_once('@').map_or(recipient, |(_, domain)| domain).to_ascii_lowercase()
     }
@@ -345,7 +372,7 @@ impl Judging<'_> {
     }
 
     fn prepended(&self, header: String) -> Told {
-        Told { action: one_line(&format!("prepend {header}")), log: None }
+        Told { action: one_line(&format!("prepend {header}")), log: Vec::new() }
     }
 
     fn authserv_id(&self) -> &str {

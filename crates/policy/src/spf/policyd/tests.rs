@@ -267,9 +267,23 @@ fn the_log() {
     let told = |settings: &str, sender: &str| asked(settings, "192.0.2.1", "mail.none.example", sender).log;
     let header = "Received-SPF: Pass (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=mail.none.example; \
                   envelope-from=a@pass.example; receiver=example.com ";
-    assert_eq!(told("", "a@pass.example"), Some(format!(": prepend {header}")));
-    assert_eq!(told("debugLevel = 0", "a@pass.example"), None);
-    assert_eq!(told("Header_Type = None", "a@pass.example"), None);
+    assert_eq!(told("", "a@pass.example"), [format!(": prepend {header}")]);
+    assert_eq!(told("debugLevel = 0", "a@pass.example"), [""; 0]);
+    assert_eq!(told("Header_Type = None", "a@pass.example"), [""; 0]);
+    // What policyd-spf 3.0.4 writes, but for pyspf's own words.
+    let facts =
+        "client-ip=192.0.2.1; helo=mail.none.example; envelope-from=a@pass.example; receiver=example.com ";
+    let results =
+        [format!("None; identity=helo; {facts}"), format!("Pass; identity=mailfrom; {facts}")].to_vec();
+    assert_eq!(told("debugLevel = 2\nHeader_Type = None", "a@pass.example"), results);
+    let all = [results, vec![format!(": prepend {header}")]].concat();
+    assert_eq!(told("debugLevel = 2", "a@pass.example"), all);
+    let mut conf = Conf::default();
+    conf.debug_level = 2;
+    let facts = crate::spf::without_tables();
+    let nobody =
+        answer(&conf, &Request::read("sender=a@b.example\n"), "mx", &facts, Wall::default()).unwrap();
+    assert_eq!(nobody.log, ["spfcheck: No client address, exiting"]);
 }
 
 #[test]
@@ -290,7 +304,9 @@ fn settings_that_mean_nothing() {
         ["K0491 Mail_From_reject = Always", "K0491 TestOnly = yes"]
     );
     assert_eq!(codes("Whitelist = 192.0.2.0/33"), ["K0491 Whitelist = 192.0.2.0/33"]);
-    assert_eq!(codes("Per_User = text,/etc/x"), ["K0492 Per_User = text,/etc/x"]);
+    assert_eq!(codes("Per_User = text,/etc/x"), [""; 0]);
+    assert_eq!(codes("Per_User = sql,/etc/x"), ["K0491 Per_User = sql,/etc/x"]);
+    assert_eq!(codes("Socket = /x"), ["K0492 Socket = /x"]);
 }
 
 proptest::proptest! {
@@ -310,5 +326,48 @@ proptest::proptest! {
             }
         }
         proptest::prop_assert!(false, "no end of questions");
+    }
+}
+
+/// policyd-spf.peruser(5), as policyd-spf 3.0.4 does it: the first line of a recipient in lower case, settings without blanks.
+#[test]
+fn settings_for_single_recipients() {
+    let file =
+        |path: &str, text: &str| Arc::new(config::SourceFile { path: path.into(), text: text.to_owned() });
+    let (mut conf, found) = Conf::read(&file(
+        PATH,
+        "Mail_From_reject = False\nPer_User = text,/etc/users\nHELO_reject = False\n",
+    ));
+    assert!(found.is_empty() && conf.per_user.as_ref().is_some_and(|(path, _)| path.ends_with("users")));
+    let users = "# a remark\nbox@example.com,skip_addresses=192.0.2.0/24|Header_Type=None\n\
+                 box@example.com,skip_addresses=127.0.0.1\nUpper@example.com,skip_addresses=192.0.2.0/24\n\
+                 blank@example.com, skip_addresses = 192.0.2.0/24\nmock@example.com,Mock=True\n\
+                 two@example.com,skip_addresses=198.51.100.0/24,192.0.2.0/24\nalone\n";
+    let said: Vec<String> = conf
+        .read_users(&file("/etc/users", users))
+        .iter()
+        .map(|one| format!("{} {}", one.code, one.place.line()))
+        .collect();
+    assert_eq!(said, ["K0490 5", "K0492 6", "K0490 8"]);
+    let told = |recipient: &str| {
+        let text =
+            format!("client_address=192.0.2.1\nhelo_name=h\nsender=a@b.example\nrecipient={recipient}\n");
+        let facts = crate::spf::without_tables();
+        answer(&conf, &Request::read(&text), "mx", &facts, Wall::default()).ok().map(|told| told.action)
+    };
+    let skipped =
+        |recipient: &str| told(recipient).is_some_and(|action| action.contains("local connections"));
+    assert!(skipped("two@example.com"));
+    // Without a header there is nothing to say.
+    assert_eq!(told("BOX@example.com").as_deref(), Some("dunno"));
+    for other in [
+        "upper@example.com",
+        "Upper@example.com",
+        "blank@example.com",
+        "mock@example.com",
+        "x@example.com",
+        "",
+    ] {
+        assert_eq!(told(other), None, "{other}: the DNS is to be asked");
     }
 }

@@ -127,6 +127,32 @@ fn programs_of_spawn_lines() {
     idle.expect(&["K0530 warning: the program of spf isn't there"]);
 }
 
+/// K0529.
+#[test]
+fn mail_for_root() {
+    let message =
+        "K0529 warning: mail for root waits: no alias says who reads it, and nothing is written as root";
+    let world =
+        |aliases: &str| World::new().main("alias_maps = hash:/etc/aliases").file("/etc/aliases", aliases);
+    let without = "# root: x\npostmaster: root\n";
+    world(without).expect(&[&format!("{message} @hash:/etc/aliases")]);
+    world("postmaster:    root\nroot:\tann\n").expect(&[]);
+    world("\"Root\" : ann\n").expect(&[]);
+    for elsewhere in [
+        "mydestination =",
+        "virtual_alias_maps = inline:{root@example.com=ann@example.com}",
+        "virtual_alias_maps = regexp:/etc/postfix/any",
+        "alias_maps = hash:/etc/aliases, inline:{root=ann}",
+        "alias_maps = hash:/etc/aliases, ldap:/etc/postfix/ldap",
+        "mailbox_transport = lmtp:unix:private/dovecot-lmtp",
+        "local_transport = error:no",
+    ] {
+        let found = world(without).file("/etc/postfix/any", "/^x$/ y\n").main(elsewhere).diagnostics();
+        assert!(found.iter().all(|one| one.code.0 != 529), "{elsewhere}: {found:?}");
+    }
+    world(without).file("/root/.forward", "ann\n").expect(&[]);
+}
+
 /// Debian's master.cf has lines for programs that few machines have.
 #[test]
 fn programs_of_pipe_lines() {
@@ -138,6 +164,7 @@ fn programs_of_pipe_lines() {
     world().main("virtual_transport = maildrop").expect(&[message]);
     let mapped = world().main("transport_maps = hash:/etc/postfix/transport");
     mapped.file("/etc/postfix/transport", "# x\nexample.com  maildrop:\n").expect(&[message]);
+    world().main("transport_maps = inline:{example.com=maildrop:}").expect(&[message]);
     let other = world().main("transport_maps = hash:/etc/postfix/transport");
     other.file("/etc/postfix/transport", "example.com  smtp:[192.0.2.1]\n").expect(&[]);
     let line = |rest: &str| World::new().master(&format!("scan unix - n n - - pipe {rest}"));

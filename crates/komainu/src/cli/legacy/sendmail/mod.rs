@@ -200,7 +200,8 @@ fn enqueue(options: &Options, sender: &Sender) -> Result<ExitCode, Fatal> {
         sender: sender.from.clone(),
         full_name: sender.full_name.clone(),
         is_local: !options.is_gateway,
-        eight_bit: true,
+        // What a MIME header says of it is found where it comes in.
+        eight_bit: options.eight_bit,
         smtputf8: false,
         ret: options.ret,
         envelope_id: options.envelope_id.clone(),

@@ -62,6 +62,8 @@ pub(super) struct Options {
     pub(super) envelope_id: Option<String>,
     /// `-XV`: the delimiters, or none where the default ones are meant.
     pub(super) verp: Option<String>,
+    /// `-B8BITMIME`
+    pub(super) eight_bit: bool,
     pub(super) recipients: Vec<String>,
 }
 
@@ -100,6 +102,7 @@ impl Options {
             'B' if !["8BITMIME", "7BIT"].contains(&value.as_str()) => {
                 return fatal("-B option needs 8BITMIME or 7BIT");
             }
+            'B' => self.eight_bit = value == "8BITMIME",
             'C' => self.config = Some(value),
             'F' => self.full_name = Some(value),
             'G' => self.is_gateway = true,
@@ -259,7 +262,8 @@ mod tests {
     fn command_lines() {
         let options = read("-FCronDaemon -i -B8BITMIME -oem alice").0.unwrap();
         assert_eq!(options.full_name.as_deref(), Some("CronDaemon"));
-        assert!(options.ignores_dots && options.recipients == ["alice"]);
+        assert!(options.ignores_dots && options.recipients == ["alice"] && options.eight_bit);
+        assert!(!read("a").0.unwrap().eight_bit && !read("-B8BITMIME -B 7BIT a").0.unwrap().eight_bit);
         assert!(read("-oi a").0.unwrap().ignores_dots && !read("-oem a").0.unwrap().ignores_dots);
         assert!(read("-t -i").0.unwrap().extracts);
         assert_eq!(read("-q").0.unwrap().mode, Mode::Flush);

@@ -1,0 +1,556 @@
+//! When a line was written: fail2ban's date patterns, its default ones first.
+//!
+//! A pattern is an expression with `%d` and the like in it; the text that it matches is cut out of the line before
+//! any filter sees it. Years that a stamp lacks are the present one, or the last where that would lie more than a day
+//! ahead. The two stamps that nearly every log has (syslog's and RFC 3339's) are read without an expression.
+
+use crate::pattern::{Pattern, Spans};
+use crate::zone::{Zone, offset_s};
+use jiff::civil::{Date, DateTime};
+use std::fmt::Write as _;
+
+/// Patterns tried where none is given, those that are anchored at the line's begin first.
+const ANCHORED: [&str; 17] = [
+    r"%ExY(?P<_sep>[-/.])%m(?P=_sep)%d(?:T|  ?)%H:%M:%S(?:[.,]%f)?(?:\s*%z)?",
+    r"(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    r"(?:%a )?%b %d %ExY %k:%M:%S(?:\.%f)?",
+    r"%d(?P<_sep>[-/])%m(?P=_sep)(?:%ExY|%Exy) %k:%M:%S",
+    r"%d(?P<_sep>[-/])%b(?P=_sep)%ExY[ :]?%H:%M:%S(?:\.%f)?(?: %z)?",
+    r"%m/%d/%ExY:%H:%M:%S",
+    r"%m-%d-%ExY %k:%M:%S(?:\.%f)?",
+    "Epoch",
+    r"%Exy%Exm%Exd  ?%H:%M:%S",
+    r"%b %d, %ExY %I:%M:%S %p",
+    r"%ExY%Exm%Exd(?:T|  ?)%ExH%ExM%ExS(?:[.,]%f)?(?:\s*%z)?",
+    r"(?:%Z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    r"(?:%z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?",
+    "TAI64N",
+    r"%H:%M:%S",
+    r"^<%m/%d/%Exy@%H:%M:%S>",
+    r"^%b-%d-%Exy %k:%M:%S",
+];
+/// How many of them have a form that may stand anywhere.
+const ANYWHERE: usize = 14;
+
+/// A line's date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The bytes to cut out.
+    pub start: usize,
+    /// Behind the last of them.
+    pub end: usize,
+    /// Microseconds since 1970; `None` for a date that no calendar has.
+    pub time_us: Option<i64>,
+    /// Which pattern.
+    pub pattern: usize,
+}
+
+/// The date patterns of a filter.
+#[derive(Clone, Debug)]
+pub struct Dates {
+    patterns: Vec<DatePattern>,
+    /// The default patterns at the line's begin come first: the quick ways hold.
+    is_default: bool,
+    /// Each is anchored, and at most two characters stand before the date.
+    pub(crate) is_at_begin: bool,
+    /// Lines need no date.
+    is_none: bool,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct DatePattern {
+    /// As reports show it: `{^LN-BEG}(?:DAY )?MON Day %k:Minute:Second`.
+    pub name: String,
+    kind: Kind,
+    pattern: Pattern,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Fields,
+    Epoch,
+    LongEpoch,
+    Tai64n,
+}
+
+impl Dates {
+    /// Reads `datepattern`; the default patterns where it is empty.
+    ///
+    /// # Errors
+    /// The pattern that can't be used, and why.
+    pub fn new(text: &str) -> Result<Dates, String> {
+        let mut dates = Dates { patterns: Vec::new(), is_default: false, is_at_begin: true, is_none: false };
+        let lines: Vec<&str> = crate::jails::lines(text).map(str::trim).collect();
+        for line in if lines.is_empty() { vec!["{DEFAULT}"] } else { lines } {
+            dates.add(line)?;
+        }
+        Ok(dates)
+    }
+
+    /// What reports show of the patterns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(|pattern| pattern.name.as_str())
+    }
+
+    /// Whether they are the default ones, in whatever surroundings.
+    #[must_use]
+    pub fn has_defaults(text: &str) -> bool {
+        text.is_empty() || text.contains("{DATE}") || text.contains("{DEFAULT}") || text == "{^LN-BEG}"
+    }
+
+    fn add(&mut self, text: &str) -> Result<(), String> {
+        match text {
+            "{DEFAULT}" | "{^LN-BEG}" => {
+                self.is_default = self.patterns.is_empty();
+                for line in ANCHORED {
+                    let prefix = if line.starts_with('^') { "" } else { "{^LN-BEG}" };
+                    self.push(&format!("{prefix}{line}"))?;
+                }
+                if text == "{DEFAULT}" {
+                    self.is_at_begin = false;
+                    for line in ANCHORED.iter().take(ANYWHERE) {
+                        self.push(line)?;
+                    }
+                }
+            }
+            "{NONE}" => {
+                self.is_none = true;
+                self.is_at_begin = false;
+            }
+            text if text.contains("{DATE}") => {
+                for line in ANCHORED.iter().take(ANYWHERE) {
+                    self.push(&text.replace("{DATE}", line))?;
+                }
+            }
+            text => self.push(text)?,
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, text: &str) -> Result<(), String> {
+        self.is_at_begin &= text.starts_with("{^LN-BEG}");
+        let pattern = compile(text).map_err(|error| format!("`{text}`: {error}"))?;
+        self.patterns.push(pattern);
+        Ok(())
+    }
+
+    /// The date of a line, if it has one. `now_us` is for what the stamp leaves out.
+    pub fn find(&self, line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
+        if self.is_none {
+            return Some(Found { start: 0, end: 0, time_us: None, pattern: 0 });
+        }
+        if self.is_default
+            && let Some(found) = syslog(line, zone, now_us).or_else(|| rfc3339(line, zone))
+        {
+            return Some(found);
+        }
+        self.patterns.iter().enumerate().find_map(|(at, pattern)| {
+            let spans = pattern.pattern.find(line)?;
+            let (start, end) = (1..=3).chain([0]).find_map(|group| spans.get(group))?;
+            let time_us = pattern.time(line, (start, end), &spans, &mut Clock { zone, now_us });
+            Some(Found { start, end, time_us, pattern: at })
+        })
+    }
+}
+
+/// What a stamp is read against.
+struct Clock<'a> {
+    zone: &'a mut Zone,
+    now_us: i64,
+}
+
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+fn month(bytes: &[u8]) -> Option<i8> {
+    let found = MONTHS.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(bytes))?;
+    i8::try_from(found + 1).ok()
+}
+
+fn two(bytes: &[u8]) -> Option<i8> {
+    match bytes {
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => i8::try_from((tens - b'0') * 10 + (ones - b'0')).ok(),
+        _ => None,
+    }
+}
+
+/// Whether `%z`, `%f` or a year could go on here.
+fn ends_plainly(rest: &[u8]) -> bool {
+    match rest {
+        [b' ', b'2', b'0', ..] => false,
+        [next, ..] => matches!(next, b' ' | b']' | b':'),
+        [] => true,
+    }
+}
+
+/// `Nov 23 01:02:03` at the line's begin.
+fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
+    let (stamp, rest) = line.split_at_checked(15)?;
+    let [m0, m1, m2, b' ', d0, d1, b' ', h0, h1, b':', n0, n1, b':', s0, s1] = *stamp else { return None };
+    if !ends_plainly(rest) {
+        return None;
+    }
+    let month = month(&[m0, m1, m2])?;
+    let day = two(&[if d0 == b' ' { b'0' } else { d0 }, d1])?;
+    let (hour, minute, second) = (two(&[h0, h1])?, two(&[n0, n1])?, two(&[s0, s1])?);
+    if day == 0 || day > 31 || hour > 29 || minute > 59 || second > 61 {
+        return None;
+    }
+    let fields = Fields {
+        month: Some(month),
+        day: Some(day),
+        hour: Some(hour),
+        minute: Some(minute),
+        second: Some(second),
+        ..Fields::default()
+    };
+    let time_us = fields.resolve(&mut Clock { zone, now_us });
+    Some(Found { start: 0, end: 15, time_us, pattern: 1 })
+}
+
+/// `2026-11-23T01:02:03.123456+01:00` at the line's begin.
+fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
+    let (stamp, mut rest) = line.split_at_checked(19)?;
+    let [b'2', b'0', y0, y1, b'-', m0, m1, b'-', d0, d1, b'T' | b' ', clock @ ..] = stamp else {
+        return None;
+    };
+    let [h0, h1, b':', n0, n1, b':', s0, s1] = *clock else { return None };
+    if !matches!(y0, b'0'..=b'2') {
+        return None;
+    }
+    let year = 2000 + i16::from(two(&[*y0, *y1])?);
+    let (month, day) = (two(&[*m0, *m1])?, two(&[*d0, *d1])?);
+    let (hour, minute, second) = (two(&[h0, h1])?, two(&[n0, n1])?, two(&[s0, s1])?);
+    let at = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    let mut end = 19;
+    if let [b'.' | b',', fraction @ ..] = rest {
+        let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
+        if digits == 0 || digits > 6 {
+            return None;
+        }
+        end += 1 + digits;
+        rest = fraction.get(digits..)?;
+    }
+    let (offset, rest) = match rest {
+        [b'Z', rest @ ..] => (Some((0, 1)), rest),
+        [sign @ (b'+' | b'-'), h0 @ (b'0' | b'1'), h1, b':', m0, m1, rest @ ..] => {
+            let seconds = i64::from(two(&[*h0, *h1])?) * 3600 + i64::from(two(&[*m0, *m1])?) * 60;
+            (Some((if *sign == b'+' { seconds } else { -seconds }, 6)), rest)
+        }
+        rest => (None, rest),
+    };
+    // A zone behind a space, and whatever else there may be, is the expression's business.
+    let is_plain = match rest {
+        [b' ', b'+' | b'-' | b'Z' | b'U' | b'G' | b' ', ..] => false,
+        [next, ..] => matches!(next, b' ' | b']' | b':'),
+        [] => true,
+    };
+    if !is_plain {
+        return None;
+    }
+    let seconds = match offset {
+        Some((east_s, length)) => {
+            end += length;
+            at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second() - east_s
+        }
+        None => zone.seconds(at)?,
+    };
+    Some(Found { start: 0, end, time_us: Some(seconds * 1_000_000), pattern: 0 })
+}
+
+/// What a stamp says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fields {
+    year: Option<i16>,
+    month: Option<i8>,
+    day: Option<i8>,
+    day_of_year: Option<i16>,
+    hour: Option<i8>,
+    minute: Option<i8>,
+    second: Option<i8>,
+    /// Of a twelve-hour clock: `true` for the afternoon.
+    afternoon: Option<bool>,
+    east_s: Option<i32>,
+}
+
+impl Fields {
+    fn resolve(&self, clock: &mut Clock<'_>) -> Option<i64> {
+        let now = clock.zone.civil(clock.now_us.div_euclid(1_000_000))?;
+        let hour = match (self.hour?, self.afternoon) {
+            (hour, None) => hour,
+            (12, Some(false)) => 0,
+            (12, Some(true)) => 12,
+            (hour, Some(afternoon)) => hour + if afternoon { 12 } else { 0 },
+        };
+        let has_date = self.month.is_some() || self.day.is_some() || self.day_of_year.is_some();
+        let year = self.year.unwrap_or(now.year());
+        let date = match self.day_of_year {
+            Some(day) => Date::new(year, 1, 1).ok()?.with().day_of_year(day).build().ok()?,
+            None if has_date || self.year.is_some() => {
+                Date::new(year, self.month.unwrap_or(1), self.day.unwrap_or(1)).ok()?
+            }
+            None => now.date(),
+        };
+        let at = date.at(hour, 0, 0, 0);
+        let (minute, second) = (self.minute.unwrap_or(0), self.second.unwrap_or(0));
+        let mut at = at.with().minute(minute).second(second).build().ok()?;
+        let mut seconds = self.seconds(at, clock)?;
+        let now_s = clock.now_us.div_euclid(1_000_000);
+        if !has_date && self.year.is_none() && seconds > now_s {
+            at = at.yesterday().ok()?;
+            seconds = self.seconds(at, clock)?;
+        } else if self.year.is_none() && seconds > now_s + 86_400 {
+            at = at.with().year(year - 1).build().ok()?;
+            seconds = self.seconds(at, clock)?;
+        }
+        Some(seconds * 1_000_000)
+    }
+
+    fn seconds(&self, at: DateTime, clock: &mut Clock<'_>) -> Option<i64> {
+        match self.east_s {
+            Some(east_s) => {
+                let utc = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+                Some(utc.timestamp().as_second() - i64::from(east_s))
+            }
+            None => clock.zone.seconds(at),
+        }
+    }
+}
+
+impl DatePattern {
+    fn time(&self, line: &[u8], cut: (usize, usize), spans: &Spans, clock: &mut Clock<'_>) -> Option<i64> {
+        let text =
+            |(start, end): (usize, usize)| line.get(start..end).and_then(|b| std::str::from_utf8(b).ok());
+        match self.kind {
+            Kind::Fields => self.fields(line, spans)?.resolve(clock),
+            Kind::Epoch | Kind::LongEpoch => {
+                // Where the pattern has a group of its own around the number, that is it.
+                let number = spans.get(2).filter(|span| text(*span).is_some_and(|t| !t.is_empty()));
+                let number = text(number.unwrap_or(cut))?.trim_matches(|c: char| !c.is_ascii_digit());
+                epoch_us(number)
+            }
+            Kind::Tai64n => {
+                let stamp = text(cut)?.trim_start_matches('@').get(1..16)?;
+                i64::from_str_radix(stamp, 16).ok().and_then(|s| s.checked_mul(1_000_000))
+            }
+        }
+    }
+
+    fn fields(&self, line: &[u8], spans: &Spans) -> Option<Fields> {
+        let mut fields = Fields::default();
+        for (group, name) in self.pattern.names() {
+            let Some((start, end)) = spans.get(group) else { continue };
+            let Some(text) = line.get(start..end).and_then(|b| std::str::from_utf8(b).ok()) else { continue };
+            let number = || text.trim().parse::<i8>().ok();
+            match name {
+                "Y" => fields.year = text.parse().ok(),
+                "y" => {
+                    let short: i16 = text.parse().ok()?;
+                    fields.year = Some(if short < 69 { 2000 + short } else { 1900 + short });
+                }
+                "m" => fields.month = number(),
+                "b" | "B" => fields.month = month(text.as_bytes().get(..3)?),
+                "d" => fields.day = number(),
+                "j" => fields.day_of_year = text.parse().ok(),
+                "H" | "I" => fields.hour = number(),
+                "M" => fields.minute = number(),
+                "S" => fields.second = number(),
+                "p" => fields.afternoon = Some(text.eq_ignore_ascii_case("pm")),
+                "z" => fields.east_s = offset_s(text),
+                "Z" => fields.east_s = named_zone_s(text).or(fields.east_s),
+                _ => {}
+            }
+        }
+        let has_date = fields.year.is_some() || fields.month.is_some() || fields.day.is_some();
+        if fields.hour.is_none() && (has_date || fields.day_of_year.is_some()) {
+            fields.hour = Some(0);
+        }
+        Some(fields)
+    }
+}
+
+/// `1795395723`, with a fraction, in milliseconds or microseconds.
+fn epoch_us(number: &str) -> Option<i64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let mut micros = format!("{fraction:0<6}");
+    micros.truncate(6);
+    let micros: i64 = micros.parse().ok()?;
+    let value: i64 = whole.parse().ok()?;
+    match whole.len() {
+        0..=11 => value.checked_mul(1_000_000)?.checked_add(micros),
+        12..=14 => value.checked_mul(1_000)?.checked_add(micros / 1_000),
+        _ => Some(value),
+    }
+}
+
+/// Abbreviations that logs have.
+fn named_zone_s(name: &str) -> Option<i32> {
+    let hours = match name.to_ascii_uppercase().as_str() {
+        "Z" | "UTC" | "GMT" | "WET" => 0,
+        "CET" | "BST" | "WEST" | "MEZ" => 1,
+        "EET" | "CEST" | "MESZ" => 2,
+        "EEST" | "MSK" => 3,
+        "JST" => 9,
+        "AST" | "EDT" => -4,
+        "EST" | "CDT" => -5,
+        "CST" | "MDT" => -6,
+        "MST" | "PDT" => -7,
+        "PST" => -8,
+        _ => return None,
+    };
+    Some(hours * 3_600)
+}
+
+/// A pattern with `%d` and its like, as an expression.
+fn compile(text: &str) -> Result<DatePattern, String> {
+    let (body, is_at_begin, is_unbound) = match (text.strip_prefix("{^LN-BEG}"), text.strip_prefix("{UNB}")) {
+        (Some(body), _) => (body, true, false),
+        (_, Some(body)) => (body, false, true),
+        (None, None) => (text, false, false),
+    };
+    // Two stars behind it take the boundary away.
+    let (body, ends_anywhere) = match body.strip_suffix("**") {
+        Some(body) => (body, true),
+        None => (body, is_unbound),
+    };
+    let kind = match body.to_ascii_uppercase().as_str() {
+        "EPOCH" => Kind::Epoch,
+        "LEPOCH" => Kind::LongEpoch,
+        "TAI64N" => Kind::Tai64n,
+        upper if upper.contains("{EPOCH}") => Kind::Epoch,
+        upper if upper.contains("{LEPOCH}") => Kind::LongEpoch,
+        _ => Kind::Fields,
+    };
+    let mut expression = String::new();
+    let mut name = String::new();
+    let number = if kind == Kind::LongEpoch {
+        r"\d{10,11}(?:\d{3}(?:\.\d{1,6}|\d{3})?)?"
+    } else {
+        r"\d{10,11}\b(?:\.\d{3,6})?"
+    };
+    match kind {
+        Kind::Fields => {
+            if ["%a", "%A", "%b", "%B", "%p"].iter().any(|code| body.contains(code)) {
+                expression.push_str("(?i)");
+            }
+            let body =
+                body.strip_prefix('^').map_or_else(|| enclosed(body), |rest| format!("^{}", enclosed(rest)));
+            let body = if is_at_begin { format!("^(?:\\W{{0,2}})?{}", enclosed_once(&body)) } else { body };
+            let anchored = body.starts_with('^') || is_unbound;
+            let begin = if anchored { "" } else { r"(?:^|\b|(?=\W))" };
+            put_codes(&format!("{begin}{body}"), &mut expression);
+            put_names(text.strip_prefix("{UNB}").unwrap_or(text), &mut name);
+        }
+        Kind::Tai64n if is_at_begin => expression.push_str(r"^(?:\W{0,2})?(@[0-9a-f]{24})"),
+        Kind::Tai64n => expression.push_str("(@[0-9a-f]{24})"),
+        Kind::Epoch | Kind::LongEpoch if body.contains('{') => {
+            let whole =
+                body.replace("{EPOCH}", &format!("({number})")).replace("{LEPOCH}", &format!("({number})"));
+            let whole = whole.strip_prefix('^').map_or_else(|| format!("({whole})"), |w| format!("^({w})"));
+            expression.push_str(&whole);
+        }
+        Kind::Epoch | Kind::LongEpoch if is_at_begin => {
+            let _ = write!(expression, r"^(?:\[({number})(?=\])|\W{{0,2}}({number}))");
+            let _ = write!(name, "{{^LN-BEG}}");
+        }
+        Kind::Epoch | Kind::LongEpoch => {
+            let _ = write!(expression, r"(?:^\[({number})(?=\])|^({number})|\baudit\(({number})(?=:\d+\)))");
+        }
+    }
+    if kind != Kind::Fields && name.is_empty() && is_at_begin {
+        name.push_str("{^LN-BEG}");
+    }
+    match kind {
+        Kind::Fields => {}
+        Kind::Epoch if body.contains('{') => name.push_str(body),
+        Kind::Epoch => name.push_str("Epoch"),
+        Kind::LongEpoch => name.push_str("LongEpoch"),
+        Kind::Tai64n => name.push_str("TAI64N"),
+    }
+    if !ends_anywhere {
+        expression.push_str(r"(?:\b|(?=\W)|$)");
+    }
+    Ok(DatePattern { name, kind, pattern: Pattern::new(&expression, false)? })
+}
+
+/// In a group, unless there is a capturing one in it that is to be cut out alone.
+fn enclosed(body: &str) -> String {
+    let has_group = body.match_indices('(').any(|(at, _)| {
+        let is_escaped = at > 0 && body.as_bytes().get(at - 1) == Some(&b'\\');
+        !is_escaped && body.as_bytes().get(at + 1) != Some(&b'?')
+    });
+    if has_group { body.to_owned() } else { format!("({body})") }
+}
+
+fn enclosed_once(body: &str) -> String {
+    body.strip_prefix('^').unwrap_or(body).to_owned()
+}
+
+/// Each code, its expression, and what reports call it.
+const CODES: [(&str, &str, &str); 27] = [
+    ("ExY", r"(?P<Y>20[012]\d)", "ExYear"),
+    ("Exy", r"(?P<y>\d{2})", "ExYear2"),
+    ("Exm", r"(?P<m>0[1-9]|1[0-2])", "ExMonth"),
+    ("Exd", r"(?P<d>[1-2]\d|0[1-9]|3[0-1])", "ExDay"),
+    ("ExH", r"(?P<H>[0-1]\d|2[0-3])", "Ex24hour"),
+    ("ExM", r"(?P<M>[0-5]\d)", "ExMinute"),
+    ("ExS", r"(?P<S>[0-5]\d|6[0-1])", "ExSecond"),
+    ("Exk", r" ?(?P<H>[0-1]?\d|2[0-3])", "Ex24hour"),
+    ("a", "(?P<a>mon|tue|wed|thu|fri|sat|sun)", "DAY"),
+    ("A", "(?P<A>monday|tuesday|wednesday|thursday|friday|saturday|sunday)", "DAYNAME"),
+    ("b", "(?P<b>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", "MON"),
+    (
+        "B",
+        "(?P<B>january|february|march|april|may|june|july|august|september|october|november|december)",
+        "Month",
+    ),
+    ("d", r"(?P<d>[1-2]\d|[0 ]?[1-9]|3[0-1])", "Day"),
+    ("k", r" ?(?P<H>[0-2]?\d)", "%k"),
+    ("H", r"(?P<H>[0-1]?\d|2[0-3])", "24hour"),
+    ("I", r"(?P<I>1[0-2]|0[1-9]|[1-9])", "12hour"),
+    ("l", r" ?(?P<I>1[0-2]|0?[1-9])", "12hour"),
+    ("M", r"(?P<M>[0-5]?\d)", "Minute"),
+    ("S", r"(?P<S>[0-5]?\d|6[0-1])", "Second"),
+    ("f", r"(?P<f>[0-9]{1,6})", "Microseconds"),
+    ("p", r"(?P<p>am|pm)", "AMPM"),
+    ("m", r"(?P<m>0?[1-9]|1[0-2])", "Month"),
+    ("Y", r"(?P<Y>\d{4})", "Year"),
+    ("y", r"(?P<y>\d\d)", "Year2"),
+    ("j", r"(?P<j>36[0-6]|3[0-5]\d|[1-2]\d\d|0[1-9]\d|00[1-9]|[1-9]\d|0[1-9]|[1-9])", "Yearday"),
+    ("z", r"(?P<z>Z|UTC|GMT|[+-][01]\d(?::?\d{2})?)", "Zone offset"),
+    ("Z", r"(?P<Z>Z|[A-Z]{3,5})", "Zone name"),
+];
+
+fn put_codes(text: &str, out: &mut String) {
+    each_code(text, out, |(_, expression, _)| expression);
+}
+
+fn put_names(text: &str, out: &mut String) {
+    each_code(text, out, |(_, _, name)| name);
+}
+
+fn each_code(
+    text: &str,
+    out: &mut String,
+    pick: impl Fn(&(&'static str, &'static str, &'static str)) -> &'static str,
+) {
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('%') {
+        out.push_str(before);
+        rest = behind;
+        if let Some(behind) = behind.strip_prefix('%') {
+            out.push('%');
+            rest = behind;
+        } else if let Some(code) = CODES.iter().find(|(code, _, _)| behind.starts_with(code)) {
+            out.push_str(pick(code));
+            rest = behind.get(code.0.len()..).unwrap_or("");
+        } else {
+            out.push('%');
+        }
+    }
+    out.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests;

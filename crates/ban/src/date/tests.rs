@@ -1,0 +1,95 @@
+use super::*;
+
+/// 2026-11-23 09:16:22 UTC.
+const NOW_S: i64 = 1_795_425_382;
+
+fn check(pattern: &str, line: &str, expect: Option<(i64, &str)>) {
+    let dates = Dates::new(pattern).expect(pattern);
+    let mut zone = Zone::new(jiff::tz::TimeZone::UTC);
+    let found = dates.find(line.as_bytes(), &mut zone, NOW_S * 1_000_000).map(|found| {
+        let rest = [line.get(..found.start), line.get(found.end..)].into_iter().flatten().collect::<String>();
+        (found.time_us.map_or(0, |us| us.div_euclid(1_000_000)), rest)
+    });
+    assert_eq!(found, expect.map(|(s, rest)| (s, rest.to_owned())), "{pattern} on {line}");
+}
+
+/// As fail2ban-regex found them at that time.
+#[test]
+fn default_patterns() {
+    for (stamp, seconds, rest) in [
+        ("Nov 23 08:00:00", 1_795_420_800, ""),
+        ("Nov 24 08:00:00", 1_795_507_200, ""),
+        ("Nov 24 12:00:00", 1_763_985_600, ""),
+        ("Dec 31 10:00:00", 1_767_175_200, ""),
+        ("Nov 31 01:02:03", 0, ""),
+        ("08:00:00", 1_795_420_800, ""),
+        ("23:00:00", 1_795_388_400, ""),
+        ("Mon Nov 23 01:02:03.123456 2025", 1_763_859_723, ""),
+        ("2026-11-23T01:02:03.5+0200", 1_795_388_523, ""),
+        ("2026-11-23T01:02:03.5+02:00", 1_795_388_523, ""),
+        ("2026-11-23 01:02:03,250", 1_795_395_723, ""),
+        ("2026-11-23T01:02:03Z", 1_795_395_723, ""),
+        ("20261123T010203", 1_795_395_723, ""),
+        ("1795395723", 1_795_395_723, ""),
+        ("1795395723.123", 1_795_395_723, ""),
+        ("[1795395723]", 1_795_395_723, "[]"),
+        ("@4000000050000000deadbeef", 1_342_177_280, ""),
+        ("Nov 23, 2026 01:02:03 PM", 1_795_438_923, ""),
+        ("Nov 23, 2026 12:02:03 AM", 1_795_392_123, ""),
+        ("23/Nov/2026:01:02:03 +0100", 1_795_392_123, ""),
+        ("11/23/2026:01:02:03", 1_795_395_723, ""),
+        ("23/11/26 01:02:03", 1_795_395_723, ""),
+        ("EST Nov 23 01:02:03", 1_795_413_723, ""),
+        ("CEST Nov 23 01:02:03", 1_795_388_523, ""),
+        ("+0200 Nov 23 01:02:03", 1_795_388_523, ""),
+        ("261123 01:02:03", 1_795_395_723, ""),
+        ("<11/23/26@01:02:03>", 1_795_395_723, ""),
+        ("Nov-23-26 01:02:03", 1_795_395_723, ""),
+        ("audit(1795395723:1)", 1_795_395_723, "audit(:1)"),
+        ("2026/11/23 01:02:03 UTC", 1_795_395_723, ""),
+        ("nov  3 1:02:03", 1_793_667_723, ""),
+        ("[Mon Nov 23 01:02:03 2026]", 1_795_395_723, "[]"),
+        ("((Nov 23 01:02:03", 1_795_395_723, "(("),
+        ("xx 2026-11-23 01:02:03", 1_795_395_723, "xx "),
+    ] {
+        check("", &format!("{stamp} mx"), Some((seconds, &format!("{rest} mx"))));
+    }
+    check("", "no date", None);
+}
+
+#[test]
+fn own_patterns() {
+    check("%Y:%m:%d-%H:%M:%S", "x 2026:11:23-01:02:03: y", Some((1_795_395_723, "x : y")));
+    check(
+        "^[^\\[]*\\[({DATE})",
+        "1.2.3.4 [23/Nov/2026:01:02:03 +0000] y",
+        Some((1_795_395_723, "1.2.3.4 [] y")),
+    );
+    check("{NONE}", "x", Some((0, "x")));
+    check("^t=%Y-%m-%dT%H:%M:%S%z", "t=2026-11-23T01:02:03+0000 x", Some((1_795_395_723, " x")));
+    check("{^LN-BEG}TAI64N", "Nov 23 01:02:03 x", None);
+    check("^%Y-%m-%d\n{^LN-BEG}", "2026-11-23 x", Some((1_795_392_000, " x")));
+    check("x={EPOCH};", "x=1795395723; z", Some((1_795_395_723, " z")));
+    assert!(Dates::new("(").is_err());
+}
+
+/// The year's end, summer time, a zone of its own.
+#[test]
+fn zones() {
+    let berlin = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+    let mut zone = Zone::new(berlin);
+    let dates = Dates::new("").expect("dates");
+    let now_us = 1_767_225_900_000_000; // 2026-01-01 01:05 there
+    let mut at =
+        |line: &str| dates.find(line.as_bytes(), &mut zone, now_us)?.time_us.map(|us| us / 1_000_000);
+    assert_eq!(at("Dec 31 23:59:59 x"), Some(1_767_221_999));
+    assert_eq!(at("Jan  1 00:00:00 x"), Some(1_767_222_000));
+    assert_eq!(at("2026-10-25 02:30:00 x"), Some(1_792_891_800));
+    assert_eq!(at("2026-10-25 01:59:59 x"), Some(1_792_886_399));
+    assert_eq!(at("2026-03-29 02:30:00 x"), Some(1_774_747_800));
+    assert_eq!(at("2026-03-29 03:30:00 x"), Some(1_774_747_800));
+    let mut fixed = Zone::fixed("UTC+0200").expect("a zone");
+    let found = dates.find(b"Nov 23 01:02:03 x", &mut fixed, NOW_S * 1_000_000).and_then(|f| f.time_us);
+    assert_eq!(found, Some(1_795_388_523_000_000));
+    assert!(Zone::fixed("Mars").is_none());
+}

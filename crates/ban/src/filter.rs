@@ -1,0 +1,479 @@
+//! A filter at work: lines in, failures out.
+//!
+//! First one search for texts of which a matching line must hold one; only lines that have one are looked at: their
+//! date is cut out, `prefregex` narrows them down, `ignoreregex` lets them go, the first `failregex` that matches
+//! decides. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
+
+use crate::date::{Dates, Found};
+use crate::pattern::{Pattern, Spans};
+use crate::session::{Marks, Sessions};
+use crate::zone::Zone;
+use aho_corasick::AhoCorasick;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+/// The longest line that is looked at; what is behind it is not.
+pub const LINE_BYTES_MAX: usize = 64 << 10;
+/// The most lines that a filter may join.
+const LINES_MAX: usize = 1_000;
+
+/// Who failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Id {
+    /// An address, or a network of such with its prefix length.
+    Net(IpAddr, u8),
+    /// A host's name, or what looks like one: somebody has to look it up.
+    Name(String),
+    /// Whatever else a filter picks.
+    Other(String),
+}
+
+impl Id {
+    /// A single address.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Id {
+        Id::Net(address, if address.is_ipv4() { 32 } else { 128 })
+    }
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Id::Net(address, length) if *self == Id::address(*address) || *length > 128 => {
+                write!(f, "{address}")
+            }
+            Id::Net(address, length) => write!(f, "{address}/{length}"),
+            Id::Name(text) | Id::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What a line said, by the names of groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// `user`, `ip4`, `fid` …; those that took part and aren't empty.
+    pub named: BTreeMap<Arc<str>, String>,
+}
+
+/// The names that tell who failed, the first that there is.
+const IDS: [&str; 4] = ["fid", "ip4", "ip6", "dns"];
+
+impl Fields {
+    pub(crate) fn has_id(&self) -> bool {
+        IDS.iter().any(|name| self.named.contains_key(*name))
+    }
+
+    /// Puts a later line's on top. A new address replaces the old, of whichever family.
+    pub(crate) fn merge(&mut self, later: Fields) {
+        if later.has_id() {
+            self.named.retain(|name, _| !IDS.contains(&&**name) && &**name != "cidr");
+        }
+        self.named.extend(later.named);
+    }
+
+    /// Who failed.
+    #[must_use]
+    pub fn id(&self) -> Option<Id> {
+        if let Some(id) = self.named.get("fid") {
+            return Some(Id::Other(id.clone()));
+        }
+        let address = ["ip4", "ip6"].iter().find_map(|name| self.named.get(*name));
+        if let Some(text) = address {
+            let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.clone())) };
+            let cidr = self.named.get("cidr").and_then(|cidr| cidr.parse().ok());
+            return Some(network(address.to_canonical(), cidr));
+        }
+        self.named.get("dns").map(|name| Id::Name(name.clone()))
+    }
+}
+
+/// The network of an address; an address where no length is given or it makes no sense.
+fn network(address: IpAddr, length: Option<u8>) -> Id {
+    match (address, length) {
+        (IpAddr::V4(v4), Some(length @ 0..=31)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            Id::Net(IpAddr::V4((u32::from(v4) & mask).into()), length)
+        }
+        (IpAddr::V6(v6), Some(length @ 0..=127)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            Id::Net(IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask)), length)
+        }
+        _ => Id::address(address),
+    }
+}
+
+/// A failure that a line completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// When, in microseconds since 1970.
+    pub time_us: i64,
+    /// Who.
+    pub id: Id,
+    /// What else the filter captured.
+    pub fields: Fields,
+    /// Which `failregex`, counted from 0.
+    pub rule: usize,
+}
+
+/// What became of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// No expression matched.
+    Missed,
+    /// An `ignoreregex` did.
+    Ignored,
+    /// A `failregex` did, and there is nothing to count yet: `<F-NOFAIL>`, no address so far.
+    Noted,
+    /// A failure.
+    Failed(Box<Failure>),
+}
+
+/// A `failregex`.
+#[derive(Clone, Debug)]
+struct Rule {
+    pattern: Pattern,
+    groups: Groups,
+}
+
+/// Which groups of an expression are kept.
+#[derive(Clone, Debug, Default)]
+struct Groups {
+    named: Vec<(usize, Arc<str>)>,
+    alternatives: Vec<(usize, Arc<str>)>,
+    marks: [Option<usize>; 3],
+    mlfid: Option<usize>,
+    content: Option<usize>,
+}
+
+/// A compiled filter.
+#[derive(Debug)]
+pub struct Filter {
+    prefix: Option<Rule>,
+    rules: Vec<Rule>,
+    ignored: Vec<Pattern>,
+    /// Its date patterns.
+    pub dates: Dates,
+    lines: usize,
+    wanted: Option<AhoCorasick>,
+}
+
+/// What is wrong with a filter: the option, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterError {
+    /// `failregex`, `datepattern` …
+    pub option: &'static str,
+    /// The expression.
+    pub text: String,
+    /// Why it can't be used.
+    pub reason: String,
+}
+
+impl std::fmt::Display for FilterError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} `{}`: {}", self.option, self.text, self.reason)
+    }
+}
+
+impl Groups {
+    fn of(pattern: &Pattern) -> Groups {
+        let mut groups = Groups { mlfid: pattern.group("mlfid"), ..Groups::default() };
+        groups.content = pattern.group("content");
+        groups.marks = ["nofail", "mlfforget", "mlfgained"].map(|name| pattern.group(name));
+        for (group, name) in pattern.names() {
+            match name {
+                "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
+                name if name.starts_with("skiplines") => {}
+                name => match name.strip_prefix("alt_") {
+                    Some(of) => {
+                        let of = of.trim_end_matches(|c: char| c.is_ascii_digit());
+                        groups.alternatives.push((group, of.into()));
+                    }
+                    None => groups.named.push((group, name.into())),
+                },
+            }
+        }
+        groups
+    }
+
+    fn take(&self, text: &[u8], spans: &Spans, fields: &mut Fields, marks: &mut Marks) {
+        let taken = |group: usize| {
+            let (start, end) = spans.get(group)?;
+            text.get(start..end).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
+        let mut own = Fields::default();
+        for (group, name) in &self.named {
+            if let Some(value) = taken(*group).filter(|value| !value.is_empty()) {
+                own.named.insert(Arc::clone(name), value);
+            }
+        }
+        fields.merge(own);
+        for (group, name) in &self.alternatives {
+            if !fields.named.contains_key(name)
+                && let Some(value) = taken(*group).filter(|value| !value.is_empty())
+            {
+                fields.named.insert(Arc::clone(name), value);
+            }
+        }
+        let [no_fail, forget, gained] = self.marks.map(|group| group.is_some_and(|g| spans.get(g).is_some()));
+        marks.no_fail |= no_fail;
+        marks.forget |= forget;
+        marks.gained |= gained;
+    }
+}
+
+impl Rule {
+    fn new(option: &'static str, text: &str, is_multi_line: bool) -> Result<Rule, FilterError> {
+        let pattern = Pattern::new(text, is_multi_line).map_err(|reason| FilterError {
+            option,
+            text: text.to_owned(),
+            reason,
+        })?;
+        let groups = Groups::of(&pattern);
+        Ok(Rule { pattern, groups })
+    }
+}
+
+impl Filter {
+    /// Compiles a filter from its options, as [`crate::jails`] reads them.
+    ///
+    /// # Errors
+    /// The expression that can't be used.
+    pub fn new(options: &BTreeMap<&'static str, String>) -> Result<Filter, FilterError> {
+        let text = |name: &str| options.get(name).map_or("", String::as_str);
+        let lines = text("maxlines").trim().parse().unwrap_or(1).clamp(1, LINES_MAX);
+        let is_multi_line = lines > 1;
+        let prefix = match text("prefregex").trim() {
+            "" => None,
+            prefix => Some(Rule::new("prefregex", prefix, false)?),
+        };
+        let each = |option: &'static str| {
+            crate::jails::lines(text(option)).map(move |line| Rule::new(option, line, is_multi_line))
+        };
+        let rules = each("failregex").collect::<Result<Vec<Rule>, FilterError>>()?;
+        let ignored = each("ignoreregex").collect::<Result<Vec<Rule>, FilterError>>()?;
+        let date_text = text("datepattern");
+        let dates = Dates::new(date_text).map_err(|reason| FilterError {
+            option: "datepattern",
+            text: date_text.to_owned(),
+            reason,
+        })?;
+        let of_prefix = prefix.as_ref();
+        let nobody = |rule: &&Rule| {
+            let named = |groups: &Groups| {
+                groups.mlfid.is_some() || groups.named.iter().any(|(_, name)| IDS.contains(&&**name))
+            };
+            !named(&rule.groups) && !of_prefix.is_some_and(|prefix| named(&prefix.groups))
+        };
+        if let Some(rule) = rules.iter().position(|rule| nobody(&rule)) {
+            let text = crate::jails::lines(text("failregex")).nth(rule).unwrap_or("").to_owned();
+            let reason = "it captures nobody: no <HOST>, <ADDR>, <F-ID> and no session".to_owned();
+            return Err(FilterError { option: "failregex", text, reason });
+        }
+        let wanted = if is_multi_line { None } else { wanted(prefix.as_ref(), &rules, &dates) };
+        let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
+        Ok(Filter { prefix, rules, ignored, dates, lines, wanted })
+    }
+
+    /// Whether a line can match at all.
+    #[must_use]
+    pub fn may_match(&self, line: &[u8]) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.is_match(line))
+    }
+
+    /// How many `failregex` it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}
+
+/// The texts of which a line must hold one, if there is such a set worth searching for.
+fn wanted(prefix: Option<&Rule>, rules: &[Rule], dates: &Dates) -> Option<AhoCorasick> {
+    let of_prefix = prefix.and_then(|rule| best(&rule.pattern, dates));
+    let of_rules: Option<Vec<_>> = rules.iter().map(|rule| best(&rule.pattern, dates)).collect();
+    let of_rules = of_rules.filter(|sets| !sets.is_empty()).map(|sets| sets.concat());
+    let shortest = |set: &Vec<Vec<u8>>| set.iter().map(Vec::len).min().unwrap_or(0);
+    let set = [of_prefix, of_rules].into_iter().flatten().max_by_key(shortest)?;
+    AhoCorasick::builder().ascii_case_insensitive(true).build(set).ok()
+}
+
+/// The set of texts that tells most about an expression; what a date's cutting out may have joined is taken apart.
+fn best(pattern: &Pattern, dates: &Dates) -> Option<Vec<Vec<u8>>> {
+    let apart = |set: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
+        if dates.is_at_begin {
+            // At most two characters, no letters, stand before the date.
+            let within = |text: Vec<u8>| {
+                let before = text.iter().take(2).take_while(|b| !b.is_ascii_alphanumeric()).count();
+                text.get(before..).unwrap_or_default().to_vec()
+            };
+            return set.into_iter().map(within).collect();
+        }
+        set.iter().flat_map(|text| text.chunks(text.len().div_ceil(2).max(1)).map(<[u8]>::to_vec)).collect()
+    };
+    let sets = pattern.required().into_iter().map(apart);
+    let sets = sets.filter(|set| set.iter().all(|text| text.len() >= 3));
+    sets.max_by_key(|set| set.iter().map(Vec::len).min())
+}
+
+/// A filter reading one log: what it remembers from line to line.
+#[derive(Debug)]
+pub struct Reader {
+    filter: Arc<Filter>,
+    zone: Zone,
+    sessions: Sessions,
+    /// The last lines, for a filter that joins several.
+    buffer: VecDeque<Vec<u8>>,
+    /// The date of the last line that had one.
+    last_us: Option<i64>,
+    /// A line without a date was met: dates of all lines are read from then on.
+    reads_all_dates: bool,
+    /// The last line that was passed over, for a date that the next one lacks.
+    passed: Vec<u8>,
+}
+
+impl Reader {
+    /// Begins to read a log; its stamps are in `zone`.
+    #[must_use]
+    pub fn new(filter: Arc<Filter>, zone: Zone) -> Reader {
+        let (sessions, buffer) = (Sessions::default(), VecDeque::new());
+        Reader { filter, zone, sessions, buffer, last_us: None, reads_all_dates: false, passed: Vec::new() }
+    }
+
+    /// Takes a line, without its end, in.
+    pub fn line(&mut self, line: &[u8], now_us: i64) -> Outcome {
+        let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
+        if self.reads_all_dates || self.filter.may_match(line) {
+            return self.look_at(line, now_us).0;
+        }
+        self.passed.clear();
+        self.passed.extend_from_slice(line);
+        Outcome::Missed
+    }
+
+    /// As [`Reader::line`], with the date pattern that matched, for reports: nothing is passed over.
+    pub fn line_with_date(&mut self, line: &[u8], now_us: i64) -> (Outcome, Option<usize>) {
+        self.look_at(line.get(..LINE_BYTES_MAX).unwrap_or(line), now_us)
+    }
+
+    fn look_at(&mut self, line: &[u8], now_us: i64) -> (Outcome, Option<usize>) {
+        // Bytes that are no text are read as U+FFFD, which `.` matches.
+        let lossy;
+        let line = match std::str::from_utf8(line) {
+            Ok(_) => line,
+            Err(_) => {
+                lossy = String::from_utf8_lossy(line);
+                lossy.as_bytes()
+            }
+        };
+        let filter = Arc::clone(&self.filter);
+        let date = filter.dates.find(line, &mut self.zone, now_us);
+        let time_us = self.time(date.as_ref(), now_us);
+        let cut = match date {
+            Some(Found { start, end, .. }) => {
+                [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat()
+            }
+            None => line.to_vec(),
+        };
+        let outcome = if self.reads_all_dates && !filter.may_match(line) {
+            Outcome::Missed
+        } else if filter.lines > 1 {
+            self.joined(&filter, cut, time_us)
+        } else {
+            self.single(&filter, &cut, time_us)
+        };
+        (outcome, date.map(|date| date.pattern))
+    }
+
+    fn time(&mut self, date: Option<&Found>, now_us: i64) -> i64 {
+        if date.is_none() && !self.reads_all_dates {
+            self.reads_all_dates = true;
+            let passed = std::mem::take(&mut self.passed);
+            let before = self.filter.dates.find(&passed, &mut self.zone, now_us);
+            self.last_us = before.and_then(|found| found.time_us).or(self.last_us);
+        }
+        let time_us = match date {
+            Some(found) => found.time_us.unwrap_or(now_us),
+            None => self.last_us.unwrap_or(now_us),
+        };
+        self.last_us = Some(time_us);
+        time_us
+    }
+
+    fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {
+        let (mut fields, mut marks) = (Fields::default(), Marks::default());
+        let mut session: Option<&[u8]> = None;
+        let mut content = line;
+        if let Some(prefix) = &filter.prefix {
+            let Some(spans) = prefix.pattern.find(line) else { return Outcome::Missed };
+            prefix.groups.take(line, &spans, &mut fields, &mut marks);
+            let part = |group: Option<usize>| spans.get(group?).and_then(|(start, end)| line.get(start..end));
+            session = part(prefix.groups.mlfid);
+            content = part(prefix.groups.content).unwrap_or(line);
+        }
+        if filter.ignored.iter().any(|pattern| pattern.is_match(content)) {
+            return Outcome::Ignored;
+        }
+        for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
+            let Some(spans) = pattern.find(content) else { continue };
+            groups.take(content, &spans, &mut fields, &mut marks);
+            let own = groups.mlfid.and_then(|group| spans.get(group));
+            let own = own.and_then(|(start, end)| content.get(start..end));
+            let fields = match own.or(session) {
+                Some(id) => self.sessions.line(id, fields, marks),
+                None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
+            };
+            return failed(fields, rule, time_us);
+        }
+        Outcome::Missed
+    }
+
+    /// The last lines together, for filters with `maxlines`.
+    fn joined(&mut self, filter: &Filter, line: Vec<u8>, time_us: i64) -> Outcome {
+        if let Some(prefix) = &filter.prefix
+            && !prefix.pattern.is_match(&line)
+        {
+            return Outcome::Missed;
+        }
+        self.buffer.push_back(line);
+        if self.buffer.len() > filter.lines {
+            self.buffer.pop_front();
+        }
+        let text = self.buffer.iter().map(Vec::as_slice).collect::<Vec<_>>().join(&b'\n');
+        if filter.ignored.iter().any(|pattern| pattern.is_match(&text)) {
+            return Outcome::Ignored;
+        }
+        for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
+            let Some(spans) = pattern.find(&text) else { continue };
+            let (mut fields, mut marks) = (Fields::default(), Marks::default());
+            groups.take(&text, &spans, &mut fields, &mut marks);
+            // What matched is used up.
+            let (start, end) = spans.get(0).unwrap_or((0, 0));
+            let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
+            let (first, last) = (line_of(start), line_of(end));
+            let mut number = 0;
+            self.buffer.retain(|_| {
+                number += 1;
+                !(first..=last).contains(&(number - 1))
+            });
+            return failed(Some(fields).filter(|_| !marks.no_fail && !marks.gained), rule, time_us);
+        }
+        Outcome::Missed
+    }
+}
+
+fn failed(fields: Option<Fields>, rule: usize, time_us: i64) -> Outcome {
+    match fields.and_then(|fields| Some((fields.id()?, fields))) {
+        Some((id, fields)) => Outcome::Failed(Box::new(Failure { time_us, id, fields, rule })),
+        None => Outcome::Noted,
+    }
+}
+
+#[cfg(test)]
+mod tests;

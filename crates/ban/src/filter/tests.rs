@@ -1,0 +1,175 @@
+use super::*;
+
+const NOW_US: i64 = 1_795_425_382_000_000;
+
+fn reader(options: &[(&'static str, &str)]) -> Reader {
+    let options = options.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+    let filter = Filter::new(&options).unwrap_or_else(|error| panic!("{error}"));
+    Reader::new(Arc::new(filter), Zone::new(jiff::tz::TimeZone::UTC))
+}
+
+/// Each line after its stamp, and who it made fail.
+fn check(options: &[(&'static str, &str)], lines: &[(&str, &str)]) {
+    let mut reader = reader(options);
+    for (line, expect) in lines {
+        let found = match reader.line(format!("Nov 23 01:02:03 {line}").as_bytes(), NOW_US) {
+            Outcome::Missed => "-".to_owned(),
+            Outcome::Ignored => "ignored".to_owned(),
+            Outcome::Noted => "noted".to_owned(),
+            Outcome::Failed(failure) => {
+                assert_eq!(failure.time_us, 1_795_395_723_000_000);
+                let user = failure.fields.named.get("user").map_or(String::new(), |user| format!(" {user}"));
+                format!("{}{user}", failure.id)
+            }
+        };
+        assert_eq!(found, *expect, "{line} of {lines:?}");
+    }
+}
+
+const SESSIONS: [(&str, &str); 2] = [
+    ("prefregex", r"^<F-MLFID>\s*s\d+:</F-MLFID> <F-CONTENT>.+</F-CONTENT>$"),
+    (
+        "failregex",
+        r"^fail <F-USER>\S+</F-USER> from <HOST>
+^fail$
+^fail user <F-USER>\S+</F-USER>$
+^<F-NOFAIL>conn</F-NOFAIL> from <HOST>
+^<F-NOFAIL>user</F-NOFAIL> <F-USER>\S+</F-USER>$
+^<F-NOFAIL>key</F-NOFAIL> <F-USER>\S+</F-USER> from <HOST>
+^<F-MLFFORGET>bye</F-MLFFORGET>
+^<F-MLFFORGET><F-NOFAIL>end</F-NOFAIL></F-MLFFORGET>
+^<F-MLFFORGET><F-MLFGAINED>ok</F-MLFGAINED></F-MLFFORGET>
+^<F-MLFGAINED>gain</F-MLFGAINED>",
+    ),
+];
+
+/// As fail2ban-regex found them, but for the address of another family.
+#[test]
+fn sessions_of_several_lines() {
+    for lines in [
+        &[("s1: fail b from 192.0.2.1", "192.0.2.1 b"), ("s1: fail a from 2001:db8::2", "2001:db8::2 a")][..],
+        &[("s1: fail", "noted"), ("s1: fail b from 192.0.2.1", "192.0.2.1 b"), ("s1: fail", "192.0.2.1 b")],
+        &[("s1: conn from 192.0.2.1", "noted"), ("s1: fail", "192.0.2.1"), ("s2: fail", "noted")],
+        &[("s1: fail", "noted"), ("s1: conn from 192.0.2.1", "192.0.2.1"), ("s1: fail", "192.0.2.1")],
+        &[
+            ("s1: fail", "noted"),
+            ("s1: fail", "noted"),
+            ("s1: conn from 192.0.2.1", "192.0.2.1"),
+            ("s1: conn from 192.0.2.3", "noted"),
+        ],
+        &[("s1: conn from 192.0.2.1", "noted"), ("s1: bye", "192.0.2.1"), ("s1: fail", "noted")],
+        &[("s1: conn from 192.0.2.1", "noted"), ("s1: end", "noted"), ("s1: fail", "noted")],
+        &[("s1: fail x from 192.0.2.1", "192.0.2.1 x"), ("s1: ok", "noted"), ("s1: fail", "noted")],
+        &[("s1: fail", "noted"), ("s1: gain", "noted"), ("s1: conn from 192.0.2.1", "noted")],
+        &[
+            ("s1: fail a from 192.0.2.1", "192.0.2.1 a"),
+            ("s1: key a from 192.0.2.1", "noted"),
+            ("s1: key b from 192.0.2.1", "192.0.2.1 b"),
+            ("s1: key a from 192.0.2.1", "192.0.2.1 a"),
+            ("s1: end", "192.0.2.1 a"),
+        ],
+        &[("s1: user bob", "noted"), ("s1: fail", "noted"), ("s1: conn from 192.0.2.1", "192.0.2.1 bob")],
+    ] {
+        check(&SESSIONS, lines);
+    }
+}
+
+#[test]
+fn who_failed() {
+    check(
+        &[(
+            "failregex",
+            "from <HOST> x\nnet <SUBNET>$\nid <F-ID>.+</F-ID>$\nip <ADDR> <F-ALT_USER>\\S+</F-ALT_USER>",
+        )],
+        &[
+            ("from 192.0.2.1 x", "192.0.2.1"),
+            ("from ::ffff:192.0.2.1 x", "192.0.2.1"),
+            ("from 2001:DB8:0::1 x", "2001:db8::1"),
+            ("from 999.1.1.1 x", "999.1.1.1"),
+            ("from mail.example x", "mail.example"),
+            ("net 192.0.2.17/24", "192.0.2.0/24"),
+            ("net 2001:db8::1/64", "2001:db8::/64"),
+            ("net 192.0.2.17/32", "192.0.2.17"),
+            ("id some one", "some one"),
+            ("ip 192.0.2.1 bob", "192.0.2.1 bob"),
+            ("nobody", "-"),
+        ],
+    );
+}
+
+#[test]
+fn ignored_lines_and_joined_ones() {
+    check(
+        &[("failregex", "fail <HOST>"), ("ignoreregex", "but known")],
+        &[("fail 192.0.2.1 but known", "ignored")],
+    );
+    check(
+        &[("failregex", r"^ start (?P<n>\d+)<SKIPLINES> end (?P=n) <HOST>$"), ("maxlines", "4")],
+        &[
+            ("start 1", "-"),
+            ("start 2", "-"),
+            ("other", "-"),
+            ("end 2 192.0.2.1", "192.0.2.1"),
+            ("end 2 192.0.2.1", "-"),
+        ],
+    );
+}
+
+/// A line without a date has that of the line before, also where that one was passed over.
+#[test]
+fn lines_without_a_date() {
+    let mut reader = reader(&[("failregex", "^\\s*failed <HOST>")]);
+    assert_eq!(reader.line(b"Nov 23 01:02:03 other", NOW_US), Outcome::Missed);
+    for expect in [1_795_395_723_000_000, 1_795_395_723_000_000] {
+        let Outcome::Failed(failure) = reader.line(b"failed 192.0.2.1", NOW_US) else { panic!() };
+        assert_eq!(failure.time_us, expect);
+    }
+}
+
+/// Text that a client chose, lines without end, bytes that are no text.
+#[test]
+fn hostile_lines() {
+    let rule = r"^ sshd: Failed for <F-USER>.*</F-USER> from <HOST>( port \d+)?$";
+    let mut reader = reader(&[("failregex", rule)]);
+    let mut id = |line: &[u8]| match reader.line(line, NOW_US) {
+        Outcome::Failed(failure) => failure.id.to_string(),
+        _ => "-".to_owned(),
+    };
+    let stamp = "Nov 23 01:02:03";
+    assert_eq!(
+        id(format!("{stamp} sshd: Failed for x from 9.9.9.9 from 192.0.2.1 port 1").as_bytes()),
+        "192.0.2.1"
+    );
+    assert_eq!(id(&[stamp.as_bytes(), b" sshd: Failed for \xff\xfe from 192.0.2.1"].concat()), "192.0.2.1");
+    assert_eq!(
+        id(format!("{stamp} sshd: Failed for {} from 192.0.2.1", "a ".repeat(500_000)).as_bytes()),
+        "-"
+    );
+    assert_eq!(id(b""), "-");
+}
+
+#[test]
+fn filters_that_cannot_be() {
+    let error = |options: &[(&'static str, &str)]| {
+        let options = options.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+        Filter::new(&options).expect_err("an error").to_string()
+    };
+    assert!(error(&[("failregex", "ok <HOST>\n( <HOST>")]).starts_with("failregex `( <HOST>`: "));
+    assert!(error(&[("failregex", "<F-USER>x</F-USER>")]).contains("captures nobody"));
+    assert!(error(&[("datepattern", "%d(")]).starts_with("datepattern `%d(`: "));
+}
+
+/// sshd's expression with a condition, an alternative within a group, and a mark in the first of two.
+#[test]
+fn marks_behind_conditions() {
+    let rule = r"^ sshd: Failed (?:<F-NOFAIL>publickey</F-NOFAIL>|\S+) for (?P<cond_inv>invalid user )?<F-USER>(?P<cond_user>\S+)|(?(cond_inv)(?:(?! from ).)*?|[^:]+)</F-USER> from <HOST>(?: (?:port \d+|on \S+)){0,2}(?: ssh\d*)?(?(cond_user): |(?:(?:(?! from ).)*)$)";
+    check(
+        &[("failregex", rule)],
+        &[
+            ("sshd: Failed password for a b from 192.0.2.1 port 1 ssh2", "192.0.2.1 a b"),
+            ("sshd: Failed publickey for a from 192.0.2.1 port 1 ssh2: RSA", "noted"),
+            ("sshd: Failed publickey for a b from 192.0.2.1 port 1 ssh2: RSA", "noted"),
+            ("sshd: Failed publickey for invalid user a b from 192.0.2.1 port 1 ssh2: RSA", "noted"),
+        ],
+    );
+}

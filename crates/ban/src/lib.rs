@@ -1,0 +1,19 @@
+//! Who is shut out: fail2ban's jails and filters, read unchanged.
+//!
+//! Configuration comes in as text ([`jails`]), log lines as bytes, time as an argument; what comes out are values.
+//! Files, clocks, firewalls and sockets are the program's business. T0.1, T2.18–T2.21.
+#![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod brackets;
+pub mod date;
+pub mod dump;
+pub mod filter;
+pub mod ini;
+pub mod jails;
+pub mod layers;
+pub mod pattern;
+mod review;
+mod session;
+pub mod span;
+mod tags;
+pub mod zone;

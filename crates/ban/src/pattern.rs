@@ -1,0 +1,407 @@
+//! Python's regular expressions, as filters are written in, on Rust's engines.
+//!
+//! What is regular runs in linear time; look-around, conditions and back-references run on a backtracking engine that
+//! gives up after a number of steps, so no line can hang it. ASCII lines, nearly all, are matched byte by byte;
+//! others by a second form of the same expression that knows Unicode, as Python's does. `<HOST>`, `<F-USER>` and the
+//! like are put in here.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+
+/// Steps that a backtracking expression may take on one text.
+const BACKTRACK_LIMIT: usize = 100_000;
+/// Bytes that one compiled expression may take.
+const COMPILED_BYTES_MAX: usize = 8 << 20;
+/// The longest expression.
+const PATTERN_BYTES_MAX: usize = 128 << 10;
+
+const IP4: &str = r"(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})";
+const IP6: &str = r"(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|::){1,7}(?:[0-9a-fA-F]{1,4}|:))";
+const DNS: &str = r"(?P<dns>[\w\-.^_]*\w)";
+
+/// An expression that can be asked.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    ascii: Engine,
+    /// For texts with other characters; made when one comes.
+    unicode: OnceLock<Option<Engine>>,
+    translated: String,
+    names: Vec<Option<String>>,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Regular(regex::bytes::Regex),
+    Fancy(fancy_regex::Regex),
+}
+
+/// Where the groups of a match are; 0 is all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spans(Vec<Option<(usize, usize)>>);
+
+impl Spans {
+    /// The range of a group that took part.
+    #[must_use]
+    pub fn get(&self, group: usize) -> Option<(usize, usize)> {
+        self.0.get(group).copied().flatten()
+    }
+}
+
+impl Pattern {
+    /// Translates and compiles. With `is_multi_line`, `^` and `$` match at line ends too.
+    ///
+    /// # Errors
+    /// What is wrong with it, in the engine's words.
+    pub fn new(python: &str, is_multi_line: bool) -> Result<Pattern, String> {
+        if python.len() > PATTERN_BYTES_MAX {
+            return Err("it is too long".to_owned());
+        }
+        let tagged = with_tags(python)?;
+        let mut translated = translate(&tagged);
+        if is_multi_line {
+            translated.insert_str(0, "(?m)");
+        }
+        let ascii = Engine::new(&translated, false)?;
+        let names = match &ascii {
+            Engine::Regular(regex) => regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
+            Engine::Fancy(regex) => regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
+        };
+        let inner = Inner { ascii, unicode: OnceLock::new(), translated, names };
+        Ok(Pattern { inner: Arc::new(inner) })
+    }
+
+    fn engine(&self, text: &[u8]) -> Option<&Engine> {
+        if text.is_ascii() {
+            return Some(&self.inner.ascii);
+        }
+        self.inner.unicode.get_or_init(|| Engine::new(&self.inner.translated, true).ok()).as_ref()
+    }
+
+    /// Whether it matches somewhere; not, when that would take too many steps.
+    #[must_use]
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        match self.engine(text) {
+            Some(Engine::Regular(regex)) => regex.is_match(text),
+            Some(Engine::Fancy(regex)) => regex.is_match(text).unwrap_or(false),
+            None => false,
+        }
+    }
+
+    /// Where it matches first.
+    #[must_use]
+    pub fn find(&self, text: &[u8]) -> Option<Spans> {
+        match self.engine(text)? {
+            Engine::Regular(regex) => {
+                // A capturing search is several times as dear as one that only says yes.
+                if !regex.is_match(text) {
+                    return None;
+                }
+                let found = regex.captures(text)?;
+                Some(Spans(found.iter().map(|group| group.map(|m| (m.start(), m.end()))).collect()))
+            }
+            Engine::Fancy(regex) => {
+                let found = regex.captures(text).ok()??;
+                Some(Spans((0..found.len()).map(|n| found.get(n).map(|m| (m.start(), m.end()))).collect()))
+            }
+        }
+    }
+
+    /// The names of its groups, by number.
+    pub fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.inner.names.iter().enumerate().filter_map(|(at, name)| Some((at, name.as_deref()?)))
+    }
+
+    /// The number of a named group.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<usize> {
+        self.names().find(|(_, known)| *known == name).map(|(at, _)| at)
+    }
+
+    /// Sets of texts: each match holds one text of each set, whatever the case of its letters.
+    #[must_use]
+    pub fn required(&self) -> Vec<Vec<Vec<u8>>> {
+        tables::required_texts(&self.inner.translated)
+    }
+
+    /// Whether it runs in linear time.
+    #[must_use]
+    pub fn is_regular(&self) -> bool {
+        matches!(self.inner.ascii, Engine::Regular(_))
+    }
+}
+
+impl Engine {
+    fn new(translated: &str, unicode: bool) -> Result<Engine, String> {
+        let regular = regex::bytes::RegexBuilder::new(translated)
+            .unicode(unicode)
+            .size_limit(COMPILED_BYTES_MAX)
+            .nest_limit(250)
+            .build();
+        if let Ok(regex) = regular {
+            return Ok(Engine::Regular(regex));
+        }
+        let mode = if unicode { fancy_regex::BytesMode::UnicodeBytes } else { fancy_regex::BytesMode::Ascii };
+        fancy_regex::RegexBuilder::new(translated)
+            .bytes_mode(mode)
+            .backtrack_limit(BACKTRACK_LIMIT)
+            .delegate_size_limit(COMPILED_BYTES_MAX)
+            .max_prog_size(200_000)
+            .build()
+            .map(Engine::Fancy)
+            .map_err(|error| error.to_string().replace('\n', " "))
+    }
+}
+
+/// `<HOST>` and all the other tags, put in.
+fn with_tags(text: &str) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    let mut skips = 0;
+    while let Some((before, behind)) = rest.split_once('<') {
+        out.push_str(before);
+        rest = behind;
+        let Some((name, after)) = behind.split_once('>').filter(|(name, _)| is_tag(name)) else {
+            out.push('<');
+            continue;
+        };
+        // `(?P<ip4>`, `(?<=`: those of the language itself.
+        if before.ends_with("(?P") || before.ends_with("(?") {
+            out.push('<');
+            continue;
+        }
+        let addr = || format!(r"\[?(?:{IP4}|{IP6})\]?");
+        let put: Cow<'_, str> = match name {
+            "HOST" => format!(r"(?:{}|{DNS})", addr()).into(),
+            "ADDR" => addr().into(),
+            "SUBNET" => format!(r"\[?(?:{IP4}|{IP6})(?:/(?P<cidr>\d+))?\]?").into(),
+            "IP4" => IP4.into(),
+            "IP6" => IP6.into(),
+            "DNS" => DNS.into(),
+            "CIDR" => r"(?P<cidr>\d+)".into(),
+            "SKIPLINES" => {
+                skips += 1;
+                format!(r"\n(?P<skiplines{}>(?:(?:.*\n)*?))", skips - 1).into()
+            }
+            name => match (name.strip_prefix("F-"), name.strip_prefix("/F-")) {
+                (Some(name), _) => format!("(?P<{}>", group_name(name)).into(),
+                (_, Some(_)) => ")".into(),
+                (None, None) => format!("<{name}>").into(),
+            },
+        };
+        out.push_str(&put);
+        if out.len() > PATTERN_BYTES_MAX {
+            return Err("it is too long".to_owned());
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn is_tag(name: &str) -> bool {
+    let name = name.strip_prefix('/').unwrap_or(name);
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+fn group_name(name: &str) -> String {
+    match name.to_ascii_lowercase().replace('-', "_").as_str() {
+        "id" => "fid".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// Python's syntax in that of both engines: what stands in classes is escaped, references and conditions are named
+/// their way.
+fn translate(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let behind = rest.get(c.len_utf8()..).unwrap_or("");
+        rest = match c {
+            '\\' => escape(behind, &mut out),
+            '[' => class(behind, &mut out),
+            '(' => group(behind, &mut out),
+            '{' => brace(behind, &mut out),
+            _ => {
+                out.push(c);
+                behind
+            }
+        };
+    }
+    out
+}
+
+fn escape<'t>(rest: &'t str, out: &mut String) -> &'t str {
+    let Some(c) = rest.chars().next() else {
+        out.push_str("\\\\");
+        return rest;
+    };
+    match c {
+        'Z' => out.push_str("\\z"),
+        // Letters that the engines would take for something else, or for a mistake.
+        '\'' | '"' | '/' | ',' | ':' | ';' | '=' | '@' | '%' | '!' | '<' | '>' | '_' | '`' | ' ' => {
+            out.push(c)
+        }
+        c => {
+            out.push('\\');
+            out.push(c);
+        }
+    }
+    rest.get(c.len_utf8()..).unwrap_or("")
+}
+
+/// Behind `[`, up to and with `]`.
+fn class<'t>(rest: &'t str, out: &mut String) -> &'t str {
+    out.push('[');
+    let mut rest = rest;
+    if let Some(behind) = rest.strip_prefix('^') {
+        out.push('^');
+        rest = behind;
+    }
+    if let Some(behind) = rest.strip_prefix(']') {
+        out.push_str("\\x5D");
+        rest = behind;
+    }
+    let mut chars = rest.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            ']' => {
+                out.push(']');
+                return rest.get(at + 1..).unwrap_or("");
+            }
+            '\\' => match chars.next() {
+                Some((_, ']')) => out.push_str("\\x5D"),
+                Some((_, c)) if c.is_ascii_alphanumeric() => out.extend(['\\', c]),
+                Some((_, c)) => literal(c, out),
+                None => {}
+            },
+            // A range keeps its dash.
+            '-' => {
+                let next = rest.get(at + 1..).and_then(|rest| rest.chars().next());
+                let is_edge = next == Some(']') || next == Some('-') || out.ends_with(['[', '^', '-']);
+                let behind_class =
+                    ["\\w", "\\d", "\\s", "\\S", "\\W", "\\D"].iter().any(|c| out.ends_with(c));
+                let before_class = next == Some('\\');
+                out.push_str(if is_edge || behind_class || (before_class && at == 0) { "\\-" } else { "-" });
+            }
+            '[' | '&' | '~' | '^' => literal(c, out),
+            c => out.push(c),
+        }
+    }
+    // No end: the engines say so.
+    ""
+}
+
+fn literal(c: char, out: &mut String) {
+    if c.is_ascii() {
+        // Writing to a String can't fail.
+        let _ = write!(out, "\\x{:02X}", u32::from(c));
+    } else {
+        out.push(c);
+    }
+}
+
+fn group<'t>(rest: &'t str, out: &mut String) -> &'t str {
+    if let Some((name, behind)) = rest.strip_prefix("?P=").and_then(|rest| rest.split_once(')')) {
+        let _ = write!(out, "(?:\\k<{name}>)");
+        return behind;
+    }
+    if let Some((name, behind)) = rest.strip_prefix("?(").and_then(|rest| rest.split_once(')')) {
+        let is_number = name.bytes().all(|b| b.is_ascii_digit());
+        let _ = if is_number { write!(out, "(?({name})") } else { write!(out, "(?(<{name}>)") };
+        return behind;
+    }
+    if let Some(behind) = rest.strip_prefix("?#") {
+        return behind.split_once(')').map_or("", |(_, behind)| behind);
+    }
+    // Unicode is what the second engine is for.
+    if let Some((flags, behind)) = rest.strip_prefix('?').and_then(|rest| rest.split_once(')'))
+        && !flags.is_empty()
+        && flags.bytes().all(|b| matches!(b, b'i' | b'u' | b'm' | b's' | b'x' | b'a' | b'L'))
+    {
+        let flags: String = flags.chars().filter(|c| matches!(c, 'i' | 'm' | 's' | 'x')).collect();
+        if !flags.is_empty() {
+            let _ = write!(out, "(?{flags})");
+        }
+        return behind;
+    }
+    out.push('(');
+    rest
+}
+
+/// `{2,3}` repeats, `{` alone stands for itself.
+fn brace<'t>(rest: &'t str, out: &mut String) -> &'t str {
+    let numbers = rest.split_once('}').map_or("", |(numbers, _)| numbers);
+    let is_count = numbers.bytes().all(|b| b.is_ascii_digit() || b == b',')
+        && numbers.bytes().any(|b| b.is_ascii_digit())
+        && numbers.bytes().filter(|b| *b == b',').count() <= 1;
+    match (is_count, numbers.strip_prefix(',')) {
+        (true, Some(most)) => {
+            let _ = write!(out, "{{0,{most}}}");
+            rest.get(numbers.len() + 1..).unwrap_or("")
+        }
+        (true, None) => {
+            out.push('{');
+            rest
+        }
+        (false, _) => {
+            out.push_str("\\{");
+            rest
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(python: &str, text: &str, expect: Option<&str>) {
+        let pattern = Pattern::new(python, false).unwrap_or_else(|error| panic!("{python}: {error}"));
+        let found = pattern.find(text.as_bytes()).map(|spans| {
+            let host = ["fid", "ip4", "ip6", "dns"].iter().find_map(|n| spans.get(pattern.group(n)?));
+            let (start, end) = host.or(spans.get(0)).unwrap_or((0, 0));
+            text.get(start..end).unwrap_or("?").to_owned()
+        });
+        assert_eq!(found.as_deref(), expect, "{python} on {text}");
+    }
+
+    #[test]
+    fn hosts() {
+        check("from <HOST> x", "from 192.0.2.1 x", Some("192.0.2.1"));
+        check("from <HOST> x", "from [2001:db8::1] x", Some("2001:db8::1"));
+        check("from <HOST> x", "from ::ffff:192.0.2.1 x", Some("192.0.2.1"));
+        check("from <HOST> x", "from ::1 x", Some("::1"));
+        check("from <HOST> x", "from 2001:db8:: x", Some("2001:db8::"));
+        check("from <ADDR> x", "from mail.example x", None);
+        check("from <HOST> x", "from mail.example x", Some("mail.example"));
+        check("<F-ID>\\S+</F-ID> <F-USER>x</F-USER>", "me x", Some("me"));
+    }
+
+    #[test]
+    fn syntax_of_python() {
+        check(r"[^[]*\[(?P<a>x)(?P=a)\]", "q[xx]", Some("q[xx]"));
+        check(r"(?P<c>a)?b(?(c)c|d)", "abc", Some("abc"));
+        check(r"(?P<c>a)?b(?(c)c|d)", "bd", Some("bd"));
+        check(r"((?i)LOGIN|PLAIN)z", "loginz", Some("loginz"));
+        check(r"[]x]+[\]&&~~\-][a\-z-]", "]x]-", Some("]x]-"));
+        check(r"[\w-]+{x}a{,2}b{1}", "a-b{x}aab", Some("a-b{x}aab"));
+        check(r"a(?#c)b\Z", "ab", Some("ab"));
+        check(r"é\w+", "éàü!", Some("éàü"));
+        check(r"^\S+$", "a\u{a0}b", None);
+        check(r"[\w\-.^_]*\w", "a-b.c^", Some("a-b.c"));
+        assert!(Pattern::new("(", false).is_err() && Pattern::new("[a", false).is_err());
+    }
+
+    #[test]
+    fn no_text_makes_it_hang() {
+        let pattern = Pattern::new(r"^(?:(a+)+)(?!b)\1$", false).expect("a pattern");
+        assert!(!pattern.is_match(format!("{}c", "a".repeat(5_000)).as_bytes()));
+    }
+}

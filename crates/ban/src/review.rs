@@ -1,0 +1,37 @@
+//! What is legal and surely not meant: one section in several files, T2.18.
+//!
+//! A jail's section in jail.conf and again in jail.local or jail.d is the usual way to change it. The same option in
+//! two of the administrator's own files is not: one of them has no effect, and its writer doesn't know.
+
+use crate::layers::{Layers, Value};
+use config::diagnostic::Diagnostic;
+use std::path::Path;
+
+/// Finds options that two of the administrator's own files set differently.
+pub(crate) fn sections(layers: &Layers, found: &mut Vec<Diagnostic>) {
+    for (section, options) in &layers.sections {
+        for (name, value) in options.iter() {
+            let Some(before) = value.before.as_deref() else { continue };
+            let known = format!("%(known/{name})s");
+            let is_meant = value.text == before.text || value.text.to_lowercase().contains(&known);
+            if is_meant || !is_own(value) || !is_own(before) {
+                continue;
+            }
+            let message =
+                format!("section [{section}] stands in two files, and here replaces `{name}` of the other");
+            found.push(Diagnostic::warning(609, value.place.clone(), message).help(format!(
+                "`{}` at {} has no effect; give this section the name of its jail, or set the option once",
+                before.text.lines().next().unwrap_or(""),
+                before.place
+            )));
+        }
+    }
+}
+
+/// Whether the administrator wrote it: jail.local, and what is in jail.d but Debian's own file there.
+fn is_own(value: &Value) -> bool {
+    let Some(path) = value.place.path() else { return false };
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("");
+    name == "jail.local" || (folder == "jail.d" && name != "defaults-debian.conf")
+}
