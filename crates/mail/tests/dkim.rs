@@ -8,6 +8,7 @@ use ring::rand::SystemRandom;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const HEAD: &str = "Date: Mon, 23 Nov 2026 06:00:00 +0000\nFrom: Joe\n  <joe@example.com>\nTo: b@example.net,\n\tc@example.net\n\
@@ -41,7 +42,7 @@ fn now() -> Wall {
 }
 
 /// A key in a file, and ours of it.
-fn key(folder: &Path, kind: &str) -> SigningKey {
+fn key(folder: &Path, kind: &str) -> Arc<SigningKey> {
     let path = folder.join(kind);
     let arguments: &[&str] = match kind {
         "ed25519" => &["genpkey", "-algorithm", "ed25519", "-out"],
@@ -49,7 +50,7 @@ fn key(folder: &Path, kind: &str) -> SigningKey {
     };
     let made = Command::new("openssl").args(arguments).arg(&path).output().expect("starts");
     assert!(made.status.success(), "{made:?}");
-    SigningKey::parse(&fs::read_to_string(&path).expect("a key")).expect("our key")
+    Arc::new(SigningKey::parse(&fs::read_to_string(&path).expect("a key")).expect("our key"))
 }
 
 /// Runs opendkim on a message in a file.
@@ -121,7 +122,7 @@ fn verified_here(record: &str, message: &str) -> &'static str {
     one.judge(KeyAnswer::Texts(&[record]), now()).name()
 }
 
-fn signed_here(key: SigningKey, forms: &str, message: &str) -> (String, SigningKey) {
+fn signed_here(key: Arc<SigningKey>, forms: &str, message: &str) -> (String, Arc<SigningKey>) {
     let (headers, body) = parts(message);
     let headers: Vec<&[u8]> = headers.iter().map(String::as_bytes).collect();
     let signer = Signer {

@@ -4,7 +4,7 @@
 //! asks nobody. T2.28.
 
 use crate::dmarc::{Identifier, Outcome};
-use crate::spf::SpfResult;
+use crate::spf::{Sender, SpfResult};
 use mail::authentication_results::{AuthenticationResults, MethodResult};
 use mail::dkim::{Checked, DkimResult};
 use mail::header::Header;
@@ -31,7 +31,7 @@ impl Authenticity {
     /// The domain that SPF was asked about.
     #[must_use]
     pub fn spf_domain(&self) -> &str {
-        self.sender.rsplit_once('@').map_or(self.helo.as_str(), |(_, domain)| domain)
+        Sender::mail_from(self.client, &self.helo, &self.sender).domain
     }
 
     /// The domains that have signed it, and whose signatures are good.
@@ -144,6 +144,14 @@ mod tests {
             plain.join(" "),
             "Authentication-Results: mx.example.com; spf=pass smtp.mailfrom=a@example.org; dkim=none"
         );
+    }
+
+    /// A sender without `@` is a domain to SPF; what it says is not to the HELO name's credit.
+    #[test]
+    fn a_sender_without_a_domain() {
+        let found = found("evil.example", &[b"From: joe@mx.example.org\n"]);
+        assert_eq!(found.spf_domain(), "evil.example");
+        assert_eq!(found.identifiers().0.domain, "evil.example");
     }
 
     #[test]

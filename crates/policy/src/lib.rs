@@ -30,6 +30,7 @@ pub mod guessing;
 pub mod hidden;
 pub mod local;
 mod names;
+pub mod opendkim;
 mod parse;
 pub mod peer;
 pub mod rates;

@@ -28,6 +28,12 @@ pub trait Sources {
         None
     }
 
+    /// Who may do what with the file `path`, as the bits of chmod(1); `None` where nobody knows.
+    fn mode(&self, path: &Path) -> Option<u32> {
+        let _ = path;
+        None
+    }
+
     /// What may be asked of the machine beside its files.
     fn vantage(&self) -> Vantage {
         Vantage::Looking

@@ -10,6 +10,7 @@ use super::Message;
 use super::draft::{Draft, DraftError};
 use crate::clock;
 use crate::configuration::Dmarc;
+use crate::counted::Counted;
 use crate::facts::authenticity;
 use crate::session::labour::in_turn;
 use events::Event;
@@ -38,6 +39,8 @@ pub struct Whence {
     pub address: IpAddr,
     /// The name in HELO.
     pub helo: String,
+    /// The client's name, where it is known.
+    pub name: Option<String>,
     /// Neither in `mynetworks` nor logged in.
     pub is_stranger: bool,
 }
@@ -56,7 +59,7 @@ impl Message {
     /// The answer where it isn't taken.
     pub(super) async fn authenticate(&mut self, entry: &mut Entry) -> Result<(), Reply> {
         let settings = self.intake.rules.authenticating.clone();
-        let Some(whence) = self.whence.take().filter(|whence| whence.is_stranger) else { return Ok(()) };
+        let Some(whence) = self.whence.clone().filter(|whence| whence.is_stranger) else { return Ok(()) };
         if !settings.is_on() {
             return Ok(());
         }
@@ -135,26 +138,14 @@ impl Message {
     }
 
     /// Shows the body to whoever verifies signatures; a long one in its turn, as its thread is everybody's.
-    async fn hashed(&self, verifier: Verifier, body: u64) -> Result<Vec<Hashed>, SpoolError> {
+    pub(super) async fn hashed(&self, mut verifier: Verifier, body: u64) -> Result<Vec<Hashed>, SpoolError> {
         if verifier.is_empty() {
             return Ok(Vec::new());
         }
         let length = self.incoming.written().saturating_sub(body);
-        let work = || self.read_body(verifier, body);
-        if length > HARD_BYTES { in_turn(work).await } else { work() }
-    }
-
-    fn read_body(&self, mut verifier: Verifier, mut from: u64) -> Result<Vec<Hashed>, SpoolError> {
-        let mut window = vec![0; WINDOW_BYTES];
-        loop {
-            let read = self.incoming.read_at(&mut window, from)?;
-            let bytes = window.get(..read).unwrap_or_default();
-            if bytes.is_empty() {
-                return Ok(verifier.finish());
-            }
-            verifier.body(bytes);
-            from = from.saturating_add(bytes.len() as u64);
-        }
+        let mut work = || read_body(&self.incoming, &mut verifier, body);
+        if length > HARD_BYTES { in_turn(work).await } else { work() }?;
+        Ok(verifier.finish())
     }
 
     fn say_authenticity(&self, found: &Authenticity, verdict: Option<&Verdict>) {
@@ -165,6 +156,36 @@ impl Message {
 
     fn unreadable(&self, error: &DraftError) -> Reply {
         self.draft_failed(error, "to be authenticated")
+    }
+}
+
+/// Who sees a body go by.
+pub(super) trait BodyReader {
+    /// More of it, with LF at line ends.
+    fn body(&mut self, bytes: &[u8]);
+}
+
+impl BodyReader for Verifier {
+    fn body(&mut self, bytes: &[u8]) {
+        Verifier::body(self, bytes);
+    }
+}
+
+/// Shows a body, which begins at `from`, to `reader`.
+pub(super) fn read_body(
+    content: &Counted,
+    reader: &mut dyn BodyReader,
+    mut from: u64,
+) -> Result<(), SpoolError> {
+    let mut window = vec![0; WINDOW_BYTES];
+    loop {
+        let read = content.read_at(&mut window, from)?;
+        let bytes = window.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        reader.body(bytes);
+        from = from.saturating_add(bytes.len() as u64);
     }
 }
 

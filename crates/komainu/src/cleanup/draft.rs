@@ -153,8 +153,22 @@ impl Draft {
     pub(super) fn texts(&self, content: &Counted) -> Result<Vec<(usize, Vec<u8>)>, DraftError> {
         let own = self.own_number();
         let first = if own < self.len() { own.saturating_add(1) } else { 0 };
+        self.texts_of(first..self.len(), content)
+    }
+
+    /// All headers as they are written, but for our own.
+    pub(super) fn all_texts(&self, content: &Counted) -> Result<Vec<(usize, Vec<u8>)>, DraftError> {
+        let own = self.own_number();
+        self.texts_of((0..self.len()).filter(|number| *number != own), content)
+    }
+
+    fn texts_of(
+        &self,
+        numbers: impl Iterator<Item = usize>,
+        content: &Counted,
+    ) -> Result<Vec<(usize, Vec<u8>)>, DraftError> {
         let (mut texts, mut bytes) = (Vec::new(), 0u64);
-        for number in first..self.len() {
+        for number in numbers {
             let text = self.text(number, content)?;
             bytes = bytes.saturating_add(text.len() as u64);
             if bytes > FRONT_BYTES_MAX {

@@ -38,7 +38,7 @@ pub(super) enum Passed {
 }
 
 /// Who changes a message.
-const BY: &str = "by a milter";
+pub(super) const BY: &str = "by a milter";
 
 /// One message before its filters.
 struct Passing<'a> {
@@ -121,6 +121,9 @@ impl Message {
         at: usize,
         entry: &mut Entry,
     ) -> Result<Option<Outcome>, Reply> {
+        if passing.filtering.filters.is_ours(at) {
+            return self.pass_ours(passing, at, entry).await;
+        }
         if let Some(outcome) = self.show(passing, at).await? {
             return Ok(Some(outcome));
         }
@@ -150,6 +153,23 @@ impl Message {
         let ended = passing.draft.end_body(&mut self.incoming);
         ended.map_err(|error| self.draft_failed(&error, BY))?;
         refused.map_or(Ok(outcome), Err)
+    }
+
+    /// One filter isn't there, and its work is done here.
+    async fn pass_ours(
+        &mut self,
+        passing: &mut Passing<'_>,
+        at: usize,
+        entry: &Entry,
+    ) -> Result<Option<Outcome>, Reply> {
+        let Passing { filtering: Filtering { filters, macros }, draft, .. } = passing;
+        let name = filters.name(at);
+        let worked = Box::pin(self.stand_in((&name, macros), draft, entry)).await?;
+        passing.changed |= worked.changed;
+        if let Some(why) = worked.held {
+            passing.held.get_or_insert(why);
+        }
+        Ok(worked.outcome)
     }
 
     /// Header and body, unless the filter has seen enough.

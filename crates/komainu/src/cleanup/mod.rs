@@ -11,6 +11,7 @@ mod characters;
 mod draft;
 mod filtering;
 mod inspection;
+mod opendkim;
 mod postmaster;
 mod produced;
 mod recipients;
@@ -141,6 +142,8 @@ pub struct Message {
     refused: Refused,
     /// Who brings it, where it is a client of SMTP and matters.
     whence: Option<Box<Whence>>,
+    /// A filter's work on signatures was done here.
+    does_dkim: bool,
 }
 
 /// Looks for characters that no message is to have.
@@ -202,6 +205,7 @@ impl Message {
             sieve: Sieve::default(),
             refused: Refused::default(),
             whence: None,
+            does_dkim: false,
         };
         message.sender = message.canonical(Use::EnvelopeSender, message.given.clone()).await;
         Ok(message)
@@ -581,6 +585,10 @@ impl Message {
             return Ok(Passed::Discarded);
         }
         self.redirect(redirect, entry);
+        if self.intake.rules.authenticating.signs {
+            let whence = self.whence.take();
+            Box::pin(self.sign_own(whence.as_deref(), entry)).await?;
+        }
         Ok(Passed::Kept)
     }
 

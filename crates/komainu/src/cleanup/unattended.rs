@@ -70,6 +70,7 @@ impl Message {
             sieve: Default::default(),
             refused: Refused::Own,
             whence: None,
+            does_dkim: false,
         })
     }
 
@@ -95,7 +96,8 @@ impl Message {
         mut entry: Entry,
     ) -> Result<QueueId, Reply> {
         let settings = self.intake.rules.non_smtpd_milters.clone();
-        let mut filters = settings.map(|settings| Filters::new(settings, sockets.clone()));
+        let mut filters = settings
+            .map(|settings| Filters::new(settings, sockets.clone(), Arc::clone(&self.intake.answers)));
         let judged = self.judge_unattended(filters.as_mut(), &mut entry).await;
         if let Some(mut filters) = filters {
             tokio::spawn(async move { filters.part().await });

@@ -6,6 +6,7 @@
 
 mod check;
 mod conf;
+mod dkim;
 mod explain;
 mod format;
 mod greylist;
@@ -58,6 +59,7 @@ enum Command {
     User(user::Arguments),
     Policyd(policyd::Arguments),
     Greylist(greylist::Arguments),
+    Dkim(dkim::Arguments),
     /// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
     Links(links::Arguments),
 }
@@ -120,6 +122,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::User(arguments) => user::run(&arguments),
             Command::Policyd(arguments) => policyd::run(arguments),
             Command::Greylist(arguments) => greylist::run(&arguments),
+            Command::Dkim(arguments) => dkim::run(&arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
         Err(error) => {

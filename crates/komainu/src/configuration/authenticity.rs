@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Authenticating {
     /// Strangers' mail: SPF and DKIM, written into Authentication-Results.
     pub verifies: bool,
+    /// Mail of our own: signed.
+    pub signs: bool,
     /// What is done about their DMARC.
     pub dmarc: Dmarc,
     /// In whose name that is written.
@@ -70,6 +72,7 @@ impl Authenticating {
         let words = p.list("komainu_dkim");
         Authenticating {
             verifies: words.iter().any(|word| word.value == "verify"),
+            signs: words.iter().any(|word| word.value == "sign"),
             dmarc: Dmarc::read(p),
             id: p.text("komainu_authserv_id").value,
             limit: p.duration("komainu_authenticity_time_limit"),
@@ -78,10 +81,13 @@ impl Authenticating {
 
     /// What is wrong with these parameters.
     pub(super) fn check(p: &Parameters) -> Vec<Diagnostic> {
-        let odd = p.list("komainu_dkim").into_iter().filter(|word| word.value != "verify");
+        let odd = p
+            .list("komainu_dkim")
+            .into_iter()
+            .filter(|word| !matches!(word.value.as_str(), "verify" | "sign"));
         let said = odd.map(|word| {
             let message = format!("komainu_dkim can't be `{}`", word.value);
-            Diagnostic::error(565, word.place, message).help("write verify, or nothing")
+            Diagnostic::error(565, word.place, message).help("write verify, sign, or both")
         });
         said.chain(Dmarc::check(p)).collect()
     }

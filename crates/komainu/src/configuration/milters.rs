@@ -20,6 +20,14 @@ pub enum Endpoint {
     Unix(String),
 }
 
+impl Endpoint {
+    /// Reads `inet:host:port` or `unix:path`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Endpoint> {
+        endpoint(name)
+    }
+}
+
 /// One filter.
 #[derive(Clone, Debug)]
 pub struct Filter {

@@ -17,6 +17,7 @@ mod listener;
 mod logins;
 mod milters;
 mod notices;
+mod opendkim;
 mod remote;
 mod screening;
 mod security;
@@ -35,6 +36,7 @@ pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
 pub use milters::{Endpoint as MilterEndpoint, Filter, Milters};
 pub use notices::Notices;
+pub use opendkim::OpenDkim;
 pub use screening::{CacheSettings, Screening, Words};
 pub use security::Security;
 pub use skipped::Skipped;
@@ -83,6 +85,8 @@ pub struct Configuration {
     pub greylist: Option<Arc<Greylist>>,
     /// How SPF is checked, where a list asks policyd-spf and nobody may be there.
     pub spf: Option<Arc<policy::spf::policyd::Conf>>,
+    /// How mail is signed and verified, where OpenDKIM's work may be ours.
+    pub opendkim: Option<Arc<OpenDkim>>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -260,6 +264,8 @@ fn compile(
     found.extend(more);
     let (spf, more) = spf::compile(&parameters, &listeners, sources);
     found.extend(more);
+    let (opendkim, more) = opendkim::compile(&parameters, (&listeners, &local), sources);
+    found.extend(more);
     name_others(&parameters, &mut catalogue, &classes);
     let classes = Arc::new(classes);
     let directory = directory.map(Path::to_owned);
@@ -276,6 +282,7 @@ fn compile(
             local,
             greylist,
             spf,
+            opendkim,
             later,
             files: sources.paths(),
         },

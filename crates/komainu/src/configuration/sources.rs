@@ -27,6 +27,10 @@ impl Sources for DirectSources {
         path.metadata().and_then(|metadata| metadata.modified()).ok()
     }
 
+    fn mode(&self, path: &Path) -> Option<u32> {
+        path.metadata().map(|metadata| metadata.mode()).ok()
+    }
+
     fn vantage(&self) -> Vantage {
         Vantage::Serving
     }
@@ -40,6 +44,23 @@ impl Sources for DirectSources {
 pub struct HelperSources {
     /// The helper; `None` where the server never had root's rights.
     pub helper: Option<Helper>,
+}
+
+impl HelperSources {
+    fn metadata(&self, path: &Path) -> Option<std::fs::Metadata> {
+        match path.metadata() {
+            Ok(metadata) => Some(metadata),
+            // A folder that only root may enter.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let request = Request::Open(path.display().to_string());
+                let (Answer::Done, Some(descriptor)) = self.helper.as_ref()?.ask(&request, None) else {
+                    return None;
+                };
+                File::from(descriptor).metadata().ok()
+            }
+            Err(_) => None,
+        }
+    }
 }
 
 impl Sources for HelperSources {
@@ -57,18 +78,11 @@ impl Sources for HelperSources {
     }
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {
-        match path.metadata() {
-            Ok(metadata) => metadata.modified().ok(),
-            // A folder that only root may enter.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let request = Request::Open(path.display().to_string());
-                let (Answer::Done, Some(descriptor)) = self.helper.as_ref()?.ask(&request, None) else {
-                    return None;
-                };
-                File::from(descriptor).metadata().and_then(|metadata| metadata.modified()).ok()
-            }
-            Err(_) => None,
-        }
+        self.metadata(path)?.modified().ok()
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        self.metadata(path).map(|metadata| metadata.mode())
     }
 
     fn vantage(&self) -> Vantage {
@@ -112,6 +126,10 @@ impl Sources for LookingSources<'_> {
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {
         self.inner.modified(path)
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        self.inner.mode(path)
     }
 
     fn vantage(&self) -> Vantage {
@@ -205,6 +223,10 @@ impl Sources for Recorder<'_> {
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {
         self.inner.modified(path)
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        self.inner.mode(path)
     }
 
     fn vantage(&self) -> Vantage {

@@ -5,6 +5,7 @@
 //! [`Filters::take_warnings`]: whoever drives a filter knows as whom it speaks. What a modification does to a message is
 //! `cleanup`'s.
 
+use super::Answers;
 use super::policy_client::Stream;
 use crate::configuration::{DirectSources, Filter, MilterEndpoint, Milters, port_number};
 use crate::privileged::LocalSockets;
@@ -32,6 +33,8 @@ pub struct Filters {
     warnings: Vec<String>,
     /// Macros that have a value until the message is over.
     known: BTreeMap<&'static str, String>,
+    /// Who else may do a filter's work.
+    answers: Arc<Answers>,
 }
 
 #[derive(Default)]
@@ -41,6 +44,8 @@ struct Connected {
     standing: Standing,
     unsent: Vec<u8>,
     tried: bool,
+    /// Nobody is there, and its work is done here.
+    ours: bool,
 }
 
 /// What came of asking one filter.
@@ -69,9 +74,9 @@ enum Trouble {
 impl Filters {
     /// Nothing is connected yet.
     #[must_use]
-    pub fn new(settings: Arc<Milters>, sockets: LocalSockets) -> Filters {
+    pub fn new(settings: Arc<Milters>, sockets: LocalSockets, answers: Arc<Answers>) -> Filters {
         let connected = settings.filters.iter().map(|_| Connected::default()).collect();
-        Filters { settings, sockets, connected, warnings: Vec::new(), known: BTreeMap::new() }
+        Filters { settings, sockets, connected, warnings: Vec::new(), known: BTreeMap::new(), answers }
     }
 
     /// How many there are.
@@ -108,6 +113,12 @@ impl Filters {
         &self.settings
     }
 
+    /// Whether nobody is there whose work is done here.
+    #[must_use]
+    pub fn is_ours(&self, at: usize) -> bool {
+        self.connected.get(at).is_some_and(|one| one.ours)
+    }
+
     /// What was decided for the whole session.
     #[must_use]
     pub fn standing(&self) -> Option<Outcome> {
@@ -132,7 +143,7 @@ impl Filters {
     /// Whether a filter hears of such an event now.
     #[must_use]
     pub fn hears(&self, at: usize, stage: Stage) -> bool {
-        self.connected.get(at).is_some_and(|one| one.standing.listens() && one.link.wants(stage))
+        self.connected.get(at).is_some_and(|one| !one.ours && one.standing.listens() && one.link.wants(stage))
     }
 
     /// Whether a filter gives header values with the blank in front.
@@ -175,9 +186,13 @@ impl Filters {
         }
         if !one.tried {
             one.tried = true;
-            if let Err(trouble) = one.open(filter, &self.sockets, &mut self.warnings).await {
+            let opened = one.open(filter, (&self.sockets, &self.answers), &mut self.warnings).await;
+            if let Err(trouble) = opened {
                 return one.failed(filter, trouble, &mut self.warnings);
             }
+        }
+        if one.ours {
+            return Heard::Nothing;
         }
         one.standing.told(stage);
         if !one.link.knows(stage) {
@@ -218,6 +233,8 @@ impl Filters {
         let (Some(filter), Some(one)) = (self.settings.filters.get(at), self.connected.get_mut(at)) else {
             return Heard::Nothing;
         };
+        // What was said before the answer itself counts where that refuses nothing.
+        let heard = |holds: bool, heard: Heard| if holds { Heard::Outcome(Outcome::Hold) } else { heard };
         loop {
             let answer = match one.receive(filter, stage).await {
                 Ok(answer) => answer,
@@ -226,9 +243,12 @@ impl Filters {
             let judgement = one.standing.judge(stage, &answer);
             match (answer, judgement) {
                 (Answer::Progress, _) => {}
+                (Answer::Change(Change::Quarantine(_)), _) if !matches!(stage, Stage::EndOfMessage) => {
+                    one.standing.hold(stage);
+                }
                 (Answer::Change(change), _) => return Heard::Change(change),
-                (_, Judgement::Nothing) => return Heard::Nothing,
-                (_, Judgement::Skip) => return Heard::Skip,
+                (_, Judgement::Nothing) => return heard(one.standing.holds_at(stage), Heard::Nothing),
+                (_, Judgement::Skip) => return heard(one.standing.holds_at(stage), Heard::Skip),
                 (answer, Judgement::Outcome(outcome)) => {
                     if matches!(answer, Answer::Shutdown) {
                         one.stream = None;
@@ -302,15 +322,22 @@ impl Connected {
     async fn open(
         &mut self,
         filter: &Filter,
-        sockets: &LocalSockets,
+        (sockets, answers): (&LocalSockets, &Answers),
         warnings: &mut Vec<String>,
     ) -> Result<(), Trouble> {
         let opening = timeout(filter.connect, connect(&filter.endpoint, sockets)).await;
         let opened = opening.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        if let Err(error) = &opened
+            && answers.opendkim.takes_over(&filter.name, &filter.endpoint, error)
+        {
+            self.ours = true;
+            return Ok(());
+        }
         let stream = opened.map_err(|error| {
             warnings.push(format!("connect to Milter service {}: {}", filter.name, words(&error)));
             Trouble::Broken
         })?;
+        answers.opendkim.is_there(&filter.name);
         self.stream = Some(stream);
         self.link.offer(filter.offer, &mut self.unsent);
         let said = |text: String| format!("milter {}: {text}", filter.name);

@@ -12,6 +12,7 @@ mod in_process;
 pub mod listings;
 mod memory;
 pub mod milter;
+pub mod opendkim;
 pub mod policy_client;
 pub mod policyd_spf;
 pub mod table_client;
@@ -70,6 +71,8 @@ pub struct Answers {
     pub greylister: Arc<Greylister>,
     /// SPF, where policyd-spf is asked and isn't there.
     pub policyd_spf: policyd_spf::PolicydSpf,
+    /// OpenDKIM's work, where it is asked and isn't there.
+    pub opendkim: opendkim::Stead,
     /// Who answers for which policy service.
     pub asked: Asked,
     /// Connections to servers of tables.

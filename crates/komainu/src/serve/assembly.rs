@@ -15,6 +15,7 @@ use crate::deliver::manager::Routing;
 use crate::deliver::verify::{self, Verifier};
 use crate::deliver::{Manager, agent::Agents};
 use crate::facts::listings::Listings;
+use crate::facts::opendkim::Stead;
 use crate::facts::policy_client::{PolicyServers, Spawn};
 use crate::facts::policyd_spf::PolicydSpf;
 use crate::facts::table_client::TableServers;
@@ -101,6 +102,7 @@ fn answering(
         names,
         health: ZoneHealth::default(),
         listings: Listings::default(),
+        opendkim: Stead::new(log.clone(), program.clone()),
         greylister,
         asked: Asked::new(log.clone(), program),
         table_servers: TableServers::new(sockets.clone(), warner(p, log)),
@@ -286,6 +288,7 @@ impl Assembly {
             tokio::spawn(async move { greylister.open().await });
         }
         self.shared.answers.policyd_spf.set(generation.spf.clone());
+        self.shared.answers.opendkim.set(generation.opendkim.clone());
         if let Some(prober) = self.prober.take() {
             prober.abort();
         }

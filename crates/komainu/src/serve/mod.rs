@@ -91,6 +91,7 @@ pub(crate) struct Generation {
     pub(crate) local: Arc<Local>,
     pub(crate) greylist: Option<Arc<policy::greylist::Greylist>>,
     pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
+    pub(crate) opendkim: Option<Arc<crate::configuration::OpenDkim>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -133,8 +134,7 @@ impl Generation {
         before: Option<&Live>,
         (sources, passwd): (&dyn Sources, &Path),
     ) -> Generation {
-        let files = configuration.files();
-        let spawned = configuration.spawn_services().cloned().collect();
+        let (files, spawned) = (configuration.files(), configuration.spawn_services().cloned().collect());
         let p = configuration.parameters.clone();
         let pipes = configuration.pipe_services();
         let targets = Arc::new(Targets::compile(&p, &mut configuration.catalogue));
@@ -199,6 +199,7 @@ impl Generation {
             local: Arc::new(local),
             greylist: configuration.greylist,
             spf: configuration.spf,
+            opendkim: configuration.opendkim,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),

@@ -57,13 +57,15 @@ impl Session {
 
     /// Who brings a message, where that matters for it.
     pub(super) async fn whence(&mut self) -> Option<Whence> {
-        if !self.service.listener.receiving.authenticating.is_on() {
+        let wanted = &self.service.listener.receiving.authenticating;
+        if !wanted.is_on() && !wanted.signs {
             return None;
         }
         let address = self.tx.client.address;
         let is_known = self.tx.sasl.is_some() || self.is_of_mynetworks().await;
         let helo = self.tx.helo.clone().unwrap_or_default();
-        Some(Whence { address, helo, is_stranger: !is_known })
+        let name = Some(self.tx.client.name.clone()).filter(|name| name != policy::UNKNOWN);
+        Some(Whence { address, helo, name, is_stranger: !is_known })
     }
 
     /// Who can't be found in `mynetworks` for now isn't in it.

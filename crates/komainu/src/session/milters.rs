@@ -75,7 +75,11 @@ impl Session {
             if settings.filters.is_empty() {
                 return None;
             }
-            self.filters = Some(Box::new(Filters::new(settings, self.shared.sockets.clone())));
+            self.filters = Some(Box::new(Filters::new(
+                settings,
+                self.shared.sockets.clone(),
+                Arc::clone(&self.shared.answers),
+            )));
         }
         self.milters_judge(Told::Connect).await
     }

@@ -13,6 +13,7 @@ mod check;
 mod clean;
 mod conf;
 mod databases;
+mod dkim;
 mod explain;
 mod guide;
 mod mutations;

@@ -27,6 +27,7 @@ mod crowd;
 mod damage;
 mod disk;
 mod dovecot;
+mod early_words;
 mod encrypted_grid;
 mod far_server;
 mod far_tls;

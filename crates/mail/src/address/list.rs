@@ -58,6 +58,12 @@ impl AddressList {
         })
     }
 
+    /// Whether one of the addresses is no UTF-8.
+    #[must_use]
+    pub fn has_illegible(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node, Node::Address { internal: None, .. }))
+    }
+
     /// Lets `change` say for each address what stands there instead, if anything. An address that only is spelt
     /// otherwise, as `"bob"@x` for `bob@x`, is changed.
     ///

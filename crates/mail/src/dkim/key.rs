@@ -89,6 +89,12 @@ impl PublicKey {
         Ok(PublicKey { kind, bytes, bits, testing: flag("y"), strict: flag("s") })
     }
 
+    /// Whether it is the public half of `key`.
+    #[must_use]
+    pub fn is_of(&self, key: &super::SigningKey) -> bool {
+        PublicKey::parse(&key.record()).is_ok_and(|own| own.kind == self.kind && own.bytes == self.bytes)
+    }
+
     /// What signs with it.
     #[must_use]
     pub const fn kind(&self) -> KeyType {

@@ -7,6 +7,7 @@
 mod canonical;
 mod checked;
 mod key;
+mod record;
 mod sign;
 mod signature;
 mod tags;
@@ -17,6 +18,7 @@ mod verify;
 pub use canonical::Canonicalization;
 pub use checked::Checked;
 pub use key::{KeyError, KeyType, PublicKey, RSA_BITS_MIN};
+pub use record::{KeyFault, record_faults};
 pub use sign::{SIGNED_HEADERS, Signer, Signing, SigningKey, SigningKeyError};
 pub use signature::{Signature, SignatureError};
 pub use tags::TagList;

@@ -9,6 +9,7 @@ use crate::header::Header;
 use crate::{Wall, base64};
 use ring::rand::SecureRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A private key.
@@ -55,6 +56,15 @@ impl SigningKey {
         match self {
             SigningKey::Rsa(_) => KeyType::Rsa,
             SigningKey::Ed25519(_) => KeyType::Ed25519,
+        }
+    }
+
+    /// How long an RSA key is.
+    #[must_use]
+    pub fn bits(&self) -> Option<usize> {
+        match self {
+            SigningKey::Rsa(key) => key.public().modulus_len().checked_mul(8),
+            SigningKey::Ed25519(_) => None,
         }
     }
 
@@ -125,7 +135,7 @@ pub struct Signer {
     /// `i=`, where it isn't the domain.
     pub identity: Option<String>,
     /// The key.
-    pub key: SigningKey,
+    pub key: Arc<SigningKey>,
     /// Of headers and of the body.
     pub forms: (Canonicalization, Canonicalization),
     /// Headers that are signed where they are, in lower case.

@@ -43,7 +43,7 @@ fn signer(forms: &str) -> Signer {
         domain: "example.com".to_owned(),
         selector: "sel".to_owned(),
         identity: None,
-        key: SigningKey::parse(ED25519).unwrap(),
+        key: std::sync::Arc::new(SigningKey::parse(ED25519).unwrap()),
         forms: Canonicalization::parse_pair(forms).unwrap(),
         headers: SIGNED_HEADERS.iter().map(|&name| name.to_owned()).collect(),
         oversigned: vec!["from".to_owned(), "subject".to_owned()],

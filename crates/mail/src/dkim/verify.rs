@@ -200,26 +200,28 @@ impl Hashed {
 
     /// The same, and the key that it was judged by.
     pub(super) fn judge_with_key(&self, answer: KeyAnswer<'_>, now: Wall) -> (DkimResult, Option<PublicKey>) {
-        if let Some(result) = self.judge_without_key(now) {
-            return (result, None);
-        }
-        let Ok(signature) = &self.read else { return (DkimResult::TempError, None) };
+        let early = self.judge_without_key(now);
+        let Ok(signature) = &self.read else { return (early.unwrap_or(DkimResult::TempError), None) };
         let texts = match answer {
             KeyAnswer::Texts(texts) => texts,
             KeyAnswer::Nothing => {
-                return (DkimResult::PermError("there is no such key".to_owned()), None);
+                let none = || DkimResult::PermError("there is no such key".to_owned());
+                return (early.unwrap_or_else(none), None);
             }
-            KeyAnswer::Unavailable => return (DkimResult::TempError, None),
+            KeyAnswer::Unavailable => return (early.unwrap_or(DkimResult::TempError), None),
         };
         // RFC 6376 §6.1.2: of several records any one is tried; the first that can be read.
         let mut why = KeyError::Malformed;
         for text in texts {
             match PublicKey::parse(text) {
-                Ok(key) => return (self.with_key(signature, &key), Some(key)),
+                Ok(key) => {
+                    let result = early.unwrap_or_else(|| self.with_key(signature, &key));
+                    return (result, Some(key));
+                }
                 Err(error) => why = error,
             }
         }
-        (DkimResult::PermError(why.to_string()), None)
+        (early.unwrap_or_else(|| DkimResult::PermError(why.to_string())), None)
     }
 
     fn with_key(&self, signature: &Signature, key: &PublicKey) -> DkimResult {

@@ -142,6 +142,8 @@ pub enum Problem {
     NoAuthor,
     /// More author domains than are looked at.
     ManyAuthors,
+    /// Readers may be shown another author than is read here.
+    AmbiguousAuthor,
     /// Nobody has published a record.
     NoRecord,
     /// A policy that can't be read.
@@ -165,6 +167,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::NoAuthor => f.write_str("From names no domain"),
+            Problem::AmbiguousAuthor => f.write_str("From can be read in more ways than one"),
             Problem::ManyAuthors => write!(f, "From names more than {AUTHORS_MAX} domains"),
             Problem::NoRecord => f.write_str("there is no DMARC record"),
             Problem::Malformed { domain } => {
@@ -235,7 +238,8 @@ impl Verdict {
 }
 
 /// Judges a message by its author domains; where there are several, each is asked, and the strictest verdict counts.
-/// With more of them than are looked at, it is refused: RFC 9989 §11.5 warns of those who hide one among many.
+/// With more of them than are looked at, it is refused: RFC 9989 §11.5 warns of those who hide one among many; so is one
+/// that readers of mail would show otherwise than it is read here.
 ///
 /// # Errors
 /// When the DNS must be asked first.
@@ -257,7 +261,14 @@ pub fn check(
             worst = Some(verdict);
         }
     }
-    Ok(worst.unwrap_or_else(|| Verdict::without_record("", DmarcResult::None, Problem::NoAuthor)))
+    let verdict =
+        worst.unwrap_or_else(|| Verdict::without_record("", DmarcResult::None, Problem::NoAuthor));
+    // RFC 9989 §11.5, RFC 5322 §3.6: one From, which everybody reads alike.
+    if (authors.is_ambiguous || authors.headers > 1) && verdict.disposition != Disposition::Reject {
+        let verdict = Verdict::without_record(first, DmarcResult::PermError, Problem::AmbiguousAuthor);
+        return Ok(Verdict { disposition: Disposition::Reject, ..verdict });
+    }
+    Ok(verdict)
 }
 
 /// For fuzzing: the first line is a `From:` header's value, the others are what any question finds in turn; the

@@ -392,6 +392,65 @@ fn author_domains() {
     assert!(authors([long.as_bytes()]).are_too_many);
 }
 
+/// What one reader of mail shows as the victim's and another one as the attacker's.
+#[test]
+fn ambiguous_authors() {
+    let ambiguous = |values: &[&[u8]]| authors(values.iter().copied()).is_ambiguous;
+    let odd: [&[u8]; 18] = [
+        b"CEO <ceo\xf6@bank.example>",
+        b"ceo@bank\xff.example",
+        b"<ceo@bank.example:eve@evil.example>",
+        b"ceo@bank.example:eve@evil.example",
+        b"<ceo@bank.example eve@evil.example>",
+        b"<ceo@bank.example@evil.example>",
+        b"ceo@bank.example@evil.example",
+        b"ceo@bank.example]",
+        b"ceo@bank.example/",
+        b"`ceo@bank.example`",
+        b"ceo@[bank.example]",
+        b"(unterminated ceo@bank.example",
+        b"\"unterminated ceo@bank.example",
+        b"<ceo@bank.example",
+        b"=?utf-8?q?ceo=40bank.example?=",
+        "ceo\u{ff20}bank.example".as_bytes(),
+        "ceo@bank\u{2024}example".as_bytes(),
+        b"a@a.example, <ceo@bank.example@evil.example>, b@b.example",
+    ];
+    for value in odd {
+        assert!(ambiguous(&[value]), "{}", String::from_utf8_lossy(value));
+    }
+    let plain: [&[u8]; 22] = [
+        b" Bob <bob@example.com>\n",
+        b"bob@example.com (Bob)",
+        b"\"Doe, John\" <john@example.com>",
+        b"=?utf-8?Q?J=C3=B6rg?= <joerg@example.com>",
+        b"J\xf6rg M\xfcller <joerg@example.com>",
+        b"\"J\xf6rg\" <joerg@example.com>",
+        b"joe@example.org <joe@example.org>",
+        b"joe@example.org via list@lists.example <list@lists.example>",
+        b"\"joe@example.org\" <list@lists.example>",
+        b"root (Cron Daemon) <root@example.com>",
+        b"Smile :) <a@example.com>",
+        b"team: a@a.example, b@b.example;",
+        b"undisclosed-recipients:;",
+        b"\"odd@local\"@example.com",
+        b"o'neil+tag=x@example.com",
+        b"bob@[192.0.2.1]",
+        b"bob@[IPv6:2001:db8::1]",
+        b"MAILER-DAEMON",
+        b"root@localhost",
+        b"",
+        "b\u{fc}ro@b\u{fc}cher.example".as_bytes(),
+        b"a <a@a.example>, b <b@b.example>",
+    ];
+    for value in plain {
+        assert!(!ambiguous(&[value]), "{}", String::from_utf8_lossy(value));
+    }
+    let world = World::of(&[("reject.example", "v=DMARC1; p=reject")]);
+    let verdict = world.check("ceo@nothing.example]", &spf(passed("nothing.example")), &Settings::default());
+    assert_eq!((verdict.result, verdict.disposition), (DmarcResult::PermError, Disposition::Reject));
+}
+
 const TOKENS: usize = 4000;
 
 #[test]

@@ -55,8 +55,6 @@ struct Agreement {
 
 /// So many stages have lists of macros.
 const STAGES: usize = 7;
-/// The filter may say that it has seen enough of the body.
-const SKIP: u32 = 0x400;
 /// The filter wants to hear of recipients that were refused.
 const REJECTED_RECIPIENTS: u32 = 0x800;
 /// The filter wants the blank in front of a header's value.
@@ -205,9 +203,8 @@ impl Link {
         let answer = Answer::read(letter, &body, stage)?;
         let allowed = match &answer {
             // Whether it has announced it nobody asks, as with Postfix.
+            Answer::Change(Change::Quarantine(_)) => true,
             Answer::Change(_) => matches!(stage, Stage::EndOfMessage),
-            Answer::Skip => matches!(stage, Stage::Body) && self.agreement.steps & SKIP != 0,
-            Answer::Progress => matches!(stage, Stage::EndOfMessage),
             _ => true,
         };
         if allowed { Ok(Some(answer)) } else { Err(Fault::Unexpected(answer.name(), stage.name())) }

@@ -46,7 +46,12 @@ fn answers() {
     let add = Change::AddHeader { name: b"A".to_vec(), value: b"b".to_vec() };
     check(Stage::EndOfMessage, packet(b'h', b"A\0b\0"), Ok(Some(Answer::Change(add))));
     check(Stage::Body, packet(b's', b""), Ok(Some(Answer::Skip)));
-    check(Stage::Header, packet(b's', b""), Err(Fault::Unexpected("SMFIR_SKIP", "SMFIC_HEADER")));
+    // At any event, as Postfix takes them.
+    check(Stage::Header, packet(b's', b""), Ok(Some(Answer::Skip)));
+    check(Stage::Connect, packet(b'p', b""), Ok(Some(Answer::Progress)));
+    let hold = Change::Quarantine(b"why".to_vec());
+    check(Stage::Rcpt, packet(b'q', b"why\0"), Ok(Some(Answer::Change(hold))));
+    check(Stage::Header, packet(b'h', b"A\0b\0"), Err(Fault::Unexpected("SMFIR_ADDHEADER", "SMFIC_HEADER")));
 }
 
 #[test]
@@ -84,6 +89,15 @@ fn judgements() {
     standing.message_over();
     assert!(!standing.listens() && standing.standing().is_some());
     assert_eq!(Standing::default().fail(&DefaultAction::Quarantine), Some(Outcome::Hold));
+    // What an early QUARANTINE holds.
+    let mut standing = Standing::default();
+    standing.hold(Stage::Mail);
+    assert!(standing.holds_at(Stage::Rcpt) && !standing.holds_at(Stage::Body));
+    standing.message_over();
+    assert!(!standing.holds_at(Stage::Mail));
+    standing.hold(Stage::Helo);
+    standing.message_over();
+    assert!(standing.holds_at(Stage::Mail));
 }
 
 #[test]

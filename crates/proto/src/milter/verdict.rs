@@ -86,6 +86,8 @@ enum State {
 pub struct Standing {
     state: State,
     greeted: bool,
+    /// It has had the message held, or, before there was one, whatever comes.
+    holds: Option<Stage>,
 }
 
 /// What is to be done about an answer.
@@ -141,6 +143,7 @@ impl Standing {
         if self.state == State::MessageDone {
             self.state = State::Listens;
         }
+        self.holds = self.holds.filter(|stage| matches!(stage, Stage::Connect | Stage::Helo));
     }
 
     /// It can't be asked any more; what is done without it.
@@ -157,12 +160,27 @@ impl Standing {
         outcome
     }
 
+    /// It has mail held before the message's end; its answer is still to come.
+    pub fn hold(&mut self, stage: Stage) {
+        self.holds.get_or_insert(stage);
+    }
+
+    /// Whether that is said again at this event: at each command from there on.
+    #[must_use]
+    pub fn holds_at(&self, stage: Stage) -> bool {
+        let is_content =
+            matches!(stage, Stage::Header | Stage::EndOfHeader | Stage::Body | Stage::EndOfMessage);
+        self.holds.is_some_and(|since| !is_content || since == stage)
+    }
+
     /// Judges an answer to an event.
     pub fn judge(&mut self, stage: Stage, answer: &Answer) -> Judgement {
         let of_session = matches!(stage, Stage::Connect | Stage::Helo);
         let refused = match answer {
             Answer::Continue | Answer::Progress | Answer::Change(_) => return Judgement::Nothing,
-            Answer::Skip => return Judgement::Skip,
+            Answer::Skip if stage == Stage::Body => return Judgement::Skip,
+            // As CONTINUE, with Postfix too.
+            Answer::Skip => return Judgement::Nothing,
             Answer::Accept => {
                 self.state = if of_session { State::SessionDone(None) } else { State::MessageDone };
                 return Judgement::Nothing;

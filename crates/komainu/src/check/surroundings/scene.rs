@@ -3,7 +3,7 @@
 //! Ports that ask for TLS are among the servers, though they aren't served yet: their certificates and policy
 //! services are looked at all the same.
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, OpenDkim};
 use config::{MasterCf, Parameters, Place, Role, Service, ServiceKind, SourceFile, Spanned};
 use policy::greylist::Greylist;
 use policy::{Policy, PolicyService, Zone};
@@ -30,6 +30,8 @@ pub struct Scene<'a> {
     pub greylist: Option<Arc<Greylist>>,
     /// The program checks SPF by itself where policyd-spf isn't there.
     pub checks_spf: bool,
+    /// The program does OpenDKIM's work where OpenDKIM isn't there.
+    pub opendkim: Option<Arc<OpenDkim>>,
 }
 
 /// One SMTP server of master.cf.
@@ -60,6 +62,7 @@ impl<'a> Scene<'a> {
             tables: configuration.catalogue.specs(),
             greylist: configuration.greylist.clone(),
             checks_spf: configuration.spf.is_some(),
+            opendkim: configuration.opendkim.clone(),
             servers: lines.map(|service| server(service, configuration, sources)).collect(),
         }
     }

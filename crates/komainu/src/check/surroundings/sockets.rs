@@ -3,11 +3,13 @@
 //! Which there are is read from the configuration, whether they are there from one round of connections, and what
 //! follows from it judged for each by its consequence. The program answers Postgrey's endpoints by itself; what
 //! else nobody serves answers 451 to everybody. What master.cf's own lines serve is there once they run. T2.11, T2.15.
-//! Diagnostics: K0478 Postgrey isn't there, K0493 policyd-spf isn't there, K0525 policy services, K0526 milters, K0527 tables, K0528 filters and relays; K0520 is `sasl`'s.
+//! Diagnostics: K0478 Postgrey isn't there, K0493 policyd-spf isn't there, K0525 policy services, K0526 milters, K0527
+//! tables, K0528 filters and relays, K0572 OpenDKIM isn't there; K0520 is `sasl`'s.
 
 use super::endpoints::{Target, is_own, nexthop, with_transport};
 use super::reach::{Reach, Rights, reach, trouble};
 use super::{Machine, Scene, accounts, sasl, scene};
+use crate::configuration::MilterEndpoint;
 use crate::facts::policyd_spf::is_policyd_spfs;
 use crate::greylisting::is_postgreys;
 use config::{Diagnostic, Parameters, Place, Spanned, split_words, unbraced};
@@ -32,8 +34,8 @@ enum Stead {
 enum Purpose<'a> {
     /// A policy service, what is done without it, and what the program does by itself then.
     Policy { without: String, ours: Option<Stead> },
-    /// A milter, and what is done without it.
-    Milter { without: String },
+    /// A milter, what is done without it, and whether the program does its work then.
+    Milter { without: String, ours: bool },
     /// A table.
     Table,
     /// Passwords, for a server with these parameters.
@@ -69,6 +71,9 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
             Purpose::Policy { without, ours: Some(_) } if matches!(reached, Reach::KeptOut(_)) => {
                 judge(&Purpose::Policy { without: without.clone(), ours: None }, peer, &why)
             }
+            Purpose::Milter { without, ours: true } if matches!(reached, Reach::KeptOut(_)) => {
+                judge(&Purpose::Milter { without: without.clone(), ours: false }, peer, &why)
+            }
             purpose => judge(purpose, peer, &why),
         })
     });
@@ -100,7 +105,13 @@ fn judge(purpose: &Purpose<'_>, peer: &Peer<'_>, why: &str) -> Diagnostic {
             );
             Diagnostic::error(525, place, message).help(help)
         }
-        Purpose::Milter { without } => {
+        Purpose::Milter { ours: true, .. } => {
+            let message = format!("OpenDKIM isn't there: {why}");
+            let help = "komainu serve signs and verifies by itself, by opendkim.conf; Postfix would do what \
+                        milter_default_action says";
+            Diagnostic::hint(572, place, message).help(help)
+        }
+        Purpose::Milter { without, .. } => {
             let message = format!("the milter {name} isn't there: {why}");
             if without == "accept" {
                 let help = "mail goes past it unseen, as milter_default_action = accept says";
@@ -168,7 +179,11 @@ fn milters<'a>(scene: &Scene<'_>) -> Vec<Peer<'a>> {
             for word in p.list(name).into_iter().filter(|word| word.value != "none") {
                 let (endpoint, without) = milter(&word, &default);
                 let Some(target) = with_transport(scene, &endpoint.value) else { continue };
-                let purpose = Purpose::Milter { without };
+                let is_its = |own: &std::sync::Arc<crate::configuration::OpenDkim>| {
+                    MilterEndpoint::parse(&endpoint.value).is_some_and(|one| own.answers_for(&one))
+                };
+                let ours = scene.opendkim.as_ref().is_some_and(is_its);
+                let purpose = Purpose::Milter { without, ours };
                 peers.push(Peer { target, place: endpoint.place, name: endpoint.value, purpose });
             }
         }

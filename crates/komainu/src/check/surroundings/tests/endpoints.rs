@@ -211,6 +211,27 @@ fn milters() {
     ]);
 }
 
+/// T2.28: the server does OpenDKIM's work where OpenDKIM isn't there.
+#[test]
+fn opendkim() {
+    let socket = "/var/spool/postfix/opendkim/opendkim.sock";
+    let world = || {
+        let rule = "smtpd_milters = unix:opendkim/opendkim.sock";
+        World::new().main(rule).file("/etc/opendkim.conf", "Mode v\n")
+    };
+    let gone = world();
+    gone.expect(&[&format!(
+        "K0572 hint: OpenDKIM isn't there: there is no {socket} @unix:opendkim/opendkim.sock"
+    )]);
+    assert!(gone.help().contains("komainu serve signs and verifies by itself"), "{}", gone.help());
+    world().main("komainu_opendkim = no").expect(&["K0526 error: the milter unix:opendkim/opendkim.sock"]);
+    let there = world();
+    let _listener = there.listen(socket);
+    there.expect(&[]);
+    there.mode(socket, 0o600);
+    there.expect(&["K0526 error: the milter unix:opendkim/opendkim.sock isn't there: postfix may not use"]);
+}
+
 #[test]
 fn tables_behind_sockets() {
     let port = closed_port();
