@@ -100,7 +100,9 @@ fn is_odd(local: &str, domain: Option<&str>) -> bool {
     }
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || "-_. \t".contains(c);
     match named(domain) {
-        Some(name) => domain.is_ascii() && !domain.chars().all(is_of_a_name) || !name.chars().all(is_of_a_name),
+        Some(name) => {
+            domain.is_ascii() && !domain.chars().all(is_of_a_name) || !name.chars().all(is_of_a_name)
+        }
         None => !domain.chars().all(is_of_a_name),
     }
 }

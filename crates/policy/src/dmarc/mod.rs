@@ -261,8 +261,7 @@ pub fn check(
             worst = Some(verdict);
         }
     }
-    let verdict =
-        worst.unwrap_or_else(|| Verdict::without_record("", DmarcResult::None, Problem::NoAuthor));
+    let verdict = worst.unwrap_or_else(|| Verdict::without_record("", DmarcResult::None, Problem::NoAuthor));
     // RFC 9989 §11.5, RFC 5322 §3.6: one From, which everybody reads alike.
     if (authors.is_ambiguous || authors.headers > 1) && verdict.disposition != Disposition::Reject {
         let verdict = Verdict::without_record(first, DmarcResult::PermError, Problem::AmbiguousAuthor);
