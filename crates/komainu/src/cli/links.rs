@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The names that the program knows how to be.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "fail2ban-regex",
     "mailq",
     "newaliases",
+    "pflogsumm",
     "postalias",
     "postcat",
     "postconf",

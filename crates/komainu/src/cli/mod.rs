@@ -13,6 +13,7 @@ mod format;
 mod greylist;
 mod legacy;
 mod links;
+mod logs;
 mod policyd;
 mod queue;
 mod render;
@@ -38,7 +39,8 @@ pub(crate) const EX_CONFIG: u8 = 78;
 /// A mail server's whole guard as one program: Postfix's restriction lists, read from its own files.
 ///
 /// Called under an old name (see `komainu links`), it behaves as that program: postconf, postmap,
-/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail, fail2ban-regex.
+/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail, pflogsumm,
+/// fail2ban-regex.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -100,6 +102,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some("mailq") => return legacy::postqueue::mailq(arguments),
         Some("postqueue") => return legacy::postqueue::main(arguments),
         Some("postsuper") => return legacy::postsuper::main(arguments),
+        Some("pflogsumm") => return legacy::pflogsumm::main(arguments),
         Some("postcat") => return legacy::postcat::main(arguments),
         Some("sendmail") => return legacy::sendmail::main(arguments),
         Some("fail2ban-regex") => return bans::fail2ban_regex(arguments),

@@ -19,6 +19,7 @@ mod explain;
 mod guide;
 mod mutations;
 mod names;
+mod pflogsumm;
 mod postmap;
 mod program;
 mod table;
