@@ -121,10 +121,16 @@ pub struct Failure {
 pub enum Outcome {
     /// No expression matched.
     Missed,
-    /// An `ignoreregex` did.
-    Ignored,
+    /// An `ignoreregex` did, counted from 0.
+    Ignored {
+        /// Which.
+        rule: usize,
+    },
     /// A `failregex` did, and there is nothing to count yet: `<F-NOFAIL>`, no address so far.
-    Noted,
+    Noted {
+        /// Which, counted from 0.
+        rule: usize,
+    },
     /// A failure.
     Failed(Box<Failure>),
 }
@@ -336,6 +342,7 @@ pub struct Reader {
     reads_all_dates: bool,
     /// The last line that was passed over, for a date that the next one lacks.
     passed: Vec<u8>,
+    prefix_hits: u64,
 }
 
 impl Reader {
@@ -343,14 +350,34 @@ impl Reader {
     #[must_use]
     pub fn new(filter: Arc<Filter>, zone: Zone) -> Reader {
         let (sessions, buffer) = (Sessions::default(), VecDeque::new());
-        Reader { filter, zone, sessions, buffer, last_us: None, reads_all_dates: false, passed: Vec::new() }
+        Reader {
+            filter,
+            zone,
+            sessions,
+            buffer,
+            last_us: None,
+            reads_all_dates: false,
+            passed: Vec::new(),
+            prefix_hits: 0,
+        }
+    }
+
+    /// How many of the lines that were looked at `prefregex` matched.
+    #[must_use]
+    pub fn prefix_hits(&self) -> u64 {
+        self.prefix_hits
+    }
+
+    /// What reports call the date patterns.
+    pub fn date_names(&self) -> impl Iterator<Item = &str> {
+        self.filter.dates.names()
     }
 
     /// Takes a line, without its end, in.
     pub fn line(&mut self, line: &[u8], now_us: i64) -> Outcome {
         let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
         if self.reads_all_dates || self.filter.may_match(line) {
-            return self.look_at(line, now_us).0;
+            return self.look_at(line, now_us, false).0;
         }
         self.passed.clear();
         self.passed.extend_from_slice(line);
@@ -359,10 +386,10 @@ impl Reader {
 
     /// As [`Reader::line`], with the date pattern that matched, for reports: nothing is passed over.
     pub fn line_with_date(&mut self, line: &[u8], now_us: i64) -> (Outcome, Option<usize>) {
-        self.look_at(line.get(..LINE_BYTES_MAX).unwrap_or(line), now_us)
+        self.look_at(line.get(..LINE_BYTES_MAX).unwrap_or(line), now_us, true)
     }
 
-    fn look_at(&mut self, line: &[u8], now_us: i64) -> (Outcome, Option<usize>) {
+    fn look_at(&mut self, line: &[u8], now_us: i64, is_report: bool) -> (Outcome, Option<usize>) {
         // Bytes that are no text are read as U+FFFD, which `.` matches.
         let lossy;
         let line = match std::str::from_utf8(line) {
@@ -381,7 +408,7 @@ impl Reader {
             }
             None => line.to_vec(),
         };
-        let outcome = if self.reads_all_dates && !filter.may_match(line) {
+        let outcome = if !is_report && !filter.may_match(line) {
             Outcome::Missed
         } else if filter.lines > 1 {
             self.joined(&filter, cut, time_us)
@@ -412,13 +439,14 @@ impl Reader {
         let mut content = line;
         if let Some(prefix) = &filter.prefix {
             let Some(spans) = prefix.pattern.find(line) else { return Outcome::Missed };
+            self.prefix_hits += 1;
             prefix.groups.take(line, &spans, &mut fields, &mut marks);
             let part = |group: Option<usize>| spans.get(group?).and_then(|(start, end)| line.get(start..end));
             session = part(prefix.groups.mlfid);
             content = part(prefix.groups.content).unwrap_or(line);
         }
-        if filter.ignored.iter().any(|pattern| pattern.is_match(content)) {
-            return Outcome::Ignored;
+        if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(content)) {
+            return Outcome::Ignored { rule };
         }
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(content) else { continue };
@@ -446,8 +474,8 @@ impl Reader {
             self.buffer.pop_front();
         }
         let text = self.buffer.iter().map(Vec::as_slice).collect::<Vec<_>>().join(&b'\n');
-        if filter.ignored.iter().any(|pattern| pattern.is_match(&text)) {
-            return Outcome::Ignored;
+        if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
+            return Outcome::Ignored { rule };
         }
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
@@ -471,7 +499,7 @@ impl Reader {
 fn failed(fields: Option<Fields>, rule: usize, time_us: i64) -> Outcome {
     match fields.and_then(|fields| Some((fields.id()?, fields))) {
         Some((id, fields)) => Outcome::Failed(Box::new(Failure { time_us, id, fields, rule })),
-        None => Outcome::Noted,
+        None => Outcome::Noted { rule },
     }
 }
 

@@ -141,9 +141,37 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty())
 }
 
-/// Reads the jails of a folder.
+/// Whether a name fits a pattern of `*`, `?` and `[…]`.
+#[must_use]
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let mut expression = String::from("^");
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' => expression.push_str(".*"),
+            '?' => expression.push('.'),
+            '[' => {
+                let class: String = rest.by_ref().take_while(|c| *c != ']').collect();
+                let class = class.replace('\\', "\\\\").replace('[', "\\[");
+                let negated = class.strip_prefix('!').map(|class| format!("^{class}"));
+                expression.push_str(&format!("[{}]", negated.unwrap_or(class)));
+            }
+            c => expression.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    expression.push('$');
+    regex::Regex::new(&expression).is_ok_and(|regex| regex.is_match(name))
+}
+
+/// Reads the jails of a folder that are switched on.
 #[must_use]
 pub fn read(files: &dyn Files, folder: &Path) -> Folder {
+    read_with(files, folder, &|_| false)
+}
+
+/// Reads the jails of a folder that are switched on, and those that `wanted` names.
+#[must_use]
+pub fn read_with(files: &dyn Files, folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Folder {
     let mut found = Vec::new();
     let layers = read_layers(files, folder, "jail", &mut found);
     if layers.files.is_empty() {
@@ -156,8 +184,8 @@ pub fn read(files: &dyn Files, folder: &Path) -> Folder {
     let known: Vec<String> = layers.sections.iter().map(|(name, _)| name.clone()).collect();
     let mut jails = Vec::new();
     for name in known.iter().filter(|name| *name != "KNOWN" && !name.starts_with("known/")) {
-        let enabled = layers.value(name, "enabled");
-        match enabled {
+        match layers.value(name, "enabled") {
+            _ if wanted(name) => {}
             Ok(Some(text)) if is_yes(&text) => {}
             Ok(_) => continue,
             Err(error) => {

@@ -9,6 +9,7 @@ pub mod date;
 pub mod dump;
 pub mod filter;
 pub mod ini;
+pub mod jail;
 pub mod jails;
 pub mod layers;
 pub mod pattern;
@@ -17,3 +18,5 @@ mod session;
 pub mod span;
 mod tags;
 pub mod zone;
+
+pub use review::review_of;

@@ -158,6 +158,12 @@ impl Engine {
     }
 }
 
+/// An expression with its tags put in, as reports show it.
+#[must_use]
+pub fn shown(python: &str) -> String {
+    with_tags(python).unwrap_or_else(|_| python.to_owned())
+}
+
 /// `<HOST>` and all the other tags, put in.
 fn with_tags(text: &str) -> Result<String, String> {
     let mut out = String::new();

@@ -3,6 +3,7 @@
 //! A jail's section in jail.conf and again in jail.local or jail.d is the usual way to change it. The same option in
 //! two of the administrator's own files is not: one of them has no effect, and its writer doesn't know.
 
+use crate::jails::{Action, Jail};
 use crate::layers::{Layers, Value};
 use config::diagnostic::Diagnostic;
 use std::path::Path;
@@ -34,4 +35,25 @@ fn is_own(value: &Value) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("");
     name == "jail.local" || (folder == "jail.d" && name != "defaults-debian.conf")
+}
+
+/// What a jail says that has no effect: a `port` that its actions don't use.
+#[must_use]
+pub fn review_of(jail: &Jail) -> Vec<Diagnostic> {
+    let Some(port) = jail.option("port").map(str::trim) else { return Vec::new() };
+    if matches!(port, "" | "0:65535" | "all" | "any") {
+        return Vec::new();
+    }
+    let ignores = |action: &Action| {
+        let is_told = action.parameters.iter().any(|(name, value)| name == "port" && value == port);
+        is_told && action.python.is_none() && !action.commands.iter().any(|(_, text)| text.contains(port))
+    };
+    let told = jail.actions.iter().filter(|action| ignores(action));
+    told.map(|action| {
+        let message =
+            format!("[{}] has `port = {port}`, and its action {} shuts all ports", jail.name, action.file);
+        Diagnostic::hint(637, jail.place("port"), message)
+            .help("remove the port, or take an action for ports: iptables-multiport, nftables-multiport")
+    })
+    .collect()
 }

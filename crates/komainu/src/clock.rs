@@ -28,6 +28,12 @@ pub fn instant(mono: Mono) -> Instant {
     *START + std::time::Duration::from_nanos(mono.0)
 }
 
+/// The machine's time zone.
+#[must_use]
+pub fn time_zone() -> jiff::tz::TimeZone {
+    ZONE.clone()
+}
+
 /// The machine's time zone at `wall`.
 #[must_use]
 pub fn zone(wall: Wall) -> mail::time::Zone {

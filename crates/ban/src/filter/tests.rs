@@ -14,8 +14,8 @@ fn check(options: &[(&'static str, &str)], lines: &[(&str, &str)]) {
     for (line, expect) in lines {
         let found = match reader.line(format!("Nov 23 01:02:03 {line}").as_bytes(), NOW_US) {
             Outcome::Missed => "-".to_owned(),
-            Outcome::Ignored => "ignored".to_owned(),
-            Outcome::Noted => "noted".to_owned(),
+            Outcome::Ignored { .. } => "ignored".to_owned(),
+            Outcome::Noted { .. } => "noted".to_owned(),
             Outcome::Failed(failure) => {
                 assert_eq!(failure.time_us, 1_795_395_723_000_000);
                 let user = failure.fields.named.get("user").map_or(String::new(), |user| format!(" {user}"));

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The names that the program knows how to be.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
+    "fail2ban-regex",
     "mailq",
     "newaliases",
+    "pflogsumm",
     "postalias",
     "postcat",
     "postconf",

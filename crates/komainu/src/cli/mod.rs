@@ -4,6 +4,7 @@
 //! usage, 75 try again later, 78 the configuration is not usable (sysexits.h). Old names keep theirs.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where people are spoken to")]
 
+mod bans;
 mod check;
 mod conf;
 mod dkim;
@@ -12,6 +13,7 @@ mod format;
 mod greylist;
 mod legacy;
 mod links;
+mod logs;
 mod policyd;
 mod queue;
 mod render;
@@ -37,7 +39,8 @@ pub(crate) const EX_CONFIG: u8 = 78;
 /// A mail server's whole guard as one program: Postfix's restriction lists, read from its own files.
 ///
 /// Called under an old name (see `komainu links`), it behaves as that program: postconf, postmap,
-/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail.
+/// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail, pflogsumm,
+/// fail2ban-regex.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -58,6 +61,7 @@ enum Command {
     User(user::Arguments),
     Policyd(policyd::Arguments),
     Greylist(greylist::Arguments),
+    Ban(bans::Arguments),
     Dkim(dkim::Arguments),
     /// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
     Links(links::Arguments),
@@ -98,8 +102,10 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some("mailq") => return legacy::postqueue::mailq(arguments),
         Some("postqueue") => return legacy::postqueue::main(arguments),
         Some("postsuper") => return legacy::postsuper::main(arguments),
+        Some("pflogsumm") => return legacy::pflogsumm::main(arguments),
         Some("postcat") => return legacy::postcat::main(arguments),
         Some("sendmail") => return legacy::sendmail::main(arguments),
+        Some("fail2ban-regex") => return bans::fail2ban_regex(arguments),
         Some("postfix") => return legacy::postfix::main(arguments),
         _ => {}
     }
@@ -120,6 +126,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::User(arguments) => user::run(&arguments),
             Command::Policyd(arguments) => policyd::run(arguments),
             Command::Greylist(arguments) => greylist::run(&arguments),
+            Command::Ban(arguments) => bans::run(&arguments),
             Command::Dkim(arguments) => dkim::run(&arguments),
             Command::Links(arguments) => links::run(&arguments),
         },

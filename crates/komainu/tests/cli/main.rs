@@ -9,6 +9,7 @@
     reason = "a test may fail by panicking, and says aloud what it skips"
 )]
 
+mod bans;
 mod check;
 mod clean;
 mod conf;
@@ -18,6 +19,7 @@ mod explain;
 mod guide;
 mod mutations;
 mod names;
+mod pflogsumm;
 mod postmap;
 mod program;
 mod table;

@@ -3,6 +3,7 @@
 mod getopt;
 mod logrotate;
 mod mail_queue;
+pub(super) mod pflogsumm;
 pub(super) mod postalias;
 pub(super) mod postcat;
 pub(super) mod postconf;

@@ -1,0 +1,58 @@
+//! `komainu ban`: fail2ban's jails and filters, looked at before they are switched on. T0.1, T2.18, T2.21.
+//!
+//! `test` is what `fail2ban-regex` is, `simulate` shows whom the jails would have banned over an old log, `check` tells
+//! what is wrong with the files. Nothing here bans anybody.
+
+mod judge;
+mod read;
+mod report;
+mod simulate;
+
+use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Try fail2ban's filters on a log, show whom its jails would ban, and check its files.
+///
+/// Exit code 0 well, 1 the answer is no (no line matches, the files have errors), 64 wrong usage, 75 a log can't be
+/// read, 78 a filter or jail is not usable.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// The folder of fail2ban's files.
+    #[arg(long, short = 'c', value_name = "DIR", global = true, default_value = "/etc/fail2ban")]
+    config: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Which lines of a log a filter matches, and whom it finds in them.
+    Test(report::Test),
+    /// Whom jails would have banned, when and for how long, had they read this log.
+    Simulate(simulate::Simulate),
+    /// What is wrong with the jails, filters and actions of the folder.
+    Check,
+    /// The jails as `fail2ban-client -d` shows them.
+    Show,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match &arguments.command {
+        Command::Test(test) => report::run(&arguments.config, test),
+        Command::Simulate(simulate) => simulate::run(&arguments.config, simulate),
+        Command::Check => judge::run(&arguments.config),
+        Command::Show => judge::show(&arguments.config),
+    }
+}
+
+/// `fail2ban-regex [-c DIR] [-d DATEPATTERN] [--timezone ZONE] [-L N] LOG REGEX [IGNOREREGEX]`.
+pub(super) fn fail2ban_regex(arguments: Vec<std::ffi::OsString>) -> ExitCode {
+    report::fail2ban_regex(arguments)
+}
+
+fn failed(code: u8, problem: impl std::fmt::Display) -> ExitCode {
+    eprintln!("komainu ban: {problem}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,107 @@
+//! `komainu ban`, with a folder of fail2ban's files of our own. T0.1, T2.18, T2.21.
+
+use crate::program::{Folder, Ran, komainu};
+
+/// 2026-11-23 09:16:22 UTC.
+const NOW: &str = "1795425382";
+
+/// What the tutorial's dictionary attacks look like, with an honest log-in and a name that somebody chose.
+const LOG: &str = "\
+Nov 23 01:02:03 mx auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=root rhost=192.0.2.4 user=root
+Nov 23 01:02:04 mx auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=x rhost=192.0.2.9 rhost=192.0.2.4 user=root
+Nov 23 01:02:05 mx dovecot: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.5, lip=192.0.2.25
+Nov 23 01:02:07 mx auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=root rhost=192.0.2.4 user=root
+Nov 23 01:03:00 mx auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=root rhost=192.0.2.8 user=root
+Nov 23 01:12:08 mx auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=root rhost=192.0.2.6 user=root
+";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write(
+        "jail.conf",
+        "[DEFAULT]\nmaxretry = 3\nfindtime = 10m\nbantime = 10m\nignoreip = 192.0.2.8/32\nfilter = %(__name__)s\n\
+         [pam]\nlogpath = auth.log\n[blind]\nenabled = true\nfilter = pam\nlogpath = /nowhere/secure\nport = smtp\n\
+         action = all[port=\"%(port)s\"]\n[bad]\nenabled = true\nmaxretry = five\n",
+    );
+    let rule = r"pam_unix\(\S+\): authentication failure;.* rhost=<HOST>(?: user=<F-USER>\S*</F-USER>)?\s*$";
+    folder.write("pam.conf", format!("[Definition]\nfailregex = {rule}\ndatepattern = {{^LN-BEG}}\n"));
+    folder.write("auth.log", LOG);
+    for name in ["filter.d", "action.d"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    std::fs::rename(folder.path().join("pam.conf"), folder.path().join("filter.d/pam.conf")).expect("moved");
+    folder.write("filter.d/bad.conf", "[Definition]\nfailregex = nobody\n");
+    folder.write("action.d/all.conf", "[Definition]\nactionban = shut <ip>\n");
+    folder
+}
+
+fn ban(folder: &Folder, arguments: &[&str]) -> Ran {
+    folder.run(komainu(), &[&["ban", "-c", "."], arguments].concat(), b"")
+}
+
+/// T0.1: the address of such lines is found, and no other that stands in them.
+#[test]
+fn a_filter_is_tried_on_a_log() {
+    let folder = folder();
+    let ran = ban(&folder, &["test", "auth.log", "pam", "--json", "--now", NOW, "--timezone", "UTC"]);
+    let first = "{\"host\":\"192.0.2.4\",\"line\":1,\"regex\":1,\"time\":1795395723,\"user\":\"root\"}\n";
+    assert!(ran.out.starts_with(first), "{ran:?}");
+    assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 5), "{ran:?}");
+    assert!(!ran.out.contains("192.0.2.9"), "{ran:?}");
+    let ran = ban(&folder, &["test", "auth.log", "./filter.d/pam.conf", "--now", NOW]);
+    for part in [
+        "Failregex: 5 total\n",
+        "|  [6] {^LN-BEG}(?:DAY )?MON Day %k:Minute:Second(?:\\.Microseconds)?(?: ExYear)?\n",
+        "Lines: 6 lines, 0 ignored, 5 matched, 1 missed\n",
+        "|- Missed line(s):\n|  Nov 23 01:02:05 mx dovecot: imap-login: Login: user=<alice>",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {ran:?}");
+    }
+    let line = "Nov 23 01:02:03 x failed from 192.0.2.1 now";
+    assert_eq!(ban(&folder, &["test", line, "failed from <HOST> now$"]).code, Some(0));
+    assert_eq!(ban(&folder, &["test", line, "failed from <HOST> then$"]).code, Some(1));
+    assert_eq!(ban(&folder, &["test", "auth.log", "nosuch"]).code, Some(78));
+    assert_eq!(ban(&folder, &["test", "auth.log", "("]).code, Some(78));
+    assert_eq!(ban(&folder, &["test", "nosuch.log", "pam"]).code, Some(75));
+    assert_eq!(ban(&folder, &["test", "auth.log"]).code, Some(64));
+}
+
+/// T2.21: the lines of fail2ban's log, the unban `bantime` after the failure, in whole seconds.
+#[test]
+fn a_jail_is_tried_on_a_log() {
+    let folder = folder();
+    let ran = ban(&folder, &["simulate", "--jail", "pam", "auth.log", "--now", NOW]);
+    let text: Vec<&str> = ran.out.lines().filter_map(|line| Some(line.split_once("]: ")?.1)).collect();
+    let expect = [
+        "INFO    [pam] Found 192.0.2.4 - 2026-11-23 01:02:03",
+        "INFO    [pam] Found 192.0.2.4 - 2026-11-23 01:02:04",
+        "INFO    [pam] Found 192.0.2.4 - 2026-11-23 01:02:07",
+        "NOTICE  [pam] Ban 192.0.2.4",
+        "INFO    [pam] Ignore 192.0.2.8 by ip",
+        "NOTICE  [pam] Unban 192.0.2.4",
+        "INFO    [pam] Found 192.0.2.6 - 2026-11-23 01:12:08",
+    ];
+    assert_eq!(text, expect, "{ran:?}");
+    assert!(ran.out.contains("2026-11-23 01:12:07,000 fail2ban.actions        ["), "{ran:?}");
+    let ran = ban(&folder, &["simulate", "-j", "pam", "--maxretry", "4", "auth.log", "--now", NOW]);
+    assert_eq!((ran.code, ran.out.contains("Ban")), (Some(1), false), "{ran:?}");
+    assert_eq!(ban(&folder, &["simulate", "-j", "nosuch", "auth.log"]).code, Some(64));
+}
+
+/// T2.18: what can't run is said, with its place.
+#[test]
+fn the_files_are_checked() {
+    let ran = ban(&folder(), &["check"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for part in [
+        "error[K0634]: `maxretry = five` can't be read",
+        "error[K0635]: the filter of [bad] can't be used: it captures nobody",
+        "warning[K0636]: [blind] has nothing to read",
+        "[K0637]: [blind] has `port = smtp`, and its action all shuts all ports",
+        "jail.conf:17:1",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    let ran = ban(&folder(), &["show"]);
+    assert!(ran.out.contains("['add', 'blind', 'auto']\n"), "{ran:?}");
+}

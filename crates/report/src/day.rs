@@ -1,0 +1,200 @@
+//! A day of the calendar, and the points in time that lines say.
+
+use crate::scan;
+
+/// A day. The order is that of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day {
+    /// The year.
+    pub year: u16,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+}
+
+/// The months as logs name them.
+pub(crate) const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+impl Day {
+    /// Days since 1970-01-01; days that the calendar doesn't have count on from the month's first.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        let month = i64::from(self.month);
+        let year = i64::from(self.year) - i64::from(month <= 2);
+        let era = year.div_euclid(400);
+        let of_era = year.rem_euclid(400);
+        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + i64::from(self.day) - 1;
+        era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    }
+
+    /// The day with this [`number`](Day::number); years before 0 and after 65535 are held at these.
+    #[must_use]
+    pub fn numbered(number: i64) -> Day {
+        let shifted = number.saturating_add(719_468);
+        let era = shifted.div_euclid(146_097);
+        let of_era = shifted.rem_euclid(146_097);
+        let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = year + era * 400 + i64::from(month <= 2);
+        Day {
+            year: u16::try_from(year.max(0)).unwrap_or(u16::MAX),
+            month: u8::try_from(month).unwrap_or(1),
+            day: u8::try_from(day).unwrap_or(1),
+        }
+    }
+
+    /// The day before.
+    #[must_use]
+    pub fn before(self) -> Day {
+        Day::numbered(self.number() - 1)
+    }
+
+    /// The same day of the year up to `today`'s month: a month that hasn't come yet was last year's.
+    #[must_use]
+    pub fn of_last_year(self, today: Day) -> Day {
+        let year = if self.month > today.month { today.year.saturating_sub(1) } else { today.year };
+        Day { year, ..self }
+    }
+
+    /// `Nov`.
+    #[must_use]
+    pub fn month_name(self) -> &'static str {
+        MONTHS.get(usize::from(self.month).wrapping_sub(1)).copied().unwrap_or("")
+    }
+}
+
+/// When a line was written, by the clock of the host that wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// The day.
+    pub day: Day,
+    /// 0 to 99: two digits.
+    pub hour: u8,
+    /// 0 to 99.
+    pub minute: u8,
+    /// 0 to 99.
+    pub second: u8,
+}
+
+impl Moment {
+    /// Reads a stamp at the start of `line` and gives what follows it, from the blank on. A stamp without a
+    /// year is of the year up to `today`'s month: a month that hasn't come yet was last year's.
+    ///
+    /// `Nov 22 01:55:03` and RFC 3339, of which the fraction is dropped and the clock taken as it stands.
+    #[must_use]
+    pub fn parse(line: &[u8], today: Day) -> Option<(Moment, &[u8])> {
+        let (day, rest) = match line.first()? {
+            b'0'..=b'9' => long_day(line)?,
+            _ => short_day(line, today)?,
+        };
+        let (hour, rest) = scan::two(rest)?;
+        let (minute, rest) = scan::two(rest.strip_prefix(b":")?)?;
+        let (second, rest) = scan::two(rest.strip_prefix(b":")?)?;
+        let rest = match line.first()? {
+            b'0'..=b'9' => zone(rest)?,
+            _ => rest,
+        };
+        Some((Moment { day, hour, minute, second }, rest))
+    }
+
+    /// Seconds since the start of 1970, by the clock of the host that wrote it.
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        let clock = (i64::from(self.hour) * 60 + i64::from(self.minute)) * 60 + i64::from(self.second);
+        self.day.number() * 86_400 + clock
+    }
+}
+
+/// `Nov 22 `, `Nov  2 `.
+fn short_day(line: &[u8], today: Day) -> Option<(Day, &[u8])> {
+    let (name, rest) = line.split_first_chunk::<3>()?;
+    let month = MONTHS.iter().position(|month| month.as_bytes() == name)?;
+    let month = u8::try_from(month).ok()? + 1;
+    let rest = rest.strip_prefix(b" ")?;
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let (day, rest) = match scan::two(rest) {
+        Some(found) => found,
+        None => {
+            let (&digit, rest) = rest.split_first()?;
+            (digit.is_ascii_digit().then(|| digit - b'0')?, rest)
+        }
+    };
+    Some((Day { year: 0, month, day }.of_last_year(today), rest.strip_prefix(b" ")?))
+}
+
+/// `2026-11-22T`.
+fn long_day(line: &[u8]) -> Option<(Day, &[u8])> {
+    let (century, rest) = scan::two(line)?;
+    let (year, rest) = scan::two(rest)?;
+    let (month, rest) = scan::two(rest.strip_prefix(b"-")?)?;
+    let (day, rest) = scan::two(rest.strip_prefix(b"-")?)?;
+    let year = u16::from(century) * 100 + u16::from(year);
+    Some((Day { year, month, day }, rest.strip_prefix(b"T")?))
+}
+
+/// The fraction and the offset behind an RFC 3339 clock.
+fn zone(rest: &[u8]) -> Option<&[u8]> {
+    let rest = match rest.strip_prefix(b".") {
+        Some(fraction) => scan::span(fraction, |byte| !byte.is_ascii_digit()).1,
+        None => rest,
+    };
+    if let Some(rest) = rest.strip_prefix(b"Z") {
+        return Some(rest);
+    }
+    let (_, rest) = scan::two(rest.strip_prefix(b"+").or_else(|| rest.strip_prefix(b"-"))?)?;
+    scan::two(rest.strip_prefix(b":")?).map(|(_, rest)| rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: Day = Day { year: 2026, month: 1, day: 10 };
+
+    #[test]
+    fn days_count_there_and_back() {
+        for number in [-1, 0, 1, 59, 60, 11_016, 20_514, 20_777, 73_000] {
+            assert_eq!(Day::numbered(number).number(), number);
+        }
+        assert_eq!(Day::numbered(0), Day { year: 1970, month: 1, day: 1 });
+        assert_eq!(Day { year: 2026, month: 1, day: 1 }.before(), Day { year: 2025, month: 12, day: 31 });
+        assert_eq!(Day { year: 2024, month: 3, day: 1 }.before(), Day { year: 2024, month: 2, day: 29 });
+    }
+
+    #[test]
+    fn stamps() {
+        let day = |year, month, day| Some(Day { year, month, day });
+        for (line, expect) in [
+            ("Jan  5 01:02:03 host", day(2026, 1, 5)),
+            ("Jan 5 01:02:03 host", day(2026, 1, 5)),
+            ("Jan 05 01:02:03 host", day(2026, 1, 5)),
+            ("Dec 31 01:02:03 host", day(2025, 12, 31)),
+            ("Jan 31 01:02:03 host", day(2026, 1, 31)),
+            ("2020-02-29T01:02:03.5+09:00 host", day(2020, 2, 29)),
+            ("2020-02-29T01:02:03Z host", day(2020, 2, 29)),
+            ("2020-02-29T01:02:03 host", None),
+            ("2020-02-29 01:02:03 host", None),
+            ("2020-02-29T01:02:03+0900 host", None),
+            ("Jan   5 01:02:03 host", None),
+            ("jan 5 01:02:03 host", None),
+            ("<22>Jan 5 01:02:03 host", None),
+            ("Jan 5 1:02:03 host", None),
+            ("", None),
+        ] {
+            let found = Moment::parse(line.as_bytes(), TODAY);
+            assert_eq!(found.map(|(moment, _)| moment.day), expect, "{line}");
+            assert!(found.is_none_or(|(_, rest)| rest == b" host"), "{line}");
+        }
+    }
+
+    #[test]
+    fn seconds_of_a_moment() {
+        let (moment, _) = Moment::parse(b"2026-11-22T01:55:03Z x", TODAY).unwrap();
+        assert_eq!(moment.seconds(), 1_795_312_503);
+    }
+}

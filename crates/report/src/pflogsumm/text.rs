@@ -1,0 +1,512 @@
+//! The report's text.
+
+use super::tally::{Connections, Delivered, Reasons, Row, Summary, Volume};
+use super::{Limit, address};
+use crate::Day;
+use std::io::{self, Write};
+
+/// A list under a heading: count and name.
+type Counted<'a> = Vec<(u64, &'a [u8])>;
+
+impl Summary {
+    /// Writes the report.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(day) = self.options.day {
+            writeln!(out, "Postfix log summaries for {} {}", day.month_name(), day.day)?;
+        }
+        self.totals(out)?;
+        if self.options.smtpd_stats {
+            self.connection_totals(out)?;
+        }
+        if self.options.problems_first {
+            self.problems(out)?;
+        }
+        if self.days > 1 {
+            self.traffic_by_day(out)?;
+        }
+        self.traffic_by_hour(out)?;
+        self.deliveries_by_domain(out)?;
+        self.receipts_by_domain(out)?;
+        if self.options.smtpd_stats {
+            self.connection_tables(out)?;
+        }
+        self.users(out)?;
+        if !self.options.without_no_size {
+            self.messages_without_size(out)?;
+        }
+        if !self.options.problems_first {
+            self.problems(out)?;
+        }
+        if self.options.extended {
+            self.messages(out)?;
+        }
+        Ok(())
+    }
+
+    fn totals(&self, out: &mut dyn Write) -> io::Result<()> {
+        let [rejected, warned, held, discarded] = self.refusals;
+        let whole = self.delivered + rejected + discarded;
+        let percent = |part: u64| (part * 100).checked_div(whole).unwrap_or(0);
+        write!(out, "\nGrand Totals\n------------\nmessages\n\n")?;
+        writeln!(out, " {}  received", units(self.received, 6))?;
+        writeln!(out, " {}  delivered", units(self.delivered, 6))?;
+        writeln!(out, " {}  forwarded", units(self.forwarded, 6))?;
+        write!(out, " {}  deferred", units(self.deferred.len(), 6))?;
+        if self.deferrals > 0 {
+            write!(out, "  ({} deferrals)", units(self.deferrals, 0))?;
+        }
+        writeln!(out)?;
+        writeln!(out, " {}  bounced", units(self.bounced, 6))?;
+        writeln!(out, " {}  rejected ({}%)", units(rejected, 6), percent(rejected))?;
+        writeln!(out, " {}  reject warnings", units(warned, 6))?;
+        writeln!(out, " {}  held", units(held, 6))?;
+        writeln!(out, " {}  discarded ({}%)\n", units(discarded, 6), percent(discarded))?;
+        let sent = |(_, domain): &(&[u8], &Delivered)| domain.volume.count > 0;
+        let domains = self.recipient_domains.sorted().into_iter().filter(sent).count();
+        for (count, what) in [
+            (self.bytes_received, "bytes received"),
+            (self.bytes_delivered, "bytes delivered"),
+            (self.senders.len(), "senders"),
+            (self.sender_domains.len(), "sending hosts/domains"),
+            (self.recipients.len(), "recipients"),
+            (u64::try_from(domains).unwrap_or(u64::MAX), "recipient hosts/domains"),
+        ] {
+            writeln!(out, " {}  {what}", units(count, 6))?;
+        }
+        writeln!(out)
+    }
+
+    fn connection_totals(&self, out: &mut dyn Write) -> io::Result<()> {
+        let all = &self.connections;
+        write!(out, "smtpd\n\n")?;
+        writeln!(out, "  {}  connections", units(all.count, 6))?;
+        writeln!(out, "  {}  hosts/domains", units(self.connections_by_domain.len(), 6))?;
+        writeln!(out, "  {:>6}   avg. connect time (seconds)", average(all.seconds, all.count))?;
+        writeln!(out, " {}  total connect time\n", clock(all.seconds, 2))
+    }
+
+    fn traffic_by_day(&self, out: &mut dyn Write) -> io::Result<()> {
+        heading(out, "Per-Day Traffic Summary")?;
+        writeln!(out, "    date          received  delivered   deferred    bounced     rejected")?;
+        writeln!(out, "    --------------------------------------------------------------------")?;
+        for (day, Row { counts, width }) in &self.by_day {
+            write!(out, "{}", self.date(*day))?;
+            for count in counts.iter().take(*width) {
+                write!(out, "    {}", units(*count, 6))?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    fn date(&self, day: Day) -> String {
+        let Day { year, month, day: date } = day;
+        if self.options.iso {
+            format!("    {year:04}-{month:02}-{date:02} ")
+        } else {
+            format!("    {} {date:2} {year}", day.month_name())
+        }
+    }
+
+    fn hour(&self, hour: usize) -> String {
+        let next = hour + 1;
+        if self.options.iso {
+            format!("    {hour:02}:00-{next:02}:00")
+        } else {
+            format!("    {hour:02}00-{next:02}00  ")
+        }
+    }
+
+    fn traffic_by_hour(&self, out: &mut dyn Write) -> io::Result<()> {
+        let several = self.days > 1;
+        heading(out, if several { "Per-Hour Traffic Daily Average" } else { "Per-Hour Traffic Summary" })?;
+        writeln!(out, "    time          received  delivered   deferred    bounced     rejected")?;
+        writeln!(out, "    --------------------------------------------------------------------")?;
+        for (hour, counts) in self.by_hour.iter().enumerate() {
+            write!(out, "{}", self.hour(hour))?;
+            for &count in counts {
+                let count = if several { rounded(count, self.days) } else { count };
+                write!(out, "    {}", units(count, 6))?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    fn top(&self, limit: Limit) -> String {
+        match limit {
+            Limit::All => String::new(),
+            Limit::Top(count) => format!("(top {count})"),
+        }
+    }
+
+    fn deliveries_by_domain(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut all = self.recipient_domains.sorted();
+        all.sort_by_key(|(_, domain)| std::cmp::Reverse((domain.volume.count, domain.volume.bytes)));
+        let top = shown(self.options.hosts);
+        if top == 0 {
+            return Ok(());
+        }
+        heading(out, &format!("Host/Domain Summary: Message Delivery {}", self.top(self.options.hosts)))?;
+        writeln!(out, " sent cnt  bytes   defers   avg dly max dly host/domain")?;
+        writeln!(out, " -------- -------  -------  ------- ------- -----------")?;
+        for (name, domain) in all.into_iter().take(top) {
+            let mean = if domain.volume.count == 0 { 0.0 } else { domain.delay / lossy(domain.volume.count) };
+            write!(
+                out,
+                " {}  {}  {} {} {}  ",
+                units(domain.volume.count, 6),
+                units(domain.volume.bytes, 6),
+                units(domain.deferrals, 6),
+                delay(mean),
+                delay(domain.longest.unwrap_or(0.0))
+            )?;
+            line(out, name)?;
+        }
+        Ok(())
+    }
+
+    fn receipts_by_domain(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut all = self.sender_domains.sorted();
+        all.sort_by_key(|(_, volume)| std::cmp::Reverse((volume.count, volume.bytes)));
+        let top = shown(self.options.hosts);
+        if top == 0 {
+            return Ok(());
+        }
+        heading(out, &format!("Host/Domain Summary: Messages Received {}", self.top(self.options.hosts)))?;
+        writeln!(out, " msg cnt   bytes   host/domain")?;
+        writeln!(out, " -------- -------  -----------")?;
+        for (name, volume) in all.into_iter().take(top) {
+            write!(out, " {}  {}  ", units(volume.count, 6), units(volume.bytes, 6))?;
+            line(out, name)?;
+        }
+        Ok(())
+    }
+
+    fn connection_tables(&self, out: &mut dyn Write) -> io::Result<()> {
+        let several = self.days > 1;
+        let rule = "    --------------------------------------------------------------------";
+        if several {
+            heading(out, "Per-Day SMTPD Connection Summary")?;
+            writeln!(out, "    date        connections    time conn.    avg./conn.   max. time")?;
+            writeln!(out, "{rule}")?;
+            for (day, connections) in &self.connections_by_day {
+                write!(out, "{}", self.date(*day))?;
+                row(out, connections)?;
+            }
+        }
+        if several {
+            heading(out, "Per-Hour SMTPD Connection Daily Average")?;
+            writeln!(
+                out,
+                "    hour        connections    time conn.\n    -------------------------------------"
+            )?;
+        } else {
+            heading(out, "Per-Hour SMTPD Connection Summary")?;
+            writeln!(out, "    hour        connections    time conn.    avg./conn.   max. time\n{rule}")?;
+        }
+        for (hour, connections) in self.connections_by_hour.iter().enumerate() {
+            if connections.count == 0 {
+                continue;
+            }
+            write!(out, "{}", self.hour(hour))?;
+            if several {
+                let count = rounded(connections.count, self.days);
+                let seconds = average(connections.seconds, self.days);
+                writeln!(out, "   {}       {}", units(count, 6), clock(seconds, 2))?;
+            } else {
+                row(out, connections)?;
+            }
+        }
+        self.connections_by_domain(out)
+    }
+
+    fn connections_by_domain(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut all = self.connections_by_domain.sorted();
+        all.sort_by_key(|(_, domain)| std::cmp::Reverse((domain.count, domain.seconds)));
+        let top = shown(self.options.hosts);
+        if top == 0 {
+            return Ok(());
+        }
+        heading(out, &format!("Host/Domain Summary: SMTPD Connections {}", self.top(self.options.hosts)))?;
+        writeln!(out, " connections  time conn.  avg./conn.  max. time  host/domain")?;
+        writeln!(out, " -----------  ----------  ----------  ---------  -----------")?;
+        for (name, domain) in all.into_iter().take(top) {
+            write!(
+                out,
+                "  {}      {}  {:>9}s  {:>8}s   ",
+                units(domain.count, 6),
+                clock(domain.seconds, 2),
+                average(domain.seconds, domain.count),
+                domain.longest
+            )?;
+            line(out, name)?;
+        }
+        Ok(())
+    }
+
+    fn users(&self, out: &mut dyn Write) -> io::Result<()> {
+        let senders = self.senders.sorted();
+        let recipients = self.recipients.sorted();
+        let by = |all: &[(&'_ [u8], &Volume)], of: fn(&Volume) -> u64| {
+            all.iter().map(|(name, volume)| (of(volume), name.to_vec())).collect::<Vec<_>>()
+        };
+        for (title, list) in [
+            ("Senders by message count", by(&senders, |volume| volume.count)),
+            ("Recipients by message count", by(&recipients, |volume| volume.count)),
+            ("Senders by message size", by(&senders, |volume| volume.bytes)),
+            ("Recipients by message size", by(&recipients, |volume| volume.bytes)),
+        ] {
+            let list = list.iter().map(|(count, name)| (*count, name.as_slice())).collect();
+            self.flat(out, title, list, self.options.users)?;
+        }
+        Ok(())
+    }
+
+    /// A list of names by their counts.
+    fn flat(&self, out: &mut dyn Write, title: &str, mut list: Counted<'_>, limit: Limit) -> io::Result<()> {
+        if limit == Limit::Top(0) {
+            return Ok(());
+        }
+        ranked(&mut list);
+        let title = match limit {
+            Limit::Top(top) => format!("top {top} {title}"),
+            Limit::All => title.to_owned(),
+        };
+        if list.is_empty() {
+            return self.nothing(out, &title);
+        }
+        heading(out, &title)?;
+        for (count, name) in list.into_iter().take(shown(limit)) {
+            write!(out, " {}  ", units(count, 6))?;
+            line(out, name)?;
+        }
+        Ok(())
+    }
+
+    fn nothing(&self, out: &mut dyn Write, title: &str) -> io::Result<()> {
+        if self.options.quiet { Ok(()) } else { writeln!(out, "\n{title}: none") }
+    }
+
+    fn messages_without_size(&self, out: &mut dyn Write) -> io::Result<()> {
+        let all = self.without_size.sorted();
+        if all.is_empty() {
+            return Ok(());
+        }
+        heading(out, "Messages with no size data")?;
+        for (id, recipient) in all {
+            write!(out, " ")?;
+            out.write_all(id)?;
+            write!(out, "  ")?;
+            line(out, recipient)?;
+        }
+        Ok(())
+    }
+
+    fn problems(&self, out: &mut dyn Write) -> io::Result<()> {
+        let options = &self.options;
+        self.nested(out, "message deferral detail", &self.deferral_reasons, options.deferrals)?;
+        self.nested(out, "message bounce detail (by relay)", &self.bounce_reasons, options.bounces)?;
+        let [rejected, warned, held, discarded] = &self.refused;
+        for (title, reasons) in [
+            ("message reject detail", rejected),
+            ("message reject warning detail", warned),
+            ("message hold detail", held),
+            ("message discard detail", discarded),
+        ] {
+            self.refusal_details(out, title, reasons)?;
+        }
+        self.nested(out, "smtp delivery failures", &self.smtp_failures, options.smtp)?;
+        self.nested(out, "Warnings", &self.warnings, options.warnings)?;
+        self.nested(out, "Fatal Errors", &self.fatals, Limit::All)?;
+        self.nested(out, "Panics", &self.panics, Limit::All)?;
+        let master =
+            self.master.sorted().into_iter().map(|(text, count)| (*count, text)).collect::<Counted<'_>>();
+        self.flat(out, "Master daemon messages", master, Limit::All)
+    }
+
+    /// Names, and under each a list by counts.
+    fn nested(&self, out: &mut dyn Write, title: &str, reasons: &Reasons, limit: Limit) -> io::Result<()> {
+        if limit == Limit::Top(0) {
+            return Ok(());
+        }
+        let all = reasons.sorted();
+        if all.is_empty() {
+            return self.nothing(out, title);
+        }
+        heading(out, title)?;
+        let split = all.iter().map(|(path, count)| {
+            let mut parts = path.splitn(3, |&byte| byte == b'\n');
+            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), **count)
+        });
+        let rows: Vec<(&[u8], &[u8], u64)> = split.collect();
+        for group in rows.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some(&(name, ..)) = group.first() else { continue };
+            let list = group.iter().map(|&(_, inner, count)| (count, inner)).collect();
+            leaf(out, name, list, limit, 2)?;
+        }
+        Ok(())
+    }
+
+    /// Commands, reasons under each, and under each reason whom it met.
+    fn refusal_details(&self, out: &mut dyn Write, title: &str, reasons: &Reasons) -> io::Result<()> {
+        let limit = self.options.rejects;
+        if limit == Limit::Top(0) {
+            return Ok(());
+        }
+        let all = reasons.sorted();
+        if all.is_empty() {
+            return self.nothing(out, title);
+        }
+        heading(out, title)?;
+        let rows: Vec<Refused<'_>> = all.iter().map(|(path, count)| Refused::of(path, **count)).collect();
+        for group in rows.chunk_by(|one, other| one.command == other.command) {
+            let Some(first) = group.first() else { continue };
+            write!(out, "  ")?;
+            line(out, first.command)?;
+            for rows in group.chunk_by(|one, other| one.reason == other.reason) {
+                let Some(first) = rows.first() else { continue };
+                let list = rows.iter().map(|row| (row.count, row.subject)).collect();
+                leaf(out, first.reason, list, limit, 4)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn messages(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut all = self.messages.sorted();
+        if all.is_empty() {
+            return self.nothing(out, "Message detail");
+        }
+        all.sort_by_cached_key(|(id, message)| {
+            let sender = message.first().map_or(&b""[..], Vec::as_slice);
+            (address::message_rank(sender), id.to_vec())
+        });
+        heading(out, "Message detail")?;
+        for (id, message) in all {
+            write!(out, " ")?;
+            out.write_all(id)?;
+            write!(out, "  ")?;
+            let (sender, recipients) = message.split_first().map_or((&[][..], &[][..]), |(s, r)| (s, r));
+            line(out, sender)?;
+            for recipient in recipients {
+                write!(out, "   ")?;
+                line(out, recipient)?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// A row of what was refused.
+struct Refused<'a> {
+    command: &'a [u8],
+    reason: &'a [u8],
+    subject: &'a [u8],
+    count: u64,
+}
+
+impl<'a> Refused<'a> {
+    fn of(path: &'a [u8], count: u64) -> Refused<'a> {
+        let mut parts = path.splitn(3, |&byte| byte == b'\n');
+        let mut next = || parts.next().unwrap_or_default();
+        Refused { command: next(), reason: next(), subject: next(), count }
+    }
+}
+
+/// A name with its total, and its list.
+fn leaf(
+    out: &mut dyn Write,
+    name: &[u8],
+    mut list: Counted<'_>,
+    limit: Limit,
+    indent: usize,
+) -> io::Result<()> {
+    let total: u64 = list.iter().map(|(count, _)| count).sum();
+    write!(out, "{:indent$}", "")?;
+    out.write_all(name)?;
+    if let Limit::Top(top) = limit {
+        write!(out, " (top {top})")?;
+    }
+    writeln!(out, " (total: {total})")?;
+    ranked(&mut list);
+    for (count, name) in list.into_iter().take(shown(limit)) {
+        write!(out, "{:indent$}  {}  ", "", units(count, 6))?;
+        line(out, name)?;
+    }
+    Ok(())
+}
+
+/// By count, then by name.
+fn ranked(list: &mut Counted<'_>) {
+    list.sort_by_cached_key(|&(count, name)| (std::cmp::Reverse(count), address::rank(name), name.to_vec()));
+}
+
+fn shown(limit: Limit) -> usize {
+    match limit {
+        Limit::All => usize::MAX,
+        Limit::Top(top) => usize::try_from(top).unwrap_or(usize::MAX),
+    }
+}
+
+fn heading(out: &mut dyn Write, title: &str) -> io::Result<()> {
+    writeln!(out, "\n{title}\n{}", "-".repeat(title.len()))
+}
+
+fn line(out: &mut dyn Write, text: &[u8]) -> io::Result<()> {
+    out.write_all(text)?;
+    out.write_all(b"\n")
+}
+
+fn row(out: &mut dyn Write, connections: &Connections) -> io::Result<()> {
+    writeln!(
+        out,
+        "   {}       {}  {:>10}s  {:>10}s",
+        units(connections.count, 6),
+        clock(connections.seconds, 2),
+        average(connections.seconds, connections.count),
+        connections.longest
+    )
+}
+
+/// A number in `width` places and its unit, which is a blank below 512 k.
+fn units(number: u64, width: usize) -> String {
+    const KILO: u64 = 1024;
+    match number {
+        number if number > 512 * KILO * KILO => format!("{:>width$}m", number / (KILO * KILO)),
+        number if number > 512 * KILO => format!("{:>width$}k", number / KILO),
+        number => format!("{number:>width$} "),
+    }
+}
+
+/// Seconds, minutes or hours.
+fn delay(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds > 3600.0 => format!("{:6.1} h", seconds / 3600.0),
+        seconds if seconds > 60.0 => format!("{:6.1} m", seconds / 60.0),
+        seconds => format!("{seconds:6.1} s"),
+    }
+}
+
+/// `1:02:03`, hours in `width` places.
+fn clock(seconds: i64, width: usize) -> String {
+    format!("{:>width$}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn rounded(count: u64, by: u64) -> u64 {
+    if by == 0 { 0 } else { (count * 2 + by) / (by * 2) }
+}
+
+fn average(seconds: i64, by: u64) -> i64 {
+    let by = i64::try_from(by).unwrap_or(i64::MAX);
+    if by == 0 { 0 } else { (seconds * 2 + by) / (by * 2) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "2^53 messages are more than a log holds")]
+fn lossy(count: u64) -> f64 {
+    count as f64
+}

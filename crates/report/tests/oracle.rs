@@ -1,0 +1,255 @@
+//! The report beside that of Debian's pflogsumm, on logs made up from seeds and on lines that Postfix wrote.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may fail by panicking, and says what it skips"
+)]
+
+use report::Day;
+use report::pflogsumm::{Limit, Options, Summary, Verp};
+use report::sample::Sample;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const PFLOGSUMM: &str = "/usr/sbin/pflogsumm";
+
+/// Today, where the clock shows UTC.
+fn today() -> Day {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Day::numbered(i64::try_from(now.as_secs() / 86_400).unwrap())
+}
+
+fn is_there() -> bool {
+    let there = Path::new(PFLOGSUMM).exists();
+    assert!(there || std::env::var_os("CI").is_none(), "scripts/bootstrap installs pflogsumm");
+    if !there {
+        println!("pflogsumm is missing: passed over");
+    }
+    there
+}
+
+fn theirs(log: &[u8], arguments: &[&str]) -> Vec<u8> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, log).unwrap();
+    let mut command = Command::new(PFLOGSUMM);
+    command.args(arguments).arg(file.path()).env("LC_ALL", "C").env("TZ", "UTC").stderr(Stdio::null());
+    command.output().unwrap().stdout
+}
+
+fn ours(log: &[u8], options: Options) -> Vec<u8> {
+    let mut summary = Summary::new(options);
+    for line in log.strip_suffix(b"\n").unwrap_or(log).split(|byte| *byte == b'\n') {
+        summary.feed(line);
+    }
+    let mut out = Vec::new();
+    summary.write(&mut out).unwrap();
+    out
+}
+
+/// What a row of a list is sorted by, as far as pflogsumm says: rows that agree in it come in any order.
+fn key(line: &str) -> Option<Vec<String>> {
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    let mut words = line.split_whitespace().map(|word| word.to_lowercase());
+    let count = words.next().filter(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    let second = words.next()?;
+    if indent == 0 || indent > 14 {
+        return None;
+    }
+    Some(vec![format!("{indent} {count}"), second])
+}
+
+/// With equals in one order. Where a list was cut short, the last of its equals are only counted.
+fn in_order(report: &[u8], cut: bool) -> String {
+    let text = String::from_utf8_lossy(report);
+    let lines: Vec<&str> = text.split('\n').collect();
+    let mut out = String::new();
+    for group in lines.chunk_by(|one, other| key(one).is_some() && key(one) == key(other)) {
+        let mut group = group.to_vec();
+        group.sort_unstable();
+        out.push_str(&group.join("\n"));
+        out.push('\n');
+    }
+    if !cut {
+        return out;
+    }
+    let rows: Vec<&str> = out.split('\n').collect();
+    let mut shown = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        let count = |row: &str| key(row).and_then(|key| key.first().cloned());
+        let rest = rows.get(at..).unwrap_or_default();
+        let last =
+            rest.iter().find(|later| count(later) != count(row)).is_none_or(|later| key(later).is_none());
+        match count(row) {
+            Some(count) if last => shown.push_str(&count),
+            _ => shown.push_str(row),
+        }
+        shown.push('\n');
+    }
+    shown
+}
+
+fn compare(name: &str, log: &[u8], arguments: &[&str], options: Options) {
+    let cut = arguments.iter().any(|argument| argument.contains('5'));
+    let (theirs, ours) = (in_order(&theirs(log, arguments), cut), in_order(&ours(log, options), cut));
+    for (line, (their, our)) in theirs.lines().zip(ours.lines()).enumerate() {
+        assert_eq!(their, our, "{name} {arguments:?}, line {} of the report", line + 1);
+    }
+    assert_eq!(theirs.lines().count(), ours.lines().count(), "{name} {arguments:?}");
+}
+
+/// Each option of pflogsumm's.
+fn options() -> Vec<(Vec<&'static str>, Options)> {
+    let plain = || Options::new(today());
+    let top = Limit::Top;
+    let all = Options {
+        bounces: top(5),
+        deferrals: top(5),
+        rejects: top(5),
+        smtp: top(5),
+        warnings: top(5),
+        hosts: top(5),
+        users: top(5),
+        ..plain()
+    };
+    vec![
+        (vec![], plain()),
+        (vec!["-e"], Options { extended: true, ..plain() }),
+        (vec!["-i"], Options { ignore_case: true, ..plain() }),
+        (vec!["-m", "-e"], Options { uucp: true, extended: true, ..plain() }),
+        (vec!["-q"], Options { quiet: true, ..plain() }),
+        (vec!["-h", "5"], Options { hosts: top(5), ..plain() }),
+        (vec!["-h", "0"], Options { hosts: top(0), ..plain() }),
+        (vec!["-u", "5"], Options { users: top(5), ..plain() }),
+        (vec!["-u", "0"], Options { users: top(0), ..plain() }),
+        (vec!["--detail", "5"], all),
+        (vec!["--bounce-detail", "0"], Options { bounces: top(0), ..plain() }),
+        (vec!["--deferral-detail", "0"], Options { deferrals: top(0), ..plain() }),
+        (vec!["--reject-detail", "0"], Options { rejects: top(0), ..plain() }),
+        (vec!["--smtp-detail", "0"], Options { smtp: top(0), ..plain() }),
+        (vec!["--smtpd-warning-detail", "0"], Options { warnings: top(0), ..plain() }),
+        (vec!["--iso-date-time", "--smtpd-stats"], Options { iso: true, smtpd_stats: true, ..plain() }),
+        (vec!["--no-no-msg-size"], Options { without_no_size: true, ..plain() }),
+        (vec!["--problems-first"], Options { problems_first: true, ..plain() }),
+        (vec!["--rej-add-from"], Options { add_from: true, ..plain() }),
+        (vec!["--smtpd-stats"], Options { smtpd_stats: true, ..plain() }),
+        (vec!["--syslog-name=dovecot"], Options { syslog_name: b"dovecot".to_vec(), ..plain() }),
+        (vec!["--verbose-msg-detail"], Options { verbose: true, ..plain() }),
+        (vec!["--verp-mung"], Options { verp: Some(Verp::Numbers), ..plain() }),
+        (vec!["--verp-mung=2"], Options { verp: Some(Verp::Recipients), ..plain() }),
+        (vec!["--zero-fill", "--smtpd-stats"], Options { zero_fill: true, smtpd_stats: true, ..plain() }),
+        (vec!["-d", "yesterday"], Options { day: Some(today().before()), ..plain() }),
+        (vec!["-d", "today", "-e"], Options { day: Some(today()), extended: true, ..plain() }),
+        (
+            vec!["--problems-first", "--rej-add-from", "--verbose-msg-detail", "-q"],
+            Options { problems_first: true, add_from: true, verbose: true, quiet: true, ..plain() },
+        ),
+    ]
+}
+
+fn sample(seed: u64, days: i64, events: usize) -> Vec<u8> {
+    let first = Day::numbered(today().number() - days + 1);
+    let seconds = u64::try_from(days).unwrap() * 86_400 / u64::try_from(events).unwrap() / 3;
+    let sample = Sample::new(seed, first, seconds);
+    let mut sample = if seed.is_multiple_of(2) { sample } else { sample.rfc3339() };
+    let mut log = String::new();
+    for _ in 0..events {
+        sample.event(&mut log);
+    }
+    log.into_bytes()
+}
+
+#[test]
+fn each_option_on_logs_from_seeds() {
+    if !is_there() {
+        return;
+    }
+    for (seed, days, events) in [(1, 1, 60), (2, 40, 500)] {
+        let log = sample(seed, days, events);
+        for (arguments, options) in options() {
+            compare(&format!("seed {seed}"), &log, &arguments, options);
+        }
+    }
+    let with_headings = |(arguments, _): &(Vec<&str>, _)| arguments.iter().any(|word| word.len() == 2);
+    for (arguments, options) in options().into_iter().filter(with_headings) {
+        compare("nothing", b"", &arguments, options);
+    }
+}
+
+/// What the dialogues say that Postfix logged, as a log.
+fn of_dialogues() -> Vec<u8> {
+    fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { files(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut paths = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/dialogues"), &mut paths);
+    paths.sort();
+    let (mut log, mut lines) = (Vec::new(), 0_u32);
+    for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "smtp")) {
+        let mut inside = false;
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            if line.starts_with('[') {
+                inside = line.starts_with("[log");
+            } else if inside && let Some((program, text)) = line.split_once(": ") {
+                let text = text.replace("{id}", &format!("{:X}", 0x4000 + lines / 3));
+                let (hour, minute) = (lines / 400 % 24, lines / 7 % 60);
+                let line = format!("Nov  2 {hour:02}:{minute:02}:00 mail {program}[{}]: {text}\n", lines % 9);
+                log.extend_from_slice(line.as_bytes());
+                lines += 1;
+            }
+        }
+    }
+    assert!(lines > 1000, "{lines} lines in the dialogues");
+    log
+}
+
+#[test]
+fn lines_that_postfix_wrote() {
+    if !is_there() {
+        return;
+    }
+    let log = of_dialogues();
+    for arguments in [&[][..], &["--smtpd-stats", "-e"], &["--verbose-msg-detail", "--rej-add-from"]] {
+        let has = |name| arguments.contains(&name);
+        let options = Options {
+            smtpd_stats: has("--smtpd-stats"),
+            extended: has("-e"),
+            verbose: has("--verbose-msg-detail"),
+            add_from: has("--rej-add-from"),
+            ..Options::new(today())
+        };
+        compare("the dialogues", &log, arguments, options);
+    }
+}
+
+#[test]
+fn the_sample_is_what_it_says() {
+    let first = Day { year: 2026, month: 10, day: 1 };
+    let mut sample = Sample::new(7, first, 30);
+    let mut log = String::new();
+    for _ in 0..3000 {
+        sample.event(&mut log);
+    }
+    let truth = sample.truth();
+    let options = Options { smtpd_stats: true, ..Options::new(Day { year: 2026, month: 11, day: 23 }) };
+    let report = String::from_utf8(ours(log.as_bytes(), options)).unwrap();
+    assert_eq!(u64::try_from(log.lines().count()).unwrap(), truth.lines);
+    for (count, what) in [
+        (truth.received, "  received"),
+        (truth.delivered, "  delivered"),
+        (truth.bounced, "  bounced"),
+        (truth.warned, "  reject warnings"),
+        (truth.held, "  held"),
+        (truth.connections, "  connections"),
+    ] {
+        let line = format!("{count:>7} {what}");
+        assert!(report.lines().any(|found| found.trim_start() == line.trim_start()), "{line}\n{report}");
+    }
+    let refused =
+        [format!("{:>7}   rejected (", truth.rejected), format!("{:>7}   discarded (", truth.discarded)];
+    for line in refused.iter().chain([&format!("({}  deferrals)", truth.deferrals)]) {
+        assert!(report.contains(line.as_str()), "{line}\n{report}");
+    }
+}
