@@ -54,6 +54,10 @@ enum KeysArgument {
 }
 
 pub(super) fn run(arguments: Arguments) -> ExitCode {
+    if let Some(own) = arguments.options.iter().find(|word| is_own(word)) {
+        eprintln!("komainu: {own} goes in front of Postgrey's options");
+        return ExitCode::from(EX_USAGE);
+    }
     let (mut options, found) = options(&arguments.options);
     options.keys = match arguments.keys {
         KeysArgument::Postgrey => Keys::Postgrey,
@@ -81,6 +85,11 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             ExitCode::from(EX_TEMPFAIL)
         }
     }
+}
+
+/// Whether the word is an option that Postgrey doesn't have.
+fn is_own(word: &str) -> bool {
+    ["--spf", "--keys", "--state", "--log"].contains(&word.split('=').next().unwrap_or(word))
 }
 
 /// Those of the command line, else those of Debian's file.

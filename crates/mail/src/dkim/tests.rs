@@ -61,6 +61,23 @@ fn signed(signer: &Signer, message: &str) -> String {
 const MESSAGE: &str = "From: Joe <joe@example.com>\nTo: Suzie\n <suzie@example.net>\nSubject:  Is dinner  ready?\n\
                        Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\n\nHi.\n\nWe lost the  game. \n\n\n";
 
+/// RFC 6376 §6.1.2: two keys at one selector, as while they are changed.
+#[test]
+fn each_key_of_a_name_is_tried() {
+    let message = signed(&signer("simple/simple"), MESSAGE);
+    let (headers, body) = parts(&message);
+    let right = SigningKey::parse(ED25519).unwrap().record();
+    let other = "v=DKIM1; k=ed25519; p=ElGhRxbTvAvcDqdWHQBmiHRbTbaTVCVqHpRYlQgZVhM=";
+    let judged = |texts: &[&str]| {
+        let mut verifier = Verifier::new(&headers);
+        verifier.body(body.as_bytes());
+        verifier.finish().iter().map(|one| one.judge(KeyAnswer::Texts(texts), NOW).name()).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&[other, &right]), ["pass"]);
+    assert_eq!(judged(&["v=DKIM1; p=", other, &right]), ["pass"]);
+    assert_eq!(judged(&[other]), ["fail"]);
+}
+
 #[test]
 fn keys_and_records() {
     let key = SigningKey::parse(ED25519).unwrap();

@@ -11,6 +11,8 @@ use crate::header::Header;
 
 /// The most signatures of one message that are looked at.
 pub const SIGNATURES_MAX: usize = 8;
+/// Records of one key's name that are tried.
+const KEYS_MAX: usize = 4;
 /// How far the clocks of two machines may be apart, in seconds.
 const SKEW_S: i64 = 300;
 
@@ -210,18 +212,23 @@ impl Hashed {
             }
             KeyAnswer::Unavailable => return (early.unwrap_or(DkimResult::TempError), None),
         };
-        // RFC 6376 §6.1.2: of several records any one is tried; the first that can be read.
+        // RFC 6376 §6.1.2: of several records each is tried; where none is the right one, the first that can be read says
+        // why.
         let mut why = KeyError::Malformed;
-        for text in texts {
+        let mut first = None;
+        for text in texts.iter().take(KEYS_MAX) {
             match PublicKey::parse(text) {
                 Ok(key) => {
-                    let result = early.unwrap_or_else(|| self.with_key(signature, &key));
-                    return (result, Some(key));
+                    let result = early.clone().unwrap_or_else(|| self.with_key(signature, &key));
+                    if result == DkimResult::Pass {
+                        return (result, Some(key));
+                    }
+                    first.get_or_insert((result, Some(key)));
                 }
                 Err(error) => why = error,
             }
         }
-        (early.unwrap_or_else(|| DkimResult::PermError(why.to_string())), None)
+        first.unwrap_or_else(|| (early.unwrap_or_else(|| DkimResult::PermError(why.to_string())), None))
     }
 
     fn with_key(&self, signature: &Signature, key: &PublicKey) -> DkimResult {

@@ -9,7 +9,7 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("komainu_archive_ratio_limit", "How many times larger than packed archives may be; reject_dangerous_attachment refuses what unpacks to more, from 2 MB on."),
     ("komainu_archive_size_limit", "Most bytes that all archives of a message unpack to; reject_dangerous_attachment refuses more."),
     ("komainu_auth_delay_max", "Longest wait of a stranger's log-in after many failed ones, before it is turned away untried; 0 neither slows nor refuses guessing."),
-    ("komainu_authenticity_time_limit", "Time that finding out who sent a message may take of the DNS; what isn't known then counts as temperror."),
+    ("komainu_authenticity_time_limit", "Time that the DNS may take for SPF and DKIM of a message, and again for DMARC; what isn't known then is temperror."),
     ("komainu_authserv_id", "Who Authentication-Results headers of ours say that they are by; headers of that name in strangers' mail are removed."),
     ("komainu_auto_reload", "Whether a saved main.cf or master.cf is taken in force by itself, after it has been checked."),
     ("komainu_dangerous_attachment_contents", "Kinds of content that reject_dangerous_attachment refuses whatever a file's name, by their first bytes or by what an archive lists."),
