@@ -172,10 +172,12 @@ pub fn told(conf: &Conf, verdict: &Verdict, id: &str) -> Told {
         measure = if matches!(wanted, Measure::Hold(_)) { wanted } else { measure };
     }
     let author = verdict.author.as_str();
+    // OpenDMARC names the domain whose record applies.
+    let whose = verdict.published.as_ref().map_or(author, |published| published.domain.as_str());
     match &mut measure {
-        Measure::Hold(why) => *why = format!("quarantined by DMARC policy for {author}"),
+        Measure::Hold(why) => *why = format!("quarantined by DMARC policy for {whose}"),
         Measure::Refuse(reply) if verdict.result == DmarcResult::Fail => {
-            *reply = Reply::new(550, Dsn::new(5, 7, 1), conf.reject_string.replacen("%s", author, 1));
+            *reply = Reply::new(550, Dsn::new(5, 7, 1), conf.reject_string.replacen("%s", whose, 1));
         }
         Measure::Refuse(_) | Measure::Take => {}
     }
