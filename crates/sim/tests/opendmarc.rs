@@ -2,7 +2,7 @@
 //! behind the same server; what comes of each message, and its headers. T2.28.
 //!
 //! What differs on purpose is in docs/internals/differences.md, and not among the cases.
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a test may fail by panicking")]
+#![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test may fail by panicking")]
 
 use sim::backend::Choice;
 use sim::dns::Server;
