@@ -70,3 +70,26 @@ pub fn start(program: &Path, arguments: &[&str]) -> std::io::Result<Child> {
         .stdout(Stdio::piped())
         .spawn()
 }
+
+/// Set where [`again`] has this program run.
+const INSIDE: &str = "SIM_WORLD";
+
+/// Whether this is a test that [`again`] runs in a world.
+#[must_use]
+pub fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Runs a test of this program again, in a world of its own; what it printed, and whether it passed.
+///
+/// # Errors
+/// The system's.
+pub fn again(test: &str) -> std::io::Result<(String, bool)> {
+    let program = std::env::current_exe()?.display().to_string();
+    let inside = format!("{INSIDE}=1");
+    let arguments = [&inside, &program, "--exact", test, "--nocapture", "--test-threads=1"];
+    let output = start(Path::new("/usr/bin/env"), &arguments)?.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let passed = output.status.success() && said.contains("1 passed");
+    Ok((said, passed))
+}

@@ -8,6 +8,7 @@ use config::{Compat, Diagnostic, Parameters, Place, Spanned, split_words, unbrac
 use proto::milter::verdict::DefaultAction;
 use proto::milter::{Offer, Stage};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,28 @@ impl Endpoint {
     #[must_use]
     pub fn parse(name: &str) -> Option<Endpoint> {
         endpoint(name)
+    }
+
+    /// Whether it is the milter's that is called `name`: what its own file says (`Socket`), a port of this host that
+    /// tutorials give it, or its name in a socket's.
+    #[must_use]
+    pub fn is_of(&self, name: &str, ports: &[&str], socket: Option<&str>, queue_directory: &Path) -> bool {
+        let socket = socket.unwrap_or_default();
+        match self {
+            Endpoint::Inet(host, port) => {
+                let is_here =
+                    host == "localhost" || host.parse().is_ok_and(|one: std::net::IpAddr| one.is_loopback());
+                let own = socket.strip_prefix("inet:").or_else(|| socket.strip_prefix("inet6:"));
+                let own = own.map(|rest| rest.split('@').next().unwrap_or(rest));
+                is_here && (own == Some(port) || ports.contains(&port.as_str()))
+            }
+            Endpoint::Unix(path) => {
+                let own = socket.strip_prefix("local:").or_else(|| socket.strip_prefix("unix:"));
+                let path = queue_directory.join(path);
+                own.is_some_and(|own| path == Path::new(own))
+                    || path.file_name().is_some_and(|file| file.to_string_lossy().contains(name))
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use super::{Listener, MilterEndpoint, Milters, Receiving};
 use config::{Diagnostic, Parameters, Place, SourceFile};
 use policy::opendkim::Conf;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tables::{Sources, Vantage};
 
@@ -28,27 +28,8 @@ impl OpenDkim {
     /// Whether a milter's endpoint is OpenDKIM's, and we may do its work.
     #[must_use]
     pub fn answers_for(&self, endpoint: &MilterEndpoint) -> bool {
-        self.stands_in && self.is_its(endpoint)
-    }
-
-    fn is_its(&self, endpoint: &MilterEndpoint) -> bool {
-        let socket = self.conf.socket.as_deref().unwrap_or_default();
-        match endpoint {
-            MilterEndpoint::Inet(host, port) => {
-                let is_here =
-                    host == "localhost" || host.parse().is_ok_and(|one: std::net::IpAddr| one.is_loopback());
-                let own = socket.strip_prefix("inet:").or_else(|| socket.strip_prefix("inet6:"));
-                let own = own.map(|rest| rest.split('@').next().unwrap_or(rest));
-                is_here && (own == Some(port) || PORTS.contains(&port.as_str()))
-            }
-            MilterEndpoint::Unix(path) => {
-                let own = socket.strip_prefix("local:").or_else(|| socket.strip_prefix("unix:"));
-                let path = self.queue_directory.join(path);
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                own.is_some_and(|own| path == Path::new(own))
-                    || name.is_some_and(|name| name.contains("opendkim"))
-            }
-        }
+        self.stands_in
+            && endpoint.is_of("opendkim", &PORTS, self.conf.socket.as_deref(), &self.queue_directory)
     }
 }
 

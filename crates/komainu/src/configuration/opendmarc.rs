@@ -6,7 +6,7 @@
 use super::{Listener, MilterEndpoint, Milters};
 use config::{Diagnostic, Parameters, SourceFile};
 use policy::opendmarc::Conf;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tables::{Sources, Vantage};
 
@@ -25,23 +25,7 @@ impl OpenDmarc {
     /// Whether a milter's endpoint is OpenDMARC's.
     #[must_use]
     pub fn answers_for(&self, endpoint: &MilterEndpoint) -> bool {
-        let socket = self.conf.socket.as_deref().unwrap_or_default();
-        match endpoint {
-            MilterEndpoint::Inet(host, port) => {
-                let is_here =
-                    host == "localhost" || host.parse().is_ok_and(|one: std::net::IpAddr| one.is_loopback());
-                let own = socket.strip_prefix("inet:").or_else(|| socket.strip_prefix("inet6:"));
-                let own = own.map(|rest| rest.split('@').next().unwrap_or(rest));
-                is_here && (own == Some(port) || PORTS.contains(&port.as_str()))
-            }
-            MilterEndpoint::Unix(path) => {
-                let own = socket.strip_prefix("local:").or_else(|| socket.strip_prefix("unix:"));
-                let path = self.queue_directory.join(path);
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                own.is_some_and(|own| path == Path::new(own))
-                    || name.is_some_and(|name| name.contains("opendmarc"))
-            }
-        }
+        endpoint.is_of("opendmarc", &PORTS, self.conf.socket.as_deref(), &self.queue_directory)
     }
 }
 
