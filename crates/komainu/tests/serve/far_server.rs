@@ -1,7 +1,9 @@
 //! Servers to which mail is sent: each answers every command with the same words, or hangs up instead.
 
+use crate::site::until;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What a server says.
@@ -38,6 +40,8 @@ pub(crate) struct FarServer {
     pub(crate) port: u16,
     /// What was said to it, one text for each connection that is over.
     heard: Arc<Mutex<Vec<String>>>,
+    /// How many connections are not over.
+    open: Arc<AtomicUsize>,
 }
 
 impl FarServer {
@@ -51,17 +55,26 @@ impl FarServer {
         let socket = TcpListener::bind(("127.0.0.1", port)).expect("binds");
         let port = socket.local_addr().expect("an address").port();
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let all = Arc::clone(&heard);
+        let open = Arc::new(AtomicUsize::new(0));
+        let (all, here) = (Arc::clone(&heard), Arc::clone(&open));
         std::thread::spawn(move || {
             for stream in socket.incoming().flatten() {
-                let all = Arc::clone(&all);
+                let (all, here) = (Arc::clone(&all), Arc::clone(&here));
+                here.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || {
                     let said = talk(&stream, &words);
                     all.lock().expect("no panic").push(said);
+                    here.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        FarServer { port, heard }
+        FarServer { port, heard, open }
+    }
+
+    /// The same as [`FarServer::heard`], once no connection is open: an outcome is logged before its conversation ends.
+    pub(crate) fn heard_at_the_end(&self) -> Vec<String> {
+        until("the end of every conversation", || (self.open.load(Ordering::SeqCst) == 0).then_some(()));
+        self.heard()
     }
 
     pub(crate) fn heard(&self) -> Vec<String> {

@@ -70,7 +70,7 @@ fn beside(site: &Site, done: &std::sync::atomic::AtomicBool) -> (usize, Duration
 /// Who was named how often in what the other server heard.
 fn away(far: &FarServer) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
-    for said in far.heard() {
+    for said in far.heard_at_the_end() {
         for part in said.split("MAIL FROM:").skip(1) {
             let named: Vec<&str> =
                 part.lines().filter_map(|line| line.strip_prefix("RCPT TO:<")?.split('>').next()).collect();

@@ -118,7 +118,8 @@ fn outcomes_are_worded_as_postfix_does() {
         assert_eq!(ours, theirs);
         // And both said the same to the servers.
         for (words, server) in SERVERS.iter().zip(&servers) {
-            let heard: Vec<Vec<String>> = server.heard().iter().map(|said| commands(said)).collect();
+            let heard: Vec<Vec<String>> =
+                server.heard_at_the_end().iter().map(|said| commands(said)).collect();
             assert_eq!(heard.len(), 2, "{}", words.name);
             assert_eq!(heard[0], heard[1], "{}", words.name);
         }

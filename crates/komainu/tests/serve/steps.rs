@@ -148,7 +148,7 @@ fn copies(scenario: &Scenario, far: &FarServer, id: &str) -> BTreeMap<String, us
     if scenario.away.is_some() {
         // Without the final dot it hasn't come.
         let end = format!("end of {id}\r\n.\r\n");
-        let came = far.heard().iter().map(|said| said.matches(&end).count()).sum();
+        let came = far.heard_at_the_end().iter().map(|said| said.matches(&end).count()).sum();
         found.insert("away".to_owned(), came);
     }
     found
