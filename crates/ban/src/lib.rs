@@ -8,6 +8,7 @@ pub mod brackets;
 pub mod date;
 pub mod dump;
 pub mod filter;
+pub mod import;
 pub mod ini;
 pub mod jail;
 pub mod jails;
@@ -16,6 +17,7 @@ pub mod pattern;
 mod review;
 mod session;
 pub mod span;
+pub mod sqlite;
 mod tags;
 pub mod zone;
 
