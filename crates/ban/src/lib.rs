@@ -15,6 +15,7 @@ pub mod jails;
 pub mod layers;
 pub mod pattern;
 mod review;
+pub mod server;
 mod session;
 pub mod span;
 pub mod sqlite;
