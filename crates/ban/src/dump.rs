@@ -101,13 +101,13 @@ fn of_jail(jail: &Jail, expand: &dyn Fn(&str) -> Vec<String>, out: &mut Vec<Vec<
         }
     }
     for (option, value) in settings(jail) {
-        out.push(set(option, value));
-    }
-    if let Some(list) = jail.option("ignoreip") {
-        let mut words = vec![text("set"), text(&jail.name), text("addignoreip")];
-        let each = list.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
-        words.extend(each.map(text));
-        out.push(words);
+        match value {
+            Value::List(each) => {
+                let add = vec![text("set"), text(&jail.name), text("addignoreip")];
+                out.push([add, each].concat());
+            }
+            value => out.push(set(option, value)),
+        }
     }
     for (path, mode) in log_paths(jail) {
         for file in expand(path) {
@@ -148,6 +148,7 @@ fn settings(jail: &Jail) -> Vec<(&'static str, Value)> {
         "bantime.overalljails",
         "ignorecommand",
         "ignoreself",
+        "ignoreip",
         "ignorecache",
         "logencoding",
         "logtimezone",
@@ -156,6 +157,11 @@ fn settings(jail: &Jail) -> Vec<(&'static str, Value)> {
         let value = jail.option(name)?;
         let value = match name {
             "maxretry" | "maxmatches" => number(value),
+            "ignoreip" => {
+                let each =
+                    value.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+                Value::List(each.map(text).collect())
+            }
             "bantime.increment" | "bantime.overalljails" | "ignoreself" => Value::Truth(is_yes(value)),
             _ => text(value),
         };

@@ -4,6 +4,7 @@
 //! kept, and the orders of tools. T0.1, T2.18 to T2.21.
 
 pub mod control;
+pub mod import;
 pub mod order;
 #[allow(dead_code, reason = "the engine that it rouses comes next")]
 mod wake;

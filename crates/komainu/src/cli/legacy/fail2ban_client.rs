@@ -88,6 +88,7 @@ pub(in crate::cli) fn main(arguments: Vec<OsString>) -> ExitCode {
     if let Some(text) = &options.span {
         let Some(seconds) = span::seconds(text) else {
             println!("ERROR: name {} is not defined", quoted(text));
+            eprintln!("Init of command line failed");
             return ExitCode::from(WRONG);
         };
         println!("{seconds}");

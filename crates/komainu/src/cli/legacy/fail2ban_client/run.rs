@@ -47,9 +47,8 @@ impl Client {
 
     /// Ends the server, and waits until its socket is gone.
     pub(super) fn stop(&self) -> Result<String, Failure> {
-        match self.ask(&Order::Stop(None))? {
-            Answer::Refused(why) => return Err(Failure::Said(why)),
-            _ => {}
+        if let Answer::Refused(why) = self.ask(&Order::Stop(None))? {
+            return Err(Failure::Said(why));
         }
         let begin = Instant::now();
         while is_there(&self.socket) && self.ask(&Order::Ping).is_ok() && begin.elapsed() < PATIENCE {
@@ -79,14 +78,15 @@ impl Client {
                 return Err(Failure::Said(text));
             }
         };
+        if self.ask(&Order::Ping) == Err(Failure::NotRunning) {
+            return Err(Failure::Said("Could not find server".to_owned()));
+        }
         self.tested(jail)?;
         let order = Order::Reload { jail: jail.map(str::to_owned), unban };
-        match self.ask(&order) {
-            Err(Failure::NotRunning) => Err(Failure::Said("Could not find server".to_owned())),
-            Err(failure) => Err(failure),
-            Ok(Answer::Done | Answer::Count(_)) => Ok("OK".to_owned()),
-            Ok(Answer::Refused(why)) => Err(Failure::Said(why)),
-            Ok(_) => Err(Failure::Said("the server answered something else than was asked".to_owned())),
+        match self.ask(&order)? {
+            Answer::Done | Answer::Count(_) => Ok("OK".to_owned()),
+            Answer::Refused(why) => Err(Failure::Said(why)),
+            _ => Err(Failure::Said("the server answered something else than was asked".to_owned())),
         }
     }
 }
