@@ -1,4 +1,4 @@
-//! Writes a log made up from a seed: `sample_log LINES DAYS [SEED] [rfc3339]`. Its last day is yesterday; what is in
+//! Writes a log made up from a seed: `sample_log LINES DAYS [SEED [PEOPLE]] [rfc3339]`. Its last day is yesterday; what is in
 //! it stands on standard error.
 #![expect(clippy::print_stderr, reason = "a command for people")]
 
@@ -15,7 +15,7 @@ fn main() -> io::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let yesterday = i64::try_from(now / 86_400).unwrap_or(0) - 1;
     let first = Day::numbered(yesterday + 1 - i64::try_from(days).unwrap_or(0));
-    let sample = Sample::new(seed, first, days * 86_400 * 100 / lines.max(1) / 100);
+    let sample = Sample::new(seed, first, 1).over(days, lines).crowd(number(3).unwrap_or(400));
     let mut sample = if words.iter().any(|word| word == "rfc3339") { sample.rfc3339() } else { sample };
     let mut out = io::stdout().lock();
     let mut text = String::new();
