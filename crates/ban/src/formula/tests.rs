@@ -7,10 +7,7 @@ const GIVEN: Given = Given { time_s: 600, count: 3, factor: 1.0, luck: 0.25 };
 fn as_python_computes() {
     for (text, expect) in [
         ("ban.Time * (1<<(ban.Count if ban.Count<20 else 20)) * banFactor", Ok(4_800.0)),
-        (
-            "ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)",
-            Ok(12_051.322_153_912_6),
-        ),
+        ("ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)", Ok(12_051.322_153_912_6)),
         ("2.0 / 2.885385", Ok(0.693_148_401_339_855_9)),
         ("-2 ** 2 + 7 // -2 + 7 % -3", Ok(-10.0)),
         ("2 ** 3 ** 2", Ok(512.0)),
