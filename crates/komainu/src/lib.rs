@@ -13,6 +13,7 @@ mod counted;
 pub mod deliver;
 pub mod explain;
 pub mod facts;
+pub mod firewall;
 pub mod greylisting;
 mod kept_rows;
 pub mod live;
