@@ -76,8 +76,9 @@ fn engine() -> (Folder, Arc<Mutex<Vec<Order>>>) {
 }
 
 fn ban(folder: &Folder, line: &str) -> Ran {
-    let words: Vec<&str> = ["ban", "-c", "."].into_iter().chain(line.split_whitespace()).collect();
-    folder.run(komainu(), &words, b"")
+    let program = komainu().display().to_string();
+    let words = ["TZ=UTC", &program, "ban", "-c", "."].into_iter().chain(line.split_whitespace());
+    folder.run("env", &words.collect::<Vec<_>>(), b"")
 }
 
 #[test]
