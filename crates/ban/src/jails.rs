@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is read of a jail's section, beside its filter and actions.
-pub const JAIL_OPTIONS: [&str; 24] = [
+pub const JAIL_OPTIONS: [&str; 27] = [
     "backend",
     "maxretry",
     "maxmatches",
@@ -38,6 +38,9 @@ pub const JAIL_OPTIONS: [&str; 24] = [
     "filter",
     "action",
     "count",
+    "komainu_count",
+    "komainu_spread",
+    "komainu_limit",
 ];
 
 /// What is read of a filter; a jail's section may replace each.
