@@ -3,6 +3,7 @@
 //! The pure crates say what is to be done; here are the sockets, clocks, files and processes that do it.
 
 pub mod authentication;
+pub mod bans;
 pub mod check;
 pub mod cleanup;
 pub mod cli;
