@@ -268,7 +268,7 @@ struct Held {
 pub struct Sets {
     layout: Layout,
     ids: HashMap<Id, Net>,
-    nets: HashMap<Net, Held>,
+    nets: BTreeMap<Net, Held>,
     /// Sets that were made.
     made: BTreeSet<Key>,
     /// Networks that changed since.
@@ -284,7 +284,7 @@ impl Sets {
         Sets {
             layout,
             ids: HashMap::new(),
-            nets: HashMap::new(),
+            nets: BTreeMap::new(),
             made: BTreeSet::new(),
             touched: BTreeSet::new(),
             is_unknown: true,

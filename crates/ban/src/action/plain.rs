@@ -52,7 +52,7 @@ pub fn steps(script: &Script) -> Option<Vec<Step>> {
             tokens.next();
             let otherwise = command_or_group(&mut tokens)?;
             let [test] = <[Command; 1]>::try_from(first).ok()?;
-            if otherwise.iter().any(|command| command.words == ["true"]) {
+            if matches!(otherwise.as_slice(), [one] if one.words == ["true"]) {
                 steps.push(Step::Run(Command { may_fail: true, ..test }));
             } else {
                 steps.push(Step::Unless(test, otherwise));
@@ -248,6 +248,7 @@ mod tests {
         check("a\n\n b 1; c >/dev/null 2>&1\nd 2> /dev/null", Some("a\nb|1\nc\nd"));
         check("{ a -C >/dev/null 2>&1; } || { a -N || true; a -A; }", Some("a|-C else ?a|-N ; a|-A"));
         check("a || true", Some("?a"));
+        check("{ a; } || { true; b; }", Some("a else true ; b"));
         check(
             "for p in $(echo 'tcp,udp' | sed 's/,/ /g'); do\na -p $p\n{ b $p; } || { c; }\ndone\nz",
             Some("a|-p|tcp\nb|tcp else c\na|-p|udp\nb|udp else c\nz"),

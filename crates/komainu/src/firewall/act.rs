@@ -10,7 +10,7 @@ use ban::action::net::{Net, Prefixes};
 use ban::action::nft::{Listing, Sets};
 use ban::action::{Action, Deed, Facts, Family, plain, restore};
 use ban::filter::Id;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// The most commands that are joined to the input of one program.
@@ -41,7 +41,7 @@ struct Commands {
     /// What stands for an id: itself, or its network.
     ids: HashMap<Id, Id>,
     /// What is in force, and for how many ids.
-    in_force: HashMap<Id, (Facts, u32)>,
+    in_force: BTreeMap<Id, (Facts, u32)>,
 }
 
 impl Looked {
@@ -212,7 +212,7 @@ impl Commanded<'_> {
             let same = rest.iter().take_while(|(_, other)| other.verb == change.verb).count().min(JOINED_MAX);
             let (batch, behind) = match change.verb {
                 Verb::Ban | Verb::Unban => rest.split_at_checked(same).unwrap_or((rest, &[])),
-                Verb::Start | Verb::Stop => (&rest[..0], tail),
+                Verb::Start | Verb::Stop => (Default::default(), tail),
             };
             rest = behind;
             match change.verb {
@@ -420,7 +420,7 @@ impl Commanded<'_> {
     ///
     /// # Errors
     /// The failure, where nothing is missing, or it can't be made again.
-    fn mended(&mut self, family: Family, text: String) -> Result<(), String> {
+    fn mended(&self, family: Family, text: String) -> Result<(), String> {
         let part = self.part(family);
         if !self.action.has(Deed::Check) || self.run(Deed::Check, part, None).is_ok() {
             return Err(text);
