@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is read of a jail's section, beside its filter and actions.
-pub const JAIL_OPTIONS: [&str; 24] = [
+pub const JAIL_OPTIONS: [&str; 25] = [
     "backend",
     "maxretry",
     "maxmatches",
@@ -38,6 +38,7 @@ pub const JAIL_OPTIONS: [&str; 24] = [
     "filter",
     "action",
     "count",
+    "komainu_ipv6_prefix",
 ];
 
 /// What is read of a filter; a jail's section may replace each.
