@@ -11,5 +11,5 @@ mod shut_out;
 mod wake;
 
 pub use order::{Answer, Order, Orders};
-pub use own::{Own, OwnLine};
+pub use own::{Own, OwnLine, OwnLog, Rouse};
 pub use shut_out::{Net, Shut, ShutOut, Spared};
