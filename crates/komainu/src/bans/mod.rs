@@ -15,4 +15,4 @@ mod wake;
 pub use findings::findings;
 pub use order::{Answer, Order, Orders};
 pub use own::{Own, OwnLine, OwnLog, Rouse};
-pub use shut_out::{Net, Shut, ShutOut, Spared};
+pub use shut_out::{Ban, Net, Shut, ShutOut, Spared};
