@@ -12,7 +12,7 @@ fn world(jail: &str) -> World {
         .folder("/var/log/komainu")
         .file("/var/log/auth.log", "")
         .file("/etc/fail2ban/filter.d/own.conf", FILTER)
-        .file("/etc/fail2ban/jail.conf", &format!("[own]\nenabled = true\nfilter = own\n{jail}"))
+        .file("/etc/fail2ban/jail.conf", format!("[own]\nenabled = true\nfilter = own\n{jail}"))
 }
 
 #[test]
