@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is read of a jail's section, beside its filter and actions.
-pub const JAIL_OPTIONS: [&str; 27] = [
+pub const JAIL_OPTIONS: [&str; 28] = [
     "backend",
     "maxretry",
     "maxmatches",
@@ -41,6 +41,7 @@ pub const JAIL_OPTIONS: [&str; 27] = [
     "komainu_count",
     "komainu_spread",
     "komainu_limit",
+    "komainu_ipv6_prefix",
 ];
 
 /// What is read of a filter; a jail's section may replace each.

@@ -4,6 +4,7 @@
 //! Files, clocks, firewalls and sockets are the program's business. T0.1, T2.18–T2.21.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod action;
 pub mod brackets;
 pub mod date;
 pub mod dump;
