@@ -151,7 +151,7 @@ impl Jail {
         if let Some(wide) = self.settings.wide {
             let bounds = (now_s, self.settings.find_s, self.settings.failures_max);
             if let Some(catch) = self.groups.failure(&wide, failure, bounds) {
-                self.catch(&wide, catch, now_s, luck, elsewhere);
+                self.catch(catch, now_s, (luck, elsewhere));
             }
             return vec![Deed::Found];
         }
@@ -175,9 +175,10 @@ impl Jail {
     }
 
     /// Shuts out those who did something together.
-    fn catch(&mut self, wide: &Wide, Catch { key, who }: Catch, now_s: i64, luck: f64, elsewhere: u32) {
+    fn catch(&mut self, Catch { key, who }: Catch, now_s: i64, (luck, elsewhere): (f64, u32)) {
         // A network with somebody in it who is never banned isn't shut out as a whole.
-        let is_whole = matches!(wide.by, By::Prefix(..)) && !self.settings.spares_within(&key);
+        let is_prefix = self.settings.wide.is_some_and(|wide| matches!(wide.by, By::Prefix(..)));
+        let is_whole = is_prefix && !self.settings.spares_within(&key);
         let ids = if is_whole { vec![key] } else { who };
         for id in ids {
             if self.settings.spares(&id)
