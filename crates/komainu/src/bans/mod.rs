@@ -4,8 +4,13 @@
 //! kept, and the orders of tools. T0.1, T2.18 to T2.21.
 
 pub mod control;
+pub mod import;
 pub mod order;
+mod own;
+mod shut_out;
 #[allow(dead_code, reason = "the engine that it rouses comes next")]
 mod wake;
 
 pub use order::{Answer, Order, Orders};
+pub use own::{Own, OwnLine};
+pub use shut_out::{Net, Shut, ShutOut, Spared};
