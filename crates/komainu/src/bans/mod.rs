@@ -4,8 +4,14 @@
 //! kept, and the orders of tools. T0.1, T2.18 to T2.21.
 
 pub mod control;
+pub mod files;
 pub mod order;
+pub mod says;
+pub mod settings;
+mod tail;
 #[allow(dead_code, reason = "the engine that it rouses comes next")]
 mod wake;
 
 pub use order::{Answer, Order, Orders};
+pub use says::BanLog;
+pub use tail::{Direct, Opener};

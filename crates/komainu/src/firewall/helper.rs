@@ -2,7 +2,7 @@
 
 use super::wire::{self, Answer, Request};
 use super::{Change, Verb};
-use crate::cli::bans::read::{Disk, expand};
+use crate::bans::files::{Disk, expand};
 use crate::configuration::open_source;
 use crate::privileged::wire::{Inbox, send};
 use ban::dump::log_paths;

@@ -78,6 +78,8 @@ impl Format {
 /// One line, ready to be written.
 struct Ready {
     severity: events::Severity,
+    /// Of syslog.
+    facility: u8,
     text: String,
 }
 
@@ -135,7 +137,12 @@ impl Log {
         let severity = event.severity();
         let text = self.shape.render(program, event);
         // The thread ends with the process only.
-        let _ = self.orders.send(Order::Write(Ready { severity, text }));
+        let _ = self.orders.send(Order::Write(Ready { severity, facility: events::FACILITY, text }));
+    }
+
+    /// Writes a finished line, as of this facility of syslog.
+    pub(crate) fn write_line(&self, severity: events::Severity, facility: u8, text: String) {
+        let _ = self.orders.send(Order::Write(Ready { severity, facility, text }));
     }
 
     /// Opens the file anew.
@@ -185,7 +192,7 @@ fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>) {
         // Whatever waits is written before the buffer is flushed once.
         while let Some(order) = next {
             match order {
-                Order::Write(line) => sink.write(line.severity, &line.text),
+                Order::Write(line) => sink.write((line.severity, line.facility), &line.text),
                 Order::Reopen => sink.reopen(),
                 Order::Flush(done) => {
                     sink.flush();

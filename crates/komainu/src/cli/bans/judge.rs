@@ -1,6 +1,6 @@
 //! `komainu ban check` and `komainu ban show`.
 
-use super::read::{Disk, expand};
+use crate::bans::files::{Disk, expand};
 use crate::check::text;
 use ban::filter::Filter;
 use ban::jail::Settings;

@@ -1,10 +1,11 @@
 //! `komainu ban simulate`: jails over an old log, with its clock.
 
-use super::read::{Disk, Lines};
+use super::read::Lines;
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
+use crate::bans::files::Disk;
 use crate::clock;
 use ban::filter::{Filter, Id, Outcome, Reader};
-use ban::jail::{Deed, Jail, Settings};
+use ban::jail::{Candidate, Deed, Jail, Settings};
 use ban::jails;
 use ban::zone::Zone;
 use clap::Args;
@@ -116,6 +117,9 @@ impl Cell {
     /// Takes a line in, and says what it leads to.
     fn line(&mut self, line: &[u8], now_us: i64, writer: &mut Writer<'_>) -> io::Result<()> {
         let Outcome::Failed(failure) = self.reader.line(line, now_us) else { return Ok(()) };
+        if self.jail.settings().candidate(&failure) == Candidate::Dropped {
+            return Ok(());
+        }
         let at_s = failure.time_us.div_euclid(1_000_000);
         let name = self.jail.settings().name.clone();
         for (until_s, id) in self.jail.ended(at_s) {
