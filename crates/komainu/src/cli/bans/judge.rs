@@ -10,6 +10,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(folder: &Path) -> ExitCode {
+    let found = findings(folder);
+    print!("{}{}", text::render(&found, text::Style::default()), text::closing(folder, &found));
+    let is_wrong = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What is wrong with the jails, filters and actions of a folder.
+pub(crate) fn findings(folder: &Path) -> Vec<Diagnostic> {
     let mut read = jails::read(&Disk, folder);
     let mut found = std::mem::take(&mut read.found);
     for jail in read.jails.iter().filter(|jail| jail.error.is_none()) {
@@ -29,9 +37,7 @@ pub(super) fn run(folder: &Path) -> ExitCode {
             ));
         }
     }
-    print!("{}{}", text::render(&found, text::Style::default()), text::closing(folder, &found));
-    let is_wrong = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    found
 }
 
 pub(super) fn show(folder: &Path) -> ExitCode {

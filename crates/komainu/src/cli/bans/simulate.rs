@@ -140,7 +140,7 @@ impl Cell {
                     *banned += 1;
                     writer.say(&name, at_s, (Word::Ban, &failure.id), Some(until_s))?;
                 }
-                Deed::AlreadyBanned => {}
+                Deed::AlreadyBanned | Deed::Known => {}
             }
         }
         Ok(())
