@@ -4,6 +4,8 @@
 //! and full it drops lines and counts them: mail never waits for bans. [`OwnLog`] says which jails they concern, and which
 //! lines of a log are the same once more. T0.1.
 
+use crate::log::Destination;
+use ban::jails::Jail;
 use events::stamp::Stamp;
 use mail::Wall;
 use std::path::{Path, PathBuf};
@@ -91,6 +93,22 @@ const MAIL_LOGS: [&str; 8] =
     ["mail.log", "mail.warn", "mail.err", "mail.info", "maillog", "mail", "syslog", "messages"];
 
 impl OwnLog {
+    /// What `destination` is to whoever reads logs.
+    #[must_use]
+    pub fn of(destination: &Destination) -> OwnLog {
+        match destination {
+            Destination::File(path) => OwnLog::File(path.clone()),
+            _ => OwnLog::Shared { pid: std::process::id() },
+        }
+    }
+
+    /// Whether a jail is to have our lines.
+    #[must_use]
+    pub fn feeds_jail(&self, jail: &Jail) -> bool {
+        let of_journal = jail.filter.get("journalmatch").filter(|_| jail.reads_journal());
+        self.feeds(ban::dump::log_paths(jail).map(|(path, _)| path), of_journal.map(String::as_str))
+    }
+
     /// Whether a jail that reads files which fit `patterns`, or mail's lines of the journal, is to have our lines.
     #[must_use]
     pub fn feeds<'p>(

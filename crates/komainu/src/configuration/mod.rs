@@ -279,18 +279,16 @@ fn compile(
     let (opendmarc, more) = opendmarc::compile(&parameters, &listeners, sources);
     found.extend(more);
     name_others(&parameters, &mut catalogue, &classes);
-    let classes = Arc::new(classes);
-    let directory = directory.map(Path::to_owned);
     dedup(&mut found);
     (
         Configuration {
-            directory,
+            directory: directory.map(Path::to_owned),
             main,
             parameters,
             master,
             catalogue,
             listeners,
-            classes,
+            classes: Arc::new(classes),
             local,
             greylist,
             spf,
