@@ -204,10 +204,13 @@ fn as_debians_tool_without_a_server() {
         "jail.conf",
         format!(
             "[DEFAULT]\nbackend = polling\nignoreip = ::1 192.0.2.0/24\nignorecommand =\nlogencoding = auto\n\
-             filter = %(__name__)s\n[pam]\nenabled = true\nlogpath = {log}\nmaxretry = 3\n"
+             filter = %(__name__)s\n[pam]\nenabled = true\nlogpath = {log}\nmaxretry = 3\n\
+             action = nothing\n"
         ),
     );
     std::fs::create_dir(folder.path().join("filter.d")).expect("a folder");
+    std::fs::create_dir(folder.path().join("action.d")).expect("a folder");
+    folder.write("action.d/nothing.conf", "[Definition]\nactionban = true <ip>\n");
     let long = format!("   ^{} <HOST>$\n", "it's long ".repeat(60));
     folder.write("filter.d/pam.conf", format!("[Definition]\nfailregex = ^first <HOST>$\n{long}{long}"));
     let ours = client(&folder);
