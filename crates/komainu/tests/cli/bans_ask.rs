@@ -197,7 +197,10 @@ fn the_old_name_speaks_with_the_engine() {
 fn as_debians_tool_without_a_server() {
     let Some(theirs) = oracle("fail2ban-client") else { return };
     let folder = Folder::new();
-    folder.write("fail2ban.conf", "[Definition]\nsocket = /nonexistent/socket\npidfile = /nonexistent/pid\n");
+    folder.write(
+        "fail2ban.conf",
+        "[Definition]\nsocket = /nonexistent/socket\npidfile = /nonexistent/pid\ndbmaxmatches = 10\n",
+    );
     folder.write("log", "");
     let log = folder.path().join("log").display().to_string();
     folder.write(

@@ -12,6 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// fail2ban's server, in the foreground; ended by its process id.
 struct Theirs(Child);
 
@@ -40,7 +42,7 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(begin.elapsed() < PATIENCE, "{what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -64,7 +66,7 @@ impl Pair {
             "jail.conf",
             format!(
                 "[DEFAULT]\nbackend = polling\nfilter = app\nignorecommand =\nlogencoding = auto\nusedns = no\n\
-                 maxretry = 3\nmaxmatches = %(maxretry)s\nfindtime = 1h\nbantime = 10m\nenabled = true\n[two]\nlogpath = {}\n          {}\n\
+                 maxretry = 3\nmaxmatches = %(maxretry)s\nfindtime = 1h\nbantime = 10m\nenabled = true\naction = nothing\n[two]\nlogpath = {}\n          {}\n\
                  ignoreip = 192.0.2.200 198.51.100.0/24\n[one]\nlogpath = {}\nbantime = -1\naction = nothing[port=ssh]\n",
                 at("a.log"),
                 at("b.log"),
@@ -75,7 +77,8 @@ impl Pair {
             std::fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         let rules = "^ app: failed for <F-USER>\\S+</F-USER> from <ADDR>$\n   ^ app: gone <ADDR>$";
-        folder.write("filter.d/app.conf", format!("[Definition]\nfailregex = {rules}\ndatepattern = ^%%s\n"));
+        folder
+            .write("filter.d/app.conf", format!("[Definition]\nfailregex = {rules}\ndatepattern = ^EPOCH\n"));
         folder.write(
             "action.d/nothing.conf",
             "[Definition]\nactionban = true <ip> <port>\n[Init]\nport = all\n",
@@ -147,10 +150,15 @@ impl Pair {
 
     /// What one says in the end, the other does, too.
     fn same_once(&self, line: &str, part: &str) {
-        until(&format!("`{line}` has {part:?}: {:?}", self.both(line)), || {
-            let both = self.both(line).map(|ran| ran.out.contains(part));
-            (both == [true, true]).then_some(())
-        });
+        let begin = Instant::now();
+        loop {
+            let both = self.both(line);
+            if both.iter().all(|ran| ran.out.contains(part)) {
+                break;
+            }
+            assert!(begin.elapsed() < PATIENCE, "`{line}` should have {part:?}: {both:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         self.same(line);
     }
 

@@ -266,7 +266,10 @@ impl Client {
         let actions = jail.map(|jail| jail.actions.as_slice()).unwrap_or_default();
         let name = texts.get(3).copied().unwrap_or("");
         let action = actions.iter().find(|action| action.name == name);
-        let action = action.ok_or_else(|| refused(format!("Invalid Action name: {name}")))?;
+        let action = action.ok_or_else(|| {
+            let said = quoted(&format!("Invalid Action name: {name}"));
+            Failure::Refused { nok: format!("({said},)"), said }
+        })?;
         if texts.get(2) != Some(&"action") {
             return Err(refused("what Python calls the parts of an action is not served".to_owned()));
         }

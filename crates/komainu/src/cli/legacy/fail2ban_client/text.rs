@@ -76,7 +76,7 @@ pub(super) fn same(one: &str, two: &str) -> bool {
 
 /// In order of their ends, those for ever last.
 pub(super) fn by_end(held: &mut [Held]) {
-    held.sort_by_key(|ban| ban.until_s.unwrap_or(i64::MAX));
+    held.sort_by_key(|ban| (ban.until_s.unwrap_or(i64::MAX), ban.since_s, ban::import::id(&ban.id)));
 }
 
 /// `get JAIL banip --with-time`.
@@ -157,7 +157,8 @@ fn dates(text: &str) -> String {
         return "Default Detectors".to_owned();
     }
     let names = ban::date::Dates::new(text).ok().map(|dates| dates.names().collect::<Vec<_>>().join(", "));
-    format!("{text} ({})", names.unwrap_or_default())
+    let names = names.unwrap_or_default();
+    if text.ends_with("EPOCH") { names } else { format!("{text} ({names})") }
 }
 
 /// As Python shows it when it stands alone.
