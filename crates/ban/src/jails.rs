@@ -206,7 +206,12 @@ pub fn read_with(files: &dyn Files, folder: &Path, wanted: &dyn Fn(&str) -> bool
 }
 
 /// jail.conf, jail.d/*.conf, jail.local, jail.d/*.local, as jail.conf(5) orders them.
-fn read_layers(files: &dyn Files, folder: &Path, stem: &str, found: &mut Vec<Diagnostic>) -> Layers {
+pub(crate) fn read_layers(
+    files: &dyn Files,
+    folder: &Path,
+    stem: &str,
+    found: &mut Vec<Diagnostic>,
+) -> Layers {
     let mut layers = Layers::default();
     layers.constants = vec![
         ("fail2ban_version".to_owned(), "1.0.2".to_owned()),

@@ -10,14 +10,17 @@ pub mod date;
 pub mod dump;
 pub mod filter;
 pub mod formula;
+pub mod import;
 pub mod ini;
 pub mod jail;
 pub mod jails;
 pub mod layers;
 pub mod pattern;
 mod review;
+pub mod server;
 mod session;
 pub mod span;
+pub mod sqlite;
 mod tags;
 pub mod zone;
 
