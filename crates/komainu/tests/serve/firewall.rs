@@ -621,7 +621,8 @@ fn failures_are_told_in_the_programs_words() {
 actionban = test <ip> != 198.51.100.2 || { echo no room >&2; exit 3; }
 actionunban =
 ";
-    let slow = "[Definition]\nactionban = test <ip> != 198.51.100.4 || exec sleep 1000\n[Init]\ntimeout = 2\n";
+    let slow =
+        "[Definition]\nactionban = test <ip> != 198.51.100.4 || exec sleep 1000\n[Init]\ntimeout = 2\n";
     let (folder, _) = own_files(&[("a", action), ("slow", slow)]);
     let firewall = firewall(folder.path());
     let who = ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4", "127.0.0.1"];
