@@ -13,6 +13,7 @@ pub mod ini;
 pub mod jail;
 pub mod jails;
 pub mod layers;
+pub mod made;
 pub mod pattern;
 mod review;
 mod session;

@@ -102,8 +102,7 @@ impl Pattern {
                 if !regex.is_match(text) {
                     return None;
                 }
-                let found = regex.captures(text)?;
-                Some(Spans(found.iter().map(|group| group.map(|m| (m.start(), m.end()))).collect()))
+                Some(spans_of(&regex.captures(text)?))
             }
             Engine::Fancy(regex) => {
                 let found = regex.captures(text).ok()??;
@@ -123,10 +122,28 @@ impl Pattern {
         self.names().find(|(_, known)| *known == name).map(|(at, _)| at)
     }
 
-    /// Sets of texts: each match holds one text of each set, whatever the case of its letters.
+    /// Where it matches first, for one that nearly always does.
+    #[must_use]
+    pub fn find_likely(&self, text: &[u8]) -> Option<Spans> {
+        match self.engine(text)? {
+            Engine::Regular(regex) => Some(spans_of(&regex.captures(text)?)),
+            Engine::Fancy(_) => self.find(text),
+        }
+    }
+
+    /// Sets of texts: a text in which it matches holds one text of each set.
     #[must_use]
     pub fn required(&self) -> Vec<Vec<Vec<u8>>> {
-        tables::required_texts(&self.inner.translated)
+        tables::required_texts_in_case(&self.inner.translated)
+    }
+
+    /// A regular expression that matches every ASCII text that this one matches, and perhaps others.
+    #[must_use]
+    pub fn superset(&self) -> Option<String> {
+        match self.inner.ascii {
+            Engine::Regular(_) => Some(self.inner.translated.clone()),
+            Engine::Fancy(_) => tables::regular_superset(&self.inner.translated),
+        }
     }
 
     /// Whether it runs in linear time.
@@ -134,6 +151,10 @@ impl Pattern {
     pub fn is_regular(&self) -> bool {
         matches!(self.inner.ascii, Engine::Regular(_))
     }
+}
+
+fn spans_of(found: &regex::bytes::Captures<'_>) -> Spans {
+    Spans(found.iter().map(|group| group.map(|m| (m.start(), m.end()))).collect())
 }
 
 impl Engine {
