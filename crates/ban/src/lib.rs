@@ -17,6 +17,7 @@ pub mod made;
 pub mod pattern;
 mod review;
 mod session;
+mod shipped;
 pub mod span;
 mod tags;
 pub mod zone;

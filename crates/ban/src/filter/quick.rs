@@ -77,7 +77,7 @@ pub(super) fn wanted(prefix: Option<&Pattern>, rules: &[&Pattern], dates: &Dates
     let of_prefix = prefix.and_then(|pattern| best(pattern, dates));
     let of_rules: Option<Vec<_>> = rules.iter().map(|pattern| best(pattern, dates)).collect();
     let of_rules = of_rules.filter(|sets| !sets.is_empty()).map(|sets| sets.concat());
-    let mut set = [of_prefix, of_rules].into_iter().flatten().max_by_key(worth)?;
+    let mut set = [of_prefix, of_rules].into_iter().flatten().max_by_key(|set| worth(set))?;
     set.sort_by_key(Vec::len);
     // What holds another text of the set is found by that one.
     let mut kept: Vec<Vec<u8>> = Vec::new();
@@ -90,7 +90,7 @@ pub(super) fn wanted(prefix: Option<&Pattern>, rules: &[&Pattern], dates: &Dates
 }
 
 /// How rarely the commonest text of a set should stand in a log: digits and signs are rarer than words.
-fn worth(set: &Vec<Vec<u8>>) -> usize {
+fn worth(set: &[Vec<u8>]) -> usize {
     let rarity = |text: &Vec<u8>| {
         let rare = text.iter().filter(|byte| !byte.is_ascii_lowercase() && !b" -:".contains(byte)).count();
         text.len() + 8 * rare
@@ -114,5 +114,5 @@ fn best(pattern: &Pattern, dates: &Dates) -> Option<Vec<Vec<u8>>> {
     let sets = pattern.required().into_iter().map(apart);
     // A text with a line's end in it would hide the lines that it joins.
     let is_usable = |text: &Vec<u8>| text.len() >= 3 && !text.contains(&b'\n');
-    sets.filter(|set| set.iter().all(is_usable)).max_by_key(worth)
+    sets.filter(|set| set.iter().all(is_usable)).max_by_key(|set| worth(set))
 }
