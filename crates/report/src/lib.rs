@@ -7,6 +7,7 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod day;
+mod names;
 pub mod pflogsumm;
 pub mod sample;
 mod scan;
