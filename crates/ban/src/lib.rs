@@ -10,6 +10,7 @@ pub mod date;
 pub mod dump;
 pub mod filter;
 pub mod formula;
+pub mod hostile;
 pub mod import;
 pub mod ini;
 pub mod jail;
