@@ -188,6 +188,12 @@ impl Tally {
         }
     }
 
+    /// What is counted.
+    #[must_use]
+    pub const fn settings(&self) -> Settings {
+        self.settings
+    }
+
     /// An empty tally for a later piece of the same log: only such can be joined, by [`Tally::merge`].
     #[must_use]
     pub fn sibling(&self) -> Tally {
@@ -502,6 +508,7 @@ impl Tally {
             ("senders", &summary.senders),
             ("recipients", &summary.recipients),
             ("destinations", &summary.destinations),
+            ("destinations of what was put off", &summary.queue.destinations),
             ("refused networks", &summary.refused_networks),
             ("warnings", &summary.trouble),
             ("accounts", &summary.attacks.accounts),

@@ -1,0 +1,285 @@
+//! `komainu report`: what a log adds up to, for people and programs. T2.22.
+
+mod follow;
+mod places;
+
+use super::logs::Fold;
+use super::render::Colour;
+use super::{EX_TEMPFAIL, EX_USAGE, default_config, logs};
+use crate::configuration::{Configuration, DirectSources, LookingSources};
+use crate::log::Destination;
+use clap::{Args, ValueEnum};
+use config::{Compat, Parameters};
+use report::Day;
+use report::summary::{Settings, Summary, Tally, data, sections, text};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tables::Vantage;
+
+/// Show what a mail log adds up to: traffic, what was refused and why, what was delivered and what wasn't.
+///
+/// Reads the logs of any Postfix, and of this server, with the lines of postgrey, Dovecot and fail2ban among them;
+/// they may be packed by gzip, xz or zstd. Each connection and each message is counted in exactly one place, so that the
+/// sums add up.
+///
+/// Exit code 0 well, 1 nothing of that time is in the logs, 64 wrong usage, 75 a log can't be read (the others are
+/// counted).
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The logs, older ones first; `-` is standard input [default: the log that the configuration names, else
+    /// /var/log/mail.log, and with --day the one before it, too].
+    #[arg(value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// Count only this day: today, yesterday, 2026-11-22, or two of them with `..` between (either may be left out).
+    #[arg(long, short = 'd', value_name = "DAY")]
+    day: Option<String>,
+    /// Show it anew once a second while the last of the logs grows, until Ctrl-C; then print it.
+    #[arg(long, short = 'f')]
+    follow: bool,
+    /// How the report is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Only this section; may be given several times.
+    #[arg(long, short = 's', value_name = "NAME", value_parser = sections::KEYS)]
+    section: Vec<String>,
+    /// How many rows a table has.
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+    rows: usize,
+    /// The folder with main.cf and master.cf [default: /etc/komainu, then /etc/postfix].
+    #[arg(long, short = 'c', value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    color: Colour,
+}
+
+/// More threads than that find nothing to do.
+const THREADS_MAX: usize = 8;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// Rows for a spreadsheet.
+    Csv,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let today = today();
+    let days = match arguments.day.as_deref().map(|text| days(text, today)).transpose() {
+        Ok(days) => days,
+        Err(problem) => {
+            eprintln!("komainu report: {problem}");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
+    let settings = Settings { days, rows: arguments.rows, ..Settings::new(today) };
+    let configuration = configuration(arguments);
+    let parameters = configuration.as_ref().map(|configuration| &configuration.parameters);
+    let files = match arguments.logs.as_slice() {
+        [] => usual_logs(parameters, days.is_some()),
+        named => named.to_vec(),
+    };
+    let mut counting = Counting(Tally::new(settings));
+    let followed = if arguments.follow { files.last() } else { None };
+    let mut failed = false;
+    for file in files.iter().take(files.len() - usize::from(followed.is_some())) {
+        failed |= !read(file, &mut counting);
+    }
+    let Counting(mut tally) = counting;
+    let placed = |tally: &Tally| {
+        let mut summary = tally.summary();
+        if let Some(parameters) = parameters {
+            places::put(&mut summary, parameters);
+        }
+        summary
+    };
+    if let Some(path) = followed {
+        let shown = |tally: &Tally| text::text(&placed(tally), &arguments.section, style(arguments.color));
+        if let Err(error) = follow::run(&mut follow::Growing::new(path), &mut tally, shown) {
+            eprintln!("komainu report: {}: {error}", path.display());
+            failed = true;
+        }
+    }
+    let summary = placed(&tally);
+    if say(&printed(&summary, arguments)).is_err() {
+        return ExitCode::SUCCESS;
+    }
+    match (failed, summary.span) {
+        (true, _) => ExitCode::from(EX_TEMPFAIL),
+        (false, None) => ExitCode::FAILURE,
+        (false, Some(_)) => ExitCode::SUCCESS,
+    }
+}
+
+/// A log's lines, counted by several threads.
+struct Counting(Tally);
+
+impl Fold for Counting {
+    type Part = Tally;
+
+    fn part(&self) -> Tally {
+        self.0.sibling()
+    }
+
+    fn feed(part: &mut Tally, line: &[u8]) {
+        part.feed(line);
+    }
+
+    fn merge(&mut self, part: &mut Tally) {
+        let empty = self.0.sibling();
+        self.0.merge(std::mem::replace(part, empty));
+    }
+}
+
+fn printed(summary: &Summary, arguments: &Arguments) -> String {
+    match arguments.format {
+        Format::Json => data::json(summary, &arguments.section) + "\n",
+        Format::Csv => data::csv(summary, &arguments.section),
+        Format::Text => text::text(summary, &arguments.section, style(arguments.color)),
+    }
+}
+
+/// What this screen can do: bars only where somebody looks, as wide as it is.
+fn style(colour: Colour) -> text::Style {
+    let stdout = io::stdout();
+    let terminal = stdout.is_terminal();
+    let asked = if terminal { rustix::termios::tcgetwinsize(&stdout).ok() } else { None };
+    let columns = asked.map(|size| usize::from(size.ws_col)).filter(|columns| *columns >= 40);
+    let shown = colour.style(&stdout);
+    let width =
+        if std::env::var_os("COLUMNS").is_some() { shown.width } else { columns.unwrap_or(shown.width) };
+    text::Style { width, colours: shown.colours, bars: terminal || matches!(colour, Colour::Always) }
+}
+
+/// The configuration, where there is one.
+fn configuration(arguments: &Arguments) -> Option<Configuration> {
+    let folder = arguments.config.clone().or_else(default_config)?;
+    let sources = LookingSources::new(&DirectSources, Vantage::Looking);
+    Some(Configuration::load(&folder, Compat::default(), &sources).0)
+}
+
+/// The log that the configuration names; for a certain day also the one that was before it.
+fn usual_logs(parameters: Option<&Parameters>, with_older: bool) -> Vec<PathBuf> {
+    let log = match parameters.map(crate::serve::log_destination) {
+        Some(Destination::File(path)) => path,
+        _ => PathBuf::from("/var/log/mail.log"),
+    };
+    let older = ["1", "1.gz", "1.xz", "1.zst"].iter().map(|suffix| {
+        let mut name = log.clone().into_os_string();
+        name.push(".");
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    let older = older.filter(|path| with_older && path.exists()).take(1);
+    older.chain([log.clone()]).collect()
+}
+
+/// A log that can't be read is said, and the others are read.
+fn read(file: &Path, counting: &mut Counting) -> bool {
+    let Settings { days, today, .. } = counting.0.settings();
+    let opened = logs::open(file).and_then(|log| match days {
+        Some((first, last)) => log.only(&(first..=last), today),
+        None => Ok(log),
+    });
+    let log = match opened {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("komainu report: {}: {error}", file.display());
+            return false;
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    match logs::fold(log, threads, counting) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("komainu report: {}: {error}; what stands before it is counted", file.display());
+            false
+        }
+    }
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// What day it is here.
+fn today() -> Day {
+    let wall = crate::clock::now().wall;
+    let here = wall.seconds() + i64::from(crate::clock::utc_offset_s(wall));
+    Day::numbered(here.div_euclid(86_400))
+}
+
+/// The first and the last day of what was asked for.
+fn days(text: &str, today: Day) -> Result<(Day, Day), String> {
+    let (first, last) = match text.split_once("..") {
+        Some((first, last)) => {
+            let first =
+                if first.is_empty() { Ok(Day { year: 0, month: 1, day: 1 }) } else { day(first, today) };
+            let last = if last.is_empty() { Ok(today) } else { day(last, today) };
+            (first?, last?)
+        }
+        None => {
+            let one = day(text, today)?;
+            (one, one)
+        }
+    };
+    if first > last {
+        return Err(format!("--day {text}: the first day is behind the last"));
+    }
+    Ok((first, last))
+}
+
+fn day(text: &str, today: Day) -> Result<Day, String> {
+    match text {
+        "today" => return Ok(today),
+        "yesterday" => return Ok(today.before()),
+        _ => {}
+    }
+    let mut parts = text.split('-').map(str::parse::<u16>);
+    let found = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(Ok(year)), Some(Ok(month)), Some(Ok(number)), None) if text.len() == 10 => {
+            let small = |value: u16| u8::try_from(value).ok();
+            small(month).zip(small(number)).map(|(month, day)| Day { year, month, day })
+        }
+        _ => None,
+    };
+    // A day that the calendar doesn't have comes back as another.
+    let found = found.filter(|day| (1..=12).contains(&day.month) && Day::numbered(day.number()) == *day);
+    found.ok_or_else(|| format!("--day {text}: neither today, yesterday nor a date like 2026-11-22"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: Day = Day { year: 2026, month: 3, day: 1 };
+
+    #[test]
+    fn days_as_people_say_them() {
+        let of = |year, month, day| Day { year, month, day };
+        for (text, expect) in [
+            ("today", Some((TODAY, TODAY))),
+            ("yesterday", Some((of(2026, 2, 28), of(2026, 2, 28)))),
+            ("2026-02-03", Some((of(2026, 2, 3), of(2026, 2, 3)))),
+            ("2026-02-03..yesterday", Some((of(2026, 2, 3), of(2026, 2, 28)))),
+            ("2026-02-03..", Some((of(2026, 2, 3), TODAY))),
+            ("..2026-02-03", Some((of(0, 1, 1), of(2026, 2, 3)))),
+            ("2026-02-29", None),
+            ("2026-2-3", None),
+            ("tomorrow", None),
+            ("today..yesterday", None),
+            ("", None),
+            ("2026-13-01", None),
+            ("2026-00-01", None),
+        ] {
+            assert_eq!(days(text, TODAY).ok(), expect, "{text}");
+        }
+    }
+}
