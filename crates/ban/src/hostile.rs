@@ -210,11 +210,11 @@ mod tests {
     fn any_date() {
         turns(
             &[
-                b"{^LN-BEG}%Y-%m-%d %H:%M:%S(?:\\.%f)? %z\0002026-11-23 01:02:03.5 +0100 x" as &[u8],
+                b"{^LN-BEG}%Y-%m-%d %H:%M:%S(?:\\.%f)? %z\x002026-11-23 01:02:03.5 +0100 x" as &[u8],
                 b"%b %d %ExH:%M:%S %p\0Nov 31 25:61:61 PM",
-                b"Epoch\n{UNB}EPOCH\0001795395723.123456 x",
+                b"Epoch\n{UNB}EPOCH\x001795395723.123456 x",
                 b"{NONE}\0@400000004c56e9e31a0f3f04",
-                b"%j %y %I %p %A %B **\0366 99 12 am Monday November",
+                b"%j %y %I %p %A %B **\x00366 99 12 am Monday November",
             ],
             500,
             fuzz_date,
