@@ -9,5 +9,6 @@ pub mod day;
 pub mod pflogsumm;
 pub mod sample;
 mod scan;
+pub mod schedule;
 
 pub use day::Day;
