@@ -6,9 +6,11 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod day;
+pub mod page;
 pub mod pflogsumm;
 pub mod sample;
 mod scan;
 pub mod schedule;
+pub mod sheet;
 
 pub use day::Day;

@@ -232,7 +232,7 @@ mod tests {
         for first in [day(3, 26), day(10, 22)] {
             let schedule = Schedule::parse("daily 07:00").unwrap();
             let (mut told, mut sent) = (first.before().before(), Vec::new());
-            for hour in 0..24 * 5 {
+            for hour in 0..24 * 5 - 2 {
                 let now_s = berlin(first, 7, 0) + hour * 3_600;
                 let days = (0..9).map(|ahead| Day::numbered(first.number() + ahead));
                 let today = days.filter(|day| berlin(*day, 0, 0) <= now_s).last().unwrap();
