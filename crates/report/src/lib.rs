@@ -6,6 +6,7 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod day;
+pub mod letter;
 pub mod page;
 pub mod pflogsumm;
 pub mod sample;

@@ -231,4 +231,4 @@ const fn tone_class(tone: Tone) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

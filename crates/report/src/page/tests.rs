@@ -1,9 +1,9 @@
 use super::*;
 use crate::sheet::{Chart, Column, Part, Series};
 
-const HOSTILE: &str = "</bdi></title></style><script src=//evil.example>alert(1)</script>\" onload='x' &amp;\u{202e}\u{0}\u{1b}[31m";
+pub(crate) const HOSTILE: &str = "</bdi></title></style><script src=//evil.example>alert(1)</script>\" onload='x' &amp;\u{202e}\u{0}\u{1b}[31m";
 
-fn sheet(word: &str) -> Sheet {
+pub(crate) fn sheet(word: &str) -> Sheet {
     let word = || word.to_owned();
     let chart = Chart {
         title: word(),
@@ -68,7 +68,7 @@ fn sheet(word: &str) -> Sheet {
 }
 
 /// The tags of a page: `(name, attributes)`, `/name` where one ends. Panics where it isn't what we write.
-fn tags(page: &str) -> Vec<(String, Vec<(String, String)>)> {
+pub(crate) fn tags(page: &str) -> Vec<(String, Vec<(String, String)>)> {
     let mut found = Vec::new();
     let mut rest = page;
     while let Some(start) = rest.find('<') {
@@ -89,7 +89,7 @@ fn tags(page: &str) -> Vec<(String, Vec<(String, String)>)> {
     found
 }
 
-const VOID: [&str; 6] = ["!DOCTYPE", "meta", "rect", "path", "br", "img"];
+pub(crate) const VOID: [&str; 6] = ["!DOCTYPE", "meta", "rect", "path", "br", "img"];
 /// Whatever a browser may run, or fetch something by.
 const FORBIDDEN: [&str; 12] =
     ["script", "iframe", "object", "embed", "link", "base", "form", "img", "image", "use", "audio", "video"];
