@@ -234,8 +234,8 @@ mod tests {
             let (mut told, mut sent) = (first.before().before(), Vec::new());
             for hour in 0..24 * 5 - 2 {
                 let now_s = berlin(first, 7, 0) + hour * 3_600;
-                let days = (0..9).map(|ahead| Day::numbered(first.number() + ahead));
-                let today = days.filter(|day| berlin(*day, 0, 0) <= now_s).last().unwrap();
+                let mut days = (0..9).map(|ahead| Day::numbered(first.number() + ahead));
+                let today = days.rfind(|day| berlin(*day, 0, 0) <= now_s).unwrap();
                 let found = schedule.due((today, now_s), Some(told), &berlin);
                 told = found.told;
                 sent.extend(found.now);

@@ -57,10 +57,11 @@ mod tests {
                 None => (line.strip_suffix('\n').unwrap(), "\n"),
             };
             let mut rest = line;
-            while let Some(at) = rest.find('=') {
-                bytes.extend(&rest.as_bytes()[..at]);
-                bytes.push(u8::from_str_radix(&rest[at + 1..at + 3], 16).unwrap());
-                rest = &rest[at + 3..];
+            while let Some((before, behind)) = rest.split_once('=') {
+                bytes.extend(before.as_bytes());
+                let (code, behind) = behind.split_at(2);
+                bytes.push(u8::from_str_radix(code, 16).unwrap());
+                rest = behind;
             }
             bytes.extend(rest.as_bytes());
             bytes.extend(end.as_bytes());

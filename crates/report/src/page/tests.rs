@@ -71,11 +71,11 @@ pub(crate) fn sheet(word: &str) -> Sheet {
 pub(crate) fn tags(page: &str) -> Vec<(String, Vec<(String, String)>)> {
     let mut found = Vec::new();
     let mut rest = page;
-    while let Some(start) = rest.find('<') {
-        assert!(!rest[..start].contains('>') || found.last().is_some_and(|(name, _)| name == "style"));
-        let end = start + rest[start..].find('>').expect("a tag ends");
-        let tag = rest[start + 1..end].trim_end_matches('/');
-        rest = &rest[end + 1..];
+    while let Some((before, behind)) = rest.split_once('<') {
+        assert!(!before.contains('>') || found.last().is_some_and(|(name, _)| name == "style"));
+        let (tag, behind) = behind.split_once('>').expect("a tag ends");
+        let tag = tag.trim_end_matches('/');
+        rest = behind;
         let (name, mut inside) = tag.split_once(' ').unwrap_or((tag, ""));
         let mut attributes = Vec::new();
         while let Some((key, behind)) = inside.split_once("=\"") {
@@ -179,8 +179,8 @@ fn an_empty_sheet_is_a_page() {
 /// The colours of a scheme by their names.
 fn colours(block: &str) -> Vec<(String, [f64; 3])> {
     let colour = |text: &str| {
-        let part = |at: usize| f64::from(u8::from_str_radix(&text[at..at + 2], 16).unwrap()) / 255.0;
-        [part(0), part(2), part(4)]
+        let number = u32::from_str_radix(text, 16).unwrap();
+        [16, 8, 0].map(|at| f64::from((number >> at) & 255) / 255.0)
     };
     let declared = block.split(';').filter_map(|one| one.trim().strip_prefix("--")?.split_once(": #"));
     declared.map(|(name, value)| (name.to_owned(), colour(value))).collect()
