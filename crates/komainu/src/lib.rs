@@ -3,6 +3,7 @@
 //! The pure crates say what is to be done; here are the sockets, clocks, files and processes that do it.
 
 pub mod authentication;
+pub mod bans;
 pub mod check;
 pub mod cleanup;
 pub mod cli;
@@ -12,6 +13,7 @@ mod counted;
 pub mod deliver;
 pub mod explain;
 pub mod facts;
+pub mod firewall;
 pub mod greylisting;
 mod kept_rows;
 pub mod live;

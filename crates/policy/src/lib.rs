@@ -44,6 +44,7 @@ pub mod spf;
 mod stages;
 mod template;
 pub mod transaction;
+mod trusted_domain;
 mod uses;
 pub mod verification;
 

@@ -114,7 +114,9 @@ impl Series {
 pub struct Share {
     /// What is shown.
     pub title: String,
-    /// What one is: `connections`.
+    /// What the parts are: `What became of them`.
+    pub head: &'static str,
+    /// What one is: `Connections`.
     pub unit: &'static str,
     /// The parts.
     pub parts: Vec<Part>,

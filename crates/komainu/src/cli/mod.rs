@@ -4,7 +4,7 @@
 //! usage, 75 try again later, 78 the configuration is not usable (sysexits.h). Old names keep theirs.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where people are spoken to")]
 
-mod bans;
+pub(crate) mod bans;
 mod check;
 mod conf;
 mod dkim;
@@ -22,7 +22,7 @@ mod servers;
 mod table;
 mod user;
 
-use crate::privileged;
+use crate::{firewall, privileged};
 use clap::{Parser, Subcommand, ValueEnum};
 use config::Compat;
 use std::ffi::OsString;
@@ -115,6 +115,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if arguments.get(1).is_some_and(|word| word == privileged::ASK_PAM) {
         return privileged::answer_for_pam();
     }
+    if arguments.get(1).is_some_and(|word| word == firewall::SUBCOMMAND) {
+        return firewall_helper(&arguments);
+    }
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => match parsed.command {
             Command::Serve(arguments) => serve::run(arguments),
@@ -149,6 +152,18 @@ fn helper(arguments: &[OsString]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("komainu: {error}");
+            ExitCode::from(EX_TEMPFAIL)
+        }
+    }
+}
+
+/// `komainu __firewall-helper DIR`, started by whoever bans.
+fn firewall_helper(arguments: &[OsString]) -> ExitCode {
+    let Some(directory) = arguments.get(2) else { return ExitCode::from(EX_USAGE) };
+    match firewall::run(&PathBuf::from(directory)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("komainu: helper for packet filters: {error}");
             ExitCode::from(EX_TEMPFAIL)
         }
     }

@@ -3,7 +3,7 @@
 //! A word is `inet:host:port`, `unix:path`, or `{ inet:host:port, default_action=accept, … }`. What can't be read is a
 //! finding; nobody is connected to here. Diagnostic: K0179.
 
-use super::Skipped;
+use super::{Listener, Skipped};
 use config::{Compat, Diagnostic, Parameters, Place, Spanned, split_words, unbraced};
 use proto::milter::verdict::DefaultAction;
 use proto::milter::{Offer, Stage};
@@ -122,7 +122,17 @@ const MACROS: [&str; 8] = [
     "milter_unknown_command_macros",
 ];
 
+/// Where the filters of all listeners listen.
+pub(super) fn endpoints(listeners: &[Listener]) -> impl Iterator<Item = &Endpoint> {
+    listeners.iter().filter_map(|one| one.milters.as_deref()).flat_map(Milters::endpoints)
+}
+
 impl Milters {
+    /// Where its filters listen.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.filters.iter().map(|one| &one.endpoint)
+    }
+
     /// `smtpd_milters` of a server, unless it is to leave them out (`receive_override_options`).
     #[must_use]
     pub fn of_server(p: &Parameters) -> (Option<Arc<Milters>>, Vec<Diagnostic>) {

@@ -4,7 +4,7 @@
 //! Whether we answer for it is decided when it is asked: whoever listens there stays in charge. Diagnostics: K0566 to
 //! K0571, and K0573: signing is wanted and nothing says with what.
 
-use super::{Listener, MilterEndpoint, Milters, Receiving};
+use super::{Listener, MilterEndpoint, Milters, Receiving, milters};
 use config::{Diagnostic, Parameters, Place, SourceFile};
 use policy::opendkim::Conf;
 use std::path::PathBuf;
@@ -40,10 +40,8 @@ pub(super) fn compile(
     (listeners, local): (&[Listener], &Receiving),
     sources: &dyn Sources,
 ) -> (Option<Arc<OpenDkim>>, Vec<Diagnostic>) {
-    let milters = listeners.iter().filter_map(|one| one.milters.as_deref());
-    let milters = milters.chain(local.non_smtpd_milters.as_deref());
-    let mut named =
-        milters.flat_map(|milters: &Milters| &milters.filters).map(|one| &one.endpoint).peekable();
+    let of_programs = local.non_smtpd_milters.as_deref().into_iter().flat_map(Milters::endpoints);
+    let mut named = milters::endpoints(listeners).chain(of_programs).peekable();
     let signs = local.authenticating.signs || listeners.iter().any(|one| one.receiving.authenticating.signs);
     let stands_in = p.flag("komainu_opendkim");
     // Another machine's configuration says nothing of this one's files.

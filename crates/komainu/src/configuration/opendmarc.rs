@@ -3,7 +3,7 @@
 //! Whether we answer for it is decided when it is asked: whoever listens there stays in charge. `komainu_dmarc = off` leaves
 //! the socket to OpenDMARC. Diagnostics: K0576 to K0579.
 
-use super::{Listener, MilterEndpoint, Milters};
+use super::{Listener, MilterEndpoint, milters};
 use config::{Diagnostic, Parameters, SourceFile};
 use policy::opendmarc::Conf;
 use std::path::PathBuf;
@@ -36,9 +36,7 @@ pub(super) fn compile(
     listeners: &[Listener],
     sources: &dyn Sources,
 ) -> (Option<Arc<OpenDmarc>>, Vec<Diagnostic>) {
-    let milters = listeners.iter().filter_map(|one| one.milters.as_deref());
-    let mut named =
-        milters.flat_map(|milters: &Milters| &milters.filters).map(|one| &one.endpoint).peekable();
+    let mut named = milters::endpoints(listeners).peekable();
     let is_off = p.text("komainu_dmarc").value == "off";
     // Another machine's configuration says nothing of this one's files.
     if sources.vantage() == Vantage::Elsewhere || is_off || named.peek().is_none() {

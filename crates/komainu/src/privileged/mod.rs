@@ -17,7 +17,7 @@ pub mod rights;
 mod shadow;
 mod sockets;
 pub mod spawn;
-mod wire;
+pub(crate) mod wire;
 
 pub use accounts::Accounts;
 pub use agency::Agency;

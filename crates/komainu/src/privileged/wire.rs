@@ -17,7 +17,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 
 /// The longest packet.
-pub(super) const PACKET_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const PACKET_BYTES_MAX: usize = 64 * 1024;
 /// Mail up to this size travels in the packet, beside paths and header lines; what is larger goes by descriptor.
 pub(crate) const PACKED_BYTES_MAX: u64 = 32 * 1024;
 
@@ -308,46 +308,46 @@ pub enum Answer {
 #[error("a packet of the privileged helper's protocol is malformed")]
 pub struct Malformed;
 
-struct Writer(Vec<u8>);
+pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
-    fn tagged(id: u64, tag: u8) -> Writer {
+    pub(crate) fn tagged(id: u64, tag: u8) -> Writer {
         let mut bytes = id.to_le_bytes().to_vec();
         bytes.push(tag);
         Writer(bytes)
     }
-    fn number(&mut self, value: u64) {
+    pub(crate) fn number(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (head, tail) = self.0.split_at_checked(length).ok_or(Malformed)?;
         self.0 = tail;
         Ok(head)
     }
-    fn byte(&mut self) -> Result<u8, Malformed> {
+    pub(crate) fn byte(&mut self) -> Result<u8, Malformed> {
         self.take(1)?.first().copied().ok_or(Malformed)
     }
-    fn number(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn number(&mut self) -> Result<u64, Malformed> {
         let bytes = self.take(8)?.try_into().map_err(|_| Malformed)?;
         Ok(u64::from_le_bytes(bytes))
     }
-    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = usize::try_from(self.number()?).map_err(|_| Malformed)?;
         self.take(length)
     }
-    fn text(&mut self) -> Result<String, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<String, Malformed> {
         String::from_utf8(self.bytes()?.to_vec()).map_err(|_| Malformed)
     }
-    fn id32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn id32(&mut self) -> Result<u32, Malformed> {
         u32::try_from(self.number()?).map_err(|_| Malformed)
     }
 }
@@ -502,7 +502,7 @@ impl Answer {
 }
 
 /// Sends one packet, with a descriptor where one belongs to it. Blocks while the peer's queue is full.
-pub(super) fn send(socket: impl AsFd, packet: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+pub(crate) fn send(socket: impl AsFd, packet: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
@@ -516,15 +516,15 @@ pub(super) fn send(socket: impl AsFd, packet: &[u8], descriptor: Option<Borrowed
 }
 
 /// Where packets are received, one after another.
-pub(super) struct Inbox(Box<[u8]>);
+pub(crate) struct Inbox(Box<[u8]>);
 
 impl Inbox {
-    pub(super) fn new() -> Inbox {
+    pub(crate) fn new() -> Inbox {
         Inbox(vec![0; PACKET_BYTES_MAX].into_boxed_slice())
     }
 
     /// Receives one packet; `None` when the peer has gone.
-    pub(super) fn receive(&mut self, socket: impl AsFd) -> io::Result<Option<(&[u8], Option<OwnedFd>)>> {
+    pub(crate) fn receive(&mut self, socket: impl AsFd) -> io::Result<Option<(&[u8], Option<OwnedFd>)>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let got = rustix::io::retry_on_intr(|| {

@@ -1,4 +1,4 @@
-//! opendkim.conf (opendkim.conf(5)): `Name value` lines, `#` begins a comment, names in any case.
+//! opendkim.conf (opendkim.conf(5)).
 //!
 //! What a program of its own needs (process, socket, threads, resolver) is read and without effect. Diagnostics: K0566 a
 //! setting that doesn't exist, K0567 a value that means nothing, K0568 what isn't heeded, K0569 a file that can't be
@@ -6,6 +6,7 @@
 
 use super::dataset::{Dataset, Source};
 use super::signing::Keys;
+use crate::trusted_domain::{Setting, flag, settings};
 use config::{Diagnostic, Place, SourceFile};
 use mail::dkim::Canonicalization;
 use std::path::{Path, PathBuf};
@@ -242,13 +243,6 @@ const UNHEEDED: &[&str] = &[
     "weaksyntaxchecks",
 ];
 
-/// A value and where it stands.
-#[derive(Clone)]
-pub(super) struct Setting {
-    pub(super) value: String,
-    pub(super) place: Place,
-}
-
 /// What is read together at the end.
 #[derive(Default)]
 pub(super) struct Reading {
@@ -301,22 +295,12 @@ impl Conf {
     }
 
     fn take(&mut self, file: &Arc<SourceFile>, sources: &dyn Sources, reading: &mut Reading, depth: usize) {
-        let mut start = 0;
-        for line in file.text.split_inclusive('\n') {
-            let end = start + line.trim_end().len();
-            let place = Place::new(file, start, end);
-            start += line.len();
-            let text = line.split('#').next().unwrap_or("").trim();
-            if text.is_empty() {
-                continue;
-            }
-            let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-            let setting = Setting { value: value.trim().to_owned(), place };
-            if name.eq_ignore_ascii_case("include") {
+        for setting in settings(file) {
+            if setting.name.eq_ignore_ascii_case("include") {
                 self.include(&setting, sources, reading, depth);
-                continue;
+            } else {
+                self.set(&setting, sources, reading);
             }
-            self.set(name, &setting, sources, reading);
         }
     }
 
@@ -340,7 +324,8 @@ impl Conf {
         }
     }
 
-    fn set(&mut self, name: &str, setting: &Setting, sources: &dyn Sources, reading: &mut Reading) {
+    fn set(&mut self, setting: &Setting, sources: &dyn Sources, reading: &mut Reading) {
+        let name = &setting.name;
         let lower = name.to_ascii_lowercase();
         if WITHOUT_EFFECT.contains(&lower.as_str()) {
             return;
@@ -532,7 +517,7 @@ fn signed(
     let mut list = |text: Option<&str>, usual: &[&str]| -> Vec<String> {
         let usual = || usual.iter().map(|name| (*name).to_owned());
         let Some(text) = text else { return usual().collect() };
-        let setting = Setting { value: text.to_owned(), place: Place::nowhere() };
+        let setting = Setting { name: String::new(), value: text.to_owned(), place: Place::nowhere() };
         let set = reading.dataset(&setting, sources);
         if !set.has("*") {
             return set.keys().map(str::to_owned).collect();
@@ -563,14 +548,6 @@ fn assign<T>(slot: &mut T, value: T) -> bool {
 
 fn size(number: Option<u64>, slot: &mut usize) -> bool {
     number.and_then(|number| usize::try_from(number).ok()).map(|number| *slot = number).is_some()
-}
-
-fn flag(value: &str) -> Option<bool> {
-    match value.chars().next()? {
-        't' | 'T' | 'y' | 'Y' | '1' => Some(true),
-        'f' | 'F' | 'n' | 'N' | '0' => Some(false),
-        _ => None,
-    }
 }
 
 fn on(value: &str) -> Option<On> {

@@ -3,8 +3,9 @@
 //! Keys are read with the configuration, by whoever may read them. Diagnostics: K0569 a line of the table that means
 //! nothing, K0570 a key that can't be used.
 
-use super::conf::{Conf, Reading, Setting};
+use super::conf::{Conf, Reading};
 use super::dataset::{Dataset, Source, parents};
+use crate::trusted_domain::Setting;
 use config::{Diagnostic, Place, SourceFile};
 use mail::dkim::SigningKey;
 use std::collections::HashMap;

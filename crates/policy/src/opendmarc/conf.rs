@@ -1,11 +1,12 @@
-//! opendmarc.conf (opendmarc.conf(5)): `Name value` lines, `#` begins a comment, names in any case.
+//! opendmarc.conf (opendmarc.conf(5)).
 //!
 //! What a program of its own needs is read and without effect. Diagnostics: K0576 a setting that doesn't exist, K0577 a
 //! value that means nothing, K0578 what isn't heeded, K0579 a file that can't be read.
 
 use crate::dmarc::PublicSuffixes;
 use crate::opendkim::Dataset;
-use config::{Diagnostic, Place, SourceFile};
+use crate::trusted_domain::{Setting, flag, settings};
+use config::{Diagnostic, SourceFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,36 +111,23 @@ const UNHEEDED: &[&str] = &[
     "softwareheader",
 ];
 
-/// A line.
-struct Setting<'t> {
-    name: &'t str,
-    value: &'t str,
-    place: Place,
-}
-
 impl Conf {
     /// Reads the file, and the files that it names.
     #[must_use]
     pub fn read(file: &Arc<SourceFile>, sources: &dyn Sources) -> (Conf, Vec<Diagnostic>) {
         let (mut conf, mut found) = (Conf::default(), Vec::new());
         let mut base = PathBuf::from("/");
-        let mut start = 0;
-        for line in file.text.split_inclusive('\n') {
-            let place = Place::new(file, start, start + line.trim_end().len());
-            start += line.len();
-            let text = line.split('#').next().unwrap_or("").trim();
-            let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-            let setting = Setting { name, value: value.trim(), place };
-            if name.eq_ignore_ascii_case("BaseDirectory") {
+        for setting in settings(file) {
+            if setting.name.eq_ignore_ascii_case("BaseDirectory") {
                 base = PathBuf::from(setting.value);
-            } else if !name.is_empty() {
+            } else {
                 found.extend(conf.set(&setting, &base, sources));
             }
         }
         (conf, found)
     }
 
-    fn set(&mut self, setting: &Setting<'_>, base: &Path, sources: &dyn Sources) -> Option<Diagnostic> {
+    fn set(&mut self, setting: &Setting, base: &Path, sources: &dyn Sources) -> Option<Diagnostic> {
         let Setting { name, value, place } = setting;
         let lower = name.to_ascii_lowercase();
         if WITHOUT_EFFECT.contains(&lower.as_str()) {
@@ -207,11 +195,11 @@ impl Conf {
     fn set_file(
         &mut self,
         name: &str,
-        setting: &Setting<'_>,
+        setting: &Setting,
         base: &Path,
         sources: &dyn Sources,
     ) -> Option<Diagnostic> {
-        match sources.read(&base.join(setting.value)) {
+        match sources.read(&base.join(&setting.value)) {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 match name {
@@ -229,15 +217,6 @@ impl Conf {
                 Some(Diagnostic::warning(579, setting.place.clone(), message).help(help))
             }
         }
-    }
-}
-
-/// By its first byte.
-fn flag(value: &str) -> Option<bool> {
-    match value.bytes().next()? {
-        b'T' | b't' | b'Y' | b'y' | b'1' => Some(true),
-        b'F' | b'f' | b'N' | b'n' | b'0' => Some(false),
-        _ => None,
     }
 }
 

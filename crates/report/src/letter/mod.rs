@@ -201,7 +201,7 @@ fn parts(out: &mut Html, share: &Share) {
     let sum = share.sum();
     let tones: Vec<Tone> = share.parts.iter().map(|part| part.tone).collect();
     let column = |name, is_number| crate::sheet::Column { name, is_number };
-    let columns = vec![column("What became of them", false), column(share.unit, true), column("Share", true)];
+    let columns = vec![column(share.head, false), column(share.unit, true), column("Share", true)];
     let row = |label: &str, count| {
         vec![Cell::Text(label.to_owned()), Cell::Count(count), Cell::Measure(percent(count, sum))]
     };

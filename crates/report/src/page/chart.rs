@@ -108,25 +108,25 @@ fn bar(out: &mut Html, chart: &Chart, (at, name): (usize, &str), top: u64) {
 }
 
 /// One bar with all parts.
-pub(super) fn share(out: &mut Html, share: &Share, number: u64) {
+pub(super) fn share(out: &mut Html, share: &Share, tones: &[&'static str], number: u64) {
     let sum = share.sum();
     out.raw("<svg class=\"share\" role=\"img\" aria-labelledby=\"share-").number(number);
     out.raw("\" preserveAspectRatio=\"none\" viewBox=\"0 0 1000 10\"><title id=\"share-")
         .number(number)
         .raw("\">");
     out.text(&share.title).raw(": ");
-    let drawn = share.parts.iter().filter(|part| part.count > 0);
-    for (at, part) in drawn.clone().enumerate() {
+    let drawn = share.parts.iter().zip(tones).filter(|(part, _)| part.count > 0);
+    for (at, (part, _)) in drawn.clone().enumerate() {
         out.raw(if at == 0 { "" } else { ", " });
         out.text(&format!("{} {} ({})", part.label, grouped(part.count), percent(part.count, sum)));
     }
     out.raw("</title>");
     let mut before: u64 = 0;
-    for part in drawn {
+    for (part, tone) in drawn {
         let (start, end) = (before, before.saturating_add(part.count));
         before = end;
         let (start, end) = (scaled(start, sum, 1_000_000), scaled(end, sum, 1_000_000));
-        out.raw("<rect class=\"").raw(tone_class(part.tone)).raw("\" x=\"").thousandths(start);
+        out.raw("<rect class=\"").raw(tone).raw("\" x=\"").thousandths(start);
         out.raw("\" width=\"").thousandths(end.saturating_sub(start).max(1_500)).raw("\" height=\"10\"/>");
     }
     out.raw("</svg>");

@@ -34,6 +34,16 @@ impl Html {
         self.raw("<bdi>").text(text).raw("</bdi>")
     }
 
+    /// The same; a long name may go on in the next line behind these characters.
+    pub(crate) fn breakable(&mut self, text: &str) -> &mut Html {
+        self.raw("<bdi>");
+        for piece in text.split_inclusive(['_', '@', '/', '.']) {
+            self.text(piece);
+            self.raw(if piece.ends_with(['_', '@', '/', '.']) { "<wbr>" } else { "" });
+        }
+        self.raw("</bdi>")
+    }
+
     /// A whole number, as machines read it.
     pub(crate) fn number(&mut self, number: u64) -> &mut Html {
         // A string takes everything.

@@ -95,10 +95,7 @@ fn draw(out: &mut Html, section: &Section, number: &mut u64) {
                 table(out, &numbers(chart), *number, usize::MAX);
                 out.raw("</details>\n");
             }
-            Block::Share(share) => {
-                chart::share(out, share, *number);
-                parts(out, share);
-            }
+            Block::Share(share) => parts(out, share, *number),
             Block::Table(rows) => table(out, rows, *number, ROWS),
             Block::Text(text) => {
                 out.raw("<p>").text(text).raw("</p>\n");
@@ -127,20 +124,35 @@ pub(crate) fn numbers(chart: &crate::sheet::Chart) -> Table {
     }
 }
 
-/// The table below a share's bar: its legend, too.
-fn parts(out: &mut Html, share: &Share) {
-    let sum = share.sum();
-    out.raw("<table class=\"parts\">\n<caption>").text(&share.title).raw("</caption>\n<thead><tr>");
-    out.raw("<th scope=\"col\">What became of them</th><th scope=\"col\" class=\"n\">").raw(share.unit);
+/// A share's bar, and the table that is its legend, too.
+fn parts(out: &mut Html, share: &Share, number: u64) {
+    let (sum, tones) = (share.sum(), shades(share));
+    out.raw("<table class=\"parts\">\n<caption>").text(&share.title);
+    chart::share(out, share, &tones, number);
+    out.raw("</caption>\n<thead><tr><th scope=\"col\">").raw(share.head);
+    out.raw("</th><th scope=\"col\" class=\"n\">").raw(share.unit);
     out.raw("</th><th scope=\"col\" class=\"n\">Share</th></tr></thead>\n<tbody>\n");
-    for part in &share.parts {
+    for (part, tone) in share.parts.iter().zip(tones) {
         out.raw("<tr><th scope=\"row\">");
-        chart::swatch(out, tone_class(part.tone));
+        chart::swatch(out, tone);
         out.apart(&part.label).raw("</th><td class=\"n\">").text(&grouped(part.count));
         out.raw("</td><td class=\"n\">").text(&percent(part.count, sum)).raw("</td></tr>\n");
     }
     out.raw("</tbody>\n<tfoot><tr><th scope=\"row\">Sum</th><td class=\"n\">").text(&grouped(sum));
     out.raw("</td><td class=\"n\">").text(&percent(sum, sum)).raw("</td></tr></tfoot>\n</table>\n");
+}
+
+/// The parts' colours: neighbours that mean the same differ.
+fn shades(share: &Share) -> Vec<&'static str> {
+    let mut plain = 0;
+    let shade = |part: &crate::sheet::Part| match part.tone {
+        Tone::Plain => {
+            plain += 1;
+            if plain % 2 == 0 { "pale" } else { "plain" }
+        }
+        tone => tone_class(tone),
+    };
+    share.parts.iter().map(shade).collect()
 }
 
 /// A table; rows beyond `shown` are folded away.
@@ -204,7 +216,7 @@ fn line(out: &mut Html, table: &Table, row: &[Cell], bar: Option<(u64, u64)>) {
         let class = if column.is_number { " class=\"n\">" } else { ">" };
         out.raw(if at == 0 { "<th scope=\"row\"" } else { "<td" }).raw(class);
         match cell {
-            Cell::Text(text) => out.apart(text),
+            Cell::Text(text) => out.breakable(text),
             Cell::Nothing => out.raw("<span aria-label=\"nothing\">–</span>"),
             cell => out.text(&cell.words()),
         };

@@ -17,6 +17,7 @@ pub(crate) fn sheet(word: &str) -> Sheet {
     let part = |count, tone| Part { label: word(), count, tone };
     let share = Share {
         title: word(),
+        head: "End",
         unit: "Messages",
         parts: vec![part(7, Tone::Good), part(0, Tone::Wait), part(2, Tone::Bad)],
     };
@@ -89,7 +90,7 @@ pub(crate) fn tags(page: &str) -> Vec<(String, Vec<(String, String)>)> {
     found
 }
 
-pub(crate) const VOID: [&str; 6] = ["!DOCTYPE", "meta", "rect", "path", "br", "img"];
+pub(crate) const VOID: [&str; 7] = ["!DOCTYPE", "wbr", "meta", "rect", "path", "br", "img"];
 /// Whatever a browser may run, or fetch something by.
 const FORBIDDEN: [&str; 12] =
     ["script", "iframe", "object", "embed", "link", "base", "form", "img", "image", "use", "audio", "video"];
@@ -170,7 +171,7 @@ fn sums_are_printed() {
 #[test]
 fn an_empty_sheet_is_a_page() {
     check(&page(&Sheet::default()));
-    let nothing = Block::Share(Share { title: "x".into(), unit: "Messages", parts: vec![] });
+    let nothing = Block::Share(Share { title: "x".into(), head: "x", unit: "Messages", parts: vec![] });
     let empty = Block::Chart(Chart::default());
     let sections = vec![Section { id: "a", heading: "A", lead: String::new(), blocks: vec![nothing, empty] }];
     check(&page(&Sheet { sections, ..Sheet::default() }));
@@ -211,7 +212,7 @@ fn colours_can_be_told_apart() {
         for ground in ["paper", "card"] {
             ["ink", "faint", "link"].iter().for_each(|text| check(text, ground, 4.5));
         }
-        for mark in ["good", "shut", "wait", "bad", "plain"] {
+        for mark in ["good", "shut", "wait", "bad", "plain", "pale"] {
             check(mark, "card", 3.0);
         }
         check("calm-ink", "calm", 4.5);

@@ -4,7 +4,7 @@
 //! what is wrong with the files. Nothing here bans anybody.
 
 mod judge;
-mod read;
+pub(crate) mod read;
 mod report;
 mod simulate;
 

@@ -1,0 +1,242 @@
+//! The helper's side: takes requests, checks each against the jails, does it, answers.
+
+use super::wire::{self, Answer, Request};
+use super::{Change, Verb};
+use crate::cli::bans::read::{Disk, expand};
+use crate::configuration::open_source;
+use crate::privileged::wire::{Inbox, send};
+use ban::dump::log_paths;
+use ban::filter::Id;
+use ban::jail::Settings;
+use ban::jails::{self, is_yes};
+use rustix::fd::{AsFd, OwnedFd};
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A jail as the helper knows it.
+struct Known {
+    settings: Settings,
+    /// `ignoreself`
+    spares_own: bool,
+}
+
+/// The jails of the folder.
+struct Jails {
+    known: HashMap<String, Known>,
+    own: Vec<IpAddr>,
+}
+
+impl Jails {
+    fn read(directory: &Path) -> Jails {
+        let folder = jails::read(&Disk, directory);
+        let usable = folder.jails.iter().filter(|jail| jail.error.is_none());
+        let known = usable.map(|jail| {
+            let spares_own = jail.option("ignoreself").is_none_or(is_yes);
+            (jail.name.clone(), Known { settings: Settings::of(jail).0, spares_own })
+        });
+        let known = known.collect();
+        let own = if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
+        Jails { known, own }
+    }
+
+    /// Why somebody may not be banned.
+    fn refusal(&self, jail: &Known, id: &Id) -> Option<String> {
+        if jail.settings.spares(id) {
+            return Some(format!("{id} is one that `ignoreip` never bans"));
+        }
+        let Id::Net(address, length) = id else { return None };
+        if address.is_loopback() || *length == 0 {
+            return Some(format!("{id} is this machine itself"));
+        }
+        let is_own = jail.spares_own && self.own.contains(address);
+        is_own.then(|| format!("{id} is an address of this machine"))
+    }
+
+    fn apply(&self, changes: &[Change]) -> Vec<Result<(), String>> {
+        changes.iter().map(|change| self.one(change)).collect()
+    }
+
+    fn one(&self, change: &Change) -> Result<(), String> {
+        let unknown = || format!("no jail `{}` is switched on", change.jail);
+        let jail = self.known.get(&change.jail).ok_or_else(unknown)?;
+        match change.verb {
+            Verb::Ban => match self.refusal(jail, &change.id) {
+                Some(refusal) => Err(refusal),
+                None => Err("actions aren't carried out yet".to_owned()),
+            },
+            Verb::Start | Verb::Unban | Verb::Stop => Ok(()),
+        }
+    }
+}
+
+/// Serves requests on standard input (changes) and standard output (logs) until whoever bans has gone.
+///
+/// # Errors
+/// When the sockets are unusable, or a thread can't be made.
+pub fn run(directory: &Path) -> io::Result<()> {
+    let _ = rustix::thread::set_name(c"komainu-bans");
+    let changes = io::stdin().as_fd().try_clone_to_owned()?;
+    let logs = io::stdout().as_fd().try_clone_to_owned()?;
+    // A service manager that stops all processes at once must not end this one before the jails are stopped. Programs that
+    // are started from here get the signals as ever.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let _deaf = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    drop(entered);
+    let of_logs = directory.to_owned();
+    std::thread::Builder::new().name("logs".into()).spawn(move || serve_logs(&of_logs, &logs))?;
+    serve_changes(directory, &changes)
+}
+
+fn serve_changes(directory: &Path, socket: &OwnedFd) -> io::Result<()> {
+    let mut jails = Jails::read(directory);
+    let mut inbox = Inbox::new();
+    let mut waiting = Vec::new();
+    while let Some((packet, _)) = inbox.receive(socket.as_fd())? {
+        match Request::decode(packet) {
+            Ok(Request::Changes { has_more, count, changes }) => {
+                waiting.extend(wire::unpacked(count, &changes).map_err(io::Error::other)?);
+                if has_more && waiting.len() <= wire::AT_ONCE_MAX {
+                    continue;
+                }
+                let outcomes = jails.apply(&std::mem::take(&mut waiting));
+                for answer in failures(outcomes) {
+                    send(socket.as_fd(), &answer.encode(), None)?;
+                }
+            }
+            Ok(Request::Reload) => jails = Jails::read(directory),
+            Ok(Request::Open(_)) | Err(_) => return Err(io::Error::other("a packet that isn't ours")),
+        }
+        send(socket.as_fd(), &Answer::Done.encode(), None)?;
+    }
+    Ok(())
+}
+
+/// One answer for as many changes in a row as failed for one reason.
+fn failures(outcomes: Vec<Result<(), String>>) -> Vec<Answer> {
+    let mut answers: Vec<Answer> = Vec::new();
+    for (at, outcome) in outcomes.into_iter().enumerate() {
+        let Err(text) = outcome else { continue };
+        match answers.last_mut() {
+            Some(Answer::Failed { first, count, text: before })
+                if *first + *count == at && *before == text =>
+            {
+                *count += 1
+            }
+            _ => answers.push(Answer::Failed { first: at, count: 1, text }),
+        }
+    }
+    answers
+}
+
+/// The patterns of all jails' `logpath`.
+fn patterns(directory: &Path) -> Vec<String> {
+    let folder = jails::read(&Disk, directory);
+    folder
+        .jails
+        .iter()
+        .flat_map(|jail| log_paths(jail).map(|(path, _)| path.to_owned()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Opens logs until nobody asks any more.
+fn serve_logs(directory: &Path, socket: &OwnedFd) {
+    let mut named = patterns(directory);
+    let mut inbox = Inbox::new();
+    while let Ok(Some((packet, _))) = inbox.receive(socket.as_fd()) {
+        let (answer, opened) = match Request::decode(packet) {
+            Ok(Request::Open(path)) => match open(Path::new(&path), &named) {
+                Ok(file) => (Answer::Done, Some(file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (Answer::Missing, None),
+                Err(error) => (Answer::Failed { first: 0, count: 1, text: error.to_string() }, None),
+            },
+            Ok(Request::Reload) => {
+                named = patterns(directory);
+                (Answer::Done, None)
+            }
+            Ok(Request::Changes { .. }) | Err(_) => return,
+        };
+        if send(socket.as_fd(), &answer.encode(), opened.as_ref().map(AsFd::as_fd)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Opens a log where a jail names it. Whoever may write the log's folder may not lead us elsewhere: links are root's.
+fn open(path: &Path, named: &[String]) -> io::Result<OwnedFd> {
+    let is_named = |pattern: &String| {
+        Path::new(pattern) == path
+            || (pattern.contains(['*', '?', '[']) && expand(pattern).contains(&PathBuf::from(path)))
+    };
+    if !named.iter().any(is_named) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "no jail's `logpath` names this file"));
+    }
+    let metadata = std::fs::symlink_metadata(path)?;
+    let is_foreign =
+        metadata.is_symlink() && metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw();
+    if is_foreign {
+        return Err(io::Error::other("it is a link that isn't root's"));
+    }
+    Ok(open_source(path)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn files(jail: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("filter.d")).unwrap();
+        fs::write(folder.path().join("filter.d/f.conf"), "[Definition]\nfailregex = ^from <HOST>$\n")
+            .unwrap();
+        let logs = folder.path().join("logs");
+        fs::create_dir(&logs).unwrap();
+        let text = format!("[j]\nenabled = true\nfilter = f\nlogpath = {}/*.log\n{jail}", logs.display());
+        fs::write(folder.path().join("jail.conf"), text).unwrap();
+        folder
+    }
+
+    #[test]
+    fn only_logs_of_jails_are_opened() {
+        let folder = files("");
+        let named = patterns(folder.path());
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("logs/a.log"), "x").unwrap();
+        assert!(open(&at("logs/a.log"), &named).is_ok());
+        for name in ["logs/../logs/a.log", "jail.conf", "logs/a.txt"] {
+            assert!(open(&at(name), &named).is_err(), "{name}");
+        }
+        let missing = open(&at("logs/b.log"), &[at("logs/b.log").display().to_string()]).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn who_is_never_banned() {
+        let folder = files("ignoreip = 192.0.2.0/24 2001:db8:1::/48\n");
+        let jails = Jails::read(folder.path());
+        let check = |id: &str, length: u8, expect: &str| {
+            let id = Id::Net(id.parse().unwrap(), length);
+            let said = jails.refusal(&jails.known["j"], &id).unwrap_or_default();
+            assert!(said.contains(expect) && said.is_empty() == expect.is_empty(), "{id}: {said}");
+        };
+        check("192.0.2.7", 32, "ignoreip");
+        check("192.0.3.7", 32, "");
+        check("2001:db8:1:2::", 64, "ignoreip");
+        check("127.0.0.9", 32, "this machine");
+        check("::1", 128, "this machine");
+        check("0.0.0.0", 0, "this machine");
+    }
+
+    #[test]
+    fn failures_in_a_row_are_told_together() {
+        let no = |text: &str| Err(text.to_owned());
+        let outcomes = vec![no("a"), no("a"), Ok(()), no("a"), no("b")];
+        let failed = |first, count, text: &str| Answer::Failed { first, count, text: text.to_owned() };
+        assert_eq!(failures(outcomes), [failed(0, 2, "a"), failed(3, 1, "a"), failed(4, 1, "b")]);
+    }
+}

@@ -1,0 +1,559 @@
+//! The fold's state, joining two of them, and the summary out of one.
+
+use super::messages::Messages;
+use super::rules::Rule;
+use super::sessions::{Ended, Sessions};
+use super::spread::Spread;
+use super::top::Counted;
+use super::{
+    Attacks, Bans, ConnectionEnd, Counts, DAYS_MAX, Delays, Greylisting, Lines, RuleCount, Slot, Summary,
+    Tls, Traffic, Zone,
+};
+use crate::Day;
+use crate::day::Moment;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+/// How many rules are told apart, zones among them.
+const RULES_MAX: usize = 2_000;
+/// How many clients' lists are remembered at once.
+const LISTED_MAX: usize = 16_384;
+
+/// What to count, and how much of it to show.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// What day it is: stamps have no year.
+    pub today: Day,
+    /// The first and the last day to count.
+    pub days: Option<(Day, Day)>,
+    /// How many rows a table has.
+    pub rows: usize,
+}
+
+impl Settings {
+    /// All days, 20 rows.
+    #[must_use]
+    pub const fn new(today: Day) -> Settings {
+        Settings { today, days: None, rows: 20 }
+    }
+}
+
+/// What a rule did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RuleCounts {
+    pub permanent: u64,
+    pub temporary: u64,
+    pub warned: u64,
+    pub connections: u64,
+}
+
+/// What is known of a zone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ZoneCounts {
+    pub listed: u64,
+    pub alone: u64,
+    pub ill: u64,
+}
+
+/// Who came through greylisting.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GreylistCounts {
+    pub delayed: u64,
+    pub early: u64,
+    pub passed: Spread,
+    pub known: u64,
+}
+
+/// What was banned.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BanCounts {
+    pub banned: u64,
+    pub restored: u64,
+    pub lifted: u64,
+    pub found: u64,
+    pub jails: Counted,
+    pub networks: Counted,
+}
+
+impl GreylistCounts {
+    fn merge(&mut self, later: &GreylistCounts) {
+        self.delayed += later.delayed;
+        self.early += later.early;
+        self.known += later.known;
+        self.passed.merge(&later.passed);
+    }
+}
+
+impl BanCounts {
+    fn merge(&mut self, later: BanCounts) {
+        self.banned += later.banned;
+        self.restored += later.restored;
+        self.lifted += later.lifted;
+        self.found += later.found;
+        self.jails.merge(later.jails);
+        self.networks.merge(later.networks);
+    }
+}
+
+/// A fold over the lines of a log.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    pub(super) settings: Settings,
+    /// Keys of sessions and messages; the same for all pieces of a log.
+    keys: RandomState,
+    pub(super) span: Option<(Moment, Moment)>,
+    pub(super) lines: Lines,
+    pub(super) counts: Counts,
+    days: BTreeMap<Day, Box<[Slot; 24]>>,
+    other_days: Slot,
+    pub(super) sessions: Sessions,
+    /// Clients that postscreen let pass and that may still be sent away.
+    pub(super) passed: HashSet<u64>,
+    pub(super) messages: Messages,
+    rules: HashMap<Rule, RuleCounts>,
+    pub(super) zones: HashMap<Box<str>, ZoneCounts>,
+    /// Clients and the lists that had them, until their connection ends.
+    pub(super) listed: HashMap<u64, Vec<Box<str>>>,
+    pub(super) refusals: Counted,
+    pub(super) deferrals: Counted,
+    pub(super) bounces: Counted,
+    pub(super) senders: Counted,
+    pub(super) recipients: Counted,
+    pub(super) destinations: Counted,
+    pub(super) waiting: Counted,
+    pub(super) refused_networks: Counted,
+    pub(super) trouble: Counted,
+    pub(super) greylisting: GreylistCounts,
+    pub(super) bans: BanCounts,
+    pub(super) logins_failed: u64,
+    pub(super) logins_well: u64,
+    pub(super) attack_networks: Counted,
+    pub(super) accounts: Counted,
+    pub(super) methods: Counted,
+    pub(super) tls: [Counted; 3],
+    pub(super) delays: [Spread; 5],
+    /// What an earlier piece of the log may say more about.
+    pub(super) later: Vec<Unsized>,
+}
+
+/// What is not known of a message before the piece of the log with its beginning is.
+#[derive(Clone, Debug)]
+pub(super) enum Unsized {
+    /// The queue's manager had it: whether it came in this log.
+    Queued { key: u64, sender: Box<str>, size: u64 },
+    /// It was delivered: its size.
+    Sent { key: u64, recipient: Box<str> },
+}
+
+/// How many of these are kept.
+const UNSIZED_MAX: usize = 8_192;
+
+impl Tally {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Tally {
+        Tally {
+            settings,
+            keys: RandomState::new(),
+            span: None,
+            lines: Lines::default(),
+            counts: Counts::default(),
+            days: BTreeMap::new(),
+            other_days: Slot::default(),
+            sessions: Sessions::default(),
+            passed: HashSet::new(),
+            messages: Messages::default(),
+            rules: HashMap::new(),
+            zones: HashMap::new(),
+            listed: HashMap::new(),
+            refusals: Counted::default(),
+            deferrals: Counted::default(),
+            bounces: Counted::default(),
+            senders: Counted::default(),
+            recipients: Counted::default(),
+            destinations: Counted::default(),
+            waiting: Counted::default(),
+            refused_networks: Counted::default(),
+            trouble: Counted::default(),
+            greylisting: GreylistCounts::default(),
+            bans: BanCounts::default(),
+            logins_failed: 0,
+            logins_well: 0,
+            attack_networks: Counted::default(),
+            accounts: Counted::default(),
+            methods: Counted::default(),
+            tls: Default::default(),
+            delays: Default::default(),
+            later: Vec::new(),
+        }
+    }
+
+    /// An empty tally for a later piece of the same log: only such can be joined, by [`Tally::merge`].
+    #[must_use]
+    pub fn sibling(&self) -> Tally {
+        let mut tally = Tally { keys: self.keys.clone(), ..Tally::new(self.settings) };
+        tally.sessions.later = true;
+        tally.messages.later = true;
+        tally
+    }
+
+    /// The key of what is named by these texts.
+    pub(super) fn key(&self, parts: &[&str]) -> u64 {
+        use std::hash::Hasher;
+        let mut hasher = self.keys.build_hasher();
+        for part in parts {
+            hasher.write(part.as_bytes());
+            hasher.write_u8(0);
+        }
+        hasher.finish()
+    }
+
+    /// The hour's place.
+    pub(super) fn slot(&mut self, at: Moment) -> &mut Slot {
+        if self.days.len() >= DAYS_MAX && !self.days.contains_key(&at.day) {
+            return &mut self.other_days;
+        }
+        let hours = self.days.entry(at.day).or_default();
+        hours.get_mut(usize::from(at.hour)).unwrap_or(&mut self.other_days)
+    }
+
+    pub(super) fn rule(&mut self, rule: &Rule) -> &mut RuleCounts {
+        let known = self.rules.contains_key(rule);
+        let other = Rule { name: rule.name, argument: Some("(others)".into()) };
+        let rule = if !known && self.rules.len() >= RULES_MAX { &other } else { rule };
+        self.rules.entry(rule.clone()).or_default()
+    }
+
+    /// A list that a client is on.
+    pub(super) fn listed_by(&mut self, client: &str, zone: &str) {
+        let key = self.key(&[client]);
+        if self.listed.len() >= LISTED_MAX && !self.listed.contains_key(&key) {
+            self.settle_lists();
+        }
+        let zones = self.listed.entry(key).or_default();
+        if zones.len() < 64 && !zones.iter().any(|known| **known == *zone) {
+            zones.push(super::top::shortened(zone).into());
+        }
+    }
+
+    /// All lists have answered for these clients.
+    fn settle_lists(&mut self) {
+        for (_, zones) in std::mem::take(&mut self.listed) {
+            self.settle(&zones);
+        }
+    }
+
+    /// All lists have answered for this client.
+    pub(super) fn settle_client(&mut self, client: &str) {
+        let key = self.key(&[client]);
+        if let Some(zones) = self.listed.remove(&key) {
+            self.settle(&zones);
+        }
+    }
+
+    fn settle(&mut self, zones: &[Box<str>]) {
+        for zone in zones {
+            if let Some(counts) = self.zone(zone) {
+                counts.listed += 1;
+                counts.alone += u64::from(zones.len() == 1);
+            }
+        }
+    }
+
+    /// Counts what the beginning of the message tells; keeps it where that isn't known yet.
+    pub(super) fn sized(&mut self, what: Unsized) {
+        let (Unsized::Queued { key, .. } | Unsized::Sent { key, .. }) = &what;
+        let known = self.messages.known(*key);
+        match (&what, known) {
+            (Unsized::Queued { sender, size, .. }, Some(message)) if message.came() => {
+                self.received_bytes(sender, *size);
+            }
+            (Unsized::Sent { recipient, .. }, Some(message)) if message.size > 0 => {
+                self.delivered_bytes(recipient, message.size);
+            }
+            _ if self.messages.later && self.later.len() < UNSIZED_MAX => self.later.push(what),
+            _ => {}
+        }
+    }
+
+    pub(super) fn received_bytes(&mut self, sender: &str, size: u64) {
+        self.counts.bytes_received += size;
+        self.senders.add(if sender.is_empty() { "<>" } else { sender }, size);
+    }
+
+    pub(super) fn delivered_bytes(&mut self, recipient: &str, size: u64) {
+        self.counts.bytes_delivered += size;
+        self.recipients.add_many(recipient, 0, size);
+        self.destinations.add_many(&domain(recipient), 0, size);
+    }
+
+    pub(super) fn zone(&mut self, name: &str) -> Option<&mut ZoneCounts> {
+        if self.zones.len() >= RULES_MAX && !self.zones.contains_key(name) {
+            return None;
+        }
+        Some(self.zones.entry(name.into()).or_default())
+    }
+
+    pub(super) fn ended(&mut self, ended: &Ended) {
+        self.logins_well += u64::from(ended.logged_in);
+        if let (ConnectionEnd::Refused, Some(rule)) = (ended.end, &ended.rule) {
+            self.rule(rule).connections += 1;
+        }
+    }
+
+    /// Joins a later piece of the same log. The order of pieces matters as the order of lines does.
+    pub fn merge(&mut self, later: Tally) {
+        self.span = match (self.span, later.span) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, other) => one.or(other),
+        };
+        self.lines.add(later.lines);
+        self.counts.add(later.counts);
+        self.other_days.add(&later.other_days);
+        for (day, hours) in later.days {
+            if self.days.len() >= DAYS_MAX && !self.days.contains_key(&day) {
+                hours.iter().for_each(|hour| self.other_days.add(hour));
+                continue;
+            }
+            let known = self.days.entry(day).or_default();
+            known.iter_mut().zip(hours.iter()).for_each(|(hour, more)| hour.add(more));
+        }
+        for ended in self.sessions.merge(later.sessions) {
+            self.ended(&ended);
+        }
+        if self.passed.len() < LISTED_MAX {
+            self.passed.extend(later.passed);
+        }
+        for unsized_one in later.later {
+            self.sized(unsized_one);
+        }
+        self.messages.merge(later.messages);
+        for (rule, counts) in later.rules {
+            let known = self.rule(&rule);
+            known.permanent += counts.permanent;
+            known.temporary += counts.temporary;
+            known.warned += counts.warned;
+            known.connections += counts.connections;
+        }
+        self.merge_zones(later.zones, later.listed);
+        self.greylisting.merge(&later.greylisting);
+        self.bans.merge(later.bans);
+        self.logins_failed += later.logins_failed;
+        self.logins_well += later.logins_well;
+        for (one, more) in self.delays.iter_mut().zip(&later.delays) {
+            one.merge(more);
+        }
+        let tables = [
+            (&mut self.refusals, later.refusals),
+            (&mut self.deferrals, later.deferrals),
+            (&mut self.bounces, later.bounces),
+            (&mut self.senders, later.senders),
+            (&mut self.recipients, later.recipients),
+            (&mut self.destinations, later.destinations),
+            (&mut self.waiting, later.waiting),
+            (&mut self.refused_networks, later.refused_networks),
+            (&mut self.trouble, later.trouble),
+            (&mut self.attack_networks, later.attack_networks),
+            (&mut self.accounts, later.accounts),
+            (&mut self.methods, later.methods),
+        ];
+        for (one, more) in tables.into_iter().chain(self.tls.iter_mut().zip(later.tls)) {
+            one.merge(more);
+        }
+    }
+
+    fn merge_zones(&mut self, zones: HashMap<Box<str>, ZoneCounts>, listed: HashMap<u64, Vec<Box<str>>>) {
+        for (name, counts) in zones {
+            if let Some(known) = self.zone(&name) {
+                known.listed += counts.listed;
+                known.alone += counts.alone;
+                known.ill += counts.ill;
+            }
+        }
+        for (key, zones) in listed {
+            if self.listed.len() >= LISTED_MAX {
+                self.settle_lists();
+            }
+            let known = self.listed.entry(key).or_default();
+            for zone in zones {
+                if known.len() < 64 && !known.contains(&zone) {
+                    known.push(zone);
+                }
+            }
+        }
+    }
+
+    /// What it adds up to so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let rows = self.settings.rows;
+        let (messages, origins) = self.messages.splits();
+        let now = self.span.map_or(0, |(_, last)| last.seconds());
+        let [incoming, outgoing, failed] = self.tls.each_ref().map(|table| table.top(rows));
+        let mut well = self.logins_well;
+        let mut rules = self.rules.clone();
+        for ended in self.sessions.tails() {
+            well += u64::from(ended.logged_in);
+            if let (ConnectionEnd::Refused, Some(rule)) = (ended.end, &ended.rule) {
+                rules.entry((**rule).clone()).or_default().connections += 1;
+            }
+        }
+        let mut queue = self.messages.queue(now);
+        queue.destinations = self.waiting.top(rows);
+        let mut summary = Summary {
+            span: self.span,
+            lines: self.lines,
+            counts: self.counts,
+            traffic: Traffic {
+                days: self.days.iter().map(|(day, hours)| (*day, **hours)).collect(),
+                others: self.other_days,
+            },
+            connections: self.sessions.split(),
+            messages,
+            origins,
+            handed_on: self.sessions.handed_on,
+            rules: sorted(rules),
+            refusals: self.refusals.top(rows),
+            deferrals: self.deferrals.top(rows),
+            bounces: self.bounces.top(rows),
+            zones: Vec::new(),
+            greylisting: Greylisting {
+                delayed: self.greylisting.delayed,
+                early: self.greylisting.early,
+                passed: self.greylisting.passed.percentiles(),
+                known: self.greylisting.known,
+            },
+            bans: Bans {
+                banned: self.bans.banned,
+                restored: self.bans.restored,
+                lifted: self.bans.lifted,
+                found: self.bans.found,
+                jails: self.bans.jails.top(rows),
+                networks: self.bans.networks.top(rows),
+            },
+            attacks: Attacks {
+                failed: self.logins_failed,
+                well,
+                networks: self.attack_networks.top(rows),
+                accounts: self.accounts.top(rows),
+                methods: self.methods.top(rows),
+            },
+            tls: Tls { incoming, outgoing, failed },
+            delays: {
+                let [whole, before, queue, connecting, transmitting] =
+                    self.delays.each_ref().map(Spread::percentiles);
+                Delays { whole, before, queue, connecting, transmitting }
+            },
+            queue,
+            senders: self.senders.top(rows),
+            recipients: self.recipients.top(rows),
+            destinations: self.destinations.top(rows),
+            refused_networks: self.refused_networks.top(rows),
+            trouble: self.trouble.top(rows),
+            notes: Vec::new(),
+        };
+        summary.zones = self.zones_of(&summary.rules);
+        summary.notes = self.notes(&summary);
+        summary
+    }
+
+    fn zones_of(&self, rules: &[RuleCount]) -> Vec<Zone> {
+        let mut counted = self.zones.clone();
+        for zones in self.listed.values() {
+            for zone in zones {
+                let counts = counted.entry(zone.clone()).or_default();
+                counts.listed += 1;
+                counts.alone += u64::from(zones.len() == 1);
+            }
+        }
+        let mut zones: BTreeMap<String, Zone> = counted
+            .into_iter()
+            .map(|(name, counts)| {
+                let name = String::from(name);
+                let zone = Zone {
+                    name: name.clone(),
+                    listed: counts.listed,
+                    alone: counts.alone,
+                    ill: counts.ill,
+                    ..Zone::default()
+                };
+                (name, zone)
+            })
+            .collect();
+        for rule in rules {
+            if let Some(zone) = &rule.rule.argument {
+                let known = zones.entry(zone.to_string()).or_default();
+                known.name = zone.to_string();
+                known.refused += rule.refused();
+            }
+        }
+        let mut zones: Vec<Zone> = zones.into_values().collect();
+        zones.sort_by_key(|zone| std::cmp::Reverse((zone.refused, zone.listed)));
+        zones
+    }
+
+    /// What a reader must know.
+    fn notes(&self, summary: &Summary) -> Vec<String> {
+        let mut notes = Vec::new();
+        let tops = [
+            ("reasons of refusals", &summary.refusals),
+            ("reasons of delays", &summary.deferrals),
+            ("reasons of returns", &summary.bounces),
+            ("senders", &summary.senders),
+            ("recipients", &summary.recipients),
+            ("destinations", &summary.destinations),
+            ("refused networks", &summary.refused_networks),
+            ("warnings", &summary.trouble),
+            ("accounts", &summary.attacks.accounts),
+            ("attackers' networks", &summary.attacks.networks),
+            ("banned networks", &summary.bans.networks),
+        ];
+        for (what, top) in tops {
+            if top.folded > 0 {
+                notes.push(format!(
+                    "There were too many different {what} to count each: {} rare ones stand together. Sums are exact; a rare one that came again may have more than is shown.",
+                    top.folded
+                ));
+            }
+        }
+        let dropped = self.sessions.dropped + self.messages.dropped;
+        if dropped > 0 {
+            notes.push(format!(
+                "{dropped} connections and messages were open at the same time beyond what is kept, and are counted as they stood then."
+            ));
+        }
+        let refused = self.messages.received_and_refused();
+        if refused > 0 {
+            notes.push(format!(
+                "pflogsumm counts {refused} messages that were refused for their content both as received and as rejected; here each message is counted once, by what became of it."
+            ));
+        }
+        if self.other_days != Slot::default() {
+            notes.push(format!("The log has more than {DAYS_MAX} days; the others stand together."));
+        }
+        notes
+    }
+}
+
+fn sorted(rules: HashMap<Rule, RuleCounts>) -> Vec<RuleCount> {
+    let mut all: Vec<RuleCount> = rules
+        .into_iter()
+        .map(|(rule, counts)| RuleCount {
+            rule,
+            place: None,
+            permanent: counts.permanent,
+            temporary: counts.temporary,
+            warned: counts.warned,
+            connections: counts.connections,
+        })
+        .collect();
+    all.sort_by(|a, b| {
+        (b.refused(), b.warned).cmp(&(a.refused(), a.warned)).then_with(|| a.rule.cmp(&b.rule))
+    });
+    all
+}
+
+/// The domain of an address, in small letters; all of it where it has none.
+pub(super) fn domain(address: &str) -> String {
+    address.rsplit_once('@').map_or(address, |(_, domain)| domain).to_ascii_lowercase()
+}
