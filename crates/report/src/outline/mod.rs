@@ -151,10 +151,13 @@ const fn section(id: &'static str, heading: &'static str, lead: String, blocks: 
     Section { id, heading, lead, blocks }
 }
 
+/// What is counted in a chart: its name, what it means, and the number of a step.
+type Line = (&'static str, Tone, fn(&Slot) -> u64);
+
 fn traffic(summary: &Summary) -> Section {
     let (step, slots) = steps(summary);
     let steps: Vec<String> = slots.iter().map(|(name, _)| name.clone()).collect();
-    let chart = |title: &str, series: &[(&'static str, Tone, fn(&Slot) -> u64)]| {
+    let chart = |title: &str, series: &[Line]| {
         let series = series.iter().map(|(name, tone, value)| Series {
             name,
             tone: *tone,

@@ -7,7 +7,9 @@ const FIRST: Day = Day { year: 2026, month: 11, day: 20 };
 /// What a made-up log of so many days adds up to.
 fn summary(days: i64, seconds: u64) -> Summary {
     let mut sample = Sample::new(7, FIRST, seconds);
-    let mut tally = Tally::new(Settings::new(Day { year: 2026, month: 12, day: 1 }));
+    let days_asked = Some((FIRST, Day::numbered(FIRST.number() + days - 1)));
+    let settings = Settings { days: days_asked, ..Settings::new(Day { year: 2027, month: 8, day: 1 }) };
+    let mut tally = Tally::new(settings);
     let mut text = String::new();
     while sample.day().number() < FIRST.number() + days {
         text.clear();

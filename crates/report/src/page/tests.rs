@@ -143,8 +143,9 @@ fn markup_is_whole_whatever_a_log_says() {
     for word in ["Mail", HOSTILE, "", "\u{202e}\u{2066}", "x\"y"] {
         let page = page(&sheet(word));
         check(&page);
-        let usual = tags(&self::page(&sheet("Mail"))).len();
-        assert!(word.is_empty() || tags(&page).len() == usual, "text makes no tags");
+        let count = |page: &str| tags(page).iter().filter(|(name, _)| name != "wbr").count();
+        let usual = count(&self::page(&sheet("Mail")));
+        assert!(word.is_empty() || count(&page) == usual, "text makes no tags");
         assert!(!page.chars().any(|letter| letter != '\n' && shown_of(letter)), "nothing hides");
     }
 }
