@@ -25,6 +25,14 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     if path == Path::new("-") { unpacked(io::stdin().lock()) } else { unpacked(File::open(path)?) }
 }
 
+/// A log that is open already.
+///
+/// # Errors
+/// Those of the file, and of what packed it.
+pub(crate) fn of(file: File) -> io::Result<Box<dyn Read>> {
+    unpacked(file)
+}
+
 /// Unpacks where the first bytes say that it is packed.
 fn unpacked(mut input: impl Read + 'static) -> io::Result<Box<dyn Read>> {
     let mut start = Vec::with_capacity(6);
@@ -70,7 +78,7 @@ impl<R: Read> Read for Frames<R> {
 ///
 /// # Errors
 /// Those of `input`; the lines before were handed over.
-pub(super) fn each_line(mut input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+pub(crate) fn each_line(mut input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut begun: Vec<u8> = Vec::new();
     loop {

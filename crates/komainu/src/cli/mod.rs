@@ -13,7 +13,7 @@ mod format;
 mod greylist;
 mod legacy;
 mod links;
-mod logs;
+pub(crate) mod logs;
 mod policyd;
 mod queue;
 mod render;

@@ -15,6 +15,7 @@ mod later;
 mod limits;
 mod listener;
 mod logins;
+mod mailing;
 mod milters;
 mod notices;
 mod opendkim;
@@ -35,6 +36,7 @@ pub use inspecting::{Inspecting, Seen};
 pub use later::Later;
 pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
+pub use mailing::Mailing;
 pub use milters::{Endpoint as MilterEndpoint, Filter, Milters};
 pub use notices::Notices;
 pub use opendkim::OpenDkim;
@@ -91,6 +93,8 @@ pub struct Configuration {
     pub opendkim: Option<Arc<OpenDkim>>,
     /// How OpenDMARC would do its work, where that may be done here.
     pub opendmarc: Option<Arc<OpenDmarc>>,
+    /// How reports go out by themselves.
+    pub mailing: Option<Arc<Mailing>>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -272,6 +276,8 @@ fn compile(
     found.extend(more);
     let (opendmarc, more) = opendmarc::compile(&parameters, &listeners, sources);
     found.extend(more);
+    let (mailing, more) = mailing::compile(&parameters, sources);
+    found.extend(more);
     name_others(&parameters, &mut catalogue, &classes);
     let classes = Arc::new(classes);
     let directory = directory.map(Path::to_owned);
@@ -290,6 +296,7 @@ fn compile(
             spf,
             opendkim,
             opendmarc,
+            mailing,
             later,
             files: sources.paths(),
         },

@@ -34,6 +34,9 @@ pub enum Request {
     Reload,
     /// Open the log file for appending; the answer carries the descriptor.
     Log,
+    /// Open the log that reports are made of, or a rotated one before it: 0 is the log, 1 the newest before it; the answer
+    /// carries the descriptor.
+    PastLog(u64),
     /// Start the program of a `spawn` service; the answer carries our end of its socket.
     Spawn(String),
     /// Connect to a socket below `queue_directory`, with the rights of `mail_owner`; the answer carries it.
@@ -377,6 +380,11 @@ impl Request {
                 w.bytes(name.as_bytes());
                 w.0
             }
+            Request::PastLog(nth) => {
+                let mut w = Writer::tagged(id, 50);
+                w.number(*nth);
+                w.0
+            }
             Request::Password(request) => {
                 let mut w = Writer::tagged(id, 30);
                 request.encode(&mut w);
@@ -441,6 +449,7 @@ impl Request {
             10 => Request::Stop,
             5 => Request::Spawn(r.text()?),
             20 => Request::Dropped(r.text()?),
+            50 => Request::PastLog(r.number()?),
             30 => Request::Password(PasswordRequest::decode(&mut r)?),
             21 => Request::Connect(r.text()?),
             4 => {
@@ -602,6 +611,7 @@ mod tests {
             Request::Stop,
             Request::Spawn("private/x".into()),
             Request::Dropped("0a.mail".into()),
+            Request::PastLog(3),
             Request::Connect("/q/private/auth".into()),
             password(Keeper::Shadow),
             password(Keeper::Pam("smtp".into())),

@@ -93,6 +93,7 @@ pub(crate) struct Generation {
     pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
     pub(crate) opendkim: Option<Arc<crate::configuration::OpenDkim>>,
     pub(crate) opendmarc: Option<Arc<crate::configuration::OpenDmarc>>,
+    pub(crate) mailing: Option<Arc<crate::configuration::Mailing>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -201,6 +202,7 @@ impl Generation {
             spf: configuration.spf,
             opendkim: configuration.opendkim,
             opendmarc: configuration.opendmarc,
+            mailing: configuration.mailing,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),

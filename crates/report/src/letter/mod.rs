@@ -7,7 +7,7 @@
 mod quoted;
 
 use crate::page::html::{Html, scaled};
-use crate::sheet::{Block, Cell, Chart, Figure, Section, Share, Sheet, Table, Tone, grouped, percent};
+use crate::sheet::{Block, Cell, Chart, Figure, Section, Share, Sheet, Table, Tone, grouped, percent, shown};
 
 /// Rows of a table in a mail: the page has all.
 const ROWS: usize = 10;
@@ -49,6 +49,17 @@ pub fn letter(sheet: &Sheet, text: &str, unique: &str) -> Letter {
         head: format!("MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=\"{boundary}\"\n"),
         body: format!("{plain}\n{html}\n--{boundary}--\n"),
     }
+}
+
+/// How the text begins: what the page says on top.
+#[must_use]
+pub fn opening(sheet: &Sheet) -> String {
+    let mut out = format!("{}\n{}\n\n{}\n", shown(&sheet.title), shown(&sheet.period), shown(&sheet.verdict));
+    if !sheet.unusual.is_empty() {
+        out.push_str("\nOut of the ordinary:\n");
+        sheet.unusual.iter().for_each(|what| out.push_str(&format!("- {}\n", shown(what))));
+    }
+    out
 }
 
 fn subject(text: &str) -> String {
