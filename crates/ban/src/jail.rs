@@ -4,163 +4,25 @@
 //! come again where `bantime.increment` says so. Addresses that are never to be banned win over everything. Tables are
 //! bounded: the address that was seen longest ago makes room. T2.21.
 
+mod attempts;
+mod settings;
+mod table;
+
+pub use settings::{Cache, Candidate, Dns, Increment, Settings, holds, net};
+
 use crate::filter::{Failure, Id};
-use crate::jails::{self, is_yes};
-use crate::span;
-use config::diagnostic::Diagnostic;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-
-/// The most that are counted, banned, or remembered for having been banned, each.
-const ENTRIES_MAX: usize = 200_000;
-
-/// What a jail was told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Its name.
-    pub name: String,
-    /// How many failures ban.
-    pub failures_max: u32,
-    /// Within how many seconds.
-    pub find_s: i64,
-    /// For how long; negative for ever.
-    pub ban_s: i64,
-    /// How bans grow.
-    pub increment: Option<Increment>,
-    /// Who is never banned.
-    pub never: Vec<(IpAddr, u8)>,
-    /// Names that are never banned.
-    pub never_names: Vec<String>,
-}
-
-/// How the bans of those that come again grow.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Increment {
-    /// `bantime.factor`.
-    pub factor: f64,
-    /// `bantime.multipliers`; powers of two where there are none.
-    pub multipliers: Vec<f64>,
-    /// `bantime.maxtime`.
-    pub ban_s_max: Option<i64>,
-}
-
-impl Settings {
-    /// Reads a jail's options. What can't be read has its default, and is said.
-    #[must_use]
-    pub fn of(jail: &jails::Jail) -> (Settings, Vec<Diagnostic>) {
-        let mut found = Vec::new();
-        let mut wrong = |option: &str, text: &str, instead: &str| {
-            let message = format!("`{option} = {text}` can't be read");
-            found.push(Diagnostic::error(634, jail.place(option), message).help(instead.to_owned()));
-        };
-        let failures_max = match jail.option("maxretry").map(str::trim) {
-            None => 5,
-            Some(text) => text.parse().ok().filter(|n| *n > 0).unwrap_or_else(|| {
-                wrong("maxretry", text, "write a whole number; 5 counts meanwhile");
-                5
-            }),
-        };
-        let mut seconds = |option: &str, default: i64| match jail.option(option) {
-            None => default,
-            Some(text) => span::seconds(text).unwrap_or_else(|| {
-                wrong(option, text, "write seconds, or a time like `10m`; 10 minutes count meanwhile");
-                default
-            }),
-        };
-        let (find_s, ban_s) = (seconds("findtime", 600), seconds("bantime", 600));
-        let is_growing = jail.option("bantime.increment").is_some_and(is_yes);
-        let ban_s_max = jail.option("bantime.maxtime").map(|_| seconds("bantime.maxtime", 600));
-        let mut increment = None;
-        if is_growing {
-            let multipliers = jail.option("bantime.multipliers").unwrap_or("").split_whitespace();
-            let factor = jail.option("bantime.factor").and_then(|text| text.trim().parse().ok());
-            increment = Some(Increment {
-                factor: factor.unwrap_or(1.0),
-                multipliers: multipliers.filter_map(|word| word.parse().ok()).collect(),
-                ban_s_max,
-            });
-            if let Some(formula) = jail.option("bantime.formula").filter(|text| !text.trim().is_empty()) {
-                wrong("bantime.formula", formula, "formulas aren't computed: give `bantime.multipliers`");
-            }
-        }
-        let (mut never, mut never_names) = (Vec::new(), Vec::new());
-        let words = jail.option("ignoreip").unwrap_or("").split(|c: char| c.is_whitespace() || c == ',');
-        for word in words.filter(|word| !word.is_empty()) {
-            match net(word) {
-                Some(net) => never.push(net),
-                None => never_names.push(word.to_ascii_lowercase()),
-            }
-        }
-        let name = jail.name.clone();
-        (Settings { name, failures_max, find_s, ban_s, increment, never, never_names }, found)
-    }
-
-    /// Whether somebody is never to be banned.
-    #[must_use]
-    pub fn spares(&self, id: &Id) -> bool {
-        match id {
-            Id::Net(address, length) => {
-                self.never.iter().any(|(net, bits)| bits <= length && holds((*net, *bits), *address))
-            }
-            Id::Name(name) | Id::Other(name) => {
-                self.never_names.iter().any(|known| known.eq_ignore_ascii_case(name))
-            }
-        }
-    }
-
-    /// How long the ban after `before` earlier ones is.
-    fn ban_s_after(&self, before: u32) -> i64 {
-        let Some(increment) = self.increment.as_ref().filter(|_| self.ban_s > 0) else { return self.ban_s };
-        let at = usize::try_from(before).unwrap_or(usize::MAX);
-        let times = match increment.multipliers.last() {
-            Some(last) => increment.multipliers.get(at).copied().unwrap_or(*last),
-            None => f64::from(1_u32 << before.min(20)),
-        };
-        // A ban that grew past what f64 holds exactly is for ever in all but name.
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            reason = "bounded just below"
-        )]
-        let grown = (self.ban_s as f64 * times * increment.factor).clamp(1.0, 1e12) as i64;
-        increment.ban_s_max.map_or(grown, |most| grown.min(most))
-    }
-}
-
-/// `192.0.2.0/24`, `2001:db8::1`, `192.0.2.0/255.255.255.0`.
-fn net(word: &str) -> Option<(IpAddr, u8)> {
-    let (address, length) = word.split_once('/').map_or((word, None), |(a, l)| (a, Some(l)));
-    let address: IpAddr = address.trim_matches(['[', ']']).parse().ok()?;
-    let whole = if address.is_ipv4() { 32 } else { 128 };
-    let length = match length {
-        None => whole,
-        Some(length) => match length.parse::<std::net::Ipv4Addr>() {
-            Ok(mask) => u8::try_from(u32::from(mask).leading_ones()).ok()?,
-            Err(_) => length.parse().ok().filter(|length| *length <= whole)?,
-        },
-    };
-    Some((address, length))
-}
-
-fn holds((net, bits): (IpAddr, u8), address: IpAddr) -> bool {
-    match (net, address) {
-        (IpAddr::V4(net), IpAddr::V4(address)) => {
-            let off = 32_u32.saturating_sub(u32::from(bits));
-            u32::from(net).checked_shr(off) == u32::from(address).checked_shr(off) || bits == 0
-        }
-        (IpAddr::V6(net), IpAddr::V6(address)) => {
-            let off = 128_u32.saturating_sub(u32::from(bits));
-            u128::from(net).checked_shr(off) == u128::from(address).checked_shr(off) || bits == 0
-        }
-        _ => false,
-    }
-}
+use attempts::Attempts;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use table::{ROWS_MAX, Row, Table};
 
 /// What a failure led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deed {
     /// It counts.
     Found,
+    /// It is another line about an attempt that was counted: `count = attempts`.
+    Known,
     /// It doesn't: the address is one that is never banned.
     Ignored,
     /// It was one too many: banned until that second, `None` for ever.
@@ -174,39 +36,36 @@ pub enum Deed {
     AlreadyBanned,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Count {
-    failures: u32,
-    first_s: i64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Ban {
-    since_s: i64,
-    until_s: Option<i64>,
+/// What a jail knows of somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known<'j> {
+    /// Who.
+    pub id: &'j Id,
+    /// How many failures count, 0 for one that is shut out and hasn't failed since.
+    pub failures: u32,
+    /// Since when they count.
+    pub first_s: i64,
+    /// How often it was banned, a ban in force included.
+    pub bans: u32,
+    /// Since when and until when it is shut out; `None` for ever.
+    pub banned: Option<(i64, Option<i64>)>,
 }
 
 /// A jail with those that it counts and holds.
 #[derive(Debug)]
 pub struct Jail {
     settings: Settings,
-    counts: Aged<Count>,
-    bans: BTreeMap<Id, Ban>,
-    ends: BTreeSet<(i64, Id)>,
-    earlier: Aged<u32>,
+    table: Table,
+    /// When a ban may end, the soonest first; those that were ended otherwise are passed over when their time comes.
+    ends: BinaryHeap<Reverse<(i64, u32)>>,
+    attempts: Attempts,
 }
 
 impl Jail {
     /// An empty jail.
     #[must_use]
     pub fn new(settings: Settings) -> Jail {
-        Jail {
-            settings,
-            counts: Aged::default(),
-            bans: BTreeMap::new(),
-            ends: BTreeSet::new(),
-            earlier: Aged::default(),
-        }
+        Jail { settings, table: Table::new(), ends: BinaryHeap::new(), attempts: Attempts::default() }
     }
 
     /// What it was told.
@@ -215,110 +74,196 @@ impl Jail {
         &self.settings
     }
 
-    /// Those that are shut out, and until when.
+    /// Tells it something else; those that it counts and holds stay.
+    pub fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// Those that are shut out, and until when, in their own order.
     pub fn banned(&self) -> impl Iterator<Item = (&Id, Option<i64>)> {
-        self.bans.iter().map(|(id, ban)| (id, ban.until_s))
+        let banned = self.table.rows().filter(|row| row.is_banned());
+        let mut banned: Vec<_> = banned.map(|row| (&row.id, row.until_s())).collect();
+        banned.sort_unstable_by_key(|(id, _)| *id);
+        banned.into_iter()
+    }
+
+    /// How many are shut out.
+    #[must_use]
+    pub fn banned_count(&self) -> usize {
+        self.table.banned()
+    }
+
+    /// Whether somebody is shut out.
+    #[must_use]
+    pub fn is_banned(&self, id: &Id) -> bool {
+        self.table.find(id).and_then(|number| self.table.row(number)).is_some_and(Row::is_banned)
+    }
+
+    /// All that it knows of, in no order.
+    pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
+        self.table.rows().map(known)
+    }
+
+    /// What it knows of somebody.
+    #[must_use]
+    pub fn knows(&self, id: &Id) -> Option<Known<'_>> {
+        self.table.find(id).and_then(|number| self.table.row(number)).map(known)
     }
 
     /// Takes a failure in. Bans that have ended by then are asked for before: [`Jail::ended`].
     pub fn failure(&mut self, failure: &Failure) -> Vec<Deed> {
+        self.failure_given(failure, 0.0, 0)
+    }
+
+    /// As [`Jail::failure`], for jails whose bans grow: `luck`, from 0 up to 1, is for `bantime.rndtime`, and `elsewhere`
+    /// is how often other jails have banned this one.
+    pub fn failure_given(&mut self, failure: &Failure, luck: f64, elsewhere: u32) -> Vec<Deed> {
         if self.settings.spares(&failure.id) {
             return vec![Deed::Ignored];
         }
         let now_s = failure.time_us.div_euclid(1_000_000);
-        let count = self.counts.entry(&failure.id, now_s, || Count { failures: 0, first_s: now_s });
-        count.add(now_s, self.settings.find_s);
-        if count.failures < self.settings.failures_max {
+        if self.settings.counts_attempts && self.attempts.is_known(failure) {
+            return vec![Deed::Known];
+        }
+        let find_s = self.settings.find_s;
+        let number = self.table.change(&failure.id, |row| count(row, now_s, find_s));
+        let Some(row) = self.table.row(number) else { return vec![Deed::Found] };
+        if row.failures < self.settings.failures_max {
             return vec![Deed::Found];
         }
-        self.counts.remove(&failure.id);
-        if self.bans.contains_key(&failure.id) || self.bans.len() >= ENTRIES_MAX {
+        let (is_banned, before) = (row.is_banned(), row.before);
+        if is_banned || self.table.banned() >= ROWS_MAX {
+            self.table.change(&failure.id, |row| row.failures = 0);
             return vec![Deed::Found, Deed::AlreadyBanned];
         }
-        let before = *self.earlier.entry(&failure.id, now_s, || 0);
-        let ban_s = self.settings.ban_s_after(before);
+        let is_overall = self.settings.increment.as_ref().is_some_and(|increment| increment.is_overall);
+        let counted = if is_overall { before.saturating_add(elsewhere) } else { before };
+        let ban_s = self.settings.ban_s_after(counted, luck);
         let until_s = (ban_s >= 0).then(|| now_s.saturating_add(ban_s));
-        *self.earlier.entry(&failure.id, now_s, || 0) = before.saturating_add(1);
-        self.bans.insert(failure.id.clone(), Ban { since_s: now_s, until_s });
-        self.ends.extend(until_s.map(|until| (until, failure.id.clone())));
-        vec![Deed::Found, Deed::Banned { until_s, before }]
+        self.shut(&failure.id, now_s, until_s);
+        vec![Deed::Found, Deed::Banned { until_s, before: counted }]
+    }
+
+    /// Shuts somebody out by hand, for `ban_s` seconds or as long as a failure would; gives back until when. `None`
+    /// where it is never banned, or banned already, or the jail is full.
+    pub fn ban(&mut self, id: &Id, now_s: i64, ban_s: Option<i64>) -> Option<Option<i64>> {
+        if self.settings.spares(id) || self.is_banned(id) || self.table.banned() >= ROWS_MAX {
+            return None;
+        }
+        let ban_s = ban_s.unwrap_or(self.settings.ban_s);
+        let until_s = (ban_s >= 0).then(|| now_s.saturating_add(ban_s));
+        self.shut(id, now_s, until_s);
+        Some(until_s)
+    }
+
+    /// Puts back what was kept of somebody: [`Jail::known`].
+    pub fn restore(&mut self, kept: &Known<'_>) {
+        let is_full = self.table.banned() >= ROWS_MAX;
+        let number = self.table.change(kept.id, |row| {
+            row.failures = kept.failures;
+            row.first_s = kept.first_s;
+            row.before = kept.bans;
+        });
+        if let Some((since_s, until_s)) = kept.banned.filter(|_| !is_full) {
+            self.table.shut(number, since_s, until_s);
+            self.ends.extend(until_s.map(|until_s| Reverse((until_s, number))));
+        }
+    }
+
+    fn shut(&mut self, id: &Id, now_s: i64, until_s: Option<i64>) {
+        let number = self.table.change(id, |row| {
+            row.failures = 0;
+            row.before = row.before.saturating_add(1);
+        });
+        self.table.shut(number, now_s, until_s);
+        self.ends.extend(until_s.map(|until_s| Reverse((until_s, number))));
+    }
+
+    /// When the next ban ends, if nothing changes.
+    #[must_use]
+    pub fn next_end(&self) -> Option<i64> {
+        self.ends.peek().map(|Reverse((until_s, _))| *until_s)
     }
 
     /// Ends the bans whose time is up, and tells when each was.
     pub fn ended(&mut self, now_s: i64) -> Vec<(i64, Id)> {
         let mut ended = Vec::new();
-        while let Some((until_s, id)) = self.ends.pop_first() {
+        while let Some(Reverse((until_s, number))) = self.ends.peek().copied() {
             if until_s > now_s {
-                self.ends.insert((until_s, id));
                 break;
             }
-            self.bans.remove(&id);
-            ended.push((until_s, id));
+            self.ends.pop();
+            let row = self.table.row(number).filter(|row| row.is_banned() && row.until_s() == Some(until_s));
+            if let Some(id) = row.map(|row| row.id.clone()) {
+                self.table.open(number);
+                ended.push((until_s, id));
+            }
+        }
+        // What was ended by hand must not pile up.
+        if self.ends.len() > 2 * self.table.banned() + 64 {
+            let table = &self.table;
+            let is_real = |until_s: i64, number: u32| {
+                table.row(number).is_some_and(|row| row.is_banned() && row.until_s() == Some(until_s))
+            };
+            self.ends.retain(|Reverse((until_s, number))| is_real(*until_s, *number));
         }
         ended
     }
 
-    /// Ends a ban by hand.
+    /// Ends a ban by hand, and forgets the failures that count.
     pub fn free(&mut self, id: &Id) -> bool {
-        let Some(ban) = self.bans.remove(id) else { return false };
-        if let Some(until_s) = ban.until_s {
-            self.ends.remove(&(until_s, id.clone()));
+        let Some(number) = self.table.find(id) else { return false };
+        let was_banned = self.table.open(number);
+        if self.table.find(id).is_some() {
+            self.table.change(id, |row| row.failures = 0);
         }
-        self.counts.remove(id);
-        ban.since_s <= ban.until_s.unwrap_or(i64::MAX)
+        was_banned
+    }
+
+    /// Forgets failures that lie too far back to count.
+    pub fn forget_past(&mut self, now_s: i64) {
+        let find_s = self.settings.find_s;
+        self.table.forget_counts(|row| row.first_s < now_s.saturating_sub(find_s));
+    }
+
+    /// The clock was set: all that is counted and held moves by so many seconds, so that bans last as long as they
+    /// were meant to.
+    pub fn shift(&mut self, by_s: i64) {
+        self.table.shift(by_s);
+        self.attempts = Attempts::default();
+        let moved = self
+            .ends
+            .drain()
+            .map(|Reverse((until_s, number))| Reverse((until_s.saturating_add(by_s), number)));
+        self.ends = moved.collect::<Vec<_>>().into();
     }
 }
 
-impl Count {
-    /// One more. Once the first lies further back than `find_s`, those so far count by their share of the time.
-    fn add(&mut self, now_s: i64, find_s: i64) {
-        let span_s = now_s.saturating_sub(self.first_s);
-        if span_s > find_s {
-            #[expect(clippy::cast_precision_loss, reason = "spans of seconds are far below 2^52")]
-            let share = (f64::from(self.failures) / span_s as f64 * find_s.max(0) as f64).round_ties_even();
-            // It is at most what it was.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a u32")]
-            let share = share as u32;
-            self.failures = share;
-            self.first_s = now_s.saturating_sub(find_s);
-        }
-        self.failures = self.failures.saturating_add(1);
-    }
+fn known(row: &Row) -> Known<'_> {
+    let banned = row.is_banned().then(|| (row.since_s, row.until_s()));
+    Known { id: &row.id, failures: row.failures, first_s: row.first_s, bans: row.before, banned }
 }
 
-/// A bounded table: when it is full, the entry that was touched longest ago goes.
-#[derive(Debug)]
-struct Aged<V> {
-    rows: BTreeMap<Id, (i64, V)>,
-    ages: BTreeSet<(i64, Id)>,
-}
-
-impl<V> Default for Aged<V> {
-    fn default() -> Aged<V> {
-        Aged { rows: BTreeMap::new(), ages: BTreeSet::new() }
+/// One more. Once the first lies further back than `find_s`, those so far count by their share of the time.
+fn count(row: &mut Row, now_s: i64, find_s: i64) {
+    if row.failures == 0 {
+        row.first_s = now_s;
     }
-}
-
-impl<V> Aged<V> {
-    fn entry(&mut self, id: &Id, now_s: i64, make: impl FnOnce() -> V) -> &mut V {
-        if let Some((age, _)) = self.rows.get(id) {
-            self.ages.remove(&(*age, id.clone()));
-        } else if self.rows.len() >= ENTRIES_MAX
-            && let Some((_, oldest)) = self.ages.pop_first()
-        {
-            self.rows.remove(&oldest);
-        }
-        self.ages.insert((now_s, id.clone()));
-        let row = self.rows.entry(id.clone()).or_insert_with(|| (now_s, make()));
-        row.0 = now_s;
-        &mut row.1
+    let span_s = now_s.saturating_sub(row.first_s);
+    if span_s > find_s {
+        #[expect(clippy::cast_precision_loss, reason = "spans of seconds are far below 2^52")]
+        let share = (f64::from(row.failures) / span_s as f64 * find_s.max(0) as f64).round_ties_even();
+        // It is at most what it was.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a u32")]
+        let share = share as u32;
+        row.failures = share;
+        row.first_s = now_s.saturating_sub(find_s);
+    } else if span_s < find_s.max(0).saturating_neg() {
+        // The first lies ahead: the clock was set back, and nothing says how far back that one lies.
+        row.failures = 0;
+        row.first_s = now_s;
     }
-
-    fn remove(&mut self, id: &Id) {
-        if let Some((age, _)) = self.rows.remove(id) {
-            self.ages.remove(&(age, id.clone()));
-        }
-    }
+    row.failures = row.failures.saturating_add(1);
 }
 
 #[cfg(test)]

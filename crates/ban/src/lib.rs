@@ -8,6 +8,7 @@ pub mod brackets;
 pub mod date;
 pub mod dump;
 pub mod filter;
+pub mod formula;
 pub mod ini;
 pub mod jail;
 pub mod jails;

@@ -32,6 +32,8 @@ words! {
         OverloadOver = "overload over",
         /// No more connections can be opened.
         Descriptors = "descriptors",
+        /// A client of a network that is banned is refused, or its session ended.
+        ShutOut = "shut out",
         /// A defect of ours, met by one session.
         Bug = "bug",
     }
@@ -78,6 +80,7 @@ impl<'a> Record<'a> for Own<'a> {
             | Matter::TableReloaded
             | Matter::Reloaded
             | Matter::PolicyAnswered
+            | Matter::ShutOut
             | Matter::OverloadOver => Severity::Info,
         }
     }

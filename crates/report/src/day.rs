@@ -18,6 +18,16 @@ pub(crate) const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 impl Day {
+    /// Reads the day at the start of a line's stamp, as [`Moment::parse`], and gives what follows it and its
+    /// blank or `T`.
+    #[must_use]
+    pub fn parse(line: &[u8], today: Day) -> Option<(Day, &[u8])> {
+        match line.first()? {
+            b'0'..=b'9' => long_day(line),
+            _ => short_day(line, today),
+        }
+    }
+
     /// Days since 1970-01-01; days that the calendar doesn't have count on from the month's first.
     #[must_use]
     pub fn number(self) -> i64 {
@@ -88,10 +98,12 @@ impl Moment {
     /// `Nov 22 01:55:03` and RFC 3339, of which the fraction is dropped and the clock taken as it stands.
     #[must_use]
     pub fn parse(line: &[u8], today: Day) -> Option<(Moment, &[u8])> {
-        let (day, rest) = match line.first()? {
-            b'0'..=b'9' => long_day(line)?,
-            _ => short_day(line, today)?,
-        };
+        let (day, rest) = Day::parse(line, today)?;
+        Moment::of(day, line, rest)
+    }
+
+    /// With the clock that stands behind the day, of which `line` says how it is written.
+    fn of<'a>(day: Day, line: &[u8], rest: &'a [u8]) -> Option<(Moment, &'a [u8])> {
         let (hour, rest) = scan::two(rest)?;
         let (minute, rest) = scan::two(rest.strip_prefix(b":")?)?;
         let (second, rest) = scan::two(rest.strip_prefix(b":")?)?;
@@ -107,6 +119,35 @@ impl Moment {
     pub fn seconds(self) -> i64 {
         let clock = (i64::from(self.hour) * 60 + i64::from(self.minute)) * 60 + i64::from(self.second);
         self.day.number() * 86_400 + clock
+    }
+}
+
+/// The stamps of lines one after the other, most of which are of one day.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamps {
+    today: Day,
+    /// How the day of the line before was written, and which it is; nothing at first.
+    written: Vec<u8>,
+    day: Day,
+}
+
+impl Stamps {
+    pub(crate) fn new(today: Day) -> Stamps {
+        Stamps { today, written: Vec::new(), day: today }
+    }
+
+    /// As [`Moment::parse`]. The same bytes are the same day: each way to write one ends with its own blank.
+    pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Moment, &'a [u8])> {
+        if !self.written.is_empty()
+            && let Some(rest) = line.strip_prefix(self.written.as_slice())
+        {
+            return Moment::of(self.day, line, rest);
+        }
+        let (day, rest) = Day::parse(line, self.today)?;
+        self.written.clear();
+        self.written.extend_from_slice(line.get(..line.len() - rest.len()).unwrap_or_default());
+        self.day = day;
+        Moment::of(day, line, rest)
     }
 }
 

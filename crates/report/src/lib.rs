@@ -8,6 +8,7 @@
 
 pub mod day;
 pub mod letter;
+mod names;
 pub mod outline;
 pub mod page;
 pub mod pflogsumm;

@@ -36,10 +36,12 @@ pub struct Truth {
 #[derive(Clone, Debug)]
 pub struct Sample {
     state: u64,
-    /// Seconds since the start of 1970.
+    /// Milliseconds since the start of 1970.
     now: i64,
-    /// Seconds from one event to the next, on average twice this.
+    /// Milliseconds from one line to the next, at most.
     pace: u64,
+    /// Of how many people there is mail.
+    people: u64,
     rfc3339: bool,
     truth: Truth,
 }
@@ -86,11 +88,23 @@ const HOSTS: [&str; 10] = [
 ];
 
 impl Sample {
-    /// A log that begins on `first`, with so many seconds from one event to the next.
+    /// A log that begins on `first`, with so many seconds from one line to the next on average.
     #[must_use]
     pub fn new(seed: u64, first: Day, seconds: u64) -> Sample {
-        let now = first.number() * 86_400;
-        Sample { state: seed, now, pace: seconds.max(1) * 2, rfc3339: false, truth: Truth::default() }
+        let (now, pace) = (first.number() * 86_400_000, seconds.max(1) * 2000);
+        Sample { state: seed, now, pace, people: 400, rfc3339: false, truth: Truth::default() }
+    }
+
+    /// With so many lines over so many days, nearly.
+    #[must_use]
+    pub fn over(self, days: u64, lines: u64) -> Sample {
+        Sample { pace: (days * 86_400_000 * 2 / lines.max(1)).max(1), ..self }
+    }
+
+    /// With senders and recipients out of so many.
+    #[must_use]
+    pub fn crowd(self, people: u64) -> Sample {
+        Sample { people, ..self }
     }
 
     /// With RFC 3339 stamps.
@@ -108,7 +122,7 @@ impl Sample {
     /// On which day it is.
     #[must_use]
     pub fn day(&self) -> Day {
-        Day::numbered(self.now.div_euclid(86_400))
+        Day::numbered(self.now.div_euclid(86_400_000))
     }
 
     /// Makes one event: one line or some.
@@ -144,7 +158,7 @@ impl Sample {
         match self.below(40) {
             0 => String::new(),
             1 => self.one(&USERS).to_owned(),
-            2..20 => format!("u{}@{}", self.below(400), self.one(&DOMAINS)),
+            2..20 => format!("u{}@{}", self.below(self.people), self.one(&DOMAINS)),
             _ => format!("{}@{}", self.one(&USERS), self.one(&DOMAINS)),
         }
     }
@@ -170,7 +184,7 @@ impl Sample {
         use std::fmt::Write;
         self.now += i64::try_from(self.below(self.pace)).unwrap_or(0);
         let day = self.day();
-        let of_day = self.now.rem_euclid(86_400);
+        let of_day = self.now.rem_euclid(86_400_000) / 1000;
         let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
         let written = if self.rfc3339 {
             let micros = self.below(1_000_000);
@@ -290,7 +304,7 @@ impl Sample {
     }
 
     fn delivery(&mut self, out: &mut String, id: &str) {
-        let recipient = format!("u{}@{}", self.below(900), self.one(&DOMAINS));
+        let recipient = format!("u{}@{}", self.below(self.people * 2), self.one(&DOMAINS));
         let agent =
             self.one(&["postfix/smtp", "postfix/local", "postfix/lmtp", "postfix/pipe", "postfix/virtual"]);
         let relay =

@@ -1,30 +1,48 @@
 //! Small steps over a line's bytes, each giving `None` instead of failing. Doesn't allocate.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 /// What stands before and behind the first `mark`.
 pub(crate) fn cut<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = memmem::find(text, mark)?;
+    let at = find(text, mark)?;
     Some((text.get(..at)?, text.get(at.checked_add(mark.len())?..)?))
 }
 
+/// Where the first `mark` stands. A mark that ends with `<` or begins with `:` is looked for by that byte, which
+/// is quicker than to make a searcher for each line.
+#[inline]
+pub(crate) fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
+    let (byte, back) = match mark {
+        [b':', ..] => (b':', 0),
+        [.., b'<'] => (b'<', mark.len().saturating_sub(1)),
+        _ => return memmem::find(text, mark),
+    };
+    memchr_iter(byte, text)
+        .filter_map(|at| at.checked_sub(back))
+        .find(|&at| text.get(at..).is_some_and(|rest| rest.starts_with(mark)))
+}
+
 /// What stands before and behind the first `mark`, which is one byte.
+#[inline]
 pub(crate) fn cut_at(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
     split_one(text, memchr(mark, text)?)
 }
 
 /// What stands before and behind the one byte at `at`.
+#[inline]
 pub(crate) fn split_one(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
     Some((text.get(..at)?, text.get(at.checked_add(1)?..)?))
 }
 
 /// Splits before the first byte that `stop` likes.
+#[inline]
 pub(crate) fn span(text: &[u8], stop: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&byte| stop(byte)).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, b""))
 }
 
 /// Decimal digits at the start and what follows them; `None` where there are none, or more than nineteen.
+#[inline]
 pub(crate) fn digits(text: &[u8]) -> Option<(u64, &[u8])> {
     let (digits, rest) = span(text, |byte| !byte.is_ascii_digit());
     if digits.is_empty() || digits.len() > 19 {
@@ -37,15 +55,11 @@ pub(crate) fn digits(text: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// Exactly two digits.
+#[inline]
 pub(crate) fn two(text: &[u8]) -> Option<(u8, &[u8])> {
     let ([tens, ones], rest) = text.split_first_chunk::<2>()?;
     if !tens.is_ascii_digit() || !ones.is_ascii_digit() {
         return None;
     }
     Some(((tens - b'0') * 10 + (ones - b'0'), rest))
-}
-
-/// Whether `text` holds `mark`.
-pub(crate) fn holds(text: &[u8], mark: &[u8]) -> bool {
-    memmem::find(text, mark).is_some()
 }

@@ -7,7 +7,7 @@
 
 use report::Day;
 use report::pflogsumm::{Limit, Options, Summary, Verp};
-use report::sample::Sample;
+use report::sample::{Sample, Truth};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -146,16 +146,16 @@ fn options() -> Vec<(Vec<&'static str>, Options)> {
     ]
 }
 
-fn sample(seed: u64, days: i64, events: usize) -> Vec<u8> {
-    let first = Day::numbered(today().number() - days + 1);
-    let seconds = u64::try_from(days).unwrap() * 86_400 / u64::try_from(events).unwrap() / 3;
-    let sample = Sample::new(seed, first, seconds);
+/// A log whose last day is today.
+fn sample(seed: u64, days: u64, lines: u64) -> (Vec<u8>, Truth) {
+    let first = Day::numbered(today().number() - i64::try_from(days).unwrap() + 1);
+    let sample = Sample::new(seed, first, 1).over(days, lines);
     let mut sample = if seed.is_multiple_of(2) { sample } else { sample.rfc3339() };
     let mut log = String::new();
-    for _ in 0..events {
+    while sample.truth().lines < lines && sample.day() <= today() {
         sample.event(&mut log);
     }
-    log.into_bytes()
+    (log.into_bytes(), sample.truth())
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn each_option_on_logs_from_seeds() {
     if !is_there() {
         return;
     }
-    for (seed, days, events) in [(1, 1, 60), (2, 40, 500)] {
-        let log = sample(seed, days, events);
+    for (seed, days, lines) in [(1, 1, 240), (2, 40, 2000)] {
+        let (log, _) = sample(seed, days, lines);
         for (arguments, options) in options() {
             compare(&format!("seed {seed}"), &log, &arguments, options);
         }
@@ -172,6 +172,41 @@ fn each_option_on_logs_from_seeds() {
     let with_headings = |(arguments, _): &(Vec<&str>, _)| arguments.iter().any(|word| word.len() == 2);
     for (arguments, options) in options().into_iter().filter(with_headings) {
         compare("nothing", b"", &arguments, options);
+    }
+}
+
+/// The year turns in it, unless today is one of December's last days.
+#[test]
+fn a_year_s_log() {
+    if !is_there() {
+        return;
+    }
+    for seed in [3, 4] {
+        let (log, _) = sample(seed, 340, 20_000);
+        for (arguments, options) in options().into_iter().filter(|(arguments, _)| {
+            matches!(arguments.first(), None | Some(&("--iso-date-time" | "--zero-fill" | "-e" | "-d")))
+        }) {
+            compare(&format!("seed {seed}"), &log, &arguments, options);
+        }
+    }
+}
+
+/// All lines, each option: minutes, most of them pflogsumm's.
+/// `cargo test --release -p report --test oracle -- --ignored --nocapture`
+#[test]
+#[ignore = "takes minutes"]
+fn a_million_lines_over_40_days() {
+    if !is_there() {
+        return;
+    }
+    for seed in [6, 7] {
+        let (log, truth) = sample(seed, 40, 1_000_000);
+        println!("seed {seed}: {} bytes, {truth:?}", log.len());
+        has_the_truth(&log, truth, today());
+        for (arguments, options) in options() {
+            println!("{arguments:?}");
+            compare(&format!("seed {seed}"), &log, &arguments, options);
+        }
     }
 }
 
@@ -232,10 +267,15 @@ fn the_sample_is_what_it_says() {
     for _ in 0..3000 {
         sample.event(&mut log);
     }
-    let truth = sample.truth();
-    let options = Options { smtpd_stats: true, ..Options::new(Day { year: 2026, month: 11, day: 23 }) };
-    let report = String::from_utf8(ours(log.as_bytes(), options)).unwrap();
-    assert_eq!(u64::try_from(log.lines().count()).unwrap(), truth.lines);
+    assert_eq!(u64::try_from(log.lines().count()).unwrap(), sample.truth().lines);
+    has_the_truth(log.as_bytes(), sample.truth(), Day { year: 2026, month: 11, day: 23 });
+}
+
+/// The counts of the grand totals; those up to half a million aren't rounded.
+fn has_the_truth(log: &[u8], truth: Truth, today: Day) {
+    let options = Options { smtpd_stats: true, ..Options::new(today) };
+    let report = String::from_utf8(ours(log, options)).unwrap();
+    let report = report.split("Per-").next().unwrap();
     for (count, what) in [
         (truth.received, "  received"),
         (truth.delivered, "  delivered"),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::filter::Fields;
+use crate::formula::Formula;
 
 fn settings(failures_max: u32, find_s: i64, ban_s: i64) -> Settings {
     Settings {
@@ -7,9 +8,9 @@ fn settings(failures_max: u32, find_s: i64, ban_s: i64) -> Settings {
         failures_max,
         find_s,
         ban_s,
-        increment: None,
         never: vec![("192.0.2.8".parse().expect("an address"), 31), ("2001:db8::".parse().expect("one"), 32)],
         never_names: vec!["friend.example".to_owned()],
+        ..Settings::default()
     }
 }
 
@@ -72,17 +73,38 @@ fn some_are_never_banned() {
     }
 }
 
+/// As a fail2ban server was seen to do: a first ban is as long as any.
 #[test]
 fn bans_grow() {
     let grown = |increment: Increment, bans: u32| {
         let settings = Settings { increment: Some(increment), ..settings(1, 10, 60) };
-        (0..bans).map(|before| settings.ban_s_after(before)).collect::<Vec<i64>>()
+        (0..bans).map(|before| settings.ban_s_after(before, 0.5)).collect::<Vec<i64>>()
     };
-    let increment = Increment { factor: 1.0, multipliers: Vec::new(), ban_s_max: None };
+    let increment = Increment::default();
     assert_eq!(grown(increment.clone(), 5), [60, 120, 240, 480, 960]);
     assert_eq!(grown(Increment { ban_s_max: Some(300), ..increment.clone() }, 4), [60, 120, 240, 300]);
-    let listed = Increment { multipliers: vec![1.0, 5.0, 30.0], factor: 2.0, ..increment };
-    assert_eq!(grown(listed, 4), [120, 600, 3_600, 3_600]);
+    let listed = Increment { multipliers: vec![5.0, 30.0], factor: 2.0, ..increment.clone() };
+    assert_eq!(grown(listed, 4), [60, 3_600, 3_600, 3_600]);
+    let formula = "ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)";
+    let formula = Formula::new(formula).expect("a formula");
+    let computed = Increment { formula: Some(formula), factor: 2.0 / 2.885_385, ..increment.clone() };
+    assert_eq!(grown(computed, 5), [60, 120, 240, 480, 960]);
+    let chance = Increment { ban_s_max: Some(200), random_s: 100, ..increment.clone() };
+    assert_eq!(grown(chance, 4), [60, 170, 250, 250]);
+    let broken = Increment { formula: Formula::new("1 / (ban.Count - 1)").ok(), ..increment };
+    assert_eq!(grown(broken, 2), [60, 1_000_000_000_000]);
+}
+
+/// Bans by other jails count where `bantime.overalljails` says so.
+#[test]
+fn bans_of_other_jails() {
+    for (is_overall, until_s) in [(false, 65), (true, 245)] {
+        let increment = Increment { is_overall, ..Increment::default() };
+        let mut jail = Jail::new(Settings { increment: Some(increment), ..settings(1, 10, 60) });
+        let deeds = jail.failure_given(&failure("192.0.2.1", 5), 0.0, 2);
+        let before = if is_overall { 2 } else { 0 };
+        assert_eq!(deeds, [Deed::Found, Deed::Banned { until_s: Some(until_s), before }]);
+    }
 }
 
 #[test]
@@ -92,5 +114,149 @@ fn tables_are_bounded() {
         let id = Id::address(std::net::Ipv4Addr::from(n).into());
         jail.failure(&Failure { time_us: i64::from(n), id, fields: Fields::default(), rule: 0 });
     }
-    assert_eq!((jail.counts.rows.len(), jail.counts.ages.len()), (ENTRIES_MAX, ENTRIES_MAX));
+    assert_eq!(jail.known().count(), ROWS_MAX);
+    assert!(jail.knows(&Id::address(std::net::Ipv4Addr::from(1).into())).is_none());
+}
+
+/// What was kept and put back goes on as if nothing had happened.
+#[test]
+fn what_is_kept_is_put_back() {
+    let mut jail = Jail::new(settings(3, 10, 50));
+    for (id, at_s) in
+        [("192.0.2.1", 100), ("192.0.2.2", 100), ("192.0.2.2", 101), ("192.0.2.2", 102), ("x.example", 103)]
+    {
+        jail.failure(&failure(id, at_s));
+    }
+    assert_eq!(jail.ban(&Id::Other("by hand".to_owned()), 104, Some(-1)), Some(None));
+    let mut other = Jail::new(settings(3, 10, 50));
+    jail.known().for_each(|known| other.restore(&known));
+    for jail in [&mut jail, &mut other] {
+        assert_eq!(jail.banned_count(), 2);
+        assert_eq!(jail.next_end(), Some(152));
+        assert_eq!(jail.failure(&failure("192.0.2.1", 105)), [Deed::Found]);
+        assert_eq!(jail.failure(&failure("192.0.2.1", 105)).len(), 2);
+        let ended: Vec<String> = jail.ended(155).iter().map(|(at_s, id)| format!("{at_s} {id}")).collect();
+        assert_eq!(ended, ["152 192.0.2.2", "155 192.0.2.1"]);
+        let known = jail.knows(&Id::address("192.0.2.2".parse().expect("one"))).expect("remembered");
+        assert_eq!((known.bans, known.failures, known.banned), (1, 0, None));
+        assert_eq!(jail.banned().collect::<Vec<_>>(), [(&Id::Other("by hand".to_owned()), None)]);
+    }
+}
+
+/// Set back by an hour, and told of it or not.
+#[test]
+fn the_clock_is_set_back() {
+    let mut jail = Jail::new(settings(2, 10, 50));
+    jail.failure(&failure("192.0.2.1", 10_000));
+    jail.failure(&failure("192.0.2.2", 10_000));
+    jail.failure(&failure("192.0.2.2", 10_000));
+    // Nobody said so: a failure of the time before is no companion of one from the time after.
+    assert_eq!(jail.failure(&failure("192.0.2.1", 6_400)), [Deed::Found]);
+    assert_eq!(jail.failure(&failure("192.0.2.1", 6_401)).len(), 2);
+    jail.shift(-3_600);
+    let ends: Vec<i64> = jail.ended(i64::MAX).iter().map(|(at_s, _)| *at_s).collect();
+    assert_eq!(ends, [2_851, 6_450]);
+}
+
+/// Freed by hand again and again: nothing piles up.
+#[test]
+fn what_was_freed_leaves_nothing() {
+    let mut jail = Jail::new(settings(1, 10, 1_000));
+    for n in 0..10_000 {
+        assert_eq!(jail.failure(&failure("192.0.2.1", n)).len(), 2);
+        assert!(jail.free(&failure("192.0.2.1", n).id));
+        jail.ended(n);
+    }
+    assert!(jail.ends.len() <= 65 && jail.known().count() == 1);
+    assert_eq!(jail.ended(i64::MAX), []);
+}
+
+#[test]
+fn failures_of_the_past_are_forgotten() {
+    let mut jail = Jail::new(settings(2, 10, 50));
+    jail.failure(&failure("192.0.2.1", 100));
+    jail.failure(&failure("192.0.2.2", 105));
+    jail.forget_past(111);
+    let left: Vec<String> = jail.known().map(|known| known.id.to_string()).collect();
+    assert_eq!(left, ["192.0.2.2"]);
+    assert!(
+        jail.settings().is_past(&failure("x", 100), 111) && !jail.settings().is_past(&failure("x", 101), 111)
+    );
+}
+
+/// `count = attempts`: the user, the kind of line, and how far behind the first.
+#[test]
+fn lines_about_one_attempt_count_once() {
+    let mut jail = Jail::new(Settings { counts_attempts: true, ..settings(100, 600, 50) });
+    for (at_s, rule, user, expect) in [
+        (0, 0, "bob", Deed::Found),
+        (0, 1, "", Deed::Known),
+        (2, 2, "Bob@example.org", Deed::Known),
+        (2, 2, "bob", Deed::Found),
+        (3, 0, "bob", Deed::Known),
+        (4, 0, "eve", Deed::Found),
+        (40, 1, "eve", Deed::Found),
+    ] {
+        let mut failure = failure("192.0.2.1", at_s);
+        failure.rule = rule;
+        if !user.is_empty() {
+            failure.fields.named.insert("user".into(), user.to_owned());
+        }
+        assert_eq!(jail.failure(&failure), [expect], "{at_s} {rule} {user}");
+    }
+}
+
+#[test]
+fn names_and_own_addresses() {
+    let with =
+        |dns: Dns| Settings { dns, own: vec!["198.51.100.7".parse().expect("one")], ..settings(1, 10, 50) };
+    let name = failure("host.example", 1);
+    let look_up = |is_said| Candidate::LookUp { name: "host.example".to_owned(), is_said };
+    assert_eq!(with(Dns::Warn).candidate(&name), look_up(true));
+    assert_eq!(with(Dns::Yes).candidate(&name), look_up(false));
+    assert_eq!(with(Dns::No).candidate(&name), Candidate::Dropped);
+    assert_eq!(with(Dns::Raw).candidate(&name), Candidate::Counts);
+    assert_eq!(with(Dns::No).candidate(&failure("192.0.2.1", 1)), Candidate::Counts);
+    assert!(with(Dns::No).spares(&failure("198.51.100.7", 1).id));
+    let banned = Settings { spares_own: false, ..with(Dns::No) };
+    assert!(!banned.spares(&failure("198.51.100.7", 1).id));
+}
+
+#[test]
+fn options_are_read() {
+    let place = config::place::Place::nowhere();
+    let mut jail = crate::jails::Jail { name: "t".to_owned(), ..Default::default() };
+    for (name, text) in [
+        ("maxretry", "3"),
+        ("bantime", "1h"),
+        ("bantime.increment", "yes"),
+        ("bantime.formula", "ban.Time * ban.Kount"),
+        ("bantime.factor", "2.0 / 4"),
+        ("bantime.rndtime", "5m"),
+        ("bantime.overalljails", "true"),
+        ("bantime.multipliers", "1 two"),
+        ("ignoreself", "false"),
+        ("ignorecommand", "/bin/known <ip>"),
+        ("ignorecache", "key=\"<F-USER>@<ip-host>\", max-count=10, max-time=5m"),
+        ("count", "attempts"),
+    ] {
+        jail.options.insert(name, (text.to_owned(), place.clone()));
+    }
+    jail.filter.insert("usedns", "perhaps".to_owned());
+    let (settings, found) = Settings::of(&jail);
+    let said: Vec<String> = found.iter().map(|found| found.message.clone()).collect();
+    assert_eq!(
+        said,
+        [
+            "`bantime.multipliers = 1 two` can't be read",
+            "`bantime.formula = ban.Time * ban.Kount` can't be read",
+            "`usedns = perhaps` can't be read"
+        ]
+    );
+    let increment = settings.increment.clone().expect("bans grow");
+    assert_eq!((increment.factor, increment.random_s, increment.is_overall), (0.5, 300, true));
+    let cache = Cache { key: "<F-USER>@<ip-host>".to_owned(), count_max: 10, time_s: 300 };
+    assert_eq!((settings.cache, settings.command), (Some(cache), Some("/bin/known <ip>".to_owned())));
+    assert_eq!((settings.dns, settings.spares_own, settings.counts_attempts), (Dns::No, false, true));
+    assert_eq!((settings.matches_max, settings.failures_max, settings.ban_s), (3, 3, 3_600));
 }

@@ -5,7 +5,11 @@
 
 pub mod control;
 pub mod order;
+mod own;
+mod shut_out;
 #[allow(dead_code, reason = "the engine that it rouses comes next")]
 mod wake;
 
 pub use order::{Answer, Order, Orders};
+pub use own::{Own, OwnLine};
+pub use shut_out::{Net, Shut, ShutOut, Spared};

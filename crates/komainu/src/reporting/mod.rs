@@ -136,10 +136,9 @@ pub(crate) fn envelope(mailing: &Mailing) -> (Submission, Vec<To>) {
 }
 
 /// The letter that says what the sheet says.
-pub(crate) fn letter(sheet: &Sheet, summary: &Summary) -> Letter {
+pub(crate) fn letter(sheet: &Sheet) -> Letter {
     let wall = clock::now().wall;
-    let text = letter::opening(sheet);
-    letter::letter(sheet, &text, &format!("{}.{}", mail::time::compact(wall), std::process::id()))
+    letter::letter(sheet, &format!("{}.{}", mail::time::compact(wall), std::process::id()))
 }
 
 /// Who sends reports. Cheap to clone; of all that there are, one is at work.
@@ -203,7 +202,7 @@ impl Sender {
             return Ok(due.next_s);
         }
         let sheet = sheet(&summary, &mailing.hostname, Some(days), unusual);
-        if let Err(problem) = self.send(mailing, &message(mailing, &letter(&sheet, &summary))) {
+        if let Err(problem) = self.send(mailing, &message(mailing, &letter(&sheet))) {
             // It is due again.
             self.keep(&Kept { told: before.told, ..kept })?;
             return Err(format!("the report can't be sent: {problem}"));
@@ -222,7 +221,9 @@ impl Sender {
         let mut counted = Counted::new(days, today);
         let since_s = comes(days.0, 0, 0);
         for file in self.open(&mailing.log, since_s)?.into_iter().rev() {
-            let read = logs::of(file).and_then(|log| logs::each_line(log, |line| counted.feed(line)));
+            let read = logs::of(file)
+                .and_then(|log| log.only(&(days.0..=days.1), today))
+                .and_then(|log| logs::each_line(log, |line| counted.feed(line)));
             if let Err(error) = read {
                 let text = format!("{}: {error}; what stands before it is counted", mailing.log.display());
                 self.say(Message::warning(text));

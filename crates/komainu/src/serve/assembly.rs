@@ -178,7 +178,7 @@ impl Assembly {
         let mailboxes = helper.clone();
         #[rustfmt::skip]
         let shared =
-            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, sockets: reached, helper: mailboxes };
+            Shared { answers, spool, log, queue, house, rates, waiting, authentication, verifier, sockets: reached, helper: mailboxes, shut_out: Arc::default() };
         let shared = Arc::new(shared);
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::privileged::{Answer, Helper, Request};
 use crate::session::arrival::{Arrival, Ends, FULL, receive};
 use crate::session::line;
+use crate::session::refused;
 use crate::session::{Service, Shared};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::BTreeMap;
@@ -153,6 +154,11 @@ pub(super) async fn accept(socket: TcpListener, service: Arc<RwLock<Service>>, s
         let Ok(to) = stream.local_addr() else { continue };
         let service = service.read().unwrap_or_else(PoisonError::into_inner).clone();
         let behind_proxy = service.listener.upstream.is_some();
+        if !behind_proxy && refused::at_the_door(&shared, Ends { from, to }) {
+            // With a reset, so that a flood leaves nothing behind.
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            continue;
+        }
         let Some(arrival) =
             Arrival::new(line::Socket::new(stream), Ends { from, to }, service, Arc::clone(&shared))
         else {

@@ -13,6 +13,7 @@
 
 use super::house::Seat;
 use super::line::Line;
+use super::refused::at_the_door;
 use super::screening::screen;
 use super::{Service, Shared, serve};
 use crate::clock;
@@ -98,6 +99,9 @@ where
         if let Some(upstream) = arrival.service.listener.upstream {
             if let Err(fault) = Box::pin(hear_proxy(&mut arrival, upstream)).await {
                 return Box::pin(turn_away(unboxed(arrival), upstream, &fault)).await;
+            }
+            if at_the_door(&arrival.shared, arrival.ends) {
+                return;
             }
             if !arrival.is_admitted() {
                 return Box::pin(say_and_leave(&mut arrival.stream, FULL)).await;

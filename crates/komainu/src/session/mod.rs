@@ -20,12 +20,14 @@ mod milters;
 mod notes;
 mod passing;
 mod protection;
+pub mod refused;
 pub(crate) mod request;
 pub mod screening;
 mod turn;
 mod wire;
 
 use crate::authentication::Authentication;
+use crate::bans::ShutOut;
 use crate::clock;
 use crate::configuration::Listener;
 use crate::facts::Answers;
@@ -83,6 +85,8 @@ pub struct Shared {
     pub house: House,
     /// How clients log in.
     pub authentication: Authentication,
+    /// Whose network is shut out.
+    pub shut_out: Arc<ShutOut>,
     /// Who is being tested before a session.
     pub waiting: Arc<screening::Waiting>,
     /// Which addresses are deliverable.
@@ -149,6 +153,7 @@ struct Session {
     /// Messages that were accepted.
     messages: u32,
     reach: Reach,
+    shut_out: refused::Watch,
     /// What the client said before its session began.
     early: Vec<u8>,
     /// Whether that has been judged already.
@@ -238,6 +243,7 @@ impl Session {
             concurrency: 0,
             messages: 0,
             reach: Reach::Open,
+            shut_out: refused::Watch::default(),
             early: Vec::new(),
             judged: false,
         }
@@ -295,6 +301,9 @@ impl Session {
     /// Does the next thing where it waits for nothing; else says how to wait for it, in a box: a client that is waited
     /// for is not to hold room for what else may be.
     fn step<'s, S: Line>(&'s mut self, stream: &'s mut Wire<S>, out: &'s mut Vec<u8>) -> Step<'s> {
+        if self.is_shut_out() {
+            self.server.shut_out(out);
+        }
         let Some(action) = self.server.poll() else { return Step::Nothing };
         match action {
             Action::Chunk(chunk) => {
@@ -385,6 +394,7 @@ impl Session {
         let deadline = self.server.deadline().map(clock::instant);
         let wants_input = self.server.wants_input();
         let server = &mut self.server;
+        let (shared, shut_out, client) = (&self.shared, &mut self.shut_out, self.tx.client.address);
         let reading = std::future::poll_fn(|cx| {
             if !wants_input {
                 return Poll::Pending;
@@ -395,7 +405,10 @@ impl Session {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                         out.reserve(OUT_BYTES);
-                        server.handle(clock::now(), Input::Bytes(buffer.filled()), out);
+                        // What whoever has just been shut out says isn't heard any more.
+                        if !shut_out.is_shut_out(shared, client) {
+                            server.handle(clock::now(), Input::Bytes(buffer.filled()), out);
+                        }
                         Poll::Ready(Woken::Input)
                     }
                     Poll::Ready(_) => Poll::Ready(Woken::Broken),

@@ -121,3 +121,81 @@ fn beside_debians() {
         assert_eq!(ours, theirs, "{arguments:?}");
     }
 }
+
+/// A log of so many lines up to now, by a clock that shows UTC.
+fn sample(seed: u64, days: u64, lines: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let today = i64::try_from(now.as_secs() / 86_400).expect("a day");
+    let first = report::Day::numbered(today + 1 - i64::try_from(days).expect("days"));
+    let mut sample = report::sample::Sample::new(seed, first, 1).over(days, lines);
+    let mut log = String::new();
+    while sample.truth().lines < lines && sample.day().number() <= today {
+        sample.event(&mut log);
+    }
+    log
+}
+
+/// Debian's report with its lists in one order: equals come in any. None where it isn't there.
+fn compared(folder: &Folder, arguments: &[&str]) -> bool {
+    let path = "/usr/sbin/pflogsumm";
+    if !std::path::Path::new(path).exists() {
+        assert!(std::env::var_os("CI").is_none(), "pflogsumm is missing");
+        println!("pflogsumm is missing: passed over");
+        return false;
+    }
+    let [ours, theirs] = [ours(folder, arguments, ""), folder.run(path, arguments, b"")].map(|ran| {
+        // What Perl says of clients without a name is its own.
+        assert_eq!(ran.code, Some(0), "{arguments:?}");
+        let mut lines: Vec<String> = ran.out.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    });
+    for (line, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+        assert_eq!(ours, theirs, "{arguments:?}, line {line} of the sorted report");
+    }
+    assert_eq!(ours.len(), theirs.len(), "{arguments:?}");
+    true
+}
+
+/// The year turns in the oldest of them; the newest is larger than a block, so that several threads read it.
+#[test]
+fn rotated_files_in_any_order() {
+    let folder = folder();
+    let log = sample(11, 340, 18_000);
+    let lines: Vec<&str> = log.split_inclusive('\n').collect();
+    let (oldest, rest) = lines.split_at(3000);
+    let (older, newest) = rest.split_at(3000);
+    assert!(newest.concat().len() > 1_500_000);
+    for (name, part) in [("mail.log.2", oldest), ("mail.log.1", older), ("mail.log", newest)] {
+        folder.write(name, part.concat());
+    }
+    for files in [
+        ["mail.log.2", "mail.log.1", "mail.log"],
+        ["mail.log", "mail.log.1", "mail.log.2"],
+        ["mail.log.1", "mail.log", "mail.log.2"],
+    ] {
+        let arguments: Vec<&str> = files.into_iter().chain(["--smtpd-stats", "--iso-date-time"]).collect();
+        if !compared(&folder, &arguments) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_day_is_found_in_a_large_log() {
+    let folder = folder();
+    let log = sample(12, 100, 480_000);
+    assert!(log.len() > 66 * 1024 * 1024, "{}", log.len());
+    folder.write("mail.log", log);
+    for day in ["yesterday", "today"] {
+        if !compared(&folder, &["-d", day, "mail.log"]) {
+            return;
+        }
+    }
+    let found = ours(&folder, &["-d", "yesterday", "mail.log"], "");
+    assert!(
+        found.out.contains("delivered\n") && !found.out.contains("      0   received\n"),
+        "{}",
+        found.out
+    );
+}

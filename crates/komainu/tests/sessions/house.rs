@@ -5,12 +5,14 @@ use komainu::configuration::{Configuration, DirectSources, has_errors};
 use komainu::facts::{AnswerFuture, Names};
 use komainu::log::{Destination, Format, Log};
 use komainu::serve::{Assembly, Ground};
+use komainu::session::Shared;
 use komainu::session::arrival::{Arrival, Ends, receive};
 use komainu::session::line::Line;
 use policy::{Answer, Question};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use store::RealDisk;
 use tokio::task::JoinHandle;
 
@@ -83,6 +85,18 @@ impl House {
     /// How many passwords were hashed, by what that costs.
     pub(crate) fn hashes(&self) -> BTreeMap<String, u64> {
         self.assembly.shared().authentication.hashing.counted()
+    }
+
+    /// What all sessions share.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.assembly.shared()
+    }
+
+    /// Waits until the log says `text`.
+    pub(crate) async fn logged(&self, text: &str) {
+        while !self.log().contains(text) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// What the log says.

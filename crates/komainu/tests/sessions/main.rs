@@ -7,6 +7,7 @@
 mod guesses;
 mod house;
 mod many;
+mod shut_out;
 mod slow;
 
 /// As in the program: what a session costs depends on it.

@@ -101,6 +101,21 @@ impl Server {
         }
     }
 
+    /// The client is shut out from now on: a last word and the end, whatever it was about to do. A message whose content is
+    /// whole is seen through first, and so is a handshake that was promised, so call it again then.
+    pub fn shut_out(&mut self, out: &mut Vec<u8>) {
+        let is_seen_through = matches!(self.wait, Some(Wait::EndOfData | Wait::Commit | Wait::StartTls));
+        if matches!(self.mode, Mode::Closed) || is_seen_through {
+            return;
+        }
+        // What it had asked for needs no answer any more.
+        self.actions.retain(|action| matches!(action, Action::Note(_) | Action::Abort));
+        self.cut_short();
+        let text =
+            format!("{} Error: too many failures, your network is shut out for now", self.settings.hostname);
+        self.disconnect(&Reply::new(421, Dsn::new(4, 7, 0), text), out);
+    }
+
     /// Whether we are waiting for the client, and for nothing else.
     pub(super) fn reads(&self) -> bool {
         self.wait.is_none() && self.pause.is_none() && !matches!(self.mode, Mode::Closed)

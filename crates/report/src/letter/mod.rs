@@ -5,9 +5,12 @@
 //! and to is the caller's. T2.23.
 
 mod quoted;
+mod text;
+
+pub use text::text;
 
 use crate::page::html::{Html, scaled};
-use crate::sheet::{Block, Cell, Chart, Figure, Section, Share, Sheet, Table, Tone, grouped, percent, shown};
+use crate::sheet::{Block, Cell, Chart, Figure, Section, Share, Sheet, Table, Tone, grouped};
 
 /// Rows of a table in a mail: the page has all.
 const ROWS: usize = 10;
@@ -27,10 +30,10 @@ pub struct Letter {
     pub body: String,
 }
 
-/// The mail that says what `sheet` says; `text` says it, too. `unique` tells this message from all others: letters,
+/// The mail that says what `sheet` says. `unique` tells this message from all others: letters,
 /// digits and dots.
 #[must_use]
-pub fn letter(sheet: &Sheet, text: &str, unique: &str) -> Letter {
+pub fn letter(sheet: &Sheet, unique: &str) -> Letter {
     let mark = if sheet.unusual.is_empty() { "" } else { "Out of the ordinary: " };
     let boundary: String =
         unique.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '.').collect();
@@ -43,23 +46,12 @@ pub fn letter(sheet: &Sheet, text: &str, unique: &str) -> Letter {
         )
     };
     // The last is the one to be preferred.
-    let (plain, html) = (part("plain", text), part("html", &html(sheet)));
+    let (plain, html) = (part("plain", &text(sheet)), part("html", &html(sheet)));
     Letter {
         subject: subject(&format!("{mark}{}, {}", sheet.title, sheet.period)),
         head: format!("MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=\"{boundary}\"\n"),
         body: format!("{plain}\n{html}\n--{boundary}--\n"),
     }
-}
-
-/// How the text begins: what the page says on top.
-#[must_use]
-pub fn opening(sheet: &Sheet) -> String {
-    let mut out = format!("{}\n{}\n\n{}\n", shown(&sheet.title), shown(&sheet.period), shown(&sheet.verdict));
-    if !sheet.unusual.is_empty() {
-        out.push_str("\nOut of the ordinary:\n");
-        sheet.unusual.iter().for_each(|what| out.push_str(&format!("- {}\n", shown(what))));
-    }
-    out
 }
 
 fn subject(text: &str) -> String {
@@ -209,17 +201,8 @@ fn over_time(out: &mut Html, chart: &Chart) {
 }
 
 fn parts(out: &mut Html, share: &Share) {
-    let sum = share.sum();
     let tones: Vec<Tone> = share.parts.iter().map(|part| part.tone).collect();
-    let column = |name, is_number| crate::sheet::Column { name, is_number };
-    let columns = vec![column(share.head, false), column(share.unit, true), column("Share", true)];
-    let row = |label: &str, count| {
-        vec![Cell::Text(label.to_owned()), Cell::Count(count), Cell::Measure(percent(count, sum))]
-    };
-    let rows = share.parts.iter().map(|part| row(&part.label, part.count)).collect();
-    let total = Some(row("Sum", sum));
-    let table = Table { title: share.title.clone(), columns, rows, total, ..Table::default() };
-    drawn(out, &table, &tones, usize::MAX);
+    drawn(out, &text::parts(share), &tones, usize::MAX);
 }
 
 fn table(out: &mut Html, table: &Table) {

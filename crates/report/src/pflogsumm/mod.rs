@@ -6,12 +6,13 @@
 //! we: the memory grows with the log, about 100 bytes a message. T2.22.
 
 mod address;
-mod count;
+mod line;
 mod options;
 mod reason;
 mod tally;
 mod text;
 
+pub use line::Part;
 pub use options::{Limit, Options, Verp};
 pub use tally::Summary;
 

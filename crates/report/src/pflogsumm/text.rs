@@ -1,8 +1,10 @@
 //! The report's text.
 
-use super::tally::{Connections, Delivered, Reasons, Row, Summary, Volume};
+use super::line::{List, lossy};
+use super::tally::{Connections, Party, Reasons, Row, Summary, Volume};
 use super::{Limit, address};
 use crate::Day;
+use crate::names::Table;
 use std::io::{self, Write};
 
 /// A list under a heading: count and name.
@@ -13,7 +15,8 @@ impl Summary {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.settle();
         if let Some(day) = self.options.day {
             writeln!(out, "Postfix log summaries for {} {}", day.month_name(), day.day)?;
         }
@@ -54,7 +57,7 @@ impl Summary {
         writeln!(out, " {}  received", units(self.received, 6))?;
         writeln!(out, " {}  delivered", units(self.delivered, 6))?;
         writeln!(out, " {}  forwarded", units(self.forwarded, 6))?;
-        write!(out, " {}  deferred", units(self.deferred.len(), 6))?;
+        write!(out, " {}  deferred", units(self.deferred, 6))?;
         if self.deferrals > 0 {
             write!(out, "  ({} deferrals)", units(self.deferrals, 0))?;
         }
@@ -64,15 +67,16 @@ impl Summary {
         writeln!(out, " {}  reject warnings", units(warned, 6))?;
         writeln!(out, " {}  held", units(held, 6))?;
         writeln!(out, " {}  discarded ({}%)\n", units(discarded, 6), percent(discarded))?;
-        let sent = |(_, domain): &(&[u8], &Delivered)| domain.volume.count > 0;
-        let domains = self.recipient_domains.sorted().into_iter().filter(sent).count();
+        let some = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let counted = |all: &Table<Volume>| some(all.iter().filter(|(_, volume)| volume.count > 0).count());
+        let domains = self.recipient_domains.iter().filter(|(_, domain)| domain.volume.count > 0).count();
         for (count, what) in [
             (self.bytes_received, "bytes received"),
             (self.bytes_delivered, "bytes delivered"),
-            (self.senders.len(), "senders"),
-            (self.sender_domains.len(), "sending hosts/domains"),
-            (self.recipients.len(), "recipients"),
-            (u64::try_from(domains).unwrap_or(u64::MAX), "recipient hosts/domains"),
+            (counted(&self.senders), "senders"),
+            (counted(&self.sender_domains), "sending hosts/domains"),
+            (counted(&self.recipients), "recipients"),
+            (some(domains), "recipient hosts/domains"),
         ] {
             writeln!(out, " {}  {what}", units(count, 6))?;
         }
@@ -83,7 +87,8 @@ impl Summary {
         let all = &self.connections;
         write!(out, "smtpd\n\n")?;
         writeln!(out, "  {}  connections", units(all.count, 6))?;
-        writeln!(out, "  {}  hosts/domains", units(self.connections_by_domain.len(), 6))?;
+        let hosts = self.connections_by_domain.iter().filter(|(_, domain)| domain.count > 0).count();
+        writeln!(out, "  {}  hosts/domains", units(u64::try_from(hosts).unwrap_or(u64::MAX), 6))?;
         writeln!(out, "  {:>6}   avg. connect time (seconds)", average(all.seconds, all.count))?;
         writeln!(out, " {}  total connect time\n", clock(all.seconds, 2))
     }
@@ -226,6 +231,7 @@ impl Summary {
 
     fn connections_by_domain(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut all = self.connections_by_domain.sorted();
+        all.retain(|(_, domain)| domain.count > 0);
         all.sort_by_key(|(_, domain)| std::cmp::Reverse((domain.count, domain.seconds)));
         let top = shown(self.options.hosts);
         if top == 0 {
@@ -249,18 +255,17 @@ impl Summary {
     }
 
     fn users(&self, out: &mut dyn Write) -> io::Result<()> {
-        let senders = self.senders.sorted();
-        let recipients = self.recipients.sorted();
-        let by = |all: &[(&'_ [u8], &Volume)], of: fn(&Volume) -> u64| {
-            all.iter().map(|(name, volume)| (of(volume), name.to_vec())).collect::<Vec<_>>()
-        };
+        let (senders, recipients) = (&self.senders, &self.recipients);
+        fn by<'a>(all: &'a Table<Volume>, of: fn(&Volume) -> u64) -> Counted<'a> {
+            let counted = all.iter().filter(|(_, volume)| volume.count > 0);
+            counted.map(|(name, volume)| (of(volume), name)).collect()
+        }
         for (title, list) in [
-            ("Senders by message count", by(&senders, |volume| volume.count)),
-            ("Recipients by message count", by(&recipients, |volume| volume.count)),
-            ("Senders by message size", by(&senders, |volume| volume.bytes)),
-            ("Recipients by message size", by(&recipients, |volume| volume.bytes)),
+            ("Senders by message count", by(senders, |volume| volume.count)),
+            ("Recipients by message count", by(recipients, |volume| volume.count)),
+            ("Senders by message size", by(senders, |volume| volume.bytes)),
+            ("Recipients by message size", by(recipients, |volume| volume.bytes)),
         ] {
-            let list = list.iter().map(|(count, name)| (*count, name.as_slice())).collect();
             self.flat(out, title, list, self.options.users)?;
         }
         Ok(())
@@ -292,7 +297,13 @@ impl Summary {
     }
 
     fn messages_without_size(&self, out: &mut dyn Write) -> io::Result<()> {
-        let all = self.without_size.sorted();
+        let mut all: Vec<(&[u8], &[u8])> = Vec::new();
+        for (id, message) in self.messages.iter() {
+            if let Some(recipient) = message.without_size.checked_sub(1) {
+                all.push((id, self.recipients.name(recipient)));
+            }
+        }
+        all.sort_unstable();
         if all.is_empty() {
             return Ok(());
         }
@@ -308,23 +319,21 @@ impl Summary {
 
     fn problems(&self, out: &mut dyn Write) -> io::Result<()> {
         let options = &self.options;
-        self.nested(out, "message deferral detail", &self.deferral_reasons, options.deferrals)?;
-        self.nested(out, "message bounce detail (by relay)", &self.bounce_reasons, options.bounces)?;
-        let [rejected, warned, held, discarded] = &self.refused;
-        for (title, reasons) in [
-            ("message reject detail", rejected),
-            ("message reject warning detail", warned),
-            ("message hold detail", held),
-            ("message discard detail", discarded),
+        self.nested(out, "message deferral detail", self.list(List::Deferrals), options.deferrals)?;
+        self.nested(out, "message bounce detail (by relay)", self.list(List::Bounces), options.bounces)?;
+        for (title, list) in [
+            ("message reject detail", List::Rejected),
+            ("message reject warning detail", List::Warned),
+            ("message hold detail", List::Held),
+            ("message discard detail", List::Discarded),
         ] {
-            self.refusal_details(out, title, reasons)?;
+            self.refusal_details(out, title, self.list(list))?;
         }
-        self.nested(out, "smtp delivery failures", &self.smtp_failures, options.smtp)?;
-        self.nested(out, "Warnings", &self.warnings, options.warnings)?;
-        self.nested(out, "Fatal Errors", &self.fatals, Limit::All)?;
-        self.nested(out, "Panics", &self.panics, Limit::All)?;
-        let master =
-            self.master.sorted().into_iter().map(|(text, count)| (*count, text)).collect::<Counted<'_>>();
+        self.nested(out, "smtp delivery failures", self.list(List::SmtpFailures), options.smtp)?;
+        self.nested(out, "Warnings", self.list(List::Warnings), options.warnings)?;
+        self.nested(out, "Fatal Errors", self.list(List::Fatals), Limit::All)?;
+        self.nested(out, "Panics", self.list(List::Panics), Limit::All)?;
+        let master = self.list(List::Master).iter().map(|(text, count)| (*count, text)).collect();
         self.flat(out, "Master daemon messages", master, Limit::All)
     }
 
@@ -377,28 +386,38 @@ impl Summary {
     }
 
     fn messages(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut all = self.messages.sorted();
-        if all.is_empty() {
+        if self.parties.is_empty() {
             return self.nothing(out, "Message detail");
         }
-        all.sort_by_cached_key(|(id, message)| {
-            let sender = message.first().map_or(&b""[..], Vec::as_slice);
+        let mut all: Vec<(&[u8], &[Party])> = Vec::with_capacity(self.parties.len());
+        all.extend(self.parties.iter().map(|(id, parties)| (self.messages.name(*id), parties.as_slice())));
+        all.sort_by_cached_key(|(id, parties)| {
+            let sender = parties.first().map_or(&b""[..], |first| self.party(first));
             (address::message_rank(sender), id.to_vec())
         });
         heading(out, "Message detail")?;
-        for (id, message) in all {
+        for (id, parties) in all {
             write!(out, " ")?;
             out.write_all(id)?;
             write!(out, "  ")?;
-            let (sender, recipients) = message.split_first().map_or((&[][..], &[][..]), |(s, r)| (s, r));
+            let (sender, recipients) =
+                parties.split_first().map_or((&b""[..], parties), |(first, rest)| (self.party(first), rest));
             line(out, sender)?;
             for recipient in recipients {
                 write!(out, "   ")?;
-                line(out, recipient)?;
+                line(out, self.party(recipient))?;
             }
             writeln!(out)?;
         }
         Ok(())
+    }
+
+    fn party(&self, party: &Party) -> &[u8] {
+        match *party {
+            Party::Sender(number) => self.senders.name(number),
+            Party::Unknown => b"(sender not in log)",
+            Party::Recipient(number) => self.recipients.name(number),
+        }
     }
 }
 
@@ -504,9 +523,4 @@ fn rounded(count: u64, by: u64) -> u64 {
 fn average(seconds: i64, by: u64) -> i64 {
     let by = i64::try_from(by).unwrap_or(i64::MAX);
     if by == 0 { 0 } else { (seconds * 2 + by) / (by * 2) }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "2^53 messages are more than a log holds")]
-fn lossy(count: u64) -> f64 {
-    count as f64
 }

@@ -4,7 +4,7 @@ use super::read::{Disk, Lines};
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::clock;
 use ban::filter::{Filter, Id, Outcome, Reader};
-use ban::jail::{Deed, Jail, Settings};
+use ban::jail::{Candidate, Deed, Jail, Settings};
 use ban::jails;
 use ban::zone::Zone;
 use clap::Args;
@@ -116,6 +116,9 @@ impl Cell {
     /// Takes a line in, and says what it leads to.
     fn line(&mut self, line: &[u8], now_us: i64, writer: &mut Writer<'_>) -> io::Result<()> {
         let Outcome::Failed(failure) = self.reader.line(line, now_us) else { return Ok(()) };
+        if self.jail.settings().candidate(&failure) == Candidate::Dropped {
+            return Ok(());
+        }
         let at_s = failure.time_us.div_euclid(1_000_000);
         let name = self.jail.settings().name.clone();
         for (until_s, id) in self.jail.ended(at_s) {
@@ -136,7 +139,7 @@ impl Cell {
                     *banned += 1;
                     writer.say(&name, at_s, (Word::Ban, &failure.id), Some(until_s))?;
                 }
-                Deed::AlreadyBanned => {}
+                Deed::AlreadyBanned | Deed::Known => {}
             }
         }
         Ok(())

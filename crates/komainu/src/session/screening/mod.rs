@@ -13,6 +13,7 @@ use super::READ_BUFFER;
 use super::arrival::Arrival;
 use super::house::Word;
 use super::line::Line;
+use super::refused::Watch;
 use crate::clock;
 use crate::configuration::{CacheSettings, Screening};
 use crate::facts::Answers;
@@ -178,9 +179,13 @@ where
     if !early.is_empty() {
         screen.handle(now, Input::Bytes(&early), &mut out);
     }
+    let mut watch = Watch::default();
     loop {
         if arrival.shared.house.is_closing() {
             screen.send_away(shutting_down(), clock::now(), &mut out);
+        }
+        if watch.is_shut_out(&arrival.shared, client.ip()) {
+            screen.send_away(shut_out(), clock::now(), &mut out);
         }
         while let Some(action) = screen.poll() {
             match action {
@@ -350,6 +355,11 @@ impl Door {
 /// RFC 5321 §3.8.
 fn shutting_down() -> Reply {
     Reply::new(421, Dsn::new(4, 3, 2), "Service shutting down and closing transmission channel")
+}
+
+/// A ban has fallen meanwhile.
+fn shut_out() -> Reply {
+    Reply::new(421, Dsn::new(4, 7, 0), "Too many failures, your network is shut out for now")
 }
 
 /// Somebody else needs the seat.

@@ -5,3 +5,4 @@ mod dialogues;
 mod metering;
 mod properties;
 mod replay;
+mod shutting_out;

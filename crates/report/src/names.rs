@@ -1,0 +1,176 @@
+//! Names out of a log, each kept once and spoken of by a number.
+//!
+//! All stand in one piece of memory, one behind the other: some eleven bytes a queue id and twenty of what finds
+//! it. The hash is keyed with random numbers: whoever sends mail chooses what stands in a log.
+
+use foldhash::quality::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+/// Names by their numbers, which count from 0 in the order in which they came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    bytes: Vec<u8>,
+    /// Where each name ends in `bytes`.
+    ends: Vec<usize>,
+    /// Places by hash, a power of two of them or none: half a hash, and the number plus 1; 0 is a free place.
+    places: Vec<(u32, u32)>,
+    keyed: RandomState,
+}
+
+impl Names {
+    /// The number of `name`, which is kept where it is new.
+    pub(crate) fn number(&mut self, name: &[u8]) -> u32 {
+        if (self.ends.len() + 1) * 3 > self.places.len() * 2 {
+            self.grow();
+        }
+        let half = self.half(name);
+        match self.find(name, half) {
+            Ok(number) => number,
+            Err(free) => {
+                let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX - 1).min(u32::MAX - 1);
+                self.bytes.extend_from_slice(name);
+                self.ends.push(self.bytes.len());
+                if let Some(place) = self.places.get_mut(free) {
+                    *place = (half, number + 1);
+                }
+                number
+            }
+        }
+    }
+
+    /// The name with this number.
+    pub(crate) fn name(&self, number: u32) -> &[u8] {
+        let at = number as usize;
+        let start = match at.checked_sub(1) {
+            Some(before) => self.ends.get(before).copied().unwrap_or(usize::MAX),
+            None => 0,
+        };
+        self.ends.get(at).and_then(|&end| self.bytes.get(start..end)).unwrap_or_default()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// All, in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let name = self.bytes.get(start..end).unwrap_or_default();
+            start = end;
+            name
+        })
+    }
+
+    /// Forgets all, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        if !self.ends.is_empty() {
+            self.bytes.clear();
+            self.ends.clear();
+            self.places.fill((0, 0));
+        }
+    }
+
+    fn half(&self, name: &[u8]) -> u32 {
+        let mut hasher = self.keyed.build_hasher();
+        hasher.write(name);
+        u32::try_from(hasher.finish() >> 32).unwrap_or(0)
+    }
+
+    /// The number of `name`, or the place where it belongs.
+    fn find(&self, name: &[u8], half: u32) -> Result<u32, usize> {
+        let mask = self.places.len().wrapping_sub(1);
+        let mut at = half as usize & mask;
+        loop {
+            match self.places.get(at) {
+                None | Some((_, 0)) => return Err(at),
+                Some(&(taken, number)) if taken == half && self.name(number - 1) == name => {
+                    return Ok(number - 1);
+                }
+                Some(_) => {}
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn grow(&mut self) {
+        let mask = (self.places.len() * 2).max(64) - 1;
+        let mut places = vec![(0, 0); mask + 1];
+        for &place in self.places.iter().filter(|(_, number)| *number != 0) {
+            let mut at = place.0 as usize & mask;
+            while places.get(at).is_some_and(|&(_, number)| number != 0) {
+                at = (at + 1) & mask;
+            }
+            if let Some(free) = places.get_mut(at) {
+                *free = place;
+            }
+        }
+        self.places = places;
+    }
+}
+
+/// Something under each name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table<T> {
+    names: Names,
+    values: Vec<T>,
+}
+
+impl<T: Default + Clone> Table<T> {
+    /// The number of `name`.
+    pub(crate) fn number(&mut self, name: &[u8]) -> u32 {
+        let number = self.names.number(name);
+        if self.values.len() < self.names.len() {
+            self.values.resize(self.names.len(), T::default());
+        }
+        number
+    }
+
+    /// What is under the name with this number.
+    pub(crate) fn at(&mut self, number: u32) -> Option<&mut T> {
+        self.values.get_mut(number as usize)
+    }
+
+    /// The name with this number.
+    pub(crate) fn name(&self, number: u32) -> &[u8] {
+        self.names.name(number)
+    }
+
+    /// All, in the order of their names.
+    pub(crate) fn sorted(&self) -> Vec<(&[u8], &T)> {
+        let mut all: Vec<(&[u8], &T)> = self.names.iter().zip(&self.values).collect();
+        all.sort_unstable_by_key(|&(name, _)| name);
+        all
+    }
+
+    /// All, in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &T)> {
+        self.names.iter().zip(&self.values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_numbers() {
+        let mut names = Names::default();
+        let spelled = |number: u32| format!("{:x}", number.wrapping_mul(2_654_435_761));
+        for number in 0..5000 {
+            assert_eq!(names.number(spelled(number).as_bytes()), number);
+            assert_eq!(names.number(spelled(number / 2).as_bytes()), number / 2);
+        }
+        assert_eq!(names.number(b""), 5000);
+        assert_eq!(names.number(b""), 5000);
+        assert_eq!(names.len(), 5001);
+        for number in 0..5000 {
+            assert_eq!(names.name(number), spelled(number).as_bytes());
+        }
+        assert_eq!((names.name(5000), names.name(5001)), (&b""[..], &b""[..]));
+        assert!(names.iter().eq((0..=5000).map(|number| names.name(number))));
+        names.clear();
+        assert_eq!((names.len(), names.number(b"x"), names.name(0)), (0, 0, &b"x"[..]));
+    }
+}
