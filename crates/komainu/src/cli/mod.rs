@@ -18,6 +18,7 @@ mod policyd;
 mod queue;
 mod render;
 mod report;
+mod report_sheet;
 mod serve;
 mod servers;
 mod table;

@@ -1,6 +1,7 @@
 //! `komainu report`: what a log adds up to, for people and programs. T2.22.
 
 use super::render::Colour;
+use super::report_sheet::Shown;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config, logs};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
@@ -33,6 +34,12 @@ pub(super) struct Arguments {
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// One page of HTML with charts, that needs nothing else.
+    #[arg(long, conflicts_with_all = ["format", "section"])]
+    html: bool,
+    /// Send it by mail, as text and HTML, to komainu_report_recipient.
+    #[arg(long, conflicts_with_all = ["format", "section", "html"])]
+    send: bool,
     /// Only this section; may be given several times.
     #[arg(long, short = 's', value_name = "NAME", value_parser = sections::KEYS)]
     section: Vec<String>,
@@ -78,7 +85,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         failed |= !read(file, &mut tally);
     }
     let summary = tally.summary();
-    if say(&printed(&summary, arguments)).is_err() {
+    let shown = Shown { summary: &summary, days, today, files: &files, config: arguments.config.as_deref() };
+    if arguments.send {
+        return shown.send();
+    }
+    let text = if arguments.html { shown.page() } else { printed(&summary, arguments) };
+    if say(&text).is_err() {
         return ExitCode::SUCCESS;
     }
     match (failed, summary.span) {

@@ -63,9 +63,9 @@ fn comes(day: Day, hour: u8, minute: u8) -> i64 {
 
 /// A log's numbers, and those of its days.
 pub(crate) struct Counted {
-    days: Option<(Day, Day)>,
+    days: (Day, Day),
     whole: Tally,
-    each: BTreeMap<Day, (Tally, Watcher)>,
+    each: BTreeMap<Day, (Option<Tally>, Watcher)>,
     today: Day,
 }
 
@@ -73,19 +73,23 @@ impl Counted {
     /// For the lines of these days.
     pub(crate) fn new(days: (Day, Day), today: Day) -> Counted {
         let settings = Settings { days: Some(days), rows: ROWS, ..Settings::new(today) };
-        Counted { days: Some(days), whole: Tally::new(settings), each: BTreeMap::new(), today }
+        Counted { days, whole: Tally::new(settings), each: BTreeMap::new(), today }
     }
 
     pub(crate) fn feed(&mut self, line: &[u8]) {
         self.whole.feed(line);
         let Some((day, rest)) = dated(line, self.today) else { return };
-        if !self.days.is_some_and(|(first, last)| (first..=last).contains(&day)) {
+        let ((first, last), today) = (self.days, self.today);
+        if !(first..=last).contains(&day) {
             return;
         }
-        let today = self.today;
-        let (tally, watcher) =
-            self.each.entry(day).or_insert_with(|| (Tally::new(Settings::new(today)), Watcher::default()));
-        tally.feed(line);
+        let (tally, watcher) = self.each.entry(day).or_insert_with(|| {
+            // A single day is the whole.
+            ((first < last).then(|| Tally::new(Settings::new(today))), Watcher::default())
+        });
+        if let Some(tally) = tally {
+            tally.feed(line);
+        }
         watcher.feed(rest);
     }
 
@@ -96,7 +100,13 @@ impl Counted {
         let mut unusual = Vec::new();
         let mut certificates: Vec<String> = Vec::new();
         for (day, (tally, watcher)) in self.each {
-            kept.history.keep(day, watcher.sums(&tally.summary()));
+            kept.history.keep(
+                day,
+                match &tally {
+                    Some(tally) => watcher.sums(&tally.summary()),
+                    None => watcher.sums(&summary),
+                },
+            );
             // Of what the log repeats each day, the latest counts.
             certificates = watcher.certificates().iter().map(|text| capital(text)).collect();
             let said = kept.history.unusual(day).into_iter();
@@ -110,7 +120,8 @@ impl Counted {
     }
 }
 
-fn capital(text: &str) -> String {
+/// With a capital at its beginning.
+pub(crate) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
