@@ -4,6 +4,8 @@
 //! kept, and the orders of tools. T0.1, T2.18 to T2.21.
 
 pub mod control;
+pub mod files;
+mod findings;
 pub mod import;
 pub mod order;
 mod own;
@@ -11,6 +13,7 @@ mod shut_out;
 #[allow(dead_code, reason = "the engine that it rouses comes next")]
 mod wake;
 
+pub use findings::findings;
 pub use order::{Answer, Order, Orders};
-pub use own::{Own, OwnLine};
-pub use shut_out::{Net, Shut, ShutOut, Spared};
+pub use own::{Own, OwnLine, OwnLog, Rouse};
+pub use shut_out::{Ban, Net, Shut, ShutOut, Spared};
