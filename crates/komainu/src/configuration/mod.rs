@@ -272,18 +272,12 @@ fn compile(
             listeners.extend(listener);
         }
     }
-    let (bans, more) = bans::compile(&parameters, &mut catalogue, sources);
-    found.extend(more);
-    let (greylist, more) = greylisting::compile(&parameters, &listeners, sources);
-    found.extend(more);
-    let (spf, more) = spf::compile(&parameters, &listeners, sources);
-    found.extend(more);
-    let (opendkim, more) = opendkim::compile(&parameters, (&listeners, &local), sources);
-    found.extend(more);
-    let (opendmarc, more) = opendmarc::compile(&parameters, &listeners, sources);
-    found.extend(more);
-    let (mailing, more) = mailing::compile(&parameters, sources);
-    found.extend(more);
+    let bans = taken(bans::compile(&parameters, &mut catalogue, sources), &mut found);
+    let greylist = taken(greylisting::compile(&parameters, &listeners, sources), &mut found);
+    let spf = taken(spf::compile(&parameters, &listeners, sources), &mut found);
+    let opendkim = taken(opendkim::compile(&parameters, (&listeners, &local), sources), &mut found);
+    let opendmarc = taken(opendmarc::compile(&parameters, &listeners, sources), &mut found);
+    let mailing = taken(mailing::compile(&parameters, sources), &mut found);
     name_others(&parameters, &mut catalogue, &classes);
     dedup(&mut found);
     (
@@ -307,6 +301,12 @@ fn compile(
         },
         found,
     )
+}
+
+/// What was compiled; what is wrong with it goes to the rest.
+fn taken<T>((value, more): (T, Vec<Diagnostic>), found: &mut Vec<Diagnostic>) -> T {
+    found.extend(more);
+    value
 }
 
 /// Names the tables that delivery, probes and local senders alone go by: they are watched and opened like the rest.

@@ -319,6 +319,12 @@ impl Writer {
         bytes.push(tag);
         Writer(bytes)
     }
+    /// A packet with one text.
+    fn named(id: u64, tag: u8, text: &str) -> Vec<u8> {
+        let mut w = Writer::tagged(id, tag);
+        w.bytes(text.as_bytes());
+        w.0
+    }
     pub(crate) fn number(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
@@ -360,26 +366,10 @@ impl Request {
     #[must_use]
     pub fn encode(&self, id: u64) -> Vec<u8> {
         match self {
-            Request::Open(path) => {
-                let mut w = Writer::tagged(id, 1);
-                w.bytes(path.as_bytes());
-                w.0
-            }
-            Request::Listen(address) => {
-                let mut w = Writer::tagged(id, 2);
-                w.bytes(address.as_bytes());
-                w.0
-            }
-            Request::Spawn(path) => {
-                let mut w = Writer::tagged(id, 5);
-                w.bytes(path.as_bytes());
-                w.0
-            }
-            Request::Dropped(name) => {
-                let mut w = Writer::tagged(id, 20);
-                w.bytes(name.as_bytes());
-                w.0
-            }
+            Request::Open(path) => Writer::named(id, 1, path),
+            Request::Listen(address) => Writer::named(id, 2, address),
+            Request::Spawn(path) => Writer::named(id, 5, path),
+            Request::Dropped(name) => Writer::named(id, 20, name),
             Request::PastLog(nth) => {
                 let mut w = Writer::tagged(id, 50);
                 w.number(*nth);
