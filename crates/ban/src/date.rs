@@ -404,12 +404,7 @@ fn named_zone_s(name: &str) -> Option<i32> {
 
 /// A pattern with `%d` and its like, as an expression.
 fn compile(text: &str) -> Result<DatePattern, String> {
-    // Seconds since 1970 stand at the line's begin in both ways of writing it.
-    let text = match text {
-        "^EPOCH" => "{^LN-BEG}EPOCH",
-        "^LEPOCH" => "{^LN-BEG}LEPOCH",
-        text => text,
-    };
+    let text = if text == "^EPOCH" { "{^LN-BEG}EPOCH" } else { text };
     let (body, is_at_begin, is_unbound) = match (text.strip_prefix("{^LN-BEG}"), text.strip_prefix("{UNB}")) {
         (Some(body), _) => (body, true, false),
         (_, Some(body)) => (body, false, true),

@@ -47,45 +47,46 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// The jails of both.
+fn files(folder: &Folder) {
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    folder.write(
+        "fail2ban.conf",
+        format!(
+            "[Definition]\nloglevel = INFO\nsyslogsocket = auto\nallowipv6 = auto\nlogtarget = {}\nsocket = {}\n\
+             pidfile = {}\ndbfile = None\ndbmaxmatches = 10\ndbpurgeage = 2d\n",
+            at("their.log"),
+            at("theirs"),
+            at("their.pid")
+        ),
+    );
+    folder.write(
+        "jail.conf",
+        format!(
+            "[DEFAULT]\nbackend = polling\nfilter = app\nignorecommand =\nlogencoding = auto\nusedns = no\n\
+             maxretry = 3\nmaxmatches = %(maxretry)s\nfindtime = 1h\nbantime = 10m\nenabled = true\naction = nothing\n[two]\nlogpath = {}\n          {}\n\
+             ignoreip = 192.0.2.200 198.51.100.0/24\n[one]\nlogpath = {}\nbantime = -1\naction = nothing[port=ssh]\n",
+            at("a.log"),
+            at("b.log"),
+            at("c.log")
+        ),
+    );
+    for name in ["filter.d", "action.d"] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+    }
+    let rules = "^ app: failed for <F-USER>\\S+</F-USER> from <ADDR>$\n   ^ app: gone <ADDR>$";
+    folder.write("filter.d/app.conf", format!("[Definition]\nfailregex = {rules}\ndatepattern = ^EPOCH\n"));
+    folder.write("action.d/nothing.conf", "[Definition]\nactionban = true <ip> <port>\n[Init]\nport = all\n");
+    for name in ["a.log", "b.log", "c.log"] {
+        folder.write(name, "");
+    }
+}
+
 impl Pair {
     fn start() -> Option<Pair> {
         let theirs = oracle("fail2ban-client")?;
         let folder = Folder::new();
-        let at = |name: &str| folder.path().join(name).display().to_string();
-        folder.write(
-            "fail2ban.conf",
-            format!(
-                "[Definition]\nloglevel = INFO\nsyslogsocket = auto\nallowipv6 = auto\nlogtarget = {}\nsocket = {}\n\
-                 pidfile = {}\ndbfile = None\ndbmaxmatches = 10\ndbpurgeage = 2d\n",
-                at("their.log"),
-                at("theirs"),
-                at("their.pid")
-            ),
-        );
-        folder.write(
-            "jail.conf",
-            format!(
-                "[DEFAULT]\nbackend = polling\nfilter = app\nignorecommand =\nlogencoding = auto\nusedns = no\n\
-                 maxretry = 3\nmaxmatches = %(maxretry)s\nfindtime = 1h\nbantime = 10m\nenabled = true\naction = nothing\n[two]\nlogpath = {}\n          {}\n\
-                 ignoreip = 192.0.2.200 198.51.100.0/24\n[one]\nlogpath = {}\nbantime = -1\naction = nothing[port=ssh]\n",
-                at("a.log"),
-                at("b.log"),
-                at("c.log")
-            ),
-        );
-        for name in ["filter.d", "action.d"] {
-            std::fs::create_dir(folder.path().join(name)).expect("a folder");
-        }
-        let rules = "^ app: failed for <F-USER>\\S+</F-USER> from <ADDR>$\n   ^ app: gone <ADDR>$";
-        folder
-            .write("filter.d/app.conf", format!("[Definition]\nfailregex = {rules}\ndatepattern = ^EPOCH\n"));
-        folder.write(
-            "action.d/nothing.conf",
-            "[Definition]\nactionban = true <ip> <port>\n[Init]\nport = all\n",
-        );
-        for name in ["a.log", "b.log", "c.log"] {
-            folder.write(name, "");
-        }
+        files(&folder);
         let server = Command::new("fail2ban-server")
             .args(["-f", "-c", &folder.path().display().to_string()])
             .stdout(Stdio::null())
