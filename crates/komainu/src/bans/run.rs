@@ -37,13 +37,19 @@ pub(crate) struct Plan {
     pub(crate) folder: PathBuf,
     pub(crate) state: PathBuf,
     pub(crate) daemon: Daemon,
+    /// Says something to whoever started it.
+    pub(crate) say: fn(std::fmt::Arguments<'_>),
 }
 
 impl Plan {
     /// Reads fail2ban.conf.
-    pub(crate) fn read(folder: &Path, state: PathBuf) -> (Plan, Vec<Diagnostic>) {
+    pub(crate) fn read(
+        folder: &Path,
+        state: PathBuf,
+        say: fn(std::fmt::Arguments<'_>),
+    ) -> (Plan, Vec<Diagnostic>) {
         let (daemon, found) = super::settings::read(&Disk, folder);
-        (Plan { folder: folder.to_owned(), state, daemon }, found)
+        (Plan { folder: folder.to_owned(), state, daemon, say }, found)
     }
 }
 
@@ -56,7 +62,7 @@ fn named(path: &Path) -> impl Fn(io::Error) -> String + '_ {
 /// # Errors
 /// What kept it from running, for people.
 pub(crate) fn run(plan: &Plan) -> Result<(), String> {
-    let Plan { folder, state, daemon } = plan;
+    let Plan { folder, state, daemon, say } = plan;
     let taken = first_import(plan);
     let firewall =
         Firewall::spawn(folder).map_err(|error| format!("the helper for packet filters: {error}"))?;
@@ -85,14 +91,14 @@ pub(crate) fn run(plan: &Plan) -> Result<(), String> {
     if let Some(taken) = taken {
         let bans = taken.bans;
         if let Answer::Refused(error) = orders.ask(Order::Import(taken.imported)) {
-            eprintln!("komainu ban: fail2ban's {bans} bans can't be taken over: {error}");
+            say(format_args!("fail2ban's {bans} bans can't be taken over: {error}"));
         }
     }
     let control = bound.serve(orders.clone()).map_err(|error| format!("the socket: {error}"))?;
-    eprintln!("komainu {} bans by {}", env!("CARGO_PKG_VERSION"), folder.display());
+    say(format_args!("komainu {} bans by {}", env!("CARGO_PKG_VERSION"), folder.display()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("runtime: {error}"))?;
-    let outcome = runtime.block_on(until_ended(&engine, &orders));
+    let outcome = runtime.block_on(until_ended((&engine, &orders), *say));
     end(engine, control, daemon);
     outcome.map_err(|error| format!("signals: {error}"))
 }
@@ -105,7 +111,10 @@ fn end(engine: Engine, control: Control, daemon: &Daemon) {
 }
 
 /// Signals: SIGTERM and SIGINT end it, SIGHUP has everything read anew.
-async fn until_ended(engine: &Engine, orders: &Orders) -> io::Result<()> {
+async fn until_ended(
+    (engine, orders): (&Engine, &Orders),
+    say: fn(std::fmt::Arguments<'_>),
+) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -121,7 +130,7 @@ async fn until_ended(engine: &Engine, orders: &Orders) -> io::Result<()> {
                     orders.ask(Order::Reload { jail: None, unban: false })
                 };
                 if let Ok(Answer::Refused(error)) = tokio::task::spawn_blocking(reload).await {
-                    eprintln!("komainu ban: not reloaded: {error}");
+                    say(format_args!("not reloaded: {error}"));
                 }
             }
             () = tokio::time::sleep(LOOK) => {}
@@ -139,13 +148,13 @@ fn first_import(plan: &Plan) -> Option<import::Taken> {
     match import::read(database, clock::now().wall.seconds(), &|_| 600) {
         Ok(taken) => {
             if let Some(warning) = &taken.warning {
-                eprintln!("komainu ban: {warning}");
+                (plan.say)(format_args!("{warning}"));
             }
-            eprintln!("komainu ban: {} bans are taken over from {}", taken.bans, database.display());
+            (plan.say)(format_args!("{} bans are taken over from {}", taken.bans, database.display()));
             Some(taken)
         }
         Err(error) => {
-            eprintln!("komainu ban: {}: {error}; no bans are taken over", database.display());
+            (plan.say)(format_args!("{}: {error}; no bans are taken over", database.display()));
             None
         }
     }

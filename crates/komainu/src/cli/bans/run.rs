@@ -28,7 +28,8 @@ pub(super) struct Run {
 pub(super) fn run(folder: &Path, arguments: &Run) -> ExitCode {
     let state = arguments.state.clone().unwrap_or_else(|| state_directory().join("bans"));
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let (mut plan, found) = Plan::read(&absolute(folder), absolute(&state));
+    let (mut plan, found) =
+        Plan::read(&absolute(folder), absolute(&state), |text| eprintln!("komainu ban: {text}"));
     eprint!("{}", text::render(&found, text::Style::default()));
     for (given, place) in
         [(&arguments.socket, &mut plan.daemon.socket), (&arguments.pidfile, &mut plan.daemon.pid_file)]
