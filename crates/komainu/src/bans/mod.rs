@@ -8,11 +8,16 @@ pub mod files;
 mod findings;
 pub mod order;
 mod own;
+pub mod says;
+pub mod settings;
 mod shut_out;
+mod tail;
 #[allow(dead_code, reason = "the engine that it rouses comes next")]
 mod wake;
 
 pub use findings::findings;
 pub use order::{Answer, Order, Orders};
 pub use own::{Own, OwnLine, OwnLog, Rouse};
+pub use says::BanLog;
 pub use shut_out::{Ban, Net, Shut, ShutOut, Spared};
+pub use tail::{Direct, Opener};

@@ -85,6 +85,8 @@ impl Format {
 /// One line, ready to be written.
 struct Ready {
     severity: events::Severity,
+    /// Of syslog.
+    facility: u8,
     text: String,
     own: Option<OwnLine>,
 }
@@ -155,7 +157,13 @@ impl Log {
             text: before.unwrap_or_else(|| text.get(SYSLOG_STAMP_BYTES..).unwrap_or_default().to_owned()),
         });
         // The thread ends with the process only.
-        let _ = self.orders.send(Order::Write(Ready { severity, text, own }));
+        let ready = Ready { severity, facility: events::FACILITY, text, own };
+        let _ = self.orders.send(Order::Write(ready));
+    }
+
+    /// Writes a finished line, as of this facility of syslog.
+    pub(crate) fn write_line(&self, severity: events::Severity, facility: u8, text: String) {
+        let _ = self.orders.send(Order::Write(Ready { severity, facility, text, own: None }));
     }
 
     /// Has all lines go to `own` as well, from now on; once only.
@@ -221,7 +229,7 @@ fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>, listener: &OnceLock<
         while let Some(order) = next {
             match order {
                 Order::Write(line) => {
-                    sink.write(line.severity, &line.text);
+                    sink.write((line.severity, line.facility), &line.text);
                     heard.extend(line.own);
                     if heard.len() >= LINES_HEARD_MAX {
                         hand_over(&mut heard, listener);
