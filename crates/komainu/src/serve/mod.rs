@@ -5,6 +5,7 @@
 //! never served.
 
 mod assembly;
+mod bans;
 mod certificates;
 mod control;
 mod listen;
@@ -69,6 +70,8 @@ pub struct Ready {
     pub pid: pid::PidFile,
     /// When the configuration's files began to be read.
     pub since: SystemTime,
+    /// What the jails need of root's rights.
+    pub(crate) bans: Option<bans::Prepared>,
 }
 
 /// What a loaded configuration becomes: what sessions and deliveries need.
@@ -93,6 +96,7 @@ pub(crate) struct Generation {
     pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
     pub(crate) opendkim: Option<Arc<crate::configuration::OpenDkim>>,
     pub(crate) opendmarc: Option<Arc<crate::configuration::OpenDmarc>>,
+    pub(crate) bans: Option<crate::configuration::Bans>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -201,6 +205,7 @@ impl Generation {
             spf: configuration.spf,
             opendkim: configuration.opendkim,
             opendmarc: configuration.opendmarc,
+            bans: configuration.bans,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),
@@ -277,7 +282,7 @@ pub fn run(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
 
 async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     let signals = Signals::take().map_err(ServeError::Runtime)?;
-    let Ready { configuration, options, sockets, helper, state, log, pid, since } = ready;
+    let Ready { configuration, options, sockets, helper, state, log, pid, since, bans } = ready;
     pid.announce().map_err(|source| ServeError::State { path: state.clone(), source })?;
     let p = configuration.parameters.clone();
     let sources = reload::sources(&helper);
@@ -298,7 +303,10 @@ async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     let ending = Ending::default();
     watch_maildrop(&control_folder, &assembly, (&ending, &log));
     let control = open_control(&control_folder, assembly.control(), &log);
-    let mut house = reload::House::new(options, assembly, sockets, since).await;
+    let bans = bans.and_then(|prepared| {
+        bans::start(prepared, (&assembly.shared, &control_folder, &log_destination(&p)))
+    });
+    let mut house = reload::House::new(options, assembly, sockets, (since, bans)).await;
     welcome();
     house.announce(&p);
     let outcome = wait(&mut house, signals).await;
@@ -312,6 +320,7 @@ async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
         verifier.flush();
         answers.greylister.flush();
         spool.close();
+        house.end_bans();
     });
     // Last: whoever finds no server running may start one.
     drop(pid);

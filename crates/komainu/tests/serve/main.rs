@@ -16,6 +16,7 @@
 mod attachments;
 mod attacks;
 mod auth;
+mod bans;
 mod beside;
 mod bounces;
 mod built_in;
