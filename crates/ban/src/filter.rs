@@ -89,7 +89,8 @@ impl Fields {
 }
 
 /// The network of an address; an address where no length is given or it makes no sense.
-fn network(address: IpAddr, length: Option<u8>) -> Id {
+#[must_use]
+pub fn network(address: IpAddr, length: Option<u8>) -> Id {
     match (address, length) {
         (IpAddr::V4(v4), Some(length @ 0..=31)) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);

@@ -4,6 +4,7 @@
 //! place in a log is known by the file itself and by its first bytes, so that after a restart a log that was rotated
 //! meanwhile is read to its end under its new name first. T2.21.
 
+use crate::firewall::Firewall;
 use ban::filter::LINE_BYTES_MAX;
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// By so many bytes at its begin a file is known again.
@@ -41,6 +43,15 @@ pub struct Direct;
 impl Opener for Direct {
     fn open(&self, path: &Path) -> io::Result<File> {
         File::open(path)
+    }
+}
+
+impl Opener for Arc<Firewall> {
+    fn open(&self, path: &Path) -> io::Result<File> {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Firewall::open(self, path),
+            opened => opened,
+        }
     }
 }
 
@@ -261,7 +272,13 @@ impl Tail {
         }
     }
 
-    /// The open file, to be watched.
+    /// Whether all that was there at the last look has been read.
+    pub(super) fn is_at_end(&self) -> bool {
+        let size = |stream: &Stream| stream.file.metadata().map_or(0, |metadata| metadata.len());
+        self.older.is_empty() && self.current.as_ref().is_none_or(|stream| size(stream) <= stream.lines.at)
+    }
+
+    /// Where in the file under its name it stands.
     pub(super) fn position(&self) -> u64 {
         self.current.as_ref().map_or(0, |stream| stream.lines.taken)
     }
