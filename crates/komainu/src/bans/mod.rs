@@ -10,6 +10,7 @@ pub mod engine;
 pub mod files;
 mod findings;
 mod hands;
+pub mod import;
 mod journal;
 mod kept;
 mod names;

@@ -40,7 +40,7 @@ pub(crate) const EX_CONFIG: u8 = 78;
 ///
 /// Called under an old name (see `komainu links`), it behaves as that program: postconf, postmap,
 /// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail, pflogsumm,
-/// fail2ban-regex.
+/// fail2ban-client, fail2ban-regex.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -105,6 +105,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some("pflogsumm") => return legacy::pflogsumm::main(arguments),
         Some("postcat") => return legacy::postcat::main(arguments),
         Some("sendmail") => return legacy::sendmail::main(arguments),
+        Some("fail2ban-client") => return legacy::fail2ban_client::main(arguments),
         Some("fail2ban-regex") => return bans::fail2ban_regex(arguments),
         Some("postfix") => return legacy::postfix::main(arguments),
         _ => {}

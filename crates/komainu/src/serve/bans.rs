@@ -17,9 +17,14 @@ use crate::log::{Destination, Log};
 use crate::privileged::own_log;
 use crate::privileged::rights::Account;
 use crate::session::Shared;
+use ban::action::net::{Prefixes, overlap};
+use ban::filter::Id;
+use ban::jail::Settings;
+use ban::jails::Jail;
 use config::Severity;
 use events::daemon::Message;
 use rustix::process::Uid;
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -166,7 +171,7 @@ fn begin(
     let waker = Waker::new().map_err(|error| error.to_string())?;
     let rouse = waker.clone();
     let (own, lines) = Own::channel(Box::new(move || rouse.wake()));
-    let mut hands: Vec<Box<dyn Hands>> = vec![Box::new(Doors::new(&shared.shut_out))];
+    let mut hands: Vec<Box<dyn Hands>> = vec![Box::new(Doors::new(&shared.shut_out, &folder))];
     let opener: Arc<dyn Opener> = match &firewall {
         Some(firewall) => {
             hands.push(Box::new(Spares {
@@ -217,22 +222,36 @@ impl Running {
 }
 
 /// The server's listeners, as an action of every jail.
-struct Doors(Arc<ShutOut>);
-
-impl Doors {
-    fn new(shut_out: &Arc<ShutOut>) -> Doors {
-        Doors(Arc::clone(shut_out))
-    }
+struct Doors {
+    shut_out: Arc<ShutOut>,
+    folder: PathBuf,
+    /// How wide each jail bans, and whom it never does.
+    jails: HashMap<String, (Prefixes, Vec<Net>)>,
 }
 
-/// Whoever has one address of IPv6 has all of its /64.
-fn widened(_: &Change, (address, length): Net) -> Net {
-    (address, if address.is_ipv6() && length == 128 { 64 } else { length })
+impl Doors {
+    fn new(shut_out: &Arc<ShutOut>, folder: &Path) -> Doors {
+        let (shut_out, folder) = (Arc::clone(shut_out), folder.to_owned());
+        let mut doors = Doors { shut_out, folder, jails: HashMap::new() };
+        doors.reload();
+        doors
+    }
 }
 
 impl Hands for Doors {
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), String>> {
-        self.0.apply(changes, widened)
+        let unknown = (Prefixes::default(), Vec::new());
+        self.shut_out.apply(changes, |change, net| {
+            let (prefixes, never) = self.jails.get(&change.jail).unwrap_or(&unknown);
+            let spares = |net: Net| never.iter().any(|other| overlap(net, *other));
+            prefixes.widened(&Id::Net(net.0, net.1), change.before, &spares).unwrap_or(net)
+        })
+    }
+
+    fn reload(&mut self) {
+        let jails = ban::jails::read(&Disk, &self.folder).jails;
+        let row = |jail: &Jail| (Prefixes::of(jail).unwrap_or_default(), Settings::of(jail).0.never);
+        self.jails = jails.iter().map(|jail| (jail.name.clone(), row(jail))).collect();
     }
 }
 
@@ -245,7 +264,7 @@ struct Spares<H> {
 impl<H: Hands> Spares<H> {
     fn is_spared(&self, change: &Change) -> bool {
         let address = match &change.id {
-            ban::filter::Id::Net(address, _) => *address,
+            Id::Net(address, _) => *address,
             _ => return false,
         };
         change.verb == Verb::Ban && self.shut_out.spares(address)

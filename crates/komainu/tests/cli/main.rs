@@ -10,6 +10,7 @@
 )]
 
 mod bans;
+mod bans_ask;
 mod check;
 mod clean;
 mod conf;
