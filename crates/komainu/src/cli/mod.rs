@@ -17,6 +17,7 @@ mod logs;
 mod policyd;
 mod queue;
 mod render;
+mod report;
 mod serve;
 mod servers;
 mod table;
@@ -63,6 +64,7 @@ enum Command {
     Greylist(greylist::Arguments),
     Ban(bans::Arguments),
     Dkim(dkim::Arguments),
+    Report(report::Arguments),
     /// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
     Links(links::Arguments),
 }
@@ -132,6 +134,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Greylist(arguments) => greylist::run(&arguments),
             Command::Ban(arguments) => bans::run(&arguments),
             Command::Dkim(arguments) => dkim::run(&arguments),
+            Command::Report(arguments) => report::run(&arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
         Err(error) => {

@@ -23,6 +23,7 @@ mod names;
 mod pflogsumm;
 mod postmap;
 mod program;
+mod report;
 mod table;
 mod templates;
 mod user;
