@@ -188,7 +188,7 @@ fn begin(
         log: log.clone(),
         hands,
         opener,
-        own: Some((OwnLog::of(destination), lines)),
+        own: Some((OwnLog::of(destination, std::process::id()), lines)),
         waker,
     };
     let engine = Engine::start(setup)?;
