@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is read of a jail's section, beside its filter and actions.
-pub const JAIL_OPTIONS: [&str; 25] = [
+pub const JAIL_OPTIONS: [&str; 28] = [
     "backend",
     "maxretry",
     "maxmatches",
@@ -38,6 +38,9 @@ pub const JAIL_OPTIONS: [&str; 25] = [
     "filter",
     "action",
     "count",
+    "komainu_count",
+    "komainu_spread",
+    "komainu_limit",
     "komainu_ipv6_prefix",
 ];
 

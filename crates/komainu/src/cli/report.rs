@@ -1,11 +1,15 @@
 //! `komainu report`: what a log adds up to, for people and programs. T2.22.
 
+mod follow;
+mod places;
+
+use super::logs::Fold;
 use super::render::Colour;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config, logs};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
 use clap::{Args, ValueEnum};
-use config::Compat;
+use config::{Compat, Parameters};
 use report::Day;
 use report::summary::{Settings, Summary, Tally, data, sections, text};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -30,6 +34,9 @@ pub(super) struct Arguments {
     /// Count only this day: today, yesterday, 2026-11-22, or two of them with `..` between (either may be left out).
     #[arg(long, short = 'd', value_name = "DAY")]
     day: Option<String>,
+    /// Show it anew once a second while the last of the logs grows, until Ctrl-C; then print it.
+    #[arg(long, short = 'f')]
+    follow: bool,
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -46,6 +53,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     color: Colour,
 }
+
+/// More threads than that find nothing to do.
+const THREADS_MAX: usize = 8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -68,16 +78,34 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let settings = Settings { days, rows: arguments.rows, ..Settings::new(today) };
+    let configuration = configuration(arguments);
+    let parameters = configuration.as_ref().map(|configuration| &configuration.parameters);
     let files = match arguments.logs.as_slice() {
-        [] => usual_logs(arguments, days.is_some()),
+        [] => usual_logs(parameters, days.is_some()),
         named => named.to_vec(),
     };
-    let mut tally = Tally::new(settings);
+    let mut counting = Counting(Tally::new(settings));
+    let followed = if arguments.follow { files.last() } else { None };
     let mut failed = false;
-    for file in &files {
-        failed |= !read(file, &mut tally);
+    for file in files.iter().take(files.len() - usize::from(followed.is_some())) {
+        failed |= !read(file, &mut counting);
     }
-    let summary = tally.summary();
+    let Counting(mut tally) = counting;
+    let placed = |tally: &Tally| {
+        let mut summary = tally.summary();
+        if let Some(parameters) = parameters {
+            places::put(&mut summary, parameters);
+        }
+        summary
+    };
+    if let Some(path) = followed {
+        let shown = |tally: &Tally| text::text(&placed(tally), &arguments.section, style(arguments.color));
+        if let Err(error) = follow::run(&mut follow::Growing::new(path), &mut tally, shown) {
+            eprintln!("komainu report: {}: {error}", path.display());
+            failed = true;
+        }
+    }
+    let summary = placed(&tally);
     if say(&printed(&summary, arguments)).is_err() {
         return ExitCode::SUCCESS;
     }
@@ -85,6 +113,26 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         (true, _) => ExitCode::from(EX_TEMPFAIL),
         (false, None) => ExitCode::FAILURE,
         (false, Some(_)) => ExitCode::SUCCESS,
+    }
+}
+
+/// A log's lines, counted by several threads.
+struct Counting(Tally);
+
+impl Fold for Counting {
+    type Part = Tally;
+
+    fn part(&self) -> Tally {
+        self.0.sibling()
+    }
+
+    fn feed(part: &mut Tally, line: &[u8]) {
+        part.feed(line);
+    }
+
+    fn merge(&mut self, part: &mut Tally) {
+        let empty = self.0.sibling();
+        self.0.merge(std::mem::replace(part, empty));
     }
 }
 
@@ -108,41 +156,45 @@ fn style(colour: Colour) -> text::Style {
     text::Style { width, colours: shown.colours, bars: terminal || matches!(colour, Colour::Always) }
 }
 
+/// The configuration, where there is one.
+fn configuration(arguments: &Arguments) -> Option<Configuration> {
+    let folder = arguments.config.clone().or_else(default_config)?;
+    let sources = LookingSources::new(&DirectSources, Vantage::Looking);
+    Some(Configuration::load(&folder, Compat::default(), &sources).0)
+}
+
 /// The log that the configuration names; for a certain day also the one that was before it.
-fn usual_logs(arguments: &Arguments, with_older: bool) -> Vec<PathBuf> {
-    let folder = arguments.config.clone().or_else(default_config);
-    let named = folder.and_then(|folder| log_of(&folder));
-    let log = named.unwrap_or_else(|| PathBuf::from("/var/log/mail.log"));
+fn usual_logs(parameters: Option<&Parameters>, with_older: bool) -> Vec<PathBuf> {
+    let log = match parameters.map(crate::serve::log_destination) {
+        Some(Destination::File(path)) => path,
+        _ => PathBuf::from("/var/log/mail.log"),
+    };
     let older = ["1", "1.gz", "1.xz", "1.zst"].iter().map(|suffix| {
         let mut name = log.clone().into_os_string();
         name.push(".");
         name.push(suffix);
         PathBuf::from(name)
     });
-    let older = older.into_iter().filter(|path| with_older && path.exists()).take(1);
+    let older = older.filter(|path| with_older && path.exists()).take(1);
     older.chain([log.clone()]).collect()
 }
 
-/// The file in which a server with this configuration logs.
-fn log_of(folder: &Path) -> Option<PathBuf> {
-    let sources = LookingSources::new(&DirectSources, Vantage::Looking);
-    let (configuration, _) = Configuration::load(folder, Compat::default(), &sources);
-    match crate::serve::log_destination(&configuration.parameters) {
-        Destination::File(path) => Some(path),
-        _ => None,
-    }
-}
-
 /// A log that can't be read is said, and the others are read.
-fn read(file: &Path, tally: &mut Tally) -> bool {
-    let log = match logs::open(file) {
+fn read(file: &Path, counting: &mut Counting) -> bool {
+    let Settings { days, today, .. } = counting.0.settings();
+    let opened = logs::open(file).and_then(|log| match days {
+        Some((first, last)) => log.only(&(first..=last), today),
+        None => Ok(log),
+    });
+    let log = match opened {
         Ok(log) => log,
         Err(error) => {
             eprintln!("komainu report: {}: {error}", file.display());
             return false;
         }
     };
-    match logs::each_line(log, |line| tally.feed(line)) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    match logs::fold(log, threads, counting) {
         Ok(()) => true,
         Err(error) => {
             eprintln!("komainu report: {}: {error}; what stands before it is counted", file.display());

@@ -143,6 +143,10 @@ impl Cell {
                 Deed::AlreadyBanned | Deed::Known => {}
             }
         }
+        for caught in self.jail.caught() {
+            *banned += 1;
+            writer.say(&name, at_s, (Word::Ban, &caught.id), Some(caught.until_s))?;
+        }
         Ok(())
     }
 }
