@@ -41,7 +41,7 @@ use crate::live::Live;
 use crate::log::Log;
 use crate::pickup::Local;
 use crate::pickup::maildrop::{self, Maildrop};
-use crate::privileged::{Answer, Helper, Request, spawn};
+use crate::privileged::{Agency, Answer, Helper, Request, spawn};
 use crate::queued::shelf::{description, left, lost_in, set_apart};
 use crate::session::Service;
 use config::Parameters;
@@ -150,7 +150,6 @@ impl Generation {
         let transports = transports.collect();
         let lines = &configuration.master.services;
         let status_filters = StatusFilters::compile(lines, &p, &mut configuration.catalogue);
-        let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
         let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
@@ -173,9 +172,9 @@ impl Generation {
         let local = Local::new(&p, &configuration.classes, &live, configuration.local);
         let routing = Routing {
             transports,
+            agency: Arc::new(Agency::compile(&p, &configuration.classes, false).with_accounts(passwd)),
             classes: configuration.classes,
             targets,
-            agency: Arc::new(agency.with_accounts(passwd)),
             pipes,
             live: Arc::clone(&live),
             status_filters,
