@@ -44,6 +44,7 @@ use crate::privileged::{Answer, Helper, Request, spawn};
 use crate::queued::shelf::{description, left, lost_in, set_apart};
 use crate::session::Service;
 use config::Parameters;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -93,6 +94,7 @@ pub(crate) struct Generation {
     pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
     pub(crate) opendkim: Option<Arc<crate::configuration::OpenDkim>>,
     pub(crate) opendmarc: Option<Arc<crate::configuration::OpenDmarc>>,
+    pub(crate) mailing: Option<Arc<crate::configuration::Mailing>>,
 }
 
 /// How clients are counted, and how often that is told (anvil(8)).
@@ -139,11 +141,7 @@ impl Generation {
         let (p, pipes) = (configuration.parameters.clone(), configuration.pipe_services());
         let targets = Arc::new(Targets::compile(&p, &mut configuration.catalogue));
         let probing = Probing::compile(&p, &mut configuration.catalogue, &configuration.classes);
-        let transports = configuration.master.services.iter().filter_map(|service| {
-            let transport = Transport::compile(service, &p, &mut configuration.catalogue, sources)?;
-            Some((service.name.value.clone(), Arc::new(transport)))
-        });
-        let transports = transports.collect();
+        let transports = transports(&mut configuration, sources);
         let lines = &configuration.master.services;
         let status_filters = StatusFilters::compile(lines, &p, &mut configuration.catalogue);
         let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
@@ -201,11 +199,22 @@ impl Generation {
             spf: configuration.spf,
             opendkim: configuration.opendkim,
             opendmarc: configuration.opendmarc,
+            mailing: configuration.mailing,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
             counting: Counting::read(&p),
         }
     }
+}
+
+/// How mail leaves over each of master.cf's lines.
+fn transports(configuration: &mut Configuration, sources: &dyn Sources) -> HashMap<String, Arc<Transport>> {
+    let Configuration { parameters, master, catalogue, .. } = configuration;
+    let transport = |service: &config::Service| {
+        let transport = Transport::compile(service, parameters, catalogue, sources)?;
+        Some((service.name.value.clone(), Arc::new(transport)))
+    };
+    master.services.iter().filter_map(transport).collect()
 }
 
 /// `best_mx_transport`: a transport, perhaps with a nexthop.

@@ -61,6 +61,7 @@ mod queue;
 mod queue_oracle;
 mod relaying;
 mod reload;
+mod reporting;
 mod reuse;
 mod rights;
 mod scanners;

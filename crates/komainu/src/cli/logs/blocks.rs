@@ -25,7 +25,7 @@ pub(in crate::cli) trait Fold {
 /// # Errors
 /// Those of `input`; the lines before were handed over.
 #[allow(dead_code, reason = "for what needs no parts; tests do")]
-pub(in crate::cli) fn each_line(input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+pub(crate) fn each_line(input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut blocks = Blocks::new(input);
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     while blocks.fill(&mut block)? {

@@ -8,8 +8,9 @@
 mod blocks;
 mod days;
 
+pub(crate) use blocks::each_line;
 #[allow(unused_imports, reason = "each_line is for what needs no parts")]
-pub(super) use blocks::{Fold, each_line, fold};
+pub(super) use blocks::{Fold, fold};
 
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
@@ -25,7 +26,7 @@ use std::path::Path;
 const XZ_KIB_MAX: u32 = 128 * 1024;
 
 /// An open log, whose lines are to be read.
-pub(super) struct Log(Input);
+pub(crate) struct Log(Input);
 
 enum Input {
     /// A plain file, and what is still to be read of it.
@@ -37,11 +38,18 @@ enum Input {
 ///
 /// # Errors
 /// Those of the file, and of what packed it.
-pub(super) fn open(path: &Path) -> io::Result<Log> {
+pub(crate) fn open(path: &Path) -> io::Result<Log> {
     if path == Path::new("-") {
         return Ok(Log(Input::Stream(unpacked(Vec::new(), io::stdin().lock())?)));
     }
-    let mut file = File::open(path)?;
+    of(File::open(path)?)
+}
+
+/// A log that is open already, from its beginning.
+///
+/// # Errors
+/// Those of the file, and of what packed it.
+pub(crate) fn of(mut file: File) -> io::Result<Log> {
     let about = file.metadata()?;
     let mut start = Vec::with_capacity(START_BYTES);
     file.by_ref().take(START_BYTES as u64).read_to_end(&mut start)?;
@@ -56,7 +64,7 @@ impl Log {
     ///
     /// # Errors
     /// Those of the file.
-    pub(super) fn only(mut self, wanted: &RangeInclusive<Day>, today: Day) -> io::Result<Log> {
+    pub(crate) fn only(mut self, wanted: &RangeInclusive<Day>, today: Day) -> io::Result<Log> {
         if let Input::File(file, ranges) = &mut self.0 {
             *ranges = days::find(file, wanted, today)?;
         }
