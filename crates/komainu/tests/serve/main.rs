@@ -16,6 +16,7 @@
 mod attachments;
 mod attacks;
 mod auth;
+mod ban_run;
 mod beside;
 mod bounces;
 mod built_in;
