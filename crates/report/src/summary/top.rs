@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::RandomState;
 
 /// How many names a table counts before it folds half of them.
-pub const NAMES_MAX: usize = 16_384;
+pub const NAMES_MAX: usize = 8_192;
 /// How much of a name is kept, in bytes.
 const NAME_BYTES_MAX: usize = 160;
 
