@@ -3,21 +3,53 @@
 //! For people who compare before they move over, and for our own comparison with the tool.
 
 use crate::jails::{FILTER_OPTIONS, Folder, Jail, is_yes, lines};
+use crate::server::Server;
 use std::fmt::Write as _;
 
 /// A value of Python's.
 #[derive(Clone, Debug, PartialEq)]
-enum Value {
+pub enum Value {
+    /// `'text'`
     Text(String),
+    /// `1`
     Number(i64),
+    /// `True`
     Truth(bool),
+    /// `None`
     Nothing,
+    /// `['a', 1]`
     List(Vec<Value>),
 }
+
+/// The longest line that [`Value::pretty`] leaves whole.
+const PRETTY_CHARS_MAX: usize = 1_000;
 
 /// The lines, without those of fail2ban.conf. `expand` gives the files that a pattern of `logpath` names.
 #[must_use]
 pub fn lines_of(folder: &Folder, expand: &dyn Fn(&str) -> Vec<String>) -> Vec<String> {
+    values_of(folder, expand).iter().map(ToString::to_string).collect()
+}
+
+/// What fail2ban.conf contributes.
+#[must_use]
+pub fn of_server(server: &Server) -> Vec<Value> {
+    let set = |name: &str, value: Value| Value::List(vec![text("set"), text(name), value]);
+    let dbfile = server.dbfile.as_str();
+    let mut out = vec![
+        set("syslogsocket", text(&server.syslogsocket)),
+        set("loglevel", text(&server.loglevel)),
+        set("logtarget", text(&server.logtarget)),
+        set("allowipv6", text(&server.allowipv6)),
+        set("dbfile", text(dbfile)),
+    ];
+    out.push(set("dbmaxmatches", Value::Number(server.dbmaxmatches)));
+    out.push(set("dbpurgeage", text(&server.dbpurgeage)));
+    out
+}
+
+/// The same as values.
+#[must_use]
+pub fn values_of(folder: &Folder, expand: &dyn Fn(&str) -> Vec<String>) -> Vec<Value> {
     let mut out = Vec::new();
     for jail in &folder.jails {
         match &jail.error {
@@ -28,7 +60,7 @@ pub fn lines_of(folder: &Folder, expand: &dyn Fn(&str) -> Vec<String>) -> Vec<St
     for jail in folder.jails.iter().filter(|jail| jail.error.is_none()) {
         out.push(vec![text("start"), text(&jail.name)]);
     }
-    out.into_iter().map(|line| Value::List(line).shown()).collect()
+    out.into_iter().map(Value::List).collect()
 }
 
 fn text(text: &str) -> Value {
@@ -69,13 +101,13 @@ fn of_jail(jail: &Jail, expand: &dyn Fn(&str) -> Vec<String>, out: &mut Vec<Vec<
         }
     }
     for (option, value) in settings(jail) {
-        out.push(set(option, value));
-    }
-    if let Some(list) = jail.option("ignoreip") {
-        let mut words = vec![text("set"), text(&jail.name), text("addignoreip")];
-        let each = list.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
-        words.extend(each.map(text));
-        out.push(words);
+        match value {
+            Value::List(each) => {
+                let add = vec![text("set"), text(&jail.name), text("addignoreip")];
+                out.push([add, each].concat());
+            }
+            value => out.push(set(option, value)),
+        }
     }
     for (path, mode) in log_paths(jail) {
         for file in expand(path) {
@@ -116,6 +148,7 @@ fn settings(jail: &Jail) -> Vec<(&'static str, Value)> {
         "bantime.overalljails",
         "ignorecommand",
         "ignoreself",
+        "ignoreip",
         "ignorecache",
         "logencoding",
         "logtimezone",
@@ -124,6 +157,11 @@ fn settings(jail: &Jail) -> Vec<(&'static str, Value)> {
         let value = jail.option(name)?;
         let value = match name {
             "maxretry" | "maxmatches" => number(value),
+            "ignoreip" => {
+                let each =
+                    value.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+                Value::List(each.map(text).collect())
+            }
             "bantime.increment" | "bantime.overalljails" | "ignoreself" => Value::Truth(is_yes(value)),
             _ => text(value),
         };
@@ -177,24 +215,56 @@ fn actions(jail: &Jail, out: &mut Vec<Vec<Value>>) {
     }
 }
 
-impl Value {
-    fn shown(&self) -> String {
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Value::Text(text) => quoted(text),
-            Value::Number(number) => number.to_string(),
-            Value::Truth(true) => "True".to_owned(),
-            Value::Truth(false) => "False".to_owned(),
-            Value::Nothing => "None".to_owned(),
+            Value::Text(text) => f.write_str(&quoted(text)),
+            Value::Number(number) => write!(f, "{number}"),
+            Value::Truth(true) => f.write_str("True"),
+            Value::Truth(false) => f.write_str("False"),
+            Value::Nothing => f.write_str("None"),
             Value::List(list) => {
-                let each: Vec<String> = list.iter().map(Value::shown).collect();
-                format!("[{}]", each.join(", "))
+                f.write_str("[")?;
+                for (at, value) in list.iter().enumerate() {
+                    write!(f, "{}{value}", if at > 0 { ", " } else { "" })?;
+                }
+                f.write_str("]")
             }
         }
     }
 }
 
+impl Value {
+    /// As `fail2ban-client --dp` shows it: a long list has a line for each of its values.
+    #[must_use]
+    pub fn pretty(&self) -> String {
+        let mut out = String::new();
+        self.pretty_at(0, &mut out);
+        out
+    }
+
+    fn pretty_at(&self, indent: usize, out: &mut String) {
+        let whole = self.to_string();
+        match self {
+            Value::List(list) if whole.chars().count() + indent > PRETTY_CHARS_MAX => {
+                out.push_str("[ ");
+                for (at, value) in list.iter().enumerate() {
+                    if at > 0 {
+                        out.push_str(",\n");
+                        out.push_str(&" ".repeat(indent + 2));
+                    }
+                    value.pretty_at(indent + 2, out);
+                }
+                out.push(']');
+            }
+            _ => out.push_str(&whole),
+        }
+    }
+}
+
 /// Python's way to write a text.
-fn quoted(text: &str) -> String {
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::from(quote);
     for c in text.chars() {

@@ -35,6 +35,12 @@ impl Id {
     pub fn address(address: IpAddr) -> Id {
         Id::Net(address, if address.is_ipv4() { 32 } else { 128 })
     }
+
+    /// The network around an address.
+    #[must_use]
+    pub fn net(address: IpAddr, length: u8) -> Id {
+        network(address, Some(length))
+    }
 }
 
 impl std::fmt::Display for Id {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is read of a jail's section, beside its filter and actions.
-pub const JAIL_OPTIONS: [&str; 24] = [
+pub const JAIL_OPTIONS: [&str; 25] = [
     "backend",
     "maxretry",
     "maxmatches",
@@ -38,6 +38,7 @@ pub const JAIL_OPTIONS: [&str; 24] = [
     "filter",
     "action",
     "count",
+    "komainu_ipv6_prefix",
 ];
 
 /// What is read of a filter; a jail's section may replace each.
@@ -205,7 +206,12 @@ pub fn read_with(files: &dyn Files, folder: &Path, wanted: &dyn Fn(&str) -> bool
 }
 
 /// jail.conf, jail.d/*.conf, jail.local, jail.d/*.local, as jail.conf(5) orders them.
-fn read_layers(files: &dyn Files, folder: &Path, stem: &str, found: &mut Vec<Diagnostic>) -> Layers {
+pub(crate) fn read_layers(
+    files: &dyn Files,
+    folder: &Path,
+    stem: &str,
+    found: &mut Vec<Diagnostic>,
+) -> Layers {
     let mut layers = Layers::default();
     layers.constants = vec![
         ("fail2ban_version".to_owned(), "1.0.2".to_owned()),

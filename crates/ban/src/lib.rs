@@ -4,19 +4,23 @@
 //! Files, clocks, firewalls and sockets are the program's business. T0.1, T2.18–T2.21.
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod action;
 pub mod brackets;
 pub mod date;
 pub mod dump;
 pub mod filter;
 pub mod formula;
+pub mod import;
 pub mod ini;
 pub mod jail;
 pub mod jails;
 pub mod layers;
 pub mod pattern;
 mod review;
+pub mod server;
 mod session;
 pub mod span;
+pub mod sqlite;
 mod tags;
 pub mod zone;
 

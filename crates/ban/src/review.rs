@@ -37,9 +37,15 @@ fn is_own(value: &Value) -> bool {
     name == "jail.local" || (folder == "jail.d" && name != "defaults-debian.conf")
 }
 
-/// What a jail says that has no effect: a `port` that its actions don't use.
+/// What a jail says that has no effect, a `port` that its actions don't use, and what is wrong with the actions.
 #[must_use]
 pub fn review_of(jail: &Jail) -> Vec<Diagnostic> {
+    let mut found = crate::action::review_of(jail);
+    found.extend(port_of(jail));
+    found
+}
+
+fn port_of(jail: &Jail) -> Vec<Diagnostic> {
     let Some(port) = jail.option("port").map(str::trim) else { return Vec::new() };
     if matches!(port, "" | "0:65535" | "all" | "any") {
         return Vec::new();

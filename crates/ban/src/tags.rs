@@ -33,6 +33,27 @@ pub(crate) fn substitute(text: &str, lookup: &dyn Fn(&str) -> Option<String>) ->
     Some(text)
 }
 
+/// Replaces the tags in `text` that `lookup` knows; what they stand for isn't looked at again.
+pub(crate) fn substitute_once(text: &str, lookup: &mut dyn FnMut(&str) -> Option<String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((head, tail)) = rest.split_once('>') {
+        let tag = head.rsplit_once('<').filter(|(_, name)| is_name(name));
+        match tag.and_then(|(before, name)| Some((before, lookup(name)?))) {
+            Some((before, value)) => {
+                out += before;
+                out += &value;
+            }
+            None => {
+                out += head;
+                out.push('>');
+            }
+        }
+        rest = tail;
+    }
+    out + rest
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '<' || c == '>')
 }

@@ -5,6 +5,7 @@
     reason = "a missing peer is said aloud; a test may fail"
 )]
 
+mod actions;
 mod filters;
 mod folder;
 

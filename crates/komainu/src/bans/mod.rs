@@ -4,6 +4,7 @@
 //! kept, and the orders of tools. T0.1, T2.18 to T2.21.
 
 pub mod control;
+pub mod import;
 pub mod order;
 mod own;
 mod shut_out;

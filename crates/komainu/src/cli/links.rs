@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The names that the program knows how to be.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
+    "fail2ban-client",
     "fail2ban-regex",
     "mailq",
     "newaliases",

@@ -17,6 +17,7 @@ mod logs;
 mod policyd;
 mod queue;
 mod render;
+mod report;
 mod serve;
 mod servers;
 mod table;
@@ -40,7 +41,7 @@ pub(crate) const EX_CONFIG: u8 = 78;
 ///
 /// Called under an old name (see `komainu links`), it behaves as that program: postconf, postmap,
 /// postalias, newaliases, mailq, postqueue, postsuper, postcat, postfix, sendmail, pflogsumm,
-/// fail2ban-regex.
+/// fail2ban-client, fail2ban-regex.
 #[derive(Parser)]
 #[command(name = "komainu", version, max_term_width = 100)]
 struct Arguments {
@@ -63,6 +64,7 @@ enum Command {
     Greylist(greylist::Arguments),
     Ban(bans::Arguments),
     Dkim(dkim::Arguments),
+    Report(report::Arguments),
     /// Make links by which the program is called under its old names (postconf, postmap, mailq, postqueue, postfix …).
     Links(links::Arguments),
 }
@@ -105,6 +107,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Some("pflogsumm") => return legacy::pflogsumm::main(arguments),
         Some("postcat") => return legacy::postcat::main(arguments),
         Some("sendmail") => return legacy::sendmail::main(arguments),
+        Some("fail2ban-client") => return legacy::fail2ban_client::main(arguments),
         Some("fail2ban-regex") => return bans::fail2ban_regex(arguments),
         Some("postfix") => return legacy::postfix::main(arguments),
         _ => {}
@@ -131,6 +134,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Greylist(arguments) => greylist::run(&arguments),
             Command::Ban(arguments) => bans::run(&arguments),
             Command::Dkim(arguments) => dkim::run(&arguments),
+            Command::Report(arguments) => report::run(&arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
         Err(error) => {

@@ -1,10 +1,14 @@
 //! The helper's side: takes requests, checks each against the jails, does it, answers.
 
+use super::act::Act;
 use super::wire::{self, Answer, Request};
 use super::{Change, Verb};
 use crate::cli::bans::read::{Disk, expand};
+use crate::clock;
 use crate::configuration::open_source;
 use crate::privileged::wire::{Inbox, send};
+use ban::action::Action;
+use ban::action::net::{Net, Prefixes, overlap};
 use ban::dump::log_paths;
 use ban::filter::Id;
 use ban::jail::Settings;
@@ -12,9 +16,10 @@ use ban::jails::{self, is_yes};
 use rustix::fd::{AsFd, OwnedFd};
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A jail as the helper knows it.
@@ -22,53 +27,128 @@ struct Known {
     settings: Settings,
     /// `ignoreself`
     spares_own: bool,
+    actions: Vec<Action>,
+    prefixes: Prefixes,
+}
+
+/// A jail that was started: its actions stay what they were, whatever the files say since.
+struct Running {
+    known: Rc<Known>,
+    acts: Vec<Act>,
 }
 
 /// The jails of the folder.
 struct Jails {
-    known: HashMap<String, Known>,
+    known: HashMap<String, Rc<Known>>,
     own: Vec<IpAddr>,
+}
+
+impl Known {
+    /// Whether a network holds somebody who is never banned.
+    fn spares(&self, net: Net, own: &[IpAddr]) -> bool {
+        let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+        let of_own = own
+            .iter()
+            .filter(|_| self.spares_own)
+            .map(|address| (*address, if address.is_ipv4() { 32 } else { 128 }));
+        let mut never = self.settings.never.iter().copied().chain([(v4, 8), (v6, 128)]).chain(of_own);
+        never.any(|never| overlap(never, net))
+    }
+
+    /// Why somebody may not be banned.
+    fn refusal(&self, id: &Id, own: &[IpAddr]) -> Option<String> {
+        if self.settings.spares(id) {
+            return Some(format!("{id} is one that `ignoreip` never bans"));
+        }
+        let Id::Net(address, bits) = id else { return None };
+        let own_too =
+            format!("{id} is, or holds, an address of this machine or one that `ignoreip` never bans");
+        self.spares((*address, *bits), own).then_some(own_too)
+    }
 }
 
 impl Jails {
     fn read(directory: &Path) -> Jails {
         let folder = jails::read(&Disk, directory);
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let usable = folder.jails.iter().filter(|jail| jail.error.is_none());
         let known = usable.map(|jail| {
-            let spares_own = jail.option("ignoreself").is_none_or(is_yes);
-            (jail.name.clone(), Known { settings: Settings::of(jail).0, spares_own })
+            let known = Known {
+                settings: Settings::of(jail).0,
+                spares_own: jail.option("ignoreself").is_none_or(is_yes),
+                actions: jail
+                    .actions
+                    .iter()
+                    .filter_map(|action| Action::new(jail, action, &host).ok())
+                    .collect(),
+                prefixes: Prefixes::of(jail).unwrap_or_default(),
+            };
+            (jail.name.clone(), Rc::new(known))
         });
         let known = known.collect();
         let own = if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
         Jails { known, own }
     }
+}
 
-    /// Why somebody may not be banned.
-    fn refusal(&self, jail: &Known, id: &Id) -> Option<String> {
-        if jail.settings.spares(id) {
-            return Some(format!("{id} is one that `ignoreip` never bans"));
+/// All that runs.
+struct State {
+    jails: Jails,
+    running: HashMap<String, Running>,
+}
+
+impl State {
+    /// Puts changes in force, those of one jail in a row at once.
+    fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), String>> {
+        let mut outcomes = vec![Ok(()); changes.len()];
+        let mut start = 0;
+        for batch in changes.chunk_by(|one, other| one.jail == other.jail) {
+            let here = outcomes.get_mut(start..).unwrap_or_default();
+            self.of_jail(batch, here);
+            start += batch.len();
         }
-        let Id::Net(address, length) = id else { return None };
-        if address.is_loopback() || *length == 0 {
-            return Some(format!("{id} is this machine itself"));
-        }
-        let is_own = jail.spares_own && self.own.contains(address);
-        is_own.then(|| format!("{id} is an address of this machine"))
+        outcomes
     }
 
-    fn apply(&self, changes: &[Change]) -> Vec<Result<(), String>> {
-        changes.iter().map(|change| self.one(change)).collect()
-    }
-
-    fn one(&self, change: &Change) -> Result<(), String> {
-        let unknown = || format!("no jail `{}` is switched on", change.jail);
-        let jail = self.known.get(&change.jail).ok_or_else(unknown)?;
-        match change.verb {
-            Verb::Ban => match self.refusal(jail, &change.id) {
-                Some(refusal) => Err(refusal),
-                None => Err("actions aren't carried out yet".to_owned()),
-            },
-            Verb::Start | Verb::Unban | Verb::Stop => Ok(()),
+    fn of_jail(&mut self, batch: &[Change], outcomes: &mut [Result<(), String>]) {
+        let Some(name) = batch.first().map(|change| &change.jail) else { return };
+        let starts = batch.iter().any(|change| change.verb == Verb::Start);
+        if (starts || !self.running.contains_key(name))
+            && let Some(known) = self.jails.known.get(name)
+        {
+            let acts =
+                known.actions.iter().map(|action| Act::new(action.clone(), known.prefixes.clone())).collect();
+            self.running.insert(name.clone(), Running { known: Rc::clone(known), acts });
+        }
+        let Some(running) = self.running.get_mut(name) else {
+            outcomes
+                .iter_mut()
+                .take(batch.len())
+                .for_each(|one| *one = Err(format!("no jail `{name}` is switched on")));
+            return;
+        };
+        let (known, own) = (&running.known, &self.jails.own);
+        let mut allowed = Vec::new();
+        for (at, (change, outcome)) in batch.iter().zip(outcomes.iter_mut()).enumerate() {
+            match known.refusal(&change.id, own).filter(|_| change.verb == Verb::Ban) {
+                Some(refusal) => *outcome = Err(refusal),
+                None => allowed.push((at, change)),
+            }
+        }
+        let now_s = clock::now().wall.seconds();
+        let spares = |net: Net| known.spares(net, own);
+        for act in &mut running.acts {
+            for (at, text) in act.apply(&allowed, &spares, now_s) {
+                if let Some(outcome) = outcomes.get_mut(at) {
+                    *outcome = match std::mem::replace(outcome, Ok(())) {
+                        Err(before) => Err(format!("{before}; {text}")),
+                        Ok(()) => Err(text),
+                    };
+                }
+            }
+        }
+        if batch.last().is_some_and(|change| change.verb == Verb::Stop) {
+            self.running.remove(name);
         }
     }
 }
@@ -93,7 +173,7 @@ pub fn run(directory: &Path) -> io::Result<()> {
 }
 
 fn serve_changes(directory: &Path, socket: &OwnedFd) -> io::Result<()> {
-    let mut jails = Jails::read(directory);
+    let mut state = State { jails: Jails::read(directory), running: HashMap::new() };
     let mut inbox = Inbox::new();
     let mut waiting = Vec::new();
     while let Some((packet, _)) = inbox.receive(socket.as_fd())? {
@@ -103,12 +183,12 @@ fn serve_changes(directory: &Path, socket: &OwnedFd) -> io::Result<()> {
                 if has_more && waiting.len() <= wire::AT_ONCE_MAX {
                     continue;
                 }
-                let outcomes = jails.apply(&std::mem::take(&mut waiting));
+                let outcomes = state.apply(&std::mem::take(&mut waiting));
                 for answer in failures(outcomes) {
                     send(socket.as_fd(), &answer.encode(), None)?;
                 }
             }
-            Ok(Request::Reload) => jails = Jails::read(directory),
+            Ok(Request::Reload) => state.jails = Jails::read(directory),
             Ok(Request::Open(_)) | Err(_) => return Err(io::Error::other("a packet that isn't ours")),
         }
         send(socket.as_fd(), &Answer::Done.encode(), None)?;
@@ -221,7 +301,7 @@ mod tests {
         let jails = Jails::read(folder.path());
         let check = |id: &str, length: u8, expect: &str| {
             let id = Id::Net(id.parse().unwrap(), length);
-            let said = jails.refusal(&jails.known["j"], &id).unwrap_or_default();
+            let said = jails.known["j"].refusal(&id, &jails.own).unwrap_or_default();
             assert!(said.contains(expect) && said.is_empty() == expect.is_empty(), "{id}: {said}");
         };
         check("192.0.2.7", 32, "ignoreip");
@@ -230,6 +310,8 @@ mod tests {
         check("127.0.0.9", 32, "this machine");
         check("::1", 128, "this machine");
         check("0.0.0.0", 0, "this machine");
+        check("192.0.0.0", 8, "ignoreip");
+        check("2001:db8::", 32, "ignoreip");
     }
 
     #[test]

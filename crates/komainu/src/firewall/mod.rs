@@ -5,7 +5,9 @@
 //! itself: it runs only the actions of the jails there, opens only what their `logpath` names, and refuses to ban whom
 //! they never ban. T0.1, T2.18.
 
+mod act;
 mod helper;
+mod run;
 mod wire;
 
 pub use helper::run;

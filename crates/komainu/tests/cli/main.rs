@@ -10,6 +10,7 @@
 )]
 
 mod bans;
+mod bans_ask;
 mod check;
 mod clean;
 mod conf;
@@ -22,6 +23,7 @@ mod names;
 mod pflogsumm;
 mod postmap;
 mod program;
+mod report;
 mod table;
 mod templates;
 mod user;

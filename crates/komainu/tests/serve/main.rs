@@ -32,6 +32,7 @@ mod encrypted_grid;
 mod far_server;
 mod far_tls;
 mod filters;
+mod firewall;
 mod full;
 mod greylist;
 mod greylist_more;

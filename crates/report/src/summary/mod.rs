@@ -7,13 +7,16 @@
 //! [`OPEN_MAX`], and the summary says so in [`Summary::notes`]. T2.22.
 #![expect(clippy::iter_over_hash_type, reason = "sums are the same in any order")]
 
+pub mod data;
 mod ends;
 mod messages;
 mod read;
 mod rules;
+pub mod sections;
 mod sessions;
 pub mod spread;
 mod tally;
+pub mod text;
 pub mod top;
 
 pub use ends::{ConnectionEnd, MessageEnd, Mood, Origin, Part, Split};

@@ -502,6 +502,7 @@ impl Tally {
             ("senders", &summary.senders),
             ("recipients", &summary.recipients),
             ("destinations", &summary.destinations),
+            ("destinations of what was put off", &summary.queue.destinations),
             ("refused networks", &summary.refused_networks),
             ("warnings", &summary.trouble),
             ("accounts", &summary.attacks.accounts),

@@ -77,3 +77,186 @@ fn assert_same(one: &Summary, other: &Summary, what: &str) {
     }
     assert_eq!(one.len(), other.len(), "{what}");
 }
+
+/// Lines in any order, some missing, some cut, in pieces that join: the parts still add up.
+#[test]
+fn whatever_the_log_the_parts_add_up() {
+    let mut state = 7_u64;
+    let mut below = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % end.max(1)
+    };
+    for round in 0..20 {
+        let (log, _) = sample(100 + round, 400);
+        let mut lines: Vec<&[u8]> = log.lines().map(str::as_bytes).collect();
+        for at in 0..lines.len() {
+            match below(10) {
+                0..4 => {
+                    let other = below(lines.len());
+                    lines.swap(at, other);
+                }
+                4 => lines[at] = &lines[at][..below(lines[at].len())],
+                5 => lines[at] = b"",
+                _ => {}
+            }
+        }
+        let mut joined = Tally::new(Settings::new(TODAY));
+        for piece in lines.chunks(1 + below(lines.len())) {
+            let mut tally = joined.sibling();
+            piece.iter().for_each(|line| tally.feed(line));
+            assert_adds_up(&tally.summary(), "piece");
+            joined.merge(tally);
+        }
+        assert_adds_up(&joined.summary(), &format!("round {round}"));
+    }
+}
+
+#[test]
+fn a_flood_of_names_stays_within_a_bound() {
+    let mut tally = Tally::new(Settings::new(TODAY));
+    for number in 0..40_000_u32 {
+        let [_, a, b, c] = (number << 8).to_be_bytes();
+        let line = format!(
+            "Nov 22 01:00:00 mail postfix/smtpd[1]: NOQUEUE: reject: RCPT from u[10.{a}.{b}.{c}]: 554 5.7.1 reason {number}; from=<s{number}@example.org>"
+        );
+        tally.feed(line.as_bytes());
+        let line = format!(
+            "Nov 22 01:00:00 mail postfix/smtp[2]: {number:X}A0BCD: to=<r{number}@d{number}.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (why {number})"
+        );
+        tally.feed(line.as_bytes());
+    }
+    let open = u32::try_from(OPEN_MAX).unwrap();
+    for number in 0..open {
+        tally.feed(
+            format!("Nov 22 01:00:00 mail postfix/smtpd[{}]: connect from u[192.0.2.1]", number + 2)
+                .as_bytes(),
+        );
+    }
+    let summary = tally.summary();
+    assert_adds_up(&summary, "flood");
+    assert_eq!((summary.counts.refused, summary.counts.deferred), (40_000, 40_000));
+    assert_eq!(summary.connections.total, u64::from(open) + 40_000);
+    for words in [
+        "too many different reasons of refusals",
+        "too many different destinations of what",
+        "open at the same time",
+    ] {
+        assert!(summary.notes.iter().any(|note| note.contains(words)), "{words}: {:?}", summary.notes);
+    }
+}
+
+/// Each end by the lines that lead to it.
+#[test]
+fn ends_of_connections() {
+    for (lines, expect) in [
+        ("AB123: client=%\ndisconnect from % ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5", "accepted"),
+        // Several messages by BDAT, and a refusal behind them.
+        ("NOQUEUE: reject: RCPT from %: 550 no; from=<a@b>\ndisconnect from % bdat=2 commands=9", "accepted"),
+        (
+            "NOQUEUE: reject: RCPT from %: 550 no; from=<a@b>\ndisconnect from % rcpt=0/1 commands=3/4",
+            "refused",
+        ),
+        (
+            "NOQUEUE: reject_warning: RCPT from %: 550 no; from=<a@b>\ndisconnect from % commands=3",
+            "without_mail",
+        ),
+        (
+            "warning: %: SASL LOGIN authentication failed: x\nlost connection after AUTH from %\ndisconnect from % auth=0/1 commands=0/1",
+            "login_failed",
+        ),
+        ("disconnect from % ehlo=1 auth=1 quit=1 commands=3", "logged_in"),
+        (
+            "SSL_accept error from %: -1\nlost connection after STARTTLS from %\ndisconnect from % ehlo=1 starttls=0/1 commands=1/2",
+            "tls_failed",
+        ),
+        (
+            "AB123: client=%\nlost connection after DATA (12 bytes) from %\ndisconnect from % mail=1 rcpt=1 data=0/1 commands=3/4",
+            "broken",
+        ),
+        ("disconnect from % quit=1 commands=1", "without_mail"),
+        // Postfix before 3.0 doesn't count commands.
+        ("AB123: client=%\ndisconnect from %", "accepted"),
+        ("", "open"),
+    ] {
+        let log = format!("connect from %\n{lines}").replace('%', "a.example[192.0.2.1]");
+        let log: Vec<String> =
+            log.lines().map(|line| format!("Nov 22 01:00:00 mail postfix/smtpd[1]: {line}")).collect();
+        let summary = tally(log.iter().map(String::as_str)).summary();
+        assert_adds_up(&summary, expect);
+        let found = (summary.connections.total, summary.connections.count(expect));
+        assert_eq!(found, (1, 1), "{log:?} {:?}", summary.connections);
+    }
+}
+
+#[test]
+fn postscreen_hands_on_or_keeps() {
+    let log = "\
+Nov 22 01:00:00 mail postfix/postscreen[1]: CONNECT from [192.0.2.1]:4711 to [192.0.2.25]:25
+Nov 22 01:00:06 mail postfix/postscreen[1]: PASS NEW [192.0.2.1]:4711
+Nov 22 01:00:06 mail postfix/smtpd[2]: connect from a.example[192.0.2.1]
+Nov 22 01:00:07 mail postfix/smtpd[2]: disconnect from a.example[192.0.2.1] quit=1 commands=1
+Nov 22 01:01:00 mail postfix/postscreen[1]: CONNECT from [192.0.2.2]:4712 to [192.0.2.25]:25
+Nov 22 01:01:00 mail postfix/dnsblog[3]: addr 192.0.2.2 listed by domain zen.example as 127.0.0.2
+Nov 22 01:01:00 mail postfix/dnsblog[4]: addr 192.0.2.2 listed by domain bl.example as 127.0.0.2
+Nov 22 01:01:06 mail postfix/postscreen[1]: DNSBL rank 3 for [192.0.2.2]:4712
+Nov 22 01:01:07 mail postfix/postscreen[1]: NOQUEUE: reject: RCPT from [192.0.2.2]:4712: 550 5.7.1 Service unavailable; client [192.0.2.2] blocked using zen.example; from=<a@b.example>, to=<c@d.example>, proto=ESMTP, helo=<x>
+Nov 22 01:01:07 mail postfix/postscreen[1]: DISCONNECT [192.0.2.2]:4712
+Nov 22 01:02:00 mail postfix/postscreen[1]: CONNECT from [192.0.2.3]:4713 to [192.0.2.25]:25
+Nov 22 01:02:00 mail postfix/postscreen[1]: PREGREET 14 after 0.02 from [192.0.2.3]:4713: EHLO x\\r\\n
+Nov 22 01:02:00 mail postfix/dnsblog[3]: addr 192.0.2.3 listed by domain zen.example as 127.0.0.2
+Nov 22 01:02:01 mail postfix/postscreen[1]: DISCONNECT [192.0.2.3]:4713
+Nov 22 01:03:00 mail postfix/postscreen[1]: CONNECT from [192.0.2.4]:4714 to [192.0.2.25]:25
+Nov 22 01:03:06 mail postfix/postscreen[1]: NOQUEUE: reject: RCPT from [192.0.2.4]:4714: 450 4.3.2 Service currently unavailable; from=<a@b.example>, to=<c@d.example>, proto=ESMTP, helo=<x>
+Nov 22 01:03:06 mail postfix/postscreen[1]: PASS NEW [192.0.2.4]:4714
+Nov 22 01:03:06 mail postfix/postscreen[1]: DISCONNECT [192.0.2.4]:4714
+";
+    let summary = tally(log.lines()).summary();
+    assert_adds_up(&summary, "postscreen");
+    let of = |key| summary.connections.count(key);
+    assert_eq!(
+        (summary.connections.total, of("screened"), of("without_mail"), summary.handed_on),
+        (4, 3, 1, 1)
+    );
+    let zone = |name: &str| summary.zones.iter().find(|zone| zone.name == name).cloned().unwrap_or_default();
+    assert_eq!(
+        (zone("zen.example").refused, zone("zen.example").listed, zone("zen.example").alone),
+        (1, 2, 1)
+    );
+    assert_eq!((zone("bl.example").refused, zone("bl.example").listed, zone("bl.example").alone), (0, 1, 0));
+}
+
+#[test]
+fn ends_of_messages() {
+    let begin = "smtpd[1]: AB123: client=a.example[192.0.2.1]\ncleanup[2]: AB123: message-id=<x@y>";
+    let active = "qmgr[3]: AB123: from=<a@b.example>, size=10, nrcpt=2 (queue active)";
+    let to = |status: &str| {
+        format!(
+            "smtp[4]: AB123: to=<c@d.example>, relay=none, delay=1, delays=1/0/0/0, dsn=2.0.0, status={status} (why)"
+        )
+    };
+    let gone = "qmgr[3]: AB123: removed";
+    for (lines, expect) in [
+        (vec![active.into(), to("sent"), to("sent"), gone.into()], "delivered"),
+        (vec![active.into(), to("deferred"), to("sent"), to("sent"), gone.into()], "delivered"),
+        (vec![active.into(), to("sent"), to("bounced"), gone.into()], "partly"),
+        (vec![active.into(), to("bounced"), gone.into()], "bounced"),
+        (vec![active.into(), to("sent"), to("deferred")], "deferred"),
+        (vec![active.into(), to("deferred"), "qmgr[3]: AB123: from=<a@b.example>, status=expired, returned to sender".into(), gone.into()], "expired"),
+        (vec![active.into()], "waiting"),
+        (vec![], "unfinished"),
+        (vec!["cleanup[2]: AB123: reject: header Subject: x from a.example[192.0.2.1]; from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<h>: 5.7.1 no".into()], "refused"),
+        (vec!["cleanup[2]: AB123: milter-reject: END-OF-MESSAGE from a.example[192.0.2.1]: 5.7.1 spam; from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<h>".into()], "refused"),
+        (vec!["cleanup[2]: AB123: discard: header Subject: x from a.example[192.0.2.1]; from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<h>".into()], "discarded"),
+        (vec!["cleanup[2]: AB123: hold: header Subject: x from a.example[192.0.2.1]; from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<h>".into()], "held"),
+        (vec![active.into(), "postsuper[5]: AB123: removed".into()], "deleted"),
+        (vec![active.into(), gone.into()], "unknown"),
+    ] {
+        let mut log: Vec<String> = begin.lines().map(str::to_owned).collect();
+        log.extend(lines);
+        let log: Vec<String> = log.iter().map(|line| format!("Nov 22 01:00:00 mail postfix/{line}")).collect();
+        let summary = tally(log.iter().map(String::as_str)).summary();
+        assert_adds_up(&summary, expect);
+        assert_eq!((summary.messages.total, summary.messages.count(expect)), (1, 1), "{log:?} {:?}", summary.messages);
+        assert_eq!(summary.origins.count("client"), 1);
+    }
+}

@@ -1,11 +1,16 @@
-//! `komainu ban`: fail2ban's jails and filters, looked at before they are switched on. T0.1, T2.18, T2.21.
+//! `komainu ban`: fail2ban's jails and filters, looked at before they are switched on, and asked while they run. T0.1,
+//! T2.18, T2.20, T2.21.
 //!
 //! `test` is what `fail2ban-regex` is, `simulate` shows whom the jails would have banned over an old log, `check` tells
-//! what is wrong with the files. Nothing here bans anybody.
+//! what is wrong with the files.
+//! `status`, `list`, `why`, `add`, `remove` and `import` speak with the engine over its socket.
 
+mod ask;
+mod import;
 mod judge;
 pub(crate) mod read;
 mod report;
+mod rules;
 mod simulate;
 
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE};
@@ -13,10 +18,10 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Try fail2ban's filters on a log, show whom its jails would ban, and check its files.
+/// Try fail2ban's filters on a log, show whom its jails would ban, check its files; ask who is shut out, and why.
 ///
-/// Exit code 0 well, 1 the answer is no (no line matches, the files have errors), 64 wrong usage, 75 a log can't be
-/// read, 78 a filter or jail is not usable.
+/// Exit code 0 well, 1 the answer is no (no line matches, the files have errors, nobody is shut out), 64 wrong usage,
+/// 75 a log can't be read or no engine answers, 78 a filter or jail is not usable.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -36,6 +41,20 @@ enum Command {
     Check,
     /// The jails as `fail2ban-client -d` shows them.
     Show,
+    /// The jails and how they are, or one of them.
+    Status(ask::Status),
+    /// Who is shut out, by all jails or one.
+    List(ask::Status),
+    /// What led to an address being shut out: the lines, the expressions, since when, how often before.
+    ///
+    /// Exit code 0 when it is shut out, 1 when it isn't.
+    Why(ask::Why),
+    /// Shut somebody out by hand.
+    Add(ask::Add),
+    /// Let somebody in again.
+    Remove(ask::Remove),
+    /// Take over what fail2ban kept: bans with time left, and how often somebody was banned. Stop fail2ban first.
+    Import(import::Import),
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -44,6 +63,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Command::Simulate(simulate) => simulate::run(&arguments.config, simulate),
         Command::Check => judge::run(&arguments.config),
         Command::Show => judge::show(&arguments.config),
+        Command::Status(status) => ask::status(&arguments.config, status),
+        Command::List(list) => ask::list(&arguments.config, list),
+        Command::Why(why) => ask::why(&arguments.config, why),
+        Command::Add(add) => ask::add(&arguments.config, add),
+        Command::Remove(remove) => ask::remove(&arguments.config, remove),
+        Command::Import(import) => import::run(&arguments.config, import),
     }
 }
 

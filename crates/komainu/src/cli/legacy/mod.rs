@@ -1,5 +1,6 @@
 //! Old names: each file is one program as people know it, options, output and exit codes.
 
+pub(super) mod fail2ban_client;
 mod getopt;
 mod logrotate;
 mod mail_queue;

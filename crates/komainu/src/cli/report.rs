@@ -1,0 +1,233 @@
+//! `komainu report`: what a log adds up to, for people and programs. T2.22.
+
+use super::render::Colour;
+use super::{EX_TEMPFAIL, EX_USAGE, default_config, logs};
+use crate::configuration::{Configuration, DirectSources, LookingSources};
+use crate::log::Destination;
+use clap::{Args, ValueEnum};
+use config::Compat;
+use report::Day;
+use report::summary::{Settings, Summary, Tally, data, sections, text};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tables::Vantage;
+
+/// Show what a mail log adds up to: traffic, what was refused and why, what was delivered and what wasn't.
+///
+/// Reads the logs of any Postfix, and of this server, with the lines of postgrey, Dovecot and fail2ban among them;
+/// they may be packed by gzip, xz or zstd. Each connection and each message is counted in exactly one place, so that the
+/// sums add up.
+///
+/// Exit code 0 well, 1 nothing of that time is in the logs, 64 wrong usage, 75 a log can't be read (the others are
+/// counted).
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The logs, older ones first; `-` is standard input [default: the log that the configuration names, else
+    /// /var/log/mail.log, and with --day the one before it, too].
+    #[arg(value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// Count only this day: today, yesterday, 2026-11-22, or two of them with `..` between (either may be left out).
+    #[arg(long, short = 'd', value_name = "DAY")]
+    day: Option<String>,
+    /// How the report is printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Only this section; may be given several times.
+    #[arg(long, short = 's', value_name = "NAME", value_parser = sections::KEYS)]
+    section: Vec<String>,
+    /// How many rows a table has.
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
+    rows: usize,
+    /// The folder with main.cf and master.cf [default: /etc/komainu, then /etc/postfix].
+    #[arg(long, short = 'c', value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    color: Colour,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// Rows for a spreadsheet.
+    Csv,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let today = today();
+    let days = match arguments.day.as_deref().map(|text| days(text, today)).transpose() {
+        Ok(days) => days,
+        Err(problem) => {
+            eprintln!("komainu report: {problem}");
+            return ExitCode::from(EX_USAGE);
+        }
+    };
+    let settings = Settings { days, rows: arguments.rows, ..Settings::new(today) };
+    let files = match arguments.logs.as_slice() {
+        [] => usual_logs(arguments, days.is_some()),
+        named => named.to_vec(),
+    };
+    let mut tally = Tally::new(settings);
+    let mut failed = false;
+    for file in &files {
+        failed |= !read(file, &mut tally);
+    }
+    let summary = tally.summary();
+    if say(&printed(&summary, arguments)).is_err() {
+        return ExitCode::SUCCESS;
+    }
+    match (failed, summary.span) {
+        (true, _) => ExitCode::from(EX_TEMPFAIL),
+        (false, None) => ExitCode::FAILURE,
+        (false, Some(_)) => ExitCode::SUCCESS,
+    }
+}
+
+fn printed(summary: &Summary, arguments: &Arguments) -> String {
+    match arguments.format {
+        Format::Json => data::json(summary, &arguments.section) + "\n",
+        Format::Csv => data::csv(summary, &arguments.section),
+        Format::Text => text::text(summary, &arguments.section, style(arguments.color)),
+    }
+}
+
+/// What this screen can do: bars only where somebody looks, as wide as it is.
+fn style(colour: Colour) -> text::Style {
+    let stdout = io::stdout();
+    let terminal = stdout.is_terminal();
+    let asked = if terminal { rustix::termios::tcgetwinsize(&stdout).ok() } else { None };
+    let columns = asked.map(|size| usize::from(size.ws_col)).filter(|columns| *columns >= 40);
+    let shown = colour.style(&stdout);
+    let width =
+        if std::env::var_os("COLUMNS").is_some() { shown.width } else { columns.unwrap_or(shown.width) };
+    text::Style { width, colours: shown.colours, bars: terminal || matches!(colour, Colour::Always) }
+}
+
+/// The log that the configuration names; for a certain day also the one that was before it.
+fn usual_logs(arguments: &Arguments, with_older: bool) -> Vec<PathBuf> {
+    let folder = arguments.config.clone().or_else(default_config);
+    let named = folder.and_then(|folder| log_of(&folder));
+    let log = named.unwrap_or_else(|| PathBuf::from("/var/log/mail.log"));
+    let older = ["1", "1.gz", "1.xz", "1.zst"].iter().map(|suffix| {
+        let mut name = log.clone().into_os_string();
+        name.push(".");
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    let older = older.into_iter().filter(|path| with_older && path.exists()).take(1);
+    older.chain([log.clone()]).collect()
+}
+
+/// The file in which a server with this configuration logs.
+fn log_of(folder: &Path) -> Option<PathBuf> {
+    let sources = LookingSources::new(&DirectSources, Vantage::Looking);
+    let (configuration, _) = Configuration::load(folder, Compat::default(), &sources);
+    match crate::serve::log_destination(&configuration.parameters) {
+        Destination::File(path) => Some(path),
+        _ => None,
+    }
+}
+
+/// A log that can't be read is said, and the others are read.
+fn read(file: &Path, tally: &mut Tally) -> bool {
+    let log = match logs::open(file) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("komainu report: {}: {error}", file.display());
+            return false;
+        }
+    };
+    match logs::each_line(log, |line| tally.feed(line)) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("komainu report: {}: {error}; what stands before it is counted", file.display());
+            false
+        }
+    }
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// What day it is here.
+fn today() -> Day {
+    let wall = crate::clock::now().wall;
+    let here = wall.seconds() + i64::from(crate::clock::utc_offset_s(wall));
+    Day::numbered(here.div_euclid(86_400))
+}
+
+/// The first and the last day of what was asked for.
+fn days(text: &str, today: Day) -> Result<(Day, Day), String> {
+    let (first, last) = match text.split_once("..") {
+        Some((first, last)) => {
+            let first =
+                if first.is_empty() { Ok(Day { year: 0, month: 1, day: 1 }) } else { day(first, today) };
+            let last = if last.is_empty() { Ok(today) } else { day(last, today) };
+            (first?, last?)
+        }
+        None => {
+            let one = day(text, today)?;
+            (one, one)
+        }
+    };
+    if first > last {
+        return Err(format!("--day {text}: the first day is behind the last"));
+    }
+    Ok((first, last))
+}
+
+fn day(text: &str, today: Day) -> Result<Day, String> {
+    match text {
+        "today" => return Ok(today),
+        "yesterday" => return Ok(today.before()),
+        _ => {}
+    }
+    let mut parts = text.split('-').map(str::parse::<u16>);
+    let found = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(Ok(year)), Some(Ok(month)), Some(Ok(number)), None) if text.len() == 10 => {
+            let small = |value: u16| u8::try_from(value).ok();
+            small(month).zip(small(number)).map(|(month, day)| Day { year, month, day })
+        }
+        _ => None,
+    };
+    // A day that the calendar doesn't have comes back as another.
+    let found = found.filter(|day| (1..=12).contains(&day.month) && Day::numbered(day.number()) == *day);
+    found.ok_or_else(|| format!("--day {text}: neither today, yesterday nor a date like 2026-11-22"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: Day = Day { year: 2026, month: 3, day: 1 };
+
+    #[test]
+    fn days_as_people_say_them() {
+        let of = |year, month, day| Day { year, month, day };
+        for (text, expect) in [
+            ("today", Some((TODAY, TODAY))),
+            ("yesterday", Some((of(2026, 2, 28), of(2026, 2, 28)))),
+            ("2026-02-03", Some((of(2026, 2, 3), of(2026, 2, 3)))),
+            ("2026-02-03..yesterday", Some((of(2026, 2, 3), of(2026, 2, 28)))),
+            ("2026-02-03..", Some((of(2026, 2, 3), TODAY))),
+            ("..2026-02-03", Some((of(0, 1, 1), of(2026, 2, 3)))),
+            ("2026-02-29", None),
+            ("2026-2-3", None),
+            ("tomorrow", None),
+            ("today..yesterday", None),
+            ("", None),
+            ("2026-13-01", None),
+            ("2026-00-01", None),
+        ] {
+            assert_eq!(days(text, TODAY).ok(), expect, "{text}");
+        }
+    }
+}

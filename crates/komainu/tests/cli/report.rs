@@ -1,0 +1,118 @@
+//! `komainu report`: what it says of a log, for people and programs; days, sections, exit codes. T2.22.
+
+use crate::program::{Folder, Ran, komainu};
+
+const LOG: &str = "\
+Nov 21 23:00:00 mail postfix/smtpd[1]: connect from mx.example.net[192.0.2.1]
+Nov 21 23:00:01 mail postfix/smtpd[1]: disconnect from mx.example.net[192.0.2.1] quit=1 commands=1
+2026-11-22T01:00:01+09:00 mail postfix/smtpd[1]: connect from mx.example.net[192.0.2.1]
+2026-11-22T01:00:02+09:00 mail postfix/smtpd[1]: A1234: client=mx.example.net[192.0.2.1]
+2026-11-22T01:00:02+09:00 mail postfix/cleanup[4]: A1234: message-id=<x@example.net>
+2026-11-22T01:00:02+09:00 mail postfix/qmgr[2]: A1234: from=<=alice@example.net>, size=1234, nrcpt=1 (queue active)
+2026-11-22T01:00:02+09:00 mail postfix/smtpd[1]: disconnect from mx.example.net[192.0.2.1] ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5
+2026-11-22T01:00:03+09:00 mail postfix/local[3]: A1234: to=<bob@example.com>, relay=local, delay=1.2, delays=1/0.1/0/0.1, dsn=2.0.0, status=sent (delivered to maildir)
+2026-11-22T01:00:03+09:00 mail postfix/qmgr[2]: A1234: removed
+2026-11-22T04:00:00+09:00 mail postfix/smtpd[1]: connect from h.example[192.0.2.9]
+2026-11-22T04:00:01+09:00 mail postfix/smtpd[1]: NOQUEUE: reject: RCPT from h.example[192.0.2.9]: 554 5.7.1 <r@example.org>: Relay access denied; from=<x@example.org> to=<r@example.org> proto=ESMTP helo=<h>
+2026-11-22T04:00:02+09:00 mail postfix/smtpd[1]: disconnect from h.example[192.0.2.9] ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4
+half a line
+";
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("mail.log", LOG);
+    folder
+}
+
+fn report(folder: &Folder, arguments: &[&str], input: &str) -> Ran {
+    let all: Vec<&str> = ["report"].iter().chain(arguments).copied().collect();
+    folder.run(komainu(), &all, input.as_bytes())
+}
+
+#[test]
+fn sums_are_shown_and_add_up() {
+    let folder = folder();
+    let ran = report(&folder, &["-d", "2026-11-22", "mail.log"], "");
+    assert_eq!((ran.code, ran.errors.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(
+        ran.out.starts_with("22 Nov 2026 01:00 to 22 Nov 2026 04:00: 1 message, 1 delivered, 0 not or not yet; 2 connections, 1 kept out.\n"),
+        "{}",
+        ran.out
+    );
+    // A pipe gets neither colours nor bars.
+    assert!(!ran.out.contains('\u{1b}') && !ran.out.contains('█'), "{}", ran.out);
+    for words in [
+        "mail accepted 1",
+        "refused by a rule 1",
+        "all 2",
+        "reject_unauth_destination 1 0 0 1",
+        "half, or none of a log 1",
+    ] {
+        let found =
+            ran.out.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") == words);
+        assert!(found, "{words}\n{}", ran.out);
+    }
+    assert_eq!(report(&folder, &["-d", "2026-11-22", "-"], LOG), ran);
+    let coloured = report(&folder, &["--color", "always", "mail.log"], "");
+    assert!(coloured.out.contains("\u{1b}[") && coloured.out.contains('█'), "{}", coloured.out);
+}
+
+#[test]
+fn programs_get_json_and_csv() {
+    let folder = folder();
+    let json = report(&folder, &["-d", "2026-11-22", "--format", "json", "mail.log"], "");
+    let json: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    let rows = json.pointer("/connections/rows").and_then(|rows| rows.as_array()).expect("rows");
+    let sum: u64 = rows.iter().filter_map(|row| row.get("count")?.as_u64()).sum();
+    assert_eq!((Some(sum), sum), (json.pointer("/connections/sum/count").and_then(|sum| sum.as_u64()), 2));
+    assert_eq!(json.get("from").and_then(|from| from.as_str()), Some("2026-11-22T01:00:01"));
+    // A cell that a spreadsheet would run is a text.
+    let csv = report(&folder, &["--format", "csv", "-s", "senders", "mail.log"], "");
+    assert_eq!(csv.out, "sender,count,bytes\r\n'=alice@example.net,1,1234\r\n");
+    let csv = report(&folder, &["--format", "csv", "mail.log"], "");
+    assert!(csv.out.starts_with("section,name,measure,value\r\n"), "{}", csv.out);
+    assert!(csv.out.contains("\r\nmessages,delivered,count,1\r\n"), "{}", csv.out);
+}
+
+#[test]
+fn the_log_is_the_configurations() {
+    let folder = folder();
+    let log = folder.path().join("mail.log").display().to_string();
+    folder.write(
+        "main.cf",
+        format!("compatibility_level = 3.6\nmaillog_file = {log}\nmaillog_file_prefixes = /\n"),
+    );
+    folder.write("master.cf", "");
+    folder.write(
+        "mail.log.1",
+        "2026-11-22T00:00:00+09:00 mail postfix/smtpd[1]: connect from a.example[192.0.2.1]\n",
+    );
+    let here = folder.path().display().to_string();
+    let lines = |arguments: &[&str]| {
+        let ran = report(&folder, arguments, "");
+        assert_eq!((ran.code, ran.errors.as_str()), (Some(0), ""), "{ran:?}");
+        let json: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+        json.pointer("/log/sum/lines").or(json.pointer("/log/sum/count")).and_then(|count| count.as_u64())
+    };
+    assert_eq!(lines(&["-c", &here, "--format", "json"]), Some(13));
+    // Of a day that may have begun in the log before.
+    assert_eq!(lines(&["-c", &here, "--format", "json", "-d", "2026-11-22"]), Some(14));
+}
+
+#[test]
+fn exit_codes() {
+    let folder = folder();
+    let code = |arguments: &[&str]| {
+        let ran = report(&folder, arguments, "");
+        (ran.code, ran.errors)
+    };
+    assert_eq!(code(&["-d", "1999-01-01", "mail.log"]), (Some(1), String::new()));
+    let (found, said) = code(&["-d", "tomorrow", "mail.log"]);
+    assert!(
+        found == Some(64) && said.contains("--day tomorrow: neither today, yesterday nor a date"),
+        "{said}"
+    );
+    assert_eq!(code(&["--section", "nothing", "mail.log"]).0, Some(64));
+    let (found, said) = code(&["nowhere", "mail.log"]);
+    assert!(found == Some(75) && said.starts_with("komainu report: nowhere: No such file"), "{said}");
+}

@@ -1,0 +1,144 @@
+//! A summary for programs: JSON (RFC 8259) and CSV (RFC 4180).
+
+use super::Summary;
+use super::sections::{Cell, Line, Section, sections};
+
+/// One JSON object: the span, each section's rows and sum, the notes.
+#[must_use]
+pub fn json(summary: &Summary, only: &[String]) -> String {
+    let mut out = String::from("{");
+    if let Some((first, last)) = summary.span {
+        out.push_str("\"from\":");
+        string(&stamp(first), &mut out);
+        out.push_str(",\"to\":");
+        string(&stamp(last), &mut out);
+        out.push(',');
+    }
+    for section in sections(summary) {
+        if !wanted(&section, only) {
+            continue;
+        }
+        string(section.key, &mut out);
+        out.push_str(":{\"rows\":[");
+        for (at, line) in section.rows.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            object(&section, line, &mut out);
+        }
+        out.push(']');
+        if let Some(sum) = &section.sum {
+            out.push_str(",\"sum\":");
+            object(&section, sum, &mut out);
+        }
+        out.push_str("},");
+    }
+    out.push_str("\"notes\":[");
+    for (at, note) in summary.notes.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        string(note, &mut out);
+    }
+    out.push_str("]}");
+    out
+}
+
+/// Rows `section,name,measure,value`; of one section alone, its own table with its columns' names.
+#[must_use]
+pub fn csv(summary: &Summary, only: &[String]) -> String {
+    let mut out = String::new();
+    let all: Vec<Section> = sections(summary).into_iter().filter(|section| wanted(section, only)).collect();
+    if let ([section], [_]) = (all.as_slice(), only) {
+        let keys: Vec<String> = section.columns.iter().map(|column| column.key.to_owned()).collect();
+        csv_line(&keys, &mut out);
+        for line in section.rows.iter() {
+            let cells: Vec<String> = line.cells.iter().map(plain).collect();
+            csv_line(&cells, &mut out);
+        }
+        return out;
+    }
+    csv_line(&["section", "name", "measure", "value"].map(str::to_owned), &mut out);
+    for section in &all {
+        for line in &section.rows {
+            let name = line.cells.first().map(plain).unwrap_or_default();
+            for (column, cell) in section.columns.iter().zip(&line.cells).skip(1) {
+                if *cell != Cell::Unknown {
+                    let cells = [section.key.to_owned(), name.clone(), column.key.to_owned(), plain(cell)];
+                    csv_line(&cells, &mut out);
+                }
+            }
+        }
+    }
+    out
+}
+
+fn wanted(section: &Section, only: &[String]) -> bool {
+    only.is_empty() || only.iter().any(|key| key == section.key)
+}
+
+fn stamp(at: crate::day::Moment) -> String {
+    let crate::day::Moment { day, hour, minute, second } = at;
+    format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}", day.year, day.month, day.day)
+}
+
+fn object(section: &Section, line: &Line, out: &mut String) {
+    out.push('{');
+    for (at, (column, cell)) in section.columns.iter().zip(&line.cells).enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        string(column.key, out);
+        out.push(':');
+        match cell {
+            Cell::Text(text) => string(text, out),
+            Cell::Unknown => out.push_str("null"),
+            number => out.push_str(&plain(number)),
+        }
+    }
+    out.push('}');
+}
+
+/// A cell without units: milliseconds, seconds, bytes as numbers.
+fn plain(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) => text.clone(),
+        Cell::Unknown => String::new(),
+        Cell::Count(value) | Cell::Bytes(value) | Cell::Millis(value) | Cell::Seconds(value) => {
+            value.to_string()
+        }
+    }
+}
+
+/// Writes a JSON string.
+fn string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// A row. A cell that a spreadsheet would take for a formula gets a `'` before it: senders choose their names.
+fn csv_line(cells: &[String], out: &mut String) {
+    for (at, cell) in cells.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let cell = if formula { format!("'{cell}") } else { cell.clone() };
+        if cell.contains(['"', ',', '\n', '\r']) {
+            out.push('"');
+            out.push_str(&cell.replace('"', "\"\""));
+            out.push('"');
+        } else {
+            out.push_str(&cell);
+        }
+    }
+    out.push_str("\r\n");
+}
