@@ -1,7 +1,8 @@
 //! `komainu report`: what a log adds up to, for people and programs. T2.22.
 
+use super::logs::{self, Problem};
 use super::render::Colour;
-use super::{EX_TEMPFAIL, EX_USAGE, default_config, logs};
+use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
 use clap::{Args, ValueEnum};
@@ -23,7 +24,7 @@ use tables::Vantage;
 /// counted).
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The logs, older ones first; `-` is standard input [default: the log that the configuration names, else
+    /// The logs, in any order; `-` is standard input [default: the log that the configuration names, else
     /// /var/log/mail.log, and with --day the one before it, too].
     #[arg(value_name = "LOG")]
     logs: Vec<PathBuf>,
@@ -70,13 +71,20 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let settings = Settings { days, rows: arguments.rows, ..Settings::new(today) };
     let files = match arguments.logs.as_slice() {
         [] => usual_logs(arguments, days.is_some()),
-        named => named.to_vec(),
+        named => logs::by_time(named.to_vec(), today),
     };
     let mut tally = Tally::new(settings);
     let mut failed = false;
-    for file in &files {
-        failed |= !read(file, &mut tally);
-    }
+    let days = days.map(|(first, last)| first..=last);
+    logs::fold(&files, (days, today), &mut tally, |file, problem| {
+        failed = true;
+        match problem {
+            Problem::Open(error) => eprintln!("komainu report: {}: {error}", file.display()),
+            Problem::Read(error) => {
+                eprintln!("komainu report: {}: {error}; what stands before it is counted", file.display());
+            }
+        }
+    });
     let summary = tally.summary();
     if say(&printed(&summary, arguments)).is_err() {
         return ExitCode::SUCCESS;
@@ -133,21 +141,20 @@ fn log_of(folder: &Path) -> Option<PathBuf> {
     }
 }
 
-/// A log that can't be read is said, and the others are read.
-fn read(file: &Path, tally: &mut Tally) -> bool {
-    let log = match logs::open(file) {
-        Ok(log) => log,
-        Err(error) => {
-            eprintln!("komainu report: {}: {error}", file.display());
-            return false;
-        }
-    };
-    match logs::each_line(log, |line| tally.feed(line)) {
-        Ok(()) => true,
-        Err(error) => {
-            eprintln!("komainu report: {}: {error}; what stands before it is counted", file.display());
-            false
-        }
+impl logs::Fold for Tally {
+    type Part = Tally;
+
+    fn part(&self) -> Tally {
+        self.sibling()
+    }
+
+    fn feed(part: &mut Tally, line: &[u8]) {
+        part.feed(line);
+    }
+
+    fn merge(&mut self, part: &mut Tally) {
+        let next = self.sibling();
+        self.merge(std::mem::replace(part, next));
     }
 }
 

@@ -20,25 +20,11 @@ pub(in crate::cli) trait Fold {
     fn merge(&mut self, part: &mut Self::Part);
 }
 
-/// Hands each line of `input` to `take`, without its end.
-///
-/// # Errors
-/// Those of `input`; the lines before were handed over.
-#[allow(dead_code, reason = "for what needs no parts; tests do")]
-pub(in crate::cli) fn each_line(input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut blocks = Blocks::new(input);
-    let mut block = Vec::with_capacity(BLOCK_BYTES);
-    while blocks.fill(&mut block)? {
-        lines(&block, &mut take);
-    }
-    Ok(())
-}
-
 /// Folds the lines of `input`, on as many threads.
 ///
 /// # Errors
 /// Those of `input`; the lines before were folded.
-pub(in crate::cli) fn fold<F: Fold>(input: impl Read, threads: usize, fold: &mut F) -> io::Result<()> {
+pub(super) fn fold<F: Fold>(input: impl Read, threads: usize, fold: &mut F) -> io::Result<()> {
     let mut blocks = Blocks::new(input);
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     let mut part = fold.part();
@@ -214,9 +200,9 @@ mod tests {
     }
 
     fn lines_of(input: impl Read) -> Vec<Vec<u8>> {
-        let mut all = Vec::new();
-        each_line(input, |line| all.push(line.to_vec())).unwrap();
-        all
+        let mut all = All::default();
+        fold(input, 1, &mut all).unwrap();
+        all.0
     }
 
     #[test]
