@@ -9,9 +9,13 @@ use crate::pattern::{Pattern, Spans};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
 use aho_corasick::AhoCorasick;
+use quick::Quick;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+
+mod quick;
 
 /// The longest line that is looked at; what is behind it is not.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -60,6 +64,8 @@ impl std::fmt::Display for Id {
 pub struct Fields {
     /// `user`, `ip4`, `fid` …; those that took part and aren't empty.
     pub named: BTreeMap<Arc<str>, String>,
+    /// What kind of line it was, beside its expression: a hash of the server's words before what is looked at.
+    pub kind: u32,
 }
 
 /// The names that tell who failed, the first that there is.
@@ -76,6 +82,7 @@ impl Fields {
             self.named.retain(|name, _| !IDS.contains(&&**name) && &**name != "cidr");
         }
         self.named.extend(later.named);
+        self.kind = if later.kind == 0 { self.kind } else { later.kind };
     }
 
     /// Who failed.
@@ -95,7 +102,8 @@ impl Fields {
 }
 
 /// The network of an address; an address where no length is given or it makes no sense.
-fn network(address: IpAddr, length: Option<u8>) -> Id {
+#[must_use]
+pub fn network(address: IpAddr, length: Option<u8>) -> Id {
     match (address, length) {
         (IpAddr::V4(v4), Some(length @ 0..=31)) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
@@ -168,6 +176,7 @@ pub struct Filter {
     pub dates: Dates,
     lines: usize,
     wanted: Option<AhoCorasick>,
+    quick: Quick,
 }
 
 /// What is wrong with a filter: the option, and why.
@@ -270,21 +279,24 @@ impl Filter {
             text: date_text.to_owned(),
             reason,
         })?;
-        let of_prefix = prefix.as_ref();
+        let before = prefix.as_ref();
         let nobody = |rule: &&Rule| {
             let named = |groups: &Groups| {
                 groups.mlfid.is_some() || groups.named.iter().any(|(_, name)| IDS.contains(&&**name))
             };
-            !named(&rule.groups) && !of_prefix.is_some_and(|prefix| named(&prefix.groups))
+            !named(&rule.groups) && !before.is_some_and(|prefix| named(&prefix.groups))
         };
         if let Some(rule) = rules.iter().position(|rule| nobody(&rule)) {
             let text = crate::jails::lines(text("failregex")).nth(rule).unwrap_or("").to_owned();
             let reason = "it captures nobody: no <HOST>, <ADDR>, <F-ID> and no session".to_owned();
             return Err(FilterError { option: "failregex", text, reason });
         }
-        let wanted = if is_multi_line { None } else { wanted(prefix.as_ref(), &rules, &dates) };
+        let of_rules: Vec<&Pattern> = rules.iter().map(|rule| &rule.pattern).collect();
+        let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
+        let wanted = if is_multi_line { None } else { quick::wanted(of_prefix, &of_rules, &dates) };
+        let quick = Quick::new(text("prefregex").trim(), &of_rules);
         let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
-        Ok(Filter { prefix, rules, ignored, dates, lines, wanted })
+        Ok(Filter { prefix, rules, ignored, dates, lines, wanted, quick })
     }
 
     /// Whether a line can match at all.
@@ -304,34 +316,6 @@ impl Filter {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
-}
-
-/// The texts of which a line must hold one, if there is such a set worth searching for.
-fn wanted(prefix: Option<&Rule>, rules: &[Rule], dates: &Dates) -> Option<AhoCorasick> {
-    let of_prefix = prefix.and_then(|rule| best(&rule.pattern, dates));
-    let of_rules: Option<Vec<_>> = rules.iter().map(|rule| best(&rule.pattern, dates)).collect();
-    let of_rules = of_rules.filter(|sets| !sets.is_empty()).map(|sets| sets.concat());
-    let shortest = |set: &Vec<Vec<u8>>| set.iter().map(Vec::len).min().unwrap_or(0);
-    let set = [of_prefix, of_rules].into_iter().flatten().max_by_key(shortest)?;
-    AhoCorasick::builder().ascii_case_insensitive(true).build(set).ok()
-}
-
-/// The set of texts that tells most about an expression; what a date's cutting out may have joined is taken apart.
-fn best(pattern: &Pattern, dates: &Dates) -> Option<Vec<Vec<u8>>> {
-    let apart = |set: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
-        if dates.is_at_begin {
-            // At most two characters, no letters, stand before the date.
-            let within = |text: Vec<u8>| {
-                let before = text.iter().take(2).take_while(|b| !b.is_ascii_alphanumeric()).count();
-                text.get(before..).unwrap_or_default().to_vec()
-            };
-            return set.into_iter().map(within).collect();
-        }
-        set.iter().flat_map(|text| text.chunks(text.len().div_ceil(2).max(1)).map(<[u8]>::to_vec)).collect()
-    };
-    let sets = pattern.required().into_iter().map(apart);
-    let sets = sets.filter(|set| set.iter().all(|text| text.len() >= 3));
-    sets.max_by_key(|set| set.iter().map(Vec::len).min())
 }
 
 /// A filter reading one log: what it remembers from line to line.
@@ -383,7 +367,7 @@ impl Reader {
     pub fn line(&mut self, line: &[u8], now_us: i64) -> Outcome {
         let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
         if self.reads_all_dates || self.filter.may_match(line) {
-            return self.look_at(line, now_us, false).0;
+            return self.look_at(line, now_us, None, false).0;
         }
         self.passed.clear();
         self.passed.extend_from_slice(line);
@@ -392,10 +376,56 @@ impl Reader {
 
     /// As [`Reader::line`], with the date pattern that matched, for reports: nothing is passed over.
     pub fn line_with_date(&mut self, line: &[u8], now_us: i64) -> (Outcome, Option<usize>) {
-        self.look_at(line.get(..LINE_BYTES_MAX).unwrap_or(line), now_us, true)
+        self.look_at(line.get(..LINE_BYTES_MAX).unwrap_or(line), now_us, None, true)
     }
 
-    fn look_at(&mut self, line: &[u8], now_us: i64, is_report: bool) -> (Outcome, Option<usize>) {
+    /// Takes many lines in, each with its end, and hands on what became of those that anything became of: the byte at
+    /// which the line begins, the line, the outcome. Lines that can't match aren't even cut apart.
+    pub fn lines(&mut self, text: &[u8], now_us: i64, each: &mut dyn FnMut(usize, &[u8], Outcome)) {
+        let filter = Arc::clone(&self.filter);
+        let mut at = 0;
+        let mut is_first = true;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let searched = filter.wanted.as_ref().filter(|_| !self.reads_all_dates);
+            let start = match searched.map(|wanted| wanted.find(rest)) {
+                None => at,
+                Some(Some(hit)) => at + begin_of_line(rest, hit.start()),
+                Some(None) => break,
+            };
+            let line = text.get(start..).unwrap_or_default();
+            let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
+            let line = line.get(..end).unwrap_or_default();
+            // The line before, where it was passed over; before the first, what was passed over last time.
+            let skipped = text.get(at..start).filter(|skipped| !skipped.is_empty());
+            let before = match skipped {
+                Some(skipped) => Some(last_line(skipped)),
+                None if is_first => None,
+                None => Some(&[][..]),
+            };
+            is_first = false;
+            let whole = line.strip_suffix(b"\r").unwrap_or(line);
+            let looked = whole.get(..LINE_BYTES_MAX).unwrap_or(whole);
+            let outcome = self.look_at(looked, now_us, before, false).0;
+            if outcome != Outcome::Missed {
+                each(start, whole, outcome);
+            }
+            at = start + end + 1;
+        }
+        let tail = text.get(at..).unwrap_or_default();
+        self.passed.clear();
+        if !tail.is_empty() {
+            let line = last_line(tail);
+            self.passed.extend_from_slice(line.get(..LINE_BYTES_MAX).unwrap_or(line));
+        }
+    }
+
+    fn look_at(
+        &mut self,
+        line: &[u8],
+        now_us: i64,
+        before: Option<&[u8]>,
+        is_report: bool,
+    ) -> (Outcome, Option<usize>) {
         // Bytes that are no text are read as U+FFFD, which `.` matches.
         let lossy;
         let line = match std::str::from_utf8(line) {
@@ -407,28 +437,30 @@ impl Reader {
         };
         let filter = Arc::clone(&self.filter);
         let date = filter.dates.find(line, &mut self.zone, now_us);
-        let time_us = self.time(date.as_ref(), now_us);
+        let time_us = self.time(date.as_ref(), before, now_us);
         let cut = match date {
+            Some(Found { start: 0, end, .. }) => Cow::Borrowed(line.get(end..).unwrap_or_default()),
             Some(Found { start, end, .. }) => {
-                [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat()
+                [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat().into()
             }
-            None => line.to_vec(),
+            None => Cow::Borrowed(line),
         };
         let outcome = if !is_report && !filter.may_match(line) {
             Outcome::Missed
         } else if filter.lines > 1 {
-            self.joined(&filter, cut, time_us)
+            self.joined(&filter, cut.into_owned(), time_us)
         } else {
             self.single(&filter, &cut, time_us)
         };
         (outcome, date.map(|date| date.pattern))
     }
 
-    fn time(&mut self, date: Option<&Found>, now_us: i64) -> i64 {
+    fn time(&mut self, date: Option<&Found>, before: Option<&[u8]>, now_us: i64) -> i64 {
         if date.is_none() && !self.reads_all_dates {
             self.reads_all_dates = true;
             let passed = std::mem::take(&mut self.passed);
-            let before = self.filter.dates.find(&passed, &mut self.zone, now_us);
+            let before = before.unwrap_or(&passed);
+            let before = self.filter.dates.find(before, &mut self.zone, now_us);
             self.last_us = before.and_then(|found| found.time_us).or(self.last_us);
         }
         let time_us = match date {
@@ -444,18 +476,29 @@ impl Reader {
         let mut session: Option<&[u8]> = None;
         let mut content = line;
         if let Some(prefix) = &filter.prefix {
-            let Some(spans) = prefix.pattern.find(line) else { return Outcome::Missed };
+            let quick = filter.quick.prefix(line);
+            let (spans, begin) = match quick {
+                Some(Some((spans, begin))) => (spans, Some(begin)),
+                Some(None) => return Outcome::Missed,
+                None => match prefix.pattern.find(line) {
+                    Some(spans) => (spans, None),
+                    None => return Outcome::Missed,
+                },
+            };
             self.prefix_hits += 1;
             prefix.groups.take(line, &spans, &mut fields, &mut marks);
             let part = |group: Option<usize>| spans.get(group?).and_then(|(start, end)| line.get(start..end));
             session = part(prefix.groups.mlfid);
-            content = part(prefix.groups.content).unwrap_or(line);
+            let rest = begin.and_then(|begin| line.get(begin..));
+            content = rest.or(part(prefix.groups.content)).unwrap_or(line);
+            fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
         }
         if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(content)) {
             return Outcome::Ignored { rule };
         }
-        for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
-            let Some(spans) = pattern.find(content) else { continue };
+        for rule in filter.quick.rules(content, filter.rules.len()) {
+            let Some(Rule { pattern, groups }) = filter.rules.get(rule) else { continue };
+            let Some(spans) = pattern.find_likely(content) else { continue };
             groups.take(content, &spans, &mut fields, &mut marks);
             let own = groups.mlfid.and_then(|group| spans.get(group));
             let own = own.and_then(|(start, end)| content.get(start..end));
@@ -500,6 +543,25 @@ impl Reader {
         }
         Outcome::Missed
     }
+}
+
+/// Where the line that holds a byte begins.
+fn begin_of_line(text: &[u8], at: usize) -> usize {
+    let before = text.get(..at).and_then(|before| memchr::memrchr(b'\n', before));
+    before.map_or(0, |before| before + 1)
+}
+
+/// The last line of a text, without its end.
+fn last_line(text: &[u8]) -> &[u8] {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let line = text.get(begin_of_line(text, text.len())..).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Which kind of line it is, by the letters of what stands before its content: the server's own words.
+fn kind_of(before: &[u8]) -> u32 {
+    let letters = before.iter().filter(|byte| byte.is_ascii_alphabetic());
+    letters.fold(0x811C_9DC5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 fn failed(fields: Option<Fields>, rule: usize, time_us: i64) -> Outcome {

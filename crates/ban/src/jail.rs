@@ -7,14 +7,17 @@
 mod attempts;
 mod settings;
 mod table;
+mod wide;
 
 pub use settings::{Cache, Candidate, Dns, Increment, Settings, holds, net};
+pub use wide::{By, Wide};
 
 use crate::filter::{Failure, Id};
 use attempts::Attempts;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use table::{ROWS_MAX, Row, Table};
+use wide::{Catch, Groups};
 
 /// What a failure led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,17 @@ pub enum Deed {
     },
     /// It was banned already.
     AlreadyBanned,
+}
+
+/// Somebody who was shut out for what many did together: `komainu_count`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caught {
+    /// Who.
+    pub id: Id,
+    /// Until when; `None` for ever.
+    pub until_s: Option<i64>,
+    /// How often before.
+    pub before: u32,
 }
 
 /// What a jail knows of somebody.
@@ -59,13 +73,22 @@ pub struct Jail {
     /// When a ban may end, the soonest first; those that were ended otherwise are passed over when their time comes.
     ends: BinaryHeap<Reverse<(i64, u32)>>,
     attempts: Attempts,
+    groups: Groups,
+    caught: Vec<Caught>,
 }
 
 impl Jail {
     /// An empty jail.
     #[must_use]
     pub fn new(settings: Settings) -> Jail {
-        Jail { settings, table: Table::new(), ends: BinaryHeap::new(), attempts: Attempts::default() }
+        Jail {
+            settings,
+            table: Table::new(),
+            ends: BinaryHeap::new(),
+            attempts: Attempts::default(),
+            groups: Groups::default(),
+            caught: Vec::new(),
+        }
     }
 
     /// What it was told.
@@ -125,6 +148,13 @@ impl Jail {
         if self.settings.counts_attempts && self.attempts.is_known(failure) {
             return vec![Deed::Known];
         }
+        if let Some(wide) = self.settings.wide {
+            let bounds = (now_s, self.settings.find_s, self.settings.failures_max);
+            if let Some(catch) = self.groups.failure(&wide, failure, bounds) {
+                self.catch(catch, now_s, (luck, elsewhere));
+            }
+            return vec![Deed::Found];
+        }
         let find_s = self.settings.find_s;
         let number = self.table.change(&failure.id, |row| count(row, now_s, find_s));
         let Some(row) = self.table.row(number) else { return vec![Deed::Found] };
@@ -142,6 +172,33 @@ impl Jail {
         let until_s = (ban_s >= 0).then(|| now_s.saturating_add(ban_s));
         self.shut(&failure.id, now_s, until_s);
         vec![Deed::Found, Deed::Banned { until_s, before: counted }]
+    }
+
+    /// Shuts out those who did something together.
+    fn catch(&mut self, Catch { key, who }: Catch, now_s: i64, (luck, elsewhere): (f64, u32)) {
+        // A network with somebody in it who is never banned isn't shut out as a whole.
+        let is_prefix = self.settings.wide.is_some_and(|wide| matches!(wide.by, By::Prefix(..)));
+        let is_whole = is_prefix && !self.settings.spares_within(&key);
+        let ids = if is_whole { vec![key] } else { who };
+        for id in ids {
+            if self.settings.spares(&id)
+                || self.settings.spares_within(&id)
+                || self.is_banned(&id)
+                || self.table.banned() >= ROWS_MAX
+            {
+                continue;
+            }
+            let before = self.knows(&id).map_or(0, |known| known.bans).saturating_add(elsewhere);
+            let ban_s = self.settings.ban_s_after(before, luck);
+            let until_s = (ban_s >= 0).then(|| now_s.saturating_add(ban_s));
+            self.shut(&id, now_s, until_s);
+            self.caught.push(Caught { id, until_s, before });
+        }
+    }
+
+    /// Who was shut out by the latest failures for what many did together.
+    pub fn caught(&mut self) -> Vec<Caught> {
+        std::mem::take(&mut self.caught)
     }
 
     /// Shuts somebody out by hand, for `ban_s` seconds or as long as a failure would; gives back until when. `None`
@@ -223,6 +280,7 @@ impl Jail {
     /// Forgets failures that lie too far back to count.
     pub fn forget_past(&mut self, now_s: i64) {
         let find_s = self.settings.find_s;
+        self.groups.forget_past(now_s, find_s);
         self.table.forget_counts(|row| row.first_s < now_s.saturating_sub(find_s));
     }
 
@@ -231,6 +289,7 @@ impl Jail {
     pub fn shift(&mut self, by_s: i64) {
         self.table.shift(by_s);
         self.attempts = Attempts::default();
+        self.groups = Groups::default();
         let moved = self
             .ends
             .drain()

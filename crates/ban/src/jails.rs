@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is read of a jail's section, beside its filter and actions.
-pub const JAIL_OPTIONS: [&str; 25] = [
+pub const JAIL_OPTIONS: [&str; 28] = [
     "backend",
     "maxretry",
     "maxmatches",
@@ -38,6 +38,9 @@ pub const JAIL_OPTIONS: [&str; 25] = [
     "filter",
     "action",
     "count",
+    "komainu_count",
+    "komainu_spread",
+    "komainu_limit",
     "komainu_ipv6_prefix",
 ];
 
@@ -174,13 +177,14 @@ pub fn read(files: &dyn Files, folder: &Path) -> Folder {
 #[must_use]
 pub fn read_with(files: &dyn Files, folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Folder {
     let mut found = Vec::new();
-    let layers = read_layers(files, folder, "jail", &mut found);
+    let mut layers = read_layers(files, folder, "jail", &mut found);
     if layers.files.is_empty() {
         let message = format!("no jail.conf and no jail.local in {}", folder.display());
         found.push(
             Diagnostic::error(631, Place::nowhere(), message).help("give the folder of fail2ban's files"),
         );
     }
+    crate::review::misheaded(&mut layers, &mut found);
     crate::review::sections(&layers, &mut found);
     let known: Vec<String> = layers.sections.iter().map(|(name, _)| name.clone()).collect();
     let mut jails = Vec::new();
@@ -387,7 +391,17 @@ pub(crate) fn read_filter(
     if call.option("logtype").is_none() {
         with_type.options.push(("logtype".to_owned(), logtype.to_owned()));
     }
-    let Some(definition) = Definition::read(files, path, &with_type, said) else {
+    let mut definition = Definition::read(files, path, &with_type, said);
+    if definition.is_none() && crate::shipped::has(&call.name) {
+        let message =
+            format!("the filter `{}` has no file; the one that comes with Komainu is used", call.name);
+        said.found.push(
+            Diagnostic::hint(670, said.place.clone(), message)
+                .help(format!("write {}.conf to have one of your own", path.display())),
+        );
+        definition = Definition::read(&crate::shipped::WithShipped(files), path, &with_type, said);
+    }
+    let Some(definition) = definition else {
         let message = format!("the filter `{}` has no file", call.name);
         return Err(Box::new(
             Diagnostic::error(631, said.place.clone(), message)

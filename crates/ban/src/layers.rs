@@ -65,6 +65,22 @@ impl Options {
         self.at.get(name).and_then(|at| self.rows.get_mut(*at)).map(|(_, value)| value)
     }
 
+    /// Takes out the values that stand in a file, on top; those that they replaced come back.
+    fn take(&mut self, path: &Path) -> Vec<(String, Value)> {
+        let mut taken = Vec::new();
+        for (name, mut value) in std::mem::take(self).rows {
+            if value.place.path() != Some(path) {
+                self.set(&name, value);
+                continue;
+            }
+            if let Some(before) = value.before.take() {
+                self.set(&name, *before);
+            }
+            taken.push((name, value));
+        }
+        taken
+    }
+
     /// Puts a value on top.
     fn set(&mut self, name: &str, mut value: Value) {
         if let Some(old) = self.find_mut(name) {
@@ -175,6 +191,13 @@ impl Layers {
         let value = Value { text: text.to_owned(), place: Place::nowhere(), before: None, turn: usize::MAX };
         options.set(name, value);
         None
+    }
+
+    /// Lets what a file says of one section count for another.
+    pub(crate) fn rehead(&mut self, path: &Path, section: &str, to: &str) {
+        for (name, value) in self.section_mut(section).take(path) {
+            self.section_mut(to).set(&name, value);
+        }
     }
 
     /// The options of a section, made where it is new.

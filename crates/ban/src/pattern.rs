@@ -10,7 +10,10 @@ use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
 /// Steps that a backtracking expression may take on one text.
-const BACKTRACK_LIMIT: usize = 100_000;
+const BACKTRACK_LIMIT: usize = 20_000;
+/// A step may look at all of a text, so a long one has fewer of them.
+const LONG_BYTES: usize = 4 << 10;
+const LONG_BACKTRACK_LIMIT: usize = 1_000;
 /// Bytes that one compiled expression may take.
 const COMPILED_BYTES_MAX: usize = 8 << 20;
 /// The longest expression.
@@ -31,6 +34,8 @@ struct Inner {
     ascii: Engine,
     /// For texts with other characters; made when one comes.
     unicode: OnceLock<Option<Engine>>,
+    /// Where it backtracks: both again, for long texts.
+    long: [OnceLock<Option<Engine>>; 2],
     translated: String,
     names: Vec<Option<String>>,
 }
@@ -67,20 +72,27 @@ impl Pattern {
         if is_multi_line {
             translated.insert_str(0, "(?m)");
         }
-        let ascii = Engine::new(&translated, false)?;
+        let ascii = Engine::new(&translated, false, BACKTRACK_LIMIT)?;
         let names = match &ascii {
             Engine::Regular(regex) => regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
             Engine::Fancy(regex) => regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
         };
-        let inner = Inner { ascii, unicode: OnceLock::new(), translated, names };
+        let inner = Inner { ascii, unicode: OnceLock::new(), long: Default::default(), translated, names };
         Ok(Pattern { inner: Arc::new(inner) })
     }
 
     fn engine(&self, text: &[u8]) -> Option<&Engine> {
-        if text.is_ascii() {
+        let is_unicode = !text.is_ascii();
+        let make = |steps| Engine::new(&self.inner.translated, is_unicode, steps).ok();
+        if text.len() > LONG_BYTES && !self.is_regular() {
+            let [ascii, unicode] = &self.inner.long;
+            let long = if is_unicode { unicode } else { ascii };
+            return long.get_or_init(|| make(LONG_BACKTRACK_LIMIT)).as_ref();
+        }
+        if !is_unicode {
             return Some(&self.inner.ascii);
         }
-        self.inner.unicode.get_or_init(|| Engine::new(&self.inner.translated, true).ok()).as_ref()
+        self.inner.unicode.get_or_init(|| make(BACKTRACK_LIMIT)).as_ref()
     }
 
     /// Whether it matches somewhere; not, when that would take too many steps.
@@ -102,8 +114,7 @@ impl Pattern {
                 if !regex.is_match(text) {
                     return None;
                 }
-                let found = regex.captures(text)?;
-                Some(Spans(found.iter().map(|group| group.map(|m| (m.start(), m.end()))).collect()))
+                Some(spans_of(&regex.captures(text)?))
             }
             Engine::Fancy(regex) => {
                 let found = regex.captures(text).ok()??;
@@ -123,10 +134,28 @@ impl Pattern {
         self.names().find(|(_, known)| *known == name).map(|(at, _)| at)
     }
 
-    /// Sets of texts: each match holds one text of each set, whatever the case of its letters.
+    /// Where it matches first, for one that nearly always does.
+    #[must_use]
+    pub fn find_likely(&self, text: &[u8]) -> Option<Spans> {
+        match self.engine(text)? {
+            Engine::Regular(regex) => Some(spans_of(&regex.captures(text)?)),
+            Engine::Fancy(_) => self.find(text),
+        }
+    }
+
+    /// Sets of texts: a text in which it matches holds one text of each set.
     #[must_use]
     pub fn required(&self) -> Vec<Vec<Vec<u8>>> {
-        tables::required_texts(&self.inner.translated)
+        tables::required_texts_in_case(&self.inner.translated)
+    }
+
+    /// A regular expression that matches every ASCII text that this one matches, and perhaps others.
+    #[must_use]
+    pub fn superset(&self) -> Option<String> {
+        match self.inner.ascii {
+            Engine::Regular(_) => Some(self.inner.translated.clone()),
+            Engine::Fancy(_) => tables::regular_superset(&self.inner.translated),
+        }
     }
 
     /// Whether it runs in linear time.
@@ -136,8 +165,12 @@ impl Pattern {
     }
 }
 
+fn spans_of(found: &regex::bytes::Captures<'_>) -> Spans {
+    Spans(found.iter().map(|group| group.map(|m| (m.start(), m.end()))).collect())
+}
+
 impl Engine {
-    fn new(translated: &str, unicode: bool) -> Result<Engine, String> {
+    fn new(translated: &str, unicode: bool, steps: usize) -> Result<Engine, String> {
         let regular = regex::bytes::RegexBuilder::new(translated)
             .unicode(unicode)
             .size_limit(COMPILED_BYTES_MAX)
@@ -149,7 +182,7 @@ impl Engine {
         let mode = if unicode { fancy_regex::BytesMode::UnicodeBytes } else { fancy_regex::BytesMode::Ascii };
         fancy_regex::RegexBuilder::new(translated)
             .bytes_mode(mode)
-            .backtrack_limit(BACKTRACK_LIMIT)
+            .backtrack_limit(steps)
             .delegate_size_limit(COMPILED_BYTES_MAX)
             .max_prog_size(200_000)
             .build()

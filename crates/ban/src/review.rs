@@ -8,6 +8,40 @@ use crate::layers::{Layers, Value};
 use config::diagnostic::Diagnostic;
 use std::path::Path;
 
+/// Finds files of jail.d that are headed by another jail's name: the file and its filter are named for a stock jail that
+/// nothing else switches on, and the section has its own filter elsewhere. They are read as what they are named for, so
+/// that both jails run.
+pub(crate) fn misheaded(layers: &mut Layers, found: &mut Vec<Diagnostic>) {
+    let mut wrong = Vec::new();
+    for (section, options) in &layers.sections {
+        let Some(value) = options.find("filter") else { continue };
+        let Some(before) = value.before.as_deref() else { continue };
+        let Some(path) = value.place.path() else { continue };
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
+        let is_named = stem == value.text.trim() && stem != section && before.text.trim() != stem;
+        let is_free =
+            layers.section(stem).is_some_and(|options| options.iter().all(|(_, value)| !is_own(value)));
+        if is_named && is_free && is_own(value) && is_own(before) {
+            wrong.push((
+                path.to_owned(),
+                section.clone(),
+                stem.to_owned(),
+                value.place.clone(),
+                before.place.clone(),
+            ));
+        }
+    }
+    for (path, section, stem, place, before) in wrong {
+        layers.rehead(&path, &section, &stem);
+        let message = format!(
+            "section [{section}] stands in two files; this one, of the filter {stem}, is read as [{stem}]"
+        );
+        found.push(Diagnostic::warning(609, place, message).help(format!(
+            "write [{stem}] over it; fail2ban would replace the filter at {before}, and have no jail {stem}"
+        )));
+    }
+}
+
 /// Finds options that two of the administrator's own files set differently.
 pub(crate) fn sections(layers: &Layers, found: &mut Vec<Diagnostic>) {
     for (section, options) in &layers.sections {

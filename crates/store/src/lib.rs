@@ -14,6 +14,7 @@ mod error;
 mod incoming;
 mod index;
 pub mod keyed;
+pub mod lines;
 mod list;
 mod log;
 mod messages;

@@ -30,7 +30,7 @@ mod types;
 
 pub use catalogue::{Catalogue, Kind, Substitution, TableId, TableSpec, Usage};
 pub use matching::{AddressList, DomainList, StringList};
-pub use pattern::{Pattern, required_texts};
+pub use pattern::{Pattern, regular_superset, required_texts, required_texts_in_case};
 pub use remote::{Endpoint, Protocol, Remote};
 pub use rows::Row;
 pub use snapshot::{Seat, Snapshot};

@@ -13,14 +13,16 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 const SPAN_S: u64 = 20;
 /// How many attempts of one address are looked at.
 const OPEN_MAX: usize = 16;
+/// How many lines an attempt may have.
+const LINES_MAX: usize = 4;
 /// How many attempts are remembered.
 const ATTEMPTS_MAX: usize = 20_000;
 
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
     at_s: i64,
-    /// One bit for each kind of line.
-    kinds: u128,
+    /// The kinds of its lines; 0 where there is none.
+    kinds: [u64; LINES_MAX],
     /// A hash of the user, where one is known.
     user: Option<u64>,
 }
@@ -35,7 +37,7 @@ impl Attempts {
     /// Takes a failure in; tells whether it is one more line about an attempt that was seen.
     pub(super) fn is_known(&mut self, failure: &Failure) -> bool {
         let now_s = failure.time_us.div_euclid(1_000_000);
-        let kind = 1_u128 << (failure.rule % 128);
+        let kind = (u64::from(failure.fields.kind) << 16 | (failure.rule as u64 & 0xFFFF)) + 1;
         let user = failure.fields.named.get("user").map(|user| {
             let mut hasher = DefaultHasher::new();
             // `bob@example.org` and `bob` are one who tries.
@@ -46,18 +48,21 @@ impl Attempts {
         let open = self.by_id.entry(failure.id.clone()).or_default();
         let fits = |attempt: &&mut Attempt| {
             attempt.at_s.abs_diff(now_s) <= SPAN_S
-                && attempt.kinds & kind == 0
+                && !attempt.kinds.contains(&kind)
+                && attempt.kinds.contains(&0)
                 && (attempt.user == user || attempt.user.is_none() || user.is_none())
         };
         if let Some(attempt) = open.iter_mut().find(fits) {
-            attempt.kinds |= kind;
+            if let Some(free) = attempt.kinds.iter_mut().find(|kind| **kind == 0) {
+                *free = kind;
+            }
             attempt.user = attempt.user.or(user);
             return true;
         }
         if open.len() >= OPEN_MAX {
             open.remove(0);
         }
-        open.push(Attempt { at_s: now_s, kinds: kind, user });
+        open.push(Attempt { at_s: now_s, kinds: [kind, 0, 0, 0], user });
         self.ages.push_back((now_s, failure.id.clone()));
         false
     }

@@ -2,6 +2,7 @@
 
 use crate::filter::{Failure, Id};
 use crate::formula::{Formula, Given};
+use crate::jail::wide::Wide;
 use crate::jails::{self, is_yes};
 use crate::span;
 use config::diagnostic::Diagnostic;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub cache: Option<Cache>,
     /// `count = attempts`: lines of different kinds that tell of one attempt count once.
     pub counts_attempts: bool,
+    /// `komainu_count`: networks, accounts or passwords are counted instead of addresses.
+    pub wide: Option<Wide>,
 }
 
 /// `usedns`.
@@ -129,6 +132,7 @@ impl Default for Settings {
             command: None,
             cache: None,
             counts_attempts: false,
+            wide: None,
         }
     }
 }
@@ -265,6 +269,7 @@ impl Settings {
             command: options.text("ignorecommand"),
             cache: options.cache(),
             counts_attempts: jail.option("count").is_some_and(|text| text.trim() == "attempts"),
+            wide: Wide::of(jail, &mut options.found),
         };
         (settings, options.found)
     }
@@ -281,6 +286,16 @@ impl Settings {
                 self.never_names.iter().any(|known| known.eq_ignore_ascii_case(name))
             }
         }
+    }
+
+    /// Whether somebody within a network is never to be banned.
+    #[must_use]
+    pub fn spares_within(&self, id: &Id) -> bool {
+        let Id::Net(address, length) = id else { return false };
+        let is_within = |net: &IpAddr, bits: u8| bits >= *length && holds((*address, *length), *net);
+        let own = self.own.iter().map(|own| (own, if own.is_ipv4() { 32 } else { 128 }));
+        self.never.iter().any(|(net, bits)| is_within(net, *bits))
+            || (self.spares_own && own.into_iter().any(|(own, bits)| is_within(own, bits)))
     }
 
     /// What is to be done about a failure before the jail takes it in.

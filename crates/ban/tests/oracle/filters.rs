@@ -2,6 +2,7 @@
 
 use crate::{Disk, copied, stock};
 use ban::filter::{Filter, Outcome, Reader};
+use ban::made::{self, Dice};
 use ban::zone::Zone;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -58,35 +59,32 @@ fn compare(test: &str, filter: &str, log: &str) -> usize {
     let theirs: Vec<String> = theirs.lines().map(|line| line.replacen(".0 ", " ", 1)).collect();
     let filter_options = options(&folder, filter);
     let compiled = Arc::new(Filter::new(&filter_options).expect(filter));
+    let said = |outcome: Outcome| match outcome {
+        Outcome::Failed(failure) => Some(format!("{} {}", failure.time_us / 1_000_000, failure.id)),
+        _ => None,
+    };
+    let mut reader = Reader::new(Arc::clone(&compiled), Zone::new(jiff::tz::TimeZone::UTC));
+    let ours: Vec<String> =
+        log.lines().filter_map(|line| said(reader.line(line.as_bytes(), NOW_S * 1_000_000))).collect();
+    // Many lines at once, in pieces of whatever length, are the same lines.
     let mut reader = Reader::new(compiled, Zone::new(jiff::tz::TimeZone::UTC));
-    let ours: Vec<String> = log
-        .lines()
-        .filter_map(|line| match reader.line(line.as_bytes(), NOW_S * 1_000_000) {
-            Outcome::Failed(failure) => Some(format!("{} {}", failure.time_us / 1_000_000, failure.id)),
-            _ => None,
-        })
-        .collect();
+    let mut at_once = Vec::new();
+    let mut rest = log;
+    let mut length = 1;
+    while !rest.is_empty() {
+        length = length * 7 % 5_003;
+        let end =
+            rest.get(length..).and_then(|rest| rest.find('\n')).map_or(rest.len(), |at| length + at + 1);
+        let (piece, behind) = rest.split_at(end);
+        reader.lines(piece.as_bytes(), NOW_S * 1_000_000, &mut |_, _, outcome| at_once.extend(said(outcome)));
+        rest = behind;
+    }
+    assert_eq!(ours, at_once, "{test}, {filter}: line by line, and many at once");
     for (at, (theirs, ours)) in theirs.iter().zip(&ours).enumerate() {
         assert_eq!(theirs, ours, "{test}, {filter}: failure {at}");
     }
     assert_eq!(theirs.len(), ours.len(), "{test}, {filter}");
     ours.len()
-}
-
-/// A small generator of numbers, the same on every machine.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % 1_000_003).unwrap_or(0) % sides
-    }
-
-    fn pick<'t>(&mut self, of: &[&'t str]) -> &'t str {
-        of.get(self.roll(of.len())).copied().unwrap_or("")
-    }
 }
 
 /// Lines of a mail server and of sshd, with `{ip}`, `{user}` and `{n}` to be filled in.
@@ -150,7 +148,7 @@ const USERS: [&str; 8] = [
 ];
 
 fn log(seed: u64, lines: usize) -> String {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut out = String::new();
     let mut second = 0;
     for n in 0..lines {
@@ -185,7 +183,10 @@ fn the_same_failures_as_fail2ban_regex() {
         (7, "sshd[mode=aggressive]"),
         (8, "pam-generic"),
     ] {
-        let found = compare("generated logs", filter, &log(seed, 500));
+        // Single lines in any order, then whole conversations.
+        let made =
+            if filter.starts_with("sshd") { made::auth_log(seed, 300) } else { made::mail_log(seed, 300) };
+        let found = compare("generated logs", filter, &(log(seed, 500) + &made.log));
         assert!(found > 10, "{filter}: {found}");
     }
 }

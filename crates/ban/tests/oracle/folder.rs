@@ -71,6 +71,36 @@ fn all_stock_filters_and_actions_are_read_as_fail2ban_reads_them() {
     assert!(lines > 800, "{lines}");
 }
 
+/// T2.18: the tutorial's files beside the stock ones: four jails, each with a filter that compiles, and both slips said.
+#[test]
+fn the_tutorials_four_jails() {
+    let Some(stock) = stock("the tutorial's jails") else { return };
+    let common =
+        "enabled = true\nmaxretry = 3\nfindtime = 600\nbantime = 3600\nlogpath = /var/log/mail.log\n";
+    let flood = "[postfix-flood-attack]\nenabled = true\nfindtime = 600\nbantime = 3600\nfilter = postfix-flood-attack\n\
+        action = ufw[name=postfix, port=\"http,https,smtp,submission,pop3,pop3s,imap,imaps,sieve\", protocol=tcp]\n\
+        logpath = /var/log/mail.log\n";
+    let files = [
+        ("jail.d/postfix-flood-attack.conf", flood.to_owned()),
+        ("jail.d/dovecot.conf", format!("[dovecot]\n{common}filter = dovecot\n")),
+        ("jail.d/postfix.conf", format!("[dovecot]\n{common}filter = postfix\n")),
+    ];
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let holder = copied(&stock, &files);
+    let read = ban::jails::read(&Disk, &holder.path().join("fail2ban"));
+    let mut names: Vec<&str> = read.jails.iter().map(|jail| jail.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["dovecot", "postfix", "postfix-flood-attack", "sshd"]);
+    for jail in &read.jails {
+        assert_eq!(jail.error, None, "{}", jail.name);
+        let filter = ban::filter::Filter::new(&jail.filter).expect("a filter");
+        assert!(!filter.is_empty(), "{}", jail.name);
+    }
+    let mut codes: Vec<String> = read.found.iter().map(|found| found.code.to_string()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["K0609", "K0670"], "{:?}", read.found);
+}
+
 /// What an administrator might write.
 const JAIL_LOCAL: &str = r#"[DEFAULT]
 bantime.increment = yes

@@ -3,14 +3,32 @@
 //! What a line means and when somebody is banned is the crate `ban`'s; here are the logs that are read, the clock, what is
 //! kept, and the orders of tools. T0.1, T2.18 to T2.21.
 
+mod causes;
+mod cell;
 pub mod control;
+pub mod engine;
+pub mod files;
+mod findings;
+mod hands;
 pub mod import;
+mod journal;
+mod kept;
+mod names;
 pub mod order;
 mod own;
+pub mod says;
+pub mod settings;
 mod shut_out;
-#[allow(dead_code, reason = "the engine that it rouses comes next")]
+mod tail;
 mod wake;
+mod watch;
 
+pub use engine::{Engine, Setup};
+pub use findings::findings;
+pub use hands::Hands;
 pub use order::{Answer, Order, Orders};
-pub use own::{Own, OwnLine};
-pub use shut_out::{Net, Shut, ShutOut, Spared};
+pub use own::{Own, OwnLine, OwnLog, Rouse};
+pub use says::BanLog;
+pub use shut_out::{Ban, Net, Shut, ShutOut, Spared};
+pub use tail::{Direct, Opener};
+pub use wake::Waker;

@@ -230,7 +230,6 @@ pub enum Imported {
 }
 
 /// An order with the way back.
-#[allow(dead_code, reason = "the engine that takes it comes next")]
 pub(super) struct Asked {
     pub(super) order: Order,
     pub(super) answer: Sender<Answer>,

@@ -1,8 +1,14 @@
 //! The server's own log lines on their way to the jails, with no log in between.
 //!
 //! Whoever writes the log hands its lines over here as well, as Postfix would have written them. The channel is bounded,
-//! and full it drops lines and counts them: mail never waits for bans. T0.1.
+//! and full it drops lines and counts them: mail never waits for bans. [`OwnLog`] says which jails they concern, and which
+//! lines of a log are the same once more. T0.1.
 
+use crate::log::Destination;
+use ban::jails::Jail;
+use events::stamp::Stamp;
+use mail::Wall;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
@@ -14,29 +20,53 @@ const LINES_MAX: usize = 65_536;
 pub struct OwnLine {
     /// When it was said, in microseconds since 1970.
     pub time_us: i64,
-    /// The line as it would stand in the log: `2026-11-23T01:02:03.000000+00:00 mx postfix/smtpd[812]: …`.
+    /// The line as the log has it behind the time: `mx postfix/smtpd[812]: …`.
     pub text: String,
 }
 
+impl OwnLine {
+    /// With its time in front, in UTC.
+    #[must_use]
+    pub fn dated(&self) -> String {
+        format!("{} {}", Stamp::rfc3339(Wall(self.time_us), 0), self.text)
+    }
+}
+
+/// Rouses whoever takes the lines.
+pub type Rouse = Box<dyn Fn() + Send + Sync>;
+
 /// The end that lines are put into.
-#[derive(Debug)]
 pub struct Own {
     lines: SyncSender<OwnLine>,
+    rouse: Rouse,
     dropped: AtomicU64,
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Own").field("dropped", &self.dropped).finish_non_exhaustive()
+    }
 }
 
 impl Own {
     /// Both ends.
     #[must_use]
-    pub fn channel() -> (Own, Receiver<OwnLine>) {
+    pub fn channel(rouse: Rouse) -> (Own, Receiver<OwnLine>) {
         let (lines, taken) = mpsc::sync_channel(LINES_MAX);
-        (Own { lines, dropped: AtomicU64::new(0) }, taken)
+        (Own { lines, rouse, dropped: AtomicU64::new(0) }, taken)
     }
 
-    /// Hands a line over, or drops it.
-    pub fn say(&self, line: OwnLine) {
-        if self.lines.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Hands lines over; those that there is no room for are dropped.
+    pub fn say(&self, lines: impl IntoIterator<Item = OwnLine>) {
+        let mut some = false;
+        for line in lines {
+            some = true;
+            if self.lines.try_send(line).is_err() {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if some {
+            (self.rouse)();
         }
     }
 
@@ -46,21 +76,161 @@ impl Own {
     }
 }
 
+/// Where the same lines are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnLog {
+    /// A file that nobody else writes to.
+    File(PathBuf),
+    /// Among the lines of others: syslog's files, the journal, standard output.
+    Shared {
+        /// The process whose lines are ours.
+        pid: u32,
+    },
+}
+
+/// The files that syslog daemons write mail's lines to.
+const MAIL_LOGS: [&str; 8] =
+    ["mail.log", "mail.warn", "mail.err", "mail.info", "maillog", "mail", "syslog", "messages"];
+
+impl OwnLog {
+    /// What `destination` is to whoever reads logs.
+    #[must_use]
+    pub fn of(destination: &Destination) -> OwnLog {
+        match destination {
+            Destination::File(path) => OwnLog::File(path.clone()),
+            _ => OwnLog::Shared { pid: std::process::id() },
+        }
+    }
+
+    /// Whether a jail is to have our lines.
+    #[must_use]
+    pub fn feeds_jail(&self, jail: &Jail) -> bool {
+        let of_journal = jail.filter.get("journalmatch").filter(|_| jail.reads_journal());
+        self.feeds(ban::dump::log_paths(jail).map(|(path, _)| path), of_journal.map(String::as_str))
+    }
+
+    /// Whether a jail that reads files which fit `patterns`, or mail's lines of the journal, is to have our lines.
+    #[must_use]
+    pub fn feeds<'p>(
+        &self,
+        patterns: impl IntoIterator<Item = &'p str>,
+        journal_match: Option<&str>,
+    ) -> bool {
+        let is_mail =
+            |text: &str| ["postfix", "dovecot", "komainu", "mail"].iter().any(|name| text.contains(name));
+        match self {
+            OwnLog::File(path) => patterns.into_iter().any(|pattern| names(pattern, path)),
+            OwnLog::Shared { .. } => {
+                let logs = |pattern: &str| {
+                    let name = Path::new(pattern).file_name().and_then(|name| name.to_str()).unwrap_or("");
+                    MAIL_LOGS.iter().any(|log| ban::jails::fits(name, log))
+                };
+                patterns.into_iter().any(logs) || journal_match.is_some_and(is_mail)
+            }
+        }
+    }
+
+    /// Whether `path` holds nothing but our lines.
+    #[must_use]
+    pub fn is_all_of(&self, path: &Path) -> bool {
+        matches!(self, OwnLog::File(own) if own == path)
+    }
+
+    /// Whether a line that was read in a log of others' is ours: `… program[pid]: …` with our process, where the program
+    /// stands.
+    #[must_use]
+    pub fn is_ours(&self, line: &[u8]) -> bool {
+        let OwnLog::Shared { pid } = self else { return false };
+        let tag = format!("[{pid}]: ");
+        let Some(at) = memchr::memmem::find(line, tag.as_bytes()) else { return false };
+        // Whoever else speaks has its own `[pid]: ` or `: ` before.
+        let before = line.get(..at).unwrap_or_default();
+        !before.windows(2).any(|two| two == b": ") && !before.contains(&b'[')
+    }
+}
+
+/// Whether a `logpath` names a file.
+fn names(pattern: &str, path: &Path) -> bool {
+    let Some(path) = path.to_str() else { return false };
+    let (pattern, path) = (pattern.split('/'), path.split('/'));
+    pattern.clone().count() == path.clone().count()
+        && pattern.zip(path).all(|(pattern, part)| ban::jails::fits(pattern, part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
 
     #[test]
     fn a_full_channel_drops_and_counts() {
-        let (own, taken) = Own::channel();
+        let roused = Arc::new(AtomicUsize::new(0));
+        let rings = Arc::clone(&roused);
+        let (own, taken) = Own::channel(Box::new(move || {
+            rings.fetch_add(1, Ordering::Relaxed);
+        }));
         let line = |n: usize| OwnLine { time_us: 0, text: n.to_string() };
-        (0..LINES_MAX + 3).for_each(|n| own.say(line(n)));
-        assert_eq!((own.take_dropped(), own.take_dropped()), (3, 0));
+        own.say((0..LINES_MAX + 3).map(line));
+        own.say([]);
+        assert_eq!((own.take_dropped(), own.take_dropped(), roused.load(Ordering::Relaxed)), (3, 0, 1));
         assert_eq!(taken.try_iter().count(), LINES_MAX);
-        own.say(line(7));
+        own.say([line(7)]);
         assert_eq!(taken.try_recv(), Ok(line(7)));
         drop(taken);
-        own.say(line(8));
+        own.say([line(8)]);
         assert_eq!(own.take_dropped(), 1);
+    }
+
+    #[test]
+    fn with_its_time() {
+        let line = OwnLine { time_us: 1_700_000_000_123_456, text: "mx postfix/smtpd[1]: x".into() };
+        assert_eq!(line.dated(), "2023-11-14T22:13:20.123456+00:00 mx postfix/smtpd[1]: x");
+    }
+
+    fn check_feeds(log: &OwnLog, patterns: &[&str], journal: Option<&str>, expect: bool) {
+        assert_eq!(log.feeds(patterns.iter().copied(), journal), expect, "{log:?} {patterns:?} {journal:?}");
+    }
+
+    #[test]
+    fn whose_lines_go_to_whom() {
+        let file = OwnLog::File("/var/log/komainu/mail.log".into());
+        check_feeds(&file, &["/var/log/mail.log"], None, false);
+        check_feeds(&file, &["/var/log/mail.log", "/var/log/komainu/mail.log"], None, true);
+        check_feeds(&file, &["/var/log/*/mail.l*"], None, true);
+        check_feeds(&file, &["/var/log/*"], None, false);
+        check_feeds(&file, &[], Some("_SYSTEMD_UNIT=postfix.service"), false);
+        let shared = OwnLog::Shared { pid: 812 };
+        check_feeds(&shared, &["/var/log/mail.log"], None, true);
+        check_feeds(&shared, &["/var/log/mail.*"], None, true);
+        check_feeds(&shared, &["/var/log/maillog"], None, true);
+        check_feeds(&shared, &["/var/log/auth.log"], None, false);
+        check_feeds(&shared, &["/var/log/secure"], None, false);
+        check_feeds(&shared, &[], Some("_SYSTEMD_UNIT=postfix@-.service"), true);
+        check_feeds(&shared, &[], Some("_SYSTEMD_UNIT=sshd.service + _COMM=sshd"), false);
+        check_feeds(&shared, &[], None, false);
+    }
+
+    fn check_ours(line: &str, expect: bool) {
+        assert_eq!(OwnLog::Shared { pid: 812 }.is_ours(line.as_bytes()), expect, "{line}");
+        assert!(!OwnLog::File("/x".into()).is_ours(line.as_bytes()), "{line}");
+    }
+
+    #[test]
+    fn what_is_ours_in_a_log_of_others() {
+        check_ours("Nov 23 01:02:03 mx postfix/smtpd[812]: connect from unknown[192.0.2.1]", true);
+        check_ours("2026-11-23T01:02:03.000+09:00 mx postfix/submission/smtpd[812]: x", true);
+        check_ours("mx komainu/ban[812]: x", true);
+        check_ours("Nov 23 01:02:03 mx postfix/smtpd[8123]: x", false);
+        check_ours("Nov 23 01:02:03 mx dovecot: imap-login: x[812]: y", false);
+        check_ours("Nov 23 01:02:03 mx sshd[4]: Invalid user a[812]: b from 192.0.2.1", false);
+        check_ours("", false);
+    }
+
+    #[test]
+    fn all_of_a_file() {
+        let file = OwnLog::File("/var/log/x".into());
+        assert!(file.is_all_of(Path::new("/var/log/x")) && !file.is_all_of(Path::new("/var/log/y")));
+        assert!(!OwnLog::Shared { pid: 1 }.is_all_of(Path::new("/var/log/x")));
     }
 }

@@ -4,6 +4,8 @@
 //! never shut out is asked for last, and only where a ban was found: the machine itself, and those that the
 //! administrator spares. A ban ends by itself when its time is up, whether or not anybody comes to lift it. T2.19.
 
+use crate::firewall::{Change, Verb};
+use ban::filter::Id;
 use mail::Wall;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -53,15 +55,43 @@ pub struct ShutOut {
     spared: RwLock<Option<Spared>>,
 }
 
+/// A ban: whose, of whom, and what it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Ban<'j> {
+    /// The jail's name.
+    pub jail: &'j str,
+    /// Who is banned.
+    pub id: Net,
+    /// What is shut out for that: the same, or a network around it.
+    pub net: Net,
+    /// Until when, in seconds since 1970; `None` for ever.
+    pub until_s: Option<i64>,
+}
+
+impl<'j> Ban<'j> {
+    /// A ban of just that.
+    #[must_use]
+    pub fn of(jail: &'j str, id: Net, until_s: Option<i64>) -> Ban<'j> {
+        Ban { jail, id, net: id, until_s }
+    }
+}
+
 #[derive(Default)]
 struct Table {
     rows: HashMap<Net, Row>,
+    /// What each jail's bans took.
+    placed: HashMap<Net, Vec<(Arc<str>, Net)>>,
     /// How many networks there are of each length that occurs: those of IPv4 and of IPv6.
     lengths: [Vec<(u8, usize)>; 2],
 }
 
-/// A jail, and until when it shuts the network out.
-type Holder = (Arc<str>, Option<i64>);
+/// A jail, whom it banned, and until when.
+#[derive(Debug)]
+struct Holder {
+    jail: Arc<str>,
+    id: Net,
+    until_s: Option<i64>,
+}
 
 #[derive(Default)]
 struct Row {
@@ -72,9 +102,8 @@ struct Row {
 impl Row {
     /// The ban that ends last, of those that haven't ended.
     fn ban(&self, now_s: i64) -> Option<&Holder> {
-        let in_force =
-            self.holders.iter().filter(|(_, until_s)| until_s.is_none_or(|until_s| until_s > now_s));
-        in_force.max_by_key(|(_, until_s)| until_s.unwrap_or(i64::MAX))
+        let in_force = self.holders.iter().filter(|one| one.until_s.is_none_or(|until_s| until_s > now_s));
+        in_force.max_by_key(|one| one.until_s.unwrap_or(i64::MAX))
     }
 }
 
@@ -84,7 +113,9 @@ impl Table {
         if net.0.is_ipv4() { v4 } else { v6 }
     }
 
-    fn set(&mut self, jail: &str, net: Net, until_s: Option<i64>) -> bool {
+    fn set(&mut self, ban: Ban<'_>) -> bool {
+        let (id, net) = (masked(ban.id), masked(ban.net));
+        self.clear(ban.jail, id);
         if !self.rows.contains_key(&net) {
             if self.rows.len() >= NETS_MAX {
                 return false;
@@ -96,20 +127,25 @@ impl Table {
             }
         }
         let holders = &mut self.rows.entry(net).or_default().holders;
-        let has_room = holders.len() < HOLDERS_MAX;
-        match holders.iter_mut().find(|(holder, _)| **holder == *jail) {
-            Some(holder) => holder.1 = until_s,
-            None if has_room => holders.push((jail.into(), until_s)),
-            None => return false,
+        if holders.len() >= HOLDERS_MAX {
+            return false;
         }
+        let jail: Arc<str> = ban.jail.into();
+        holders.push(Holder { jail: Arc::clone(&jail), id, until_s: ban.until_s });
+        self.placed.entry(id).or_default().push((jail, net));
         true
     }
 
-    fn clear(&mut self, jail: &str, net: Net) -> bool {
+    fn clear(&mut self, jail: &str, id: Net) -> bool {
+        let id = masked(id);
+        let Some(nets) = self.placed.get_mut(&id) else { return false };
+        let Some(at) = nets.iter().position(|(holder, _)| **holder == *jail) else { return false };
+        let (_, net) = nets.swap_remove(at);
+        if nets.is_empty() {
+            self.placed.remove(&id);
+        }
         let Some(row) = self.rows.get_mut(&net) else { return false };
-        let before = row.holders.len();
-        row.holders.retain(|(holder, _)| **holder != *jail);
-        let was_there = row.holders.len() < before;
+        row.holders.retain(|one| *one.jail != *jail || one.id != id);
         if row.holders.is_empty() {
             self.rows.remove(&net);
             let lengths = self.lengths(net);
@@ -120,7 +156,15 @@ impl Table {
                 }
             }
         }
-        was_there
+        true
+    }
+
+    fn clear_jail(&mut self, jail: &str) {
+        let holds = |held: &[(Arc<str>, Net)]| held.iter().any(|(holder, _)| **holder == *jail);
+        let ids: Vec<Net> = self.placed.iter().filter(|(_, held)| holds(held)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.clear(jail, id);
+        }
     }
 
     /// The network that holds `address` and is shut out for longest.
@@ -132,7 +176,7 @@ impl Table {
             let row = self.rows.get(&net)?;
             Some((net, row, row.ban(now_s)?))
         });
-        found.max_by_key(|(_, _, (_, until_s))| until_s.unwrap_or(i64::MAX))
+        found.max_by_key(|(_, _, holder)| holder.until_s.unwrap_or(i64::MAX))
     }
 }
 
@@ -165,37 +209,51 @@ impl ShutOut {
         address.is_loopback() || spared.as_ref().is_some_and(|spared| spared(address))
     }
 
-    /// A jail shuts a network out, in place of what it said of it before. False where there is no more room.
-    pub fn set(&self, jail: &str, net: Net, until_s: Option<i64>) -> bool {
-        let net = masked(net);
-        self.change(|table| table.set(jail, net, until_s))
+    /// A jail bans somebody, in place of what it said of the same before. False where there is no more room.
+    pub fn set(&self, ban: Ban<'_>) -> bool {
+        self.change(|table| table.set(ban))
     }
 
     /// Many at once. Gives how many found no room.
-    pub fn set_all<'j>(&self, bans: impl IntoIterator<Item = (&'j str, Net, Option<i64>)>) -> usize {
-        self.change(|table| {
-            let unplaced =
-                bans.into_iter().filter(|(jail, net, until_s)| !table.set(jail, masked(*net), *until_s));
-            unplaced.count()
-        })
+    pub fn set_all<'j>(&self, bans: impl IntoIterator<Item = Ban<'j>>) -> usize {
+        self.change(|table| bans.into_iter().filter(|ban| !table.set(*ban)).count())
     }
 
-    /// A jail lets a network in again; others may still shut it out. False where the jail didn't hold it.
-    pub fn clear(&self, jail: &str, net: Net) -> bool {
-        let net = masked(net);
-        self.change(|table| table.clear(jail, net))
+    /// A jail lets somebody in again; others may still hold him. False where the jail didn't.
+    pub fn clear(&self, jail: &str, id: Net) -> bool {
+        self.change(|table| table.clear(jail, id))
     }
 
     /// A jail holds nobody any more.
     pub fn clear_jail(&self, jail: &str) {
+        self.change(|table| table.clear_jail(jail));
+    }
+
+    /// Changes as an engine of bans makes them, all at once: the network of each ban is what `widened` makes of it. What
+    /// no listener can refuse, such as a user's name, is passed over.
+    pub fn apply(
+        &self,
+        changes: &[Change],
+        widened: impl Fn(&Change, Net) -> Net,
+    ) -> Vec<Result<(), String>> {
         self.change(|table| {
-            let held = |row: &Row| row.holders.iter().any(|(holder, _)| **holder == *jail);
-            let nets: Vec<Net> =
-                table.rows.iter().filter(|(_, row)| held(row)).map(|(net, _)| *net).collect();
-            for net in nets {
-                table.clear(jail, net);
-            }
-        });
+            let one = |change: &Change| {
+                match (change.verb, net_of(&change.id)) {
+                    (Verb::Start | Verb::Stop, _) => table.clear_jail(&change.jail),
+                    (_, None) => {}
+                    (Verb::Unban, Some(id)) => drop(table.clear(&change.jail, id)),
+                    (Verb::Ban, Some(id)) => {
+                        let until_s = (change.ban_s >= 0).then(|| change.time_s.saturating_add(change.ban_s));
+                        let ban = Ban { jail: &change.jail, id, net: widened(change, id), until_s };
+                        if !table.set(ban) {
+                            return Err("the listeners hold as many bans as they can".to_owned());
+                        }
+                    }
+                }
+                Ok(())
+            };
+            changes.iter().map(one).collect()
+        })
     }
 
     /// Whether `address` is shut out.
@@ -206,8 +264,8 @@ impl ShutOut {
         }
         let address = address.to_canonical();
         let table = self.read();
-        let (net, row, (jail, until_s)) = table.find(address, now.seconds())?;
-        let (jail, until_s) = (Arc::clone(jail), *until_s);
+        let (net, row, holder) = table.find(address, now.seconds())?;
+        let (jail, until_s) = (Arc::clone(&holder.jail), holder.until_s);
         if self.spares(address) {
             return None;
         }
@@ -244,6 +302,17 @@ impl ShutOut {
     #[must_use]
     pub fn refused_of(&self, net: Net) -> u64 {
         self.read().rows.get(&masked(net)).map_or(0, |row| row.refused.load(Ordering::Relaxed))
+    }
+}
+
+/// What of it a listener can know.
+fn net_of(id: &Id) -> Option<Net> {
+    match id {
+        Id::Net(address, length) => Some((*address, *length)),
+        Id::Name(text) | Id::Other(text) => {
+            let address: IpAddr = text.trim().parse().ok()?;
+            Some((address, whole(address)))
+        }
     }
 }
 
@@ -292,7 +361,7 @@ mod tests {
 
     fn check(bans: &[(&str, &str, Option<i64>)], address: &str, expect: Option<(&str, &str)>) {
         let table = ShutOut::default();
-        assert_eq!(table.set_all(bans.iter().map(|(jail, text, until)| (*jail, net(text), *until))), 0);
+        assert_eq!(table.set_all(bans.iter().map(|(jail, text, until)| Ban::of(jail, net(text), *until))), 0);
         let expect = expect.map(|(jail, net)| (jail.to_owned(), net.to_owned()));
         assert_eq!(jail(&table, address), expect, "{address} {bans:?}");
     }
@@ -337,7 +406,7 @@ mod tests {
         check(&all, "127.1.2.3", None);
         check(&all, "::1", None);
         let table = ShutOut::default();
-        table.set_all(all.iter().map(|(jail, text, until)| (*jail, net(text), *until)));
+        table.set_all(all.iter().map(|(jail, text, until)| Ban::of(jail, net(text), *until)));
         table.spare(Box::new(|address| address == net("192.0.2.9").0));
         assert_eq!(jail(&table, "192.0.2.9"), None);
         assert_eq!(jail(&table, "::ffff:192.0.2.9"), None);
@@ -350,9 +419,9 @@ mod tests {
         let table = ShutOut::default();
         let seen = table.generation();
         assert!(table.is_empty());
-        table.set("a", net("192.0.2.1"), None);
-        table.set("b", net("192.0.2.1"), None);
-        table.set("b", net("198.51.100.0/24"), None);
+        table.set(Ban::of("a", net("192.0.2.1"), None));
+        table.set(Ban::of("b", net("192.0.2.1"), None));
+        table.set(Ban::of("b", net("198.51.100.0/24"), None));
         assert_ne!(table.generation(), seen);
         assert!(table.clear("a", net("192.0.2.1")));
         assert!(!table.clear("a", net("192.0.2.1")));
@@ -363,10 +432,44 @@ mod tests {
         assert_eq!(table.read().lengths, [vec![], vec![]]);
     }
 
+    fn change(verb: Verb, id: &str) -> Change {
+        let mut change = Change::new("a", verb, Id::address(id.parse().unwrap()));
+        (change.ban_s, change.time_s) = (100, 1_000);
+        change
+    }
+
+    #[test]
+    fn as_an_engine_makes_them() {
+        let table = ShutOut::default();
+        let wide =
+            |_: &Change, (address, length): Net| (address, if address.is_ipv6() { 64 } else { length });
+        let (one, two) = ("2001:db8::1", "2001:db8::2");
+        let changes = [change(Verb::Ban, one), change(Verb::Ban, two), change(Verb::Ban, "192.0.2.1")];
+        assert_eq!(table.apply(&changes, wide), [Ok(()), Ok(()), Ok(())]);
+        assert_eq!(jail(&table, "2001:db8::77"), Some(("a".to_owned(), "2001:db8::/64".to_owned())));
+        let look = |address: &str, now_s| table.look(address.parse().unwrap(), Wall::from_seconds(now_s));
+        assert!(look("192.0.2.1", 1_099).is_some() && look("192.0.2.1", 1_100).is_none());
+        // The network is out while anybody of it is.
+        table.apply(&[change(Verb::Unban, one)], wide);
+        assert!(jail(&table, "2001:db8::77").is_some());
+        table.apply(&[change(Verb::Unban, two), change(Verb::Unban, two)], wide);
+        assert_eq!((jail(&table, "2001:db8::77"), table.len()), (None, 1));
+        let mut others = [change(Verb::Ban, one), change(Verb::Ban, one)];
+        others[0].id = Id::Other("joe".into());
+        others[1].id = Id::Other("198.51.100.1".into());
+        assert_eq!(table.apply(&others, wide), [Ok(()), Ok(())]);
+        assert!(jail(&table, "198.51.100.1").is_some());
+        table.apply(&[Change::stop("b")], wide);
+        assert_eq!(table.len(), 2);
+        // In their order.
+        table.apply(&[Change::start("a"), change(Verb::Ban, one), Change::stop("a")], wide);
+        assert!(table.is_empty() && table.read().placed.is_empty());
+    }
+
     #[test]
     fn only_the_first_is_news() {
         let table = ShutOut::default();
-        table.set("a", net("192.0.2.0/24"), None);
+        table.set(Ban::of("a", net("192.0.2.0/24"), None));
         let first =
             |address: &str| table.look(address.parse().unwrap(), NOW).is_some_and(|shut| shut.is_first);
         assert_eq!((first("192.0.2.1"), first("192.0.2.2"), first("192.0.2.1")), (true, false, false));
@@ -377,7 +480,8 @@ mod tests {
     #[test]
     fn a_hundred_thousand() {
         let table = ShutOut::default();
-        let bans = (0..100_000_u32).map(|n| ("a", (IpAddr::V4((0x0a00_0000 + n * 7).into()), 32), None));
+        let bans =
+            (0..100_000_u32).map(|n| Ban::of("a", (IpAddr::V4((0x0a00_0000 + n * 7).into()), 32), None));
         assert_eq!(table.set_all(bans), 0);
         assert_eq!(table.len(), 100_000);
         let hits =

@@ -7,15 +7,19 @@ use std::sync::Arc;
 
 /// A descriptor that becomes readable when somebody wants attention. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Waker(Arc<OwnedFd>);
+pub struct Waker(Arc<OwnedFd>);
 
 impl Waker {
-    pub(super) fn new() -> io::Result<Waker> {
+    /// One that nobody waits for yet.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn new() -> io::Result<Waker> {
         Ok(Waker(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
     /// Rouses the thread. Never waits.
-    pub(super) fn wake(&self) {
+    pub fn wake(&self) {
         // Full means that it is roused already.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }

@@ -1,16 +1,19 @@
 //! `komainu report`: what a log adds up to, for people and programs. T2.22.
 
-use super::logs::{self, Problem};
+mod follow;
+mod places;
+
+use super::logs::{self, Fold, Problem};
 use super::render::Colour;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
 use clap::{Args, ValueEnum};
-use config::Compat;
+use config::{Compat, Parameters};
 use report::Day;
 use report::summary::{Settings, Summary, Tally, data, sections, text};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tables::Vantage;
 
@@ -24,13 +27,16 @@ use tables::Vantage;
 /// counted).
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The logs, in any order; `-` is standard input [default: the log that the configuration names, else
+    /// The logs, in any order (with --follow, the one that grows last); `-` is standard input [default: the log that the configuration names, else
     /// /var/log/mail.log, and with --day the one before it, too].
     #[arg(value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// Count only this day: today, yesterday, 2026-11-22, or two of them with `..` between (either may be left out).
     #[arg(long, short = 'd', value_name = "DAY")]
     day: Option<String>,
+    /// Show it anew once a second while the last of the logs grows, until Ctrl-C; then print it.
+    #[arg(long, short = 'f')]
+    follow: bool,
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -69,23 +75,43 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let settings = Settings { days, rows: arguments.rows, ..Settings::new(today) };
+    let configuration = configuration(arguments);
+    let parameters = configuration.as_ref().map(|configuration| &configuration.parameters);
     let files = match arguments.logs.as_slice() {
-        [] => usual_logs(arguments, days.is_some()),
+        [] => usual_logs(parameters, days.is_some()),
+        named if arguments.follow => named.to_vec(),
         named => logs::by_time(named.to_vec(), today),
     };
-    let mut tally = Tally::new(settings);
+    let mut counting = Counting(Tally::new(settings));
+    let followed = if arguments.follow { files.last() } else { None };
     let mut failed = false;
-    let days = days.map(|(first, last)| first..=last);
-    logs::fold(&files, (days, today), &mut tally, |file, problem| {
+    let whole = files.get(..files.len() - usize::from(followed.is_some())).unwrap_or_default();
+    logs::fold(whole, (days.map(|(first, last)| first..=last), today), &mut counting, |file, problem| {
         failed = true;
+        let file = file.display();
         match problem {
-            Problem::Open(error) => eprintln!("komainu report: {}: {error}", file.display()),
+            Problem::Open(error) => eprintln!("komainu report: {file}: {error}"),
             Problem::Read(error) => {
-                eprintln!("komainu report: {}: {error}; what stands before it is counted", file.display());
+                eprintln!("komainu report: {file}: {error}; what stands before it is counted");
             }
         }
     });
-    let summary = tally.summary();
+    let Counting(mut tally) = counting;
+    let placed = |tally: &Tally| {
+        let mut summary = tally.summary();
+        if let Some(parameters) = parameters {
+            places::put(&mut summary, parameters);
+        }
+        summary
+    };
+    if let Some(path) = followed {
+        let shown = |tally: &Tally| text::text(&placed(tally), &arguments.section, style(arguments.color));
+        if let Err(error) = follow::run(&mut follow::Growing::new(path), &mut tally, shown) {
+            eprintln!("komainu report: {}: {error}", path.display());
+            failed = true;
+        }
+    }
+    let summary = placed(&tally);
     if say(&printed(&summary, arguments)).is_err() {
         return ExitCode::SUCCESS;
     }
@@ -93,6 +119,26 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         (true, _) => ExitCode::from(EX_TEMPFAIL),
         (false, None) => ExitCode::FAILURE,
         (false, Some(_)) => ExitCode::SUCCESS,
+    }
+}
+
+/// A log's lines, counted by several threads.
+struct Counting(Tally);
+
+impl Fold for Counting {
+    type Part = Tally;
+
+    fn part(&self) -> Tally {
+        self.0.sibling()
+    }
+
+    fn feed(part: &mut Tally, line: &[u8]) {
+        part.feed(line);
+    }
+
+    fn merge(&mut self, part: &mut Tally) {
+        let empty = self.0.sibling();
+        self.0.merge(std::mem::replace(part, empty));
     }
 }
 
@@ -116,46 +162,27 @@ fn style(colour: Colour) -> text::Style {
     text::Style { width, colours: shown.colours, bars: terminal || matches!(colour, Colour::Always) }
 }
 
+/// The configuration, where there is one.
+fn configuration(arguments: &Arguments) -> Option<Configuration> {
+    let folder = arguments.config.clone().or_else(default_config)?;
+    let sources = LookingSources::new(&DirectSources, Vantage::Looking);
+    Some(Configuration::load(&folder, Compat::default(), &sources).0)
+}
+
 /// The log that the configuration names; for a certain day also the one that was before it.
-fn usual_logs(arguments: &Arguments, with_older: bool) -> Vec<PathBuf> {
-    let folder = arguments.config.clone().or_else(default_config);
-    let named = folder.and_then(|folder| log_of(&folder));
-    let log = named.unwrap_or_else(|| PathBuf::from("/var/log/mail.log"));
+fn usual_logs(parameters: Option<&Parameters>, with_older: bool) -> Vec<PathBuf> {
+    let log = match parameters.map(crate::serve::log_destination) {
+        Some(Destination::File(path)) => path,
+        _ => PathBuf::from("/var/log/mail.log"),
+    };
     let older = ["1", "1.gz", "1.xz", "1.zst"].iter().map(|suffix| {
         let mut name = log.clone().into_os_string();
         name.push(".");
         name.push(suffix);
         PathBuf::from(name)
     });
-    let older = older.into_iter().filter(|path| with_older && path.exists()).take(1);
+    let older = older.filter(|path| with_older && path.exists()).take(1);
     older.chain([log.clone()]).collect()
-}
-
-/// The file in which a server with this configuration logs.
-fn log_of(folder: &Path) -> Option<PathBuf> {
-    let sources = LookingSources::new(&DirectSources, Vantage::Looking);
-    let (configuration, _) = Configuration::load(folder, Compat::default(), &sources);
-    match crate::serve::log_destination(&configuration.parameters) {
-        Destination::File(path) => Some(path),
-        _ => None,
-    }
-}
-
-impl logs::Fold for Tally {
-    type Part = Tally;
-
-    fn part(&self) -> Tally {
-        self.sibling()
-    }
-
-    fn feed(part: &mut Tally, line: &[u8]) {
-        part.feed(line);
-    }
-
-    fn merge(&mut self, part: &mut Tally) {
-        let next = self.sibling();
-        self.merge(std::mem::replace(part, next));
-    }
 }
 
 fn say(text: &str) -> io::Result<()> {

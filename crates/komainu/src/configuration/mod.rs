@@ -5,6 +5,7 @@
 //! say, by the diagnostics. T0.5: any service on any port, each with its own overrides.
 
 mod authenticity;
+mod bans;
 mod before_queue;
 mod built_in;
 mod greylisting;
@@ -28,6 +29,7 @@ mod spf;
 mod upstream;
 
 pub use authenticity::{Authenticating, Dmarc};
+pub use bans::Bans;
 pub use before_queue::BeforeQueue;
 pub use built_in::{BuiltIn, state_directory};
 pub(crate) use greylisting::{postgreys_options, with_whitelists};
@@ -91,6 +93,8 @@ pub struct Configuration {
     pub opendkim: Option<Arc<OpenDkim>>,
     /// How OpenDMARC would do its work, where that may be done here.
     pub opendmarc: Option<Arc<OpenDmarc>>,
+    /// Who is shut out, where bans are wanted.
+    pub bans: Option<Bans>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
     pub later: Later,
     files: Vec<PathBuf>,
@@ -264,6 +268,8 @@ fn compile(
             listeners.extend(listener);
         }
     }
+    let (bans, more) = bans::compile(&parameters, &mut catalogue, sources);
+    found.extend(more);
     let (greylist, more) = greylisting::compile(&parameters, &listeners, sources);
     found.extend(more);
     let (spf, more) = spf::compile(&parameters, &listeners, sources);
@@ -273,23 +279,22 @@ fn compile(
     let (opendmarc, more) = opendmarc::compile(&parameters, &listeners, sources);
     found.extend(more);
     name_others(&parameters, &mut catalogue, &classes);
-    let classes = Arc::new(classes);
-    let directory = directory.map(Path::to_owned);
     dedup(&mut found);
     (
         Configuration {
-            directory,
+            directory: directory.map(Path::to_owned),
             main,
             parameters,
             master,
             catalogue,
             listeners,
-            classes,
+            classes: Arc::new(classes),
             local,
             greylist,
             spf,
             opendkim,
             opendmarc,
+            bans,
             later,
             files: sources.paths(),
         },

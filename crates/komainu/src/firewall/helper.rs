@@ -3,7 +3,7 @@
 use super::act::Act;
 use super::wire::{self, Answer, Request};
 use super::{Change, Verb};
-use crate::cli::bans::read::{Disk, expand};
+use crate::bans::files::{Disk, expand};
 use crate::clock;
 use crate::configuration::open_source;
 use crate::privileged::wire::{Inbox, send};

@@ -7,14 +7,15 @@
 
 mod sink;
 
+use crate::bans::{Own, OwnLine};
 use crate::clock;
 use crate::privileged::Helper;
 use events::{Event, Line, Stamp};
 use sink::Sink;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Lines that may wait to be written.
@@ -22,6 +23,12 @@ const LINES_WAITING_MAX: usize = 16_384;
 
 /// Most lines are shorter.
 const LINE_BYTES: usize = 256;
+
+/// Lines that are handed over at once to who else is to have them.
+const LINES_HEARD_MAX: usize = 1024;
+
+/// `Nov 23 01:02:03 `.
+const SYSLOG_STAMP_BYTES: usize = 16;
 
 /// How long the writer lets lines gather: who speaks meanwhile wakes nobody, and one write takes them all.
 const GATHERING: Duration = Duration::from_millis(1);
@@ -78,7 +85,10 @@ impl Format {
 /// One line, ready to be written.
 struct Ready {
     severity: events::Severity,
+    /// Of syslog.
+    facility: u8,
     text: String,
+    own: Option<OwnLine>,
 }
 
 enum Order {
@@ -99,6 +109,8 @@ struct Shape {
     pid: u32,
     format: Format,
     syslog: bool,
+    /// Who else is to have the lines.
+    own: OnceLock<Own>,
 }
 
 impl Log {
@@ -124,8 +136,11 @@ impl Log {
         let (orders, queue) = mpsc::sync_channel(LINES_WAITING_MAX);
         let host = host.split('.').next().unwrap_or(host).to_owned();
         let syslog = matches!(destination, Destination::Syslog | Destination::Journald);
-        let shape = Arc::new(Shape { host, pid: std::process::id(), format, syslog });
-        std::thread::Builder::new().name("log".into()).spawn(move || write_all(sink, &queue))?;
+        let own = OnceLock::new();
+        let shape = Arc::new(Shape { host, pid: std::process::id(), format, syslog, own });
+        let shared = Arc::clone(&shape);
+        let write = move || write_all(sink, &queue, &shared.own);
+        std::thread::Builder::new().name("log".into()).spawn(write)?;
         Ok(Log { orders, shape })
     }
 
@@ -133,9 +148,27 @@ impl Log {
     pub fn write<'a>(&self, program: &str, event: impl Into<Event<'a>>) {
         let event = event.into();
         let severity = event.severity();
-        let text = self.shape.render(program, event);
+        let wall = clock::now().wall;
+        let listens = self.shape.own.get().is_some();
+        let before = (listens && !self.shape.has_its_line()).then(|| self.shape.own_text(program, &event));
+        let text = self.shape.render(program, event, wall);
+        let own = listens.then(|| OwnLine {
+            time_us: wall.0,
+            text: before.unwrap_or_else(|| text.get(SYSLOG_STAMP_BYTES..).unwrap_or_default().to_owned()),
+        });
         // The thread ends with the process only.
-        let _ = self.orders.send(Order::Write(Ready { severity, text }));
+        let ready = Ready { severity, facility: events::FACILITY, text, own };
+        let _ = self.orders.send(Order::Write(ready));
+    }
+
+    /// Writes a finished line, as of this facility of syslog.
+    pub(crate) fn write_line(&self, severity: events::Severity, facility: u8, text: String) {
+        let _ = self.orders.send(Order::Write(Ready { severity, facility, text, own: None }));
+    }
+
+    /// Has all lines go to `own` as well, from now on; once only.
+    pub fn listen(&self, own: Own) {
+        let _ = self.shape.own.set(own);
     }
 
     /// Opens the file anew.
@@ -153,8 +186,17 @@ impl Log {
 }
 
 impl Shape {
-    fn render(&self, program: &str, event: Event<'_>) -> String {
-        let wall = clock::now().wall;
+    /// Whether a line as it is written is Postfix's, with time and host.
+    fn has_its_line(&self) -> bool {
+        matches!(self.format, Format::Postfix) && !self.syslog
+    }
+
+    /// The line behind the time, as Postfix's is in a file.
+    fn own_text(&self, program: &str, event: &Event<'_>) -> String {
+        format!("{} {program}[{}]: {event}", self.host, self.pid)
+    }
+
+    fn render(&self, program: &str, event: Event<'_>, wall: mail::Wall) -> String {
         let minutes = i16::try_from(clock::utc_offset_s(wall) / 60).unwrap_or(0);
         let pid = Some(self.pid);
         match self.format {
@@ -176,7 +218,8 @@ impl Shape {
     }
 }
 
-fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>) {
+fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>, listener: &OnceLock<Own>) {
+    let mut heard = Vec::new();
     while let Ok(first) = queue.recv() {
         if matches!(first, Order::Write(_)) {
             std::thread::sleep(GATHERING);
@@ -185,7 +228,13 @@ fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>) {
         // Whatever waits is written before the buffer is flushed once.
         while let Some(order) = next {
             match order {
-                Order::Write(line) => sink.write(line.severity, &line.text),
+                Order::Write(line) => {
+                    sink.write((line.severity, line.facility), &line.text);
+                    heard.extend(line.own);
+                    if heard.len() >= LINES_HEARD_MAX {
+                        hand_over(&mut heard, listener);
+                    }
+                }
                 Order::Reopen => sink.reopen(),
                 Order::Flush(done) => {
                     sink.flush();
@@ -194,6 +243,47 @@ fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>) {
             }
             next = queue.try_recv().ok();
         }
+        hand_over(&mut heard, listener);
         sink.flush();
+    }
+}
+
+fn hand_over(heard: &mut Vec<OwnLine>, listener: &OnceLock<Own>) {
+    match listener.get() {
+        Some(own) if !heard.is_empty() => own.say(heard.drain(..)),
+        _ => heard.clear(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::smtpd::{Connect, Peer};
+
+    /// Whoever listens gets the line of Postfix's form, however it is written.
+    fn check(format: Format, written: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let log = Log::start(&Destination::File(path.clone()), format, "mx.example.com").unwrap();
+        let event = || Connect { client: Peer::new("unknown", "192.0.2.1") };
+        log.write("postfix/smtpd", event());
+        let (own, heard) = Own::channel(Box::new(|| ()));
+        log.listen(own);
+        let before = clock::now().wall;
+        log.write("postfix/smtpd", event());
+        log.flush();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().filter(|line| line.contains(written)).count(), 2, "{text}");
+        let line = heard.recv().unwrap();
+        let pid = std::process::id();
+        assert_eq!(line.text, format!("mx postfix/smtpd[{pid}]: connect from unknown[192.0.2.1]"));
+        assert!(line.time_us >= before.0 && line.time_us <= clock::now().wall.0);
+        assert!(heard.try_recv().is_err(), "what was said before isn't heard");
+    }
+
+    #[test]
+    fn whoever_listens_hears_postfix() {
+        check(Format::Postfix, ": connect from unknown[192.0.2.1]");
+        check(Format::Json, "\"event\":\"connect\"");
     }
 }

@@ -4,7 +4,7 @@
 
 use super::Destination;
 use crate::privileged::{Answer, Helper, Request};
-use events::{FACILITY, Severity};
+use events::Severity;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -44,13 +44,13 @@ impl Sink {
         })
     }
 
-    pub(super) fn write(&mut self, severity: Severity, text: &str) {
+    pub(super) fn write(&mut self, priority: (Severity, u8), text: &str) {
         let lost = match self {
             Sink::Stdout(out) => writeln!(out, "{text}"),
             Sink::File(file) => file.write(text),
             Sink::Socket { path, socket, journal } => {
                 let packet =
-                    if *journal { journal_packet(severity, text) } else { syslog_packet(severity, text) };
+                    if *journal { journal_packet(priority, text) } else { syslog_packet(priority, text) };
                 send(path, socket, &packet)
             }
         };
@@ -162,16 +162,16 @@ const fn level(severity: Severity) -> u8 {
 }
 
 /// RFC 3164 §4.1.1: the priority; the daemon adds time and host.
-fn syslog_packet(severity: Severity, text: &str) -> Vec<u8> {
-    format!("<{}>{text}", u16::from(FACILITY) * 8 + u16::from(level(severity))).into_bytes()
+fn syslog_packet((severity, facility): (Severity, u8), text: &str) -> Vec<u8> {
+    format!("<{}>{text}", u16::from(facility) * 8 + u16::from(level(severity))).into_bytes()
 }
 
 /// The journal's native protocol: one `NAME=value` a line.
-fn journal_packet(severity: Severity, text: &str) -> Vec<u8> {
+fn journal_packet((severity, facility): (Severity, u8), text: &str) -> Vec<u8> {
     let (tag, message) = text.split_once(": ").unwrap_or(("komainu", text));
     let program = tag.split('[').next().unwrap_or(tag);
     format!(
-        "MESSAGE={message}\nPRIORITY={}\nSYSLOG_FACILITY={FACILITY}\nSYSLOG_IDENTIFIER={program}\n",
+        "MESSAGE={message}\nPRIORITY={}\nSYSLOG_FACILITY={facility}\nSYSLOG_IDENTIFIER={program}\n",
         level(severity)
     )
     .into_bytes()
@@ -180,6 +180,7 @@ fn journal_packet(severity: Severity, text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use events::FACILITY;
     use std::fs;
 
     #[test]
@@ -187,10 +188,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mail.log");
         let mut sink = Sink::open(&Destination::File(path.clone()), None).unwrap();
-        sink.write(Severity::Info, "one");
+        sink.write((Severity::Info, FACILITY), "one");
         fs::rename(&path, folder.path().join("mail.log.1")).unwrap();
         sink.reopen();
-        sink.write(Severity::Info, "two");
+        sink.write((Severity::Info, FACILITY), "two");
         sink.flush();
         assert_eq!(fs::read_to_string(folder.path().join("mail.log.1")).unwrap(), "one\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
@@ -198,7 +199,10 @@ mod tests {
 
     #[test]
     fn syslog_priorities() {
-        assert_eq!(syslog_packet(Severity::Info, "postfix/smtpd[1]: x"), b"<22>postfix/smtpd[1]: x");
-        assert_eq!(syslog_packet(Severity::Warning, "p: x"), b"<20>p: x");
+        assert_eq!(
+            syslog_packet((Severity::Info, FACILITY), "postfix/smtpd[1]: x"),
+            b"<22>postfix/smtpd[1]: x"
+        );
+        assert_eq!(syslog_packet((Severity::Warning, FACILITY), "p: x"), b"<20>p: x");
     }
 }

@@ -21,7 +21,8 @@ fn folder() -> Folder {
         "jail.conf",
         "[DEFAULT]\nmaxretry = 3\nfindtime = 10m\nbantime = 10m\nignoreip = 192.0.2.8/32\nfilter = %(__name__)s\n\
          [pam]\nlogpath = auth.log\n[blind]\nenabled = true\nfilter = pam\nlogpath = /nowhere/secure\nport = smtp\n\
-         action = all[port=\"%(port)s\"]\n[bad]\nenabled = true\nmaxretry = five\n",
+         action = all[port=\"%(port)s\"]\n[bad]\nenabled = true\nmaxretry = five\n\
+         komainu_count = user\n",
     );
     let rule = r"pam_unix\(\S+\): authentication failure;.* rhost=<HOST>(?: user=<F-USER>\S*</F-USER>)?\s*$";
     folder.write("pam.conf", format!("[Definition]\nfailregex = {rule}\ndatepattern = {{^LN-BEG}}\n"));
@@ -88,6 +89,36 @@ fn a_jail_is_tried_on_a_log() {
     assert_eq!(ban(&folder, &["simulate", "-j", "nosuch", "auth.log"]).code, Some(64));
 }
 
+/// A name that is guessed from many networks, each below `maxretry`.
+#[test]
+fn what_many_do_together_is_tried_on_a_log() {
+    let folder = folder();
+    folder.write(
+        "jail.local",
+        "[account]\nfilter = pam\nlogpath = auth.log\nmaxretry = 4\nkomainu_count = account\nkomainu_spread = 3\n",
+    );
+    let line = |second: u32, address: &str, user: &str| {
+        format!(
+            "Nov 23 01:02:{second:02} mx auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 \
+             tty=dovecot ruser={user} rhost={address} user={user}\n"
+        )
+    };
+    let log = [
+        line(1, "192.0.2.4", "carol"),
+        line(2, "192.0.2.4", "carol"),
+        line(3, "198.51.100.1", "alice"),
+        line(4, "203.0.113.1", "alice"),
+        line(5, "192.0.2.8", "alice"),
+        line(6, "203.0.113.77", "Alice"),
+        line(7, "198.51.101.1", "alice"),
+    ];
+    folder.write("many.log", log.concat());
+    let ran = ban(&folder, &["simulate", "--jail", "account", "many.log", "--now", NOW]);
+    let bans: Vec<&str> = ran.out.lines().filter_map(|line| Some(line.split_once("] Ban ")?.1)).collect();
+    // 192.0.2.8 is one of those who are never banned, and counts for nothing.
+    assert_eq!(bans, ["198.51.101.1", "203.0.113.77", "203.0.113.1", "198.51.100.1"], "{ran:?}");
+}
+
 /// T2.18: what can't run is said, with its place.
 #[test]
 fn the_files_are_checked() {
@@ -99,6 +130,7 @@ fn the_files_are_checked() {
         "warning[K0636]: [blind] has nothing to read",
         "[K0637]: [blind] has `port = smtp`, and its action all shuts all ports",
         "jail.conf:17:1",
+        "error[K0680]: `komainu_count = user` can't be read",
     ] {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }

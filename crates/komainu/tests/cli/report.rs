@@ -1,6 +1,8 @@
 //! `komainu report`: what it says of a log, for people and programs; days, sections, exit codes. T2.22.
 
 use crate::program::{Folder, Ran, komainu};
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 
 const LOG: &str = "\
 Nov 21 23:00:00 mail postfix/smtpd[1]: connect from mx.example.net[192.0.2.1]
@@ -25,7 +27,9 @@ fn folder() -> Folder {
 }
 
 fn report(folder: &Folder, arguments: &[&str], input: &str) -> Ran {
-    let all: Vec<&str> = ["report"].iter().chain(arguments).copied().collect();
+    // Not what /etc may have.
+    let own: &[&str] = if arguments.contains(&"-c") { &["report"] } else { &["report", "-c", "."] };
+    let all: Vec<&str> = own.iter().chain(arguments).copied().collect();
     folder.run(komainu(), &all, input.as_bytes())
 }
 
@@ -115,6 +119,95 @@ fn exit_codes() {
     assert_eq!(code(&["--section", "nothing", "mail.log"]).0, Some(64));
     let (found, said) = code(&["nowhere", "mail.log"]);
     assert!(found == Some(75) && said.starts_with("komainu report: nowhere: No such file"), "{said}");
+}
+
+#[test]
+fn rules_are_shown_with_their_places() {
+    let folder = folder();
+    folder.write(
+        "main.cf",
+        "compatibility_level = 3.6\n\
+         smtpd_relay_restrictions = permit_mynetworks,\n    reject_unauth_destination\n\
+         smtpd_restriction_classes = lists\n\
+         lists = reject_rbl_client bl.example=127.0.0.2, reject_rbl_client zen.example\n\
+         smtpd_client_restrictions = check_client_access static:dunno, lists\n\
+         smtpd_sender_restrictions = check_client_access static:dunno\n\
+         postscreen_dnsbl_sites = zen.example*2, bl.example\n\
+         header_checks = static:ok\n\
+         smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:10023\n",
+    );
+    folder.write("master.cf", "");
+    let reject = |text: &str| {
+        format!(
+            "Nov 22 01:00:00 mail postfix/smtpd[1]: NOQUEUE: reject: RCPT from a.example[192.0.2.1]: {text}; from=<a@b.example>\n"
+        )
+    };
+    let log = [
+        reject("554 5.7.1 <r@example.org>: Relay access denied"),
+        reject("554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.example"),
+        reject("554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using gone.example"),
+        reject("554 5.7.1 <a.example[192.0.2.1]>: Client host rejected: Access denied"),
+        reject("450 4.2.0 <r@example.org>: Recipient address rejected: Greylisted, see x"),
+        "Nov 22 01:00:00 mail postfix/postscreen[1]: NOQUEUE: reject: RCPT from [192.0.2.2]:4712: 550 5.7.1 Service unavailable; client [192.0.2.2] blocked using bl.example; from=<a@b.example>, to=<c@d.example>, proto=ESMTP, helo=<x>\n".to_owned(),
+        "Nov 22 01:00:00 mail postfix/cleanup[1]: ABCDE1: reject: header Subject: x from a.example[192.0.2.1]; from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<h>: 5.7.1 no\n".to_owned(),
+    ]
+    .concat();
+    let ran = report(&folder, &["--format", "json", "-s", "rules", "-"], &log);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    let rows = json.pointer("/rules/rows").and_then(|rows| rows.as_array()).expect("rows");
+    let place = |rule: &str| {
+        let row = rows.iter().find(|row| row.get("rule").and_then(|name| name.as_str()) == Some(rule));
+        let row = row.unwrap_or_else(|| panic!("{rule}: {rows:?}"));
+        row.get("place")
+            .and_then(|place| place.as_str())
+            .map(|place| place.trim_start_matches("./").to_owned())
+    };
+    for (rule, expect) in [
+        ("reject_unauth_destination", Some("main.cf:3:5")),
+        ("reject_rbl_client zen.example", Some("main.cf:5:49")),
+        ("reject_rbl_client gone.example", None),
+        ("check_client_access", Some("main.cf:6:29 and 1 more")),
+        ("greylisting", Some("main.cf:10:32")),
+        ("postscreen_dnsbl_sites bl.example", Some("main.cf:8:41")),
+        ("header_checks", Some("main.cf:9:17")),
+    ] {
+        assert_eq!(place(rule).as_deref(), expect, "{rule}");
+    }
+}
+
+/// Ends as a person ends it, once it listens to that.
+#[test]
+fn a_followed_log_is_printed_at_the_end() {
+    let folder = folder();
+    let mut child = Command::new(komainu())
+        .args(["report", "-c", ".", "--follow", "mail.log"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let status = format!("/proc/{}/status", child.id());
+    // Bit 1 of the signals that are caught is SIGINT's, bit 14 SIGTERM's.
+    let listens = || {
+        let status = std::fs::read_to_string(&status).expect("it runs");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("its signals");
+        u64::from_str_radix(caught.trim(), 16).expect("a number") & 0x4002 == 0x4002
+    };
+    let since = std::time::Instant::now();
+    while !listens() {
+        assert!(since.elapsed() < std::time::Duration::from_secs(60), "it doesn't listen to signals");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let more = "2026-11-22T05:00:00+09:00 mail postfix/smtpd[9]: connect from late.example[192.0.2.7]\n";
+    let mut log = std::fs::File::options().append(true).open(folder.path().join("mail.log")).expect("opens");
+    log.write_all(more.as_bytes()).expect("writes");
+    let told = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
+    assert!(told.success());
+    let status = child.wait().expect("ends");
+    let mut out = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
+    assert!(status.success(), "{status}");
+    assert!(out.contains("22 Nov 2026 05:00: 1 message, 1 delivered") && !out.contains('\u{1b}'), "{out}");
 }
 
 /// Large enough that several threads read them, and larger with the three in one.

@@ -1,6 +1,7 @@
 //! Networks that are shut out while their clients are talking, over memory. T2.19.
 
 use crate::house::House;
+use komainu::bans::Ban;
 use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 
@@ -44,7 +45,7 @@ impl Client {
 
 fn ban(house: &House) {
     let address = BANNED.parse::<SocketAddr>().expect("an address").ip();
-    assert!(house.shared().shut_out.set("sshd", (address, 32), None));
+    assert!(house.shared().shut_out.set(Ban::of("sshd", (address, 32), None)));
 }
 
 #[tokio::test]

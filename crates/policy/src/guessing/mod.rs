@@ -370,8 +370,14 @@ impl Guessing {
     /// Whether somebody has logged in from the client's network of late, to whatever account.
     #[must_use]
     pub fn is_home(&self, client: IpAddr, now: Mono) -> bool {
+        self.has_logged_in(client, GOOD_FOR, now)
+    }
+
+    /// Whether somebody has logged in from the client's network `within` so long, to whatever account.
+    #[must_use]
+    pub fn has_logged_in(&self, client: IpAddr, within: Duration, now: Mono) -> bool {
         let network = self.key.of(family(client), &[&prefix(client).to_be_bytes()]);
-        self.homes.age(network, now).is_some_and(|age| age <= GOOD_FOR)
+        self.homes.age(network, now).is_some_and(|age| age <= within.min(GOOD_FOR))
     }
 
     /// Entries of all tables.

@@ -188,6 +188,12 @@ impl Tally {
         }
     }
 
+    /// What is counted.
+    #[must_use]
+    pub const fn settings(&self) -> Settings {
+        self.settings
+    }
+
     /// An empty tally for a later piece of the same log: only such can be joined, by [`Tally::merge`].
     #[must_use]
     pub fn sibling(&self) -> Tally {

@@ -16,9 +16,43 @@ const BYTES_MAX: usize = 64;
 
 /// All that is certain about the matches of `regular`, a pattern in the syntax of `regex` with Unicode off.
 pub(crate) fn required(regular: &str) -> Vec<Alternatives> {
+    required_with(Case::Lower, regular)
+}
+
+/// The same in the very case of their letters.
+pub(crate) fn required_in_case(regular: &str) -> Vec<Alternatives> {
+    required_with(Case::Kept, regular)
+}
+
+/// What becomes of letters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Lower,
+    Kept,
+}
+
+impl Case {
+    fn of(self, bytes: &[u8]) -> Vec<u8> {
+        if self == Case::Lower { bytes.to_ascii_lowercase() } else { bytes.to_vec() }
+    }
+
+    /// What a set is worth. In case, also how rare its bytes are in logs: digits and signs are rarer than words.
+    fn worth(self, set: &Alternatives) -> usize {
+        if self == Case::Lower {
+            return shortest(set);
+        }
+        let rarity = |text: &Vec<u8>| {
+            let rare = text.iter().filter(|b| !b.is_ascii_lowercase() && !b" -:".contains(b)).count();
+            text.len() + 8 * rare
+        };
+        set.iter().map(rarity).min().unwrap_or(0)
+    }
+}
+
+fn required_with(case: Case, regular: &str) -> Vec<Alternatives> {
     let parser = ParserBuilder::new().unicode(false).utf8(false).nest_limit(250).build().parse(regular);
     let Ok(hir) = parser else { return Vec::new() };
-    let mut found = certain(&hir);
+    let mut found = certain(case, &hir);
     found.close();
     found.needed
 }
@@ -51,14 +85,14 @@ impl Certain {
     }
 }
 
-fn certain(hir: &Hir) -> Certain {
+fn certain(case: Case, hir: &Hir) -> Certain {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Certain::exactly(vec![Vec::new()]),
-        HirKind::Literal(literal) => literal_text(&literal.0),
-        HirKind::Class(class) => one_of(class),
-        HirKind::Capture(capture) => certain(&capture.sub),
+        HirKind::Literal(literal) => literal_text(case, &literal.0),
+        HirKind::Class(class) => one_of(case, class),
+        HirKind::Capture(capture) => certain(case, &capture.sub),
         HirKind::Repetition(repetition) => {
-            let mut sub = certain(&repetition.sub);
+            let mut sub = certain(case, &repetition.sub);
             match (repetition.min, repetition.max) {
                 (0, Some(1)) => match sub.whole {
                     Some(mut texts) => {
@@ -75,21 +109,21 @@ fn certain(hir: &Hir) -> Certain {
                 }
             }
         }
-        HirKind::Concat(parts) => joined(parts),
-        HirKind::Alternation(branches) => either(branches),
+        HirKind::Concat(parts) => joined(case, parts),
+        HirKind::Alternation(branches) => either(case, branches),
     }
 }
 
 /// A literal, in pieces where it is long.
-fn literal_text(bytes: &[u8]) -> Certain {
+fn literal_text(case: Case, bytes: &[u8]) -> Certain {
     if bytes.len() <= BYTES_MAX {
-        return Certain::exactly(vec![bytes.to_ascii_lowercase()]);
+        return Certain::exactly(vec![case.of(bytes)]);
     }
-    let needed = bytes.chunks(BYTES_MAX).map(|piece| vec![piece.to_ascii_lowercase()]).collect();
+    let needed = bytes.chunks(BYTES_MAX).map(|piece| vec![case.of(piece)]).collect();
     Certain { whole: None, needed }
 }
 
-fn one_of(class: &Class) -> Certain {
+fn one_of(case: Case, class: &Class) -> Certain {
     let bytes = match class {
         Class::Bytes(bytes) => Some(bytes.clone()),
         Class::Unicode(chars) => chars.to_byte_class(),
@@ -97,7 +131,7 @@ fn one_of(class: &Class) -> Certain {
     let mut texts: Alternatives = Vec::new();
     for range in bytes.iter().flat_map(|bytes| bytes.ranges()) {
         for byte in range.start()..=range.end() {
-            let text = vec![byte.to_ascii_lowercase()];
+            let text = case.of(&[byte]);
             if !texts.contains(&text) {
                 texts.push(text);
             }
@@ -110,11 +144,11 @@ fn one_of(class: &Class) -> Certain {
 }
 
 /// One behind the other: texts grow as long as both sides are few.
-fn joined(parts: &[Hir]) -> Certain {
+fn joined(case: Case, parts: &[Hir]) -> Certain {
     let mut so_far = Certain::exactly(vec![Vec::new()]);
     let mut is_all = true;
     for part in parts {
-        let next = certain(part);
+        let next = certain(case, part);
         let product = match (&so_far.whole, &next.whole) {
             (Some(left), Some(right)) if left.len() * right.len() <= TEXTS_MAX => {
                 Certain::exactly(
@@ -141,8 +175,8 @@ fn joined(parts: &[Hir]) -> Certain {
 }
 
 /// One or the other: all their texts together, or the best set of each.
-fn either(branches: &[Hir]) -> Certain {
-    let mut branches: Vec<Certain> = branches.iter().map(certain).collect();
+fn either(case: Case, branches: &[Hir]) -> Certain {
+    let mut branches: Vec<Certain> = branches.iter().map(|branch| certain(case, branch)).collect();
     let whole: Option<Alternatives> = branches
         .iter()
         .map(|branch| branch.whole.clone())
@@ -154,7 +188,7 @@ fn either(branches: &[Hir]) -> Certain {
     let mut together = Vec::new();
     for branch in &mut branches {
         branch.close();
-        let Some(best) = branch.needed.drain(..).max_by_key(shortest) else {
+        let Some(best) = branch.needed.drain(..).max_by_key(|set| case.worth(set)) else {
             return Certain::nothing();
         };
         together.extend(best);

@@ -236,6 +236,19 @@ pub fn required_texts(translated: &str) -> Vec<Vec<Vec<u8>>> {
     superset::superset(translated).map_or_else(Vec::new, |regular| literals::required(&regular))
 }
 
+/// As [`required_texts`], in the very case of their letters, and with what is looked ahead for: the text in which
+/// `translated` matches holds one text of each set.
+#[must_use]
+pub fn required_texts_in_case(translated: &str) -> Vec<Vec<Vec<u8>>> {
+    superset::with_lookahead(translated).map_or_else(Vec::new, |regular| literals::required_in_case(&regular))
+}
+
+/// A regular expression that matches wherever `translated` does, and perhaps elsewhere: [`required_texts`].
+#[must_use]
+pub fn regular_superset(translated: &str) -> Option<String> {
+    superset::superset(translated)
+}
+
 fn within_bounds(text: &str) -> Result<(), PatternError> {
     if text.len() > PATTERN_BYTES_MAX {
         return Err(PatternError { reason: "Regular expression too big".to_owned(), offset: None });

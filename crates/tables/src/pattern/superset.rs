@@ -9,7 +9,17 @@
 const ANYTHING: &str = "(?:[\\x00-\\xFF]*)";
 
 pub(super) fn superset(text: &str) -> Option<String> {
-    let mut reader = Reader { rest: text, out: String::new(), open: Vec::new() };
+    regular(text, false)
+}
+
+/// A regular pattern whose matches hold whatever a text must hold that this one matches in: what is looked ahead for
+/// stands there, too, and anything behind it.
+pub(super) fn with_lookahead(text: &str) -> Option<String> {
+    regular(text, true)
+}
+
+fn regular(text: &str, keeps_lookahead: bool) -> Option<String> {
+    let mut reader = Reader { rest: text, out: String::new(), open: Vec::new(), keeps_lookahead };
     while !reader.rest.is_empty() {
         reader.item()?;
     }
@@ -21,6 +31,7 @@ struct Reader<'p> {
     out: String,
     /// What closes each open group.
     open: Vec<&'static str>,
+    keeps_lookahead: bool,
 }
 
 impl<'p> Reader<'p> {
@@ -100,6 +111,11 @@ impl<'p> Reader<'p> {
         if numbered {
             self.rest = self.rest.split_once(')')?.1;
             self.out.push_str(ANYTHING);
+            return Some(());
+        }
+        if self.keeps_lookahead && self.take("(?=") {
+            self.out.push_str("(?:(?:");
+            self.open.push(")(?:[\\x00-\\xFF]*))");
             return Some(());
         }
         for look in ["(?=", "(?!", "(?<=", "(?<!"] {

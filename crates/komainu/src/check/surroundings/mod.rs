@@ -6,6 +6,7 @@
 //! it sees what that user may see; what is hidden from them is no finding of its own: the machine keeps a list.
 
 mod accounts;
+mod bans;
 mod elsewhere;
 mod endpoints;
 mod files;
@@ -46,7 +47,7 @@ pub fn review(subject: &Subject<'_>, machine: &Machine) -> Vec<Diagnostic> {
 /// Everything that a machine says about the configuration.
 #[must_use]
 pub fn review_on(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
-    let judges: [fn(&Scene<'_>, &Machine) -> Vec<Diagnostic>; 13] = [
+    let judges: [fn(&Scene<'_>, &Machine) -> Vec<Diagnostic>; 14] = [
         files::review,
         secrets::review,
         accounts::review,
@@ -60,6 +61,7 @@ pub fn review_on(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
         sockets::review,
         listening::review,
         elsewhere::review,
+        bans::review,
     ];
     in_order(judges.iter().flat_map(|judge| judge(scene, machine)).collect())
 }

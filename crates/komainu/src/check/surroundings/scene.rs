@@ -3,7 +3,7 @@
 //! Ports that ask for TLS are among the servers, though they aren't served yet: their certificates and policy
 //! services are looked at all the same.
 
-use crate::configuration::{Configuration, OpenDkim, OpenDmarc};
+use crate::configuration::{Bans, Configuration, OpenDkim, OpenDmarc};
 use config::{MasterCf, Parameters, Place, Role, Service, ServiceKind, SourceFile, Spanned};
 use policy::greylist::Greylist;
 use policy::{Policy, PolicyService, Zone};
@@ -34,6 +34,8 @@ pub struct Scene<'a> {
     pub opendkim: Option<Arc<OpenDkim>>,
     /// The same of OpenDMARC.
     pub opendmarc: Option<Arc<OpenDmarc>>,
+    /// The program runs fail2ban's jails.
+    pub bans: Option<Bans>,
 }
 
 /// One SMTP server of master.cf.
@@ -66,6 +68,7 @@ impl<'a> Scene<'a> {
             checks_spf: configuration.spf.is_some(),
             opendkim: configuration.opendkim.clone(),
             opendmarc: configuration.opendmarc.clone(),
+            bans: configuration.bans.clone(),
             servers: lines.map(|service| server(service, configuration, sources)).collect(),
         }
     }

@@ -2,8 +2,8 @@
 
 use super::{EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::control;
+use crate::bans::files::Disk;
 use crate::bans::order::{Answer, Brief, Cause, Held, JailStatus, Order, Reason};
-use crate::cli::bans::read::Disk;
 use crate::cli::format::Format;
 use crate::clock;
 use ban::zone::Zone;

@@ -1,7 +1,7 @@
 //! `komainu ban import`: fail2ban's database, handed to the engine that runs.
 
-use super::read::Disk;
 use super::{EX_TEMPFAIL, failed};
+use crate::bans::files::Disk;
 use crate::bans::order::{Answer, Order};
 use crate::bans::{control, import};
 use crate::clock;

@@ -1,7 +1,8 @@
 //! `komainu ban test`, and the same under its old name, `fail2ban-regex`.
 
-use super::read::{Disk, Lines};
+use super::read::Lines;
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
+use crate::bans::files::Disk;
 use crate::clock;
 use ban::brackets::{self, Call};
 use ban::date::Dates;

@@ -3,7 +3,7 @@
 //! A filter's expressions come out of several files with texts put into each other. A line that stands in a file as it
 //! is used is named itself; else the line where its option begins.
 
-use crate::cli::bans::read::Disk;
+use crate::bans::files::Disk;
 use ban::jails::{self, Jail};
 use ban::layers::Files as _;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! `komainu ban simulate`: jails over an old log, with its clock.
 
-use super::read::{Disk, Lines};
+use super::read::Lines;
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
+use crate::bans::files::Disk;
 use crate::clock;
 use ban::filter::{Filter, Id, Outcome, Reader};
 use ban::jail::{Candidate, Deed, Jail, Settings};
@@ -141,6 +142,10 @@ impl Cell {
                 }
                 Deed::AlreadyBanned | Deed::Known => {}
             }
+        }
+        for caught in self.jail.caught() {
+            *banned += 1;
+            writer.say(&name, at_s, (Word::Ban, &caught.id), Some(caught.until_s))?;
         }
         Ok(())
     }

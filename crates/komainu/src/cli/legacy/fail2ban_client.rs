@@ -9,8 +9,8 @@ mod text;
 mod words;
 
 use crate::bans::control;
+use crate::bans::files::{Disk, expand};
 use crate::bans::order::{Answer, Order};
-use crate::cli::bans::read::{Disk, expand};
 use crate::clock;
 use ban::dump::{self, quoted};
 use ban::zone::Zone;

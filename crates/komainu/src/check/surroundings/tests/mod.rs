@@ -2,6 +2,7 @@
 //!
 //! Every diagnostic has a machine that deserves it here, or beside its judge, and one that doesn't.
 
+mod bans;
 mod endpoints;
 mod files;
 mod passwords;

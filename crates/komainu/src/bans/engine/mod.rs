@@ -1,0 +1,395 @@
+//! The engine: a thread that waits for logs, for orders and for the time, and lets the jails judge.
+//!
+//! It reads what was written to logs in pieces, gives each line to the jails that read that log, and hands what follows to
+//! the thread that does it ([`super::hands`]). It never waits for a disk, a program or a name server. T2.18 to T2.21.
+
+mod load;
+mod orders;
+mod sources;
+
+use super::cell::{Cell, Out};
+use super::hands::{Doing, Hands, Task};
+use super::kept::{self, Past, ROWS_MAX, Row};
+use super::names::Names;
+use super::order::{Answer, Asked, Order, Orders};
+use super::own::{OwnLine, OwnLog};
+use super::says::{BanLog, Part};
+use super::settings::Level;
+use super::tail::{Mark, Opener};
+use super::wake::Waker;
+use super::watch::Watch;
+use crate::clock;
+use crate::firewall::Change;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sources::Source;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What is read of a log at once.
+const PIECE_BYTES: usize = 1 << 20;
+/// So many pieces of one log, then the others have their turn.
+const PIECES_MAX: usize = 8;
+/// Between two looks for logs that appear, or that were renamed.
+const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks into logs that can't be watched.
+const POLL: Duration = Duration::from_millis(100);
+/// State that led to no change is written this often.
+const KEEP: Duration = Duration::from_secs(1);
+/// Failures too old to count are forgotten this often.
+const FORGET: Duration = Duration::from_secs(60);
+/// A file of state shorter than this isn't written anew.
+const STATE_BYTES: u64 = 8 << 20;
+/// A clock that was set back by less is only inexact.
+const JUMP_S: i64 = 60;
+
+/// With what an engine begins.
+pub struct Setup {
+    /// fail2ban's files.
+    pub folder: PathBuf,
+    /// Where its state is kept; in memory alone without.
+    pub state: Option<PathBuf>,
+    /// Where it says what it does.
+    pub log: BanLog,
+    /// Who puts bans in force.
+    pub hands: Vec<Box<dyn Hands>>,
+    /// Who opens logs.
+    pub opener: Arc<dyn Opener>,
+    /// The server's own lines.
+    pub own: Option<(OwnLog, Receiver<OwnLine>)>,
+    /// Rouses it: for whoever hands it lines.
+    pub waker: Waker,
+}
+
+/// A running engine.
+pub struct Engine {
+    orders: Orders,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Reads fail2ban's files and what was kept, and starts the jails, on a thread of its own.
+    ///
+    /// # Errors
+    /// When there are no such files, the state can't be read, or there can be no threads.
+    pub fn start(setup: Setup) -> Result<Engine, String> {
+        let (sender, asked) = mpsc::channel();
+        let orders = Orders { orders: sender, waker: setup.waker.clone() };
+        let machine = Machine::new(setup, asked)?;
+        let thread = std::thread::Builder::new().name("bans".into()).spawn(move || machine.run());
+        let thread = thread.map_err(|error| format!("no thread for bans: {error}"))?;
+        Ok(Engine { orders, thread: Some(thread) })
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
+    }
+
+    /// Waits until it was told to end.
+    pub fn wait(mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic has said what it was.
+            let _ = thread.join();
+        }
+    }
+
+    /// Whether it still works.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = self.orders.ask(Order::Stop(None));
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread works with.
+struct Machine {
+    folder: PathBuf,
+    log: BanLog,
+    opener: Arc<dyn Opener>,
+    own: Option<(OwnLog, Receiver<OwnLine>)>,
+    asked: Receiver<Asked>,
+    waker: Waker,
+    doing: Doing,
+    cells: Vec<Cell>,
+    /// Jails that can't run, and why.
+    broken: Vec<(String, String)>,
+    sources: Vec<Source>,
+    watch: Option<Watch>,
+    names: Names,
+    changes: Vec<Change>,
+    reload: bool,
+    /// Logs that can't be read, and jails whose journal can't: said once.
+    shut_logs: HashSet<String>,
+    /// What was kept of jails and logs that aren't there now.
+    past: Past,
+    marks: HashMap<String, Mark>,
+    sums: HashMap<String, (u64, u64)>,
+    handed: Instant,
+    looked: Instant,
+    forgot: Instant,
+    /// Both clocks, as of the last turn.
+    clocks: (i64, Instant),
+    piece: Vec<u8>,
+    state_bytes: u64,
+    keeps: bool,
+    dice: u64,
+    /// Who waits for the end.
+    ending: Option<Vec<mpsc::Sender<Answer>>>,
+}
+
+fn now_us() -> i64 {
+    clock::now().wall.0
+}
+
+impl Machine {
+    fn new(setup: Setup, asked: Receiver<Asked>) -> Result<Machine, String> {
+        let Setup { folder, state, log, hands, opener, own, waker } = setup;
+        log.say(Part::Server, Level::Info, format_args!("{}", "-".repeat(50)));
+        let version = env!("CARGO_PKG_VERSION");
+        log.say(Part::Server, Level::Info, format_args!("Starting Komainu v{version} in Fail2ban's place"));
+        let (file, past) = match &state {
+            None => (None, Past::default()),
+            Some(folder) => {
+                let opened = kept::open(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+                (Some(opened.0), opened.1)
+            }
+        };
+        let keeps = file.is_some();
+        let thread = |error: std::io::Error| format!("no thread for bans: {error}");
+        let doing = Doing::start(file, hands, log.clone(), waker.clone()).map_err(thread)?;
+        let names = Names::start(waker.clone()).map_err(thread)?;
+        let watch = Watch::new().ok();
+        let now = Instant::now();
+        let mut machine = Machine {
+            folder,
+            log,
+            opener,
+            own,
+            asked,
+            waker,
+            doing,
+            cells: Vec::new(),
+            broken: Vec::new(),
+            sources: Vec::new(),
+            watch,
+            names,
+            changes: Vec::new(),
+            reload: false,
+            shut_logs: HashSet::new(),
+            past,
+            marks: HashMap::new(),
+            sums: HashMap::new(),
+            handed: now,
+            looked: now,
+            forgot: now,
+            clocks: (now_us(), now),
+            piece: vec![0; PIECE_BYTES],
+            state_bytes: 0,
+            keeps,
+            dice: u64::from(std::process::id()) ^ now_us().unsigned_abs(),
+            ending: None,
+        };
+        machine.begin()?;
+        Ok(machine)
+    }
+
+    /// What follows from a deed goes here.
+    fn out<'a>(log: &'a BanLog, changes: &'a mut Vec<Change>, luck: f64) -> Out<'a> {
+        Out { log, changes, now_us: now_us(), luck }
+    }
+
+    /// From 0 up to 1. It decides on nothing that somebody could gain from.
+    fn luck(&mut self) -> f64 {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        f64::from(u32::try_from(self.dice >> 33).unwrap_or(0)) / f64::from(1_u32 << 31)
+    }
+
+    fn run(mut self) {
+        let mut more: HashSet<usize> = (0..self.sources.len()).collect();
+        while self.ending.is_none() {
+            if more.is_empty() {
+                self.wait();
+            }
+            self.waker.heard();
+            self.follow_clock();
+            self.tick();
+            self.listen(&mut more);
+            if self.looked.elapsed() >= LOOK {
+                self.looked = Instant::now();
+                self.look(&mut more);
+            }
+            more = std::mem::take(&mut more).into_iter().filter(|number| self.read(*number)).collect();
+            while let Ok(Asked { order, answer }) = self.asked.try_recv() {
+                if let Some(said) = self.order(order, &answer) {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(said);
+                }
+                more.extend(0..self.sources.len());
+            }
+            self.hand_over();
+        }
+        self.end();
+    }
+
+    /// Waits for something to do.
+    fn wait(&self) {
+        let now_s = now_us().div_euclid(1_000_000);
+        let next = self.cells.iter().filter_map(|cell| cell.jail.next_end()).min();
+        let mut patience = LOOK.saturating_sub(self.looked.elapsed());
+        if let Some(until_s) = next {
+            let left = u64::try_from(until_s.saturating_sub(now_s)).unwrap_or(0);
+            patience = patience.min(Duration::from_secs(left).max(Duration::from_millis(5)));
+        }
+        if self.watch.as_ref().is_none_or(|watch| !watch.polled.is_empty()) {
+            patience = patience.min(POLL);
+        }
+        let mut fds = vec![PollFd::new(&self.waker, PollFlags::IN)];
+        fds.extend(self.watch.as_ref().map(|watch| PollFd::new(watch, PollFlags::IN)));
+        fds.extend(
+            self.sources
+                .iter()
+                .filter_map(Source::pipe)
+                .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
+        );
+        let timeout = Timespec::try_from(patience).ok();
+        // Interrupted, or no memory: the next turn looks again.
+        let _ = poll(&mut fds, timeout.as_ref());
+    }
+
+    /// Bans last as long as they were meant to, where the clock was set back meanwhile.
+    fn follow_clock(&mut self) {
+        let (wall, mono) = (now_us(), Instant::now());
+        let (last_wall, last_mono) = std::mem::replace(&mut self.clocks, (wall, mono));
+        let passed = i64::try_from(mono.saturating_duration_since(last_mono).as_micros()).unwrap_or(0);
+        let jump_s = (wall - last_wall - passed) / 1_000_000;
+        if jump_s <= -JUMP_S {
+            let text = format_args!("the clock was set back by {} s: bans and counts move along", -jump_s);
+            self.log.say(Part::Server, Level::Warning, text);
+            for cell in &mut self.cells {
+                cell.jail.shift(jump_s);
+                let all: Vec<_> = cell.jail.known().map(|known| known.id.clone()).collect();
+                cell.dirty.extend(all);
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let forgets = self.forgot.elapsed() >= FORGET;
+        if forgets {
+            self.forgot = Instant::now();
+        }
+        let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
+        for cell in &mut self.cells {
+            cell.tick(&mut out);
+            if forgets {
+                cell.jail.forget_past(out.now_us.div_euclid(1_000_000));
+            }
+        }
+        while let Some((question, addresses)) = self.names.answer() {
+            let Some(cell) = self.cells.iter_mut().find(|cell| cell.name() == question.jail) else {
+                continue;
+            };
+            cell.resolved(&question, &addresses, &mut out);
+        }
+    }
+
+    /// Hands what has changed to whoever does it, if he has time.
+    fn hand_over(&mut self) {
+        if !self.doing.is_free() {
+            return;
+        }
+        let is_due = self.handed.elapsed() >= KEEP;
+        if self.changes.is_empty() && !self.reload && !(is_due && self.keeps) {
+            return;
+        }
+        let is_all = self.keeps && self.doing.bytes() > STATE_BYTES.max(4 * self.state_bytes);
+        let lines = match (self.keeps, is_all) {
+            (false, _) => Vec::new(),
+            (true, true) => self.all(),
+            (true, false) => self.changed(),
+        };
+        self.handed = Instant::now();
+        if lines.is_empty() && self.changes.is_empty() && !self.reload {
+            return;
+        }
+        if is_all {
+            self.state_bytes = lines.iter().map(|line| line.len() as u64 + 10).sum();
+        }
+        let changes = std::mem::take(&mut self.changes);
+        let reload = std::mem::take(&mut self.reload);
+        self.doing.take(Task { lines, is_all, changes, reload });
+    }
+
+    /// What has changed since it was written last, as one line.
+    fn changed(&mut self) -> Vec<Vec<u8>> {
+        let mut rows = Vec::new();
+        for cell in &mut self.cells {
+            let ids = std::mem::take(&mut cell.dirty);
+            rows.extend(ids.iter().map(|id| cell.row(id)));
+            let sums = (cell.failed, cell.banned);
+            if self.sums.get(cell.name()) != Some(&sums) {
+                rows.push(Row::Sums(cell.name().to_owned(), sums.0, sums.1));
+                self.sums.insert(cell.name().to_owned(), sums);
+            }
+        }
+        for source in &self.sources {
+            rows.extend(source.changed(&mut self.marks));
+        }
+        if rows.is_empty() { Vec::new() } else { vec![kept::encoded(&rows)] }
+    }
+
+    /// All that is to be kept.
+    fn all(&mut self) -> Vec<Vec<u8>> {
+        self.marks.clear();
+        self.sums.clear();
+        let mut rows: Vec<Row> = self.past.rows();
+        for cell in &mut self.cells {
+            cell.dirty.clear();
+            rows.push(Row::Sums(cell.name().to_owned(), cell.failed, cell.banned));
+            self.sums.insert(cell.name().to_owned(), (cell.failed, cell.banned));
+            let cell = &*cell;
+            rows.extend(cell.jail.known().map(|known| cell.row(known.id)));
+        }
+        for source in &self.sources {
+            rows.extend(source.changed(&mut self.marks));
+        }
+        rows.chunks(ROWS_MAX).map(kept::encoded).collect()
+    }
+
+    /// The end: what is held stays on the disk, and leaves the packet filters.
+    fn end(mut self) {
+        self.log.say(Part::Server, Level::Info, format_args!("Shutdown in progress..."));
+        self.log.say(Part::Server, Level::Info, format_args!("Stopping all jails"));
+        if self.keeps {
+            let lines = self.changed();
+            self.doing.take(Task { lines, ..Task::default() });
+        }
+        let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
+        self.cells.iter().for_each(|cell| cell.end(&mut out));
+        let changes = std::mem::take(&mut self.changes);
+        self.doing.take(Task { changes, ..Task::default() });
+        // Waits until it is done.
+        drop(self.doing);
+        self.log.say(Part::Server, Level::Info, format_args!("Exiting Komainu"));
+        self.log.flush();
+        for waiting in self.ending.into_iter().flatten() {
+            let _ = waiting.send(Answer::Done);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! Where lines come from: logs by their patterns, the journal, the server itself; and which jails hear them.
+
+use super::{Machine, PIECES_MAX};
+use crate::bans::cell::{Cell, Out, Seen};
+use crate::bans::files::expand;
+use crate::bans::journal::Journal;
+use crate::bans::kept::Row;
+use crate::bans::names::{Names, Question};
+use crate::bans::own::OwnLog;
+use crate::bans::says::Part;
+use crate::bans::settings::Level;
+use crate::bans::tail::{Begin, Mark, Tail};
+use ban::filter::{Filter, Outcome, Reader};
+use ban::zone::Zone;
+use rustix::fd::BorrowedFd;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The server's own lines that are taken at once.
+const OWN_MAX: usize = 20_000;
+
+/// A source of lines.
+pub(super) struct Source {
+    /// A path, `journal`, `komainu`.
+    pub(super) name: String,
+    input: Input,
+    hearers: Vec<(usize, Option<Reader>)>,
+}
+
+enum Input {
+    File(Tail),
+    Journal(Journal),
+    Own,
+}
+
+/// What a line meets.
+struct Hall<'a, 'o> {
+    cells: &'a mut [Cell],
+    names: &'a Names,
+    own: Option<&'a OwnLog>,
+    luck: f64,
+    out: &'a mut Out<'o>,
+}
+
+impl Source {
+    /// What poll(2) waits for.
+    pub(super) fn pipe(&self) -> Option<BorrowedFd<'_>> {
+        match &self.input {
+            Input::Journal(journal) => journal.pipe(),
+            Input::File(_) | Input::Own => None,
+        }
+    }
+
+    pub(super) fn is_heard_by(&self, cell: usize) -> bool {
+        self.hearers.iter().any(|(number, _)| *number == cell)
+    }
+
+    /// A jail has another filter now.
+    pub(super) fn forget(&mut self, cell: usize) {
+        self.hearers.iter_mut().filter(|(number, _)| *number == cell).for_each(|(_, reader)| *reader = None);
+    }
+
+    /// A jail has gone, and those behind it move up.
+    pub(super) fn removed(&mut self, cell: usize) {
+        self.hearers.retain(|(number, _)| *number != cell);
+        self.hearers.iter_mut().filter(|(number, _)| *number > cell).for_each(|(number, _)| *number -= 1);
+    }
+
+    /// How far it has been read, where that has changed.
+    pub(super) fn changed(&self, known: &mut HashMap<String, Mark>) -> Option<Row> {
+        match &self.input {
+            Input::File(tail) => {
+                let mark = tail.mark()?;
+                let is_new = known.get(&self.name) != Some(&mark);
+                is_new.then(|| {
+                    known.insert(self.name.clone(), mark);
+                    Row::Log(self.name.clone(), mark)
+                })
+            }
+            Input::Journal(journal) => {
+                journal.changed().map(|cursor| Row::Journal(journal.jail.clone(), cursor))
+            }
+            Input::Own => None,
+        }
+    }
+}
+
+impl Machine {
+    /// Finds the logs that jails name now, and those that have gone from their patterns.
+    pub(super) fn find_sources(&mut self) {
+        let mut wanted: BTreeMap<String, Vec<(usize, bool)>> = BTreeMap::new();
+        for (at, cell) in self.cells.iter().enumerate() {
+            for (pattern, mode) in ban::dump::log_paths(&cell.config) {
+                for path in expand(pattern) {
+                    let path = path.display().to_string();
+                    let is_own = self.own.as_ref().is_some_and(|(own, _)| own.is_all_of(Path::new(&path)));
+                    if !is_own {
+                        wanted.entry(path).or_default().push((at, mode == "tail"));
+                    }
+                }
+            }
+        }
+        for (path, hearers) in wanted {
+            self.open(path, &hearers);
+        }
+        self.find_others();
+    }
+
+    /// Opens a log, or has those hear it who don't yet.
+    fn open(&mut self, path: String, hearers: &[(usize, bool)]) {
+        if let Some(source) = self.sources.iter_mut().find(|source| source.name == path) {
+            for (cell, _) in hearers {
+                if !source.is_heard_by(*cell) {
+                    source.hearers.push((*cell, None));
+                }
+            }
+            return;
+        }
+        let heard: Vec<&Cell> = hearers.iter().filter_map(|(cell, _)| self.cells.get(*cell)).collect();
+        let find_s = heard.iter().map(|cell| cell.jail.settings().find_s).max().unwrap_or(0);
+        let Some(cell) = heard.first() else { return };
+        let now_us = super::now_us();
+        let (filter, mut zone): (Arc<Filter>, Zone) = (Arc::clone(&cell.filter), cell.zone());
+        let mut dated = |line: &[u8]| {
+            let found = filter.dates.find(line, &mut zone, now_us)?;
+            found.time_us.map(|time_us| time_us.div_euclid(1_000_000))
+        };
+        let begin = Begin {
+            mark: self.past.logs.get(&path).copied(),
+            since_s: now_us.div_euclid(1_000_000).saturating_sub(find_s),
+            at_end: hearers.iter().all(|(_, is_tail)| *is_tail),
+            dated: &mut dated,
+        };
+        match Tail::open(Path::new(&path), &*self.opener, begin) {
+            Ok(tail) => {
+                let text = format_args!("Added logfile: '{path}' (pos = {})", tail.position());
+                self.log.say(Part::Filter, Level::Info, text);
+                self.shut_logs.remove(&path);
+                if let Some(watch) = &mut self.watch {
+                    watch.add(Path::new(&path), self.sources.len());
+                }
+                let hearers = hearers.iter().map(|(cell, _)| (*cell, None)).collect();
+                self.sources.push(Source { name: path, input: Input::File(tail), hearers });
+            }
+            Err(error) => {
+                if !self.shut_logs.contains(&path) {
+                    let text = format_args!("the log {path} can't be read: {error}");
+                    self.log.say(Part::Filter, Level::Error, text);
+                    self.shut_logs.insert(path);
+                }
+            }
+        }
+    }
+
+    /// The journal, for each jail that reads it, and the server's own lines.
+    fn find_others(&mut self) {
+        for at in 0..self.cells.len() {
+            let Some(cell) = self.cells.get(at) else { continue };
+            let is_there = |source: &Source| matches!(&source.input, Input::Journal(journal) if journal.jail == cell.name());
+            if !cell.config.reads_journal() || self.sources.iter().any(is_there) {
+                continue;
+            }
+            let name = cell.name().to_owned();
+            let matches = cell.config.filter.get("journalmatch").map_or("", String::as_str);
+            let since_s = super::now_us().div_euclid(1_000_000).saturating_sub(cell.jail.settings().find_s);
+            let cursor = self.past.journals.get(&name).cloned();
+            match Journal::start(&name, matches, cursor, since_s) {
+                Ok(journal) => {
+                    let input = Input::Journal(journal);
+                    self.sources.push(Source { name: "journal".into(), input, hearers: vec![(at, None)] });
+                }
+                Err(error) => {
+                    if !self.shut_logs.contains(&name) {
+                        let text = format_args!("[{name}] journalctl can't be started: {error}");
+                        self.log.say(Part::Filter, Level::Error, text);
+                        self.shut_logs.insert(name);
+                    }
+                }
+            }
+        }
+        let Some((own, _)) = &self.own else { return };
+        let feeds = |cell: &Cell| {
+            let patterns = ban::dump::log_paths(&cell.config).map(|(pattern, _)| pattern);
+            let matches = cell.config.filter.get("journalmatch").filter(|_| cell.config.reads_journal());
+            own.feeds(patterns, matches.map(String::as_str))
+        };
+        let fed: Vec<usize> =
+            self.cells.iter().enumerate().filter(|(_, cell)| feeds(cell)).map(|(at, _)| at).collect();
+        if !self.sources.iter().any(|source| matches!(source.input, Input::Own)) {
+            self.sources.push(Source { name: "komainu".into(), input: Input::Own, hearers: Vec::new() });
+        }
+        for source in self.sources.iter_mut().filter(|source| matches!(source.input, Input::Own)) {
+            source.hearers.retain(|(cell, _)| fed.contains(cell));
+            for cell in &fed {
+                if !source.is_heard_by(*cell) {
+                    source.hearers.push((*cell, None));
+                }
+            }
+        }
+    }
+
+    /// Which sources have something.
+    pub(super) fn listen(&mut self, more: &mut HashSet<usize>) {
+        if let Some(watch) = &mut self.watch {
+            watch.heard(more);
+            more.extend(watch.polled.iter().copied());
+        } else {
+            more.extend(0..self.sources.len());
+        }
+        let others =
+            self.sources.iter().enumerate().filter(|(_, source)| !matches!(source.input, Input::File(_)));
+        more.extend(others.map(|(number, _)| number));
+    }
+
+    /// Looks for logs that have come, gone, or are another file by now.
+    pub(super) fn look(&mut self, more: &mut HashSet<usize>) {
+        let before = self.sources.len();
+        self.find_sources();
+        more.extend(before..self.sources.len());
+        let now = Instant::now();
+        for number in 0..self.sources.len() {
+            let is_other = self.with(number, |source, hall, _, opener| {
+                let Source { name, input, hearers } = source;
+                let Input::File(tail) = input else { return false };
+                let is_live = tail.is_caught_up;
+                tail.look(opener, now, &mut |line| hear(hall, hearers, (name, line, is_live)))
+            });
+            if is_other == Some(true) {
+                self.watch_again(number);
+            }
+            // A look at each: events may be lost.
+            more.insert(number);
+        }
+        self.say_blind();
+    }
+
+    fn watch_again(&mut self, number: usize) {
+        let Some(Source { name, .. }) = self.sources.get(number) else { return };
+        if let Some(watch) = &mut self.watch {
+            watch.add(Path::new(name), number);
+        }
+    }
+
+    /// Reads on in a source; whether there may be more.
+    pub(super) fn read(&mut self, number: usize) -> bool {
+        let luck = self.luck();
+        for _ in 0..PIECES_MAX {
+            let more = self.with(number, |source, hall, piece, _| {
+                hall.luck = luck;
+                let Source { name, input, hearers } = source;
+                match input {
+                    Input::File(tail) => {
+                        let is_live = tail.is_caught_up;
+                        // A log that can't be read now may be another time.
+                        tail.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live)))
+                            .unwrap_or(false)
+                    }
+                    Input::Journal(journal) => {
+                        let is_live = journal.is_caught_up;
+                        journal.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live)))
+                    }
+                    Input::Own => false,
+                }
+            });
+            if more != Some(true) {
+                break;
+            }
+            if !self.changes.is_empty() {
+                self.hand_over();
+            }
+        }
+        if matches!(self.sources.get(number), Some(Source { input: Input::Own, .. })) {
+            return self.read_own(number);
+        }
+        self.with(number, |source, _, _, _| match &mut source.input {
+            Input::File(tail) => !tail.is_at_end(),
+            Input::Journal(_) | Input::Own => false,
+        })
+        .unwrap_or(false)
+    }
+
+    fn read_own(&mut self, number: usize) -> bool {
+        let lines: Vec<String> = match &self.own {
+            Some((_, lines)) => lines.try_iter().take(OWN_MAX).map(|line| line.dated()).collect(),
+            None => return false,
+        };
+        let is_all = lines.len() < OWN_MAX;
+        self.with(number, |source, hall, _, _| {
+            // They are only here once.
+            hall.own = None;
+            for line in &lines {
+                hear(hall, &mut source.hearers, (&source.name, line.as_bytes(), true));
+            }
+        });
+        !is_all
+    }
+
+    /// Has a source and what its lines meet at hand together.
+    fn with<T>(
+        &mut self,
+        number: usize,
+        what: impl FnOnce(&mut Source, &mut Hall<'_, '_>, &mut [u8], &dyn crate::bans::Opener) -> T,
+    ) -> Option<T> {
+        let source = self.sources.get_mut(number)?;
+        let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
+        let own = self.own.as_ref().map(|(own, _)| own);
+        let mut hall = Hall { cells: &mut self.cells, names: &self.names, own, luck: 0.0, out: &mut out };
+        Some(what(source, &mut hall, &mut self.piece, &*self.opener))
+    }
+}
+
+/// Gives a line to the jails that hear its source.
+fn hear(
+    hall: &mut Hall<'_, '_>,
+    hearers: &mut [(usize, Option<Reader>)],
+    (source, line, is_live): (&str, &[u8], bool),
+) {
+    // Lines of the server's own have been heard without a log between.
+    if hall.own.is_some_and(|own| own.is_ours(line)) {
+        return;
+    }
+    for (number, reader) in hearers {
+        let Some(cell) = hall.cells.get_mut(*number) else { continue };
+        let reader = reader.get_or_insert_with(|| Reader::new(Arc::clone(&cell.filter), cell.zone()));
+        let Outcome::Failed(failure) = reader.line(line, hall.out.now_us) else { continue };
+        let is_overall =
+            cell.jail.settings().increment.as_ref().is_some_and(|increment| increment.is_overall);
+        let elsewhere = if is_overall { elsewhere(hall.cells, *number, &failure.id) } else { 0 };
+        let Some(cell) = hall.cells.get_mut(*number) else { continue };
+        hall.out.luck = hall.luck;
+        let seen = Seen { source, line, is_live, elsewhere };
+        let failed = *failure;
+        if let Some(name) = cell.failure(failed.clone(), &seen, hall.out) {
+            hall.names.ask(Question {
+                jail: cell.name().to_owned(),
+                name,
+                failure: failed,
+                source: source.to_owned(),
+                line: line.to_vec(),
+                is_live,
+            });
+        }
+    }
+}
+
+/// How often other jails banned the same.
+fn elsewhere(cells: &[Cell], here: usize, id: &ban::filter::Id) -> u32 {
+    let others = cells.iter().enumerate().filter(|(at, _)| *at != here);
+    others.filter_map(|(_, cell)| cell.jail.knows(id)).map(|known| known.bans).fold(0, u32::saturating_add)
+}

@@ -1,0 +1,200 @@
+//! What the engine does, done: its state is written, then packet filters and listeners change.
+//!
+//! A thread of its own, so that a slow program keeps no log waiting; while it works, what comes meanwhile gathers and is
+//! done together. Each task's state is with the system before its changes are made (a process that is killed leaves no
+//! rule that nobody remembers) and on the disk within a second. docs/internals/bans.md argues each crash.
+
+use super::says::{BanLog, Part};
+use super::settings::Level;
+use super::wake::Waker;
+use crate::firewall::{Change, Firewall, Verb};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use store::lines::LineFile;
+
+/// Between two flushes of the state.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Who puts bans in force.
+pub trait Hands: Send {
+    /// Puts changes in force, in their order; tells for each whether it is, or why not. May wait.
+    fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), String>>;
+
+    /// fail2ban's files have changed.
+    fn reload(&mut self) {}
+}
+
+impl Hands for Arc<Firewall> {
+    fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), String>> {
+        Firewall::apply(self, changes.to_vec())
+    }
+
+    fn reload(&mut self) {
+        // A helper that has ended says so with the next change.
+        let _ = Firewall::reload(self);
+    }
+}
+
+/// Something to be done.
+#[derive(Default)]
+pub(super) struct Task {
+    /// State to be appended; all there is where it is to be written anew.
+    pub(super) lines: Vec<Vec<u8>>,
+    pub(super) is_all: bool,
+    pub(super) changes: Vec<Change>,
+    pub(super) reload: bool,
+}
+
+/// How the thread is reached.
+pub(super) struct Doing {
+    tasks: Option<SyncSender<Task>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_busy: AtomicBool,
+    bytes: AtomicU64,
+}
+
+struct Worker {
+    file: Option<LineFile>,
+    hands: Vec<Box<dyn Hands>>,
+    log: BanLog,
+    waker: Waker,
+    shared: Arc<Shared>,
+}
+
+impl Doing {
+    /// Starts the thread.
+    pub(super) fn start(
+        file: Option<LineFile>,
+        hands: Vec<Box<dyn Hands>>,
+        log: BanLog,
+        waker: Waker,
+    ) -> io::Result<Doing> {
+        let (tasks, queue) = mpsc::sync_channel(1);
+        let shared = Arc::<Shared>::default();
+        shared.bytes.store(file.as_ref().map_or(0, LineFile::bytes), Ordering::Relaxed);
+        let worker = Worker { file, hands, log, waker, shared: Arc::clone(&shared) };
+        let thread =
+            std::thread::Builder::new().name("bans-hands".into()).spawn(move || worker.run(&queue))?;
+        Ok(Doing { tasks: Some(tasks), thread: Some(thread), shared })
+    }
+
+    /// Whether there is room for a task.
+    pub(super) fn is_free(&self) -> bool {
+        !self.shared.is_busy.load(Ordering::Acquire)
+    }
+
+    /// Hands a task over; where it is busy, that waits.
+    pub(super) fn take(&self, task: Task) {
+        self.shared.is_busy.store(true, Ordering::Release);
+        if let Some(tasks) = &self.tasks {
+            // The thread ends with the sender only.
+            let _ = tasks.send(task);
+        }
+    }
+
+    /// How long the state's file is.
+    pub(super) fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        self.tasks = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Worker {
+    fn run(mut self, queue: &Receiver<Task>) {
+        let mut dirty: Option<Instant> = None;
+        loop {
+            let patience = dirty.map_or(Duration::from_secs(3_600), |at| FLUSH.saturating_sub(at.elapsed()));
+            match queue.recv_timeout(patience) {
+                Ok(task) => {
+                    if self.keep(&task) {
+                        dirty = dirty.or_else(|| Some(Instant::now()));
+                    }
+                    self.apply(&task);
+                    self.shared.is_busy.store(false, Ordering::Release);
+                    self.waker.wake();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.sync();
+                    return;
+                }
+            }
+            if dirty.is_some_and(|at| at.elapsed() >= FLUSH) {
+                self.sync();
+                dirty = None;
+            }
+        }
+    }
+
+    /// Writes state; whether it waits to be flushed.
+    fn keep(&mut self, task: &Task) -> bool {
+        let Some(file) = &mut self.file else { return false };
+        if task.lines.is_empty() {
+            return false;
+        }
+        let mut lines = task.lines.iter().map(Vec::as_slice);
+        let done =
+            if task.is_all { file.rewrite(lines) } else { lines.try_for_each(|line| file.append(line)) };
+        self.shared.bytes.store(file.bytes(), Ordering::Relaxed);
+        self.gave_up(done);
+        !task.is_all
+    }
+
+    fn sync(&mut self) {
+        if let Some(file) = &self.file {
+            let done = file.sync();
+            self.gave_up(done);
+        }
+    }
+
+    /// Once the disk has failed, bans live in memory: said once.
+    fn gave_up(&mut self, done: io::Result<()>) {
+        if let Err(error) = done {
+            self.file = None;
+            let text = format_args!("bans are kept in memory only until the next start: {error}");
+            self.log.say(Part::Server, Level::Error, text);
+        }
+    }
+
+    fn apply(&mut self, task: &Task) {
+        for hands in &mut self.hands {
+            if task.reload {
+                hands.reload();
+            }
+            if task.changes.is_empty() {
+                continue;
+            }
+            for (change, outcome) in task.changes.iter().zip(hands.apply(&task.changes)) {
+                let Err(error) = outcome else { continue };
+                let (jail, what) = (&change.jail, verb(change));
+                self.log.say(Part::Actions, Level::Error, format_args!("[{jail}] {what}: {error}"));
+            }
+        }
+    }
+}
+
+fn verb(change: &Change) -> String {
+    match change.verb {
+        Verb::Start => "start of its actions".to_owned(),
+        Verb::Stop => "end of its actions".to_owned(),
+        Verb::Ban => format!("ban of {}", change.id),
+        Verb::Unban => format!("unban of {}", change.id),
+    }
+}

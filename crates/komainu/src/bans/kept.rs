@@ -1,0 +1,151 @@
+//! What outlives a restart: who is counted and held, and where each log was left.
+//!
+//! A line of the file is a batch: how far logs were read, and all that followed from that, together. So after a crash
+//! neither is ahead of the other: what had not been written is read in the logs again. docs/internals/bans.md.
+
+use super::order::Cause;
+use super::tail::Mark;
+use ban::filter::Id;
+use ban::jail::Known;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use store::lines::LineFile;
+use store::{Disk, RealDisk};
+
+/// The file's name in the state folder.
+const FILE: &str = "bans";
+/// Rows of one line, where all are written.
+pub(super) const ROWS_MAX: usize = 1_000;
+
+/// The most that is kept for jails that aren't there.
+const KNOWN_MAX: usize = 200_000;
+
+/// What is kept, one of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Row {
+    /// A log is read so far.
+    Log(String, Mark),
+    /// The journal is read so far, by a jail.
+    Journal(String, String),
+    /// Who is counted or held.
+    Known(Who),
+    /// Nothing is known of somebody any more.
+    Gone(String, String),
+    /// Failures and bans of a jail since it began.
+    Sums(String, u64, u64),
+}
+
+/// Somebody whom a jail knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Who {
+    pub(super) jail: String,
+    pub(super) id: String,
+    #[serde(default, rename = "n", skip_serializing_if = "is_none")]
+    pub(super) failures: u32,
+    #[serde(default, rename = "first", skip_serializing_if = "is_zero")]
+    pub(super) first_s: i64,
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) bans: u32,
+    /// Since when, and until when; `None` for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) held: Option<(i64, Option<i64>)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) lines: Vec<Cause>,
+}
+
+fn is_none(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+impl Who {
+    pub(super) fn of(jail: &str, known: &Known<'_>, lines: Vec<Cause>) -> Who {
+        let (failures, first_s) = if known.failures > 0 { (known.failures, known.first_s) } else { (0, 0) };
+        let (jail, id) = (jail.to_owned(), known.id.to_string());
+        Who { jail, id, failures, first_s, bans: known.bans, held: known.banned, lines }
+    }
+}
+
+/// All that was kept.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Past {
+    pub(super) logs: HashMap<String, Mark>,
+    pub(super) journals: HashMap<String, String>,
+    pub(super) known: HashMap<(String, String), Who>,
+    pub(super) sums: HashMap<String, (u64, u64)>,
+}
+
+impl Past {
+    /// Takes a line of the file in. One that can't be read is passed over.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        for row in serde_json::from_slice::<Vec<Row>>(line).unwrap_or_default() {
+            match row {
+                Row::Log(path, mark) => drop(self.logs.insert(path, mark)),
+                Row::Journal(jail, cursor) => drop(self.journals.insert(jail, cursor)),
+                Row::Known(who) => drop(self.known.insert((who.jail.clone(), who.id.clone()), who)),
+                Row::Gone(jail, id) => drop(self.known.remove(&(jail, id))),
+                Row::Sums(jail, failed, banned) => drop(self.sums.insert(jail, (failed, banned))),
+            }
+        }
+    }
+}
+
+impl Past {
+    /// What was kept of a jail's people, the oldest bans first.
+    pub(super) fn take_known(&mut self, jail: &str) -> Vec<Who> {
+        let keys: Vec<_> = self.known.keys().filter(|(name, _)| name == jail).cloned().collect();
+        let mut taken: Vec<Who> = keys.iter().filter_map(|key| self.known.remove(key)).collect();
+        taken.sort_unstable_by(|a, b| (a.held, &a.id).cmp(&(b.held, &b.id)));
+        taken
+    }
+
+    /// Keeps somebody for a jail that isn't there.
+    pub(super) fn add(&mut self, who: Who) {
+        if self.known.len() < KNOWN_MAX {
+            self.known.insert((who.jail.clone(), who.id.clone()), who);
+        }
+    }
+
+    /// All of it, for a file that is written anew; not of logs that have gone.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let logs = self.logs.iter().filter(|(path, _)| Path::new(path).exists());
+        let logs = logs.map(|(path, mark)| Row::Log(path.clone(), *mark));
+        let journals = self.journals.iter().map(|(jail, cursor)| Row::Journal(jail.clone(), cursor.clone()));
+        logs.chain(journals).chain(self.known.values().cloned().map(Row::Known)).collect()
+    }
+}
+
+/// Opens the file of a state folder, and reads it.
+///
+/// # Errors
+/// When it can't be opened, made or read.
+pub(super) fn open(folder: &Path) -> std::io::Result<(LineFile, Past)> {
+    opened(Arc::new(RealDisk::new(folder)?))
+}
+
+pub(super) fn opened(disk: Arc<dyn Disk>) -> std::io::Result<(LineFile, Past)> {
+    let mut past = Past::default();
+    let file = LineFile::open(disk, FILE, &mut |line| past.line(line))?;
+    Ok((file, past))
+}
+
+/// A line of the file.
+pub(super) fn encoded(rows: &[Row]) -> Vec<u8> {
+    // Nothing in them can't be written.
+    serde_json::to_vec(rows).unwrap_or_default()
+}
+
+/// An address, a network, or whatever else somebody is known by.
+#[must_use]
+pub(super) fn id_of(text: &str) -> Id {
+    match ban::jail::net(text.trim()) {
+        Some((address, length)) => ban::filter::network(address.to_canonical(), Some(length)),
+        None => Id::Other(text.to_owned()),
+    }
+}

@@ -1,0 +1,246 @@
+//! `komainu report --follow`: the same, while the log grows.
+//!
+//! A log that is rotated (another file under its name, or cut short) is read on in the new one, after the rest of
+//! the old.
+
+use report::summary::Tally;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often the log is looked at, and how many of these pass until the screen is written anew.
+const LOOK: Duration = Duration::from_millis(250);
+const LOOKS_A_FRAME: u32 = 4;
+/// What is kept of a line.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// A log that grows.
+pub(super) struct Growing {
+    path: PathBuf,
+    file: Option<File>,
+    /// How far the file has been read.
+    read: u64,
+    /// A line whose end hasn't been written yet.
+    begun: Vec<u8>,
+    /// The line is too long: the rest of it is passed over.
+    passing: bool,
+    buffer: Vec<u8>,
+}
+
+impl Growing {
+    /// The log at `path`, which need not be there yet.
+    pub(super) fn new(path: &Path) -> Growing {
+        Growing {
+            path: path.to_owned(),
+            file: None,
+            read: 0,
+            begun: Vec::new(),
+            passing: false,
+            buffer: vec![0; 256 * 1024],
+        }
+    }
+
+    /// Counts what was written since; true where there was something.
+    ///
+    /// # Errors
+    /// Those of the file; one that isn't there is no error.
+    pub(super) fn look(&mut self, tally: &mut Tally) -> io::Result<bool> {
+        let mut more = self.read_on(tally)?;
+        if self.is_another()? {
+            // What was written to the old one until it was left.
+            more |= self.read_on(tally)?;
+            self.end_line(tally);
+            self.file = open(&self.path)?;
+            self.read = 0;
+            more |= self.read_on(tally)?;
+        }
+        Ok(more)
+    }
+
+    /// Whether the name leads to another file now, or to one that was cut short.
+    fn is_another(&self) -> io::Result<bool> {
+        let now = match std::fs::metadata(&self.path) {
+            Ok(now) => now,
+            // Between the old one's renaming and the new one's first line there is none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let Some(file) = &self.file else { return Ok(true) };
+        let ours = file.metadata()?;
+        Ok((ours.dev(), ours.ino()) != (now.dev(), now.ino()) || ours.len() < self.read)
+    }
+
+    fn read_on(&mut self, tally: &mut Tally) -> io::Result<bool> {
+        let mut more = false;
+        loop {
+            let Some(file) = &mut self.file else { return Ok(more) };
+            let count = match file.read(&mut self.buffer) {
+                Ok(0) => return Ok(more),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            more = true;
+            self.read = self.read.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+            let mut rest = self.buffer.get(..count).unwrap_or_default();
+            while let Some(at) = memchr::memchr(b'\n', rest) {
+                let (line, behind) = rest.split_at(at);
+                if !self.passing {
+                    keep(&mut self.begun, line);
+                }
+                tally.feed(&self.begun);
+                self.begun.clear();
+                self.passing = false;
+                rest = behind.get(1..).unwrap_or_default();
+            }
+            keep(&mut self.begun, rest);
+            self.passing = self.begun.len() >= LINE_BYTES_MAX;
+        }
+    }
+
+    /// The last line of a log that nobody writes to any more.
+    pub(super) fn end_line(&mut self, tally: &mut Tally) {
+        if !self.begun.is_empty() {
+            tally.feed(&self.begun);
+            self.begun.clear();
+        }
+        self.passing = false;
+    }
+}
+
+fn keep(line: &mut Vec<u8>, more: &[u8]) {
+    let room = LINE_BYTES_MAX.saturating_sub(line.len());
+    line.extend_from_slice(more.get(..room).unwrap_or(more));
+}
+
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Shows `shown(tally)` anew once a second, on a terminal, until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// Those of the log, of the signals, and of the screen.
+pub(super) fn run(log: &mut Growing, tally: &mut Tally, shown: impl Fn(&Tally) -> String) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut ended = signal(SignalKind::terminate())?;
+        let screen = Screen::open()?;
+        let (mut changed, mut looks) = (true, 0);
+        loop {
+            changed |= log.look(tally)?;
+            if changed && looks % LOOKS_A_FRAME == 0 {
+                screen.draw(&shown(tally))?;
+                changed = false;
+            }
+            looks = looks.wrapping_add(1);
+            tokio::select! {
+                _ = interrupted.recv() => break,
+                _ = ended.recv() => break,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        log.look(tally)?;
+        log.end_line(tally);
+        Ok(())
+    })
+}
+
+/// A screen of its own, given back at the end.
+struct Screen {
+    terminal: bool,
+}
+
+impl Screen {
+    fn open() -> io::Result<Screen> {
+        let screen = Screen { terminal: io::stdout().is_terminal() };
+        screen.write("\x1b[?1049h\x1b[?25l\x1b[2J")?;
+        Ok(screen)
+    }
+
+    /// As much as there is room for.
+    fn draw(&self, text: &str) -> io::Result<()> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let rows = size.map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 1).unwrap_or(24);
+        let mut frame = String::from("\x1b[H");
+        for line in text.lines().take(rows - 1) {
+            frame.push_str(line);
+            frame.push_str("\x1b[K\r\n");
+        }
+        frame.push_str("\x1b[J");
+        self.write(&frame)
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        if !self.terminal {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // A screen that is gone needs nothing back.
+        let _ = self.write("\x1b[?25h\x1b[?1049l");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use report::Day;
+    use report::summary::Settings;
+
+    const LINE: &str = "Nov 22 01:00:00 mail postfix/smtpd[1]: connect from a.example[192.0.2.1]\n";
+
+    #[test]
+    fn a_log_is_followed_through_its_rotations() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mail.log");
+        let mut tally = Tally::new(Settings::new(Day { year: 2026, month: 11, day: 22 }));
+        let mut log = Growing::new(&path);
+        let add = |path: &Path, text: &str| {
+            let mut file = File::options().append(true).create(true).open(path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        let read = |tally: &Tally| tally.summary().lines.read;
+        assert!(!log.look(&mut tally).unwrap(), "it isn't there");
+        add(&path, LINE);
+        add(&path, &LINE[..20]);
+        assert!(log.look(&mut tally).unwrap());
+        assert_eq!(read(&tally), 1, "half a line waits");
+        add(&path, &LINE[20..]);
+        assert!(log.look(&mut tally).unwrap());
+        assert_eq!(read(&tally), 2);
+        // Renamed, written to once more, and made anew.
+        let old = folder.path().join("mail.log.1");
+        std::fs::rename(&path, &old).unwrap();
+        add(&old, LINE);
+        assert!(log.look(&mut tally).unwrap());
+        add(&old, &LINE[..LINE.len() - 1]);
+        add(&path, LINE);
+        assert!(log.look(&mut tally).unwrap());
+        assert_eq!(read(&tally), 5);
+        // Cut short (copytruncate), and a line of a megabyte.
+        File::create(&path).unwrap();
+        assert!(!log.look(&mut tally).unwrap());
+        add(&path, LINE);
+        add(&path, &format!("{}\n", "x".repeat(1 << 20)));
+        add(&path, LINE);
+        assert!(log.look(&mut tally).unwrap());
+        assert_eq!(read(&tally), 8);
+        assert_eq!(tally.summary().lines.counted, 7);
+        assert!(!log.look(&mut tally).unwrap());
+    }
+}
