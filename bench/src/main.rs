@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
 mod account;
+mod bans;
 mod check;
 mod dns;
 mod drain;
@@ -45,6 +46,7 @@ usage: bench run [OPTIONS] [WORDS]     measure the rows whose names have one of 
        bench guesses [SECONDS] [TURNS] a dictionary attack with honest clients in between, beside Postfix
        bench policy [MS] [TURNS] [WORDS] policy requests a second, beside postgrey and policyd-spf
        bench report [ROUNDS [LINES]]   pflogsumm's report beside Debian's
+       bench bans [COUNT] [TURNS]      bans in the kernel, beside fail2ban
        bench soak [OPTIONS] [MINUTES]  everything at once against one server; see bench soak --help
 ";
 
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         "guesses" => encrypted::guesses(rest),
         "policy" => policy::command(rest),
         "report" => summary::command(rest),
+        "bans" => bans::command(rest),
         "soak" => {
             let outcome = soak::command(rest);
             outcome.and(server::clear())

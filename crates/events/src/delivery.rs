@@ -184,7 +184,9 @@ impl<'a> Record<'a> for Delivery<'a> {
         };
         let (delay, rest) = scan::until(rest.strip_prefix("delay=")?, ", ")?;
         let (delays, rest) = match rest.strip_prefix("delays=") {
-            Some(rest) => scan::until(rest, ", ").map(|(d, rest)| Some((Some(Delays::parse(d)?), rest)))??,
+            Some(rest) => {
+                scan::until(rest, ", ").map(|(d, rest)| Some((Some(Delays::parse(d)?), rest)))??
+            }
             None => (None, rest),
         };
         let (tls, rest) = match rest.strip_prefix("tls=") {

@@ -5,6 +5,7 @@ mod places;
 
 use super::logs::{self, Fold, Problem};
 use super::render::Colour;
+use super::report_sheet::Shown;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
@@ -40,6 +41,12 @@ pub(super) struct Arguments {
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// One page of HTML with charts, that needs nothing else.
+    #[arg(long, conflicts_with_all = ["format", "section"])]
+    html: bool,
+    /// Send it by mail, as text and HTML, to komainu_report_recipient.
+    #[arg(long, conflicts_with_all = ["format", "section", "html"])]
+    send: bool,
     /// Only this section; may be given several times.
     #[arg(long, short = 's', value_name = "NAME", value_parser = sections::KEYS)]
     section: Vec<String>,
@@ -112,7 +119,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     }
     let summary = placed(&tally);
-    if say(&printed(&summary, arguments)).is_err() {
+    let shown = Shown { summary: &summary, days, today, files: &files, config: arguments.config.as_deref() };
+    if arguments.send {
+        return shown.send();
+    }
+    let text = if arguments.html { shown.page() } else { printed(&summary, arguments) };
+    if say(&text).is_err() {
         return ExitCode::SUCCESS;
     }
     match (failed, summary.span) {

@@ -20,6 +20,19 @@ pub(in crate::cli) trait Fold {
     fn merge(&mut self, part: &mut Self::Part);
 }
 
+/// Hands each line of `input` to `take`, without its end.
+///
+/// # Errors
+/// Those of `input`; the lines before were handed over.
+pub(crate) fn each_line(input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut blocks = Blocks::new(input);
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    while blocks.fill(&mut block)? {
+        lines(&block, &mut take);
+    }
+    Ok(())
+}
+
 /// Folds the lines of `input`, on as many threads.
 ///
 /// # Errors

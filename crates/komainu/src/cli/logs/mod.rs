@@ -9,6 +9,7 @@ mod blocks;
 mod days;
 
 pub(super) use blocks::Fold;
+pub(crate) use blocks::each_line;
 
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
@@ -88,7 +89,7 @@ fn begin(file: &Path, today: Day) -> Option<Moment> {
 }
 
 /// An open log, whose lines are to be read.
-struct Log(Input);
+pub(crate) struct Log(Input);
 
 enum Input {
     /// A plain file, and what is still to be read of it.
@@ -100,11 +101,18 @@ enum Input {
 ///
 /// # Errors
 /// Those of the file, and of what packed it.
-fn open(path: &Path) -> io::Result<Log> {
+pub(crate) fn open(path: &Path) -> io::Result<Log> {
     if path == Path::new("-") {
         return Ok(Log(Input::Stream(unpacked(Vec::new(), io::stdin().lock())?)));
     }
-    let mut file = File::open(path)?;
+    of(File::open(path)?)
+}
+
+/// A log that is open already, from its beginning.
+///
+/// # Errors
+/// Those of the file, and of what packed it.
+pub(crate) fn of(mut file: File) -> io::Result<Log> {
     let about = file.metadata()?;
     let mut start = Vec::with_capacity(START_BYTES);
     file.by_ref().take(START_BYTES as u64).read_to_end(&mut start)?;
@@ -119,7 +127,7 @@ impl Log {
     ///
     /// # Errors
     /// Those of the file.
-    fn only(mut self, wanted: &RangeInclusive<Day>, today: Day) -> io::Result<Log> {
+    pub(crate) fn only(mut self, wanted: &RangeInclusive<Day>, today: Day) -> io::Result<Log> {
         if let Input::File(file, ranges) = &mut self.0 {
             *ranges = days::find(file, wanted, today)?;
         }
