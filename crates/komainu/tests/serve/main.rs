@@ -16,6 +16,8 @@
 mod attachments;
 mod attacks;
 mod auth;
+mod ban_run;
+mod bans;
 mod beside;
 mod bounces;
 mod built_in;
