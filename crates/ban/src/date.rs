@@ -404,6 +404,7 @@ fn named_zone_s(name: &str) -> Option<i32> {
 
 /// A pattern with `%d` and its like, as an expression.
 fn compile(text: &str) -> Result<DatePattern, String> {
+    let text = if text == "^EPOCH" { "{^LN-BEG}EPOCH" } else { text };
     let (body, is_at_begin, is_unbound) = match (text.strip_prefix("{^LN-BEG}"), text.strip_prefix("{UNB}")) {
         (Some(body), _) => (body, true, false),
         (_, Some(body)) => (body, false, true),

@@ -8,7 +8,7 @@ use super::says::{BanLog, Part, span};
 use super::settings::Level;
 use crate::firewall::{Change, Verb};
 use ban::filter::{Failure, Filter, Id};
-use ban::jail::{Candidate, Deed, Dns, Jail, Known, Settings};
+use ban::jail::{Candidate, Caught, Deed, Dns, Jail, Known, Settings};
 use ban::jails;
 use ban::zone::Zone;
 use std::collections::HashSet;
@@ -184,6 +184,12 @@ impl Cell {
             }
         }
         self.dirty.insert(id.clone());
+        // Where networks, accounts or passwords are counted, one failure may be one too many of several.
+        for Caught { id, until_s, before } in self.jail.caught() {
+            let failure = Failure { id: id.clone(), ..failure.clone() };
+            self.banned((&failure, until_s, before, failures), out);
+            self.dirty.insert(id);
+        }
     }
 
     fn banned(

@@ -197,17 +197,23 @@ fn the_old_name_speaks_with_the_engine() {
 fn as_debians_tool_without_a_server() {
     let Some(theirs) = oracle("fail2ban-client") else { return };
     let folder = Folder::new();
-    folder.write("fail2ban.conf", "[Definition]\nsocket = /nonexistent/socket\npidfile = /nonexistent/pid\n");
+    folder.write(
+        "fail2ban.conf",
+        "[Definition]\nsocket = /nonexistent/socket\npidfile = /nonexistent/pid\ndbmaxmatches = 10\n",
+    );
     folder.write("log", "");
     let log = folder.path().join("log").display().to_string();
     folder.write(
         "jail.conf",
         format!(
             "[DEFAULT]\nbackend = polling\nignoreip = ::1 192.0.2.0/24\nignorecommand =\nlogencoding = auto\n\
-             filter = %(__name__)s\n[pam]\nenabled = true\nlogpath = {log}\nmaxretry = 3\n"
+             filter = %(__name__)s\n[pam]\nenabled = true\nlogpath = {log}\nmaxretry = 3\n\
+             action = nothing\n"
         ),
     );
     std::fs::create_dir(folder.path().join("filter.d")).expect("a folder");
+    std::fs::create_dir(folder.path().join("action.d")).expect("a folder");
+    folder.write("action.d/nothing.conf", "[Definition]\nactionban = true <ip>\n");
     let long = format!("   ^{} <HOST>$\n", "it's long ".repeat(60));
     folder.write("filter.d/pam.conf", format!("[Definition]\nfailregex = ^first <HOST>$\n{long}{long}"));
     let ours = client(&folder);

@@ -11,6 +11,7 @@
 
 mod bans;
 mod bans_ask;
+mod bans_oracle;
 mod check;
 mod clean;
 mod conf;

@@ -85,11 +85,11 @@ pub(crate) fn komainu() -> PathBuf {
 
 /// Debian's program of this name.
 pub(crate) fn oracle(name: &str) -> Option<PathBuf> {
-    let path = Path::new("/usr/sbin").join(name);
-    if path.exists() {
+    let mut places = ["/usr/sbin", "/usr/bin"].iter().map(|folder| Path::new(folder).join(name));
+    if let Some(path) = places.find(|path| path.exists()) {
         return Some(path);
     }
     assert!(std::env::var_os("CI").is_none(), "no {name} to compare with");
-    println!("not compared: {} isn't installed", path.display());
+    println!("not compared: {name} isn't installed");
     None
 }

@@ -10,7 +10,7 @@ mod words;
 
 use crate::bans::control;
 use crate::bans::files::{Disk, expand};
-use crate::bans::order::{Answer, Order};
+use crate::bans::order::{Answer, Order, Value};
 use crate::clock;
 use ban::dump::{self, quoted};
 use ban::zone::Zone;
@@ -158,10 +158,30 @@ impl Client {
     }
 
     fn ask(&self, order: &Order) -> Result<Answer, Failure> {
+        // What fail2ban.conf says can't be changed while the engine runs, so the file has the answer.
+        if let Order::Get { jail: None, option } = order {
+            return match self.ask(&Order::Ping)? {
+                Answer::Pong => Ok(Answer::Value(self.of_server(option))),
+                other => Ok(other),
+            };
+        }
         control::ask(&self.socket, order).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Failure::NotRunning,
             _ => Failure::Said(format!("Unable to contact server at {}: {error}", self.socket.display())),
         })
+    }
+
+    fn of_server(&self, option: &str) -> Value {
+        let server = &self.server;
+        match option {
+            "loglevel" => Value::Text(server.loglevel.to_uppercase()),
+            "logtarget" => Value::Text(server.logtarget.clone()),
+            "syslogsocket" => Value::Text(server.syslogsocket.clone()),
+            "dbfile" => Value::Text(server.dbfile.clone()),
+            "dbmaxmatches" => Value::Number(server.dbmaxmatches),
+            "dbpurgeage" => Value::Number(server.purge_s()),
+            _ => Value::Nothing,
+        }
     }
 
     fn said(&self, done: Result<String, Failure>) -> ExitCode {
@@ -246,7 +266,10 @@ impl Client {
         let actions = jail.map(|jail| jail.actions.as_slice()).unwrap_or_default();
         let name = texts.get(3).copied().unwrap_or("");
         let action = actions.iter().find(|action| action.name == name);
-        let action = action.ok_or_else(|| refused(format!("Invalid Action name: {name}")))?;
+        let action = action.ok_or_else(|| {
+            let said = quoted(&format!("Invalid Action name: {name}"));
+            Failure::Refused { nok: format!("({said},)"), said }
+        })?;
         if texts.get(2) != Some(&"action") {
             return Err(refused("what Python calls the parts of an action is not served".to_owned()));
         }

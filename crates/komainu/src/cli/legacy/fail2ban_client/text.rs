@@ -76,7 +76,7 @@ pub(super) fn same(one: &str, two: &str) -> bool {
 
 /// In order of their ends, those for ever last.
 pub(super) fn by_end(held: &mut [Held]) {
-    held.sort_by_key(|ban| ban.until_s.unwrap_or(i64::MAX));
+    held.sort_by_key(|ban| (ban.until_s.unwrap_or(i64::MAX), ban.since_s, ban::import::id(&ban.id)));
 }
 
 /// `get JAIL banip --with-time`.
@@ -113,6 +113,10 @@ pub(super) fn value(jail: Option<&str>, option: &str, value: &Value) -> String {
             headed("No file is currently monitored", "Current monitored log file(s):", texts)
         }
         (Some(_), "ignoreip") => {
+            // Networks and names, then single addresses.
+            let (single, others): (Vec<String>, Vec<String>) =
+                texts.into_iter().partition(|text| text.parse::<std::net::IpAddr>().is_ok());
+            let texts = [others, single].concat();
             headed("No IP address/network is ignored", "These IP addresses/networks are ignored:", texts)
         }
         (Some(_), "failregex" | "ignoreregex") => {
@@ -123,7 +127,11 @@ pub(super) fn value(jail: Option<&str>, option: &str, value: &Value) -> String {
         }
         (Some(_), "journalmatch") if texts.is_empty() => "No journal match filter set".to_owned(),
         (Some(_), "journalmatch") => format!("Current match filter:\n{}", texts.join(" + ")),
-        (Some(_), "logencoding") => format!("Current log encoding is set to:\n{}", plain(value)),
+        (Some(_), "logencoding") => {
+            let encoding = texts.first().filter(|text| *text != "auto").map_or("UTF-8", String::as_str);
+            format!("Current log encoding is set to:\n{encoding}")
+        }
+        (Some(_), "ignorecommand" | "prefregex") if texts.is_empty() => String::new(),
         (Some(_), "datepattern") => match texts.first() {
             Some(text) => format!("Current date pattern set to: {}", dates(text)),
             None => "Current date pattern set to: Default Detectors".to_owned(),
@@ -149,7 +157,8 @@ fn dates(text: &str) -> String {
         return "Default Detectors".to_owned();
     }
     let names = ban::date::Dates::new(text).ok().map(|dates| dates.names().collect::<Vec<_>>().join(", "));
-    format!("{text} ({})", names.unwrap_or_default())
+    let names = names.unwrap_or_default();
+    if text.ends_with("EPOCH") { names } else { format!("{text} ({names})") }
 }
 
 /// As Python shows it when it stands alone.
@@ -237,6 +246,14 @@ mod tests {
             "failregex",
             texts(&["^<F-USER>a</F-USER>$", "b"]),
             "The following regular expression are defined:\n|- [0]: ^(?P<user>a)$\n`- [1]: b",
+        );
+        check(sshd, "logencoding", Value::Text("auto".into()), "Current log encoding is set to:\nUTF-8");
+        check(sshd, "ignorecommand", Value::Nothing, "");
+        check(
+            sshd,
+            "ignoreip",
+            texts(&["192.0.2.200", "198.51.100.0/24", "host.example"]),
+            "These IP addresses/networks are ignored:\n|- 198.51.100.0/24\n|- host.example\n`- 192.0.2.200",
         );
         check(sshd, "journalmatch", Value::Nothing, "No journal match filter set");
         check(sshd, "logencoding", Value::Text("UTF-8".into()), "Current log encoding is set to:\nUTF-8");

@@ -29,10 +29,9 @@ pub(super) type Ask<'a> = dyn Fn(&Order) -> Result<Answer, Failure> + 'a;
 
 const GLOBALS: [&str; 6] = ["loglevel", "logtarget", "syslogsocket", "dbfile", "dbmaxmatches", "dbpurgeage"];
 
-const GETTABLE: [&str; 23] = [
+const GETTABLE: [&str; 22] = [
     "logpath",
     "logencoding",
-    "journalmatch",
     "ignoreself",
     "ignoreip",
     "ignorecommand",
@@ -235,6 +234,13 @@ fn get_of(ask: &Ask<'_>, jail: &str, option: &str, rest: &[String], zone: &Zone)
                 several => format!("[{}]", several.join(", ")),
             })
         }
+        // One that reads files has none, whatever its filter says for the journal.
+        "journalmatch" => match ask(&Order::JailStatus(jail.to_owned()))? {
+            Answer::Jail(status) => {
+                Ok(text::value(Some(jail), option, &Value::List(status.journal.unwrap_or_default())))
+            }
+            answer => Err(other(answer)),
+        },
         option if GETTABLE.contains(&option) => get(ask, Some(jail), option),
         _ => {
             there(ask, jail)?;
