@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
 mod account;
+mod bans;
 mod check;
 mod dns;
 mod drain;
@@ -26,6 +27,7 @@ mod signer;
 mod sink;
 mod site;
 mod soak;
+mod summary;
 mod turns;
 mod waiting;
 mod world;
@@ -43,6 +45,8 @@ usage: bench run [OPTIONS] [WORDS]     measure the rows whose names have one of 
        bench tls [TURNS]               handshakes, log-ins and idle connections under TLS, beside Postfix
        bench guesses [SECONDS] [TURNS] a dictionary attack with honest clients in between, beside Postfix
        bench policy [MS] [TURNS] [WORDS] policy requests a second, beside postgrey and policyd-spf
+       bench report [ROUNDS [LINES]]   pflogsumm's report beside Debian's
+       bench bans [COUNT] [TURNS]      bans in the kernel, beside fail2ban
        bench soak [OPTIONS] [MINUTES]  everything at once against one server; see bench soak --help
 ";
 
@@ -65,6 +69,8 @@ fn main() -> ExitCode {
         "tls" => encrypted::handshakes(rest),
         "guesses" => encrypted::guesses(rest),
         "policy" => policy::command(rest),
+        "report" => summary::command(rest),
+        "bans" => bans::command(rest),
         "soak" => {
             let outcome = soak::command(rest);
             outcome.and(server::clear())

@@ -6,7 +6,8 @@
 use crate::check::{ContentCheck, ProxyVerdict, Verdict};
 use crate::daemon::{Controlled, Master, Message, Statistics, Terminating};
 use crate::delivery::{ConnectFailed, Delivery, HostSaid};
-use crate::foreign::{DovecotFailed, Greylisted};
+use crate::foreign::{DovecotFailed, Greylisted, SshdFailed};
+use crate::judged::{Authenticity, DkimJudged, DkimSigned, DmarcJudged, SpfJudged};
 use crate::own::Own;
 use crate::queue::{Expired, MessageId, Notified, PickedUp, Queued, Removed};
 use crate::record::{Field, Record, Text, json_text};
@@ -199,6 +200,18 @@ events! {
     Greylisted(Greylisted<'a>) = "greylisted";
     /// A log-in at Dovecot failed.
     DovecotFailed(DovecotFailed<'a>) = "dovecot_failed";
+    /// A log-in at sshd failed.
+    SshdFailed(SshdFailed<'a>) = "sshd_failed";
+    /// A message was signed.
+    DkimSigned(DkimSigned<'a>) = "dkim_signed";
+    /// A signature was judged.
+    DkimJudged(DkimJudged<'a>) = "dkim_judged";
+    /// A message was judged by its author's domain.
+    DmarcJudged(DmarcJudged<'a>) = "dmarc_judged";
+    /// A client was judged by its sender's domain.
+    SpfJudged(SpfJudged<'a>) = "spf_judged";
+    /// What this server found out about who sent a message.
+    Authenticity(Authenticity<'a>) = "authenticity";
 }
 
 impl fmt::Display for Event<'_> {
@@ -231,7 +244,7 @@ impl<'a> Event<'a> {
             "smtpd" => smtpd(text),
             "postscreen" => screen(text),
             "dnsblog" => first_of!(text; Listed),
-            "cleanup" => first_of!(text; MessageId, ContentCheck, Verdict),
+            "cleanup" => first_of!(text; MessageId, ContentCheck, Verdict, Authenticity),
             "qmgr" | "nqmgr" | "oqmgr" => first_of!(text; Queued, Removed, Expired, Delivery),
             "smtp" | "lmtp" | "virtual" | "local" | "pipe" | "error" | "retry" | "discard" | "relay" => {
                 agent(text)
@@ -245,6 +258,10 @@ impl<'a> Event<'a> {
             "postfix-script" => first_of!(text; Controlled),
             "postgrey" => first_of!(text; Greylisted),
             "dovecot" => first_of!(text; DovecotFailed),
+            "sshd" | "sshd-session" => first_of!(text; SshdFailed),
+            "opendkim" => first_of!(text; DkimSigned, DkimJudged),
+            "opendmarc" => first_of!(text; DmarcJudged),
+            "policyd-spf" => first_of!(text; SpfJudged),
             _ => smtpd(text).or_else(|| agent(text)),
         };
         known.or_else(|| first_of!(text; Message, Own)).unwrap_or(Event::Other(text.into()))

@@ -1,4 +1,4 @@
-//! Other programs' syslog lines: postgrey, Dovecot's log-in failures.
+//! Other programs' syslog lines: postgrey, log-ins that failed at Dovecot and sshd.
 //!
 //! Only what reports and bans count; all else of these programs stays [`crate::Event::Other`]. fail2ban's own
 //! log file has another envelope: [`crate::fail2ban`]. T0.1, T2.17.
@@ -137,5 +137,45 @@ impl<'a> Record<'a> for DovecotFailed<'a> {
             write!(out, "method={method}, ")?;
         }
         write!(out, "rip={}{}", self.rip, self.more)
+    }
+}
+
+record! {
+    /// `Failed password for invalid user admin from 192.0.2.1 port 4711 ssh2`
+    SshdFailed<'a> {
+        /// `password`, `publickey` …
+        method: Text<'a>,
+        /// Whether there is no such account.
+        unknown: bool,
+        /// As whom.
+        user: Text<'a>,
+        /// From which address.
+        address: Text<'a>,
+        /// From which port.
+        port: u16,
+        /// What stands behind it: ` ssh2`.
+        more: Text<'a>,
+    }
+}
+
+impl<'a> Record<'a> for SshdFailed<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (method, rest) = text.strip_prefix("Failed ")?.split_once(" for ")?;
+        // The name is the client's: the last ` from ` is ours.
+        let (user, rest) = scan::until_last(rest, " from ")?;
+        let (address, rest) = scan::until(rest, " port ")?;
+        let _: std::net::IpAddr = address.parse().ok()?;
+        let (port, more) = scan::leading_number(rest)?;
+        let (unknown, user) = match user.strip_prefix("invalid user ") {
+            Some(user) => (true, user),
+            None => (false, user),
+        };
+        let (method, user, address) = (method.into(), user.into(), address.into());
+        Some(SshdFailed { method, unknown, user, address, port, more: more.into() })
+    }
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let unknown = if self.unknown { "invalid user " } else { "" };
+        let (method, user, address, port) = (&self.method, &self.user, &self.address, self.port);
+        write!(out, "Failed {method} for {unknown}{user} from {address} port {port}{}", self.more)
     }
 }

@@ -73,7 +73,7 @@ macro_rules! number_fields {
         }
     )* };
 }
-number_fields!(u16, u32, u64);
+number_fields!(u16, u32, u64, bool);
 
 /// Writes `text` as a JSON string (RFC 8259 §7).
 pub(crate) fn json_text(text: &str, out: &mut String) {

@@ -21,6 +21,7 @@ pub mod log;
 mod pickup;
 pub mod privileged;
 mod queued;
+mod reporting;
 pub mod serve;
 pub mod session;
 mod strerror;

@@ -121,6 +121,11 @@ impl Past {
     }
 }
 
+/// Whether something was kept in a state folder before.
+pub(super) fn is_there(folder: &Path) -> bool {
+    std::fs::metadata(folder.join(FILE)).is_ok_and(|metadata| metadata.len() > 0)
+}
+
 /// Opens the file of a state folder, and reads it.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ mod later;
 mod limits;
 mod listener;
 mod logins;
+mod mailing;
 mod milters;
 mod notices;
 mod opendkim;
@@ -37,6 +38,7 @@ pub use inspecting::{Inspecting, Seen};
 pub use later::Later;
 pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
+pub use mailing::Mailing;
 pub use milters::{Endpoint as MilterEndpoint, Filter, Milters};
 pub use notices::Notices;
 pub use opendkim::OpenDkim;
@@ -93,6 +95,8 @@ pub struct Configuration {
     pub opendkim: Option<Arc<OpenDkim>>,
     /// How OpenDMARC would do its work, where that may be done here.
     pub opendmarc: Option<Arc<OpenDmarc>>,
+    /// How reports go out by themselves.
+    pub mailing: Option<Arc<Mailing>>,
     /// Who is shut out, where bans are wanted.
     pub bans: Option<Bans>,
     /// The tables, once they are compiled: what the conversation's own look-ups wait for.
@@ -268,16 +272,12 @@ fn compile(
             listeners.extend(listener);
         }
     }
-    let (bans, more) = bans::compile(&parameters, &mut catalogue, sources);
-    found.extend(more);
-    let (greylist, more) = greylisting::compile(&parameters, &listeners, sources);
-    found.extend(more);
-    let (spf, more) = spf::compile(&parameters, &listeners, sources);
-    found.extend(more);
-    let (opendkim, more) = opendkim::compile(&parameters, (&listeners, &local), sources);
-    found.extend(more);
-    let (opendmarc, more) = opendmarc::compile(&parameters, &listeners, sources);
-    found.extend(more);
+    let bans = taken(bans::compile(&parameters, &mut catalogue, sources), &mut found);
+    let greylist = taken(greylisting::compile(&parameters, &listeners, sources), &mut found);
+    let spf = taken(spf::compile(&parameters, &listeners, sources), &mut found);
+    let opendkim = taken(opendkim::compile(&parameters, (&listeners, &local), sources), &mut found);
+    let opendmarc = taken(opendmarc::compile(&parameters, &listeners, sources), &mut found);
+    let mailing = taken(mailing::compile(&parameters, sources), &mut found);
     name_others(&parameters, &mut catalogue, &classes);
     dedup(&mut found);
     (
@@ -294,12 +294,19 @@ fn compile(
             spf,
             opendkim,
             opendmarc,
+            mailing,
             bans,
             later,
             files: sources.paths(),
         },
         found,
     )
+}
+
+/// What was compiled; what is wrong with it goes to the rest.
+fn taken<T>((value, more): (T, Vec<Diagnostic>), found: &mut Vec<Diagnostic>) -> T {
+    found.extend(more);
+    value
 }
 
 /// Names the tables that delivery, probes and local senders alone go by: they are watched and opened like the rest.

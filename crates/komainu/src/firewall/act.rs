@@ -171,15 +171,16 @@ impl Netted<'_> {
         if !self.sets.has_changes() {
             return Ok(());
         }
-        if !self.sets.is_unknown() && self.looked.is_due() {
-            let listing = self.list();
-            if !self.sets.is_whole(&listing) {
-                self.sets.forget();
-            }
-        }
+        // First the change, then the look, which takes its time where a set is large.
         if !self.sets.is_unknown() && self.transaction(&self.sets.changes(now_s)).is_ok() {
             self.sets.done();
-            return Ok(());
+            if !self.looked.is_due() {
+                return Ok(());
+            }
+            let listing = self.list();
+            if self.sets.is_whole(&listing) {
+                return Ok(());
+            }
         }
         self.sets.forget();
         let listing = self.list();

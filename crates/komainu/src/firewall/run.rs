@@ -97,7 +97,9 @@ pub(super) fn program(
         status => {
             let said = if err.trim().is_empty() { out } else { err };
             let how = status
-                .map_or(format!("took longer than {} s", patience.as_secs()), |status| status.to_string());
+                .map_or(format!("took longer than {:.0} s", patience.as_secs_f64().ceil()), |status| {
+                    status.to_string()
+                });
             Err(format!("`{}`: {how}: {}", told(&words.join(" ")), told(said.trim())))
         }
     }

@@ -11,7 +11,7 @@ use super::wire::{
     self, Answer, Keeper, LocalAct, LocalRequest, PasswordRequest, PipeRequest, Request, RoomRequest,
     VirtualRequest,
 };
-use super::{Agency, Identity, agency, pam, shadow, spawn};
+use super::{Agency, Identity, agency, pam, past_logs, shadow, spawn};
 use crate::authentication::Logins;
 use crate::clock;
 use crate::configuration::{self, Configuration};
@@ -54,6 +54,8 @@ struct Grants {
     listeners: BTreeSet<SocketAddr>,
     spawned: Vec<config::Service>,
     log: Option<PathBuf>,
+    /// The log that reports are made of.
+    report_log: Option<PathBuf>,
     queue_directory: PathBuf,
     /// `mail_owner`, whose rights Postfix's processes have; nobody where that is root, or isn't there.
     mail_owner: Option<(u32, u32)>,
@@ -78,6 +80,7 @@ impl Grants {
                 Destination::File(path) => Some(path),
                 _ => None,
             },
+            report_log: configuration.mailing.as_ref().map(|mailing| mailing.log.clone()),
             queue_directory: configuration.parameters.text("queue_directory").value.into(),
             mail_owner: mail_owner(&configuration.parameters),
             agency: Some(
@@ -191,6 +194,7 @@ pub fn run(config: &Path, compat: config::Compat, state: &Path) -> Result<(), He
             (Request::Open(path), _) => answer_with(open(Path::new(&path), &grants)),
             (Request::Listen(address), _) => answer_with(listen(&address, &grants)),
             (Request::Log, _) => answer_with(open_log(&grants)),
+            (Request::PastLog(nth), _) => answer_with(past_log(nth, &grants)),
             (Request::Spawn(path), _) => answer_with(spawn(&path, &grants)),
             (Request::Connect(path), _) => answer_with(connect(Path::new(&path), &grants)),
             (Request::Dropped(name), _) => answer_with(maildrop::open(&dropped, &name).map(Into::into)),
@@ -296,6 +300,12 @@ fn open(path: &Path, grants: &Grants) -> io::Result<OwnedFd> {
 fn open_log(grants: &Grants) -> io::Result<OwnedFd> {
     let path = grants.log.as_ref().ok_or(io::ErrorKind::NotFound)?;
     own_log(path)
+}
+
+/// Opens the log that reports are made of, or a rotated one before it.
+fn past_log(nth: u64, grants: &Grants) -> io::Result<OwnedFd> {
+    let path = grants.report_log.as_ref().ok_or(io::ErrorKind::PermissionDenied)?;
+    Ok(past_logs::open(path, usize::try_from(nth).unwrap_or(usize::MAX))?.into())
 }
 
 /// Opens a log file for appending with root's rights, which may be in a folder that isn't root's alone: nothing is followed,

@@ -12,6 +12,7 @@ mod helper;
 mod identity;
 mod kept;
 mod pam;
+pub(crate) mod past_logs;
 pub mod pipe_service;
 pub mod rights;
 mod shadow;

@@ -30,6 +30,13 @@ pub fn find_account(passwd: &str, name: &str) -> Option<Account> {
     Some(Account { name: name.to_owned(), uid, gid })
 }
 
+/// Finds a group's number in the text of /etc/group.
+#[must_use]
+pub fn find_group(group: &str, name: &str) -> Option<u32> {
+    let line = group.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
 /// The name of a user id, in the text of /etc/passwd.
 #[must_use]
 pub fn account_name(passwd: &str, uid: u32) -> Option<&str> {
@@ -48,8 +55,17 @@ pub fn account_name(passwd: &str, uid: u32) -> Option<&str> {
 /// # Errors
 /// When the kernel refuses, or when root could be had back.
 pub fn drop_to(account: &Account) -> io::Result<()> {
+    drop_with(account, &[])
+}
+
+/// As [`drop_to`], in these groups besides the account's own.
+///
+/// # Errors
+/// As [`drop_to`].
+pub fn drop_with(account: &Account, groups: &[u32]) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
-    rustix::thread::set_thread_groups(&[])?;
+    let groups: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    rustix::thread::set_thread_groups(&groups)?;
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     rustix::thread::set_no_new_privs(true)?;
@@ -69,6 +85,8 @@ mod tests {
         let found = find_account(passwd, "postfix").unwrap();
         assert_eq!((found.uid, found.gid), (101, 103));
         assert_eq!(find_account(passwd, "post"), None);
+        let group = "adm:x:4:syslog\nsystemd-journal:x:999:\n";
+        assert_eq!((find_group(group, "systemd-journal"), find_group(group, "systemd")), (Some(999), None));
         assert_eq!((account_name(passwd, 101), account_name(passwd, 1)), (Some("postfix"), None));
     }
 }

@@ -34,6 +34,9 @@ pub enum Request {
     Reload,
     /// Open the log file for appending; the answer carries the descriptor.
     Log,
+    /// Open the log that reports are made of, or a rotated one before it: 0 is the log, 1 the newest before it; the answer
+    /// carries the descriptor.
+    PastLog(u64),
     /// Start the program of a `spawn` service; the answer carries our end of its socket.
     Spawn(String),
     /// Connect to a socket below `queue_directory`, with the rights of `mail_owner`; the answer carries it.
@@ -316,6 +319,12 @@ impl Writer {
         bytes.push(tag);
         Writer(bytes)
     }
+    /// A packet with one text.
+    fn named(id: u64, tag: u8, text: &str) -> Vec<u8> {
+        let mut w = Writer::tagged(id, tag);
+        w.bytes(text.as_bytes());
+        w.0
+    }
     pub(crate) fn number(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
@@ -357,24 +366,13 @@ impl Request {
     #[must_use]
     pub fn encode(&self, id: u64) -> Vec<u8> {
         match self {
-            Request::Open(path) => {
-                let mut w = Writer::tagged(id, 1);
-                w.bytes(path.as_bytes());
-                w.0
-            }
-            Request::Listen(address) => {
-                let mut w = Writer::tagged(id, 2);
-                w.bytes(address.as_bytes());
-                w.0
-            }
-            Request::Spawn(path) => {
-                let mut w = Writer::tagged(id, 5);
-                w.bytes(path.as_bytes());
-                w.0
-            }
-            Request::Dropped(name) => {
-                let mut w = Writer::tagged(id, 20);
-                w.bytes(name.as_bytes());
+            Request::Open(path) => Writer::named(id, 1, path),
+            Request::Listen(address) => Writer::named(id, 2, address),
+            Request::Spawn(path) => Writer::named(id, 5, path),
+            Request::Dropped(name) => Writer::named(id, 20, name),
+            Request::PastLog(nth) => {
+                let mut w = Writer::tagged(id, 50);
+                w.number(*nth);
                 w.0
             }
             Request::Password(request) => {
@@ -441,6 +439,7 @@ impl Request {
             10 => Request::Stop,
             5 => Request::Spawn(r.text()?),
             20 => Request::Dropped(r.text()?),
+            50 => Request::PastLog(r.number()?),
             30 => Request::Password(PasswordRequest::decode(&mut r)?),
             21 => Request::Connect(r.text()?),
             4 => {
@@ -602,6 +601,7 @@ mod tests {
             Request::Stop,
             Request::Spawn("private/x".into()),
             Request::Dropped("0a.mail".into()),
+            Request::PastLog(3),
             Request::Connect("/q/private/auth".into()),
             password(Keeper::Shadow),
             password(Keeper::Pam("smtp".into())),

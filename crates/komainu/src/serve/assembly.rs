@@ -25,12 +25,13 @@ use crate::greylisting::Greylister;
 use crate::log::Log;
 use crate::pickup::Pickup;
 use crate::privileged::{Helper, LocalSockets};
+use crate::reporting;
 use crate::session::house::House;
 use crate::session::{Service, Shared};
 use config::{Code, Diagnostic, Parameters, Severity};
 use events::daemon::Message;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use store::{Disk, RealDisk};
 use tables::Sources;
 use tokio::task::JoinHandle;
@@ -70,6 +71,8 @@ pub struct Assembly {
     local: crate::pickup::InForce,
     prober: Option<JoinHandle<()>>,
     reporter: Option<(Reporter, JoinHandle<()>)>,
+    /// Where what is kept of reports is, and who sends them.
+    reports: (PathBuf, Arc<Mutex<()>>, Option<JoinHandle<()>>),
     /// What deliveries of each generation heed.
     endings: Vec<Ending>,
 }
@@ -141,7 +144,7 @@ impl Assembly {
         let house = (&p, &log, state.as_path());
         let answers = Arc::new(answering(names, house, &sockets, spawner(&spawned, &helper)));
         let host = p.text("myhostname").value;
-        let (caches, agents_state) = (caches(&state, &log), state.clone());
+        let (caches, agents_state, reports) = (caches(&state, &log), state.clone(), state.clone());
         let folder = state.join("verify");
         let agents = Arc::new(Agents {
             spool: spool.clone(),
@@ -180,6 +183,7 @@ impl Assembly {
         let rules = Arc::new(RwLock::new(Arc::clone(&generation.access)));
         let local = Arc::new(RwLock::new(Arc::clone(&generation.local)));
         let (prober, reporter) = (None, None);
+        let reports = (reports, Arc::default(), None);
         let mut assembly = Assembly {
             shared,
             helper,
@@ -190,6 +194,7 @@ impl Assembly {
             local,
             prober,
             reporter,
+            reports,
             endings: Vec::new(),
             caches,
             passwd,
@@ -269,6 +274,9 @@ impl Assembly {
                 self.shared.log.write(&program, Message::warning(remark.clone()));
             }
         }
+        if let Some(bans) = &self.generation.bans {
+            super::bans::spare(&self.shared, bans, &self.generation.live);
+        }
         self.report_rates();
         // Those that nobody heeds any more are forgotten.
         self.endings.retain(Ending::is_shared);
@@ -298,6 +306,23 @@ impl Assembly {
             let (answers, log) = (Arc::clone(&self.shared.answers), self.shared.log.clone());
             self.prober = Some(tokio::spawn(zones::probe_all(generation.zones.clone(), answers, log)));
         }
+        self.send_reports();
+    }
+
+    /// Reports go out by the configuration in force.
+    fn send_reports(&mut self) {
+        let (state, turn, task) = &mut self.reports;
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+        let (state, turn) = (state.clone(), Arc::clone(turn));
+        let Some(mailing) = self.generation.mailing.clone().filter(|mailing| mailing.schedule.is_some())
+        else {
+            return;
+        };
+        let (helper, log) = (self.helper.clone(), self.shared.log.clone());
+        let sender = reporting::Sender { state, pickup: self.pickup(), helper, log, turn };
+        self.reports.2 = Some(tokio::spawn(sender.run(mailing)));
     }
 
     /// The counters' statistics, by the configuration in force. A time unit that changed ends the old ones.

@@ -40,6 +40,7 @@ pub(super) fn make(state: &Path, account: Option<&Account>) -> io::Result<()> {
     rustix::fs::fchmod(&queue, Mode::from_raw_mode(0o700))?;
     let Some(account) = account else { return Ok(()) };
     give_file(&state, super::pid::NAME, account)?;
+    give_file(&state, crate::reporting::KEPT, account)?;
     give_all(queue, account, DEPTH_MAX)
 }
 

@@ -458,3 +458,183 @@ fn sorted(rules: &str) -> Vec<&str> {
     lines.sort_unstable();
     lines
 }
+
+/// A folder with one jail `j`, whose actions write to the file `out`.
+fn own_files(actions: &[(&str, &str)]) -> (tempfile::TempDir, impl Fn() -> String + use<>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    for part in ["filter.d", "action.d"] {
+        fs::create_dir(folder.path().join(part)).expect("a folder");
+    }
+    let mut names = String::new();
+    for (name, text) in actions {
+        let text = text.replace("OUT", &out.display().to_string());
+        fs::write(folder.path().join(format!("action.d/{name}.conf")), text).expect("a file");
+        names += &format!("\n  {name}");
+    }
+    fs::write(folder.path().join("filter.d/f.conf"), "[Definition]\nfailregex = <HOST>$\n").expect("a file");
+    let jail = format!("[j]\nenabled = true\nfilter = f\nlogpath = /var/log/j*.log\naction ={names}\n");
+    fs::write(folder.path().join("jail.conf"), jail).expect("a file");
+    fs::write(&out, "").expect("a file");
+    (folder, move || {
+        let text = fs::read_to_string(&out).unwrap_or_default();
+        fs::write(&out, "").expect("a file");
+        text
+    })
+}
+
+const PLAIN: &str = "[Definition]
+actionstart = echo plain start <name> >> OUT
+actionstop = echo plain stop <name> >> OUT
+actionban = echo plain ban <ip> <failures> <family> >> OUT
+actionunban = echo plain unban <ip> >> OUT
+norestored = true
+";
+const FAMILIES: &str = "[Definition]
+actionstart = echo fam start <family> <v> >> OUT
+actionstop = echo fam stop <family> <v> >> OUT
+actionflush = echo fam flush <family> <v> >> OUT
+actioncheck = echo fam check <v> >> OUT; test ! -e OUT.broken
+actionban = test ! -e OUT.broken || exit 1
+            echo fam ban <ip> <v> >> OUT
+actionunban = echo fam unban <ip> <v> >> OUT
+actionrepair = echo fam repair <v> >> OUT; rm OUT.broken
+[Init]
+v = four
+[Init?family=inet6]
+v = six
+";
+const EAGER: &str = "[Definition]
+actionstart_on_demand = false
+actionstart = echo eager start <v> >> OUT
+actionban = echo eager ban <ip> <v> >> OUT
+actionunban = echo eager unban <ip> <v> >> OUT
+[Init]
+v = four
+[Init?family=inet6]
+v = six
+";
+
+/// In which order commands run, as fail2ban was seen to run them.
+#[test]
+fn actions_in_their_order() {
+    let (folder, said) = own_files(&[("plain", PLAIN), ("fam", FAMILIES), ("eager", EAGER)]);
+    let firewall = firewall(folder.path());
+    let check = |changes: Vec<Change>, expect: &[&str]| {
+        well(&firewall, changes);
+        assert_eq!(said().lines().collect::<Vec<_>>(), expect);
+    };
+    check(vec![Change::start("j")], &["plain start j", "eager start four", "eager start six"]);
+    check(
+        vec![ban("j", "198.51.100.1"), ban("j", "2001:db8::1")],
+        &[
+            "plain ban 198.51.100.1 5 inet4",
+            "plain ban 2001:db8::1 5 inet6",
+            "fam start inet4 four",
+            "fam ban 198.51.100.1 four",
+            "fam start inet6 six",
+            "fam ban 2001:db8::1 six",
+            "eager ban 198.51.100.1 four",
+            "eager ban 2001:db8::1 six",
+        ],
+    );
+    check(
+        vec![unban("j", "198.51.100.1"), unban("j", "198.51.100.99")],
+        &["plain unban 198.51.100.1", "fam unban 198.51.100.1 four", "eager unban 198.51.100.1 four"],
+    );
+    let restored = Change { is_restored: true, ..ban("j", "198.51.100.2") };
+    check(vec![restored], &["fam ban 198.51.100.2 four", "eager ban 198.51.100.2 four"]);
+    // What is missing is repaired, and what was in force comes back.
+    fs::write(folder.path().join("out.broken"), "").expect("a file");
+    check(
+        vec![ban("j", "198.51.100.3")],
+        &[
+            "plain ban 198.51.100.3 5 inet4",
+            "fam check four",
+            "fam repair four",
+            "fam ban 198.51.100.2 four",
+            "fam ban 198.51.100.3 four",
+            "eager ban 198.51.100.3 four",
+        ],
+    );
+    // A jail that the files no longer name runs on until it is stopped, with the actions that it was started with.
+    fs::write(folder.path().join("jail.conf"), "[other]\n").expect("a file");
+    firewall.reload().expect("reloads");
+    check(
+        vec![Change::stop("j")],
+        &[
+            "plain unban 198.51.100.3",
+            "plain unban 2001:db8::1",
+            "plain stop j",
+            "fam flush inet4 four",
+            "fam flush inet6 six",
+            "fam stop inet4 four",
+            "fam stop inet6 six",
+            "eager unban 198.51.100.2 four",
+            "eager unban 198.51.100.3 four",
+            "eager unban 2001:db8::1 six",
+        ],
+    );
+    let gone = firewall.apply(vec![Change::start("j")]).remove(0);
+    assert!(gone.is_err_and(|text| text.contains("no jail `j` is switched on")));
+}
+
+/// A user's name, a log line, a host's name: whatever is in them, they are written, not run.
+#[test]
+fn what_a_client_chose_is_never_run() {
+    let action = "[Definition]
+actionban = printf '%%s|' \"<F-USER>\" \"<matches>\" \"<ip>\" <failures> >> OUT
+            printf '%%s|' <F-USER> >> OUT
+actionunban = printf '%%s|' \"<F-USER>\" \"<ip>\" >> OUT
+";
+    let (folder, said) = own_files(&[("a", action)]);
+    let firewall = firewall(folder.path());
+    well(&firewall, vec![Change::start("j")]);
+    let pwned = folder.path().join("pwned");
+    let touch = format!("touch {}", pwned.display());
+    for hostile in [
+        format!("$({touch})"),
+        format!("`{touch}`"),
+        format!("\"; {touch}; \""),
+        format!("'; {touch}; '"),
+        format!("x\n{touch}\n"),
+        format!("x & {touch} & | {touch} # <ip> <F-USER> $f2bV_ip ${{x:=`{touch}`}}"),
+        "\\\" \\' * ? [a] {a,b} ~ ! \u{0}\u{7f}\u{1b}[31m é".to_owned(),
+        format!("-n --help {touch}"),
+    ] {
+        let fields = vec![("user".to_owned(), hostile.clone()), (hostile.clone(), hostile.clone())];
+        let who = Id::Other(hostile.clone());
+        let hostile_ban = Change { matches: hostile.clone(), fields, ..ban("j", "198.51.100.1") };
+        well(&firewall, vec![Change { id: who.clone(), ..hostile_ban }]);
+        let value = hostile.replace('\0', "");
+        let written = said();
+        assert!(written.starts_with(&format!("{value}|{value}|{value}|5|")), "{hostile:?}: {written:?}");
+        well(&firewall, vec![Change::new("j", Verb::Unban, who)]);
+        assert_eq!(said(), format!("{value}|{value}|"));
+        assert!(!pwned.exists(), "{hostile:?} was run");
+    }
+}
+
+/// Failures are told with the program's own words, each where it belongs.
+#[test]
+fn failures_are_told_in_the_programs_words() {
+    let action = "[Definition]
+actionban = test <ip> != 198.51.100.2 || { echo no room >&2; exit 3; }
+actionunban =
+";
+    let slow =
+        "[Definition]\nactionban = test <ip> != 198.51.100.4 || exec sleep 1000\n[Init]\ntimeout = 2\n";
+    let (folder, _) = own_files(&[("a", action), ("slow", slow)]);
+    let firewall = firewall(folder.path());
+    let who = ["198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4", "127.0.0.1"];
+    let outcomes = firewall.apply(who.map(|who| ban("j", who)).to_vec());
+    let said: Vec<&str> =
+        outcomes.iter().map(|outcome| outcome.as_ref().map_or_else(String::as_str, |()| "")).collect();
+    assert!(said[0].is_empty() && said[2].is_empty(), "{said:?}");
+    assert!(said[1].contains("action a: ") && said[1].ends_with("exit status: 3: no room"), "{said:?}");
+    assert!(said[3].contains("action slow: ") && said[3].contains("took longer than 2 s"), "{said:?}");
+    assert!(said[4].contains("never bans"), "{said:?}");
+    assert!(firewall.is_alive());
+    let logs = firewall.open(Path::new("/etc/passwd")).expect_err("no log of a jail's");
+    assert!(logs.to_string().contains("logpath"), "{logs}");
+}

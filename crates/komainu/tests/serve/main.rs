@@ -16,6 +16,8 @@
 mod attachments;
 mod attacks;
 mod auth;
+mod ban_run;
+mod bans;
 mod beside;
 mod bounces;
 mod built_in;
@@ -61,6 +63,7 @@ mod queue;
 mod queue_oracle;
 mod relaying;
 mod reload;
+mod reporting;
 mod reuse;
 mod rights;
 mod scanners;

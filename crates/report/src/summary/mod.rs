@@ -71,6 +71,8 @@ pub struct Summary {
     pub bans: Bans,
     /// Log-ins that failed.
     pub attacks: Attacks,
+    /// Who mail is from: SPF, DKIM, DMARC.
+    pub authenticity: Authenticity,
     /// TLS.
     pub tls: Tls,
     /// How long deliveries took, in milliseconds.
@@ -236,6 +238,19 @@ pub struct Attacks {
     pub accounts: Top,
     /// Tries by program and method: `smtpd LOGIN`, `imap-login PLAIN`.
     pub methods: Top,
+}
+
+/// Who mail is from: policyd-spf's, OpenDKIM's, OpenDMARC's and this server's judgements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authenticity {
+    /// SPF, by result.
+    pub spf: Top,
+    /// DKIM, by result; `signed` is what was signed here.
+    pub dkim: Top,
+    /// DMARC, by result.
+    pub dmarc: Top,
+    /// Domains in whose name mail came that DMARC says is not theirs.
+    pub forged: Top,
 }
 
 /// TLS.

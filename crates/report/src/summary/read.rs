@@ -10,6 +10,7 @@ use events::check::{Action, ContentCheck, ProxyAction, ProxyVerdict, Verdict};
 use events::delivery::{Delivery, Status};
 use events::fail2ban::{BanEvent, BanLine, Deed};
 use events::foreign::{DovecotFailed, Greylisted};
+use events::judged::{DkimEnd, DmarcEnd};
 use events::line::Envelope;
 use events::own::{Matter, Own};
 use events::queue::Queued;
@@ -146,6 +147,15 @@ impl Tally {
             Event::Listed(listed) => self.listed_by(&listed.address, &listed.domain),
             Event::Greylisted(greylisted) => self.greylisted(greylisted),
             Event::DovecotFailed(failed) => self.dovecot_failed(failed),
+            Event::SshdFailed(failed) => {
+                let method = format!("{} {}", head.service, failed.method);
+                self.attack(1, &failed.address, Some(&failed.user), &method);
+            }
+            Event::DkimSigned(_)
+            | Event::DkimJudged(_)
+            | Event::DmarcJudged(_)
+            | Event::SpfJudged(_)
+            | Event::Authenticity(_) => self.judged(event),
             Event::Own(own) => self.own(own),
             Event::Other(text) => return self.other(head, text),
             _ => {}
@@ -489,6 +499,46 @@ impl Tally {
                 Some(delay) => counts.passed.add(delay),
                 None => counts.known += 1,
             },
+            _ => {}
+        }
+    }
+
+    /// Who mail is from.
+    fn judged(&mut self, event: &Event<'_>) {
+        let [spf, dkim, dmarc, forged] = &mut self.authenticity;
+        match event {
+            Event::DkimSigned(_) => dkim.add("signed", 0),
+            Event::DkimJudged(judged) => dkim.add(
+                match judged.end {
+                    DkimEnd::Good => "pass",
+                    DkimEnd::Bad => "fail",
+                    DkimEnd::None => "none",
+                    DkimEnd::NoKey => "fail: no key",
+                    DkimEnd::Revoked => "fail: key revoked",
+                },
+                0,
+            ),
+            Event::DmarcJudged(judged) => {
+                dmarc.add(judged.end.as_str(), 0);
+                if judged.end == DmarcEnd::Fail {
+                    forged.add(&judged.domain.to_ascii_lowercase(), 0);
+                }
+            }
+            Event::SpfJudged(judged) => spf.add(&judged.result.to_ascii_lowercase(), 0),
+            Event::Authenticity(found) => {
+                for (method, result) in found.each() {
+                    match method {
+                        "spf" => spf.add(result, 0),
+                        "dkim" => dkim.add(result, 0),
+                        "dmarc" => dmarc.add(result, 0),
+                        _ => {}
+                    }
+                }
+                let fails = found.each().any(|one| one == ("dmarc", "fail"));
+                if let Some(author) = found.author().filter(|_| fails) {
+                    forged.add(&author.to_ascii_lowercase(), 0);
+                }
+            }
             _ => {}
         }
     }

@@ -77,7 +77,7 @@ impl Cell {
 }
 
 /// All keys, in the order in which sections are shown.
-pub const KEYS: [&str; 25] = [
+pub const KEYS: [&str; 27] = [
     "traffic",
     "connections",
     "messages",
@@ -97,6 +97,8 @@ pub const KEYS: [&str; 25] = [
     "accounts",
     "bans",
     "banned_networks",
+    "authenticity",
+    "forged",
     "tls",
     "senders",
     "recipients",
@@ -135,6 +137,14 @@ pub fn sections(summary: &Summary) -> Vec<Section> {
         top("accounts", "Failed log-ins, by account", ("account", "account"), &s.attacks.accounts, false),
         bans(s),
         top("banned_networks", "Banned, by network", ("network", "network"), &s.bans.networks, false),
+        authenticity(s),
+        top(
+            "forged",
+            "Refuted by DMARC, by author's domain",
+            ("domain", "domain"),
+            &s.authenticity.forged,
+            false,
+        ),
         tls(s),
         top("senders", "Senders", ("sender", "sender"), &s.senders, true),
         top("recipients", "Recipients", ("recipient", "recipient"), &s.recipients, true),
@@ -423,6 +433,25 @@ fn bans(s: &Summary) -> Section {
     for row in &s.bans.jails.rows {
         section.row(Mood::Plain, vec![text(format!("banned by {}", row.name)), Cell::Count(row.count)]);
     }
+    section
+}
+
+fn authenticity(s: &Summary) -> Section {
+    let mut section =
+        Section::new("authenticity", "SPF, DKIM and DMARC", &[("what", ""), ("count", "times")]);
+    for (name, top) in
+        [("SPF", &s.authenticity.spf), ("DKIM", &s.authenticity.dkim), ("DMARC", &s.authenticity.dmarc)]
+    {
+        for row in &top.rows {
+            let mood = match row.name.as_str() {
+                "pass" | "signed" => Mood::Good,
+                name if name.contains("fail") => Mood::Refused,
+                _ => Mood::Plain,
+            };
+            section.row(mood, vec![text(format!("{name} {}", row.name)), Cell::Count(row.count)]);
+        }
+    }
+    section.bars = Some(1);
     section
 }
 

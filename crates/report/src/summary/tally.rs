@@ -6,8 +6,8 @@ use super::sessions::{Ended, Sessions};
 use super::spread::Spread;
 use super::top::Counted;
 use super::{
-    Attacks, Bans, ConnectionEnd, Counts, DAYS_MAX, Delays, Greylisting, Lines, RuleCount, Slot, Summary,
-    Tls, Traffic, Zone,
+    Attacks, Authenticity, Bans, ConnectionEnd, Counts, DAYS_MAX, Delays, Greylisting, Lines, RuleCount,
+    Slot, Summary, Tls, Traffic, Zone,
 };
 use crate::Day;
 use crate::day::Moment;
@@ -85,6 +85,17 @@ impl GreylistCounts {
 }
 
 impl BanCounts {
+    fn shown(&self, rows: usize) -> Bans {
+        Bans {
+            banned: self.banned,
+            restored: self.restored,
+            lifted: self.lifted,
+            found: self.found,
+            jails: self.jails.top(rows),
+            networks: self.networks.top(rows),
+        }
+    }
+
     fn merge(&mut self, later: BanCounts) {
         self.banned += later.banned;
         self.restored += later.restored;
@@ -130,6 +141,8 @@ pub struct Tally {
     pub(super) attack_networks: Counted,
     pub(super) accounts: Counted,
     pub(super) methods: Counted,
+    /// SPF, DKIM, DMARC, and domains that DMARC says were forged.
+    pub(super) authenticity: [Counted; 4],
     pub(super) tls: [Counted; 3],
     pub(super) delays: [Spread; 5],
     /// What an earlier piece of the log may say more about.
@@ -182,6 +195,7 @@ impl Tally {
             attack_networks: Counted::default(),
             accounts: Counted::default(),
             methods: Counted::default(),
+            authenticity: Default::default(),
             tls: Default::default(),
             delays: Default::default(),
             later: Vec::new(),
@@ -363,7 +377,8 @@ impl Tally {
             (&mut self.accounts, later.accounts),
             (&mut self.methods, later.methods),
         ];
-        for (one, more) in tables.into_iter().chain(self.tls.iter_mut().zip(later.tls)) {
+        let judged = self.authenticity.iter_mut().zip(later.authenticity);
+        for (one, more) in tables.into_iter().chain(self.tls.iter_mut().zip(later.tls)).chain(judged) {
             one.merge(more);
         }
     }
@@ -429,20 +444,17 @@ impl Tally {
                 passed: self.greylisting.passed.percentiles(),
                 known: self.greylisting.known,
             },
-            bans: Bans {
-                banned: self.bans.banned,
-                restored: self.bans.restored,
-                lifted: self.bans.lifted,
-                found: self.bans.found,
-                jails: self.bans.jails.top(rows),
-                networks: self.bans.networks.top(rows),
-            },
+            bans: self.bans.shown(rows),
             attacks: Attacks {
                 failed: self.logins_failed,
                 well,
                 networks: self.attack_networks.top(rows),
                 accounts: self.accounts.top(rows),
                 methods: self.methods.top(rows),
+            },
+            authenticity: {
+                let [spf, dkim, dmarc, forged] = self.authenticity.each_ref().map(|table| table.top(rows));
+                Authenticity { spf, dkim, dmarc, forged }
             },
             tls: Tls { incoming, outgoing, failed },
             delays: {

@@ -260,3 +260,44 @@ fn ends_of_messages() {
         assert_eq!(summary.origins.count("client"), 1);
     }
 }
+
+#[test]
+fn lines_of_programs_beside_the_server() {
+    let log = "\
+Nov 22 01:00:00 mail postgrey[1]: action=greylist, reason=new, client_name=a, client_address=192.0.2.1/32, sender=a@b.example, recipient=c@d.example
+Nov 22 01:01:00 mail postgrey[1]: action=greylist, reason=early-retry (240s missing), client_name=a, client_address=192.0.2.1/32, sender=a@b.example, recipient=c@d.example
+Nov 22 01:06:00 mail postgrey[1]: action=pass, reason=triplet found, delay=360, client_name=a, client_address=192.0.2.1/32, sender=a@b.example, recipient=c@d.example
+Nov 22 01:07:00 mail postgrey[1]: action=pass, reason=client AWL, client_name=a, client_address=192.0.2.1/32, sender=a@b.example, recipient=c@d.example
+Nov 22 01:08:00 mail dovecot: imap-login: Disconnected (auth failed, 3 attempts in 7 secs): user=<bob>, method=PLAIN, rip=2001:db8:0:1::7, lip=192.0.2.25, TLS
+Nov 22 01:08:00 mail sshd[3]: Failed password for invalid user bob from 2001:db8:0:1::9 port 4711 ssh2
+Nov 22 01:09:00 mail opendkim[4]: 4BXYZ1: DKIM-Signature field added (s=mail, d=example.com)
+Nov 22 01:09:00 mail opendkim[4]: 4BXYZ2: bad signature data
+Nov 22 01:09:00 mail opendmarc[5]: 4BXYZ2: Bank.example fail
+Nov 22 01:09:00 mail policyd-spf[6]: prepend Received-SPF: Softfail (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=a; envelope-from=a@b.example; receiver=d.example
+Nov 22 01:09:00 mail postfix/cleanup[7]: 4BXYZ3: authenticity: spf=fail domain=bank.example, dkim=pass d=x.example s=a, dmarc=fail p=none from=bank.example
+2026-11-22 01:10:00,123 fail2ban.filter         [812]: INFO    [postfix] Found 203.0.113.7 - 2026-11-22 01:10:00
+2026-11-22 01:10:00,456 fail2ban.actions        [812]: NOTICE  [postfix] Ban 203.0.113.7
+2026-11-22 01:20:00,456 fail2ban.actions        [812]: NOTICE  [postfix] Unban 203.0.113.7
+2026-11-22 01:20:01,001 fail2ban.actions        [812]: NOTICE  [sshd] Restore Ban 2001:db8::7
+";
+    let summary = tally(log.lines()).summary();
+    assert_adds_up(&summary, "others");
+    assert_eq!((summary.lines.counted, summary.lines.read), (15, 15));
+    let Greylisting { delayed, early, passed, known } = summary.greylisting;
+    assert_eq!((delayed, early, passed.count, passed.max, known), (1, 1, 1, 360, 1));
+    let rows = |top: &Top| top.rows.iter().map(|row| (row.name.clone(), row.count)).collect::<Vec<_>>();
+    assert_eq!(summary.attacks.failed, 4);
+    assert_eq!(rows(&summary.attacks.networks), [("2001:db8:0:1::/64".to_owned(), 4)]);
+    assert_eq!(rows(&summary.attacks.accounts), [("bob".to_owned(), 4)]);
+    assert_eq!(rows(&summary.authenticity.dkim).len(), 3);
+    assert_eq!(rows(&summary.authenticity.spf), [("fail".to_owned(), 1), ("softfail".to_owned(), 1)]);
+    assert_eq!(rows(&summary.authenticity.forged), [("bank.example".to_owned(), 2)]);
+    let Bans { banned, restored, lifted, found, jails, networks } = &summary.bans;
+    assert_eq!((*banned, *restored, *lifted, *found), (1, 1, 1, 1));
+    assert_eq!(
+        (rows(jails), rows(networks)),
+        (vec![("postfix".to_owned(), 1)], vec![("203.0.113.0/24".to_owned(), 1)])
+    );
+    let wanted: Vec<&str> = sections::sections(&summary).iter().map(|section| section.key).collect();
+    assert_eq!(wanted, sections::KEYS);
+}

@@ -11,6 +11,7 @@ mod judge;
 pub(crate) mod read;
 mod report;
 mod rules;
+mod run;
 mod simulate;
 
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE};
@@ -33,6 +34,11 @@ pub(super) struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Ban, in fail2ban's place: jails, actions and log as fail2ban's files have them, until SIGTERM or Ctrl-C.
+    ///
+    /// In the foreground; SIGHUP reads the files anew. Exit code 0 ended as asked, 75 something of the system's failed,
+    /// 78 there are no such files.
+    Run(run::Run),
     /// Which lines of a log a filter matches, and whom it finds in them.
     Test(report::Test),
     /// Whom jails would have banned, when and for how long, had they read this log.
@@ -59,6 +65,7 @@ enum Command {
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match &arguments.command {
+        Command::Run(run) => run::run(&arguments.config, run),
         Command::Test(test) => report::run(&arguments.config, test),
         Command::Simulate(simulate) => simulate::run(&arguments.config, simulate),
         Command::Check => judge::run(&arguments.config),

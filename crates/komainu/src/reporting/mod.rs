@@ -1,0 +1,290 @@
+//! The report that goes out by itself: when its time has come the log is read, added up and sent through the queue.
+//!
+//! What it says is `report`'s; here are the clock, the files and the message. The day that it tells of is noted durably
+//! before the message is handed to the queue, and taken back where the queue won't have it: so a crash between the two
+//! costs a report, and none comes twice. T2.23.
+
+mod kept;
+
+pub(crate) use kept::{Kept, NAME as KEPT};
+
+use crate::cli::logs;
+use crate::clock;
+use crate::configuration::Mailing;
+use crate::log::Log;
+use crate::pickup::Pickup;
+use crate::privileged::{Answer, Helper, Request, past_logs};
+use events::daemon::Message;
+use jiff::civil::Date;
+use mail::Wall;
+use proto::control::{Submission, To};
+use report::letter::{self, Letter};
+use report::outline::{self, About};
+use report::summary::{Settings, Summary, Tally};
+use report::unusual::{Watcher, dated, of_zones};
+use report::{Day, sheet::Sheet};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Files of a log that are read for one report.
+const FILES_MAX: usize = 40;
+/// Rows of a table.
+const ROWS: usize = 20;
+/// Between two looks at the clock, which may be set.
+const LOOK: Duration = Duration::from_secs(30);
+/// What failed is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(600);
+/// Who speaks of it.
+const PROGRAM: &str = "komainu/report";
+
+/// The machine's day at `wall`.
+pub(crate) fn today(wall: Wall) -> Day {
+    let here = wall.seconds() + i64::from(clock::utc_offset_s(wall));
+    Day::numbered(here.div_euclid(86_400))
+}
+
+/// When an hour of a day comes, by the machine's time zone: one that isn't there comes later, one that is there twice
+/// comes the first time.
+fn comes(day: Day, hour: u8, minute: u8) -> i64 {
+    let small = |number: u8| i8::try_from(number).unwrap_or(0);
+    let year = i16::try_from(day.year).unwrap_or(i16::MAX);
+    let stamp = Date::new(year, small(day.month), small(day.day))
+        .map(|date| date.at(small(hour), small(minute), 0, 0))
+        .and_then(|when| when.to_zoned(clock::time_zone()))
+        .map(|zoned| zoned.timestamp().as_second());
+    // A day that the calendar doesn't have.
+    stamp.unwrap_or_else(|_| day.number() * 86_400 + i64::from(hour) * 3_600 + i64::from(minute) * 60)
+}
+
+/// A log's numbers, and those of its days.
+pub(crate) struct Counted {
+    days: (Day, Day),
+    whole: Tally,
+    each: BTreeMap<Day, (Option<Tally>, Watcher)>,
+    today: Day,
+}
+
+impl Counted {
+    /// For the lines of these days.
+    pub(crate) fn new(days: (Day, Day), today: Day) -> Counted {
+        let settings = Settings { days: Some(days), rows: ROWS, ..Settings::new(today) };
+        Counted { days, whole: Tally::new(settings), each: BTreeMap::new(), today }
+    }
+
+    pub(crate) fn feed(&mut self, line: &[u8]) {
+        self.whole.feed(line);
+        let Some((day, rest)) = dated(line, self.today) else { return };
+        let ((first, last), today) = (self.days, self.today);
+        if !(first..=last).contains(&day) {
+            return;
+        }
+        let (tally, watcher) = self.each.entry(day).or_insert_with(|| {
+            // A single day is the whole.
+            ((first < last).then(|| Tally::new(Settings::new(today))), Watcher::default())
+        });
+        if let Some(tally) = tally {
+            tally.feed(line);
+        }
+        watcher.feed(rest);
+    }
+
+    /// What it all adds up to and what is out of the ordinary; the days are kept.
+    pub(crate) fn told(self, kept: &mut Kept) -> (Summary, Vec<String>) {
+        let summary = self.whole.summary();
+        let is_one = self.each.len() == 1;
+        let mut unusual = Vec::new();
+        let mut certificates: Vec<String> = Vec::new();
+        for (day, (tally, watcher)) in self.each {
+            kept.history.keep(
+                day,
+                match &tally {
+                    Some(tally) => watcher.sums(&tally.summary()),
+                    None => watcher.sums(&summary),
+                },
+            );
+            // Of what the log repeats each day, the latest counts.
+            certificates = watcher.certificates().iter().map(|text| capital(text)).collect();
+            let said = kept.history.unusual(day).into_iter();
+            let dated = |text: String| {
+                if is_one { text } else { format!("{} {}: {text}", day.day, day.month_name()) }
+            };
+            unusual.extend(said.map(dated));
+        }
+        let all = certificates.into_iter().chain(of_zones(&summary)).chain(unusual);
+        (summary, all.collect())
+    }
+}
+
+/// With a capital at its beginning.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The sheet, as all ways of showing it have it.
+pub(crate) fn sheet(summary: &Summary, host: &str, days: Option<(Day, Day)>, unusual: Vec<String>) -> Sheet {
+    outline::sheet(summary, &About { host: host.to_owned(), days, unusual })
+}
+
+/// A message with its header.
+pub(crate) fn message(mailing: &Mailing, letter: &Letter) -> String {
+    let to = mailing.recipients.join(", ");
+    format!(
+        "From: Mail report <postmaster>\nTo: {to}\nSubject: {}\nAuto-Submitted: auto-generated\n{}\n{}",
+        letter.subject, letter.head, letter.body
+    )
+}
+
+/// The envelope: nobody is told when it can't be delivered.
+pub(crate) fn envelope(mailing: &Mailing) -> (Submission, Vec<To>) {
+    let to = mailing.recipients.iter().map(|address| To { address: address.clone(), ..To::default() });
+    (Submission { is_local: true, ..Submission::default() }, to.collect())
+}
+
+/// The letter that says what the sheet says.
+pub(crate) fn letter(sheet: &Sheet) -> Letter {
+    let wall = clock::now().wall;
+    letter::letter(sheet, &format!("{}.{}", mail::time::compact(wall), std::process::id()))
+}
+
+/// Who sends reports. Cheap to clone; of all that there are, one is at work.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub(crate) state: PathBuf,
+    pub(crate) pickup: Pickup,
+    pub(crate) helper: Option<Helper>,
+    pub(crate) log: Log,
+    /// A configuration that is no more in force may still be at it.
+    pub(crate) turn: Arc<Mutex<()>>,
+}
+
+impl Sender {
+    /// Sends reports by this configuration for ever.
+    pub(crate) async fn run(self, mailing: Arc<Mailing>) {
+        loop {
+            let (sender, mailing) = (self.clone(), Arc::clone(&mailing));
+            let turn = tokio::task::spawn_blocking(move || sender.turn(&mailing)).await;
+            let pause = match turn {
+                Ok(Ok(next_s)) => {
+                    let left_s = next_s.saturating_sub(clock::now().wall.seconds());
+                    LOOK.min(Duration::from_secs(u64::try_from(left_s).unwrap_or(0).max(1)))
+                }
+                Ok(Err(problem)) => {
+                    self.say(Message::warning(format!(
+                        "{problem}; tried again in {} minutes",
+                        AGAIN.as_secs() / 60
+                    )));
+                    AGAIN
+                }
+                Err(_) => AGAIN,
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn say(&self, message: Message) {
+        self.log.write(PROGRAM, message);
+    }
+
+    /// Does what is due, and says when to ask again. Blocks.
+    fn turn(&self, mailing: &Mailing) -> Result<i64, String> {
+        let Some(schedule) = mailing.schedule else { return Ok(i64::MAX) };
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let wall = clock::now().wall;
+        let today = today(wall);
+        let before = Kept::read(&self.state);
+        let due = schedule.due((today, wall.seconds()), before.told, &comes);
+        let mut kept = Kept { told: Some(due.told), history: before.history.clone() };
+        let Some(days) = due.now else {
+            if before.told != kept.told {
+                self.keep(&kept)?;
+            }
+            return Ok(due.next_s);
+        };
+        let counted = self.count(mailing, days, today)?;
+        let (summary, unusual) = counted.told(&mut kept);
+        self.keep(&kept)?;
+        if mailing.only_unusual && unusual.is_empty() {
+            return Ok(due.next_s);
+        }
+        let sheet = sheet(&summary, &mailing.hostname, Some(days), unusual);
+        if let Err(problem) = self.send(mailing, &message(mailing, &letter(&sheet))) {
+            // It is due again.
+            self.keep(&Kept { told: before.told, ..kept })?;
+            return Err(format!("the report can't be sent: {problem}"));
+        }
+        Ok(due.next_s)
+    }
+
+    fn keep(&self, kept: &Kept) -> Result<(), String> {
+        let failed =
+            |error| format!("what is kept for reports can't be written to {}: {error}", self.state.display());
+        kept.write(&self.state).map_err(failed)
+    }
+
+    /// Adds up the lines of `days`, from the log and what it was before it was rotated.
+    fn count(&self, mailing: &Mailing, days: (Day, Day), today: Day) -> Result<Counted, String> {
+        let mut counted = Counted::new(days, today);
+        let since_s = comes(days.0, 0, 0);
+        for file in self.open(&mailing.log, since_s)?.into_iter().rev() {
+            let read = logs::of(file)
+                .and_then(|log| log.only(&(days.0..=days.1), today))
+                .and_then(|log| logs::each_line(log, |line| counted.feed(line)));
+            if let Err(error) = read {
+                let text = format!("{}: {error}; what stands before it is counted", mailing.log.display());
+                self.say(Message::warning(text));
+            }
+        }
+        Ok(counted)
+    }
+
+    /// The files with lines written since then, the newest first.
+    fn open(&self, log: &Path, since_s: i64) -> Result<Vec<File>, String> {
+        let mut files: Vec<File> = Vec::new();
+        let mut known = Vec::new();
+        for nth in 0..FILES_MAX {
+            let file = match self.open_one(log, nth) {
+                Ok(file) => file,
+                // Being rotated just now, or rotated for the last time.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && nth == 0 => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(format!("the log {} can't be read: {error}", log.display())),
+            };
+            let about = file.metadata().map_err(|error| error.to_string())?;
+            let name = (about.dev(), about.ino());
+            if nth > 0 && about.mtime() < since_s {
+                break;
+            }
+            if !known.contains(&name) {
+                known.push(name);
+                files.push(file);
+            }
+        }
+        Ok(files)
+    }
+
+    fn open_one(&self, log: &Path, nth: usize) -> io::Result<File> {
+        let Some(helper) = &self.helper else { return past_logs::open(log, nth) };
+        let nth = u64::try_from(nth).unwrap_or(u64::MAX);
+        match helper.ask(&Request::PastLog(nth), None) {
+            (Answer::Done, Some(descriptor)) => Ok(descriptor.into()),
+            (Answer::Permanent(_), _) => Err(io::ErrorKind::NotFound.into()),
+            (Answer::Temporary(text), _) => Err(io::Error::other(text)),
+            (Answer::Done | Answer::Said(_), _) => Err(io::Error::other("the helper gave no file")),
+        }
+    }
+
+    fn send(&self, mailing: &Mailing, message: &str) -> Result<(), String> {
+        let (submission, to) = envelope(mailing);
+        let uid = rustix::process::getuid().as_raw();
+        let mut reception = self.pickup.begin(uid, submission, None).map_err(|error| error.to_string())?;
+        reception.add(to).map_err(|error| error.to_string())?;
+        reception.write(message.as_bytes()).map_err(|error| error.to_string())?;
+        reception.finish().map(drop).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,165 @@
+//! The report that goes out by itself (T2.23): once, with both parts, made of a log that only root may read.
+
+use crate::server::Server;
+use crate::site::{KOMAINU, Site, until};
+use crate::world::{self, Needs};
+use jiff::{ToSpan, Zoned, civil::Date};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::PathBuf;
+
+/// Days since 1970-01-01.
+fn number(day: Date) -> i64 {
+    i64::from((day - Date::constant(1970, 1, 1)).get_days())
+}
+
+/// Two messages of `day`, and one that was refused, as Postfix writes them.
+fn lines(day: Date, from: &str) -> String {
+    let stamp = day.strftime("%Y-%m-%dT12:00:0");
+    let mut out = String::new();
+    for number in 1..=2 {
+        out.push_str(&format!(
+            "{stamp}1+00:00 mx postfix/smtpd[7]: connect from a.example[203.0.113.{number}]\n\
+             {stamp}1+00:00 mx postfix/smtpd[7]: 4F1A{number}B0C{number}D: client=a.example[203.0.113.{number}]\n\
+             {stamp}2+00:00 mx postfix/qmgr[3]: 4F1A{number}B0C{number}D: from=<{from}>, size=1200, nrcpt=1 (queue active)\n\
+             {stamp}3+00:00 mx postfix/virtual[9]: 4F1A{number}B0C{number}D: to=<box@virtual.example>, relay=virtual, \
+             delay=0.2, delays=0.1/0/0/0.1, dsn=2.0.0, status=sent (delivered to maildir)\n\
+             {stamp}3+00:00 mx postfix/qmgr[3]: 4F1A{number}B0C{number}D: removed\n\
+             {stamp}4+00:00 mx postfix/smtpd[7]: disconnect from a.example[203.0.113.{number}] ehlo=1 mail=1 rcpt=1 \
+             data=1 quit=1 commands=5\n"
+        ));
+    }
+    out.push_str(&format!(
+        "{stamp}5+00:00 mx postfix/smtpd[7]: connect from unknown[198.51.100.1]\n\
+         {stamp}5+00:00 mx postfix/smtpd[7]: NOQUEUE: reject: RCPT from unknown[198.51.100.1]: 554 5.7.1 \
+         <x@elsewhere.example>: Relay access denied; from=<a@b.example> to=<x@elsewhere.example> proto=SMTP helo=<<b>>\n\
+         {stamp}6+00:00 mx postfix/smtpd[7]: disconnect from unknown[198.51.100.1] helo=1 mail=1 rcpt=0/1 commands=2/3\n"
+    ));
+    out
+}
+
+/// A site that sends reports on the log in /mnt/log to its own virtual mailbox.
+fn site(more: &str) -> (Site, PathBuf) {
+    let site = Site::new("");
+    let logs = PathBuf::from("/mnt/log");
+    fs::create_dir_all(&logs).expect("a folder");
+    fs::set_permissions(&logs, PermissionsExt::from_mode(0o700)).expect("mode");
+    site.main(&format!(
+        "komainu_report_schedule = daily 00:00\nkomainu_report_log = {}/mail.log\n\
+         komainu_report_recipient = box@virtual.example\n{more}\n{}",
+        logs.display(),
+        site.virtual_lines()
+    ));
+    (site, logs)
+}
+
+/// What an earlier server kept.
+fn keep(site: &Site, told: i64, history: &str) {
+    let (state, file) = (site.path("state"), site.path("state/report"));
+    fs::create_dir_all(&state).expect("a folder");
+    fs::write(&file, format!("komainu report 1\ntold\t{told}\n{history}")).expect("writes");
+    for path in [state, file] {
+        chown(path, Some(KOMAINU), Some(KOMAINU)).expect("owner");
+    }
+}
+
+fn told(site: &Site) -> Option<i64> {
+    let text = fs::read_to_string(site.path("state/report")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("told\t")?.parse().ok())
+}
+
+/// The text of quoted-printable lines, as far as it is ASCII.
+fn plain(message: &str) -> String {
+    message.replace("\r\n", "\n").replace("=\n", "").replace("=3D", "=")
+}
+
+#[test]
+fn comes_once_with_both_parts() {
+    world::run("reporting::comes_once_with_both_parts", Needs::Root, || {
+        let (site, logs) = site("");
+        let yesterday = Zoned::now().date() - 1.day();
+        let before = yesterday - 1.day();
+        fs::write(logs.join("mail.log"), lines(yesterday, "two@example.org")).expect("writes");
+        let rotated = lines(before, "gone@example.org") + &lines(yesterday, "one@example.org");
+        fs::write(logs.join("mail.log.1"), rotated).expect("writes");
+        for name in ["mail.log", "mail.log.1"] {
+            fs::set_permissions(logs.join(name), PermissionsExt::from_mode(0o600)).expect("mode");
+        }
+        keep(&site, number(before), "");
+        let mut server = Server::start(&site);
+        let message = plain(&site.delivered_with("Content-Type: multipart/alternative"));
+        server.stop();
+        let day = yesterday.strftime("%-d %B %Y").to_string();
+        for expect in [
+            "Return-Path: <>\n",
+            "From: Mail report <postmaster@mx.example.com>\n",
+            "To: box@virtual.example\n",
+            "Auto-Submitted: auto-generated\n",
+            "MIME-Version: 1.0\n",
+            "Message-Id: <",
+            "\nContent-Type: text/plain; charset=utf-8\n",
+            "\nContent-Type: text/html; charset=utf-8\n",
+            "All 4 messages were delivered. 2 of 6 connections (33.3 %) were kept out.",
+            "one@example.org",
+            "two@example.org",
+            "<td align=\"right\"",
+        ] {
+            assert!(message.contains(expect), "no {expect:?} in\n{message}");
+        }
+        assert!(message.contains(&day), "no {day} in\n{message}");
+        assert!(!message.contains("gone@example.org") && !message.contains("<b>>"), "{message}");
+        assert!(message.lines().all(|line| line.is_ascii()));
+        assert_eq!(told(&site), Some(number(yesterday)));
+
+        // It was told of; what comes next is another day's.
+        let mut server = Server::start(&site);
+        site.logged("daemon started", 0);
+        server.stop();
+        keep(&site, number(before), "");
+        let mut server = Server::start(&site);
+        let reports = || {
+            let all = site.delivered();
+            all.iter().filter(|(_, text)| text.contains("Content-Type: multipart/alternative")).count()
+        };
+        until("the report that is due again", || (reports() > 1).then_some(()));
+        server.stop();
+        assert_eq!(reports(), 2);
+    });
+}
+
+#[test]
+fn comes_only_when_something_is_unusual_where_that_is_wanted() {
+    world::run("reporting::comes_only_when_something_is_unusual_where_that_is_wanted", Needs::Root, || {
+        let (site, logs) = site("komainu_report_when = unusual");
+        let yesterday = Zoned::now().date() - 1.day();
+        fs::write(logs.join("mail.log"), lines(yesterday, "one@example.org")).expect("writes");
+        keep(&site, number(yesterday) - 1, "");
+        let mut server = Server::start(&site);
+        until("yesterday counts as told of", || (told(&site)? >= number(yesterday)).then_some(()));
+        server.stop();
+        assert_eq!(site.delivered_files().len(), 0, "{:?}", site.delivered());
+
+        let days = (2..6).map(|ago| format!("{}\tprogram\tdovecot\t40\n", number(yesterday) + 1 - ago));
+        keep(&site, number(yesterday) - 1, &days.collect::<String>());
+        let mut server = Server::start(&site);
+        let message = site.delivered_with("Subject: Out of the ordinary: Mail on mx.example.com");
+        server.stop();
+        let message = plain(&message);
+        assert!(message.contains("- dovecot was silent; on each day before it wrote 40 lines"), "{message}");
+    });
+}
+
+#[test]
+fn a_log_that_is_gone_is_said_and_nothing_is_lost() {
+    world::run("reporting::a_log_that_is_gone_is_said_and_nothing_is_lost", Needs::Root, || {
+        let (site, logs) = site("");
+        let yesterday = Zoned::now().date() - 1.day();
+        fs::create_dir(logs.join("mail.log")).expect("a folder");
+        keep(&site, number(yesterday) - 1, "");
+        let mut server = Server::start(&site);
+        let said = site.logged("can't be read", 0);
+        assert!(said.contains("komainu/report") && said.contains("/mnt/log/mail.log"), "{said}");
+        server.stop();
+        assert_eq!(told(&site), Some(number(yesterday) - 1));
+    });
+}

@@ -1,0 +1,370 @@
+//! What is out of the ordinary on a day, held against the days before.
+//!
+//! Of each day some [`Sums`] are kept, some kilobytes at most: who reports keeps them from one report to the next. A day
+//! is held against a fortnight before it; with fewer than three nothing is said, as nobody knows yet what is usual.
+//! T2.23.
+
+use crate::Day;
+use crate::day::Moment;
+use crate::sheet::{grouped, shown};
+use crate::summary::Summary;
+use std::collections::BTreeMap;
+
+/// Days that are kept, and compared with.
+pub const DAYS_KEPT: usize = 14;
+/// Days that must be known before anything is compared.
+const DAYS_NEEDED: usize = 3;
+/// Rules, and programs, that are counted for a day.
+const NAMES_MAX: usize = 64;
+/// The longest name that is kept, in characters.
+const NAME_MAX: usize = 120;
+/// So many more than usual is much.
+const MUCH: u64 = 50;
+/// A program that writes so much each day is missed.
+const MISSED: u64 = 10;
+/// What is said of one day.
+const SAID_MAX: usize = 12;
+
+/// What is kept of one day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// `received`, `bounced`, `deferred`, `failed log-ins`.
+    counts: BTreeMap<String, u64>,
+    /// Refused, by rule.
+    rules: BTreeMap<String, u64>,
+    /// Lines, by program.
+    programs: BTreeMap<String, u64>,
+}
+
+/// Counts what a [`Summary`] doesn't: lines by program, and the server's remarks on certificates.
+#[derive(Clone, Debug, Default)]
+pub struct Watcher {
+    programs: BTreeMap<String, u64>,
+    certificates: Vec<String>,
+}
+
+/// What the server says of certificates that it shows.
+const CERTIFICATE: &[u8] = b"the certificate that is served for ";
+
+impl Watcher {
+    /// Looks at a line, behind its stamp.
+    pub fn feed(&mut self, rest: &[u8]) {
+        let mut words = rest.trim_ascii_start().splitn(2, |byte| *byte == b' ');
+        let (Some(_host), Some(behind)) = (words.next(), words.next()) else { return };
+        let end = behind.iter().position(|byte| matches!(byte, b'[' | b':' | b' ' | b'/'));
+        let Some((name, behind)) = end.and_then(|end| behind.split_at_checked(end)) else { return };
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if name.is_empty() || name.len() > 32 || !name.iter().all(is_name) {
+            return;
+        }
+        // ASCII.
+        let name = String::from_utf8_lossy(name);
+        let has_room = self.programs.len() < NAMES_MAX;
+        if let Some(count) = self.programs.get_mut(name.as_ref()) {
+            *count += 1;
+        } else if has_room {
+            self.programs.insert(name.into_owned(), 1);
+        }
+        if behind.starts_with(b"/master") && self.certificates.len() < 4 {
+            let at = memchr::memmem::find(behind, CERTIFICATE);
+            let Some(remark) = at.and_then(|at| behind.get(at..)) else { return };
+            let remark: String = String::from_utf8_lossy(remark).chars().take(200).collect();
+            if !self.certificates.contains(&remark) {
+                self.certificates.push(remark);
+            }
+        }
+    }
+
+    /// The day's sums, with those of its summary.
+    #[must_use]
+    pub fn sums(&self, summary: &Summary) -> Sums {
+        let counts = [
+            ("messages came", summary.counts.received),
+            ("recipients' mail was returned", summary.counts.bounced),
+            ("tries were put off", summary.counts.deferred),
+            ("log-ins failed", summary.attacks.failed),
+        ];
+        let rules = summary.rules.iter().filter(|rule| rule.refused() > 0).take(NAMES_MAX);
+        Sums {
+            counts: counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            rules: rules.map(|rule| (plain(&rule.rule.to_string()), rule.refused())).collect(),
+            programs: self.programs.clone(),
+        }
+    }
+
+    /// What is said of certificates, the latest last.
+    #[must_use]
+    pub fn certificates(&self) -> &[String] {
+        &self.certificates
+    }
+}
+
+/// A name as it can be kept: one line, no tab.
+fn plain(name: &str) -> String {
+    shown(name).chars().take(NAME_MAX).collect()
+}
+
+/// What is out of the ordinary on a day with these `sums`, most urgent first. `before` are days before it, in any
+/// order.
+#[must_use]
+pub fn compare(sums: &Sums, before: &[&Sums]) -> Vec<String> {
+    if before.len() < DAYS_NEEDED {
+        return Vec::new();
+    }
+    let mut said = silent(sums, before);
+    let mut grown: Vec<(u64, String)> = Vec::new();
+    for (name, count) in &sums.rules {
+        let known = before.iter().map(|day| day.rules.get(name).copied().unwrap_or(0));
+        if let Some((usual, more)) = much_more(*count, known) {
+            let words = format!("{name} refused {}, usually {} a day", grouped(*count), grouped(usual));
+            grown.push((more, words));
+        }
+    }
+    for (name, count) in sums.counts.iter().filter(|(name, _)| *name != "messages came") {
+        let known = before.iter().filter_map(|day| day.counts.get(name).copied());
+        if let Some((usual, more)) = much_more(*count, known) {
+            grown.push((more, format!("{} {name}, usually {} a day", grouped(*count), grouped(usual))));
+        }
+    }
+    grown.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    said.extend(grown.into_iter().map(|(_, words)| words));
+    said.truncate(SAID_MAX);
+    said
+}
+
+/// Who wrote on each of the days before, and now didn't.
+fn silent(sums: &Sums, before: &[&Sums]) -> Vec<String> {
+    let mut said = Vec::new();
+    let least = |values: &mut dyn Iterator<Item = Option<u64>>| {
+        values.map(Option::unwrap_or_default).min().unwrap_or(0)
+    };
+    let came = |day: &Sums| day.counts.get("messages came").copied();
+    let usual = least(&mut before.iter().map(|day| came(day)));
+    if usual >= MISSED && came(sums) == Some(0) {
+        said.push(format!("No message came; on each day before there were {} or more", grouped(usual)));
+    }
+    let Some(first) = before.first() else { return said };
+    for name in first.programs.keys().filter(|name| !sums.programs.contains_key(*name)) {
+        let usual = least(&mut before.iter().map(|day| day.programs.get(name).copied()));
+        if usual >= MISSED {
+            said.push(format!(
+                "{name} was silent; on each day before it wrote {} lines or more",
+                grouped(usual)
+            ));
+        }
+    }
+    said
+}
+
+/// What is usual, and how much more this is, where it is much.
+fn much_more(count: u64, known: impl Iterator<Item = u64>) -> Option<(u64, u64)> {
+    let mut known: Vec<u64> = known.collect();
+    known.sort_unstable();
+    let usual = known.get(known.len() / 2).copied()?;
+    let most = known.last().copied()?;
+    let is_much = count.saturating_sub(usual) >= MUCH && count / 3 >= usual && count / 3 >= most / 2;
+    is_much.then(|| (usual, count - usual))
+}
+
+/// The days that are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History(BTreeMap<i64, Sums>);
+
+impl History {
+    /// Keeps a day; the oldest is forgotten.
+    pub fn keep(&mut self, day: Day, sums: Sums) {
+        self.0.insert(day.number(), sums);
+        while self.0.len() > DAYS_KEPT {
+            self.0.pop_first();
+        }
+    }
+
+    /// What is out of the ordinary on a day that is known.
+    #[must_use]
+    pub fn unusual(&self, day: Day) -> Vec<String> {
+        let Some(sums) = self.0.get(&day.number()) else { return Vec::new() };
+        let since = day.number() - i64::try_from(DAYS_KEPT).unwrap_or(i64::MAX);
+        let before: Vec<&Sums> = self.0.range(since..day.number()).map(|(_, sums)| sums).collect();
+        compare(sums, &before)
+    }
+
+    /// Whether there is enough to compare this day with.
+    #[must_use]
+    pub fn is_known_before(&self, day: Day) -> bool {
+        self.0.range(..day.number()).count() >= DAYS_NEEDED
+    }
+
+    /// As lines: a day, what it is, a name and a number, with tabs between them.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        for (day, sums) in &self.0 {
+            for (kind, values) in
+                [("count", &sums.counts), ("rule", &sums.rules), ("program", &sums.programs)]
+            {
+                for (name, count) in values {
+                    out.push_str(&format!("{day}\t{kind}\t{name}\t{count}\n"));
+                }
+            }
+        }
+        out
+    }
+
+    /// Takes in a line of [`History::encode`]; whether it is one.
+    pub fn decode(&mut self, line: &str) -> bool {
+        let words: Vec<&str> = line.split('\t').collect();
+        let [day, kind, name, count] = *words.as_slice() else { return false };
+        let (Ok(day), Ok(count)) = (day.parse::<i64>(), count.parse::<u64>()) else { return false };
+        if self.0.len() >= DAYS_KEPT && !self.0.contains_key(&day) {
+            return false;
+        }
+        let sums = self.0.entry(day).or_default();
+        let values = match kind {
+            "count" => &mut sums.counts,
+            "rule" => &mut sums.rules,
+            "program" => &mut sums.programs,
+            _ => return false,
+        };
+        let has_room = values.len() < NAMES_MAX && name.chars().count() <= NAME_MAX;
+        if has_room {
+            values.insert(name.to_owned(), count);
+        }
+        has_room
+    }
+}
+
+/// What the log itself says is wrong with lists that are asked.
+#[must_use]
+pub fn of_zones(summary: &Summary) -> Vec<String> {
+    let ill = summary.zones.iter().filter(|zone| zone.ill > 0);
+    ill.map(|zone| {
+        format!(
+            "The list {} was found ill {} times and skipped: it lists everybody, or doesn't answer",
+            zone.name, zone.ill
+        )
+    })
+    .take(SAID_MAX)
+    .collect()
+}
+
+/// The day of a line, and what stands behind its stamp.
+#[must_use]
+pub fn dated(line: &[u8], today: Day) -> Option<(Day, &[u8])> {
+    let (moment, rest) = Moment::parse(line, today)?;
+    Some((moment.day, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(rules: &[(&str, u64)], programs: &[(&str, u64)], came: u64) -> Sums {
+        let map =
+            |pairs: &[(&str, u64)]| pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        Sums {
+            counts: map(&[("messages came", came), ("log-ins failed", 5)]),
+            rules: map(rules),
+            programs: map(programs),
+        }
+    }
+
+    fn history(days: usize, usual: &Sums) -> History {
+        let mut history = History::default();
+        for day in 0..days {
+            history.keep(Day::numbered(20_000 + i64::try_from(day).unwrap()), usual.clone());
+        }
+        history
+    }
+
+    fn said(days: usize, usual: &Sums, today: Sums) -> Vec<String> {
+        let mut history = history(days, usual);
+        history.keep(Day::numbered(20_100), today.clone());
+        assert_eq!(history.unusual(Day::numbered(20_100)), Vec::<String>::new(), "too long ago");
+        let mut history = self::history(days, usual);
+        let day = Day::numbered(20_000 + i64::try_from(days).unwrap());
+        history.keep(day, today);
+        history.unusual(day)
+    }
+
+    #[test]
+    fn a_rule_that_refuses_much_more() {
+        let usual = sums(&[("reject_rbl_client a.example", 100)], &[], 50);
+        let today = |count| sums(&[("reject_rbl_client a.example", count)], &[], 50);
+        assert_eq!(said(5, &usual, today(299)), Vec::<String>::new());
+        assert_eq!(said(2, &usual, today(10_000)), Vec::<String>::new(), "nobody knows what is usual");
+        assert_eq!(
+            said(5, &usual, today(1_300)),
+            ["reject_rbl_client a.example refused 1,300, usually 100 a day"]
+        );
+        let new = sums(&[("header_checks", 70), ("body_checks", 49)], &[], 50);
+        assert_eq!(said(5, &usual, new), ["header_checks refused 70, usually 0 a day"]);
+        let mut guessed = usual.clone();
+        guessed.counts.insert("log-ins failed".into(), 5_000);
+        assert_eq!(said(5, &usual, guessed), ["5,000 log-ins failed, usually 5 a day"]);
+    }
+
+    #[test]
+    fn a_day_like_one_before_is_usual() {
+        let mut history = history(5, &sums(&[("x", 10)], &[], 50));
+        history.keep(Day::numbered(20_002), sums(&[("x", 900)], &[], 50));
+        history.keep(Day::numbered(20_005), sums(&[("x", 1_000)], &[], 50));
+        assert_eq!(history.unusual(Day::numbered(20_005)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn who_is_silent() {
+        let usual = sums(&[], &[("postfix", 500), ("dovecot", 40), ("sometimes", 3)], 12);
+        let today = sums(&[], &[("postfix", 20)], 0);
+        let expect = [
+            "No message came; on each day before there were 12 or more",
+            "dovecot was silent; on each day before it wrote 40 lines or more",
+        ];
+        assert_eq!(said(4, &usual, today), expect);
+    }
+
+    #[test]
+    fn days_are_kept_and_bounded() {
+        let history = history(40, &sums(&[("a b", 1)], &[("postfix", 2)], 3));
+        let text = history.encode();
+        let mut read = History::default();
+        assert!(text.lines().all(|line| read.decode(line)));
+        assert_eq!(read, history);
+        assert_eq!(read.0.len(), DAYS_KEPT);
+        for line in
+            ["", "1\tcount\tx", "x\tcount\tx\t1", "1\tother\tx\t1", "1\tcount\tx\t-1", "9\tcount\tx\t1"]
+        {
+            assert!(!read.decode(line), "{line}");
+        }
+        let mut one = History::default();
+        let taken = (0..500).filter(|number| one.decode(&format!("1\trule\tr{number}\t1"))).count();
+        assert_eq!(taken, NAMES_MAX);
+    }
+
+    #[test]
+    fn programs_and_certificates() {
+        let mut watcher = Watcher::default();
+        for line in [
+            &b" mx postfix/smtpd[12]: connect from x"[..],
+            b" mx postfix/master[1]: warning: the certificate that is served for \"mx\" ends in 3 days; renew it",
+            b" mx postfix/master[1]: warning: the certificate that is served for \"mx\" ends in 3 days; renew it",
+            b" mx postfix/smtpd[1]: warning: the certificate that is served for \"evil\" ends in 3 days",
+            b" mx dovecot: imap-login: x",
+            b" mx <b>: x",
+            b" mx",
+            b"",
+        ] {
+            watcher.feed(line);
+        }
+        assert_eq!(watcher.programs.get("postfix"), Some(&4));
+        assert_eq!(watcher.programs.get("dovecot"), Some(&1));
+        assert_eq!(watcher.programs.len(), 2);
+        assert_eq!(
+            watcher.certificates(),
+            ["the certificate that is served for \"mx\" ends in 3 days; renew it"]
+        );
+        for number in 0..1_000 {
+            watcher.feed(format!(" mx p{number}[1]: x").as_bytes());
+        }
+        assert_eq!(watcher.programs.len(), NAMES_MAX);
+    }
+}
