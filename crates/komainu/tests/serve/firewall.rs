@@ -483,17 +483,14 @@ fn own_files(actions: &[(&str, &str)]) -> (tempfile::TempDir, impl Fn() -> Strin
     })
 }
 
-/// In which order commands run, as fail2ban was seen to run them.
-#[test]
-fn actions_in_their_order() {
-    let plain = "[Definition]
+const PLAIN: &str = "[Definition]
 actionstart = echo plain start <name> >> OUT
 actionstop = echo plain stop <name> >> OUT
 actionban = echo plain ban <ip> <failures> <family> >> OUT
 actionunban = echo plain unban <ip> >> OUT
 norestored = true
 ";
-    let families = "[Definition]
+const FAMILIES: &str = "[Definition]
 actionstart = echo fam start <family> <v> >> OUT
 actionstop = echo fam stop <family> <v> >> OUT
 actionflush = echo fam flush <family> <v> >> OUT
@@ -507,7 +504,7 @@ v = four
 [Init?family=inet6]
 v = six
 ";
-    let eager = "[Definition]
+const EAGER: &str = "[Definition]
 actionstart_on_demand = false
 actionstart = echo eager start <v> >> OUT
 actionban = echo eager ban <ip> <v> >> OUT
@@ -517,7 +514,11 @@ v = four
 [Init?family=inet6]
 v = six
 ";
-    let (folder, said) = own_files(&[("plain", plain), ("fam", families), ("eager", eager)]);
+
+/// In which order commands run, as fail2ban was seen to run them.
+#[test]
+fn actions_in_their_order() {
+    let (folder, said) = own_files(&[("plain", PLAIN), ("fam", FAMILIES), ("eager", EAGER)]);
     let firewall = firewall(folder.path());
     let check = |changes: Vec<Change>, expect: &[&str]| {
         well(&firewall, changes);
