@@ -76,16 +76,13 @@ impl Own {
     }
 }
 
-/// Where the same lines are written.
+/// Where the same lines are written. Others may write there as well: which are ours is told by our process's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnLog {
-    /// A file that nobody else writes to.
-    File(PathBuf),
-    /// Among the lines of others: syslog's files, the journal, standard output.
-    Shared {
-        /// The process whose lines are ours.
-        pid: u32,
-    },
+pub struct OwnLog {
+    /// The file; syslog's, the journal and standard output without.
+    file: Option<PathBuf>,
+    /// `[812]: `
+    tag: String,
 }
 
 /// The files that syslog daemons write mail's lines to.
@@ -93,13 +90,20 @@ const MAIL_LOGS: [&str; 8] =
     ["mail.log", "mail.warn", "mail.err", "mail.info", "maillog", "mail", "syslog", "messages"];
 
 impl OwnLog {
-    /// What `destination` is to whoever reads logs.
+    /// What `destination` is to whoever reads logs, where process `pid` writes to it.
     #[must_use]
-    pub fn of(destination: &Destination) -> OwnLog {
-        match destination {
-            Destination::File(path) => OwnLog::File(path.clone()),
-            _ => OwnLog::Shared { pid: std::process::id() },
-        }
+    pub fn of(destination: &Destination, pid: u32) -> OwnLog {
+        let file = match destination {
+            Destination::File(path) => Some(path.clone()),
+            _ => None,
+        };
+        OwnLog { file, tag: format!("[{pid}]: ") }
+    }
+
+    /// The file, where there is one of our own choice.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Whether a jail is to have our lines.
@@ -118,31 +122,20 @@ impl OwnLog {
     ) -> bool {
         let is_mail =
             |text: &str| ["postfix", "dovecot", "komainu", "mail"].iter().any(|name| text.contains(name));
-        match self {
-            OwnLog::File(path) => patterns.into_iter().any(|pattern| names(pattern, path)),
-            OwnLog::Shared { .. } => {
-                let logs = |pattern: &str| {
-                    let name = Path::new(pattern).file_name().and_then(|name| name.to_str()).unwrap_or("");
-                    MAIL_LOGS.iter().any(|log| ban::jails::fits(name, log))
-                };
-                patterns.into_iter().any(logs) || journal_match.is_some_and(is_mail)
-            }
+        if let Some(path) = &self.file {
+            return patterns.into_iter().any(|pattern| names(pattern, path));
         }
+        let logs = |pattern: &str| {
+            let name = Path::new(pattern).file_name().and_then(|name| name.to_str()).unwrap_or("");
+            MAIL_LOGS.iter().any(|log| ban::jails::fits(name, log))
+        };
+        patterns.into_iter().any(logs) || journal_match.is_some_and(is_mail)
     }
 
-    /// Whether `path` holds nothing but our lines.
-    #[must_use]
-    pub fn is_all_of(&self, path: &Path) -> bool {
-        matches!(self, OwnLog::File(own) if own == path)
-    }
-
-    /// Whether a line that was read in a log of others' is ours: `… program[pid]: …` with our process, where the program
-    /// stands.
+    /// Whether a line that was read in a log is ours: `… program[pid]: …` with our process, where the program stands.
     #[must_use]
     pub fn is_ours(&self, line: &[u8]) -> bool {
-        let OwnLog::Shared { pid } = self else { return false };
-        let tag = format!("[{pid}]: ");
-        let Some(at) = memchr::memmem::find(line, tag.as_bytes()) else { return false };
+        let Some(at) = memchr::memmem::find(line, self.tag.as_bytes()) else { return false };
         // Whoever else speaks has its own `[pid]: ` or `: ` before.
         let before = line.get(..at).unwrap_or_default();
         !before.windows(2).any(|two| two == b": ") && !before.contains(&b'[')
@@ -194,13 +187,13 @@ mod tests {
 
     #[test]
     fn whose_lines_go_to_whom() {
-        let file = OwnLog::File("/var/log/komainu/mail.log".into());
+        let file = OwnLog::of(&Destination::File("/var/log/komainu/mail.log".into()), 812);
         check_feeds(&file, &["/var/log/mail.log"], None, false);
         check_feeds(&file, &["/var/log/mail.log", "/var/log/komainu/mail.log"], None, true);
         check_feeds(&file, &["/var/log/*/mail.l*"], None, true);
         check_feeds(&file, &["/var/log/*"], None, false);
         check_feeds(&file, &[], Some("_SYSTEMD_UNIT=postfix.service"), false);
-        let shared = OwnLog::Shared { pid: 812 };
+        let shared = OwnLog::of(&Destination::Syslog, 812);
         check_feeds(&shared, &["/var/log/mail.log"], None, true);
         check_feeds(&shared, &["/var/log/mail.*"], None, true);
         check_feeds(&shared, &["/var/log/maillog"], None, true);
@@ -212,8 +205,9 @@ mod tests {
     }
 
     fn check_ours(line: &str, expect: bool) {
-        assert_eq!(OwnLog::Shared { pid: 812 }.is_ours(line.as_bytes()), expect, "{line}");
-        assert!(!OwnLog::File("/x".into()).is_ours(line.as_bytes()), "{line}");
+        for destination in [Destination::Journald, Destination::File("/x".into())] {
+            assert_eq!(OwnLog::of(&destination, 812).is_ours(line.as_bytes()), expect, "{line}");
+        }
     }
 
     #[test]
@@ -225,12 +219,5 @@ mod tests {
         check_ours("Nov 23 01:02:03 mx dovecot: imap-login: x[812]: y", false);
         check_ours("Nov 23 01:02:03 mx sshd[4]: Invalid user a[812]: b from 192.0.2.1", false);
         check_ours("", false);
-    }
-
-    #[test]
-    fn all_of_a_file() {
-        let file = OwnLog::File("/var/log/x".into());
-        assert!(file.is_all_of(Path::new("/var/log/x")) && !file.is_all_of(Path::new("/var/log/y")));
-        assert!(!OwnLog::Shared { pid: 1 }.is_all_of(Path::new("/var/log/x")));
     }
 }

@@ -274,6 +274,9 @@ impl Assembly {
                 self.shared.log.write(&program, Message::warning(remark.clone()));
             }
         }
+        if let Some(bans) = &self.generation.bans {
+            super::bans::spare(&self.shared, bans, &self.generation.live);
+        }
         self.report_rates();
         // Those that nobody heeds any more are forgotten.
         self.endings.retain(Ending::is_shared);

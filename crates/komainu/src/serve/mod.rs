@@ -5,6 +5,7 @@
 //! never served.
 
 mod assembly;
+mod bans;
 mod certificates;
 mod control;
 mod listen;
@@ -40,7 +41,7 @@ use crate::live::Live;
 use crate::log::Log;
 use crate::pickup::Local;
 use crate::pickup::maildrop::{self, Maildrop};
-use crate::privileged::{Answer, Helper, Request, spawn};
+use crate::privileged::{Agency, Answer, Helper, Request, spawn};
 use crate::queued::shelf::{description, left, lost_in, set_apart};
 use crate::session::Service;
 use config::Parameters;
@@ -70,6 +71,8 @@ pub struct Ready {
     pub pid: pid::PidFile,
     /// When the configuration's files began to be read.
     pub since: SystemTime,
+    /// What the jails need of root's rights.
+    pub(crate) bans: Option<bans::Prepared>,
 }
 
 /// What a loaded configuration becomes: what sessions and deliveries need.
@@ -94,6 +97,7 @@ pub(crate) struct Generation {
     pub(crate) spf: Option<Arc<policy::spf::policyd::Conf>>,
     pub(crate) opendkim: Option<Arc<crate::configuration::OpenDkim>>,
     pub(crate) opendmarc: Option<Arc<crate::configuration::OpenDmarc>>,
+    pub(crate) bans: Option<crate::configuration::Bans>,
     pub(crate) mailing: Option<Arc<crate::configuration::Mailing>>,
 }
 
@@ -144,7 +148,6 @@ impl Generation {
         let transports = transports(&mut configuration, sources);
         let lines = &configuration.master.services;
         let status_filters = StatusFilters::compile(lines, &p, &mut configuration.catalogue);
-        let agency = crate::privileged::Agency::compile(&p, &configuration.classes, false);
         let (lists, unlisted) = control::Lists::compile(&p, &mut configuration.catalogue, sources);
         let (live, mut found) = match before {
             Some(before) => before.compile_after(configuration.catalogue, sources),
@@ -167,9 +170,9 @@ impl Generation {
         let local = Local::new(&p, &configuration.classes, &live, configuration.local);
         let routing = Routing {
             transports,
+            agency: Arc::new(Agency::compile(&p, &configuration.classes, false).with_accounts(passwd)),
             classes: configuration.classes,
             targets,
-            agency: Arc::new(agency.with_accounts(passwd)),
             pipes,
             live: Arc::clone(&live),
             status_filters,
@@ -199,6 +202,7 @@ impl Generation {
             spf: configuration.spf,
             opendkim: configuration.opendkim,
             opendmarc: configuration.opendmarc,
+            bans: configuration.bans,
             mailing: configuration.mailing,
             dnsbl_health: p.flag("komainu_dnsbl_health"),
             auto_reload: p.flag("komainu_auto_reload"),
@@ -286,7 +290,7 @@ pub fn run(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
 
 async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     let signals = Signals::take().map_err(ServeError::Runtime)?;
-    let Ready { configuration, options, sockets, helper, state, log, pid, since } = ready;
+    let Ready { configuration, options, sockets, helper, state, log, pid, since, bans } = ready;
     pid.announce().map_err(|source| ServeError::State { path: state.clone(), source })?;
     let p = configuration.parameters.clone();
     let sources = reload::sources(&helper);
@@ -307,7 +311,10 @@ async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
     let ending = Ending::default();
     watch_maildrop(&control_folder, &assembly, (&ending, &log));
     let control = open_control(&control_folder, assembly.control(), &log);
-    let mut house = reload::House::new(options, assembly, sockets, since).await;
+    let bans = bans.and_then(|prepared| {
+        bans::start(prepared, (&assembly.shared, &control_folder, &log_destination(&p)))
+    });
+    let mut house = reload::House::new(options, assembly, sockets, (since, bans)).await;
     welcome();
     house.announce(&p);
     let outcome = wait(&mut house, signals).await;
@@ -321,6 +328,7 @@ async fn serve(ready: Ready, welcome: impl FnOnce()) -> Result<(), ServeError> {
         verifier.flush();
         answers.greylister.flush();
         spool.close();
+        house.end_bans();
     });
     // Last: whoever finds no server running may start one.
     drop(pid);

@@ -5,7 +5,7 @@
 
 use super::listen::{self, Sockets};
 use super::start::{self, Options};
-use super::{Assembly, Generation, ServeError, certificates, watch};
+use super::{Assembly, Generation, ServeError, bans, certificates, watch};
 use crate::authentication::internal::UsersInForce;
 use crate::configuration::{HelperSources, Listener, has_errors, with_whitelists};
 use crate::privileged::{Helper, Request};
@@ -42,6 +42,7 @@ pub(super) struct House {
     open: BTreeMap<SocketAddr, Open>,
     watch: Option<watch::Watch>,
     users: UsersInForce,
+    bans: Option<bans::Running>,
 }
 
 /// Reads with the server's own rights and, where that isn't enough, by the helper.
@@ -69,10 +70,10 @@ impl House {
         options: Options,
         assembly: Assembly,
         sockets: Sockets,
-        since: SystemTime,
+        (since, bans): (SystemTime, Option<bans::Running>),
     ) -> House {
         let (open, users) = (BTreeMap::new(), UsersInForce::default());
-        let mut house = House { options, assembly, sockets, open, watch: None, users };
+        let mut house = House { options, assembly, sockets, open, watch: None, users, bans };
         house.listen(since).await;
         house
     }
@@ -177,6 +178,7 @@ impl House {
             Ok(Ok((generation, found))) => {
                 self.assembly.say_all(&found);
                 self.open(generation, since).await;
+                self.reload_bans();
                 self.remind();
                 let directory = self.directory();
                 let text = format!("{} listeners", self.open.len());
@@ -199,6 +201,26 @@ impl House {
             }
         }
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    }
+
+    /// The jails as their files say now; mail doesn't depend on it.
+    fn reload_bans(&self) {
+        let (wanted, log) = (self.assembly.generation.bans.as_ref(), &self.assembly.shared.log);
+        match (&self.bans, wanted) {
+            (Some(running), wanted) => tokio::task::block_in_place(|| running.reload(wanted, log)),
+            (None, Some(_)) => {
+                let text = "K0677: no jail runs: that takes a restart";
+                log.write(bans::PROGRAM, Message::warning(text));
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Ends the jails.
+    pub(super) fn end_bans(&mut self) {
+        if let Some(bans) = self.bans.take() {
+            bans.stop();
+        }
     }
 
     fn directory(&self) -> String {

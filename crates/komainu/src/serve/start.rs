@@ -1,6 +1,6 @@
 //! From the command line to a server that may run: configuration, ports, helper, rights, log.
 
-use super::{Ready, Sockets, pid, state};
+use super::{Ready, Sockets, bans, pid, state};
 use crate::configuration::{BuiltIn, Configuration, DirectSources, has_errors, state_directory};
 use crate::facts::dns::ResolverError;
 use crate::log::{Destination, Format, Log};
@@ -123,6 +123,8 @@ pub fn prepare(mut options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeEr
         }
         _ => None,
     };
+    let wanted = configuration.bans.as_ref();
+    let bans = wanted.map(|wanted| bans::prepare(wanted, account.as_ref(), &state));
     if let Some(account) = &account {
         rights::drop_to(account)
             .map_err(|source| ServeError::Rights { what: "give up root's rights", source })?;
@@ -139,7 +141,7 @@ pub fn prepare(mut options: Options) -> Result<(Ready, Vec<Diagnostic>), ServeEr
         None => crate::deliver::unfinished::open(&state),
     }
     let log = log.start(&p.text("myhostname").value, helper.clone())?;
-    Ok((Ready { configuration, options, sockets, helper, state, log, pid, since }, found))
+    Ok((Ready { configuration, options, sockets, helper, state, log, pid, since, bans }, found))
 }
 
 /// Loads the configuration that the options name.

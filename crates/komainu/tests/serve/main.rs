@@ -17,6 +17,7 @@ mod attachments;
 mod attacks;
 mod auth;
 mod ban_run;
+mod bans;
 mod beside;
 mod bounces;
 mod built_in;

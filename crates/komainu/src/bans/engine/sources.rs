@@ -95,10 +95,7 @@ impl Machine {
             for (pattern, mode) in ban::dump::log_paths(&cell.config) {
                 for path in expand(pattern) {
                     let path = path.display().to_string();
-                    let is_own = self.own.as_ref().is_some_and(|(own, _)| own.is_all_of(Path::new(&path)));
-                    if !is_own {
-                        wanted.entry(path).or_default().push((at, mode == "tail"));
-                    }
+                    wanted.entry(path).or_default().push((at, mode == "tail"));
                 }
             }
         }
