@@ -24,6 +24,7 @@ mod pflogsumm;
 mod postmap;
 mod program;
 mod report;
+mod report_page;
 mod table;
 mod templates;
 mod user;
