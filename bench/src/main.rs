@@ -27,6 +27,7 @@ mod signer;
 mod sink;
 mod site;
 mod soak;
+mod summary;
 mod turns;
 mod waiting;
 mod world;
@@ -44,6 +45,7 @@ usage: bench run [OPTIONS] [WORDS]     measure the rows whose names have one of 
        bench tls [TURNS]               handshakes, log-ins and idle connections under TLS, beside Postfix
        bench guesses [SECONDS] [TURNS] a dictionary attack with honest clients in between, beside Postfix
        bench policy [MS] [TURNS] [WORDS] policy requests a second, beside postgrey and policyd-spf
+       bench report [ROUNDS [LINES]]   pflogsumm's report beside Debian's
        bench bans [COUNT] [TURNS]      bans in the kernel, beside fail2ban
        bench soak [OPTIONS] [MINUTES]  everything at once against one server; see bench soak --help
 ";
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         "tls" => encrypted::handshakes(rest),
         "guesses" => encrypted::guesses(rest),
         "policy" => policy::command(rest),
+        "report" => summary::command(rest),
         "bans" => bans::command(rest),
         "soak" => {
             let outcome = soak::command(rest);

@@ -177,22 +177,24 @@ impl<'a> Record<'a> for Delivery<'a> {
             Some(rest) => scan::angled(rest).map(|(value, rest)| (Some(value.into()), rest))?,
             None => (None, rest),
         };
-        let (relay, rest) = rest.strip_prefix(", relay=")?.split_once(", ")?;
+        let (relay, rest) = scan::until(rest.strip_prefix(", relay=")?, ", ")?;
         let (conn_use, rest) = match rest.strip_prefix("conn_use=") {
-            Some(rest) => rest.split_once(", ").map(|(n, rest)| Some((Some(scan::number(n)?), rest)))??,
+            Some(rest) => scan::until(rest, ", ").map(|(n, rest)| Some((Some(scan::number(n)?), rest)))??,
             None => (None, rest),
         };
-        let (delay, rest) = rest.strip_prefix("delay=")?.split_once(", ")?;
+        let (delay, rest) = scan::until(rest.strip_prefix("delay=")?, ", ")?;
         let (delays, rest) = match rest.strip_prefix("delays=") {
-            Some(rest) => rest.split_once(", ").map(|(d, rest)| Some((Some(Delays::parse(d)?), rest)))??,
+            Some(rest) => {
+                scan::until(rest, ", ").map(|(d, rest)| Some((Some(Delays::parse(d)?), rest)))??
+            }
             None => (None, rest),
         };
         let (tls, rest) = match rest.strip_prefix("tls=") {
-            Some(rest) => rest.split_once(", ").map(|(tls, rest)| (Some(tls.into()), rest))?,
+            Some(rest) => scan::until(rest, ", ").map(|(tls, rest)| (Some(tls.into()), rest))?,
             None => (None, rest),
         };
         let (dsn, rest) = match rest.strip_prefix("dsn=") {
-            Some(rest) => rest.split_once(", ").map(|(dsn, rest)| (Some(dsn.into()), rest))?,
+            Some(rest) => scan::until(rest, ", ").map(|(dsn, rest)| (Some(dsn.into()), rest))?,
             None => (None, rest),
         };
         let (status, rest) = rest.strip_prefix("status=")?.split_once(' ')?;

@@ -5,7 +5,15 @@
 
 /// What stands before and behind the first `mark`.
 pub(crate) fn until<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
-    text.split_once(mark)
+    let at = find(text, mark)?;
+    Some((text.get(..at)?, text.get(at.checked_add(mark.len())?..)?))
+}
+
+/// Where the first `mark` stands. By its first byte: marks are short, and to make a searcher takes longer.
+pub(crate) fn find(text: &str, mark: &str) -> Option<usize> {
+    let (bytes, mark) = (text.as_bytes(), mark.as_bytes());
+    let Some(first) = mark.first() else { return Some(0) };
+    memchr::memchr_iter(*first, bytes).find(|&at| bytes.get(at..).is_some_and(|rest| rest.starts_with(mark)))
 }
 
 /// What stands before and behind the last `mark`.

@@ -3,10 +3,10 @@
 mod follow;
 mod places;
 
-use super::logs::Fold;
+use super::logs::{self, Fold, Problem};
 use super::render::Colour;
 use super::report_sheet::Shown;
-use super::{EX_TEMPFAIL, EX_USAGE, default_config, logs};
+use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
 use clap::{Args, ValueEnum};
@@ -14,7 +14,7 @@ use config::{Compat, Parameters};
 use report::Day;
 use report::summary::{Settings, Summary, Tally, data, sections, text};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tables::Vantage;
 
@@ -28,7 +28,7 @@ use tables::Vantage;
 /// counted).
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The logs, older ones first; `-` is standard input [default: the log that the configuration names, else
+    /// The logs, in any order (with --follow, the one that grows last); `-` is standard input [default: the log that the configuration names, else
     /// /var/log/mail.log, and with --day the one before it, too].
     #[arg(value_name = "LOG")]
     logs: Vec<PathBuf>,
@@ -61,9 +61,6 @@ pub(super) struct Arguments {
     color: Colour,
 }
 
-/// More threads than that find nothing to do.
-const THREADS_MAX: usize = 8;
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.
@@ -89,14 +86,23 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let parameters = configuration.as_ref().map(|configuration| &configuration.parameters);
     let files = match arguments.logs.as_slice() {
         [] => usual_logs(parameters, days.is_some()),
-        named => named.to_vec(),
+        named if arguments.follow => named.to_vec(),
+        named => logs::by_time(named.to_vec(), today),
     };
     let mut counting = Counting(Tally::new(settings));
     let followed = if arguments.follow { files.last() } else { None };
     let mut failed = false;
-    for file in files.iter().take(files.len() - usize::from(followed.is_some())) {
-        failed |= !read(file, &mut counting);
-    }
+    let whole = files.get(..files.len() - usize::from(followed.is_some())).unwrap_or_default();
+    logs::fold(whole, (days.map(|(first, last)| first..=last), today), &mut counting, |file, problem| {
+        failed = true;
+        let file = file.display();
+        match problem {
+            Problem::Open(error) => eprintln!("komainu report: {file}: {error}"),
+            Problem::Read(error) => {
+                eprintln!("komainu report: {file}: {error}; what stands before it is counted");
+            }
+        }
+    });
     let Counting(mut tally) = counting;
     let placed = |tally: &Tally| {
         let mut summary = tally.summary();
@@ -189,30 +195,6 @@ fn usual_logs(parameters: Option<&Parameters>, with_older: bool) -> Vec<PathBuf>
     });
     let older = older.filter(|path| with_older && path.exists()).take(1);
     older.chain([log.clone()]).collect()
-}
-
-/// A log that can't be read is said, and the others are read.
-fn read(file: &Path, counting: &mut Counting) -> bool {
-    let Settings { days, today, .. } = counting.0.settings();
-    let opened = logs::open(file).and_then(|log| match days {
-        Some((first, last)) => log.only(&(first..=last), today),
-        None => Ok(log),
-    });
-    let log = match opened {
-        Ok(log) => log,
-        Err(error) => {
-            eprintln!("komainu report: {}: {error}", file.display());
-            return false;
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    match logs::fold(log, threads, counting) {
-        Ok(()) => true,
-        Err(error) => {
-            eprintln!("komainu report: {}: {error}; what stands before it is counted", file.display());
-            false
-        }
-    }
 }
 
 fn say(text: &str) -> io::Result<()> {

@@ -209,3 +209,34 @@ fn a_followed_log_is_printed_at_the_end() {
     assert!(status.success(), "{status}");
     assert!(out.contains("22 Nov 2026 05:00: 1 message, 1 delivered") && !out.contains('\u{1b}'), "{out}");
 }
+
+/// Large enough that several threads read them, and larger with the three in one.
+#[test]
+fn logs_in_any_order_are_one_report() {
+    let folder = folder();
+    let first = report::Day { year: 2025, month: 12, day: 20 };
+    let mut sample = report::sample::Sample::new(3, first, 1).rfc3339().over(30, 30_000);
+    let mut log = String::new();
+    while sample.truth().lines < 30_000 {
+        sample.event(&mut log);
+    }
+    let lines: Vec<&str> = log.split_inclusive('\n').collect();
+    for (name, part) in ["mail.log.2", "mail.log.1", "mail.log"].iter().zip(lines.chunks(11_000)) {
+        folder.write(name, part.concat());
+    }
+    folder.write("all", &log);
+    let all = report(&folder, &["--format", "json", "all"], "");
+    assert_eq!((all.code, all.errors.as_str()), (Some(0), ""));
+    let connections = sample.truth().connections.to_string();
+    assert!(all.out.contains("\"from\":\"2025-12-20T") && all.out.contains(&connections), "{}", all.out);
+    for files in [
+        ["mail.log.2", "mail.log.1", "mail.log"],
+        ["mail.log", "mail.log.1", "mail.log.2"],
+        ["mail.log.1", "mail.log", "mail.log.2"],
+    ] {
+        let some: Vec<&str> = ["--format", "json"].into_iter().chain(files).collect();
+        assert!(report(&folder, &some, "") == all, "{files:?}");
+    }
+    assert!(report(&folder, &["--format", "json"], "") != all);
+    assert!(report(&folder, &["--format", "json", "-"], &log) == all);
+}

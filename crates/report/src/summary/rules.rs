@@ -3,7 +3,10 @@
 //! Texts that the administrator chose (access tables, policy servers) can't be told apart for certain: they go
 //! to the list's `check_…_access` by what the reply says was rejected.
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use events::check::Action;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// What refused.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +80,11 @@ const TEXTS: [(&str, &str); 46] = [
     ("Protocol error", "protocol error"),
 ];
 
+/// All of [`TEXTS`], looked for at once; none where such a machine can't be built, which hasn't been seen.
+static SEARCHED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(TEXTS.map(|(words, _)| words)).ok()
+});
+
 /// Lists of addresses, and of names in one of four places.
 const BLOCKED: [(&str, &str); 6] = [
     ("Unverified Client host [", "reject_rhsbl_reverse_client"),
@@ -103,7 +111,11 @@ pub(super) fn of_reply(action: Action, text: &str) -> Rule {
         let name = if named { "reject_rhsbl_client" } else { name };
         return Rule { name, argument: Some(zone.into()) };
     }
-    TEXTS.iter().find(|(words, _)| text.contains(words)).map_or(Rule::of("other"), |(_, name)| Rule::of(name))
+    let first = match &*SEARCHED {
+        Some(searched) => searched.find_overlapping_iter(text).map(|found| found.pattern().as_usize()).min(),
+        None => TEXTS.iter().position(|(words, _)| text.contains(words)),
+    };
+    first.and_then(|at| TEXTS.get(at)).map_or(Rule::of("other"), |(_, name)| Rule::of(name))
 }
 
 /// The rule behind a reply of postscreen's.
@@ -143,9 +155,12 @@ pub(super) fn of_content(action: Action, part: events::check::Part) -> Rule {
     }
 }
 
+static BLOCKED_USING: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b" blocked using "));
+
 /// What stands before ` blocked using ZONE`, and the zone.
 fn blocked(text: &str) -> Option<(&str, &str)> {
-    let (before, rest) = text.split_once(" blocked using ")?;
+    let at = BLOCKED_USING.find(text.as_bytes())?;
+    let (before, rest) = (text.get(..at)?, text.get(at + BLOCKED_USING.needle().len()..)?);
     let end = rest
         .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_'))
         .unwrap_or(rest.len());

@@ -3,11 +3,11 @@
 //! Up to [`NAMES_MAX`] names are counted exactly. Where more come, those with the fewest hits are folded into
 //! one row that keeps their number and their hits: sums stay exact, and the reader is told.
 
+use foldhash::quality::RandomState;
 use std::collections::HashMap;
-use std::hash::RandomState;
 
 /// How many names a table counts before it folds half of them.
-pub const NAMES_MAX: usize = 16_384;
+pub const NAMES_MAX: usize = 8_192;
 /// How much of a name is kept, in bytes.
 const NAME_BYTES_MAX: usize = 160;
 

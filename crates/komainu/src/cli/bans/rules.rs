@@ -60,13 +60,15 @@ fn of(folder: &Path, jail: &Jail) -> Vec<Rule> {
     }
     let texts: Vec<(PathBuf, String)> =
         files.into_iter().filter_map(|path| Some((path.clone(), Disk.read(&path).ok()??))).collect();
+    // The filter's own, behind those of the jails.
+    let own = texts.iter().position(|(path, _)| path.starts_with(folder.join("filter.d")));
+    let last = own.and_then(|own| texts.get(own..)).unwrap_or_default();
     let failregex = jail.filter.get("failregex").map_or("", String::as_str);
     jails::lines(failregex)
         .map(|rule| {
             let rule = rule.trim();
             let as_is = |line: &str| own_text(line) == rule;
             let begins = |line: &str| line.trim_start().starts_with("failregex");
-            let last = texts.get(texts.len().saturating_sub(2)..).unwrap_or_default();
             let place = find(&texts, as_is).or_else(|| find(last, begins));
             Rule { text: rule.to_owned(), place: place.unwrap_or_else(|| format!("{}.conf", stem.display())) }
         })

@@ -4,14 +4,13 @@
 //! they stay one option's, values behind `=` or as the next word, files among them. Beyond it, files may be
 //! packed. T2.22.
 
-use crate::cli::logs::{self, Fold, Log};
+use crate::cli::logs::{self, Fold, Problem};
 use report::Day;
 use report::pflogsumm::{Limit, Options, Part, Summary, Verp};
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::thread;
 
 const USAGE: &str = "\
 usage: pflogsumm -[eq] [-d <today|yesterday>] [--detail <cnt>]
@@ -25,10 +24,6 @@ usage: pflogsumm -[eq] [-d <today|yesterday>] [--detail <cnt>]
 
        pflogsumm --[version|help]
 ";
-/// More threads than that find nothing to do: the parts are added up on one.
-const THREADS_MAX: usize = 8;
-/// So many logs are open at once.
-const FILES_AT_ONCE: usize = 200;
 /// What Perl ends with where it dies.
 const DIED: u8 = 255;
 
@@ -102,13 +97,12 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     let options = Options { day, ..words.options() };
     let mut folded = Folded(options.clone(), Summary::new(options));
     let files = if words.files.is_empty() { vec![PathBuf::from("-")] } else { words.files.clone() };
-    // Opened before the first is read: one that is renamed meanwhile isn't read twice, nor another missed.
-    for files in files.chunks(FILES_AT_ONCE) {
-        let opened: Vec<_> = files.iter().map(|file| logs::open(file)).collect();
-        for (file, log) in files.iter().zip(opened) {
-            read(file, log, &mut folded);
+    logs::fold(&files, (day.map(|day| day..=day), today()), &mut folded, |file, problem| match problem {
+        Problem::Open(error) => eprintln!("pflogsumm: can't open {}: {error}", file.display()),
+        Problem::Read(error) => {
+            eprintln!("pflogsumm: {}: {error}; what stands before it is counted", file.display());
         }
-    }
+    });
     let Folded(_, mut summary) = folded;
     // A reader that left wants no more.
     let mut out = BufWriter::new(io::stdout().lock());
@@ -125,23 +119,6 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         eprintln!("pflogsumm: mailq: {error}");
     }
     ExitCode::SUCCESS
-}
-
-/// A log that can't be read is said, and the others are read.
-fn read(file: &Path, opened: io::Result<Log>, summary: &mut Folded) {
-    let options = &summary.0;
-    let narrowed = opened.and_then(|log| match options.day {
-        Some(day) => log.only(&(day..=day), options.today),
-        None => Ok(log),
-    });
-    let log = match narrowed {
-        Ok(log) => log,
-        Err(error) => return eprintln!("pflogsumm: can't open {}: {error}", file.display()),
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    if let Err(error) = logs::fold(log, threads, summary) {
-        eprintln!("pflogsumm: {}: {error}; what stands before it is counted", file.display());
-    }
 }
 
 /// What is folded, and how.

@@ -24,7 +24,6 @@ pub(in crate::cli) trait Fold {
 ///
 /// # Errors
 /// Those of `input`; the lines before were handed over.
-#[allow(dead_code, reason = "for what needs no parts; tests do")]
 pub(crate) fn each_line(input: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut blocks = Blocks::new(input);
     let mut block = Vec::with_capacity(BLOCK_BYTES);
@@ -38,7 +37,7 @@ pub(crate) fn each_line(input: impl Read, mut take: impl FnMut(&[u8])) -> io::Re
 ///
 /// # Errors
 /// Those of `input`; the lines before were folded.
-pub(in crate::cli) fn fold<F: Fold>(input: impl Read, threads: usize, fold: &mut F) -> io::Result<()> {
+pub(super) fn fold<F: Fold>(input: impl Read, threads: usize, fold: &mut F) -> io::Result<()> {
     let mut blocks = Blocks::new(input);
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     let mut part = fold.part();
@@ -214,9 +213,9 @@ mod tests {
     }
 
     fn lines_of(input: impl Read) -> Vec<Vec<u8>> {
-        let mut all = Vec::new();
-        each_line(input, |line| all.push(line.to_vec())).unwrap();
-        all
+        let mut all = All::default();
+        fold(input, 1, &mut all).unwrap();
+        all.0
     }
 
     #[test]

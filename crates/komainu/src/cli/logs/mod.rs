@@ -8,22 +8,85 @@
 mod blocks;
 mod days;
 
+pub(super) use blocks::Fold;
 pub(crate) use blocks::each_line;
-#[allow(unused_imports, reason = "each_line is for what needs no parts")]
-pub(super) use blocks::{Fold, fold};
 
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use report::Day;
+use report::day::Moment;
 use ruzstd::decoding::StreamingDecoder;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::ops::{Range, RangeInclusive};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 
+/// More threads than that find nothing to do: the parts are added up on one.
+const THREADS_MAX: usize = 8;
+/// So much is looked at for a log's first stamp.
+const BEGIN_BYTES: u64 = 64 * 1024;
+/// So many logs are open at once.
+const FILES_AT_ONCE: usize = 200;
 /// What unpacking xz may take: the dictionary of `xz -9` is 64 MiB.
 const XZ_KIB_MAX: u32 = 128 * 1024;
+
+/// What is wrong with a log.
+pub(super) enum Problem {
+    /// It can't be opened; nothing of it is folded.
+    Open(io::Error),
+    /// It can't be read to its end; what stands before is folded.
+    Read(io::Error),
+}
+
+/// Folds the lines of these logs, one log after the other, those of certain days at least; `say` is told what is
+/// wrong with one, and the others are read. Stamps without a year are of the year up to the month of `today`.
+///
+/// They are opened before the first is read: one that is renamed meanwhile isn't read twice, nor another missed.
+pub(super) fn fold<F: Fold>(
+    files: &[PathBuf],
+    (days, today): (Option<RangeInclusive<Day>>, Day),
+    fold: &mut F,
+    mut say: impl FnMut(&Path, Problem),
+) {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    for files in files.chunks(FILES_AT_ONCE) {
+        let opened: Vec<io::Result<Log>> = files.iter().map(|file| open(file)).collect();
+        for (file, log) in files.iter().zip(opened) {
+            let narrowed = log.and_then(|log| match &days {
+                Some(days) => log.only(days, today),
+                None => Ok(log),
+            });
+            let outcome = match narrowed {
+                Ok(log) => blocks::fold(log, threads, fold).map_err(Problem::Read),
+                Err(error) => Err(Problem::Open(error)),
+            };
+            if let Err(problem) = outcome {
+                say(file, problem);
+            }
+        }
+    }
+}
+
+/// These logs in the order of their first stamps. Standard input, and those that have none among their first lines
+/// or can't be read, come first, as they were named.
+pub(super) fn by_time(files: Vec<PathBuf>, today: Day) -> Vec<PathBuf> {
+    let mut timed: Vec<(Option<Moment>, PathBuf)> =
+        files.into_iter().map(|file| (begin(&file, today), file)).collect();
+    timed.sort_by_key(|(begin, _)| *begin);
+    timed.into_iter().map(|(_, file)| file).collect()
+}
+
+fn begin(file: &Path, today: Day) -> Option<Moment> {
+    if file == Path::new("-") {
+        return None;
+    }
+    let mut start = Vec::new();
+    // Of half a packed file, what stands before the error is there.
+    let _ = open(file).ok()?.take(BEGIN_BYTES).read_to_end(&mut start);
+    start.split(|byte| *byte == b'\n').find_map(|line| Some(Moment::parse(line, today)?.0))
+}
 
 /// An open log, whose lines are to be read.
 pub(crate) struct Log(Input);
@@ -163,6 +226,29 @@ impl<R: Read> Read for Frames<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn logs_are_put_in_the_order_of_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let today = Day { year: 2026, month: 1, day: 5 };
+        let texts = [
+            ("new", "half a line\nJan  5 00:00:00 mail x: y\n"),
+            ("none", "nothing\n"),
+            ("old", "Dec 31 23:59:59 mail x: y\nJan  5 00:00:00 mail x: y\n"),
+            ("rfc", "2026-01-01T00:00:00Z mail x: y\n"),
+            ("older", "Feb  1 00:00:00 mail x: y\n"),
+        ];
+        let mut files: Vec<PathBuf> = vec!["-".into(), folder.path().join("missing")];
+        for (name, text) in texts {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            files.push(folder.path().join(name));
+        }
+        let ordered: Vec<String> = by_time(files, today)
+            .iter()
+            .map(|file| file.file_name().map_or("-".into(), |name| name.to_string_lossy().into_owned()))
+            .collect();
+        assert_eq!(ordered, ["-", "missing", "none", "older", "old", "rfc", "new"]);
+    }
 
     #[test]
     fn short_files_are_plain() {
