@@ -32,7 +32,7 @@ fn log() -> String {
 /// A folder with the page of that log.
 fn page() -> (Folder, String) {
     let folder = Folder::new();
-    folder.write("mail.log", &log());
+    folder.write("mail.log", log());
     let ran = folder.run(komainu(), &["report", "-c", ".", "-d", "2026-11-22", "--html", "mail.log"], b"");
     assert_eq!((ran.code, ran.errors.as_str()), (Some(0), ""));
     folder.write("page.html", &ran.out);
