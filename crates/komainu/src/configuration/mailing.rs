@@ -3,7 +3,7 @@
 //! What is wrong here keeps no mail from flowing, so it is a warning. Diagnostics: K0645 to K0648. T2.23.
 
 use crate::log::Destination;
-use config::{Diagnostic, Parameters};
+use config::{Diagnostic, Parameters, Place};
 use report::schedule::Schedule;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,9 +51,8 @@ pub(super) fn compile(p: &Parameters, sources: &dyn Sources) -> (Option<Arc<Mail
     if recipients.is_empty() && is_wanted {
         let message = "komainu_report_recipient is empty, so no report goes out";
         let help = "name one address or several, or delete the line: then postmaster gets it";
-        found.push(
-            Diagnostic::warning(RECIPIENT, p.text("komainu_report_recipient").place, message).help(help),
-        );
+        let place = p.name_place("komainu_report_recipient").cloned().unwrap_or_else(Place::nowhere);
+        found.push(Diagnostic::warning(RECIPIENT, place, message).help(help));
     }
     let log = log(p, sources);
     if log.is_none() && is_wanted {

@@ -13,7 +13,7 @@ use crate::strerror::strerror;
 use mail::Dsn;
 use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -134,6 +134,36 @@ static BUSY: Mutex<BTreeMap<PathBuf, Instant>> = Mutex::new(BTreeMap::new());
 /// So many are remembered.
 const BUSY_MAX: usize = 1_000;
 
+/// Mailboxes that a thread of this process is at: the others stand in line, as nobody learns from a lock of our own that
+/// a mailbox is taken.
+static AT_WORK: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// For so long, as a delivery that writes takes as long as the disk does.
+const IN_LINE: Duration = Duration::from_secs(20);
+/// Between two looks.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// A thread's turn at a mailbox; over when dropped.
+struct Turn<'a>(&'a Path);
+
+impl Turn<'_> {
+    /// Waits for it; `None` where the line doesn't move.
+    fn take<'a>(path: &'a Path, ending: &Ending) -> Option<Turn<'a>> {
+        let patience = Instant::now() + IN_LINE;
+        while !AT_WORK.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
+            if ending.rest(GLANCE) || Instant::now() >= patience {
+                return None;
+            }
+        }
+        Some(Turn(path))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        AT_WORK.lock().unwrap_or_else(PoisonError::into_inner).remove(self.0);
+    }
+}
+
 /// How often the locks are tried: once where somebody has just waited in vain, so that a hundred messages to one locked
 /// mailbox don't keep a hundred deliveries to others waiting.
 fn attempts(path: &Path, locks: &Locks) -> u32 {
@@ -162,6 +192,7 @@ pub fn append(
     (locks, identity): (&Locks, &Identity),
 ) -> (Result<(), AppendError>, Vec<String>) {
     let mut warnings = Vec::new();
+    let _turn = Turn::take(path, &locks.ending);
     let locks = &Locks { attempts: attempts(path, locks), ..locks.clone() };
     let notes = unfinished::notes(&mut warnings);
     let dotlock = match dotlock(path, (locks, identity), notes) {
@@ -472,6 +503,25 @@ mod tests {
             Message { head: b"From x\n", content: &mut b"\ntext\n".as_slice(), length: 6, limit: 0 };
         let outcome = append(path, Kind::Any, message, (&locks(6), &Identity::own())).0;
         (began.elapsed(), outcome)
+    }
+
+    /// A lock of our own is no reason to put mail off, however long somebody else's would be waited for.
+    #[test]
+    fn our_own_deliveries_stand_in_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box");
+        let put = || {
+            let message =
+                Message { head: b"From x\n", content: &mut b"\ntext\n".as_slice(), length: 6, limit: 0 };
+            append(&path, Kind::Any, message, (&locks(1), &Identity::own())).0
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..5).for_each(|_| put().unwrap()));
+            }
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("text\n").count(), 40);
     }
 
     /// Who comes after one that has waited in vain waits no more; when the lock is gone it is found gone.

@@ -212,3 +212,27 @@ fn bans_survive_a_kill() {
         assert!(text.contains("192.0.2.1") && text.contains("192.0.2.2"), "{text}{asked:?}");
     });
 }
+
+/// The bans in fail2ban's own database go on; the first time only.
+#[test]
+fn fail2ban_s_bans_are_taken_over_once() {
+    world::run("ban_run::fail2ban_s_bans_are_taken_over_once", Needs::Root, || {
+        logs();
+        let mut ours = Banner::new("ours", "600");
+        let database = include_bytes!("../../../ban/src/import/plain.sqlite3");
+        fs::write(format!("{}/db", ours.folder), database).expect("a database");
+        let took_over = |ours: &Banner| {
+            let said = fs::read_to_string(format!("{}/out", ours.folder)).unwrap_or_default();
+            said.contains("are taken over from")
+        };
+        ours.start();
+        // This one lasts for ever.
+        until("its ban", || ours.acts().contains("ban postfix 2001:db8::7\n").then_some(()));
+        assert!(took_over(&ours));
+        ours.kill();
+        ours.start();
+        assert!(!took_over(&ours));
+        let restored = |ours: &Banner| ours.did("postfix", "Restore Ban").contains(&"2001:db8::7".to_owned());
+        until("the ban again", || restored(&ours).then_some(()));
+    });
+}

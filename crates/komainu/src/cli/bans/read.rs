@@ -9,7 +9,12 @@ use std::path::Path;
 pub(super) struct Lines {
     source: Box<dyn BufRead>,
     line: Vec<u8>,
+    /// How much of `line` was handed on as a block.
+    taken: usize,
 }
+
+/// The longest line that blocks hold whole.
+const BLOCK_BYTES_MAX: usize = 1 << 20;
 
 impl Lines {
     /// Opens `log`; what is no file is a line.
@@ -23,7 +28,34 @@ impl Lines {
         } else {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such file, nor is it a line"));
         };
-        Ok(Lines { source, line: Vec::new() })
+        Ok(Lines { source, line: Vec::new(), taken: 0 })
+    }
+
+    /// The next lines, as many as come at once, each with its end; the last of a log may lack it.
+    pub(super) fn block(&mut self) -> io::Result<Option<&[u8]>> {
+        self.line.drain(..self.taken);
+        loop {
+            let got = self.source.fill_buf()?;
+            let count = got.len();
+            // What is left of the block before holds no end.
+            let end = got.iter().rposition(|byte| *byte == b'\n').map(|at| self.line.len() + at);
+            self.line.extend_from_slice(got);
+            self.source.consume(count);
+            self.taken = match end {
+                Some(end) => end + 1,
+                None if count == 0 => self.line.len(),
+                None if self.line.len() < BLOCK_BYTES_MAX => continue,
+                None => {
+                    self.source.skip_until(b'\n')?;
+                    self.line.push(b'\n');
+                    self.line.len()
+                }
+            };
+            if count == 0 {
+                self.taken = self.line.len();
+            }
+            return Ok(self.line.get(..self.taken).filter(|block| !block.is_empty()));
+        }
     }
 
     /// The next line without its end; of one that is too long, its begin.
@@ -40,5 +72,41 @@ impl Lines {
             self.line.pop();
         }
         Ok(Some(&self.line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8], at_once: usize) -> Lines {
+        let source = Box::new(BufReader::with_capacity(at_once, io::Cursor::new(text.to_vec())));
+        Lines { source, line: Vec::new(), taken: 0 }
+    }
+
+    /// However the reading falls, blocks hold whole lines, and all of them; only what no server writes is cut.
+    #[test]
+    fn blocks_hold_whole_lines() {
+        for text in ["", "a", "a\n", "\n\n", "one\ntwo two two two\n\nthree, without an end", "x\r\ny\r\n"] {
+            let mut lines = lines(text.as_bytes(), 7);
+            let mut joined = Vec::new();
+            while let Some(block) = lines.block().expect("a cursor") {
+                assert!(
+                    block.ends_with(b"\n") || text.ends_with(&*String::from_utf8_lossy(block)),
+                    "{text:?}"
+                );
+                joined.extend_from_slice(block);
+            }
+            assert_eq!(String::from_utf8_lossy(&joined), text);
+        }
+        let long = [vec![b'a'; BLOCK_BYTES_MAX + 100], b"\nnext\n".to_vec()].concat();
+        let mut lines = lines(&long, 99);
+        let first = lines.block().expect("a cursor").map(<[u8]>::len);
+        assert!(
+            first.is_some_and(|length| length > BLOCK_BYTES_MAX && length < BLOCK_BYTES_MAX + 100),
+            "{first:?}"
+        );
+        assert_eq!(lines.block().expect("a cursor"), Some(b"next\n".as_slice()));
+        assert_eq!(lines.block().expect("a cursor"), None);
     }
 }

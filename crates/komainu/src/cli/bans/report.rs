@@ -161,13 +161,25 @@ fn objects(test: &Test, mut lines: Lines, mut reader: Reader) -> std::io::Result
     use std::io::Write as _;
     let now_us = now_us(test);
     let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    let (mut number, mut matched) = (0_u64, 0);
-    while let Some(line) = lines.next()? {
-        number += 1;
-        if let Outcome::Failed(failure) = reader.line(line, now_us) {
-            matched += 1;
-            writeln!(out, "{}", object(number, &failure))?;
-        }
+    let (mut number, mut matched) = (1_u64, 0);
+    let mut failure = Ok(());
+    while let Some(block) = lines.block()? {
+        let mut counted = 0;
+        let ends = |part: Option<&[u8]>| {
+            part.map_or(0, |part| part.iter().fold(0_u64, |n, byte| n + u64::from(*byte == b'\n')))
+        };
+        reader.lines(block, now_us, &mut |at, _, outcome| {
+            number += ends(block.get(counted..at));
+            counted = at;
+            if let Outcome::Failed(found) = outcome {
+                matched += 1;
+                if failure.is_ok() {
+                    failure = writeln!(out, "{}", object(number, &found));
+                }
+            }
+        });
+        number += ends(block.get(counted..));
+        std::mem::replace(&mut failure, Ok(()))?;
     }
     out.flush()?;
     Ok(matched)
