@@ -18,5 +18,6 @@ pub mod schedule;
 pub mod sheet;
 pub mod summary;
 pub mod unusual;
+mod words;
 
 pub use day::Day;

@@ -3,6 +3,8 @@
 //! Made of a summary once; [`page`](crate::page) and [`letter`](crate::letter) only draw it. All texts may hold what a
 //! stranger wrote into the log.
 
+use crate::words::grouped;
+
 /// The whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sheet {
@@ -192,37 +194,6 @@ impl Cell {
     }
 }
 
-/// `12,345`
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `12.3 %`; what is little isn't nothing, and what is nearly all isn't all.
-#[must_use]
-pub fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 || part == 0 {
-        return "0 %".to_owned();
-    }
-    if part >= whole {
-        return "100 %".to_owned();
-    }
-    let tenths = u128::from(part) * 1000 / u128::from(whole);
-    match tenths {
-        0 => "<0.1 %".to_owned(),
-        999.. => ">99.9 %".to_owned(),
-        _ => format!("{}.{} %", tenths / 10, tenths % 10),
-    }
-}
-
 /// What a stranger wrote, as it can be shown: characters that can't be seen, or that turn the text around, stand as
 /// their numbers.
 #[must_use]
@@ -249,24 +220,6 @@ fn is_hidden(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers() {
-        for (number, expect) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), expect);
-        }
-        for (part, whole, expect) in [
-            (0, 0, "0 %"),
-            (1, 0, "0 %"),
-            (1, 3, "33.3 %"),
-            (1, 100_000, "<0.1 %"),
-            (99_999, 100_000, ">99.9 %"),
-            (5, 5, "100 %"),
-            (u64::MAX - 1, u64::MAX, ">99.9 %"),
-        ] {
-            assert_eq!(percent(part, whole), expect);
-        }
-    }
 
     #[test]
     fn what_hides_is_shown() {

@@ -6,8 +6,9 @@
 
 use crate::Day;
 use crate::day::Moment;
-use crate::sheet::{grouped, shown};
+use crate::sheet::shown;
 use crate::summary::Summary;
+use crate::words::grouped;
 use std::collections::BTreeMap;
 
 /// Days that are kept, and compared with.

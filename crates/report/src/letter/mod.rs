@@ -10,7 +10,8 @@ mod text;
 pub use text::text;
 
 use crate::page::html::{Html, scaled};
-use crate::sheet::{Block, Cell, Chart, Figure, Section, Share, Sheet, Table, Tone, grouped};
+use crate::sheet::{Block, Cell, Chart, Figure, Section, Share, Sheet, Table, Tone};
+use crate::words::grouped;
 
 /// Rows of a table in a mail: the page has all.
 const ROWS: usize = 10;

@@ -2,7 +2,8 @@
 
 use super::ROWS;
 use crate::page::numbers;
-use crate::sheet::{Block, Cell, Column, Share, Sheet, Table, grouped, percent, shown};
+use crate::sheet::{Block, Cell, Column, Share, Sheet, Table, shown};
+use crate::words::{grouped, percent};
 
 /// How wide a table is, in characters, where no name is longer.
 const WIDTH: usize = 76;

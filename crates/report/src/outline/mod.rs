@@ -2,14 +2,10 @@
 //!
 //! What didn't happen isn't shown. Every table of parts ends with its sum. T2.22, T2.23.
 
-mod words;
-
 use crate::Day;
-use crate::sheet::{
-    Block, Cell, Chart, Column, Figure, Part, Section, Series, Share, Sheet, Table, Tone, grouped, percent,
-};
+use crate::sheet::{Block, Cell, Chart, Column, Figure, Part, Section, Series, Share, Sheet, Table, Tone};
 use crate::summary::{Mood, Percentiles, Slot, Split, Summary, Top};
-use words::{bytes, date, duration, milliseconds, period};
+use crate::words::{bytes, date, duration, grouped, milliseconds, percent, period};
 
 /// Where numbers differ from pflogsumm's, and why.
 const UNLIKE_PFLOGSUMM: &str = "pflogsumm counts commands and recipients, and a message that header_checks refused as \

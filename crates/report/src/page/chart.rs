@@ -3,7 +3,8 @@
 
 use super::html::{Html, scaled};
 use super::tone_class;
-use crate::sheet::{Chart, Share, grouped, percent};
+use crate::sheet::{Chart, Share};
+use crate::words::{grouped, percent};
 
 /// Steps with a label along the axis, about.
 const LABELS: usize = 8;

@@ -6,7 +6,8 @@
 mod chart;
 pub(crate) mod html;
 
-use crate::sheet::{Block, Cell, Figure, Section, Share, Sheet, Table, Tone, grouped, percent};
+use crate::sheet::{Block, Cell, Figure, Section, Share, Sheet, Table, Tone};
+use crate::words::{grouped, percent};
 use html::Html;
 
 /// Rows of a table that are seen at once; the others are one click away.

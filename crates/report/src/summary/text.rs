@@ -2,6 +2,7 @@
 
 use super::sections::{Cell, Line, Section, moment, sections};
 use super::{Mood, Summary};
+use crate::words::{bytes, grouped};
 
 /// What the reader's screen can do.
 #[derive(Clone, Copy, Debug)]
@@ -237,39 +238,6 @@ pub fn harmless(text: &str) -> String {
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
     };
     text.chars().map(|c| if bad(c) { '?' } else { c }).collect()
-}
-
-/// `1,234,567`
-#[must_use]
-pub fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1.5 MB`
-#[must_use]
-pub fn bytes(value: u64) -> String {
-    let mut unit = 1_u64;
-    let mut name = "B";
-    for (next, larger) in [(1_000, "kB"), (1_000_000, "MB"), (1_000_000_000, "GB"), (1_000_000_000_000, "TB")]
-    {
-        if value >= next {
-            (unit, name) = (next, larger);
-        }
-    }
-    let (whole, tenth) = (value / unit, value % unit * 10 / unit);
-    if unit == 1 || whole >= 100 {
-        format!("{} {name}", grouped(whole))
-    } else {
-        format!("{whole}.{tenth} {name}")
-    }
 }
 
 /// `0.12 s`, `4 min 12 s`, `3 h 20 min`

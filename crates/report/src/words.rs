@@ -1,7 +1,6 @@
-//! Numbers as people read them.
+//! Numbers and days as people read them, in every form of a report.
 
 use crate::Day;
-use crate::sheet::grouped;
 
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] = [
@@ -20,26 +19,55 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// `Sunday, 22 November 2026`
-pub(super) fn date(day: Day) -> String {
+pub(crate) fn date(day: Day) -> String {
     let weekday = usize::try_from((day.number() + 3).rem_euclid(7)).unwrap_or(0);
     let month = MONTHS.get(usize::from(day.month).wrapping_sub(1)).copied().unwrap_or("?");
     format!("{}, {} {month} {}", WEEKDAYS.get(weekday).copied().unwrap_or("?"), day.day, day.year)
 }
 
 /// One day or several.
-pub(super) fn period((first, last): (Day, Day)) -> String {
+pub(crate) fn period((first, last): (Day, Day)) -> String {
     if first >= last { date(first) } else { format!("{} to {}", date(first), date(last)) }
 }
 
+/// `12,345`
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `12.3 %`; what is little isn't nothing, and what is nearly all isn't all.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 || part == 0 {
+        return "0 %".to_owned();
+    }
+    if part >= whole {
+        return "100 %".to_owned();
+    }
+    let tenths = u128::from(part) * 1000 / u128::from(whole);
+    match tenths {
+        0 => "<0.1 %".to_owned(),
+        999.. => ">99.9 %".to_owned(),
+        _ => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
+}
+
 /// `1.2 MB`: of 1,000.
-pub(super) fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     let steps = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     let found = steps.iter().find(|(size, _)| number >= *size);
     found.map_or_else(|| format!("{} bytes", grouped(number)), |(size, unit)| tenths(number, *size, unit))
 }
 
 /// `0.25 s`, `12 s`, `3.5 h`
-pub(super) fn milliseconds(number: u64) -> String {
+pub(crate) fn milliseconds(number: u64) -> String {
     match number {
         0..1_000 => format!("{number} ms"),
         1_000..60_000 => tenths(number, 1_000, "s"),
@@ -48,7 +76,7 @@ pub(super) fn milliseconds(number: u64) -> String {
 }
 
 /// Of seconds.
-pub(super) fn duration(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
@@ -69,6 +97,24 @@ fn tenths(number: u64, size: u64, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers() {
+        for (number, expect) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), expect);
+        }
+        for (part, whole, expect) in [
+            (0, 0, "0 %"),
+            (1, 0, "0 %"),
+            (1, 3, "33.3 %"),
+            (1, 100_000, "<0.1 %"),
+            (99_999, 100_000, ">99.9 %"),
+            (5, 5, "100 %"),
+            (u64::MAX - 1, u64::MAX, ">99.9 %"),
+        ] {
+            assert_eq!(percent(part, whole), expect);
+        }
+    }
 
     #[test]
     fn as_people_read_them() {
