@@ -209,13 +209,9 @@ pub fn read_with(files: &dyn Files, folder: &Path, wanted: &dyn Fn(&str) -> bool
     Folder { path: folder.to_owned(), jails, known, found }
 }
 
-/// jail.conf, jail.d/*.conf, jail.local, jail.d/*.local, as jail.conf(5) orders them.
-pub(crate) fn read_layers(
-    files: &dyn Files,
-    folder: &Path,
-    stem: &str,
-    found: &mut Vec<Diagnostic>,
-) -> Layers {
+/// jail.conf, jail.d/*.conf, jail.local, jail.d/*.local, as jail.conf(5) orders them; the same of `fail2ban`.
+#[must_use]
+pub fn read_layers(files: &dyn Files, folder: &Path, stem: &str, found: &mut Vec<Diagnostic>) -> Layers {
     let mut layers = Layers::default();
     layers.constants = vec![
         ("fail2ban_version".to_owned(), "1.0.2".to_owned()),

@@ -4,7 +4,7 @@
 //! it, its socket and its pid file count; what is kept has a place of its own, and a setting for fail2ban's database that
 //! somebody wrote is said to have no effect.
 
-use ban::layers::{Files, Layers};
+use ban::layers::Files;
 use config::diagnostic::Diagnostic;
 use std::path::{Path, PathBuf};
 
@@ -121,7 +121,7 @@ impl Default for Daemon {
 #[must_use]
 pub fn read(files: &dyn Files, folder: &Path) -> (Daemon, Vec<Diagnostic>) {
     let mut found = Vec::new();
-    let layers = layers(files, folder, &mut found);
+    let layers = ban::jails::read_layers(files, folder, "fail2ban", &mut found);
     let mut daemon = Daemon::default();
     let value = |name: &str, found: &mut Vec<Diagnostic>| match layers.value("Definition", name) {
         Ok(text) => text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()),
@@ -185,22 +185,6 @@ pub fn read(files: &dyn Files, folder: &Path) -> (Daemon, Vec<Diagnostic>) {
         }
     }
     (daemon, found)
-}
-
-fn layers(files: &dyn Files, folder: &Path, found: &mut Vec<Diagnostic>) -> Layers {
-    let mut layers = Layers::default();
-    let mut more = files.list(&folder.join("fail2ban.d"));
-    more.sort();
-    let ending = |ending: &str| {
-        let named = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == ending);
-        more.iter().filter(named).cloned().collect::<Vec<_>>()
-    };
-    let conf = [folder.join("fail2ban.conf")].into_iter().chain(ending("conf"));
-    let local = [folder.join("fail2ban.local")].into_iter().chain(ending("local"));
-    for path in conf.chain(local) {
-        layers.add(files, &path, found);
-    }
-    layers
 }
 
 #[cfg(test)]
