@@ -50,6 +50,7 @@ impl Prefixes {
     #[must_use]
     pub fn widened(&self, id: &Id, before: u32, spares: &dyn Fn(Net) -> bool) -> Option<Net> {
         match id {
+            Id::Net(IpAddr::V6(address), 128) if is_many(*address) => Some((IpAddr::V6(*address), 128)),
             Id::Net(IpAddr::V6(address), 128) => {
                 let at = usize::try_from(before).unwrap_or(usize::MAX).min(self.0.len().saturating_sub(1));
                 let first = self.0.get(at).copied().unwrap_or(128);
@@ -61,6 +62,11 @@ impl Prefixes {
             Id::Name(_) | Id::Other(_) => None,
         }
     }
+}
+
+/// Whether neighbours in the /64 are others': all of IPv4 behind a translator (RFC 6052, RFC 8215), a link's hosts.
+fn is_many(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [0x64, 0xff9b, ..] | [0xfe80..=0xfebf, ..])
 }
 
 fn masked(address: Ipv6Addr, bits: u8) -> Ipv6Addr {
@@ -109,5 +115,8 @@ mod tests {
         check(&[64], "2001:db8:1:1::9", 0, Some(one), "2001:db8:1:1::9/128");
         check(&[64], "2001:db8:1:1:1::9", 0, Some(one), "2001:db8:1:1:1::/96");
         check(&[64], "192.0.2.1", 0, None, "192.0.2.1/32");
+        // All of IPv4, and the link's other hosts, live in these.
+        check(&[64], "64:ff9b::cb00:7105", 9, None, "64:ff9b::cb00:7105/128");
+        check(&[64], "fe80::1", 0, None, "fe80::1/128");
     }
 }

@@ -1,25 +1,49 @@
 //! fail2ban's files from the disk, and the logs that a pattern names.
 
+use super::tail::Opener;
+use crate::configuration::open_source;
 use ban::layers::Files;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The disk.
 #[derive(Clone, Copy, Debug)]
 pub struct Disk;
 
+/// The longest file that is read: fail2ban's own have some 50 kB at most.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+fn text(opened: io::Result<File>) -> Result<Option<String>, String> {
+    let mut bytes = Vec::new();
+    match opened.and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 impl Files for Disk {
     fn read(&self, path: &Path) -> Result<Option<String>, String> {
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.to_string()),
-        }
+        text(open_source(path))
     }
 
     fn list(&self, folder: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).into_iter().flatten();
         entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    }
+}
+
+/// The disk, by whoever may open what this process may not: a jail.local of root's that holds passwords.
+pub(super) struct Through<'a>(pub(super) &'a dyn Opener);
+
+impl Files for Through<'_> {
+    fn read(&self, path: &Path) -> Result<Option<String>, String> {
+        text(self.0.open(path))
+    }
+
+    fn list(&self, folder: &Path) -> Vec<PathBuf> {
+        Disk.list(folder)
     }
 }
 

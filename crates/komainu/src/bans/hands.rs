@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use store::lines::LineFile;
 
 /// Between two flushes of the state.
+/// Between two tries of a file that couldn't be written.
+const AGAIN: Duration = Duration::from_secs(15);
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Who puts bans in force.
@@ -64,6 +66,8 @@ struct Shared {
 
 struct Worker {
     file: Option<LineFile>,
+    /// Since when the file can't be written.
+    failed: Option<Instant>,
     hands: Vec<Box<dyn Hands>>,
     log: BanLog,
     waker: Waker,
@@ -81,7 +85,7 @@ impl Doing {
         let (tasks, queue) = mpsc::sync_channel(1);
         let shared = Arc::<Shared>::default();
         shared.bytes.store(file.as_ref().map_or(0, LineFile::bytes), Ordering::Relaxed);
-        let worker = Worker { file, hands, log, waker, shared: Arc::clone(&shared) };
+        let worker = Worker { file, failed: None, hands, log, waker, shared: Arc::clone(&shared) };
         let thread =
             std::thread::Builder::new().name("bans-hands".into()).spawn(move || worker.run(&queue))?;
         Ok(Doing { tasks: Some(tasks), thread: Some(thread), shared })
@@ -120,7 +124,9 @@ impl Worker {
     fn run(mut self, queue: &Receiver<Task>) {
         let mut dirty: Option<Instant> = None;
         loop {
-            let patience = dirty.map_or(Duration::from_secs(3_600), |at| FLUSH.saturating_sub(at.elapsed()));
+            let due = dirty.map(|at| FLUSH.saturating_sub(at.elapsed()));
+            let again = self.failed.map(|at| AGAIN.saturating_sub(at.elapsed()));
+            let patience = due.into_iter().chain(again).min().unwrap_or(Duration::from_secs(3_600));
             match queue.recv_timeout(patience) {
                 Ok(task) => {
                     if self.keep(&task) {
@@ -136,6 +142,12 @@ impl Worker {
                     return;
                 }
             }
+            if self.failed.is_some_and(|at| at.elapsed() >= AGAIN) {
+                // Whoever knows all of it hands it over whole where the file is too long.
+                self.shared.bytes.store(u64::MAX, Ordering::Relaxed);
+                self.failed = Some(Instant::now());
+                self.waker.wake();
+            }
             if dirty.is_some_and(|at| at.elapsed() >= FLUSH) {
                 self.sync();
                 dirty = None;
@@ -146,29 +158,35 @@ impl Worker {
     /// Writes state; whether it waits to be flushed.
     fn keep(&mut self, task: &Task) -> bool {
         let Some(file) = &mut self.file else { return false };
-        if task.lines.is_empty() {
+        // After a failure the file is only good for being written anew.
+        if task.lines.is_empty() || (self.failed.is_some() && !task.is_all) {
             return false;
         }
         let mut lines = task.lines.iter().map(Vec::as_slice);
         let done =
             if task.is_all { file.rewrite(lines) } else { lines.try_for_each(|line| file.append(line)) };
         self.shared.bytes.store(file.bytes(), Ordering::Relaxed);
-        self.gave_up(done);
+        let is_mended = done.is_ok() && self.failed.take().is_some();
+        self.note(done);
+        if is_mended {
+            self.log.say(Part::Server, Level::Notice, format_args!("bans are kept on disk again"));
+        }
         !task.is_all
     }
 
     fn sync(&mut self) {
-        if let Some(file) = &self.file {
+        if let Some(file) = self.file.as_ref().filter(|_| self.failed.is_none()) {
             let done = file.sync();
-            self.gave_up(done);
+            self.note(done);
         }
     }
 
-    /// Once the disk has failed, bans live in memory: said once.
-    fn gave_up(&mut self, done: io::Result<()>) {
-        if let Err(error) = done {
-            self.file = None;
-            let text = format_args!("bans are kept in memory only until the next start: {error}");
+    /// While the disk fails, bans live in memory: said once.
+    fn note(&mut self, done: io::Result<()>) {
+        if let Err(error) = done
+            && self.failed.replace(Instant::now()).is_none()
+        {
+            let text = format_args!("bans are kept in memory only until the disk takes them again: {error}");
             self.log.say(Part::Server, Level::Error, text);
         }
     }

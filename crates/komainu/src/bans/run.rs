@@ -82,7 +82,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), String> {
         state: Some(state.clone()),
         log,
         hands: vec![Box::new(Arc::clone(&firewall))],
-        opener: Arc::new(firewall),
+        opener: Arc::new(Arc::clone(&firewall)),
         own: None,
         waker,
     };
@@ -98,9 +98,17 @@ pub(crate) fn run(plan: &Plan) -> Result<(), String> {
     say(format_args!("komainu {} bans by {}", env!("CARGO_PKG_VERSION"), folder.display()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("runtime: {error}"))?;
-    let outcome = runtime.block_on(until_ended((&engine, &orders), *say));
+    let outcome = runtime.block_on(until_ended((&engine, &orders), &firewall, *say));
+    let is_whole = firewall.is_alive();
     end(engine, control, daemon);
-    outcome.map_err(|error| format!("signals: {error}"))
+    outcome.map_err(|error| format!("signals: {error}"))?;
+    match is_whole {
+        true => Ok(()),
+        false => Err(
+            "the helper for packet filters has ended: what it had put in force stays until the next start"
+                .to_owned(),
+        ),
+    }
 }
 
 fn end(engine: Engine, control: Control, daemon: &Daemon) {
@@ -110,15 +118,17 @@ fn end(engine: Engine, control: Control, daemon: &Daemon) {
     let _ = fs::remove_file(&daemon.pid_file);
 }
 
-/// Signals: SIGTERM and SIGINT end it, SIGHUP has everything read anew.
+/// Signals: SIGTERM and SIGINT end it, SIGHUP has everything read anew. Without its helper it bans nobody, so it ends, and
+/// whoever looks after it starts both again.
 async fn until_ended(
     (engine, orders): (&Engine, &Orders),
+    firewall: &Firewall,
     say: fn(std::fmt::Arguments<'_>),
 ) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    while engine.is_running() {
+    while engine.is_running() && firewall.is_alive() {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),

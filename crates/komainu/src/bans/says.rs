@@ -81,6 +81,9 @@ impl BanLog {
             Level::Notice | Level::Info | Level::Debug => Severity::Info,
         };
         let (part, word) = (part.as_str(), level.as_str());
+        // Ids and lines are strangers' words.
+        let text = text.to_string();
+        let text = events::text::printable(text.as_bytes());
         let line = if *is_syslog {
             format!("{part}[{pid}]: {word} {text}")
         } else {

@@ -4,6 +4,7 @@
 //! place in a log is known by the file itself and by its first bytes, so that after a restart a log that was rotated
 //! meanwhile is read to its end under its new name first. T2.21.
 
+use crate::configuration::open_source;
 use crate::firewall::Firewall;
 use ban::filter::LINE_BYTES_MAX;
 use flate2::read::MultiGzDecoder;
@@ -36,19 +37,19 @@ pub trait Opener: Send + Sync {
     fn open(&self, path: &Path) -> io::Result<File>;
 }
 
-/// Opens with the process's own rights.
+/// Opens with the process's own rights. A FIFO, which would never let go of its reader, is no log.
 #[derive(Clone, Copy, Debug)]
 pub struct Direct;
 
 impl Opener for Direct {
     fn open(&self, path: &Path) -> io::Result<File> {
-        File::open(path)
+        open_source(path)
     }
 }
 
 impl Opener for Arc<Firewall> {
     fn open(&self, path: &Path) -> io::Result<File> {
-        match File::open(path) {
+        match open_source(path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Firewall::open(self, path),
             opened => opened,
         }

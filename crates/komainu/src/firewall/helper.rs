@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -229,7 +229,7 @@ fn serve_logs(directory: &Path, socket: &OwnedFd) {
     let mut inbox = Inbox::new();
     while let Ok(Some((packet, _))) = inbox.receive(socket.as_fd()) {
         let (answer, opened) = match Request::decode(packet) {
-            Ok(Request::Open(path)) => match open(Path::new(&path), &named) {
+            Ok(Request::Open(path)) => match open(Path::new(&path), &named, directory) {
                 Ok(file) => (Answer::Done, Some(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => (Answer::Missing, None),
                 Err(error) => (Answer::Failed { first: 0, count: 1, text: error.to_string() }, None),
@@ -246,13 +246,36 @@ fn serve_logs(directory: &Path, socket: &OwnedFd) {
     }
 }
 
+/// Whether a file is fail2ban's: in its folder, or in one of the folders there.
+fn is_of(path: &Path, folder: &Path) -> bool {
+    let parent = path.parent();
+    let is_near = parent == Some(folder) || parent.and_then(Path::parent) == Some(folder);
+    is_near
+        && path.extension().is_some_and(|ending| ending == "conf" || ending == "local")
+        && path.components().all(|part| !matches!(part, std::path::Component::ParentDir))
+}
+
+/// Whether a file is what became of a log: its name and more, in the same folder.
+fn is_rotated(path: &Path, log: &str) -> bool {
+    let rest = path.to_str().and_then(|path| path.strip_prefix(log));
+    rest.is_some_and(|rest| {
+        let digits = rest.strip_prefix(['.', '-']).unwrap_or_default();
+        digits.starts_with(|c: char| c.is_ascii_digit())
+            && digits.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
+    })
+}
+
 /// Opens a log where a jail names it. Whoever may write the log's folder may not lead us elsewhere: links are root's.
-fn open(path: &Path, named: &[String]) -> io::Result<OwnedFd> {
+/// A log's rotated files are its own (`mail.log.1`, `mail.log-20261123.gz`), and so are the files of `folder`, which the
+/// helper goes by itself.
+fn open(path: &Path, named: &[String], folder: &Path) -> io::Result<OwnedFd> {
     let is_named = |pattern: &String| {
         Path::new(pattern) == path
-            || (pattern.contains(['*', '?', '[']) && expand(pattern).contains(&PathBuf::from(path)))
+            || is_rotated(path, pattern)
+            || (pattern.contains(['*', '?', '['])
+                && expand(pattern).iter().any(|log| log == path || is_rotated(path, &log.to_string_lossy())))
     };
-    if !named.iter().any(is_named) {
+    if !is_of(path, folder) && !named.iter().any(is_named) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "no jail's `logpath` names this file"));
     }
     let metadata = std::fs::symlink_metadata(path)?;
@@ -287,11 +310,32 @@ mod tests {
         let named = patterns(folder.path());
         let at = |name: &str| folder.path().join(name);
         fs::write(at("logs/a.log"), "x").unwrap();
-        assert!(open(&at("logs/a.log"), &named).is_ok());
-        for name in ["logs/../logs/a.log", "jail.conf", "logs/a.txt"] {
-            assert!(open(&at(name), &named).is_err(), "{name}");
+        for name in ["a.log.1", "a.log.2.gz", "a.log-20261123", "a.log.key", "a.logs", "a.log.d"] {
+            fs::write(at("logs").join(name), "x").unwrap();
         }
-        let missing = open(&at("logs/b.log"), &[at("logs/b.log").display().to_string()]).unwrap_err();
+        for name in [
+            "logs/a.log",
+            "logs/a.log.1",
+            "logs/a.log.2.gz",
+            "logs/a.log-20261123",
+            "jail.conf",
+            "filter.d/f.conf",
+        ] {
+            assert!(open(&at(name), &named, folder.path()).is_ok(), "{name}");
+        }
+        let others = [
+            "logs/../logs/a.log",
+            "logs/../jail.conf",
+            "logs/a.txt",
+            "logs/a.log.key",
+            "logs/a.logs",
+            "logs/a.log.d",
+        ];
+        for name in others {
+            assert!(open(&at(name), &named, folder.path()).is_err(), "{name}");
+        }
+        let named = [at("logs/b.log").display().to_string()];
+        let missing = open(&at("logs/b.log"), &named, folder.path()).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }
 

@@ -2,7 +2,7 @@
 
 use super::{LOOK, Machine};
 use crate::bans::cell::Cell;
-use crate::bans::files::Disk;
+use crate::bans::files::Through;
 use crate::bans::kept::Row;
 use crate::bans::says::{BanLog, Part};
 use crate::bans::settings::Level;
@@ -26,6 +26,8 @@ struct Ready {
 struct Read {
     ready: Vec<Ready>,
     broken: Vec<(String, String)>,
+    /// What is wrong with the files, the first of it.
+    fault: Option<String>,
 }
 
 /// The addresses of this machine.
@@ -44,12 +46,14 @@ fn complain(log: &BanLog, found: &[Diagnostic]) {
 impl Machine {
     fn read_files(&self, wanted: Option<&str>) -> Read {
         let folder = match wanted {
-            None => jails::read(&Disk, &self.folder),
-            Some(name) => jails::read_with(&Disk, &self.folder, &|known| known == name),
+            None => jails::read(&Through(&*self.opener), &self.folder),
+            Some(name) => jails::read_with(&Through(&*self.opener), &self.folder, &|known| known == name),
         };
         complain(&self.log, &folder.found);
         let own = own_addresses();
-        let mut read = Read { ready: Vec::new(), broken: Vec::new() };
+        let fault = folder.found.iter().find(|found| found.severity == Severity::Error);
+        let fault = fault.map(ToString::to_string);
+        let mut read = Read { ready: Vec::new(), broken: Vec::new(), fault };
         for config in folder.jails.into_iter().filter(|jail| wanted.is_none_or(|name| jail.name == name)) {
             let filter = match &config.error {
                 Some(error) => Err(error.clone()),
@@ -116,6 +120,14 @@ impl Machine {
         let breaks = read.broken.iter().find(|(name, _)| self.cells.iter().any(|cell| cell.name() == name));
         if let Some((name, error)) = breaks {
             return Err(format!("jail '{name}': {error}; all stays as it was"));
+        }
+        let stays = |cell: &Cell| {
+            read.ready.iter().any(|ready| ready.config.name == cell.name())
+                || wanted.is_some_and(|name| name != cell.name())
+        };
+        // What can't be read may be what had switched it on.
+        if let Some((cell, fault)) = self.cells.iter().find(|cell| !stays(cell)).zip(read.fault.as_ref()) {
+            return Err(format!("jail '{}' would go: {fault}; all stays as it was", cell.name()));
         }
         match wanted {
             None => self.log.say(Part::Server, Level::Info, format_args!("Reload all jails")),

@@ -249,3 +249,28 @@ fn orders_and_a_reload() {
     let verbs = site.noted.0.lock().unwrap().iter().filter(|change| change.verb == Verb::Start).count();
     assert_eq!(verbs, 3);
 }
+
+/// What is no log, or no jail file, stops nobody: bans go on, and a reload that would lose a jail by it changes nothing.
+#[test]
+fn what_cant_be_read_stops_nothing() {
+    let mut site = Site::new(&APP.replace("enabled = true\n", "bantime = 600\n"));
+    site.write("etc/jail.local", "[app]\nenabled = true\nmaxretry = 2\n");
+    site.write("app.log", "");
+    let made = std::process::Command::new("mkfifo").arg(site.path("app-fifo.log")).status();
+    assert!(made.unwrap().success());
+    site.start();
+    site.until("start", |site| site.changes() == ["Start app "]);
+    site.fail("app.log", "192.0.2.1", 0);
+    site.fail("app.log", "192.0.2.1", 0);
+    site.until("the ban", |site| site.changes().contains(&"Ban app 192.0.2.1".to_owned()));
+    fs::remove_file(site.path("etc/jail.local")).unwrap();
+    fs::create_dir(site.path("etc/jail.local")).unwrap();
+    let answer = site.ask(Order::Reload { jail: None, unban: false });
+    assert!(matches!(&answer, Answer::Refused(why) if why.contains("all stays as it was")), "{answer:?}");
+    assert_eq!(site.status("app").currently_banned, 1);
+    fs::remove_dir(site.path("etc/jail.local")).unwrap();
+    // That it was switched off is another thing.
+    assert!(matches!(site.ask(Order::Reload { jail: None, unban: false }), Answer::Done));
+    assert!(matches!(site.ask(Order::JailStatus("app".to_owned())), Answer::NoJail(_)));
+    site.stop();
+}

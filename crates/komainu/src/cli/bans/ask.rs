@@ -111,13 +111,13 @@ impl<'a> Asker<'a> {
 
     fn held(&self, held: &Held) {
         if self.is_json {
-            println!("{}", json!(held));
+            out!("{}", json!(held));
             return;
         }
         let before = if held.before > 0 { format!(", {} times before", held.before) } else { String::new() };
-        println!(
+        out!(
             "{}  [{}]  since {}, {}{before}",
-            held.id,
+            shown(&held.id),
             held.jail,
             self.time(held.since_s),
             self.until(held)
@@ -154,15 +154,15 @@ pub(super) fn status(folder: &Path, status: &Status) -> ExitCode {
 
 fn all_jails(asker: &Asker<'_>, jails: &[Brief]) -> ExitCode {
     if !asker.is_json && jails.is_empty() {
-        println!("no jail runs");
+        out!("no jail runs");
     }
     for Brief { name, .. } in jails {
         match asker.ask(&Order::JailStatus(name.clone())) {
-            Ok(Answer::Jail(jail)) if asker.is_json => println!("{}", json!(*jail)),
+            Ok(Answer::Jail(jail)) if asker.is_json => out!("{}", json!(*jail)),
             Ok(Answer::Jail(jail)) => {
                 let (banned, failed) = (jail.currently_banned, jail.currently_failed);
                 let blind = jail.blind.as_deref().map_or(String::new(), |why| format!("; blind: {why}"));
-                println!("[{name}]  {banned} shut out, {failed} counted{blind}");
+                out!("[{name}]  {banned} shut out, {failed} counted{blind}");
             }
             // It ended meanwhile.
             Ok(_) => {}
@@ -174,23 +174,23 @@ fn all_jails(asker: &Asker<'_>, jails: &[Brief]) -> ExitCode {
 
 fn one_jail(asker: &Asker<'_>, jail: &JailStatus) -> ExitCode {
     if asker.is_json {
-        println!("{}", json!(jail));
+        out!("{}", json!(jail));
         return ExitCode::SUCCESS;
     }
-    println!("[{}]", jail.name);
+    out!("[{}]", jail.name);
     if let Some(why) = &jail.blind {
-        println!("  blind: {why}");
+        out!("  blind: {why}");
     }
     for file in &jail.files {
-        println!("  reads {file}");
+        out!("  reads {file}");
     }
     if let Some(matches) = &jail.journal {
-        println!("  reads the journal: {}", matches.join(" "));
+        out!("  reads the journal: {}", matches.join(" "));
     }
-    println!("  {} counted, {} failures since it began", jail.currently_failed, jail.total_failed);
-    println!("  {} shut out, {} bans since it began", jail.currently_banned, jail.total_banned);
+    out!("  {} counted, {} failures since it began", jail.currently_failed, jail.total_failed);
+    out!("  {} shut out, {} bans since it began", jail.currently_banned, jail.total_banned);
     for id in &jail.banned {
-        println!("    {id}");
+        out!("    {id}");
     }
     ExitCode::SUCCESS
 }
@@ -217,9 +217,9 @@ fn counted(asker: &Asker<'_>, order: &Order, done: &str, nobody: &str) -> ExitCo
     match asker.ask(order) {
         Ok(Answer::Count(count)) => {
             match (asker.is_json, count) {
-                (true, _) => println!("{}", json!({ "count": count })),
+                (true, _) => out!("{}", json!({ "count": count })),
                 (false, 0) => eprintln!("komainu ban: {nobody}"),
-                (false, _) => println!("{count} {done}"),
+                (false, _) => out!("{count} {done}"),
             }
             if count == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
@@ -254,7 +254,7 @@ pub(super) fn why(folder: &Path, why: &Why) -> ExitCode {
     let mut rules = super::rules::Rules::new(asker.folder);
     for reason in &reasons {
         if asker.is_json {
-            println!("{}", object(reason, &mut rules));
+            out!("{}", object(reason, &mut rules));
         } else {
             text(&asker, reason, &mut rules);
         }
@@ -266,31 +266,36 @@ pub(super) fn why(folder: &Path, why: &Why) -> ExitCode {
     if is_held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// What a stranger wrote, as a terminal may see it.
+fn shown(text: &str) -> std::borrow::Cow<'_, str> {
+    events::text::printable(text.as_bytes())
+}
+
 fn text(asker: &Asker<'_>, reason: &Reason, rules: &mut super::rules::Rules<'_>) {
-    let (id, jail) = (&reason.id, &reason.jail);
+    let (id, jail) = (shown(&reason.id), &reason.jail);
     match &reason.held {
         Some(held) => {
-            println!("[{jail}] shuts {id} out since {}, {}", asker.time(held.since_s), asker.until(held));
+            out!("[{jail}] shuts {id} out since {}, {}", asker.time(held.since_s), asker.until(held));
             match held.before {
-                0 => println!("  for the first time"),
-                1 => println!("  once before"),
-                before => println!("  {before} times before"),
+                0 => out!("  for the first time"),
+                1 => out!("  once before"),
+                before => out!("  {before} times before"),
             }
         }
-        None => println!("[{jail}] counts {} failures of {id}, and doesn't shut it out", reason.failures),
+        None => out!("[{jail}] counts {} failures of {id}, and doesn't shut it out", reason.failures),
     }
     if reason.lines.is_empty() && reason.held.is_some() {
-        println!("  by hand: no line led to it");
+        out!("  by hand: no line led to it");
     }
     let mut last = None;
     for Cause { time_s, source, line, rule } in &reason.lines {
         if last != Some(*rule)
             && let Some(known) = rules.find(jail, *rule)
         {
-            println!("  {known}");
+            out!("  {known}");
         }
         last = Some(*rule);
-        println!("    {}  {source}: {line}", asker.time(*time_s));
+        out!("    {}  {}: {}", asker.time(*time_s), shown(source), shown(line));
     }
 }
 
