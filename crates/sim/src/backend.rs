@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait, waitpgid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait};
 
 use crate::client::{self, Stream};
 use crate::dialogue::Session;
@@ -152,10 +152,19 @@ fn end_orphans() {
         let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         numbers.filter(|&number| number != 1).filter_map(Pid::from_raw).collect()
     };
-    for pid in left() {
-        let _ = kill_process(pid, Signal::KILL);
+    // One that is being looked for may just have become two: until nobody is found.
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        let found = left();
+        if found.is_empty() || Instant::now() > patience {
+            return;
+        }
+        for pid in found {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        std::thread::sleep(Duration::from_millis(1));
     }
-    while let Ok(Some(_)) = wait(WaitOptions::empty()) {}
 }
 
 impl Drop for Process {
@@ -164,7 +173,6 @@ impl Drop for Process {
             let _ = kill_process_group(group, Signal::KILL);
             let _ = self.child.wait();
             // Orphans come to us, the world's first process; their sockets are free once they are reaped.
-            while let Ok(Some(_)) = waitpgid(group, WaitOptions::empty()) {}
             end_orphans();
         }
     }
