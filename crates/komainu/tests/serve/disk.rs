@@ -136,13 +136,14 @@ fn a_full_disk_is_said_and_survived() {
         }
         println!("to the brim: {} acknowledged, then no more", acknowledged.len());
         assert!(acknowledged.len() < 800, "it was never full");
-        assert!(
-            client
-                .mail("a@example.org", "box@example.com", &text("over"))
-                .expect("talks")
-                .starts_with("452 4.3.1 ")
-        );
-        client.say("RSET");
+        // Whatever room comes free meanwhile, as deferred mail is moved together: an answer is one of the two, and holds.
+        let reply = client.mail("a@example.org", "box@example.com", &text("over")).expect("talks");
+        if reply.starts_with("250") {
+            acknowledged.push("over".to_owned());
+        } else {
+            assert_eq!(reply, "452 4.3.1 Insufficient system storage");
+            client.say("RSET");
+        }
         // Delivery goes on while there is no room.
         fs::remove_file(&mail).expect("removes");
         fs::rename(site.path("mail.away"), &mail).expect("renames");
@@ -169,9 +170,10 @@ fn a_full_disk_is_said_and_survived() {
             !arrived.iter().any(|(_, text)| text.contains("Subject: second")),
             "a refused message was delivered"
         );
-        assert!(
-            !arrived.iter().any(|(_, text)| text.contains("Subject: over")),
-            "a refused message was delivered"
+        assert_eq!(
+            arrived.iter().any(|(_, text)| text.contains("Subject: over")),
+            acknowledged.iter().any(|id| id == "over"),
+            "a message came to something else than was answered"
         );
         assert!(arrived.iter().all(|(_, text)| text.contains("\nend of ")), "a half message");
         // And after a restart nothing more than was said.
