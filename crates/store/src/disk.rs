@@ -235,3 +235,21 @@ impl Disk for RealDisk {
         RandomState::new().hash_one(0)
     }
 }
+
+/// Puts a file of these bytes in a file's place; durable when it returns.
+///
+/// # Errors
+/// Those of the disk; the old file stays.
+pub(crate) fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
+    let fresh = format!("{name}.new");
+    match disk.remove(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&fresh)?;
+    file.write_at(bytes, 0)?;
+    file.sync()?;
+    disk.rename(&fresh, name)?;
+    disk.sync_directory("")?;
+    Ok(file)
+}

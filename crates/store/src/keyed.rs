@@ -7,7 +7,7 @@
 //!
 //! Layout: records of one length: key, value, and the CRC-32 of both with the file's kind in front.
 
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, replace};
 use std::io;
 use std::sync::Arc;
 
@@ -100,18 +100,8 @@ impl KeyedFile {
     /// # Errors
     /// Those of the disk; the old file stays.
     pub fn rewrite<'r>(&mut self, records: impl IntoIterator<Item = &'r [u8]>) -> io::Result<()> {
-        let fresh = format!("{}.new", self.name);
-        match self.disk.remove(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.disk.create(&fresh)?;
         let bytes = framed(self.kind, records);
-        file.write_at(&bytes, 0)?;
-        file.sync()?;
-        self.disk.rename(&fresh, &self.name)?;
-        self.disk.sync_directory("")?;
-        (self.file, self.end) = (file, bytes.len() as u64);
+        (self.file, self.end) = (replace(&*self.disk, &self.name, &bytes)?, bytes.len() as u64);
         Ok(())
     }
 

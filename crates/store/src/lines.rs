@@ -8,7 +8,7 @@
 //!
 //! Layout: eight hexadecimal digits, the CRC-32 of what follows the space behind them up to the line's end.
 
-use crate::disk::{Access, Disk, DiskFile};
+use crate::disk::{Access, Disk, DiskFile, replace};
 use std::io;
 use std::sync::Arc;
 
@@ -99,18 +99,8 @@ impl LineFile {
     /// # Errors
     /// As [`LineFile::append`]; the old file stays.
     pub fn rewrite<'l>(&mut self, lines: impl IntoIterator<Item = &'l [u8]>) -> io::Result<()> {
-        let fresh = format!("{}.new", self.name);
-        match self.disk.remove(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         let bytes = framed(lines)?;
-        let file = self.disk.create(&fresh)?;
-        file.write_at(&bytes, 0)?;
-        file.sync()?;
-        self.disk.rename(&fresh, &self.name)?;
-        self.disk.sync_directory("")?;
-        (self.file, self.end) = (file, bytes.len() as u64);
+        (self.file, self.end) = (replace(&*self.disk, &self.name, &bytes)?, bytes.len() as u64);
         Ok(())
     }
 

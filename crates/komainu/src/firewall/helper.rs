@@ -6,6 +6,7 @@ use super::{Change, Verb};
 use crate::bans::files::{Disk, expand};
 use crate::clock;
 use crate::configuration::open_source;
+use crate::privileged::past_logs;
 use crate::privileged::wire::{Inbox, send};
 use ban::action::Action;
 use ban::action::net::{Net, Prefixes, overlap};
@@ -15,6 +16,7 @@ use ban::jail::Settings;
 use ban::jails::{self, is_yes};
 use rustix::fd::{AsFd, OwnedFd};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
@@ -255,14 +257,10 @@ fn is_of(path: &Path, folder: &Path) -> bool {
         && path.components().all(|part| !matches!(part, std::path::Component::ParentDir))
 }
 
-/// Whether a file is what became of a log: its name and more, in the same folder.
-fn is_rotated(path: &Path, log: &str) -> bool {
-    let rest = path.to_str().and_then(|path| path.strip_prefix(log));
-    rest.is_some_and(|rest| {
-        let digits = rest.strip_prefix(['.', '-']).unwrap_or_default();
-        digits.starts_with(|c: char| c.is_ascii_digit())
-            && digits.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
-    })
+/// Whether a file is what became of a log: in the same folder, by a name of rotation.
+fn is_rotated(path: &Path, log: &Path) -> bool {
+    let names = path.file_name().and_then(OsStr::to_str).zip(log.file_name().and_then(OsStr::to_str));
+    path.parent() == log.parent() && names.is_some_and(|(name, base)| past_logs::is_rotated(name, base))
 }
 
 /// Opens a log where a jail names it. Whoever may write the log's folder may not lead us elsewhere: links are root's.
@@ -271,9 +269,9 @@ fn is_rotated(path: &Path, log: &str) -> bool {
 fn open(path: &Path, named: &[String], folder: &Path) -> io::Result<OwnedFd> {
     let is_named = |pattern: &String| {
         Path::new(pattern) == path
-            || is_rotated(path, pattern)
+            || is_rotated(path, Path::new(pattern))
             || (pattern.contains(['*', '?', '['])
-                && expand(pattern).iter().any(|log| log == path || is_rotated(path, &log.to_string_lossy())))
+                && expand(pattern).iter().any(|log| log == path || is_rotated(path, log)))
     };
     if !is_of(path, folder) && !named.iter().any(is_named) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "no jail's `logpath` names this file"));

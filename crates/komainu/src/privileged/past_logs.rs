@@ -48,7 +48,7 @@ pub(crate) fn open(log: &Path, nth: usize) -> io::Result<File> {
 }
 
 /// Whether `name` is what `base` becomes by rotation: digits, and what they are divided by, and how it is packed.
-fn is_rotated(name: &str, base: &str) -> bool {
+pub(crate) fn is_rotated(name: &str, base: &str) -> bool {
     let Some(rest) = name.strip_prefix(base) else { return false };
     let rest =
         ["gz", "xz", "zst"].iter().find_map(|end| rest.strip_suffix(end)?.strip_suffix('.')).unwrap_or(rest);

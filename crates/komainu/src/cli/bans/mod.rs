@@ -23,7 +23,10 @@ mod run;
 mod simulate;
 
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE};
+use ban::zone::Zone;
 use clap::{Args, Subcommand};
+use events::fail2ban::BanTime;
+use events::stamp::Clock;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -95,4 +98,19 @@ pub(super) fn fail2ban_regex(arguments: Vec<std::ffi::OsString>) -> ExitCode {
 fn failed(code: u8, problem: impl std::fmt::Display) -> ExitCode {
     eprintln!("komainu ban: {problem}");
     ExitCode::from(code)
+}
+
+/// A moment as fail2ban's log has it; `None` beyond the years that a calendar has.
+pub(in crate::cli) fn ban_time(zone: &Zone, at_us: i64) -> Option<BanTime> {
+    let civil = zone.civil(at_us.div_euclid(1_000_000))?;
+    let number = |n: i8| u8::try_from(n).unwrap_or(0);
+    let clock = Clock {
+        month: number(civil.month()),
+        day: number(civil.day()),
+        hour: number(civil.hour()),
+        minute: number(civil.minute()),
+        second: number(civil.second()),
+    };
+    let millis = u16::try_from(at_us.rem_euclid(1_000_000) / 1_000).unwrap_or(0);
+    Some(BanTime { year: u16::try_from(civil.year()).unwrap_or(0), clock, millis })
 }

@@ -1,5 +1,6 @@
 //! `komainu ban simulate`: jails over an old log, with its clock.
 
+use super::ban_time;
 use super::read::Lines;
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
@@ -9,8 +10,7 @@ use ban::jail::{Candidate, Deed, Jail, Settings};
 use ban::jails;
 use ban::zone::Zone;
 use clap::Args;
-use events::fail2ban::{BanEvent, BanLine, BanTime, Deed as Word, Ticket};
-use events::stamp::Clock;
+use events::fail2ban::{BanEvent, BanLine, Deed as Word, Ticket};
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -174,22 +174,16 @@ impl Writer<'_> {
             }
             return writeln!(self.out, "{object}");
         }
-        let Some(civil) = self.zone.civil(at_s) else { return Ok(()) };
-        let number = |n: i8| u8::try_from(n).unwrap_or(0);
-        let clock = Clock {
-            month: number(civil.month()),
-            day: number(civil.day()),
-            hour: number(civil.hour()),
-            minute: number(civil.minute()),
-            second: number(civil.second()),
-        };
-        let time = BanTime { year: u16::try_from(civil.year()).unwrap_or(0), clock, millis: 0 };
+        let Some(time) = ban_time(&self.zone, at_s.saturating_mul(1_000_000)) else { return Ok(()) };
         let (logger, level) = match deed {
             Word::Found | Word::Ignore => ("fail2ban.filter", "INFO"),
             _ => ("fail2ban.actions", "NOTICE"),
         };
         let more = match deed {
-            Word::Found => format!(" - {}", civil.strftime("%Y-%m-%d %H:%M:%S")),
+            Word::Found => self
+                .zone
+                .civil(at_s)
+                .map_or_else(String::new, |civil| format!(" - {}", civil.strftime("%Y-%m-%d %H:%M:%S"))),
             Word::Ignore => " by ip".to_owned(),
             _ => String::new(),
         };

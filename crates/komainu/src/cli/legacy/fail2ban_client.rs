@@ -11,13 +11,13 @@ mod words;
 use crate::bans::control;
 use crate::bans::files::{Disk, expand};
 use crate::bans::order::{Answer, Order, Value};
+use crate::cli::bans::ban_time;
 use crate::clock;
 use ban::dump::{self, quoted};
 use ban::zone::Zone;
 use ban::{jails, server, span};
 use config::Severity;
-use events::fail2ban::{BanEvent, BanLine, BanTime};
-use events::stamp::Clock;
+use events::fail2ban::{BanEvent, BanLine};
 use options::Options;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -288,17 +288,7 @@ impl Client {
 /// A line as fail2ban logs it, on standard error.
 fn log_error(text: &str, zone: &Zone) {
     let now_us = clock::now().wall.0;
-    let Some(civil) = zone.civil(now_us.div_euclid(1_000_000)) else { return };
-    let number = |n: i8| u8::try_from(n).unwrap_or(0);
-    let clock = Clock {
-        month: number(civil.month()),
-        day: number(civil.day()),
-        hour: number(civil.hour()),
-        minute: number(civil.minute()),
-        second: number(civil.second()),
-    };
-    let millis = u16::try_from(now_us.rem_euclid(1_000_000) / 1_000).unwrap_or(0);
-    let time = BanTime { year: u16::try_from(civil.year()).unwrap_or(0), clock, millis };
+    let Some(time) = ban_time(zone, now_us) else { return };
     let event = BanEvent::Other(text.into());
     let line =
         BanLine { time, logger: "fail2ban".into(), pid: std::process::id(), level: "ERROR".into(), event };
