@@ -162,7 +162,7 @@ impl Summary {
             let mean = if domain.volume.count == 0 { 0.0 } else { domain.delay / lossy(domain.volume.count) };
             write!(
                 out,
-                " {}  {}  {} {} {}  ",
+                " {}  {}  {}  {}  {}  ",
                 units(domain.volume.count, 6),
                 units(domain.volume.bytes, 6),
                 units(domain.deferrals, 6),
@@ -496,7 +496,10 @@ fn row(out: &mut dyn Write, connections: &Connections) -> io::Result<()> {
 fn units(number: u64, width: usize) -> String {
     const KILO: u64 = 1024;
     match number {
-        number if number > 512 * KILO * KILO => format!("{:>width$}m", number / (KILO * KILO)),
+        // As Perl divides: above 2^53 bytes in doubles.
+        number if number > 512 * KILO * KILO => {
+            format!("{:>width$.0}m", (lossy(number) / lossy(KILO * KILO)).trunc())
+        }
         number if number > 512 * KILO => format!("{:>width$}k", number / KILO),
         number => format!("{number:>width$} "),
     }
@@ -505,9 +508,10 @@ fn units(number: u64, width: usize) -> String {
 /// Seconds, minutes or hours.
 fn delay(seconds: f64) -> String {
     match seconds {
-        seconds if seconds > 3600.0 => format!("{:6.1} h", seconds / 3600.0),
-        seconds if seconds > 60.0 => format!("{:6.1} m", seconds / 60.0),
-        seconds => format!("{seconds:6.1} s"),
+        seconds if seconds.is_infinite() => "  Inf h".to_owned(),
+        seconds if seconds > 3600.0 => format!("{:5.1} h", seconds / 3600.0),
+        seconds if seconds > 60.0 => format!("{:5.1} m", seconds / 60.0),
+        seconds => format!("{seconds:5.1} s"),
     }
 }
 

@@ -5,10 +5,11 @@
 //! packed. T2.22.
 
 use crate::cli::logs::{self, Fold, Problem};
+use crate::cli::say::Out;
 use report::Day;
 use report::pflogsumm::{Limit, Options, Part, Summary, Verp};
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -105,7 +106,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     });
     let Folded(_, mut summary) = folded;
     // A reader that left wants no more.
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Out);
     let written = summary.write(&mut out).and_then(|()| match words.has("mailq") {
         true => writeln!(out, "\nCurrent Mail Queue\n------------------"),
         false => Ok(()),
