@@ -4,8 +4,10 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// What is read at once, and what is kept of one line.
-const BLOCK_BYTES: usize = 1024 * 1024;
+/// What is read at once: it stays in a core's cache until its lines are folded.
+const BLOCK_BYTES: usize = 256 * 1024;
+/// What is kept of one line.
+const LINE_BYTES: usize = 1024 * 1024;
 
 /// What lines add up to.
 pub(in crate::cli) trait Fold {
@@ -155,7 +157,7 @@ impl<R: Read> Blocks<R> {
             match memchr::memrchr(b'\n', block) {
                 Some(last) => self.begun.extend_from_slice(block.get(last + 1..).unwrap_or_default()),
                 // A rest of it may have been drained: there is room for more of this line then.
-                None if block.len() < BLOCK_BYTES => {
+                None if block.len() < LINE_BYTES => {
                     self.begun.append(block);
                     continue;
                 }
@@ -176,7 +178,9 @@ impl<R: Read> Blocks<R> {
     }
 
     fn read(&mut self, block: &mut Vec<u8>) {
-        let room = BLOCK_BYTES.saturating_sub(block.len());
+        // More than a block is the start of one line.
+        let most = if block.len() < BLOCK_BYTES { BLOCK_BYTES } else { LINE_BYTES };
+        let room = most.saturating_sub(block.len()).min(BLOCK_BYTES);
         match self.input.by_ref().take(room as u64).read_to_end(block) {
             Ok(count) => self.ended |= count < room,
             Err(error) => {
@@ -220,17 +224,19 @@ mod tests {
 
     #[test]
     fn lines_over_blocks_and_without_an_end() {
-        let text = format!("a\n\n{}\nb", "x".repeat(BLOCK_BYTES - 7));
-        let lengths: Vec<usize> = lines_of(text.as_bytes()).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [1, 0, BLOCK_BYTES - 7, 1]);
+        for length in [BLOCK_BYTES - 7, BLOCK_BYTES, 2 * BLOCK_BYTES + 5, LINE_BYTES - 1] {
+            let text = format!("a\n\n{}\nb", "x".repeat(length));
+            let lengths: Vec<usize> = lines_of(text.as_bytes()).iter().map(Vec::len).collect();
+            assert_eq!(lengths, [1, 0, length, 1]);
+        }
     }
 
     #[test]
     fn of_a_long_line_the_start_is_kept() {
-        let long = |byte: &str, more: usize| byte.repeat(BLOCK_BYTES + more);
-        let text = format!("{}\nb\n{}\nc\n{}", long("x", 5), long("y", 2 * BLOCK_BYTES), long("z", 0));
+        let long = |byte: &str, more: usize| byte.repeat(LINE_BYTES + more);
+        let text = format!("{}\nb\n{}\nc\n{}", long("x", 5), long("y", 2 * LINE_BYTES), long("z", 0));
         let lengths: Vec<usize> = lines_of(text.as_bytes()).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [BLOCK_BYTES, 1, BLOCK_BYTES, 1, BLOCK_BYTES]);
+        assert_eq!(lengths, [LINE_BYTES, 1, LINE_BYTES, 1, LINE_BYTES]);
         let starts: Vec<u8> =
             lines_of(text.as_bytes()).iter().filter_map(|line| line.first().copied()).collect();
         assert_eq!(starts, *b"xbycz");
@@ -243,7 +249,7 @@ mod tests {
             let length = usize::try_from(number * 7919 % 173).unwrap();
             text.extend_from_slice(format!("{number} {}\n", "x".repeat(length)).as_bytes());
             if number == 30_000 {
-                text.extend_from_slice("y".repeat(BLOCK_BYTES * 3).as_bytes());
+                text.extend_from_slice("y".repeat(LINE_BYTES * 3).as_bytes());
                 text.push(b'\n');
             }
         }

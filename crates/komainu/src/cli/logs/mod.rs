@@ -18,7 +18,7 @@ use report::day::Moment;
 use ruzstd::decoding::StreamingDecoder;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, Read};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -148,10 +148,7 @@ impl Read for Log {
                 ranges.pop_front();
                 continue;
             }
-            if file.stream_position()? != range.start {
-                file.seek(SeekFrom::Start(range.start))?;
-            }
-            let count = file.read(buffer.get_mut(..room).unwrap_or_default())?;
+            let count = days::read_at(file, buffer.get_mut(..room).unwrap_or_default(), range.start)?;
             range.start = if count == 0 { range.end } else { range.start.saturating_add(count as u64) };
             if count > 0 || room == 0 {
                 return Ok(count);
