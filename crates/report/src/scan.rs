@@ -3,6 +3,7 @@
 use memchr::{memchr, memchr_iter, memmem};
 
 /// What stands before and behind the first `mark`.
+#[inline]
 pub(crate) fn cut<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = find(text, mark)?;
     Some((text.get(..at)?, text.get(at.checked_add(mark.len())?..)?))

@@ -14,7 +14,7 @@ pub(super) fn client_domain(client: &[u8]) -> Option<Cow<'_, [u8]>> {
     if let Some((name, rest)) = scan::cut_at(client, b'[')
         && let Some((address, rest)) = scan::cut_at(rest, b']')
         && !address.is_empty()
-        && (dotted(address).is_some() || !rest.contains(&b' '))
+        && (!rest.contains(&b' ') || dotted(address).is_some())
     {
         let name = name.trim_ascii_start();
         let unnamed = name.is_empty() || name == b"unknown";

@@ -121,6 +121,12 @@ impl Part {
         }
     }
 
+    /// An empty one for other lines of the same log.
+    #[must_use]
+    pub fn another(&self) -> Part {
+        Part::new(self.options.clone())
+    }
+
     /// Forgets what was fed, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.events.clear();
