@@ -3,7 +3,7 @@
 
 use super::names::look_up;
 use super::wake::Waker;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -32,18 +32,21 @@ pub(super) enum News {
     Nobody(String),
 }
 
+/// Names to be looked up, and what came of it.
+type Thread = (SyncSender<String>, Receiver<(String, Vec<IpAddr>)>);
+
 /// The names, with what is known of them.
 pub(super) struct Friends {
-    known: HashMap<String, Friend>,
+    known: BTreeMap<String, Friend>,
     /// The thread, once there is a name.
-    thread: Option<(SyncSender<String>, Receiver<(String, Vec<IpAddr>)>)>,
+    thread: Option<Thread>,
     waker: Waker,
     look_up: fn(&str) -> Vec<IpAddr>,
 }
 
 impl Friends {
     pub(super) fn new(waker: Waker) -> Friends {
-        Friends { known: HashMap::new(), thread: None, waker, look_up }
+        Friends { known: BTreeMap::new(), thread: None, waker, look_up }
     }
 
     /// The names that jails have now.
@@ -91,7 +94,7 @@ impl Friends {
             let is_first = !std::mem::replace(&mut friend.has_answered, true);
             friend.due = now.checked_add(if addresses.is_empty() { AGAIN } else { MEMORY });
             if addresses.is_empty() {
-                news.extend(is_first.then(|| News::Nobody(name)));
+                news.extend(is_first.then_some(News::Nobody(name)));
             } else if friend.addresses != addresses {
                 friend.addresses.clone_from(&addresses);
                 news.push(News::Other(name, addresses));

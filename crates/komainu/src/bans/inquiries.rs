@@ -32,9 +32,12 @@ pub(super) struct Inquiry {
 /// What a command said: whether to spare, or why it said nothing.
 pub(super) type Verdict = Result<bool, String>;
 
+/// Questions, and what came of them.
+type Workers = (Sender<Inquiry>, Receiver<(Inquiry, Verdict)>);
+
 /// How the threads are reached.
 pub(super) struct Inquiries {
-    workers: Option<(Sender<Inquiry>, Receiver<(Inquiry, Verdict)>)>,
+    workers: Option<Workers>,
     waiting: usize,
     waker: Waker,
 }
@@ -54,7 +57,7 @@ impl Inquiries {
         self.waiting == 0
     }
 
-    fn start(&self) -> io::Result<(Sender<Inquiry>, Receiver<(Inquiry, Verdict)>)> {
+    fn start(&self) -> io::Result<Workers> {
         let (inquiries, asked) = mpsc::channel::<Inquiry>();
         let (answers, answered) = mpsc::channel();
         let asked = Arc::new(Mutex::new(asked));

@@ -13,16 +13,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const JAILS: [&str; 4] = ["sshd", "postfix", "dovecot", "flood"];
 
 /// A program that bans, in a folder of its own.
-struct Banner {
-    folder: String,
-    child: Option<Child>,
+pub(crate) struct Banner {
+    pub(crate) folder: String,
+    pub(crate) child: Option<Child>,
     is_ours: bool,
     /// The jail that it starts last.
-    last: &'static str,
+    pub(crate) last: &'static str,
 }
 
 impl Banner {
-    fn new(name: &str, bantime: &str) -> Banner {
+    pub(crate) fn new(name: &str, bantime: &str) -> Banner {
         let folder = format!("/mnt/{name}");
         fs::create_dir(&folder).expect("a folder");
         for part in ["filter.d", "jail.conf", "paths-common.conf", "paths-debian.conf", "fail2ban.conf"] {
@@ -55,10 +55,10 @@ impl Banner {
             let _ = write!(jails, "[{jail}]\nenabled = true\nlogpath = /mnt/{jail}.log\n{own}");
         }
         put("jail.local", jails);
-        Banner { folder, child: None, is_ours: name == "ours", last: "recidive" }
+        Banner { folder, child: None, is_ours: name.starts_with("ours"), last: "recidive" }
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let mut command = if self.is_ours {
             let mut command = Command::new(KOMAINU);
             command.args(["ban", "run", "-c", &self.folder, "--state", &format!("{}/state", self.folder)]);
@@ -78,7 +78,7 @@ impl Banner {
         });
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(format!("{}/ban.log", self.folder)).unwrap_or_default()
     }
 
@@ -91,11 +91,11 @@ impl Banner {
         lines.collect()
     }
 
-    fn acts(&self) -> String {
+    pub(crate) fn acts(&self) -> String {
         fs::read_to_string(format!("{}/acts", self.folder)).unwrap_or_default()
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself.
             let _ = child.kill();
@@ -110,7 +110,7 @@ impl Drop for Banner {
     }
 }
 
-fn line(jail: &str, address: &str) -> String {
+pub(crate) fn line(jail: &str, address: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
     let text = match jail {
         "sshd" => format!("sshd[7]: Failed password for root from {address} port 22 ssh2"),
@@ -139,7 +139,7 @@ fn fail(address: &str) {
     }
 }
 
-fn logs() {
+pub(crate) fn logs() {
     for jail in JAILS {
         fs::write(format!("/mnt/{jail}.log"), "").expect("a log");
     }
