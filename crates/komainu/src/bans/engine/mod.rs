@@ -310,7 +310,7 @@ impl Machine {
         let (last_us, last_mono, slept_s) = self.clocks;
         let passed = i64::try_from(mono.saturating_duration_since(last_mono).as_micros()).unwrap_or(0);
         self.clocks = (wall_us, mono, slept_s);
-        let mut jump_s = (wall_us - last_us - passed) / 1_000_000;
+        let mut jump_s = (wall_us - last_us - passed + 500_000).div_euclid(1_000_000);
         if jump_s >= JUMP_S {
             let now_slept_s = (self.log.hours().slept_s)();
             self.clocks.2 = now_slept_s;
