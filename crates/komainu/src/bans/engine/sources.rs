@@ -138,8 +138,8 @@ impl Machine {
         let heard: Vec<&Cell> = hearers.iter().filter_map(|(cell, _)| self.cells.get(*cell)).collect();
         let find_s = heard.iter().map(|cell| cell.jail.settings().find_s).max().unwrap_or(0);
         let Some(cell) = heard.first() else { return };
-        let now_us = super::now_us();
-        let (filter, mut zone): (Arc<Filter>, Zone) = (Arc::clone(&cell.filter), cell.zone());
+        let now_us = self.log.now_us();
+        let (filter, mut zone): (Arc<Filter>, Zone) = (Arc::clone(&cell.filter), cell.zone(&self.log));
         let mut dated = |line: &[u8]| {
             let found = filter.dates.find(line, &mut zone, now_us)?;
             found.time_us.map(|time_us| time_us.div_euclid(1_000_000))
@@ -230,7 +230,7 @@ impl Machine {
 
     /// Where standard input has ended, says so; where no jail reads anything else, there is nothing left to do.
     pub(super) fn end_with_input(&mut self) {
-        if self.has_input_ended || self.sources.iter().all(Source::is_open) {
+        if self.has_input_ended || self.sources.iter().all(Source::is_open) || !self.inquiries.are_done() {
             return;
         }
         self.has_input_ended = true;
@@ -257,7 +257,7 @@ impl Machine {
             }
             let name = cell.name().to_owned();
             let matches = cell.config.filter.get("journalmatch").map_or("", String::as_str);
-            let since_s = super::now_us().div_euclid(1_000_000).saturating_sub(cell.jail.settings().find_s);
+            let since_s = self.log.now_us().div_euclid(1_000_000).saturating_sub(cell.jail.settings().find_s);
             let cursor = self.past.journals.get(&name).cloned();
             match Journal::start(&name, matches, cursor, since_s) {
                 Ok(journal) => {
@@ -342,6 +342,7 @@ impl Machine {
     pub(super) fn read(&mut self, number: usize) -> bool {
         let luck = self.luck();
         for _ in 0..PIECES_MAX {
+            self.follow_clock();
             let more = self.with(number, |source, hall, piece, _| {
                 hall.luck = luck;
                 let Source { name, input, hearers, .. } = source;
@@ -423,7 +424,8 @@ fn hear(
     }
     for (number, reader) in hearers {
         let Some(cell) = hall.cells.get_mut(*number) else { continue };
-        let reader = reader.get_or_insert_with(|| Reader::new(Arc::clone(&cell.filter), cell.zone()));
+        let reader =
+            reader.get_or_insert_with(|| Reader::new(Arc::clone(&cell.filter), cell.zone(hall.out.log)));
         let Outcome::Failed(failure) = reader.line(line, hall.out.now_us) else { continue };
         let is_overall =
             cell.jail.settings().increment.as_ref().is_some_and(|increment| increment.is_overall);
