@@ -5,11 +5,11 @@
 //! decides. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
 
 use crate::date::{Dates, Found};
-use crate::pattern::{Pattern, Spans};
+use crate::pattern::{Grouped, Pattern};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
 use aho_corasick::AhoCorasick;
-use quick::Quick;
+use quick::{Head, Pick, Quick, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -197,11 +197,11 @@ impl std::fmt::Display for FilterError {
 }
 
 impl Groups {
-    fn of(pattern: &Pattern) -> Groups {
-        let mut groups = Groups { mlfid: pattern.group("mlfid"), ..Groups::default() };
-        groups.content = pattern.group("content");
-        groups.marks = ["nofail", "mlfforget", "mlfgained"].map(|name| pattern.group(name));
-        for (group, name) in pattern.names() {
+    fn of<'n>(names: impl Iterator<Item = (usize, &'n str)> + Clone) -> Groups {
+        let group = |name: &str| names.clone().find(|(_, known)| *known == name).map(|(at, _)| at);
+        let mut groups = Groups { mlfid: group("mlfid"), content: group("content"), ..Groups::default() };
+        groups.marks = ["nofail", "mlfforget", "mlfgained"].map(group);
+        for (group, name) in names {
             match name {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
                 name if name.starts_with("skiplines") => {}
@@ -217,9 +217,9 @@ impl Groups {
         groups
     }
 
-    fn take(&self, text: &[u8], spans: &Spans, fields: &mut Fields, marks: &mut Marks) {
+    fn take(&self, text: &[u8], spans: &impl Grouped, fields: &mut Fields, marks: &mut Marks) {
         let taken = |group: usize| {
-            let (start, end) = spans.get(group)?;
+            let (start, end) = spans.group(group)?;
             text.get(start..end).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         };
         let mut own = Fields::default();
@@ -236,7 +236,7 @@ impl Groups {
                 fields.named.insert(Arc::clone(name), value);
             }
         }
-        let [no_fail, forget, gained] = self.marks.map(|group| group.is_some_and(|g| spans.get(g).is_some()));
+        let [no_fail, forget, gained] = self.marks.map(|group| group.is_some_and(|g| spans.group(g).is_some()));
         marks.no_fail |= no_fail;
         marks.forget |= forget;
         marks.gained |= gained;
@@ -250,7 +250,7 @@ impl Rule {
             text: text.to_owned(),
             reason,
         })?;
-        let groups = Groups::of(&pattern);
+        let groups = Groups::of(pattern.names());
         Ok(Rule { pattern, groups })
     }
 }
@@ -333,6 +333,7 @@ pub struct Reader {
     /// The last line that was passed over, for a date that the next one lacks.
     passed: Vec<u8>,
     prefix_hits: u64,
+    ways: Ways,
 }
 
 impl Reader {
@@ -349,6 +350,7 @@ impl Reader {
             reads_all_dates: false,
             passed: Vec::new(),
             prefix_hits: 0,
+            ways: Ways::default(),
         }
     }
 
@@ -476,39 +478,54 @@ impl Reader {
         let mut session: Option<&[u8]> = None;
         let mut content = line;
         if let Some(prefix) = &filter.prefix {
-            let quick = filter.quick.prefix(line);
-            let (spans, begin) = match quick {
-                Some(Some((spans, begin))) => (spans, Some(begin)),
-                Some(None) => return Outcome::Missed,
-                None => match prefix.pattern.find(line) {
-                    Some(spans) => (spans, None),
-                    None => return Outcome::Missed,
-                },
+            let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| line.get(start..end));
+            let begin = match filter.quick.head(line, &mut self.ways) {
+                Head::Missed => return Outcome::Missed,
+                Head::Found(groups, spans, begin) => {
+                    groups.take(line, spans, &mut fields, &mut marks);
+                    session = part(groups.mlfid.and_then(|group| spans.group(group)));
+                    Some(begin)
+                }
+                Head::Unsaid => {
+                    let Some((spans, begin)) = filter.quick.prefix(line, &prefix.pattern) else {
+                        return Outcome::Missed;
+                    };
+                    prefix.groups.take(line, &spans, &mut fields, &mut marks);
+                    session = part(prefix.groups.mlfid.and_then(|group| spans.get(group)));
+                    content = part(prefix.groups.content.and_then(|group| spans.get(group))).unwrap_or(line);
+                    begin
+                }
             };
             self.prefix_hits += 1;
-            prefix.groups.take(line, &spans, &mut fields, &mut marks);
-            let part = |group: Option<usize>| spans.get(group?).and_then(|(start, end)| line.get(start..end));
-            session = part(prefix.groups.mlfid);
-            let rest = begin.and_then(|begin| line.get(begin..));
-            content = rest.or(part(prefix.groups.content)).unwrap_or(line);
+            content = begin.and_then(|begin| line.get(begin..)).unwrap_or(content);
             fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
         }
         if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(content)) {
             return Outcome::Ignored { rule };
         }
-        for rule in filter.quick.rules(content, filter.rules.len()) {
-            let Some(Rule { pattern, groups }) = filter.rules.get(rule) else { continue };
-            let Some(spans) = pattern.find_likely(content) else { continue };
-            groups.take(content, &spans, &mut fields, &mut marks);
-            let own = groups.mlfid.and_then(|group| spans.get(group));
-            let own = own.and_then(|(start, end)| content.get(start..end));
-            let fields = match own.or(session) {
-                Some(id) => self.sessions.line(id, fields, marks),
-                None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
-            };
-            return failed(fields, rule, time_us);
-        }
-        Outcome::Missed
+        let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| content.get(start..end));
+        let (rule, own) = match filter.quick.pick(content, &mut self.ways) {
+            Pick::Missed => return Outcome::Missed,
+            Pick::Found(rule, groups, spans) => {
+                groups.take(content, spans, &mut fields, &mut marks);
+                (rule, part(groups.mlfid.and_then(|group| spans.group(group))))
+            }
+            Pick::Unsaid => {
+                let rules = filter.quick.rules(content, filter.rules.len());
+                let found = rules.into_iter().find_map(|rule| {
+                    let asked = filter.rules.get(rule)?;
+                    Some((rule, asked, asked.pattern.find_likely(content)?))
+                });
+                let Some((rule, Rule { groups, .. }, spans)) = found else { return Outcome::Missed };
+                groups.take(content, &spans, &mut fields, &mut marks);
+                (rule, part(groups.mlfid.and_then(|group| spans.get(group))))
+            }
+        };
+        let fields = match own.or(session) {
+            Some(id) => self.sessions.line(id, fields, marks),
+            None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
+        };
+        failed(fields, rule, time_us)
     }
 
     /// The last lines together, for filters with `maxlines`.
