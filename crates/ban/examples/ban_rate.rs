@@ -37,7 +37,7 @@ fn main() {
     let number = |at: usize, default: usize| words.get(at).and_then(|n| n.parse().ok()).unwrap_or(default);
     match words.first().map(String::as_str) {
         Some("make") => print!("{}", made(words.get(1).map_or("", String::as_str), number(2, 500_000))),
-        Some("own") => own(number(1, 500_000)),
+        Some("own") => own(number(1, 500_000), words.get(2)),
         Some("bans") => bans(u32::try_from(number(1, 100_000)).unwrap_or(100_000)),
         _ => compare(number(0, 500_000), number(1, 3)),
     }
@@ -95,8 +95,8 @@ fn compiled(name: &str) -> Arc<Filter> {
     Arc::new(Filter::new(&options).expect("a filter"))
 }
 
-fn own(lines: usize) {
-    for (kind, name) in FILTERS {
+fn own(lines: usize, wanted: Option<&String>) {
+    for (kind, name) in FILTERS.into_iter().filter(|(_, name)| wanted.is_none_or(|wanted| wanted == name)) {
         let log = made(kind, lines);
         let count = f64::from(u32::try_from(log.lines().count()).unwrap_or(u32::MAX));
         let (found, seconds) = ours(log.as_bytes(), &compiled(name));

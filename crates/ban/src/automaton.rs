@@ -80,6 +80,11 @@ impl Program {
     ) -> Option<Program> {
         let mut taken = Vec::new();
         for (text, superset) in rules {
+            // Words of any language end where no single byte tells.
+            let (text, superset) = match is_unicode.then(|| without_words(text)).flatten() {
+                Some(wider) => ("\\k", tables::regular_superset(&wider)),
+                None => (text, superset),
+            };
             let exact = rewritten(text).filter(|found| parsed(&found.text, is_unicode).is_some());
             let is_exact = exact.is_some();
             let wider = || Some(Rewritten { text: superset?, ..Rewritten::default() });
@@ -180,6 +185,20 @@ fn parsed(text: &str, is_unicode: bool) -> Option<Hir> {
         .build()
         .parse(text)
         .ok()
+}
+
+/// An expression whose words may begin and end anywhere; nothing, where it doesn't ask for words.
+fn without_words(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let (mut rest, mut is_class) = (text.chars(), false);
+    while let Some(c) = rest.next() {
+        is_class = (is_class || c == '[') && c != ']';
+        match (c, (c == '\\').then(|| rest.next()).flatten()) {
+            (_, Some('b' | 'B')) if !is_class => out.push_str("(?:)"),
+            (c, next) => out.extend([Some(c), next].into_iter().flatten()),
+        }
+    }
+    (out != text).then_some(out)
 }
 
 /// An expression that may begin anywhere, from the begin of the text on.

@@ -191,6 +191,15 @@ fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
     if !ends_plainly(rest) {
         return None;
     }
+    let mut minute = [0; 17];
+    minute.iter_mut().zip(stamp.iter().take(13)).for_each(|(to, from)| *to = *from);
+    let now_s = now_us.div_euclid(1_000_000);
+    if let Some(begin_s) = zone.minute(&minute, now_s)
+        && let Some(second @ 0..=59) = two(&[s0, s1])
+    {
+        let time_us = Some((begin_s + i64::from(second)) * 1_000_000);
+        return Some(Found { start: 0, end: 15, time_us, pattern: 1 });
+    }
     let month = month(&[m0, m1, m2])?;
     let day = two(&[if d0 == b' ' { b'0' } else { d0 }, d1])?;
     let (hour, minute, second) = (two(&[h0, h1])?, two(&[n0, n1])?, two(&[s0, s1])?);
@@ -205,7 +214,14 @@ fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
         second: Some(second),
         ..Fields::default()
     };
-    let time_us = fields.resolve(&mut Clock { zone, now_us });
+    let mut at = |second| Fields { second: Some(second), ..fields }.resolve(&mut Clock { zone, now_us });
+    let time_us = at(second);
+    // Neither the clock nor the year changes within it.
+    if let (Some(begin), Some(end)) = (at(0), at(59))
+        && end - begin == 59_000_000
+    {
+        zone.keep_minute(minute, now_s, begin.div_euclid(1_000_000));
+    }
     Some(Found { start: 0, end: 15, time_us, pattern: 1 })
 }
 
@@ -219,10 +235,24 @@ fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
     if !matches!(y0, b'0'..=b'2') {
         return None;
     }
-    let year = 2000 + i16::from(two(&[*y0, *y1])?);
-    let (month, day) = (two(&[*m0, *m1])?, two(&[*d0, *d1])?);
-    let (hour, minute, second) = (two(&[h0, h1])?, two(&[n0, n1])?, two(&[s0, s1])?);
-    let at = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    let second = two(&[s0, s1])?;
+    let mut written = [0; 17];
+    written.iter_mut().zip(stamp).for_each(|(to, from)| *to = *from);
+    // As if it were UTC.
+    let begin_s = match zone.minute(&written, 0).filter(|_| second <= 59) {
+        Some(begin_s) => begin_s,
+        None => {
+            let year = 2000 + i16::from(two(&[*y0, *y1])?);
+            let (month, day) = (two(&[*m0, *m1])?, two(&[*d0, *d1])?);
+            let (hour, minute) = (two(&[h0, h1])?, two(&[n0, n1])?);
+            let at = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+            let utc = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+            let begin_s = utc.timestamp().as_second() - i64::from(second);
+            zone.keep_minute(written, 0, begin_s);
+            begin_s
+        }
+    };
+    let utc_s = begin_s + i64::from(second);
     let mut end = 19;
     if let [b'.' | b',', fraction @ ..] = rest {
         let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -252,9 +282,12 @@ fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
     let seconds = match offset {
         Some((east_s, length)) => {
             end += length;
-            at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second() - east_s
+            utc_s - east_s
         }
-        None => zone.seconds(at)?,
+        None => {
+            let utc = jiff::Timestamp::from_second(utc_s).ok()?;
+            zone.seconds(jiff::tz::TimeZone::UTC.to_datetime(utc))?
+        }
     };
     Some(Found { start: 0, end, time_us: Some(seconds * 1_000_000), pattern: 0 })
 }

@@ -15,7 +15,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+mod named;
 mod quick;
+
+pub use named::Named;
 
 /// The longest line that is looked at; what is behind it is not.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -63,7 +66,7 @@ impl std::fmt::Display for Id {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     /// `user`, `ip4`, `fid` …; those that took part and aren't empty.
-    pub named: BTreeMap<Arc<str>, String>,
+    pub named: Named,
     /// What kind of line it was, beside its expression: a hash of the server's words before what is looked at.
     pub kind: u32,
 }
@@ -73,15 +76,13 @@ const IDS: [&str; 4] = ["fid", "ip4", "ip6", "dns"];
 
 impl Fields {
     pub(crate) fn has_id(&self) -> bool {
-        IDS.iter().any(|name| self.named.contains_key(*name))
+        self.named.has_id()
     }
 
     /// Puts a later line's on top. A new address replaces the old, of whichever family.
-    pub(crate) fn merge(&mut self, later: Fields) {
-        if later.has_id() {
-            self.named.retain(|name, _| !IDS.contains(&&**name) && &**name != "cidr");
-        }
-        self.named.extend(later.named);
+    pub(crate) fn merge(&mut self, mut later: Fields) {
+        later.named.fill(&self.named);
+        self.named = later.named;
         self.kind = if later.kind == 0 { self.kind } else { later.kind };
     }
 
@@ -89,15 +90,15 @@ impl Fields {
     #[must_use]
     pub fn id(&self) -> Option<Id> {
         if let Some(id) = self.named.get("fid") {
-            return Some(Id::Other(id.clone()));
+            return Some(Id::Other(id.to_owned()));
         }
         let address = ["ip4", "ip6"].iter().find_map(|name| self.named.get(*name));
         if let Some(text) = address {
-            let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.clone())) };
+            let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.to_owned())) };
             let cidr = self.named.get("cidr").and_then(|cidr| cidr.parse().ok());
             return Some(network(address.to_canonical(), cidr));
         }
-        self.named.get("dns").map(|name| Id::Name(name.clone()))
+        self.named.get("dns").map(|name| Id::Name(name.to_owned()))
     }
 }
 
@@ -220,12 +221,12 @@ impl Groups {
     fn take(&self, text: &[u8], spans: &impl Grouped, fields: &mut Fields, marks: &mut Marks) {
         let taken = |group: usize| {
             let (start, end) = spans.group(group)?;
-            text.get(start..end).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            text.get(start..end).map(String::from_utf8_lossy)
         };
         let mut own = Fields::default();
         for (group, name) in &self.named {
             if let Some(value) = taken(*group).filter(|value| !value.is_empty()) {
-                own.named.insert(Arc::clone(name), value);
+                own.named.insert(Arc::clone(name), &value);
             }
         }
         fields.merge(own);
@@ -233,10 +234,11 @@ impl Groups {
             if !fields.named.contains_key(name)
                 && let Some(value) = taken(*group).filter(|value| !value.is_empty())
             {
-                fields.named.insert(Arc::clone(name), value);
+                fields.named.insert(Arc::clone(name), &value);
             }
         }
-        let [no_fail, forget, gained] = self.marks.map(|group| group.is_some_and(|g| spans.group(g).is_some()));
+        let [no_fail, forget, gained] =
+            self.marks.map(|group| group.is_some_and(|g| spans.group(g).is_some()));
         marks.no_fail |= no_fail;
         marks.forget |= forget;
         marks.gained |= gained;

@@ -50,7 +50,7 @@ impl Sessions {
         self.clock += 1;
         let mut session = self.by_id.remove(id).unwrap_or_default();
         if let Some(user) = fields.named.get("user").filter(|_| session.users.len() < USERS_MAX) {
-            session.users.insert(user.clone());
+            session.users.insert(user.to_owned());
         }
         session.fields.merge(fields);
         let has_address = session.fields.has_id();

@@ -63,8 +63,7 @@ pub(super) fn rewritten(text: &str) -> Option<Rewritten> {
 }
 
 fn read(text: &str, is_look: bool) -> Option<Rewritten> {
-    let mut reader =
-        Reader { rest: text, out: Rewritten::default(), open: vec![Open::default()], is_look };
+    let mut reader = Reader { rest: text, out: Rewritten::default(), open: vec![Open::default()], is_look };
     while !reader.rest.is_empty() {
         reader.item()?;
     }
@@ -283,8 +282,20 @@ mod tests {
     #[test]
     fn what_is_not_regular() {
         for text in [
-            "(?<=a)b", "(?<!a)b", "(?>a)", "a++", "a{2}+", r"(a)\1", r"(?:\k<a>)", "(?=(?P<a>b))", "(?=a(?!b))",
-            "(?(<a>)b|c|d)", "(?x) a", "(?(1)a|b)", "a)", "(a",
+            "(?<=a)b",
+            "(?<!a)b",
+            "(?>a)",
+            "a++",
+            "a{2}+",
+            r"(a)\1",
+            r"(?:\k<a>)",
+            "(?=(?P<a>b))",
+            "(?=a(?!b))",
+            "(?(<a>)b|c|d)",
+            "(?x) a",
+            "(?(1)a|b)",
+            "a)",
+            "(a",
         ] {
             assert_eq!(rewritten(text), None, "{text}");
         }

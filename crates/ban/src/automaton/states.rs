@@ -145,12 +145,8 @@ impl States {
     }
 
     fn begin(&mut self, program: &Program) {
-        let start = |rule: &super::Rule| Thread {
-            at: rule.start,
-            done: 0,
-            against: Vec::new(),
-            ahead: Vec::new(),
-        };
+        let start =
+            |rule: &super::Rule| Thread { at: rule.start, done: 0, against: Vec::new(), ahead: Vec::new() };
         self.slots.push(Vec::new());
         self.add(program, Before::Other, Vec::new());
         self.add(program, Before::Nothing, program.rules.iter().map(start).collect());

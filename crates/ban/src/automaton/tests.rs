@@ -59,7 +59,7 @@ fn as_the_engines_find_it() {
             }
             let first = if turn < rules.len() { turn } else { dice.roll(rules.len()) };
             let chosen = (0..count).map(|n| rules[(first + 2 * n) % rules.len()]);
-            // Words of any language end where no single byte tells.
+            // Something wider stands in for those.
             let chosen = chosen.filter(|rule| !is_unicode || !rule.contains(r"\b"));
             let patterns: Vec<Pattern> =
                 chosen.map(|rule| Pattern::new(rule, false).expect("an expression")).collect();
@@ -85,7 +85,13 @@ fn something_wider() {
     let (program, mut states) = (program(&patterns, false), States::default());
     assert!(!program.is_exact(0) && program.is_exact(1));
     assert!(matches!(states.run(&program, b"xxxz"), Answer::Rule(0)));
-    assert_eq!(walked(&program, &mut states, "xy"), Some(Some((1, vec!["b Some((1, 2))".to_owned(), "up to 2".to_owned()]))));
+    let words = [Pattern::new(r"^\bx(?!y)\B(?P<a>é)\b", false).expect("one")];
+    let (wide, mut wide_states) = (self::program(&words, true), States::default());
+    assert!(!wide.is_exact(0) && matches!(wide_states.run(&wide, "xéx".as_bytes()), Answer::Rule(0)));
+    assert_eq!(
+        walked(&program, &mut states, "xy"),
+        Some(Some((1, vec!["b Some((1, 2))".to_owned(), "up to 2".to_owned()])))
+    );
 }
 
 /// What would grow without bound is given up, and begun again later.

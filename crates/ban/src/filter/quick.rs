@@ -32,8 +32,11 @@ pub(super) struct Quick {
 #[derive(Debug, Default)]
 struct Walked {
     patterns: Vec<Pattern>,
-    forms: [OnceLock<Option<(Program, Vec<Groups>)>>; 2],
+    forms: [OnceLock<Option<Form>>; 2],
 }
+
+/// An automaton, and the groups of each of its expressions.
+type Form = (Program, Vec<Groups>);
 
 /// What a reader remembers of a filter's automata: states of the prefix's two, of the other expressions' two.
 #[derive(Debug, Default)]
@@ -61,7 +64,7 @@ impl Walked {
         Walked { patterns, forms: Default::default() }
     }
 
-    fn form(&self, is_unicode: bool) -> Option<&(Program, Vec<Groups>)> {
+    fn form(&self, is_unicode: bool) -> Option<&Form> {
         let form = self.forms.get(usize::from(is_unicode))?;
         let made = form.get_or_init(|| {
             let texts = self.patterns.iter().map(|pattern| (pattern.translated(), pattern.superset()));

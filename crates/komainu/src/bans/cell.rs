@@ -214,7 +214,7 @@ impl Cell {
         let mut change = self.change(id, (at_s, until_s), before);
         change.failures = failures;
         change.fields =
-            failure.fields.named.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+            failure.fields.named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         out.changes.push(change);
     }
 
