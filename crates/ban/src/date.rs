@@ -191,10 +191,10 @@ fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
     if !ends_plainly(rest) {
         return None;
     }
-    let mut minute = [0; 17];
-    minute.iter_mut().zip(stamp.iter().take(13)).for_each(|(to, from)| *to = *from);
+    let mut written = [0; 17];
+    written.iter_mut().zip(stamp.iter().take(13)).for_each(|(to, from)| *to = *from);
     let now_s = now_us.div_euclid(1_000_000);
-    if let Some(begin_s) = zone.minute(&minute, now_s)
+    if let Some(begin_s) = zone.minute(&written, now_s)
         && let Some(second @ 0..=59) = two(&[s0, s1])
     {
         let time_us = Some((begin_s + i64::from(second)) * 1_000_000);
@@ -220,7 +220,7 @@ fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
     if let (Some(begin), Some(end)) = (at(0), at(59))
         && end - begin == 59_000_000
     {
-        zone.keep_minute(minute, now_s, begin.div_euclid(1_000_000));
+        zone.keep_minute(written, now_s, begin.div_euclid(1_000_000));
     }
     Some(Found { start: 0, end: 15, time_us, pattern: 1 })
 }

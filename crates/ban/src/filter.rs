@@ -370,8 +370,9 @@ impl Reader {
     /// Takes a line, without its end, in.
     pub fn line(&mut self, line: &[u8], now_us: i64) -> Outcome {
         let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
-        if self.reads_all_dates || self.filter.may_match(line) {
-            return self.look_at(line, now_us, None, false).0;
+        let is_wanted = self.filter.may_match(line);
+        if is_wanted || self.reads_all_dates {
+            return self.look_at(line, now_us, None, is_wanted).0;
         }
         self.passed.clear();
         self.passed.extend_from_slice(line);
@@ -409,7 +410,8 @@ impl Reader {
             is_first = false;
             let whole = line.strip_suffix(b"\r").unwrap_or(line);
             let looked = whole.get(..LINE_BYTES_MAX).unwrap_or(whole);
-            let outcome = self.look_at(looked, now_us, before, false).0;
+            let is_wanted = searched.is_some() || filter.may_match(looked);
+            let outcome = self.look_at(looked, now_us, before, is_wanted).0;
             if outcome != Outcome::Missed {
                 each(start, whole, outcome);
             }
@@ -428,16 +430,15 @@ impl Reader {
         line: &[u8],
         now_us: i64,
         before: Option<&[u8]>,
-        is_report: bool,
+        is_wanted: bool,
     ) -> (Outcome, Option<usize>) {
         // Bytes that are no text are read as U+FFFD, which `.` matches.
         let lossy;
-        let line = match std::str::from_utf8(line) {
-            Ok(_) => line,
-            Err(_) => {
-                lossy = String::from_utf8_lossy(line);
-                lossy.as_bytes()
-            }
+        let line = if line.is_ascii() {
+            line
+        } else {
+            lossy = String::from_utf8_lossy(line);
+            lossy.as_bytes()
         };
         let filter = Arc::clone(&self.filter);
         let date = filter.dates.find(line, &mut self.zone, now_us);
@@ -449,7 +450,7 @@ impl Reader {
             }
             None => Cow::Borrowed(line),
         };
-        let outcome = if !is_report && !filter.may_match(line) {
+        let outcome = if !is_wanted {
             Outcome::Missed
         } else if filter.lines > 1 {
             self.joined(&filter, cut.into_owned(), time_us)
