@@ -20,10 +20,10 @@ const REST_BYTES: usize = 16 << 20;
 const UNKNOWN: u32 = u32::MAX;
 /// In a table: a match ended before this byte.
 const MATCHED: u32 = 1 << 31;
+/// In a table: the way back needs to know of this step.
+const NOTED: u32 = 1 << 30;
 /// The state without places.
 const DEAD: u32 = 0;
-/// The places of the next state are those of this one, in their order, and no group begins or ends.
-const SAME: u32 = u32::MAX;
 
 /// A place in the expressions, and what hangs on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,9 +65,19 @@ struct Matched {
 /// What a cell of the table remembers for the way back.
 #[derive(Clone, Copy, Debug, Default)]
 struct Back {
-    /// Where its [`From`]s begin; [`SAME`].
+    /// Where its [`From`]s begin, if it is [`NOTED`].
     froms: u32,
     matched: u32,
+}
+
+/// The last match on a walk.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// Before which byte it was known.
+    at: usize,
+    cell: u32,
+    /// Steps that had been noted by then.
+    logged: usize,
 }
 
 /// What a walk found.
@@ -96,8 +106,8 @@ pub(crate) struct States {
     bytes: usize,
     useful: usize,
     rests: usize,
-    /// The cells that the walk went through.
-    log: Vec<u32>,
+    /// The steps of the walk that are [`NOTED`]: where, and the cell.
+    log: Vec<(u32, u32)>,
     /// Begin and end of each group of the last match; where it ended.
     spans: Vec<u32>,
 }
@@ -124,7 +134,7 @@ impl States {
         }
         self.useful += text.len();
         match self.forward(program, text) {
-            Some(Some(at)) => self.back(program, at),
+            Some(Some(last)) => self.back(program, last),
             Some(None) => Answer::Nothing,
             None => {
                 self.forget();
@@ -174,63 +184,64 @@ impl States {
         row
     }
 
-    /// The cell behind which the last match was known; `None` where it grew too large.
-    fn forward(&mut self, program: &Program, text: &[u8]) -> Option<Option<usize>> {
-        if self.log.len() <= text.len() {
-            self.log.resize(text.len() + 1, 0);
-        }
-        let mut row = u32::try_from(program.stride).ok()?;
-        let mut found = None;
+    /// The last match; `None` where it grew too large.
+    fn forward(&mut self, program: &Program, text: &[u8]) -> Option<Option<Last>> {
+        self.log.clear();
+        let stride = u32::try_from(program.stride).ok()?;
+        let (mut row, mut last) = (stride, None);
         for (at, byte) in text.iter().enumerate() {
             let class = *program.classes.get(usize::from(*byte))?;
             let cell = row + u32::from(class);
-            *self.log.get_mut(at)? = cell;
-            let mut next = *self.table.get(cell as usize)?;
-            if next >= MATCHED {
-                if next == UNKNOWN {
-                    next = self.step(program, cell, Some(*byte))?;
-                }
-                if next & MATCHED != 0 {
-                    found = Some(at);
-                    next &= !MATCHED;
-                }
+            row = *self.table.get(cell as usize)?;
+            if row >= NOTED {
+                row = self.noted(program, cell, (at, Some(*byte)), &mut last)?;
             }
-            if next == DEAD {
-                return Some(found);
+            if row == DEAD {
+                return Some(last);
             }
-            row = next;
         }
-        let cell = row + u32::try_from(program.stride).ok()?.checked_sub(1)?;
-        *self.log.get_mut(text.len())? = cell;
+        self.noted(program, row + stride - 1, (text.len(), None), &mut last)?;
+        Some(last)
+    }
+
+    /// A step that is new, or of which something has to be remembered; where it leads.
+    #[inline(never)]
+    fn noted(
+        &mut self,
+        program: &Program,
+        cell: u32,
+        (at, byte): (usize, Option<u8>),
+        last: &mut Option<Last>,
+    ) -> Option<u32> {
         let mut next = *self.table.get(cell as usize)?;
         if next == UNKNOWN {
-            next = self.step(program, cell, None)?;
+            next = self.step(program, cell, byte)?;
         }
         if next & MATCHED != 0 {
-            found = Some(text.len());
+            *last = Some(Last { at, cell, logged: self.log.len() });
         }
-        Some(found)
+        if next & NOTED != 0 {
+            self.log.push((u32::try_from(at).ok()?, cell));
+        }
+        Some(next & !(MATCHED | NOTED))
     }
 
     /// Walks back along the winner's way, and notes its groups.
-    fn back(&mut self, program: &Program, end: usize) -> Answer {
+    fn back(&mut self, program: &Program, last: Last) -> Answer {
+        let States { spans, slots, log, backs, froms, matched, .. } = self;
         let mut way = || -> Option<usize> {
-            let cell = *self.log.get(end)?;
-            let back = self.backs.get(cell as usize)?;
-            let Matched { from, rule } = *self.matched.get(back.matched as usize)?;
-            self.spans.clear();
-            self.spans.resize(2 * program.names(rule).len() + 1, NOWHERE);
+            let back = backs.get(last.cell as usize)?;
+            let Matched { from, rule } = *matched.get(back.matched as usize)?;
+            spans.clear();
+            spans.resize(2 * program.names(rule).len() + 1, NOWHERE);
             let mut thread = from.thread;
-            note(&mut self.spans, &self.slots, from.slots, end);
-            for (at, cell) in self.log.get(..end)?.iter().enumerate().rev() {
-                let froms = self.backs.get(*cell as usize)?.froms;
-                if froms == SAME {
-                    continue;
-                }
-                let from = self.froms.get((froms + thread) as usize)?;
+            note(spans, slots, from.slots, u32::try_from(last.at).ok()?);
+            for (at, cell) in log.get(..last.logged)?.iter().rev() {
+                let first = backs.get(*cell as usize)?.froms;
+                let from = froms.get((first + thread) as usize)?;
                 thread = from.thread;
                 if from.slots != 0 {
-                    note(&mut self.spans, &self.slots, from.slots, at);
+                    note(spans, slots, from.slots, *at);
                 }
             }
             Some(rule)
@@ -269,7 +280,7 @@ impl States {
         }
         let is_same = froms.len() <= threads.len()
             && froms.iter().enumerate().all(|(at, from)| from.thread as usize == at && from.slots == 0);
-        let mut back = Back { froms: SAME, matched: 0 };
+        let mut back = Back::default();
         if !is_same {
             back.froms = u32::try_from(self.froms.len()).ok()?;
             self.froms.extend(&froms);
@@ -285,6 +296,9 @@ impl States {
             self.matched.push(Matched { from, rule });
             self.bytes += 16;
             to |= MATCHED;
+        }
+        if !is_same {
+            to |= NOTED;
         }
         if self.bytes > BYTES_MAX {
             return None;
@@ -305,10 +319,10 @@ impl States {
 }
 
 /// The last to begin or end counts: those that the way back meets first.
-fn note(spans: &mut [u32], lists: &[Vec<u16>], slots: u32, at: usize) {
+fn note(spans: &mut [u32], lists: &[Vec<u16>], slots: u32, at: u32) {
     for slot in lists.get(slots as usize).into_iter().flatten() {
         if let Some(span) = spans.get_mut(usize::from(*slot)).filter(|span| **span == NOWHERE) {
-            *span = u32::try_from(at).unwrap_or(NOWHERE);
+            *span = at;
         }
     }
 }

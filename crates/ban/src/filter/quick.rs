@@ -153,7 +153,7 @@ impl Quick {
 
 /// Whether all behind is content. Less than a character of it: another way to match may leave more.
 fn is_content(line: &[u8], end: usize) -> bool {
-    end < line.len() && !line.contains(&b'\n')
+    end < line.len() && memchr::memchr(b'\n', line).is_none()
 }
 
 /// Whether `|` stands outside all groups: what is cut off behind it would belong to one branch only.
