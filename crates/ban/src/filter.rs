@@ -9,15 +9,19 @@ use crate::pattern::{Grouped, Pattern};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
 use aho_corasick::AhoCorasick;
-use quick::{Head, Pick, Quick, Ways};
+use ask::Asked;
+use quick::{Quick, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+mod ask;
+mod block;
 mod named;
 mod quick;
 
+pub use block::{Block, Scout};
 pub use named::Named;
 
 /// The longest line that is looked at; what is behind it is not.
@@ -69,6 +73,10 @@ pub struct Fields {
     pub named: Named,
     /// What kind of line it was, beside its expression: a hash of the server's words before what is looked at.
     pub kind: u32,
+    /// Of a session of several lines: how many of them are counted as this failure; else 0.
+    pub attempts: u32,
+    /// Of such a session: as whom it tried, in order.
+    pub users: Vec<String>,
 }
 
 /// The names that tell who failed, the first that there is.
@@ -177,6 +185,8 @@ pub struct Filter {
     pub dates: Dates,
     lines: usize,
     wanted: Option<AhoCorasick>,
+    /// Texts of which a line must hold one that `prefregex` matches, or that an `ignoreregex` lets go.
+    counted: Option<AhoCorasick>,
     quick: Quick,
 }
 
@@ -296,15 +306,23 @@ impl Filter {
         let of_rules: Vec<&Pattern> = rules.iter().map(|rule| &rule.pattern).collect();
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
         let wanted = if is_multi_line { None } else { quick::wanted(of_prefix, &of_rules, &dates) };
+        let counts_prefix = prefix.is_some() || !ignored.is_empty();
+        let of_counted: &[&Pattern] = if counts_prefix { &[] } else { &of_rules };
+        let counted = if is_multi_line { None } else { quick::wanted(of_prefix, of_counted, &dates) };
         let quick = Quick::new(text("prefregex").trim(), &of_rules);
         let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
-        Ok(Filter { prefix, rules, ignored, dates, lines, wanted, quick })
+        Ok(Filter { prefix, rules, ignored, dates, lines, wanted, counted, quick })
     }
 
     /// Whether a line can match at all.
     #[must_use]
     pub fn may_match(&self, line: &[u8]) -> bool {
         self.wanted.as_ref().is_none_or(|wanted| wanted.is_match(line))
+    }
+
+    /// Whether a line can match, or at least its prefix.
+    fn may_count(&self, line: &[u8]) -> bool {
+        self.counted.as_ref().is_none_or(|counted| counted.is_match(line))
     }
 
     /// How many `failregex` it has.
@@ -379,9 +397,11 @@ impl Reader {
         Outcome::Missed
     }
 
-    /// As [`Reader::line`], with the date pattern that matched, for reports: nothing is passed over.
+    /// As [`Reader::line`], with the date pattern that matched, for reports: dates of all lines are read.
     pub fn line_with_date(&mut self, line: &[u8], now_us: i64) -> (Outcome, Option<usize>) {
-        self.look_at(line.get(..LINE_BYTES_MAX).unwrap_or(line), now_us, None, true)
+        let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
+        let is_wanted = self.filter.may_count(line);
+        self.look_at(line, now_us, None, is_wanted)
     }
 
     /// Takes many lines in, each with its end, and hands on what became of those that anything became of: the byte at
@@ -443,13 +463,7 @@ impl Reader {
         let filter = Arc::clone(&self.filter);
         let date = filter.dates.find(line, &mut self.zone, now_us);
         let time_us = self.time(date.as_ref(), before, now_us);
-        let cut = match date {
-            Some(Found { start: 0, end, .. }) => Cow::Borrowed(line.get(end..).unwrap_or_default()),
-            Some(Found { start, end, .. }) => {
-                [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat().into()
-            }
-            None => Cow::Borrowed(line),
-        };
+        let cut = cut_out(line, date.as_ref());
         let outcome = if !is_wanted {
             Outcome::Missed
         } else if filter.lines > 1 {
@@ -460,75 +474,42 @@ impl Reader {
         (outcome, date.map(|date| date.pattern))
     }
 
+    /// When a line was written. One without a date, or with one that no calendar has, has that of the line before.
     fn time(&mut self, date: Option<&Found>, before: Option<&[u8]>, now_us: i64) -> i64 {
-        if date.is_none() && !self.reads_all_dates {
+        if let Some(own) = date.and_then(|found| found.time_us) {
+            self.last_us = Some(own);
+            return own;
+        }
+        if !self.reads_all_dates && !self.filter.dates.is_none() {
             self.reads_all_dates = true;
             let passed = std::mem::take(&mut self.passed);
             let before = before.unwrap_or(&passed);
             let before = self.filter.dates.find(before, &mut self.zone, now_us);
             self.last_us = before.and_then(|found| found.time_us).or(self.last_us);
         }
-        let time_us = match date {
-            Some(found) => found.time_us.unwrap_or(now_us),
-            None => self.last_us.unwrap_or(now_us),
-        };
-        self.last_us = Some(time_us);
-        time_us
+        self.last_us.unwrap_or(now_us)
     }
 
     fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {
-        let (mut fields, mut marks) = (Fields::default(), Marks::default());
-        let mut session: Option<&[u8]> = None;
-        let mut content = line;
-        if let Some(prefix) = &filter.prefix {
-            let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| line.get(start..end));
-            let begin = match filter.quick.head(line, &mut self.ways) {
-                Head::Missed => return Outcome::Missed,
-                Head::Found(groups, spans, begin) => {
-                    groups.take(line, spans, &mut fields, &mut marks);
-                    session = part(groups.mlfid.and_then(|group| spans.group(group)));
-                    Some(begin)
-                }
-                Head::Unsaid => {
-                    let Some((spans, begin)) = filter.quick.prefix(line, &prefix.pattern) else {
-                        return Outcome::Missed;
-                    };
-                    prefix.groups.take(line, &spans, &mut fields, &mut marks);
-                    session = part(prefix.groups.mlfid.and_then(|group| spans.get(group)));
-                    content = part(prefix.groups.content.and_then(|group| spans.get(group))).unwrap_or(line);
-                    begin
-                }
-            };
-            self.prefix_hits += 1;
-            content = begin.and_then(|begin| line.get(begin..)).unwrap_or(content);
-            fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
-        }
-        if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(content)) {
-            return Outcome::Ignored { rule };
-        }
-        let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| content.get(start..end));
-        let (rule, own) = match filter.quick.pick(content, &mut self.ways) {
-            Pick::Missed => return Outcome::Missed,
-            Pick::Found(rule, groups, spans) => {
-                groups.take(content, spans, &mut fields, &mut marks);
-                (rule, part(groups.mlfid.and_then(|group| spans.group(group))))
+        let mut is_prefixed = false;
+        let asked = filter.ask(&mut self.ways, line, &mut is_prefixed);
+        self.prefix_hits += u64::from(is_prefixed);
+        self.settled(asked, time_us)
+    }
+
+    /// What a line comes to, with what its session said before.
+    fn settled(&mut self, asked: Asked<'_>, time_us: i64) -> Outcome {
+        match asked {
+            Asked::Missed => Outcome::Missed,
+            Asked::Ignored { rule } => Outcome::Ignored { rule },
+            Asked::Matched { rule, fields, marks, session } => {
+                let fields = match session {
+                    Some(id) => self.sessions.line(&id, fields, marks),
+                    None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
+                };
+                failed(fields, rule, time_us)
             }
-            Pick::Unsaid => {
-                let rules = filter.quick.rules(content, filter.rules.len());
-                let found = rules.into_iter().find_map(|rule| {
-                    let asked = filter.rules.get(rule)?;
-                    Some((rule, asked, asked.pattern.find_likely(content)?))
-                });
-                let Some((rule, Rule { groups, .. }, spans)) = found else { return Outcome::Missed };
-                groups.take(content, &spans, &mut fields, &mut marks);
-                (rule, part(groups.mlfid.and_then(|group| spans.get(group))))
-            }
-        };
-        let fields = match own.or(session) {
-            Some(id) => self.sessions.line(id, fields, marks),
-            None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
-        };
-        failed(fields, rule, time_us)
+        }
     }
 
     /// The last lines together, for filters with `maxlines`.
@@ -565,6 +546,17 @@ impl Reader {
     }
 }
 
+/// A line without its date.
+fn cut_out<'l>(line: &'l [u8], date: Option<&Found>) -> Cow<'l, [u8]> {
+    match date {
+        Some(Found { start: 0, end, .. }) => Cow::Borrowed(line.get(*end..).unwrap_or_default()),
+        Some(Found { start, end, .. }) => {
+            [line.get(..*start).unwrap_or_default(), line.get(*end..).unwrap_or_default()].concat().into()
+        }
+        None => Cow::Borrowed(line),
+    }
+}
+
 /// Where the line that holds a byte begins.
 fn begin_of_line(text: &[u8], at: usize) -> usize {
     let before = text.get(..at).and_then(|before| memchr::memrchr(b'\n', before));
@@ -576,12 +568,6 @@ fn last_line(text: &[u8]) -> &[u8] {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let line = text.get(begin_of_line(text, text.len())..).unwrap_or_default();
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Which kind of line it is, by the letters of what stands before its content: the server's own words.
-fn kind_of(before: &[u8]) -> u32 {
-    let letters = before.iter().filter(|byte| byte.is_ascii_alphabetic());
-    letters.fold(0x811C_9DC5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 fn failed(fields: Option<Fields>, rule: usize, time_us: i64) -> Outcome {

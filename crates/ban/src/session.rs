@@ -5,7 +5,7 @@
 //! bounded, the oldest session makes room. Unlike fail2ban's, a line's own address always wins over the session's.
 
 use crate::filter::Fields;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// The most sessions that are remembered.
 const SESSIONS_MAX: usize = 10_000;
@@ -28,9 +28,11 @@ pub(crate) struct Marks {
 struct Session {
     fields: Fields,
     /// As whom it tried: a second name makes each further line a failure, as fail2ban counts.
-    users: BTreeSet<String>,
+    users: Vec<String>,
     /// A failure without an address was seen.
     waits: bool,
+    /// Its lines since the last failure.
+    lines: u32,
 }
 
 /// A session at its place among all, by when they were used last.
@@ -73,7 +75,7 @@ impl Sessions {
         let known = self.by_id.get(id).copied();
         if marks.forget {
             let mut last = known.map(|seat| self.leave(seat)).unwrap_or_default();
-            return last.line(fields, marks).then_some(last.fields);
+            return last.line(fields, marks);
         }
         let seat = match known {
             Some(seat) => {
@@ -83,8 +85,7 @@ impl Sessions {
             None => self.enter(id),
         };
         self.link(seat);
-        let session = &mut self.seats.get_mut(seat)?.session;
-        session.line(fields, marks).then(|| session.fields.clone())
+        self.seats.get_mut(seat)?.session.line(fields, marks)
     }
 
     /// A seat for a new session; the one that was used longest ago makes room.
@@ -137,14 +138,14 @@ impl Sessions {
 }
 
 impl Session {
-    /// Takes a line in; tells whether it completes a failure.
-    fn line(&mut self, fields: Fields, marks: Marks) -> bool {
-        if let Some(user) = fields.named.get("user").filter(|_| self.users.len() < USERS_MAX)
-            && !self.users.contains(user)
-        {
-            self.users.insert(user.to_owned());
+    /// Takes a line in; gives back the failure that it completes.
+    fn line(&mut self, fields: Fields, marks: Marks) -> Option<Fields> {
+        let user = fields.named.get("user").filter(|_| self.users.len() < USERS_MAX);
+        if let Some(user) = user.filter(|user| !self.users.iter().any(|known| known == user)) {
+            self.users.push(user.to_owned());
         }
         self.fields.merge(fields);
+        self.lines = self.lines.saturating_add(1);
         let has_address = self.fields.has_id();
         // Also the line that lets somebody in: it is a guess that came true.
         let by_itself = !marks.gained && (!marks.no_fail || self.waits);
@@ -154,7 +155,15 @@ impl Session {
         } else if !marks.no_fail {
             self.waits = true;
         }
-        is_failure
+        let failure = is_failure.then(|| Fields {
+            attempts: std::mem::take(&mut self.lines),
+            users: self.users.clone(),
+            ..self.fields.clone()
+        });
+        if marks.gained && !is_failure {
+            self.lines = 1;
+        }
+        failure
     }
 }
 
