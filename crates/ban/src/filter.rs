@@ -100,7 +100,7 @@ impl Fields {
         if let Some(id) = self.named.get("fid") {
             return Some(Id::Other(id.to_owned()));
         }
-        let address = ["ip4", "ip6"].iter().find_map(|name| self.named.get(*name));
+        let address = ["ip4", "ip6"].iter().find_map(|name| self.named.get(name));
         if let Some(text) = address {
             let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.to_owned())) };
             let cidr = self.named.get("cidr").and_then(|cidr| cidr.parse().ok());

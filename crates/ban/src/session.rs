@@ -59,13 +59,7 @@ pub(crate) struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Sessions {
-        Sessions {
-            by_id: HashMap::new(),
-            seats: Vec::new(),
-            free: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
-        }
+        Sessions { by_id: HashMap::new(), seats: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE }
     }
 }
 

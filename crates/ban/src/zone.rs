@@ -52,7 +52,9 @@ impl Zone {
 
     /// When a minute began that was kept.
     pub(crate) fn minute(&self, written: &Minute, now_s: i64) -> Option<i64> {
-        self.minute.filter(|(known, at_s, _)| known == written && *at_s == now_s).map(|(_, _, begin_s)| begin_s)
+        self.minute
+            .filter(|(known, at_s, _)| known == written && *at_s == now_s)
+            .map(|(_, _, begin_s)| begin_s)
     }
 
     /// Keeps when a minute began, all of whose seconds follow each other.

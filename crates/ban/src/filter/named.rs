@@ -69,7 +69,7 @@ impl Named {
         let has_id = self.has_id();
         for entry in &earlier.entries {
             let is_id = IDS.contains(&&*entry.name) || &*entry.name == "cidr";
-            if !(has_id && is_id) && !self.contains_key(&entry.name) {
+            if !(self.contains_key(&entry.name) || has_id && is_id) {
                 self.insert(Arc::clone(&entry.name), earlier.text_of(entry));
             }
         }

@@ -16,6 +16,7 @@ macro_rules! out {
 mod ask;
 mod import;
 mod judge;
+mod many;
 pub(crate) mod read;
 mod report;
 mod rules;
