@@ -88,7 +88,7 @@ fn threads_report_what_one_does() {
     folder.write("made.log", log);
     let report = |threads: &str| {
         let ran = ban(&folder, &["test", "made.log", "ssh", "--now", NOW, "--threads", threads]);
-        assert_eq!(ran.code, Some(0), "{threads}: {}", ran.err);
+        assert_eq!(ran.code, Some(0), "{threads}: {}", ran.errors);
         ran.out.lines().filter(|line| !line.starts_with("[processed")).collect::<Vec<_>>().join("\n")
     };
     let one = report("1");
