@@ -18,10 +18,12 @@ use std::sync::Arc;
 
 mod ask;
 mod block;
+mod gate;
 mod named;
 mod quick;
 
 pub use block::{Block, Scout};
+pub use gate::Gate;
 pub use named::Named;
 
 /// The longest line that is looked at; what is behind it is not.
@@ -184,6 +186,8 @@ pub struct Filter {
     /// Its date patterns.
     pub dates: Dates,
     lines: usize,
+    /// Texts of which a line must hold one that matches, and the search for them.
+    texts: Option<Vec<Vec<u8>>>,
     wanted: Option<AhoCorasick>,
     /// Texts of which a line must hold one that `prefregex` matches, or that an `ignoreregex` lets go.
     counted: Option<AhoCorasick>,
@@ -305,13 +309,15 @@ impl Filter {
         }
         let of_rules: Vec<&Pattern> = rules.iter().map(|rule| &rule.pattern).collect();
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
-        let wanted = if is_multi_line { None } else { quick::wanted(of_prefix, &of_rules, &dates) };
+        let texts = quick::wanted(of_prefix, &of_rules, &dates).filter(|_| !is_multi_line);
+        let wanted = texts.clone().and_then(quick::search);
         let counts_prefix = prefix.is_some() || !ignored.is_empty();
         let of_counted: &[&Pattern] = if counts_prefix { &[] } else { &of_rules };
-        let counted = if is_multi_line { None } else { quick::wanted(of_prefix, of_counted, &dates) };
+        let counted = quick::wanted(of_prefix, of_counted, &dates).filter(|_| !is_multi_line);
+        let counted = counted.and_then(quick::search);
         let quick = Quick::new(text("prefregex").trim(), &of_rules);
         let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
-        Ok(Filter { prefix, rules, ignored, dates, lines, wanted, counted, quick })
+        Ok(Filter { prefix, rules, ignored, dates, lines, texts, wanted, counted, quick })
     }
 
     /// Whether a line can match at all.
@@ -395,6 +401,22 @@ impl Reader {
         self.passed.clear();
         self.passed.extend_from_slice(line);
         Outcome::Missed
+    }
+
+    /// The same for a line that is known to stand behind another.
+    pub fn line_behind(&mut self, before: &[u8], line: &[u8], now_us: i64) -> Outcome {
+        let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
+        let is_wanted = self.filter.may_match(line);
+        if is_wanted || self.reads_all_dates {
+            return self.look_at(line, now_us, Some(before), is_wanted).0;
+        }
+        Outcome::Missed
+    }
+
+    /// Whether it has to see every line, for its date.
+    #[must_use]
+    pub fn needs_all(&self) -> bool {
+        self.reads_all_dates
     }
 
     /// As [`Reader::line`], with the date pattern that matched, for reports: dates of all lines are read.

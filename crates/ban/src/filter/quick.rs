@@ -176,11 +176,15 @@ fn has_choice(head: &str) -> bool {
 }
 
 /// The texts of which a line must hold one, if there is such a set worth searching for.
-pub(super) fn wanted(prefix: Option<&Pattern>, rules: &[&Pattern], dates: &Dates) -> Option<AhoCorasick> {
+pub(super) fn wanted(prefix: Option<&Pattern>, rules: &[&Pattern], dates: &Dates) -> Option<Vec<Vec<u8>>> {
     let of_prefix = prefix.and_then(|pattern| best(pattern, dates));
     let of_rules: Option<Vec<_>> = rules.iter().map(|pattern| best(pattern, dates)).collect();
     let of_rules = of_rules.filter(|sets| !sets.is_empty()).map(|sets| sets.concat());
-    let mut set = [of_prefix, of_rules].into_iter().flatten().max_by_key(|set| worth(set))?;
+    [of_prefix, of_rules].into_iter().flatten().max_by_key(|set| worth(set))
+}
+
+/// A search for any of some texts; nothing, where that is too much.
+pub(super) fn search(mut set: Vec<Vec<u8>>) -> Option<AhoCorasick> {
     set.sort_by_key(Vec::len);
     // What holds another text of the set is found by that one.
     let mut kept: Vec<Vec<u8>> = Vec::new();
