@@ -49,8 +49,9 @@ pub struct Found {
 #[derive(Clone, Debug)]
 pub struct Dates {
     patterns: Vec<DatePattern>,
-    /// The default patterns at the line's begin come first: the quick ways hold.
-    is_default: bool,
+    /// From which on the default patterns at the line's begin stand, where none before them can match what the quick
+    /// ways do.
+    default_from: Option<usize>,
     /// Each is anchored, and at most two characters stand before the date.
     pub(crate) is_at_begin: bool,
     /// Lines need no date.
@@ -80,7 +81,7 @@ impl Dates {
     /// # Errors
     /// The pattern that can't be used, and why.
     pub fn new(text: &str) -> Result<Dates, String> {
-        let mut dates = Dates { patterns: Vec::new(), is_default: false, is_at_begin: true, is_none: false };
+        let mut dates = Dates { patterns: Vec::new(), default_from: None, is_at_begin: true, is_none: false };
         let lines: Vec<&str> = crate::jails::lines(text).map(str::trim).collect();
         for line in if lines.is_empty() { vec!["{DEFAULT}"] } else { lines } {
             dates.add(line)?;
@@ -108,7 +109,9 @@ impl Dates {
     fn add(&mut self, text: &str) -> Result<(), String> {
         match text {
             "{DEFAULT}" | "{^LN-BEG}" => {
-                self.is_default = self.patterns.is_empty();
+                // `@4000000050000000deadbeef` is neither of the two stamps.
+                let is_first = self.patterns.iter().all(|before| before.name == "{^LN-BEG}TAI64N");
+                self.default_from = self.default_from.or(is_first.then_some(self.patterns.len()));
                 for line in ANCHORED {
                     let prefix = if line.starts_with('^') { "" } else { "{^LN-BEG}" };
                     self.push(&format!("{prefix}{line}"))?;
@@ -146,10 +149,10 @@ impl Dates {
         if self.is_none {
             return Some(Found { start: 0, end: 0, time_us: None, pattern: 0 });
         }
-        if self.is_default
+        if let Some(from) = self.default_from
             && let Some(found) = syslog(line, zone, now_us).or_else(|| rfc3339(line, zone))
         {
-            return Some(found);
+            return Some(Found { pattern: from + found.pattern, ..found });
         }
         self.patterns.iter().enumerate().find_map(|(at, pattern)| {
             let spans = pattern.pattern.find(line)?;

@@ -514,7 +514,7 @@ impl Reader {
 
     fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {
         let mut is_prefixed = false;
-        let asked = filter.ask(&mut self.ways, line, &mut is_prefixed);
+        let asked = filter.ask(&mut self.ways, line, true, &mut is_prefixed);
         self.prefix_hits += u64::from(is_prefixed);
         self.settled(asked, time_us)
     }

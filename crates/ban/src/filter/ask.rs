@@ -27,8 +27,15 @@ impl Asked<'_> {
 }
 
 impl Filter {
-    /// Asks the expressions about a line without its date. `is_prefixed` becomes whether `prefregex` matched.
-    pub(super) fn ask<'l>(&self, ways: &mut Ways, line: &'l [u8], is_prefixed: &mut bool) -> Asked<'l> {
+    /// Asks the expressions about a line without its date. `is_prefixed` becomes whether `prefregex` matched; where
+    /// `is_wanted` isn't set, that alone is asked.
+    pub(super) fn ask<'l>(
+        &self,
+        ways: &mut Ways,
+        line: &'l [u8],
+        is_wanted: bool,
+        is_prefixed: &mut bool,
+    ) -> Asked<'l> {
         let (mut fields, mut marks) = (Fields::default(), Marks::default());
         let mut session: Option<&[u8]> = None;
         let mut content = line;
@@ -36,6 +43,10 @@ impl Filter {
             let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| line.get(start..end));
             let begin = match self.quick.head(line, ways) {
                 Head::Missed => return Asked::Missed,
+                Head::Found(..) if !is_wanted => {
+                    *is_prefixed = true;
+                    return Asked::Missed;
+                }
                 Head::Found(groups, spans, begin) => {
                     groups.take(line, spans, &mut fields, &mut marks);
                     session = part(groups.mlfid.and_then(|group| spans.group(group)));

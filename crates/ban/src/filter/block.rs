@@ -83,7 +83,8 @@ impl Scout {
             }
             let cut = cut_out(looked, date.as_ref());
             let mut is_prefixed = false;
-            let asked = filter.ask(&mut self.ways, &cut, &mut is_prefixed);
+            let is_wanted = !filter.ignored.is_empty() || filter.may_match(looked);
+            let asked = filter.ask(&mut self.ways, &cut, is_wanted, &mut is_prefixed);
             block.prefix_hits += u64::from(is_prefixed);
             if matches!(asked, Asked::Missed) {
                 missed(line);
