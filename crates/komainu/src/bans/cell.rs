@@ -142,7 +142,7 @@ impl Cell {
             time_s: failure.time_us.div_euclid(1_000_000),
             matches: String::from_utf8_lossy(seen.line.get(..LINE_BYTES_MAX).unwrap_or(seen.line))
                 .into_owned(),
-            fields: named.map(|(name, value)| (name.to_string(), value.clone())).collect(),
+            fields: named.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         };
         let key = settings.cache.as_ref().map(|cache| filled(&cache.key, &facts));
         if let Some(cache) = &settings.cache
@@ -313,7 +313,7 @@ impl Cell {
         let mut change = self.change(id, (at_s, until_s), before);
         change.failures = failures;
         change.fields =
-            failure.fields.named.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+            failure.fields.named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         out.changes.push(change);
     }
 
