@@ -11,7 +11,9 @@ use crate::judged::{Authenticity, DkimJudged, DkimSigned, DmarcJudged, SpfJudged
 use crate::own::Own;
 use crate::queue::{Expired, MessageId, Notified, PickedUp, Queued, Removed};
 use crate::record::{Field, Record, Text, json_text};
-use crate::screen::{Listed, ScreenConnect, ScreenOutcome, ScreenRank, ScreenReject, ScreenViolation};
+use crate::screen::{
+    Listed, ScreenConnect, ScreenOutcome, ScreenRank, ScreenReject, ScreenViolation, ZoneAnswers,
+};
 use crate::smtpd::{
     Broken, Connect, Disconnect, Forged, IllegalAddress, LimitExceeded, NonSmtp, Pipelining, Received,
     SaslFailed,
@@ -184,6 +186,8 @@ events! {
     ScreenReject(ScreenReject<'a>) = "screen_reject";
     /// dnsblog: an address is listed.
     Listed(Listed<'a>) = "listed";
+    /// How a DNS list answered since the last such line.
+    ZoneAnswers(ZoneAnswers<'a>) = "zone_answers";
     /// The master started or reloaded.
     Master(Master<'a>) = "master";
     /// The master stops.
@@ -243,7 +247,7 @@ impl<'a> Event<'a> {
         let known = match service {
             "smtpd" => smtpd(text),
             "postscreen" => screen(text),
-            "dnsblog" => first_of!(text; Listed),
+            "dnsblog" => first_of!(text; Listed, ZoneAnswers),
             "cleanup" => first_of!(text; MessageId, ContentCheck, Verdict, Authenticity),
             "qmgr" | "nqmgr" | "oqmgr" => first_of!(text; Queued, Removed, Expired, Delivery),
             "smtp" | "lmtp" | "virtual" | "local" | "pipe" | "error" | "retry" | "discard" | "relay" => {

@@ -1,7 +1,6 @@
 //! `komainu report`: what a log adds up to, for people and programs. T2.22.
 
 mod follow;
-mod places;
 
 use super::logs::{self, Fold, Problem};
 use super::render::Colour;
@@ -9,6 +8,7 @@ use super::report_sheet::Shown;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
+use crate::reporting::Places;
 use clap::{Args, ValueEnum};
 use config::{Compat, Parameters};
 use report::Day;
@@ -104,10 +104,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     });
     let Counting(mut tally) = counting;
+    let places = configuration.as_ref().map(|found| Places::of(&found.parameters, &found.master.services));
     let placed = |tally: &Tally| {
         let mut summary = tally.summary();
-        if let Some(parameters) = parameters {
-            places::put(&mut summary, parameters);
+        if let Some(places) = &places {
+            places.put(&mut summary);
         }
         summary
     };

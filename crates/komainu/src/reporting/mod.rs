@@ -5,8 +5,10 @@
 //! costs a report, and none comes twice. T2.23.
 
 mod kept;
+mod places;
 
 pub(crate) use kept::{Kept, NAME as KEPT};
+pub(crate) use places::Places;
 
 use crate::cli::logs;
 use crate::clock;
@@ -207,7 +209,8 @@ impl Sender {
             return Ok(due.next_s);
         };
         let counted = self.count(mailing, days, today)?;
-        let (summary, unusual) = counted.told(&mut kept);
+        let (mut summary, unusual) = counted.told(&mut kept);
+        mailing.places.put(&mut summary);
         self.keep(&kept)?;
         if mailing.only_unusual && unusual.is_empty() {
             return Ok(due.next_s);

@@ -90,3 +90,4 @@ mod verifying;
 mod virtuals;
 mod waiting;
 mod world;
+mod zone_answers;

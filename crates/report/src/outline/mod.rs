@@ -4,7 +4,7 @@
 
 use crate::Day;
 use crate::sheet::{Block, Cell, Chart, Column, Figure, Part, Section, Series, Share, Sheet, Table, Tone};
-use crate::summary::{Mood, Percentiles, Slot, Split, Summary, Top};
+use crate::summary::{Answers, Mood, Percentiles, Slot, Split, Summary, Top};
 use crate::words::{bytes, date, duration, grouped, milliseconds, percent, period};
 
 /// Where numbers differ from pflogsumm's, and why.
@@ -356,10 +356,14 @@ fn zones(summary: &Summary) -> Section {
     if summary.zones.is_empty() {
         return Section::default();
     }
+    let logged = summary.zones.iter().any(|zone| zone.answers.is_some());
     let row = |zone: &crate::summary::Zone| {
-        let time = |of: fn(&Percentiles) -> u64| {
-            let answers = zone.answers.filter(|answers| answers.count > 0);
-            answers.map_or(Cell::Nothing, |answers| Cell::Measure(milliseconds(of(&answers))))
+        let time = |of: fn(&Answers) -> Option<u64>| match (zone.answers, logged) {
+            (Some(answers), _) => {
+                of(&answers).map_or(Cell::Nothing, |time| Cell::Measure(milliseconds(time)))
+            }
+            (None, true) => Cell::Nothing,
+            (None, false) => Cell::Text("not logged".to_owned()),
         };
         vec![
             Cell::Text(zone.name.clone()),
@@ -367,7 +371,7 @@ fn zones(summary: &Summary) -> Section {
             some(zone.listed),
             if zone.listed == 0 { Cell::Nothing } else { Cell::Count(zone.alone) },
             time(|answers| answers.p50),
-            time(|answers| answers.p99),
+            time(|answers| answers.p95),
             some(zone.ill),
         ]
     };
@@ -378,8 +382,8 @@ fn zones(summary: &Summary) -> Section {
             number("Refused"),
             number("Listed"),
             number("it alone"),
-            number("Answer, median"),
-            number("slowest 1 %"),
+            number("Answer: half within"),
+            number("95 % within"),
             number("Found ill"),
         ],
         rows: summary.zones.iter().map(row).collect(),
@@ -388,7 +392,8 @@ fn zones(summary: &Summary) -> Section {
         tone: Tone::Shut,
     };
     let lead = "“Listed” and “it alone” are known where the log names all lists that had a client, as postscreen's \
-                does; a client may be on several lists, so these columns have no sum.";
+                does; a client may be on several lists, so these columns have no sum. How long answers took is logged by this \
+                server (each question that really went to a name server), not by Postfix.";
     section("zones", "DNS lists", lead.to_owned(), vec![Block::Table(table)])
 }
 

@@ -284,9 +284,10 @@ fn zones(s: &Summary) -> Section {
             ("listed", "clients listed"),
             ("alone", "by it alone"),
             ("ill", "found ill"),
-            ("answers", "answers"),
+            ("queries", "asked"),
+            ("unanswered", "no answer"),
             ("answer_p50", "half within"),
-            ("answer_p99", "99 % within"),
+            ("answer_p95", "95 % within"),
         ],
     );
     for zone in &s.zones {
@@ -301,17 +302,23 @@ fn zones(s: &Summary) -> Section {
                 known(zone.listed),
                 known(zone.alone),
                 Cell::Count(zone.ill),
-                answers.map_or(Cell::Unknown, |answers| Cell::Count(answers.count)),
-                answers.map_or(Cell::Unknown, |answers| Cell::Millis(answers.p50)),
-                answers.map_or(Cell::Unknown, |answers| Cell::Millis(answers.p99)),
+                answers.map_or(Cell::Unknown, |answers| Cell::Count(answers.queries)),
+                answers.map_or(Cell::Unknown, |answers| Cell::Count(answers.unanswered)),
+                answers.and_then(|answers| answers.p50).map_or(Cell::Unknown, Cell::Millis),
+                answers.and_then(|answers| answers.p95).map_or(Cell::Unknown, Cell::Millis),
             ],
         );
     }
     section.bars = Some(1);
-    section.remark = Some(
-        "A restriction list stops at the first DNS list that has a client, so that the log doesn't say who else would have; postscreen asks all of its lists, and says so. Postfix doesn't log how long answers took."
-            .to_owned(),
-    );
+    let times = match s.zones.iter().any(|zone| zone.answers.is_some()) {
+        true => {
+            "How long answers took is what the server found for each question that really went to a name server."
+        }
+        false => "How long answers took isn't logged: Postfix says nothing of it.",
+    };
+    section.remark = Some(format!(
+        "A restriction list stops at the first DNS list that has a client, so that the log doesn't say who else would have; postscreen asks all of its lists, and says so. {times}"
+    ));
     section
 }
 

@@ -38,17 +38,71 @@ fn assert_adds_up(summary: &Summary, what: &str) {
     }
 }
 
+/// Everything that the generator knows.
+fn assert_true(summary: &Summary, truth: &crate::sample::Truth, what: &str) {
+    assert_adds_up(summary, what);
+    let crate::sample::Truth { connected, messages, .. } = truth;
+    let counts = &summary.counts;
+    let (connections, fates) = (|key| summary.connections.count(key), |key| summary.messages.count(key));
+    let said = [
+        ("lines", truth.lines, summary.lines.read),
+        ("connections", truth.connections, summary.connections.total),
+        ("received", truth.received, counts.received),
+        ("bytes", truth.bytes, counts.bytes_received),
+        ("delivered", truth.delivered, counts.delivered),
+        ("deferred", truth.deferrals, counts.deferred),
+        ("bounced", truth.bounced, counts.bounced),
+        ("refused", truth.rejected, counts.refused),
+        ("warned", truth.warned, counts.warned),
+        ("held", truth.held, counts.held),
+        ("discarded", truth.discarded, counts.discarded),
+        ("connections: accepted", connected.accepted, connections("accepted")),
+        ("connections: refused", connected.refused, connections("refused")),
+        ("connections: log-in failed", connected.login_failed, connections("login_failed")),
+        ("connections: broken", connected.broken, connections("broken")),
+        ("connections: without mail", connected.without_mail, connections("without_mail")),
+        ("messages: delivered", messages.delivered, fates("delivered")),
+        ("messages: partly", messages.partly, fates("partly")),
+        ("messages: bounced", messages.bounced, fates("bounced")),
+        ("messages: deferred", messages.deferred, fates("deferred")),
+        ("messages: held", messages.held, fates("held")),
+        ("messages: refused", messages.refused, fates("refused")),
+        ("messages: discarded", messages.discarded, fates("discarded")),
+    ];
+    for (name, truth, counted) in said {
+        assert_eq!(counted, truth, "{what}: {name}");
+    }
+    let hours = summary.traffic.days.iter().flat_map(|(_, hours)| hours);
+    let sum = hours.fold(summary.traffic.others, |mut sum, hour| {
+        sum.add(hour);
+        sum
+    });
+    let of = |slot: Slot| {
+        let Slot { connections, received, delivered, deferred, bounced, refused } = slot;
+        [connections, received, delivered, deferred, bounced, refused]
+    };
+    let truth =
+        [truth.connections, truth.received, truth.delivered, truth.deferrals, truth.bounced, truth.rejected];
+    assert_eq!(of(sum), truth, "{what}: hours");
+}
+
 #[test]
-fn totals_are_the_generators() {
-    let (log, truth) = sample(1, 5000);
-    let summary = tally(log.lines()).summary();
-    assert_adds_up(&summary, "whole");
-    assert_eq!(summary.lines.read, truth.lines);
-    assert_eq!(summary.counts.delivered, truth.delivered);
-    assert_eq!(summary.counts.deferred, truth.deferrals);
-    assert_eq!(summary.counts.bounced, truth.bounced);
-    assert_eq!(summary.counts.received, truth.received);
-    assert_eq!(summary.counts.bytes_received, truth.bytes);
+fn every_count_is_the_generator_s_also_of_files_that_were_rotated() {
+    for seed in 0..8 {
+        let (log, truth) = sample(seed, 3000);
+        assert_true(&tally(log.lines()).summary(), &truth, &format!("seed {seed}"));
+        // Cut anywhere between two lines, as by logrotate: messages and sessions go on in the next file.
+        let lines: Vec<&str> = log.lines().collect();
+        for files in [2, 5, 31] {
+            let mut joined = Tally::new(Settings::new(TODAY));
+            for file in lines.chunks(lines.len() / files) {
+                let mut tally = joined.sibling();
+                file.iter().for_each(|line| tally.feed(line.as_bytes()));
+                joined.merge(tally);
+            }
+            assert_true(&joined.summary(), &truth, &format!("seed {seed}, {files} files"));
+        }
+    }
 }
 
 #[test]
