@@ -6,7 +6,7 @@
 
 use events::screen::ZoneAnswers;
 use policy::{Answer, Question, RecordKind, Zone};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const PROBES: [&str; 4] = ["2.0.0.127", "1.0.0.127", "test", "invalid"];
 /// The lists of the configuration, and how they have answered since it was last said.
 #[derive(Debug, Default)]
 pub struct ZoneTimes {
-    zones: Mutex<HashMap<String, Counts>>,
+    zones: Mutex<BTreeMap<String, Counts>>,
 }
 
 #[derive(Debug, Default)]
@@ -79,11 +79,10 @@ impl ZoneTimes {
                 said.push(ZoneAnswers { zone: zone.clone().into(), queries, listed, unanswered, times });
             }
         }
-        said.sort_by(|one, other| one.zone.cmp(&other.zone));
         said
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Counts>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Counts>> {
         self.zones.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
