@@ -16,9 +16,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use store::lines::LineFile;
 
-/// Between two flushes of the state.
 /// Between two tries of a file that couldn't be written.
 const AGAIN: Duration = Duration::from_secs(15);
+/// Between two flushes of the state.
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Who puts bans in force.
@@ -102,6 +102,14 @@ impl Doing {
         if let Some(tasks) = &self.tasks {
             // The thread ends with the sender only.
             let _ = tasks.send(task);
+        }
+    }
+
+    /// Waits until what was handed over is done, but not for ever.
+    pub(super) fn rest(&self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while !self.is_free() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
