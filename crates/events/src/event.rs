@@ -98,6 +98,15 @@ macro_rules! events {
                 }
             }
 
+            /// The event of this kind whose fields stand in `object`.
+            pub(crate) fn from_json(kind: &str, object: &serde_json::Value) -> Option<Event<'static>> {
+                match kind {
+                    $($kind => <$type>::from_json(object).map(Event::$variant),)*
+                    "other" => Some(Event::Other(object.get("text")?.as_str()?.to_owned().into())),
+                    _ => None,
+                }
+            }
+
             /// Writes `,"field":value` for each of its fields.
             pub(crate) fn json_fields(&self, out: &mut String) {
                 match self {

@@ -8,7 +8,7 @@ use super::report_sheet::Shown;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
-use crate::reporting::Places;
+use crate::reporting::{self, Places};
 use clap::{Args, ValueEnum};
 use config::{Compat, Parameters};
 use report::Day;
@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    let settings = Settings { days, rows: arguments.rows, ..Settings::new(today) };
+    let settings = Settings { days, rows: arguments.rows, ..reporting::settings(today) };
     let configuration = configuration(arguments);
     let parameters = configuration.as_ref().map(|configuration| &configuration.parameters);
     let files = match arguments.logs.as_slice() {

@@ -99,6 +99,8 @@ impl Shown<'_> {
                 continue;
             };
             let watch = |line: &[u8]| {
+                let plain = events::json::plain(line, crate::clock::utc_offset_min);
+                let line = plain.as_ref().map_or(line, |plain| plain.as_bytes());
                 if let Some((_, rest)) = dated(line, self.today).filter(|(found, _)| *found == day) {
                     watcher.feed(rest);
                 }

@@ -63,6 +63,11 @@ fn comes(day: Day, hour: u8, minute: u8) -> i64 {
     stamp.unwrap_or_else(|_| day.number() * 86_400 + i64::from(hour) * 3_600 + i64::from(minute) * 60)
 }
 
+/// How a log is counted on this machine.
+pub(crate) fn settings(today: Day) -> Settings {
+    Settings { offset: clock::utc_offset_min, ..Settings::new(today) }
+}
+
 /// A log's numbers, and those of its days.
 pub(crate) struct Counted {
     days: (Day, Day),
@@ -74,11 +79,19 @@ pub(crate) struct Counted {
 impl Counted {
     /// For the lines of these days.
     pub(crate) fn new(days: (Day, Day), today: Day) -> Counted {
-        let settings = Settings { days: Some(days), rows: ROWS, ..Settings::new(today) };
+        let settings = Settings { days: Some(days), rows: ROWS, ..settings(today) };
         Counted { days, whole: Tally::new(settings), each: BTreeMap::new(), today }
     }
 
+    /// A line, also one of this server's JSON or the journal's.
     pub(crate) fn feed(&mut self, line: &[u8]) {
+        match events::json::plain(line, clock::utc_offset_min) {
+            Some(plain) => self.feed_plain(plain.as_bytes()),
+            None => self.feed_plain(line),
+        }
+    }
+
+    fn feed_plain(&mut self, line: &[u8]) {
         self.whole.feed(line);
         let Some((day, rest)) = dated(line, self.today) else { return };
         let ((first, last), today) = (self.days, self.today);
@@ -87,7 +100,7 @@ impl Counted {
         }
         let (tally, watcher) = self.each.entry(day).or_insert_with(|| {
             // A single day is the whole.
-            ((first < last).then(|| Tally::new(Settings::new(today))), Watcher::default())
+            ((first < last).then(|| Tally::new(settings(today))), Watcher::default())
         });
         if let Some(tally) = tally {
             tally.feed(line);

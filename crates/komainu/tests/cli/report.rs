@@ -103,6 +103,49 @@ fn the_log_is_the_configurations() {
     assert_eq!(lines(&["-c", &here, "--format", "json", "-d", "2026-11-22"]), Some(14));
 }
 
+/// The same log as this server's JSON, as the journal's, and with the journal's short stamps.
+#[test]
+fn json_and_the_journal_say_the_same() {
+    let folder = folder();
+    let text: Vec<&str> = LOG.lines().filter(|line| line.starts_with('2')).collect();
+    let plain = report(&folder, &["--format", "json", "-"], &text.join("\n"));
+    let mut ours = String::new();
+    let mut journal = String::new();
+    for line in &text {
+        let line = events::Line::parse(line).expect("a line");
+        ours.push_str(&line.json());
+        ours.push('\n');
+        let entry = serde_json::json!({
+            "__REALTIME_TIMESTAMP": line.time.wall(2026, 0).0.to_string(),
+            "_HOSTNAME": line.host,
+            "SYSLOG_IDENTIFIER": line.program,
+            "SYSLOG_PID": line.pid.expect("a number").to_string(),
+            "PRIORITY": "6",
+            "MESSAGE": line.event.to_string(),
+        });
+        journal.push_str(&format!("{entry}\n"));
+    }
+    assert_eq!(report(&folder, &["--format", "json", "-"], &ours), plain);
+    // The journal has UTC, and its readers their own clock.
+    let in_japan = |arguments: &[&str]| {
+        let folder_path = folder.path().join("journal.json");
+        std::fs::write(&folder_path, &journal).expect("writes");
+        let ran = Command::new(komainu())
+            .args(["report", "-c", "."])
+            .args(arguments)
+            .arg(&folder_path)
+            .current_dir(folder.path())
+            .env("TZ", "Asia/Tokyo")
+            .output()
+            .expect("starts");
+        String::from_utf8(ran.stdout).expect("text")
+    };
+    assert_eq!(in_japan(&["--format", "json"]), plain.out);
+    assert_eq!(in_japan(&["--format", "json", "-d", "2026-11-22"]), plain.out);
+    let short: String = text.iter().map(|line| line.replacen("+09:00", "+0900", 1) + "\n").collect();
+    assert_eq!(report(&folder, &["--format", "json", "-"], &short), plain);
+}
+
 #[test]
 fn exit_codes() {
     let folder = folder();
@@ -221,6 +264,67 @@ fn a_followed_log_is_printed_at_the_end() {
     child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
     assert!(status.success(), "{status}");
     assert!(out.contains("22 Nov 2026 05:00: 1 message, 1 delivered") && !out.contains('\u{1b}'), "{out}");
+}
+
+/// A log in which everything is said once: 200,000 addresses, reasons, senders. Memory is bounded, sums stay exact,
+/// and the report says what it folded.
+#[test]
+fn two_hundred_thousand_different_names_fit_into_a_bound_of_memory() {
+    const NAMES: u64 = 200_000;
+    let folder = folder();
+    let mut child = Command::new(komainu())
+        .args(["report", "-c", ".", "--format", "json", "-"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut log = std::io::BufWriter::new(child.stdin.take().expect("piped"));
+    for number in 0..NAMES {
+        let (a, b, c) = (11 + (number >> 16), number >> 8 & 255, number & 255);
+        writeln!(
+            log,
+            "Nov 22 01:00:00 mail postfix/smtpd[{}]: NOQUEUE: reject: RCPT from h{number}.example[{a}.{b}.{c}.7]: \
+             554 5.7.1 <r@example.com>: Recipient address rejected: reason of its own {number}; \
+             from=<s{number}@d{number}.example> to=<r@example.com> proto=ESMTP helo=<h{number}.example>",
+            number + 1
+        )
+        .expect("writes");
+        if number % 4 == 0 {
+            writeln!(
+                log,
+                "Nov 22 01:00:00 mail postfix/smtp[9]: {:X}: to=<r{number}@d{number}.example>, relay=none, delay=1, \
+                 delays=0/0/1/0, dsn=4.4.1, status=deferred (connect to mx{number}.example: timed out)",
+                0x10_0000_0000 + number
+            )
+            .expect("writes");
+        }
+    }
+    log.flush().expect("writes");
+    // All has been read but for what fits into a pipe.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its memory");
+    let peak_kb: u64 = peak.split_whitespace().next().and_then(|kb| kb.parse().ok()).expect("a number");
+    drop(log);
+    let ran = child.wait_with_output().expect("ends");
+    assert!(ran.status.success());
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8)) as u64;
+    println!("{} MB with {threads} threads", peak_kb / 1024);
+    assert!(peak_kb < (64 + 48 * threads) * 1024, "{peak_kb} KB with {threads} threads");
+    let json: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    for path in ["/refusals/sum/count", "/refused_networks/sum/count", "/connections/sum/count"] {
+        assert_eq!(json.pointer(path).and_then(serde_json::Value::as_u64), Some(NAMES), "{path}");
+    }
+    let notes = json.pointer("/notes").expect("notes").to_string();
+    for words in [
+        "too many different reasons of refusals",
+        "too many different refused networks",
+        "too many different reasons of delays",
+        "too many different destinations of what was put off",
+        "open at the same time",
+    ] {
+        assert!(notes.contains(words), "{words}: {notes}");
+    }
 }
 
 /// What the generator knows, in a report's JSON.

@@ -4,13 +4,10 @@
 
 use crate::Day;
 use crate::sheet::{Block, Cell, Chart, Column, Figure, Part, Section, Series, Share, Sheet, Table, Tone};
+use crate::summary::sections;
 use crate::summary::{Answers, Mood, Percentiles, Slot, Split, Summary, Top};
 use crate::words::{bytes, date, duration, grouped, milliseconds, percent, period};
 
-/// Where numbers differ from pflogsumm's, and why.
-const UNLIKE_PFLOGSUMM: &str = "pflogsumm counts commands and recipients, and a message that header_checks refused as \
-    received and as rejected; the tables of connections and messages count each once, by how it ended. “Refused” over \
-    time and by rule are commands and messages, as with pflogsumm.";
 /// Days that are shown by the hour.
 const DAYS_BY_HOUR: usize = 2;
 /// Days that are shown one by one; more are shown by the month.
@@ -543,7 +540,7 @@ fn notes(summary: &Summary) -> Vec<String> {
         grouped(lines.broken)
     )];
     notes.extend(summary.notes.iter().cloned());
-    notes.push(UNLIKE_PFLOGSUMM.to_owned());
+    notes.push(sections::UNLIKE_PFLOGSUMM.to_owned());
     if let Some((first, last)) = summary.span {
         let clock = |moment: crate::day::Moment| {
             format!("{} {:02}:{:02}:{:02}", date(moment.day), moment.hour, moment.minute, moment.second)

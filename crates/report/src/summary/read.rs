@@ -33,8 +33,15 @@ struct Head<'a> {
 }
 
 impl Tally {
-    /// Counts a line, without its end.
+    /// Counts a line, without its end: as syslog writes it, this program's JSON, or the journal's.
     pub fn feed(&mut self, line: &[u8]) {
+        match events::json::plain(line, self.settings.offset) {
+            Some(plain) => self.feed_plain(plain.as_bytes()),
+            None => self.feed_plain(line),
+        }
+    }
+
+    fn feed_plain(&mut self, line: &[u8]) {
         self.lines.read += 1;
         let Some((at, _)) = Moment::parse(line, self.settings.today) else {
             return self.ban_line(line);

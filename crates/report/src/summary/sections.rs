@@ -7,6 +7,12 @@ use crate::Day;
 use crate::day::MONTHS;
 use std::collections::BTreeMap;
 
+/// Where numbers differ from pflogsumm's, and why.
+pub const UNLIKE_PFLOGSUMM: &str = "pflogsumm counts commands and recipients, and a message that header_checks refused as \
+    received and as rejected; the tables of connections and messages count each once, by how it ended. “Refused” over \
+    time and by rule are commands and messages, as with pflogsumm, and beyond it what a milter refused before a \
+    message's end. “Put off” are tries; pflogsumm's deferred are messages, with the tries behind them as deferrals.";
+
 /// A table with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
@@ -227,6 +233,7 @@ fn traffic(s: &Summary) -> Section {
     let cells = [text("all")].into_iter().chain(slot_cells(&sum)).collect();
     section.sum = Some(Line { cells, mood: Mood::Plain });
     section.bars = Some(1);
+    section.remark = Some(UNLIKE_PFLOGSUMM.to_owned());
     section
 }
 

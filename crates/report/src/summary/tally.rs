@@ -28,13 +28,15 @@ pub struct Settings {
     pub days: Option<(Day, Day)>,
     /// How many rows a table has.
     pub rows: usize,
+    /// How many minutes east of UTC the machine's clock was at a second since 1970: the journal has UTC.
+    pub offset: fn(i64) -> i16,
 }
 
 impl Settings {
-    /// All days, 20 rows.
+    /// All days, 20 rows; a clock of UTC.
     #[must_use]
     pub const fn new(today: Day) -> Settings {
-        Settings { today, days: None, rows: 20 }
+        Settings { today, days: None, rows: 20, offset: |_| 0 }
     }
 }
 

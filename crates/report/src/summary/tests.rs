@@ -31,9 +31,40 @@ fn assert_adds_up(summary: &Summary, what: &str) {
     assert_eq!(summary.messages.total, summary.origins.total, "{what}");
     let refused: u64 = summary.rules.iter().map(RuleCount::refused).sum();
     assert_eq!(refused, summary.counts.refused, "{what}");
-    for top in
-        [&summary.refusals, &summary.deferrals, &summary.bounces, &summary.senders, &summary.recipients]
-    {
+    // A connection that ended as refused has its rule.
+    let refused: u64 = summary.rules.iter().map(|rule| rule.connections).sum();
+    assert_eq!(refused, summary.connections.count("refused"), "{what}");
+    let counts = &summary.counts;
+    let hours = summary.traffic.days.iter().flat_map(|(_, hours)| hours);
+    let sum = hours.fold(summary.traffic.others, |mut sum, hour| {
+        sum.add(hour);
+        sum
+    });
+    assert_eq!(
+        [sum.received, sum.delivered, sum.deferred, sum.bounced, sum.refused],
+        [counts.received, counts.delivered, counts.deferred, counts.bounced, counts.refused],
+        "{what}"
+    );
+    assert_eq!(summary.refusals.total, counts.refused, "{what}");
+    assert_eq!((summary.deferrals.total, summary.bounces.total), (counts.deferred, counts.bounced), "{what}");
+    assert_eq!(summary.recipients.total, counts.delivered, "{what}");
+    let Attacks { failed, networks, accounts, methods, .. } = &summary.attacks;
+    for top in [networks, accounts, methods] {
+        assert_eq!(top.total, *failed, "{what}");
+    }
+    for top in [
+        &summary.refusals,
+        &summary.deferrals,
+        &summary.bounces,
+        &summary.senders,
+        &summary.recipients,
+        &summary.destinations,
+        &summary.refused_networks,
+        &summary.trouble,
+        networks,
+        accounts,
+        methods,
+    ] {
         assert_eq!(top.rows.iter().map(|row| row.count).sum::<u64>() + top.other_count, top.total, "{what}");
     }
 }
@@ -327,7 +358,7 @@ Nov 22 01:08:00 mail sshd[3]: Failed password for invalid user bob from 2001:db8
 Nov 22 01:09:00 mail opendkim[4]: 4BXYZ1: DKIM-Signature field added (s=mail, d=example.com)
 Nov 22 01:09:00 mail opendkim[4]: 4BXYZ2: bad signature data
 Nov 22 01:09:00 mail opendmarc[5]: 4BXYZ2: Bank.example fail
-Nov 22 01:09:00 mail policyd-spf[6]: prepend Received-SPF: Softfail (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=a; envelope-from=a@b.example; receiver=d.example
+Nov 22 01:09:00 mail policyd-spf[6]: : prepend Received-SPF: Softfail (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=a; envelope-from=a@b.example; receiver=d.example
 Nov 22 01:09:00 mail postfix/cleanup[7]: 4BXYZ3: authenticity: spf=fail domain=bank.example, dkim=pass d=x.example s=a, dmarc=fail p=none from=bank.example
 2026-11-22 01:10:00,123 fail2ban.filter         [812]: INFO    [postfix] Found 203.0.113.7 - 2026-11-22 01:10:00
 2026-11-22 01:10:00,456 fail2ban.actions        [812]: NOTICE  [postfix] Ban 203.0.113.7
