@@ -139,7 +139,7 @@ impl Stamps {
     /// As [`Moment::parse`]. The same bytes are the same day: each way to write one ends with its own blank.
     pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Moment, &'a [u8])> {
         if !self.written.is_empty()
-            && let Some(rest) = line.strip_prefix(self.written.as_slice())
+            && let Some(rest) = scan::behind(line, &self.written)
         {
             return Moment::of(self.day, line, rest);
         }

@@ -145,6 +145,10 @@ impl Fold for Counting {
         self.0.sibling()
     }
 
+    fn another(part: &Tally) -> Tally {
+        part.sibling()
+    }
+
     fn feed(part: &mut Tally, line: &[u8]) {
         part.feed(line);
     }

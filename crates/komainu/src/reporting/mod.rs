@@ -31,6 +31,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 /// Files of a log that are read for one report.
@@ -41,6 +42,8 @@ const ROWS: usize = 20;
 const LOOK: Duration = Duration::from_secs(30);
 /// What failed is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(600);
+/// How much lower the priority is of the thread that reads the log (nice(2)): all there is.
+const NICE: i32 = 19;
 /// Who speaks of it.
 const PROGRAM: &str = "komainu/report";
 
@@ -167,6 +170,23 @@ pub(crate) fn letter(sheet: &Sheet) -> Letter {
     letter::letter(sheet, &format!("{}.{}", mail::time::compact(wall), std::process::id()))
 }
 
+/// Does `work` on a thread of its own that only has what nobody else wants of the processors and disks: mail doesn't
+/// wait for a report.
+///
+/// # Errors
+/// There is no thread.
+fn last_in_line<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let politely = || {
+            // Not to get it is only impolite.
+            let _ = rustix::process::nice(NICE);
+            work()
+        };
+        let thread = thread::Builder::new().name("report".to_owned()).spawn_scoped(scope, politely)?;
+        thread.join().map_err(|_| io::Error::other("it ended early"))
+    })
+}
+
 /// Who sends reports. Cheap to clone; of all that there are, one is at work.
 #[derive(Clone)]
 pub(crate) struct Sender {
@@ -245,9 +265,14 @@ impl Sender {
 
     /// Adds up the lines of `days`, from the log and what it was before it was rotated.
     fn count(&self, mailing: &Mailing, days: (Day, Day), today: Day) -> Result<Counted, String> {
+        let files = self.open(&mailing.log, comes(days.0, 0, 0))?;
+        last_in_line(|| self.read(mailing, files, (days, today)))
+            .map_err(|error| format!("there is no thread for the report: {error}"))
+    }
+
+    fn read(&self, mailing: &Mailing, files: Vec<File>, (days, today): ((Day, Day), Day)) -> Counted {
         let mut counted = Counted::new(days, today);
-        let since_s = comes(days.0, 0, 0);
-        for file in self.open(&mailing.log, since_s)?.into_iter().rev() {
+        for file in files.into_iter().rev() {
             let read = logs::of(file)
                 .and_then(|log| log.only(&(days.0..=days.1), today))
                 .and_then(|log| logs::each_line(log, |line| counted.feed(line)));
@@ -256,7 +281,7 @@ impl Sender {
                 self.say(Message::warning(text));
             }
         }
-        Ok(counted)
+        counted
     }
 
     /// The files with lines written since then, the newest first.
@@ -302,5 +327,18 @@ impl Sender {
         reception.add(to).map_err(|error| error.to_string())?;
         reception.write(message.as_bytes()).map_err(|error| error.to_string())?;
         reception.finish().map(drop).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_read_when_nobody_else_wants_anything() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let before = priority();
+        assert_eq!(last_in_line(priority).unwrap(), NICE.min(before + NICE));
+        assert_eq!(priority(), before);
     }
 }
