@@ -369,7 +369,7 @@ mod tests {
                 log.look(&mut followed).unwrap();
             }
             log.look(&mut followed).unwrap();
-            log.end_line(&mut followed);
+            log.lines.end(&mut followed);
             let mut whole = Tally::new(Settings::new(today));
             text.lines().for_each(|line| whole.feed(line.as_bytes()));
             assert!(followed.summary() == whole.summary(), "seed {seed}");
