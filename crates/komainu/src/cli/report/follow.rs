@@ -349,7 +349,8 @@ mod tests {
             let (mut rest, mut step) = (text.as_bytes(), seed);
             while !rest.is_empty() {
                 step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let (now, later) = rest.split_at(rest.len().min(1 + (step >> 40) as usize % 9_000));
+                let size = 1 + usize::try_from(step >> 40).unwrap() % 9_000;
+                let (now, later) = rest.split_at(rest.len().min(size));
                 file.write_all(now).unwrap();
                 if step >> 33 & 3 == 0 {
                     log.look(&mut followed).unwrap();
