@@ -92,3 +92,4 @@ mod verifying;
 mod virtuals;
 mod waiting;
 mod world;
+mod zone_answers;
