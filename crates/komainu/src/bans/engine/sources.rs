@@ -144,8 +144,8 @@ impl Machine {
         let heard: Vec<&Cell> = hearers.iter().filter_map(|(cell, _)| self.cells.get(*cell)).collect();
         let find_s = heard.iter().map(|cell| cell.jail.settings().find_s).max().unwrap_or(0);
         let Some(cell) = heard.first() else { return };
-        let now_us = super::now_us();
-        let (filter, mut zone): (Arc<Filter>, Zone) = (Arc::clone(&cell.filter), cell.zone());
+        let now_us = self.log.now_us();
+        let (filter, mut zone): (Arc<Filter>, Zone) = (Arc::clone(&cell.filter), cell.zone(&self.log));
         let mut dated = |line: &[u8]| {
             let found = filter.dates.find(line, &mut zone, now_us)?;
             found.time_us.map(|time_us| time_us.div_euclid(1_000_000))
@@ -237,7 +237,7 @@ impl Machine {
 
     /// Where standard input has ended, says so; where no jail reads anything else, there is nothing left to do.
     pub(super) fn end_with_input(&mut self) {
-        if self.has_input_ended || self.sources.iter().all(Source::is_open) {
+        if self.has_input_ended || self.sources.iter().all(Source::is_open) || !self.inquiries.are_done() {
             return;
         }
         self.has_input_ended = true;
@@ -264,7 +264,7 @@ impl Machine {
             }
             let name = cell.name().to_owned();
             let matches = cell.config.filter.get("journalmatch").map_or("", String::as_str);
-            let since_s = super::now_us().div_euclid(1_000_000).saturating_sub(cell.jail.settings().find_s);
+            let since_s = self.log.now_us().div_euclid(1_000_000).saturating_sub(cell.jail.settings().find_s);
             let cursor = self.past.journals.get(&name).cloned();
             match Journal::start(&name, matches, cursor, since_s) {
                 Ok(journal) => {
@@ -349,6 +349,7 @@ impl Machine {
     pub(super) fn read(&mut self, number: usize) -> bool {
         let luck = self.luck();
         for _ in 0..PIECES_MAX {
+            self.follow_clock();
             let more = self.with(number, |source, hall, piece, _| {
                 hall.luck = luck;
                 let Source { name, input, hearers, gate, .. } = source;
@@ -432,7 +433,8 @@ fn hear(hall: &mut Hall<'_, '_>, (hearers, gate): Ears<'_>, (source, line, is_li
     let is_let = gate.lets(line);
     for (number, reader) in hearers.iter_mut() {
         let Some(cell) = hall.cells.get_mut(*number) else { continue };
-        let reader = reader.get_or_insert_with(|| Reader::new(Arc::clone(&cell.filter), cell.zone()));
+        let reader =
+            reader.get_or_insert_with(|| Reader::new(Arc::clone(&cell.filter), cell.zone(hall.out.log)));
         if !is_let && !reader.needs_all() {
             continue;
         }
