@@ -30,6 +30,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use store::lines::LineFile;
 
 /// What is read of a log at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -47,6 +48,8 @@ const FORGET: Duration = Duration::from_secs(60);
 const STATE_BYTES: u64 = 8 << 20;
 /// How long the start waits for the addresses of names that are never banned.
 const GREETING: Duration = Duration::from_secs(3);
+/// How long the start waits until bans of before are in force.
+const RESTORED: Duration = Duration::from_secs(5);
 /// A clock that was set by less is only inexact.
 const JUMP_S: i64 = 60;
 
@@ -187,6 +190,13 @@ impl Machine {
             }
         };
         let keeps = file.is_some();
+        if let Some(damaged) = file.as_ref().map(LineFile::damaged).filter(|damaged| *damaged > 0) {
+            let whose = state.as_deref().unwrap_or(&folder).display();
+            let text = format_args!(
+                "K0671: {whose}/bans: {damaged} line(s) damaged: what they said of bans is lost"
+            );
+            log.say(Part::Server, Level::Warning, text);
+        }
         let thread = |error: std::io::Error| format!("no thread for bans: {error}");
         let doing = Doing::start(file, hands, log.clone(), waker.clone()).map_err(thread)?;
         let names = Names::start(waker.clone()).map_err(thread)?;
@@ -229,6 +239,10 @@ impl Machine {
             outcome: Outcome::default(),
         };
         machine.begin()?;
+        // Who was shut out is shut out again before anybody opens a port.
+        machine.meet_friends();
+        machine.hand_over();
+        machine.doing.rest(RESTORED);
         Ok(machine)
     }
 
@@ -244,7 +258,6 @@ impl Machine {
     }
 
     fn run(mut self) {
-        self.meet_friends();
         let mut more: HashSet<usize> = (0..self.sources.len()).collect();
         while self.ending.is_none() {
             if more.is_empty() || self.inquiries.are_full() {

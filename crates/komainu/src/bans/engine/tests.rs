@@ -247,6 +247,11 @@ fn a_restart_forgets_nothing() {
     // The short ban ends while it is down.
     std::thread::sleep(Duration::from_millis(1_100));
     site.start();
+    assert_eq!(
+        site.changes()[before..][..2],
+        ["Start app ", "Ban app 192.0.2.1"],
+        "before anything else goes on"
+    );
     site.until("both", |site| site.status("app").banned == ["192.0.2.1", "192.0.2.2"]);
     site.until("done", |site| site.changes().len() >= before + 3);
     assert_eq!(site.changes()[before..], ["Start app ", "Ban app 192.0.2.1", "Ban app 192.0.2.2"]);
@@ -257,6 +262,27 @@ fn a_restart_forgets_nothing() {
     let Answer::Reasons(reasons) = site.ask(Order::Why("192.0.2.1".into())) else { panic!() };
     assert_eq!((reasons.len(), reasons[0].lines.len()), (1, 3));
     assert!(reasons[0].lines[0].line.ends_with("failed from 192.0.2.1") && reasons[0].held.is_some());
+}
+
+#[test]
+fn a_damaged_state_is_said_and_costs_what_was_damaged() {
+    let mut site = Site::new(APP);
+    site.write("app.log", "");
+    site.start();
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        let ids = vec![address.to_owned()];
+        site.ask(Order::Ban { jail: "app".into(), ids, ban_s: None });
+        site.until("in force", |site| site.changes().iter().any(|change| change.ends_with(address)));
+    }
+    site.stop();
+    let state = site.path("state/bans");
+    let text = fs::read_to_string(&state).unwrap();
+    let line = text.lines().find(|line| line.contains("192.0.2.1")).unwrap();
+    assert!(!line.contains("192.0.2.2"));
+    fs::write(&state, text.replace(line, &line.replace("192.0.2.1", "192.0.2.9"))).unwrap();
+    site.start();
+    assert_eq!(site.status("app").banned, ["192.0.2.2"]);
+    assert!(site.said().contains("WARNING K0671: ") && site.said().contains("bans: 1 line(s) damaged: "));
 }
 
 #[test]
