@@ -399,7 +399,7 @@ impl DatePattern {
                 "M" => fields.minute = number(),
                 "S" => fields.second = number(),
                 "p" => fields.afternoon = Some(text.eq_ignore_ascii_case("pm")),
-                "z" => fields.east_s = offset_s(text),
+                "z" => fields.east_s = offset_s(text).or_else(|| named_zone_s(text)),
                 "Z" => fields.east_s = named_zone_s(text).or(fields.east_s),
                 _ => {}
             }
@@ -428,20 +428,31 @@ fn epoch_us(number: &str) -> Option<i64> {
 
 /// Abbreviations that logs have.
 fn named_zone_s(name: &str) -> Option<i32> {
-    let hours = match name.to_ascii_uppercase().as_str() {
+    let quarters = match name.to_ascii_uppercase().as_str() {
         "Z" | "UTC" | "GMT" | "WET" => 0,
-        "CET" | "BST" | "WEST" | "MEZ" => 1,
-        "EET" | "CEST" | "MESZ" => 2,
-        "EEST" | "MSK" => 3,
-        "JST" => 9,
-        "AST" | "EDT" => -4,
-        "EST" | "CDT" => -5,
-        "CST" | "MDT" => -6,
-        "MST" | "PDT" => -7,
-        "PST" => -8,
+        "CET" | "BST" | "WEST" | "WAT" | "MEZ" => 4,
+        "EET" | "CEST" | "CAT" | "SAST" | "MESZ" => 8,
+        "EEST" | "MSK" | "EAT" => 12,
+        "HKT" | "SGT" | "AWST" => 32,
+        "JST" | "KST" => 36,
+        "ACST" => 38,
+        "AEST" => 40,
+        "AEDT" => 44,
+        "NZST" => 48,
+        "NZDT" => 52,
+        "NDT" => -10,
+        "ADT" => -12,
+        "NST" => -14,
+        "AST" | "EDT" => -16,
+        "EST" | "CDT" => -20,
+        "CST" | "MDT" => -24,
+        "MST" | "PDT" => -28,
+        "PST" | "AKDT" => -32,
+        "AKST" => -36,
+        "HST" => -40,
         _ => return None,
     };
-    Some(hours * 3_600)
+    Some(quarters * 900)
 }
 
 /// A pattern with `%d` and its like, as an expression.
@@ -531,7 +542,7 @@ fn enclosed_once(body: &str) -> String {
 }
 
 /// Each code, its expression, and what reports call it.
-const CODES: [(&str, &str, &str); 27] = [
+const CODES: [(&str, &str, &str); 29] = [
     ("ExY", r"(?P<Y>20[012]\d)", "ExYear"),
     ("Exy", r"(?P<y>\d{2})", "ExYear2"),
     ("Exm", r"(?P<m>0[1-9]|1[0-2])", "ExMonth"),
@@ -539,6 +550,8 @@ const CODES: [(&str, &str, &str); 27] = [
     ("ExH", r"(?P<H>[0-1]\d|2[0-3])", "Ex24hour"),
     ("ExM", r"(?P<M>[0-5]\d)", "ExMinute"),
     ("ExS", r"(?P<S>[0-5]\d|6[0-1])", "ExSecond"),
+    ("Exz", r"(?P<z>Z|[A-Z]{3,5}|[+-][01]\d(?::?\d{2})?)", "ExZone offset"),
+    ("ExZ", r"(?P<Z>Z|[A-Z]{3,5})", "ExZone name"),
     ("Exk", r" ?(?P<H>[0-1]?\d|2[0-3])", "Ex24hour"),
     ("a", "(?P<a>mon|tue|wed|thu|fri|sat|sun)", "DAY"),
     ("A", "(?P<A>monday|tuesday|wednesday|thursday|friday|saturday|sunday)", "DAYNAME"),

@@ -70,6 +70,9 @@ fn own_patterns() {
     check("{^LN-BEG}TAI64N", "Nov 23 01:02:03 x", None);
     check("^%Y-%m-%d\n{^LN-BEG}", "2026-11-23 x", Some((1_795_392_000, " x")));
     check("x={EPOCH};", "x=1795395723; z", Some((1_795_395_723, " z")));
+    check("%Y-%m-%d %H:%M:%S%Exz", "2026-11-23 01:02:03+0500 x", Some((1_795_377_723, " x")));
+    check("%Y-%m-%d %H:%M:%S%Exz", "2026-11-23 01:02:03CET x", Some((1_795_392_123, " x")));
+    check("%Y-%m-%d %H:%M:%S %ExZ", "2026-11-23 01:02:03 NST x", Some((1_795_408_323, " x")));
     assert!(Dates::new("(").is_err());
 }
 
