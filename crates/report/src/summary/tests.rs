@@ -375,8 +375,9 @@ fn numbers_that_were_changed() {
             let digits: Vec<usize> = digits.into_iter().filter(|at| *at > 16).collect();
             match digits.get(at % digits.len().max(1)).filter(|_| at % 3 > 0) {
                 Some(&from) => {
-                    let rest = line[from..].trim_start_matches(|letter: char| letter.is_ascii_digit());
-                    changed += &format!("{}{}{rest}\n", &line[..from], NUMBERS[at % NUMBERS.len()]);
+                    let (before, behind) = line.split_at(from);
+                    let rest = behind.trim_start_matches(|letter: char| letter.is_ascii_digit());
+                    changed += &format!("{before}{}{rest}\n", NUMBERS[at % NUMBERS.len()]);
                 }
                 None => changed += &format!("{}\n", line.chars().take(at % 200).collect::<String>()),
             }
