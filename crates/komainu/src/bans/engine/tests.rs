@@ -1,10 +1,13 @@
 use super::*;
+use crate::bans::hours::Hours;
 use crate::bans::order::{JailStatus, Value};
 use crate::bans::settings::{Daemon, Target};
 use crate::bans::tail::Direct;
 use crate::firewall::Verb;
+use jiff::tz::TimeZone;
 use std::fs;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Hands that only remember.
@@ -27,12 +30,62 @@ struct Site {
     pid: u32,
     /// Standard input, and who reads it.
     input: Option<(OwnedFd, Vec<String>)>,
+    dial: Dial,
+}
+
+/// A clock that can be set, and runs.
+#[derive(Clone)]
+struct Dial {
+    set_us: Arc<AtomicI64>,
+    slept_s: Arc<AtomicI64>,
+    zone: TimeZone,
+}
+
+impl Dial {
+    fn new(zone: TimeZone) -> Dial {
+        Dial { set_us: Arc::default(), slept_s: Arc::default(), zone }
+    }
+
+    fn now_us(&self) -> i64 {
+        crate::clock::now().wall.0 + self.set_us.load(Ordering::Relaxed)
+    }
+
+    /// Somebody sets the clock.
+    fn set(&self, by_s: i64) {
+        self.set_us.fetch_add(by_s * 1_000_000, Ordering::Relaxed);
+    }
+
+    /// So much time passes at once.
+    fn pass(&self, by_s: i64) {
+        // In this order: who looks between the two sees a machine that slept longer than time has passed, for a moment.
+        self.slept_s.fetch_add(by_s, Ordering::Relaxed);
+        self.set(by_s);
+    }
+
+    /// It is so late: `2026-10-25T00:30:00Z`.
+    fn is(&self, moment: &str) {
+        let at: jiff::Timestamp = moment.parse().unwrap();
+        self.set_us.fetch_add(at.as_microsecond() - self.now_us(), Ordering::Relaxed);
+    }
+
+    fn hours(&self) -> Hours {
+        let (wall, slept) = (self.clone(), Arc::clone(&self.slept_s));
+        let slept_s = move || Some(slept.load(Ordering::Relaxed));
+        Hours::new(self.zone.clone(), Arc::new(move || wall.now_us()), Arc::new(slept_s))
+    }
 }
 
 impl Site {
     fn new(jails: &str) -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let site = Site { folder, noted: Noted::default(), engine: None, pid: 812, input: None };
+        let site = Site {
+            folder,
+            noted: Noted::default(),
+            engine: None,
+            pid: 812,
+            input: None,
+            dial: Dial::new(TimeZone::UTC),
+        };
         fs::create_dir(site.path("etc")).unwrap();
         site.write("etc/jail.conf", &format!("[DEFAULT]\nignoreself = false\nbackend = auto\nmaxretry = 3\nfindtime = 600\nbantime = 600\n{jails}"));
         site
@@ -53,7 +106,7 @@ impl Site {
 
     /// A failed log-in, so many seconds ago.
     fn fail(&self, log: &str, address: &str, ago_s: i64) {
-        let at = jiff::Timestamp::from_second(now_us() / 1_000_000 - ago_s).unwrap();
+        let at = jiff::Timestamp::from_second(self.dial.now_us() / 1_000_000 - ago_s).unwrap();
         self.add(log, &format!("{at} mx app[7]: failed from {address}\n"));
     }
 
@@ -62,7 +115,7 @@ impl Site {
         let setup = Setup {
             folder: self.path("etc"),
             state: Some(self.path("state")),
-            log: BanLog::start_as(&daemon, self.pid).unwrap(),
+            log: BanLog::start_as(&daemon, self.pid, self.dial.hours()).unwrap(),
             hands: vec![Box::new(self.noted.clone())],
             opener: Arc::new(Direct),
             own: None,
@@ -106,8 +159,10 @@ impl Site {
     }
 }
 
+mod clock;
 mod echo;
 mod input;
+mod spared;
 
 const APP: &str =
     "[app]\nenabled = true\nfilter =\nfailregex = failed from <HOST>$\nlogpath = DIR/app*.log\n";
