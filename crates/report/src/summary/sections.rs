@@ -5,6 +5,7 @@
 use super::{Mood, Percentiles, Slot, Split, Summary, Top};
 use crate::Day;
 use crate::day::MONTHS;
+use crate::words::plural;
 use std::collections::BTreeMap;
 
 /// Where numbers differ from pflogsumm's, and why.
@@ -348,13 +349,13 @@ fn top(
         }
         cells
     };
-    let mut shown = 0;
+    let mut shown: u64 = 0;
     for row in &top.rows {
-        shown += row.bytes;
+        shown = shown.saturating_add(row.bytes);
         section.row(Mood::Plain, cells(text(&row.name), row.count, row.bytes));
     }
     if top.other_names > 0 {
-        let name = format!("({} others)", top.other_names);
+        let name = format!("({} {})", top.other_names, plural(top.other_names, "other", "others"));
         section.others = true;
         section.row(Mood::Plain, cells(text(name), top.other_count, top.bytes.saturating_sub(shown)));
     }

@@ -401,7 +401,7 @@ fn numbers_of_any_kind() {
         log += &line("smtpd", &format!("{id}: client=mx.example.net[192.0.2.1]"));
         log += &line(
             "qmgr",
-            &format!("{id}: from=<a@b.example>, size=9999999999999999999, nrcpt=1 (queue active)"),
+            &format!("{id}: from=<{id}@b.example>, size=9999999999999999999, nrcpt=1 (queue active)"),
         );
         log += &line(
             "smtp",
@@ -421,4 +421,55 @@ fn numbers_of_any_kind() {
     assert_eq!((summary.messages.count("delivered"), summary.counts.delivered), (4, 4));
     assert_eq!(summary.counts.bytes_received, u64::MAX, "sums stay at what there can be");
     assert!(summary.delays.whole.max <= 1_000, "{:?}", summary.delays.whole);
+    shown_in_every_form(&summary);
+}
+
+fn shown_in_every_form(summary: &Summary) {
+    let about = crate::outline::About::default();
+    let sheet = crate::outline::sheet(summary, &about);
+    let forms = [
+        text::text(summary, &about, &[], text::Style::default()),
+        data::json(summary, &[]),
+        data::csv(summary, &[]),
+        crate::page::page(&sheet),
+        crate::letter::letter(&sheet, "1").body,
+    ];
+    assert!(forms.iter().all(|form| !form.is_empty()));
+}
+
+/// Whatever a number of a line becomes, and wherever a line ends, all still adds up and is shown.
+#[test]
+fn numbers_that_were_changed() {
+    const NUMBERS: [&str; 8] = [
+        "9999999999999999999",
+        "18446744073709551615",
+        "99999999999999999999999",
+        "-1",
+        "1e999",
+        "",
+        "4294967296",
+        "0",
+    ];
+    let (log, _) = sample(5, 700);
+    for seed in 0..4_usize {
+        let mut changed = String::new();
+        for (number, line) in log.lines().enumerate() {
+            let at = number * 7919 + seed * 104_729;
+            let digits: Vec<usize> =
+                line.match_indices(|letter: char| letter.is_ascii_digit()).map(|(at, _)| at).collect();
+            let digits: Vec<usize> = digits.into_iter().filter(|at| *at > 16).collect();
+            match digits.get(at % digits.len().max(1)).filter(|_| at % 3 > 0) {
+                Some(&from) => {
+                    let (before, behind) = line.split_at(from);
+                    let rest = behind.trim_start_matches(|letter: char| letter.is_ascii_digit());
+                    changed += &format!("{before}{}{rest}\n", NUMBERS[at % NUMBERS.len()]);
+                }
+                None => changed += &format!("{}\n", line.chars().take(at % 200).collect::<String>()),
+            }
+            changed += &format!("{line}\n");
+        }
+        let summary = tally(changed.lines()).summary();
+        assert_adds_up(&summary, &format!("seed {seed}"));
+        shown_in_every_form(&summary);
+    }
 }
