@@ -20,8 +20,9 @@ use mail::Wall;
 use proto::control::{Submission, To};
 use report::letter::{self, Letter};
 use report::outline::{self, About};
+use report::schedule::Patience;
 use report::summary::{Settings, Summary, Tally};
-use report::unusual::{Watcher, dated, of_zones};
+use report::unusual::{Watcher, dated, of_log};
 use report::{Day, sheet::Sheet};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -70,13 +71,14 @@ pub(crate) struct Counted {
     whole: Tally,
     each: BTreeMap<Day, (Option<Tally>, Watcher)>,
     today: Day,
+    unread: Vec<String>,
 }
 
 impl Counted {
     /// For the lines of these days.
     pub(crate) fn new(days: (Day, Day), today: Day) -> Counted {
         let settings = Settings { days: Some(days), rows: ROWS, ..Settings::new(today) };
-        Counted { days, whole: Tally::new(settings), each: BTreeMap::new(), today }
+        Counted { days, whole: Tally::new(settings), each: BTreeMap::new(), today, unread: Vec::new() }
     }
 
     pub(crate) fn feed(&mut self, line: &[u8]) {
@@ -96,10 +98,17 @@ impl Counted {
         watcher.feed(rest);
     }
 
+    /// A log that couldn't be read, or not to its end, and why.
+    fn could_not_read(&mut self, text: String) {
+        self.unread.push(text);
+    }
+
     /// What it all adds up to and what is out of the ordinary; the days are kept.
-    pub(crate) fn told(self, kept: &mut Kept) -> (Summary, Vec<String>) {
-        let summary = self.whole.summary();
+    pub(crate) fn told(self, kept: &mut Kept) -> (Summary, About) {
+        let mut summary = self.whole.summary();
+        summary.could_not_read(&self.unread);
         let is_one = self.each.len() == 1;
+        let compared = self.each.keys().map(|day| kept.history.compared_with(*day)).max().unwrap_or(0);
         let mut unusual = Vec::new();
         let mut certificates: Vec<String> = Vec::new();
         for (day, (tally, watcher)) in self.each {
@@ -118,8 +127,9 @@ impl Counted {
             };
             unusual.extend(said.map(dated));
         }
-        let all = certificates.into_iter().chain(of_zones(&summary)).chain(unusual);
-        (summary, all.collect())
+        let all = certificates.into_iter().chain(of_log(&summary)).chain(unusual);
+        let about = About { unusual: all.collect(), compared, days: Some(self.days), ..About::default() };
+        (summary, about)
     }
 }
 
@@ -129,17 +139,21 @@ pub(crate) fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The sheet, as all ways of showing it have it.
-pub(crate) fn sheet(summary: &Summary, host: &str, days: Option<(Day, Day)>, unusual: Vec<String>) -> Sheet {
-    outline::sheet(summary, &About { host: host.to_owned(), days, unusual })
-}
-
 /// A message with its header.
 pub(crate) fn message(mailing: &Mailing, letter: &Letter) -> String {
-    let to = mailing.recipients.join(", ");
+    let to = mailing.recipients.join(",\n ");
     format!(
         "From: Mail report <postmaster>\nTo: {to}\nSubject: {}\nAuto-Submitted: auto-generated\n{}\n{}",
         letter.subject, letter.head, letter.body
+    )
+}
+
+/// What is said where the clock is behind what was told.
+fn ahead(told: Day) -> String {
+    let Day { year, month, day } = told;
+    format!(
+        "the last report told of {year:04}-{month:02}-{day:02}, which has not been yet by this clock: none goes out until \
+         that is over, or the clock has shown this for two days"
     )
 }
 
@@ -180,7 +194,7 @@ pub(crate) struct Sender {
     pub(crate) helper: Option<Helper>,
     pub(crate) log: Log,
     /// A configuration that is no more in force may still be at it.
-    pub(crate) turn: Arc<Mutex<()>>,
+    pub(crate) turn: Arc<Mutex<Patience>>,
 }
 
 impl Sender {
@@ -214,11 +228,20 @@ impl Sender {
     /// Does what is due, and says when to ask again. Blocks.
     fn turn(&self, mailing: &Mailing) -> Result<i64, String> {
         let Some(schedule) = mailing.schedule else { return Ok(i64::MAX) };
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut patience = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let wall = clock::now().wall;
         let today = today(wall);
         let before = Kept::read(&self.state);
-        let due = schedule.due((today, wall.seconds()), before.told, &comes);
+        let now = (today, wall.seconds());
+        let mut due = schedule.due(now, before.told, &comes);
+        if patience.is_over(due.is_ahead, now.1) {
+            due = schedule.due(now, None, &comes);
+        } else if due.is_ahead {
+            if patience.begins(now.1) {
+                self.say(Message::warning(ahead(due.told)));
+            }
+            return Ok(due.next_s);
+        }
         let mut kept = Kept { told: Some(due.told), history: before.history.clone() };
         let Some(days) = due.now else {
             if before.told != kept.told {
@@ -227,12 +250,12 @@ impl Sender {
             return Ok(due.next_s);
         };
         let counted = self.count(mailing, days, today)?;
-        let (summary, unusual) = counted.told(&mut kept);
+        let (summary, about) = counted.told(&mut kept);
         self.keep(&kept)?;
-        if mailing.only_unusual && unusual.is_empty() {
+        if mailing.only_unusual && about.unusual.is_empty() {
             return Ok(due.next_s);
         }
-        let sheet = sheet(&summary, &mailing.hostname, Some(days), unusual);
+        let sheet = outline::sheet(&summary, &About { host: mailing.hostname.clone(), ..about });
         if let Err(problem) = self.send(mailing, &message(mailing, &letter(&sheet))) {
             // It is due again.
             self.keep(&Kept { told: before.told, ..kept })?;
@@ -262,6 +285,7 @@ impl Sender {
                 .and_then(|log| logs::each_line(log, |line| counted.feed(line)));
             if let Err(error) = read {
                 let text = format!("{}: {error}; what stands before it is counted", mailing.log.display());
+                counted.could_not_read(text.clone());
                 self.say(Message::warning(text));
             }
         }

@@ -439,7 +439,9 @@ fn passed<'a>(text: &'a [u8], field: &[u8]) -> &'a [u8] {
 fn queued(text: &[u8]) -> Option<(&[u8], u64)> {
     let (_, rest) = scan::cut(text, b"from=<")?;
     let (sender, rest) = scan::cut_at(rest, b'>')?;
-    let (size, _) = scan::digits(rest.strip_prefix(b", size=")?)?;
+    let (digits, _) = scan::span(rest.strip_prefix(b", size=")?, |byte| !byte.is_ascii_digit());
+    // A size that no machine has is the largest.
+    let (size, _) = scan::digits(digits).or_else(|| (!digits.is_empty()).then_some((u64::MAX, &b""[..])))?;
     Some((sender, size))
 }
 

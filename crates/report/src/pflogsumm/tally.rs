@@ -34,7 +34,7 @@ pub(super) struct Volume {
 impl Volume {
     fn add(&mut self, bytes: u64) {
         self.count += 1;
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 }
 
@@ -390,7 +390,7 @@ impl Summary {
         for volume in [self.senders.at(sender), self.sender_domains.at(domain)].into_iter().flatten() {
             volume.add(size);
         }
-        self.bytes_received += size;
+        self.bytes_received = self.bytes_received.saturating_add(size);
     }
 
     /// The sender's own domain; where it has none, what it came from.
@@ -428,7 +428,7 @@ impl Summary {
             message.size.checked_sub(1)
         });
         let bytes = size.unwrap_or(0);
-        self.bytes_delivered += bytes;
+        self.bytes_delivered = self.bytes_delivered.saturating_add(bytes);
         if let Some(domain) = self.domain_of(recipient) {
             domain.delay += delay;
             domain.waited(delay);

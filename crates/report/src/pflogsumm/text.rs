@@ -164,7 +164,7 @@ impl Summary {
             let mean = if domain.volume.count == 0 { 0.0 } else { domain.delay / lossy(domain.volume.count) };
             write!(
                 out,
-                " {}  {}  {} {} {}  ",
+                " {}  {}  {}  {}  {}  ",
                 units(domain.volume.count, 6),
                 units(domain.volume.bytes, 6),
                 units(domain.deferrals, 6),
@@ -529,11 +529,21 @@ fn units(number: u64, width: usize) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
+/// As Perl divides: above 2^53 bytes by the nearest double, of two the even one.
+fn mega(bytes: u64) -> u64 {
+    let unit = 1_u128 << 11_u32.saturating_sub(bytes.leading_zeros());
+    let bytes = u128::from(bytes);
+    let (low, rest) = (bytes / unit * unit, bytes % unit);
+    let up = rest * 2 > unit || (rest * 2 == unit && (low / unit) % 2 == 1);
+    let nearest = if up { low + unit } else { low };
+    u64::try_from(nearest / (1024 * 1024)).unwrap_or(u64::MAX)
+}
+
 /// Appends what [`units`] gives.
 fn push_units(number: u64, width: usize, out: &mut Vec<u8>) {
     const KILO: u64 = 1024;
     let (mut rest, unit) = match number {
-        number if number > 512 * KILO * KILO => (number / (KILO * KILO), b'm'),
+        number if number > 512 * KILO * KILO => (mega(number), b'm'),
         number if number > 512 * KILO => (number / KILO, b'k'),
         number => (number, b' '),
     };
@@ -551,9 +561,10 @@ fn push_units(number: u64, width: usize, out: &mut Vec<u8>) {
 /// Seconds, minutes or hours.
 fn delay(seconds: f64) -> String {
     match seconds {
-        seconds if seconds > 3600.0 => format!("{:6.1} h", seconds / 3600.0),
-        seconds if seconds > 60.0 => format!("{:6.1} m", seconds / 60.0),
-        seconds => format!("{seconds:6.1} s"),
+        seconds if seconds.is_infinite() => "  Inf h".to_owned(),
+        seconds if seconds > 3600.0 => format!("{:5.1} h", seconds / 3600.0),
+        seconds if seconds > 60.0 => format!("{:5.1} m", seconds / 60.0),
+        seconds => format!("{seconds:5.1} s"),
     }
 }
 

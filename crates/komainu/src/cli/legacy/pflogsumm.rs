@@ -5,10 +5,11 @@
 //! packed. T2.22.
 
 use crate::cli::logs::{self, Fold, Problem};
+use crate::cli::say::Out;
 use report::Day;
 use report::pflogsumm::{Limit, Options, Part, Summary, Verp};
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -110,7 +111,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     let mut folded = ManuallyDrop::new(folded);
     let Folded(_, summary) = &mut *folded;
     // A reader that left wants no more.
-    let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout().lock());
+    let mut out = BufWriter::with_capacity(OUT_BYTES, Out);
     let written = summary.write(&mut out).and_then(|()| match words.has("mailq") {
         true => writeln!(out, "\nCurrent Mail Queue\n------------------"),
         false => Ok(()),

@@ -52,6 +52,11 @@ pub(super) fn fold<F: Fold>(
     mut say: impl FnMut(&Path, Problem),
 ) {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    // What is named again would take its first bytes from the one before.
+    let mut from_input = false;
+    let once =
+        |file: &&PathBuf| file.as_path() != Path::new("-") || !std::mem::replace(&mut from_input, true);
+    let files: Vec<&PathBuf> = files.iter().filter(once).collect();
     for files in files.chunks(FILES_AT_ONCE) {
         let opened: Vec<io::Result<Log>> = files.iter().map(|file| open(file)).collect();
         let narrowed = opened.into_iter().map(|log| match (log, &days) {
@@ -150,6 +155,7 @@ enum Input {
 /// Those of the file, and of what packed it.
 pub(crate) fn open(path: &Path) -> io::Result<Log> {
     if path == Path::new("-") {
+        // Not locked: it may be named once more, and is at its end then.
         return unpacked(Vec::new(), io::stdin());
     }
     of(File::open(path)?)
@@ -213,6 +219,8 @@ enum Packing {
     Gzip,
     Xz,
     Zstd,
+    /// What isn't unpacked here, and what does.
+    Unread(&'static str, &'static str),
 }
 
 impl Packing {
@@ -221,6 +229,10 @@ impl Packing {
             [0x1f, 0x8b, ..] => Some(Packing::Gzip),
             [0xfd, b'7', b'z', b'X', b'Z', 0] => Some(Packing::Xz),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => Some(Packing::Unread("bzip2", "bzip2 -dc")),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Packing::Unread("lz4", "lz4 -dc")),
+            [0x1f, 0x9d, ..] => Some(Packing::Unread("compress", "gzip -dc")),
+            [b'P', b'K', 3, 4, ..] => Some(Packing::Unread("zip", "unzip -p")),
             _ => None,
         }
     }
@@ -236,6 +248,12 @@ fn unpacked(mut start: Vec<u8>, mut input: impl Read + Send + 'static) -> io::Re
         Some(Packing::Gzip) => Box::new(MultiGzDecoder::new(whole)),
         Some(Packing::Xz) => Box::new(XzReader::new_mem_limit(whole, true, XZ_KIB_MAX)),
         Some(Packing::Zstd) => Box::new(Frames { input: Some(whole), frame: None }),
+        Some(Packing::Unread(name, unpack)) => {
+            let text = format!(
+                "packed by {name}, which isn't read here: unpack it (`{unpack} FILE | …` and `-` as the log)"
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
         None => return Ok(Log(Input::Stream(Box::new(whole)))),
     };
     Ok(Log(Input::Packed(unpacking)))
