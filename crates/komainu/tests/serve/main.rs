@@ -16,6 +16,7 @@
 mod attachments;
 mod attacks;
 mod auth;
+mod ban_journal;
 mod ban_run;
 mod bans;
 mod beside;

@@ -6,7 +6,7 @@ use crate::bans::files::expand;
 use crate::bans::journal::Journal;
 use crate::bans::kept::Row;
 use crate::bans::names::{Names, Question};
-use crate::bans::own::OwnLog;
+use crate::bans::own::{OwnLine, OwnLog, Tried};
 use crate::bans::says::Part;
 use crate::bans::settings::Level;
 use crate::bans::tail::{Begin, Mark, Tail};
@@ -222,7 +222,7 @@ impl Machine {
                 let Source { name, input, hearers } = source;
                 let Input::File(tail) = input else { return false };
                 let is_live = tail.is_caught_up;
-                tail.look(opener, now, &mut |line| hear(hall, hearers, (name, line, is_live)))
+                tail.look(opener, now, &mut |line| hear(hall, hearers, (name, line, is_live), None))
             });
             if is_other == Some(true) {
                 self.watch_again(number);
@@ -251,12 +251,12 @@ impl Machine {
                     Input::File(tail) => {
                         let is_live = tail.is_caught_up;
                         // A log that can't be read now may be another time.
-                        tail.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live)))
+                        tail.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live), None))
                             .unwrap_or(false)
                     }
                     Input::Journal(journal) => {
                         let is_live = journal.is_caught_up;
-                        journal.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live)))
+                        journal.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live), None))
                     }
                     Input::Own => false,
                 }
@@ -279,8 +279,8 @@ impl Machine {
     }
 
     fn read_own(&mut self, number: usize) -> bool {
-        let lines: Vec<String> = match &self.own {
-            Some((_, lines)) => lines.try_iter().take(OWN_MAX).map(|line| line.dated()).collect(),
+        let lines: Vec<OwnLine> = match &self.own {
+            Some((_, lines)) => lines.try_iter().take(OWN_MAX).collect(),
             None => return false,
         };
         let is_all = lines.len() < OWN_MAX;
@@ -288,7 +288,9 @@ impl Machine {
             // They are only here once.
             hall.own = None;
             for line in &lines {
-                hear(hall, &mut source.hearers, (&source.name, line.as_bytes(), true));
+                let dated = line.dated();
+                let heard = (&*source.name, dated.as_bytes(), true);
+                hear(hall, &mut source.hearers, heard, line.tried.as_deref());
             }
         });
         !is_all
@@ -313,6 +315,7 @@ fn hear(
     hall: &mut Hall<'_, '_>,
     hearers: &mut [(usize, Option<Reader>)],
     (source, line, is_live): (&str, &[u8], bool),
+    tried: Option<&Tried>,
 ) {
     // Lines of the server's own have been heard without a log between.
     if hall.own.is_some_and(|own| own.is_ours(line)) {
@@ -328,7 +331,10 @@ fn hear(
         let Some(cell) = hall.cells.get_mut(*number) else { continue };
         hall.out.luck = hall.luck;
         let seen = Seen { source, line, is_live, elsewhere };
-        let failed = *failure;
+        let mut failed = *failure;
+        if let Some(tried) = tried {
+            tried.add_to(&mut failed);
+        }
         if let Some(name) = cell.failure(failed.clone(), &seen, hall.out) {
             hall.names.ask(Question {
                 jail: cell.name().to_owned(),

@@ -1,3 +1,5 @@
+mod wide;
+
 use super::*;
 use crate::bans::order::{JailStatus, Value};
 use crate::bans::settings::{Daemon, Target};

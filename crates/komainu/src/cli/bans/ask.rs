@@ -156,6 +156,16 @@ fn all_jails(asker: &Asker<'_>, jails: &[Brief]) -> ExitCode {
     if !asker.is_json && jails.is_empty() {
         out!("no jail runs");
     }
+    // An engine of before knows no such question.
+    if let Ok(Answer::Troubles(troubles)) = control::ask(&asker.socket, &Order::Troubles) {
+        for trouble in troubles {
+            if asker.is_json {
+                out!("{}", json!({ "trouble": trouble }));
+            } else {
+                out!("trouble: {trouble}");
+            }
+        }
+    }
     for Brief { name, .. } in jails {
         match asker.ask(&Order::JailStatus(name.clone())) {
             Ok(Answer::Jail(jail)) if asker.is_json => out!("{}", json!(*jail)),
