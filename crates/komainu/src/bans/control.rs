@@ -232,7 +232,6 @@ mod tests {
     use super::*;
     use crate::bans::order::Asked;
     use crate::bans::wake::Waker;
-    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
 
     #[test]
@@ -266,61 +265,66 @@ mod tests {
         drop(Bound::bind(&path).unwrap());
     }
 
-    /// However many are silent, there is room for one more; where all wait for an answer, that is said.
+    /// However many are silent, there is room for one more; where all wait for an answer, there is none.
     #[test]
     fn the_idlest_makes_room() {
+        let seats = Seats::default();
+        let pairs = || {
+            let (own, other) = UnixStream::pair().unwrap();
+            other.set_nonblocking(true).unwrap();
+            (Arc::new(own), other)
+        };
+        let sit = |_| {
+            let (own, other) = pairs();
+            (seats.take(&own).unwrap(), other)
+        };
+        let mut sitting: Vec<(Seat, UnixStream)> = (0..CONVERSATIONS_MAX).map(sit).collect();
+        let heard = |stream: &UnixStream| line(&mut BufReader::new(stream)).ok().flatten();
+        // The first waits for an answer, the second has spoken since: the third is the idlest.
+        sitting[0].0.is_silent(false);
+        sitting[1].0.is_silent(false);
+        sitting[1].0.is_silent(true);
+        sitting.push(sit(0));
+        let told: Vec<usize> = (0..sitting.len()).filter(|at| heard(&sitting[*at].1).is_some()).collect();
+        assert_eq!((told, seats.all().len()), (vec![2], CONVERSATIONS_MAX));
+        assert!(heard(&sitting[2].1).is_none(), "and it has ended");
+        sitting.iter().for_each(|(seat, _)| seat.is_silent(false));
+        assert!(seats.take(&pairs().0).is_none());
+        sitting[5].0.is_silent(true);
+        assert!(seats.take(&pairs().0).is_some());
+        drop(sitting);
+        assert_eq!(seats.all().len(), 0);
+    }
+
+    /// Whoever comes when there is no room reads why, though it was said before he asked.
+    #[test]
+    fn one_more_than_there_is_room_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let (orders, asked) = mpsc::channel();
-        let orders = Orders { orders, waker: Waker::new().unwrap() };
-        let held = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&held);
+        let held: Vec<Asked> = Vec::new();
         let engine = std::thread::spawn(move || {
-            let mut waiting = Vec::new();
-            for Asked { order, answer } in asked {
-                match order {
-                    Order::Ping => drop(answer.send(Answer::Pong)),
-                    Order::FlushLogs => waiting.clear(),
-                    _ => waiting.push(answer),
-                }
-                count.store(waiting.len(), Ordering::Relaxed);
-            }
+            // Nobody is answered before the last has asked.
+            let mut held = held;
+            held.extend(asked.iter().take(CONVERSATIONS_MAX));
+            held
         });
-        let control = Bound::bind(&path).unwrap().serve(orders.clone()).unwrap();
-        let talk = |order: &str| {
+        let control =
+            Bound::bind(&path).unwrap().serve(Orders { orders, waker: Waker::new().unwrap() }).unwrap();
+        let talk = |_| {
             let stream = UnixStream::connect(&path).unwrap();
-            (&stream).write_all(order.as_bytes()).unwrap();
+            (&stream).write_all(b"\"Status\"\n").unwrap();
             stream
         };
-        let heard = |stream: &UnixStream| -> Answer {
-            serde_json::from_slice(&line(&mut BufReader::new(stream)).unwrap().unwrap()).unwrap()
-        };
-        let silent: Vec<UnixStream> = (0..CONVERSATIONS_MAX).map(|_| talk("\"Ping\"\n")).collect();
-        silent.iter().for_each(|stream| assert_eq!(heard(stream), Answer::Pong));
-        // The first has spoken again since: one of the others is the idlest, and was told before the newcomer was heard.
-        (&silent[0]).write_all(b"\"Ping\"\n").unwrap();
-        assert_eq!(heard(&silent[0]), Answer::Pong);
-        assert_eq!(ask(&path, &Order::Ping).unwrap(), Answer::Pong);
-        let told = silent.iter().enumerate().filter(|(_, stream)| {
-            stream.set_nonblocking(true).unwrap();
-            line(&mut BufReader::new(stream)).is_ok_and(|said| {
-                String::from_utf8_lossy(&said.unwrap_or_default()).contains("silent for longest")
-            })
-        });
-        let told: Vec<usize> = told.map(|(at, _)| at).collect();
-        assert!(told.len() == 1 && told[0] > 0, "{told:?}");
-        drop(silent);
-        let waiting: Vec<UnixStream> = (0..CONVERSATIONS_MAX).map(|_| talk("\"Status\"\n")).collect();
-        let end = Instant::now() + Duration::from_secs(60);
-        while held.load(Ordering::Relaxed) < CONVERSATIONS_MAX {
-            assert!(Instant::now() < end);
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let waiting: Vec<UnixStream> = (0..CONVERSATIONS_MAX).map(talk).collect();
+        let held = engine.join().unwrap();
         let said = ask(&path, &Order::Ping).unwrap();
         assert!(matches!(&said, Answer::Refused(why) if why.contains("too many orders")), "{said:?}");
-        assert!(matches!(orders.ask(Order::FlushLogs), Answer::Refused(_)));
-        waiting.iter().for_each(|stream| assert!(matches!(heard(stream), Answer::Refused(_))));
-        drop((waiting, control, orders));
-        engine.join().unwrap();
+        drop(held);
+        for stream in &waiting {
+            let said = line(&mut BufReader::new(stream)).unwrap().unwrap();
+            assert!(String::from_utf8_lossy(&said).contains("has ended"));
+        }
+        drop(control);
     }
 }
