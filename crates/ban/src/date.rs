@@ -99,6 +99,12 @@ impl Dates {
         text.is_empty() || text.contains("{DATE}") || text.contains("{DEFAULT}") || text == "{^LN-BEG}"
     }
 
+    /// Whether lines need no date: they are written when they are read.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.is_none
+    }
+
     fn add(&mut self, text: &str) -> Result<(), String> {
         match text {
             "{DEFAULT}" | "{^LN-BEG}" => {

@@ -66,6 +66,10 @@ pub struct Fields {
     pub named: BTreeMap<Arc<str>, String>,
     /// What kind of line it was, beside its expression: a hash of the server's words before what is looked at.
     pub kind: u32,
+    /// Of a session of several lines: how many of them are counted as this failure; else 0.
+    pub attempts: u32,
+    /// Of such a session: as whom it tried, in order.
+    pub users: Vec<String>,
 }
 
 /// The names that tell who failed, the first that there is.
@@ -455,20 +459,20 @@ impl Reader {
         (outcome, date.map(|date| date.pattern))
     }
 
+    /// When a line was written. One without a date, or with one that no calendar has, has that of the line before.
     fn time(&mut self, date: Option<&Found>, before: Option<&[u8]>, now_us: i64) -> i64 {
-        if date.is_none() && !self.reads_all_dates {
+        if let Some(own) = date.and_then(|found| found.time_us) {
+            self.last_us = Some(own);
+            return own;
+        }
+        if !self.reads_all_dates && !self.filter.dates.is_none() {
             self.reads_all_dates = true;
             let passed = std::mem::take(&mut self.passed);
             let before = before.unwrap_or(&passed);
             let before = self.filter.dates.find(before, &mut self.zone, now_us);
             self.last_us = before.and_then(|found| found.time_us).or(self.last_us);
         }
-        let time_us = match date {
-            Some(found) => found.time_us.unwrap_or(now_us),
-            None => self.last_us.unwrap_or(now_us),
-        };
-        self.last_us = Some(time_us);
-        time_us
+        self.last_us.unwrap_or(now_us)
     }
 
     fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {

@@ -141,7 +141,7 @@ impl Jail {
     /// As [`Jail::failure`], for jails whose bans grow: `luck`, from 0 up to 1, is for `bantime.rndtime`, and `elsewhere`
     /// is how often other jails have banned this one.
     pub fn failure_given(&mut self, failure: &Failure, luck: f64, elsewhere: u32) -> Vec<Deed> {
-        if self.settings.spares(&failure.id) {
+        if self.settings.refuses(&failure.id) {
             return vec![Deed::Ignored];
         }
         let now_s = failure.time_us.div_euclid(1_000_000);
@@ -181,11 +181,7 @@ impl Jail {
         let is_whole = is_prefix && !self.settings.spares_within(&key);
         let ids = if is_whole { vec![key] } else { who };
         for id in ids {
-            if self.settings.spares(&id)
-                || self.settings.spares_within(&id)
-                || self.is_banned(&id)
-                || self.table.banned() >= ROWS_MAX
-            {
+            if self.settings.refuses(&id) || self.is_banned(&id) || self.table.banned() >= ROWS_MAX {
                 continue;
             }
             let before = self.knows(&id).map_or(0, |known| known.bans).saturating_add(elsewhere);
@@ -202,9 +198,9 @@ impl Jail {
     }
 
     /// Shuts somebody out by hand, for `ban_s` seconds or as long as a failure would; gives back until when. `None`
-    /// where it is never banned, or banned already, or the jail is full.
+    /// where it is never banned, or holds somebody who isn't, or is banned already, or the jail is full.
     pub fn ban(&mut self, id: &Id, now_s: i64, ban_s: Option<i64>) -> Option<Option<i64>> {
-        if self.settings.spares(id) || self.is_banned(id) || self.table.banned() >= ROWS_MAX {
+        if self.settings.refuses(id) || self.is_banned(id) || self.table.banned() >= ROWS_MAX {
             return None;
         }
         let ban_s = ban_s.unwrap_or(self.settings.ban_s);

@@ -5,7 +5,7 @@
 //! bounded, the oldest session makes room. Unlike fail2ban's, a line's own address always wins over the session's.
 
 use crate::filter::Fields;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// The most sessions that are remembered.
 const SESSIONS_MAX: usize = 10_000;
@@ -28,9 +28,11 @@ pub(crate) struct Marks {
 struct Session {
     fields: Fields,
     /// As whom it tried: a second name makes each further line a failure, as fail2ban counts.
-    users: BTreeSet<String>,
+    users: Vec<String>,
     /// A failure without an address was seen.
     waits: bool,
+    /// Its lines since the last failure.
+    lines: u32,
     /// When it was used last, among all uses.
     used: u64,
 }
@@ -49,10 +51,12 @@ impl Sessions {
     pub(crate) fn line(&mut self, id: &[u8], fields: Fields, marks: Marks) -> Option<Fields> {
         self.clock += 1;
         let mut session = self.by_id.remove(id).unwrap_or_default();
-        if let Some(user) = fields.named.get("user").filter(|_| session.users.len() < USERS_MAX) {
-            session.users.insert(user.clone());
+        let user = fields.named.get("user").filter(|_| session.users.len() < USERS_MAX);
+        if let Some(user) = user.filter(|user| !session.users.contains(user)) {
+            session.users.push(user.clone());
         }
         session.fields.merge(fields);
+        session.lines = session.lines.saturating_add(1);
         let has_address = session.fields.has_id();
         // Also the line that lets somebody in: it is a guess that came true.
         let by_itself = !marks.gained && (!marks.no_fail || session.waits);
@@ -62,7 +66,14 @@ impl Sessions {
         } else if !marks.no_fail {
             session.waits = true;
         }
-        let failure = is_failure.then(|| session.fields.clone());
+        let failure = is_failure.then(|| Fields {
+            attempts: std::mem::take(&mut session.lines),
+            users: session.users.clone(),
+            ..session.fields.clone()
+        });
+        if marks.gained && !is_failure {
+            session.lines = 1;
+        }
         if !marks.forget {
             session.used = self.clock;
             self.uses.push_back((self.clock, id.to_vec()));

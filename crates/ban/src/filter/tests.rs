@@ -126,6 +126,74 @@ fn lines_without_a_date() {
     }
 }
 
+/// A stamp that no calendar has, or none where a pattern says so, is no date; `{NONE}` takes the time of reading.
+#[test]
+fn lines_with_a_date_that_says_nothing() {
+    let check = |pattern: &str, lines: &[(&str, i64)]| {
+        let mut reader = reader(&[("failregex", "failed <HOST>"), ("datepattern", pattern)]);
+        for (at, (line, expect)) in (0_i64..).zip(lines) {
+            let time_us = match reader.line(line.as_bytes(), NOW_US + at) {
+                Outcome::Failed(failure) => failure.time_us,
+                _ => 0,
+            };
+            assert_eq!(time_us, *expect, "{pattern}: {line}");
+        }
+    };
+    let dated = 1_795_395_723_000_000;
+    check(
+        "",
+        &[("2026-02-30 01:02:03 failed 192.0.2.1", NOW_US), ("Feb 30 01:02:03 failed 192.0.2.1", NOW_US + 1)],
+    );
+    check(
+        "",
+        &[
+            ("2026-11-23 01:02:03 other", 0),
+            ("2026-02-30 01:02:03 failed 192.0.2.1", dated),
+            ("failed 192.0.2.1", dated),
+        ],
+    );
+    check(
+        "^%Y-%m-%d %H:%M:%S\n^and:()**",
+        &[("2026-11-23 01:02:03 other", 0), ("and: failed 192.0.2.1", dated)],
+    );
+    check("{NONE}", &[("failed 192.0.2.1", NOW_US), ("failed 192.0.2.1", NOW_US + 1)]);
+}
+
+/// How many lines a failure of a session stands for, and as whom it tried: as fail2ban-regex's `<matches>` has it.
+#[test]
+fn attempts_and_users() {
+    for lines in [
+        &[("s1: fail", ""), ("s1: fail", ""), ("s1: conn from 192.0.2.1", "3"), ("s1: fail", "1")][..],
+        &[("s1: fail", ""), ("s1: gain", ""), ("s1: conn from 192.0.2.1", ""), ("s1: fail", "3")],
+        &[("s1: fail", ""), ("s1: ok", ""), ("s1: conn from 192.0.2.1", ""), ("s1: fail", "2")],
+        &[
+            ("s1: conn from 192.0.2.1", ""),
+            ("s1: fail user b", "2 b"),
+            ("s1: fail user a", "1 b a"),
+            ("s1: gain", "1 b a"),
+            ("s1: fail user b", "1 b a"),
+        ],
+        &[
+            ("s1: fail a from 192.0.2.1", "1 a"),
+            ("s1: key a from 192.0.2.1", ""),
+            ("s1: key a from 192.0.2.1", ""),
+            ("s1: key b from 192.0.2.1", "3 a b"),
+        ],
+    ] {
+        let mut reader = reader(&SESSIONS);
+        for (line, expect) in lines {
+            let found = match reader.line(format!("Nov 23 01:02:03 {line}").as_bytes(), NOW_US) {
+                Outcome::Failed(failure) => {
+                    let attempts = failure.fields.attempts.to_string();
+                    [vec![attempts], failure.fields.users].concat().join(" ")
+                }
+                _ => String::new(),
+            };
+            assert_eq!(found, *expect, "{line} of {lines:?}");
+        }
+    }
+}
+
 /// Text that a client chose, lines without end, bytes that are no text.
 #[test]
 fn hostile_lines() {

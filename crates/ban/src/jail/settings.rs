@@ -29,6 +29,8 @@ pub struct Settings {
     pub spares_own: bool,
     /// The machine's own addresses, which only the caller knows.
     pub own: Vec<IpAddr>,
+    /// Networks that whoever puts bans in force refuses, whatever the jail was told.
+    pub refused: Vec<(IpAddr, u8)>,
     /// What is done with names in a log.
     pub dns: Dns,
     /// How many lines of each that failed are kept.
@@ -127,6 +129,7 @@ impl Default for Settings {
             never_names: Vec::new(),
             spares_own: true,
             own: Vec::new(),
+            refused: Vec::new(),
             dns: Dns::Warn,
             matches_max: 5,
             command: None,
@@ -264,6 +267,7 @@ impl Settings {
             never_names,
             spares_own: jail.option("ignoreself").is_none_or(is_yes),
             own: Vec::new(),
+            refused: Vec::new(),
             dns: options.dns(),
             matches_max: usize::try_from(options.number("maxmatches", failures_max)).unwrap_or(5).min(1_000),
             command: options.text("ignorecommand"),
@@ -279,7 +283,8 @@ impl Settings {
     pub fn spares(&self, id: &Id) -> bool {
         match id {
             Id::Net(address, length) => {
-                self.never.iter().any(|(net, bits)| bits <= length && holds((*net, *bits), *address))
+                let never = self.never.iter().chain(&self.refused);
+                never.into_iter().any(|(net, bits)| bits <= length && holds((*net, *bits), *address))
                     || (self.spares_own && *id == Id::address(*address) && self.own.contains(address))
             }
             Id::Name(name) | Id::Other(name) => {
@@ -294,8 +299,14 @@ impl Settings {
         let Id::Net(address, length) = id else { return false };
         let is_within = |net: &IpAddr, bits: u8| bits >= *length && holds((*address, *length), *net);
         let own = self.own.iter().map(|own| (own, if own.is_ipv4() { 32 } else { 128 }));
-        self.never.iter().any(|(net, bits)| is_within(net, *bits))
+        self.never.iter().chain(&self.refused).any(|(net, bits)| is_within(net, *bits))
             || (self.spares_own && own.into_iter().any(|(own, bits)| is_within(own, bits)))
+    }
+
+    /// Whether somebody is never to be banned, or is a network with such a one in it.
+    #[must_use]
+    pub fn refuses(&self, id: &Id) -> bool {
+        self.spares(id) || self.spares_within(id)
     }
 
     /// What is to be done about a failure before the jail takes it in.

@@ -6,8 +6,11 @@
 )]
 
 mod actions;
+mod all_filters;
+mod annotated;
 mod filters;
 mod folder;
+mod samples;
 
 use ban::layers::Files;
 use std::path::{Path, PathBuf};

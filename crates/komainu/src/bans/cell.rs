@@ -240,6 +240,12 @@ impl Cell {
     /// Shuts somebody out by hand; whether that was news.
     pub(super) fn ban(&mut self, id: &Id, ban_s: Option<i64>, out: &mut Out<'_>) -> bool {
         let now_s = out.now_s();
+        if self.jail.settings().refuses(id) {
+            let name = self.name();
+            let text = format_args!("[{name}] {id} is not banned: it is, or holds, one that is never banned");
+            out.log.say(Part::Actions, Level::Warning, text);
+            return false;
+        }
         let before = self.jail.knows(id).map_or(0, |known| known.bans);
         let Some(until_s) = self.jail.ban(id, now_s, ban_s) else { return false };
         self.banned += 1;
@@ -338,8 +344,9 @@ impl Cell {
         let id = id_of(&who.id);
         let banned = who.held.filter(|(_, until_s)| until_s.is_none_or(|until_s| until_s > now_s));
         // Whoever is never banned any more, isn't.
-        let banned = banned.filter(|_| !self.jail.settings().spares(&id));
-        let failures = if self.jail.settings().spares(&id) { 0 } else { who.failures };
+        let is_refused = self.jail.settings().refuses(&id);
+        let banned = banned.filter(|_| !is_refused);
+        let failures = if is_refused { 0 } else { who.failures };
         let known = Known { id: &id, failures, first_s: who.first_s, bans: who.bans, banned };
         self.jail.restore(&known);
         for cause in who.lines {

@@ -25,7 +25,7 @@ pub fn findings(
             found.push(Diagnostic::error(635, jail.place("filter"), message).help(help));
         }
         found.extend(ban::review_of(jail));
-        if !jail.reads_journal() && !dump::log_paths(jail).any(|(path, _)| has(path)) {
+        if !jail.reads_journal() && !dump::log_paths(jail).any(|(path, _)| path == "-" || has(path)) {
             let message = format!("[{}] has nothing to read: none of its `logpath` is there", jail.name);
             found.push(Diagnostic::warning(636, jail.place("logpath"), message).help(
                 "name the log that the service writes; on Debian 12, where all goes to the journal, install rsyslog or \

@@ -133,6 +133,14 @@ impl Doing {
         self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until what was handed over is done, but not for ever.
+    pub(super) fn rest(&self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while !self.is_free() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// How long the state's file is.
     pub(super) fn bytes(&self) -> u64 {
         self.shared.bytes.load(Ordering::Relaxed)

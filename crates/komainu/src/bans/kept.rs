@@ -4,11 +4,12 @@
 //! neither is ahead of the other: what had not been written is read in the logs again. docs/internals/bans.md.
 
 use super::order::Cause;
+use super::own;
 use super::tail::Mark;
 use ban::filter::Id;
 use ban::jail::Known;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use store::lines::LineFile;
@@ -18,6 +19,9 @@ use store::{Disk, RealDisk};
 const FILE: &str = "bans";
 /// Rows of one line, where all are written.
 pub(super) const ROWS_MAX: usize = 1_000;
+
+/// Runs that are remembered: a log holds lines of no more that haven't been read.
+const RUNS_MAX: usize = 16;
 
 /// The most that is kept for jails that aren't there.
 const KNOWN_MAX: usize = 200_000;
@@ -36,6 +40,8 @@ pub(super) enum Row {
     Gone(String, String),
     /// Failures and bans of a jail since it began.
     Sums(String, u64, u64),
+    /// A process whose lines in its own log have been heard without reading it, from this moment on.
+    Run(u32, String),
 }
 
 /// Somebody whom a jail knows.
@@ -79,6 +85,7 @@ pub(super) struct Past {
     pub(super) journals: HashMap<String, String>,
     pub(super) known: HashMap<(String, String), Who>,
     pub(super) sums: HashMap<String, (u64, u64)>,
+    pub(super) runs: VecDeque<(u32, String)>,
 }
 
 impl Past {
@@ -91,8 +98,23 @@ impl Past {
                 Row::Known(who) => drop(self.known.insert((who.jail.clone(), who.id.clone()), who)),
                 Row::Gone(jail, id) => drop(self.known.remove(&(jail, id))),
                 Row::Sums(jail, failed, banned) => drop(self.sums.insert(jail, (failed, banned))),
+                Row::Run(pid, since) => self.run(pid, since),
             }
         }
+    }
+
+    /// A process begins to hear its own lines.
+    pub(super) fn run(&mut self, pid: u32, since: String) {
+        self.runs.push_back((pid, since));
+        if self.runs.len() > RUNS_MAX {
+            self.runs.pop_front();
+        }
+    }
+
+    /// Whether a line of the own log was said by a process that heard it.
+    pub(super) fn has_heard(&self, line: &[u8]) -> bool {
+        let is_since = |since: &str| line.get(..since.len()).is_some_and(|stamp| stamp >= since.as_bytes());
+        self.runs.iter().any(|(pid, since)| is_since(since) && own::is_of(line, *pid))
     }
 }
 
@@ -117,7 +139,8 @@ impl Past {
         let logs = self.logs.iter().filter(|(path, _)| Path::new(path).exists());
         let logs = logs.map(|(path, mark)| Row::Log(path.clone(), *mark));
         let journals = self.journals.iter().map(|(jail, cursor)| Row::Journal(jail.clone(), cursor.clone()));
-        logs.chain(journals).chain(self.known.values().cloned().map(Row::Known)).collect()
+        let runs = self.runs.iter().map(|(pid, since)| Row::Run(*pid, since.clone()));
+        logs.chain(journals).chain(runs).chain(self.known.values().cloned().map(Row::Known)).collect()
     }
 }
 

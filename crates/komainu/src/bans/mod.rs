@@ -16,6 +16,7 @@ mod kept;
 mod names;
 pub mod order;
 mod own;
+mod piped;
 pub(crate) mod run;
 pub mod says;
 pub mod settings;

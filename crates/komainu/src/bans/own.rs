@@ -158,11 +158,20 @@ impl OwnLog {
     /// Whether a line that was read in a log is ours: `… program[pid]: …` with our process, where the program stands.
     #[must_use]
     pub fn is_ours(&self, line: &[u8]) -> bool {
-        let Some(at) = memchr::memmem::find(line, self.tag.as_bytes()) else { return false };
-        // Whoever else speaks has its own `[pid]: ` or `: ` before.
-        let before = line.get(..at).unwrap_or_default();
-        !before.windows(2).any(|two| two == b": ") && !before.contains(&b'[')
+        is_tagged(line, &self.tag)
     }
+}
+
+/// Whether a line was said by process `pid`.
+pub(super) fn is_of(line: &[u8], pid: u32) -> bool {
+    is_tagged(line, &format!("[{pid}]: "))
+}
+
+fn is_tagged(line: &[u8], tag: &str) -> bool {
+    let Some(at) = memchr::memmem::find(line, tag.as_bytes()) else { return false };
+    // Whoever else speaks has its own `[pid]: ` or `: ` before.
+    let before = line.get(..at).unwrap_or_default();
+    !before.windows(2).any(|two| two == b": ") && !before.contains(&b'[')
 }
 
 /// Whether a `logpath` names a file.

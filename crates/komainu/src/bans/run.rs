@@ -17,6 +17,7 @@ use crate::privileged::own_log;
 use crate::privileged::rights::{self, Account};
 use crate::serve::make_one;
 use config::Diagnostic;
+use rustix::fd::AsFd as _;
 use rustix::process::{Gid, Uid};
 use std::fs;
 use std::io;
@@ -37,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) folder: PathBuf,
     pub(crate) state: PathBuf,
     pub(crate) daemon: Daemon,
+    /// Jails that read standard input, beside those whose `logpath` is `-`.
+    pub(crate) input: Vec<String>,
     /// Says something to whoever started it.
     pub(crate) say: fn(std::fmt::Arguments<'_>),
 }
@@ -49,7 +52,7 @@ impl Plan {
         say: fn(std::fmt::Arguments<'_>),
     ) -> (Plan, Vec<Diagnostic>) {
         let (daemon, found) = super::settings::read(&Disk, folder);
-        (Plan { folder: folder.to_owned(), state, daemon, say }, found)
+        (Plan { folder: folder.to_owned(), state, daemon, input: Vec::new(), say }, found)
     }
 }
 
@@ -62,7 +65,7 @@ fn named(path: &Path) -> impl Fn(io::Error) -> String + '_ {
 /// # Errors
 /// What kept it from running, for people.
 pub(crate) fn run(plan: &Plan) -> Result<(), String> {
-    let Plan { folder, state, daemon, say } = plan;
+    let Plan { folder, state, daemon, input, say } = plan;
     let taken = first_import(plan);
     let firewall =
         Firewall::spawn(folder).map_err(|error| format!("the helper for packet filters: {error}"))?;
@@ -84,6 +87,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), String> {
         hands: vec![Box::new(Arc::clone(&firewall))],
         opener: Arc::new(Arc::clone(&firewall)),
         own: None,
+        input: io::stdin().as_fd().try_clone_to_owned().ok().map(|pipe| (pipe, input.clone())),
         waker,
     };
     let engine = Engine::start(setup)?;
@@ -99,12 +103,13 @@ pub(crate) fn run(plan: &Plan) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("runtime: {error}"))?;
     let outcome = runtime.block_on(until_ended((&engine, &orders), &firewall, *say));
-    let is_whole = firewall.is_alive();
+    let (is_whole, ended) = (firewall.is_alive(), engine.outcome().map(str::to_owned));
     end(engine, control, daemon);
     outcome.map_err(|error| format!("signals: {error}"))?;
-    match is_whole {
-        true => Ok(()),
-        false => Err(
+    match (is_whole, ended) {
+        (true, None) => Ok(()),
+        (true, Some(why)) => Err(why),
+        (false, _) => Err(
             "the helper for packet filters has ended: what it had put in force stays until the next start"
                 .to_owned(),
         ),

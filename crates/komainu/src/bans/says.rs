@@ -8,7 +8,8 @@ use ban::zone::Zone;
 use events::Severity;
 use std::fmt::Arguments;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Of syslog: daemon.
 const FACILITY: u8 = 3;
@@ -26,7 +27,14 @@ struct Shape {
     pid: u32,
     /// The second that was written last, in local time.
     second: Mutex<(Zone, i64, String)>,
+    /// The file, where it is one.
+    file: Option<PathBuf>,
+    /// Lines for jails that read this log; nothing while there are none.
+    echo: Mutex<Option<Vec<String>>>,
 }
+
+/// Lines that may wait for those jails; what is more stands in the file alone.
+const ECHO_MAX: usize = 200_000;
 
 /// Who speaks: fail2ban's parts.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +64,14 @@ impl BanLog {
     /// # Errors
     /// When it can't be opened.
     pub fn start(daemon: &Daemon) -> io::Result<BanLog> {
+        BanLog::start_as(daemon, std::process::id())
+    }
+
+    /// As [`BanLog::start`], by the number of another process.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn start_as(daemon: &Daemon, pid: u32) -> io::Result<BanLog> {
         let destination = match &daemon.target {
             Target::File(path) => Destination::File(path.clone()),
             Target::Syslog => Destination::Syslog,
@@ -65,12 +81,17 @@ impl BanLog {
         let log = Log::start(&destination, Format::Postfix, "")?;
         let is_syslog = matches!(destination, Destination::Syslog | Destination::Journald);
         let second = Mutex::new((Zone::new(clock::time_zone()), i64::MIN, String::new()));
-        let shape = Shape { level: daemon.level, is_syslog, pid: std::process::id(), second };
+        let file = match destination {
+            Destination::File(path) => Some(path),
+            _ => None,
+        };
+        let echo = Mutex::default();
+        let shape = Shape { level: daemon.level, is_syslog, pid, second, file, echo };
         Ok(BanLog { log, shape: Arc::new(shape) })
     }
 
     pub(super) fn say(&self, part: Part, level: Level, text: Arguments<'_>) {
-        let Shape { level: most, is_syslog, pid, second } = &*self.shape;
+        let Shape { level: most, is_syslog, pid, second, .. } = &*self.shape;
         if level > *most {
             return;
         }
@@ -93,7 +114,31 @@ impl BanLog {
             let time = local(&mut second, now_us.div_euclid(1_000_000));
             format!("{time},{millis:03} {part:<24}[{pid}]: {word:<7} {text}")
         };
+        if let Some(echo) = self.echo().as_mut().filter(|echo| echo.len() < ECHO_MAX) {
+            echo.push(line.clone());
+        }
         self.log.write_line(severity, FACILITY, line);
+    }
+
+    fn echo(&self) -> MutexGuard<'_, Option<Vec<String>>> {
+        self.shape.echo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file that it is written to, and the process that does, as they stand in it.
+    pub(super) fn own(&self) -> Option<(&Path, u32)> {
+        self.shape.file.as_deref().map(|path| (path, self.shape.pid))
+    }
+
+    /// From now on lines are there for jails as well; gives back the moment, as it stands in lines.
+    pub(super) fn listen(&self) -> String {
+        self.echo().get_or_insert_default();
+        let now_us = clock::now().wall.0;
+        format!("{},{:03}", self.time(now_us.div_euclid(1_000_000)), now_us.rem_euclid(1_000_000) / 1_000)
+    }
+
+    /// What was said since this was asked last.
+    pub(super) fn heard(&self) -> Vec<String> {
+        self.echo().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// A second in local time: `2026-11-23 01:02:03`.

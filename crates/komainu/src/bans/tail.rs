@@ -70,7 +70,7 @@ pub(super) struct Mark {
 
 /// Bytes on their way to lines.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     /// A line that isn't whole yet; what is too long of it is dropped.
     held: Vec<u8>,
     /// Where the next byte comes from.
@@ -80,7 +80,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn feed(&mut self, piece: &[u8], sink: &mut dyn FnMut(&[u8])) {
+    pub(super) fn feed(&mut self, piece: &[u8], sink: &mut dyn FnMut(&[u8])) {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', piece) {
             let part = piece.get(start..end).unwrap_or_default();
@@ -104,7 +104,7 @@ impl Lines {
     }
 
     /// What stands behind the last line break of a file that grows no more.
-    fn end(&mut self, sink: &mut dyn FnMut(&[u8])) {
+    pub(super) fn end(&mut self, sink: &mut dyn FnMut(&[u8])) {
         if !self.held.is_empty() {
             sink(plain(&self.held));
             self.held.clear();

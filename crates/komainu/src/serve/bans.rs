@@ -187,6 +187,7 @@ fn begin(
         hands,
         opener,
         own: Some((OwnLog::of(destination, std::process::id()), lines)),
+        input: None,
         waker,
     };
     let engine = Engine::start(setup)?;

@@ -236,3 +236,39 @@ fn fail2ban_s_bans_are_taken_over_once() {
         until("the ban again", || restored(&ours).then_some(()));
     });
 }
+
+/// A program's output as a log: `… | komainu ban run --stdin JAIL`.
+#[test]
+fn lines_from_a_pipe() {
+    world::run("ban_run::lines_from_a_pipe", Needs::Root, || {
+        logs();
+        let mut ours = Banner::new("ours", "600");
+        let jail = "[DEFAULT]\nignoreself = false\nbantime = 600\nfindtime = 600\nmaxretry = 3\naction = note\n\
+                    [piped]\nenabled = true\nfilter =\nfailregex = ^.* flood from <HOST>$\n";
+        fs::write("/mnt/ours/jail.local", jail).expect("a file");
+        fs::create_dir("/mnt/pipe").expect("a folder");
+        Command::new("mkfifo").arg("/mnt/pipe/in").status().expect("mkfifo");
+        let script = format!(
+            "cat /mnt/pipe/in | {KOMAINU} ban run -c /mnt/ours --state /mnt/ours/state --stdin piped; echo \"code $?\""
+        );
+        let out = fs::File::create("/mnt/ours/out").expect("a file");
+        let err = out.try_clone().expect("a file");
+        let shell =
+            Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).stdout(out).stderr(err).spawn();
+        ours.child = Some(shell.expect("starts"));
+        // Opens as soon as the other end does.
+        let mut pipe = fs::OpenOptions::new().write(true).open("/mnt/pipe/in").expect("a pipe");
+        for _ in 0..3 {
+            pipe.write_all(line("flood", "192.0.2.1").as_bytes()).expect("written");
+        }
+        until("the ban", || ours.acts().contains("ban piped 192.0.2.1\n").then_some(()));
+        let text = line("flood", "192.0.2.2");
+        pipe.write_all(text.repeat(3).trim_end().as_bytes()).expect("written");
+        drop(pipe);
+        let said = || fs::read_to_string("/mnt/ours/out").unwrap_or_default();
+        let said = until("its end", || Some(said()).filter(|said| said.contains("code ")));
+        assert!(said.contains("standard input has ended") && said.contains("code 75"), "{said}");
+        // The last line had no end, and counted.
+        assert_eq!(ours.did("piped", "Ban"), ["192.0.2.1", "192.0.2.2"], "{}", ours.said());
+    });
+}

@@ -1,5 +1,6 @@
 //! fail2ban's files become jails at work: at the start, and again when somebody asks.
 
+use super::sources::reads_input;
 use super::{LOOK, Machine};
 use crate::bans::cell::Cell;
 use crate::bans::files::Through;
@@ -12,8 +13,12 @@ use ban::jail::Settings;
 use ban::jails::{self, Jail};
 use config::{Diagnostic, Severity};
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
+
+/// Whom neither a packet filter nor the server shuts out, whatever `ignoreself` is.
+const LOOPBACK: [(IpAddr, u8); 2] =
+    [(IpAddr::V4(Ipv4Addr::LOCALHOST), 8), (IpAddr::V6(Ipv6Addr::LOCALHOST), 128)];
 
 /// A jail that can run.
 struct Ready {
@@ -64,6 +69,7 @@ impl Machine {
                     let (mut settings, found) = Settings::of(&config);
                     complain(&self.log, &found);
                     settings.own.clone_from(&own);
+                    settings.refused = LOOPBACK.to_vec();
                     read.ready.push(Ready { config, filter, settings });
                 }
                 Err(error) => read.broken.push((config.name, error)),
@@ -85,6 +91,11 @@ impl Machine {
         self.broken = read.broken;
         for ready in read.ready {
             self.add(ready);
+        }
+        let named = self.input.iter().flat_map(|(_, named)| named);
+        if let Some(name) = named.into_iter().find(|name| !self.cells.iter().any(|cell| cell.name() == *name))
+        {
+            return Err(format!("--stdin {name}: no jail of that name is switched on and can run"));
         }
         self.find_sources();
         for at in 0..self.cells.len() {
@@ -192,7 +203,7 @@ impl Machine {
             .jail
             .banned()
             .map(|(id, _)| id.clone())
-            .filter(|id| cell.jail.settings().spares(id))
+            .filter(|id| cell.jail.settings().refuses(id))
             .collect();
         let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
         for id in spared {
@@ -222,13 +233,19 @@ impl Machine {
     /// Says which jails have nothing to read, when that is news.
     pub(super) fn say_blind(&mut self) {
         for at in 0..self.cells.len() {
-            let reads = self.sources.iter().any(|source| source.is_heard_by(at));
+            let reads = self.sources.iter().any(|source| source.is_open() && source.is_heard_by(at));
+            let is_input = |cell: &Cell| {
+                self.input.as_ref().is_some_and(|(pipe, named)| pipe.is_none() && reads_input(cell, named))
+            };
             let Some(cell) = self.cells.get_mut(at) else { continue };
             if reads {
                 cell.blind = None;
                 continue;
             }
             let blind = match cell.config.option("logpath").map(str::trim).filter(|path| !path.is_empty()) {
+                _ if is_input(cell) => {
+                    "standard input has ended; whom it holds it holds to the end".to_owned()
+                }
                 _ if cell.config.reads_journal() => "journalctl can't be started".to_owned(),
                 None => "no `logpath` is set".to_owned(),
                 Some(paths) => format!(

@@ -21,11 +21,12 @@ use super::watch::Watch;
 use crate::clock;
 use crate::firewall::Change;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
 use sources::Source;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub struct Setup {
     pub opener: Arc<dyn Opener>,
     /// The server's own lines.
     pub own: Option<(OwnLog, Receiver<OwnLine>)>,
+    /// Standard input, and the jails that read it beside those whose `logpath` is `-`.
+    pub input: Option<(OwnedFd, Vec<String>)>,
     /// Rouses it: for whoever hands it lines.
     pub waker: Waker,
 }
@@ -68,7 +71,11 @@ pub struct Setup {
 pub struct Engine {
     orders: Orders,
     thread: Option<JoinHandle<()>>,
+    outcome: Outcome,
 }
+
+/// Why it ended by itself, for people.
+type Outcome = Arc<OnceLock<String>>;
 
 impl Engine {
     /// Reads fail2ban's files and what was kept, and starts the jails, on a thread of its own.
@@ -79,9 +86,10 @@ impl Engine {
         let (sender, asked) = mpsc::channel();
         let orders = Orders { orders: sender, waker: setup.waker.clone() };
         let machine = Machine::new(setup, asked)?;
+        let outcome = Arc::clone(&machine.outcome);
         let thread = std::thread::Builder::new().name("bans".into()).spawn(move || machine.run());
         let thread = thread.map_err(|error| format!("no thread for bans: {error}"))?;
-        Ok(Engine { orders, thread: Some(thread) })
+        Ok(Engine { orders, thread: Some(thread), outcome })
     }
 
     /// How it is reached.
@@ -96,6 +104,12 @@ impl Engine {
             // A panic has said what it was.
             let _ = thread.join();
         }
+    }
+
+    /// Why it ended, where nobody told it to.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&str> {
+        self.outcome.get().map(String::as_str)
     }
 
     /// Whether it still works.
@@ -120,6 +134,9 @@ struct Machine {
     log: BanLog,
     opener: Arc<dyn Opener>,
     own: Option<(OwnLog, Receiver<OwnLine>)>,
+    /// Standard input until it is a source, and who reads it.
+    input: Option<(Option<OwnedFd>, Vec<String>)>,
+    has_input_ended: bool,
     asked: Receiver<Asked>,
     waker: Waker,
     doing: Doing,
@@ -148,6 +165,7 @@ struct Machine {
     dice: u64,
     /// Who waits for the end.
     ending: Option<Vec<mpsc::Sender<Answer>>>,
+    outcome: Outcome,
 }
 
 fn now_us() -> i64 {
@@ -156,7 +174,7 @@ fn now_us() -> i64 {
 
 impl Machine {
     fn new(setup: Setup, asked: Receiver<Asked>) -> Result<Machine, String> {
-        let Setup { folder, state, log, hands, opener, own, waker } = setup;
+        let Setup { folder, state, log, hands, opener, own, input, waker } = setup;
         log.say(Part::Server, Level::Info, format_args!("{}", "-".repeat(50)));
         let version = env!("CARGO_PKG_VERSION");
         log.say(Part::Server, Level::Info, format_args!("Starting Komainu v{version} in Fail2ban's place"));
@@ -178,6 +196,8 @@ impl Machine {
             log,
             opener,
             own,
+            input: input.map(|(pipe, jails)| (Some(pipe), jails)),
+            has_input_ended: false,
             asked,
             waker,
             doing,
@@ -201,6 +221,7 @@ impl Machine {
             keeps,
             dice: u64::from(std::process::id()) ^ now_us().unsigned_abs(),
             ending: None,
+            outcome: Outcome::default(),
         };
         machine.begin()?;
         Ok(machine)
@@ -232,6 +253,7 @@ impl Machine {
                 self.look(&mut more);
             }
             more = std::mem::take(&mut more).into_iter().filter(|number| self.read(*number)).collect();
+            self.end_with_input();
             while let Ok(Asked { order, answer }) = self.asked.try_recv() {
                 if let Some(said) = self.order(order, &answer) {
                     // Whoever asked may have gone.
@@ -308,6 +330,7 @@ impl Machine {
 
     /// Hands what has changed to whoever does it, if he has time.
     fn hand_over(&mut self) {
+        self.hear_echo();
         if !self.doing.is_free() {
             return;
         }
@@ -373,6 +396,7 @@ impl Machine {
     fn end(mut self) {
         self.log.say(Part::Server, Level::Info, format_args!("Shutdown in progress..."));
         self.log.say(Part::Server, Level::Info, format_args!("Stopping all jails"));
+        self.hear_echo();
         if self.keeps {
             let lines = self.changed();
             self.doing.take(Task { lines, ..Task::default() });

@@ -3,10 +3,12 @@
 use super::{Machine, PIECES_MAX};
 use crate::bans::cell::{Cell, Out, Seen};
 use crate::bans::files::expand;
+use crate::bans::hands::Task;
 use crate::bans::journal::Journal;
-use crate::bans::kept::Row;
+use crate::bans::kept::{self, Past, Row};
 use crate::bans::names::{Names, Question};
 use crate::bans::own::{OwnLine, OwnLog, Tried};
+use crate::bans::piped::Piped;
 use crate::bans::says::Part;
 use crate::bans::settings::Level;
 use crate::bans::tail::{Begin, Mark, Tail};
@@ -16,10 +18,17 @@ use rustix::fd::BorrowedFd;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The server's own lines that are taken at once.
 const OWN_MAX: usize = 20_000;
+
+/// The `logpath` of a jail that reads standard input.
+const INPUT: &str = "-";
+/// How often what jails say of lines that were said is given to jails at once.
+const ECHOES_MAX: usize = 8;
+/// How long the state may take to be written before the first line is said that isn't read.
+const ANNOUNCED: Duration = Duration::from_secs(5);
 
 /// A source of lines.
 pub(super) struct Source {
@@ -27,11 +36,14 @@ pub(super) struct Source {
     pub(super) name: String,
     input: Input,
     hearers: Vec<(usize, Option<Reader>)>,
+    /// It is the engine's own log: what this process, or one before it, said there has been heard.
+    is_echoed: bool,
 }
 
 enum Input {
     File(Tail),
     Journal(Journal),
+    Piped(Piped),
     Own,
 }
 
@@ -40,6 +52,8 @@ struct Hall<'a, 'o> {
     cells: &'a mut [Cell],
     names: &'a Names,
     own: Option<&'a OwnLog>,
+    /// Who has heard lines of the log that is read, where it is the engine's own.
+    echoed: Option<&'a Past>,
     luck: f64,
     out: &'a mut Out<'o>,
 }
@@ -49,8 +63,14 @@ impl Source {
     pub(super) fn pipe(&self) -> Option<BorrowedFd<'_>> {
         match &self.input {
             Input::Journal(journal) => journal.pipe(),
+            Input::Piped(piped) => piped.pipe(),
             Input::File(_) | Input::Own => None,
         }
+    }
+
+    /// Whether it may still have something to say.
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(&self.input, Input::Piped(piped) if piped.has_ended())
     }
 
     pub(super) fn is_heard_by(&self, cell: usize) -> bool {
@@ -82,7 +102,7 @@ impl Source {
             Input::Journal(journal) => {
                 journal.changed().map(|cursor| Row::Journal(journal.jail.clone(), cursor))
             }
-            Input::Own => None,
+            Input::Piped(_) | Input::Own => None,
         }
     }
 }
@@ -92,7 +112,7 @@ impl Machine {
     pub(super) fn find_sources(&mut self) {
         let mut wanted: BTreeMap<String, Vec<(usize, bool)>> = BTreeMap::new();
         for (at, cell) in self.cells.iter().enumerate() {
-            for (pattern, mode) in ban::dump::log_paths(&cell.config) {
+            for (pattern, mode) in ban::dump::log_paths(&cell.config).filter(|(path, _)| *path != INPUT) {
                 for path in expand(pattern) {
                     let path = path.display().to_string();
                     wanted.entry(path).or_default().push((at, mode == "tail"));
@@ -139,7 +159,12 @@ impl Machine {
                     watch.add(Path::new(&path), self.sources.len());
                 }
                 let hearers = hearers.iter().map(|(cell, _)| (*cell, None)).collect();
-                self.sources.push(Source { name: path, input: Input::File(tail), hearers });
+                let own = self.log.own().filter(|(log, _)| *log == Path::new(&path)).map(|(_, pid)| pid);
+                let is_echoed = own.is_some();
+                self.sources.push(Source { name: path, input: Input::File(tail), hearers, is_echoed });
+                if let Some(pid) = own {
+                    self.hear_itself(pid);
+                }
             }
             Err(error) => {
                 if !self.shut_logs.contains(&path) {
@@ -151,8 +176,79 @@ impl Machine {
         }
     }
 
+    /// From now on jails that read the engine's own log hear what it says as it is said: their counts are kept together
+    /// with the bans that they count, and a kill between the two can neither double nor lose one. What this process says
+    /// is passed over in the file; that it is so is kept before the first such line is written.
+    fn hear_itself(&mut self, pid: u32) {
+        let since = self.log.listen();
+        self.past.run(pid, since.clone());
+        if self.keeps {
+            let lines = vec![kept::encoded(&[Row::Run(pid, since)])];
+            self.doing.take(Task { lines, ..Task::default() });
+            self.doing.rest(ANNOUNCED);
+        }
+    }
+
+    /// Gives what was said to the jails that read it.
+    pub(super) fn hear_echo(&mut self) {
+        for _ in 0..ECHOES_MAX {
+            let lines = self.log.heard();
+            let Some(number) = self.sources.iter().position(|source| source.is_echoed) else { return };
+            if lines.is_empty() {
+                return;
+            }
+            let luck = self.luck();
+            self.with(number, |source, hall, _, _| {
+                (hall.luck, hall.echoed) = (luck, None);
+                for line in &lines {
+                    hear(hall, &mut source.hearers, (&source.name, line.as_bytes(), true));
+                }
+            });
+        }
+    }
+
+    /// Standard input, for those jails that name it.
+    fn find_piped(&mut self) {
+        let Some((pipe, named)) = &mut self.input else { return };
+        let cells = self.cells.iter().enumerate().filter(|(_, cell)| reads_input(cell, named));
+        let reading: Vec<usize> = cells.map(|(at, _)| at).collect();
+        if !reading.is_empty()
+            && let Some(pipe) = pipe.take()
+        {
+            let (name, input) = ("standard input".to_owned(), Input::Piped(Piped::new(pipe)));
+            self.sources.push(Source { name, input, hearers: Vec::new(), is_echoed: false });
+        }
+        for source in self.sources.iter_mut().filter(|source| matches!(source.input, Input::Piped(_))) {
+            source.hearers.retain(|(cell, _)| reading.contains(cell));
+            for cell in &reading {
+                if !source.is_heard_by(*cell) {
+                    source.hearers.push((*cell, None));
+                }
+            }
+        }
+    }
+
+    /// Where standard input has ended, says so; where no jail reads anything else, there is nothing left to do.
+    pub(super) fn end_with_input(&mut self) {
+        if self.has_input_ended || self.sources.iter().all(Source::is_open) {
+            return;
+        }
+        self.has_input_ended = true;
+        let is_read = |source: &Source| source.is_open() && !source.hearers.is_empty();
+        if self.sources.iter().any(is_read) {
+            self.say_blind();
+            return;
+        }
+        let text = "standard input has ended, and no jail reads anything else";
+        self.log.say(Part::Server, Level::Error, format_args!("{text}"));
+        // It is set here alone.
+        let _ = self.outcome.set(text.to_owned());
+        self.ending.get_or_insert_default();
+    }
+
     /// The journal, for each jail that reads it, and the server's own lines.
     fn find_others(&mut self) {
+        self.find_piped();
         for at in 0..self.cells.len() {
             let Some(cell) = self.cells.get(at) else { continue };
             let is_there = |source: &Source| matches!(&source.input, Input::Journal(journal) if journal.jail == cell.name());
@@ -166,7 +262,8 @@ impl Machine {
             match Journal::start(&name, matches, cursor, since_s) {
                 Ok(journal) => {
                     let input = Input::Journal(journal);
-                    self.sources.push(Source { name: "journal".into(), input, hearers: vec![(at, None)] });
+                    let hearers = vec![(at, None)];
+                    self.sources.push(Source { name: "journal".into(), input, hearers, is_echoed: false });
                 }
                 Err(error) => {
                     if !self.shut_logs.contains(&name) {
@@ -186,7 +283,8 @@ impl Machine {
         let fed: Vec<usize> =
             self.cells.iter().enumerate().filter(|(_, cell)| feeds(cell)).map(|(at, _)| at).collect();
         if !self.sources.iter().any(|source| matches!(source.input, Input::Own)) {
-            self.sources.push(Source { name: "komainu".into(), input: Input::Own, hearers: Vec::new() });
+            let name = "komainu".to_owned();
+            self.sources.push(Source { name, input: Input::Own, hearers: Vec::new(), is_echoed: false });
         }
         for source in self.sources.iter_mut().filter(|source| matches!(source.input, Input::Own)) {
             source.hearers.retain(|(cell, _)| fed.contains(cell));
@@ -219,7 +317,7 @@ impl Machine {
         let now = Instant::now();
         for number in 0..self.sources.len() {
             let is_other = self.with(number, |source, hall, _, opener| {
-                let Source { name, input, hearers } = source;
+                let Source { name, input, hearers, .. } = source;
                 let Input::File(tail) = input else { return false };
                 let is_live = tail.is_caught_up;
                 tail.look(opener, now, &mut |line| hear(hall, hearers, (name, line, is_live), None))
@@ -246,7 +344,7 @@ impl Machine {
         for _ in 0..PIECES_MAX {
             let more = self.with(number, |source, hall, piece, _| {
                 hall.luck = luck;
-                let Source { name, input, hearers } = source;
+                let Source { name, input, hearers, .. } = source;
                 match input {
                     Input::File(tail) => {
                         let is_live = tail.is_caught_up;
@@ -257,6 +355,10 @@ impl Machine {
                     Input::Journal(journal) => {
                         let is_live = journal.is_caught_up;
                         journal.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live), None))
+                    }
+                    // Whether it was written just now nobody knows: stamps count as they stand.
+                    Input::Piped(piped) => {
+                        piped.read(piece, &mut |line| hear(hall, hearers, (name, line, false), None))
                     }
                     Input::Own => false,
                 }
@@ -273,7 +375,7 @@ impl Machine {
         }
         self.with(number, |source, _, _, _| match &mut source.input {
             Input::File(tail) => !tail.is_at_end(),
-            Input::Journal(_) | Input::Own => false,
+            Input::Journal(_) | Input::Piped(_) | Input::Own => false,
         })
         .unwrap_or(false)
     }
@@ -305,7 +407,8 @@ impl Machine {
         let source = self.sources.get_mut(number)?;
         let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
         let own = self.own.as_ref().map(|(own, _)| own);
-        let mut hall = Hall { cells: &mut self.cells, names: &self.names, own, luck: 0.0, out: &mut out };
+        let (names, echoed) = (&self.names, source.is_echoed.then_some(&self.past));
+        let mut hall = Hall { cells: &mut self.cells, names, own, echoed, luck: 0.0, out: &mut out };
         Some(what(source, &mut hall, &mut self.piece, &*self.opener))
     }
 }
@@ -318,7 +421,7 @@ fn hear(
     tried: Option<&Tried>,
 ) {
     // Lines of the server's own have been heard without a log between.
-    if hall.own.is_some_and(|own| own.is_ours(line)) {
+    if hall.own.is_some_and(|own| own.is_ours(line)) || hall.echoed.is_some_and(|past| past.has_heard(line)) {
         return;
     }
     for (number, reader) in hearers {
@@ -346,6 +449,12 @@ fn hear(
             });
         }
     }
+}
+
+/// Whether a jail reads standard input: the command line says so, or its `logpath`.
+pub(super) fn reads_input(cell: &Cell, named: &[String]) -> bool {
+    named.iter().any(|name| name == cell.name())
+        || ban::dump::log_paths(&cell.config).any(|(path, _)| path == INPUT)
 }
 
 /// How often other jails banned the same.

@@ -25,12 +25,16 @@ struct Site {
     folder: tempfile::TempDir,
     noted: Noted,
     engine: Option<Engine>,
+    /// The process that it says it is.
+    pid: u32,
+    /// Standard input, and who reads it.
+    input: Option<(OwnedFd, Vec<String>)>,
 }
 
 impl Site {
     fn new(jails: &str) -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let site = Site { folder, noted: Noted::default(), engine: None };
+        let site = Site { folder, noted: Noted::default(), engine: None, pid: 812, input: None };
         fs::create_dir(site.path("etc")).unwrap();
         site.write("etc/jail.conf", &format!("[DEFAULT]\nignoreself = false\nbackend = auto\nmaxretry = 3\nfindtime = 600\nbantime = 600\n{jails}"));
         site
@@ -60,10 +64,11 @@ impl Site {
         let setup = Setup {
             folder: self.path("etc"),
             state: Some(self.path("state")),
-            log: BanLog::start(&daemon).unwrap(),
+            log: BanLog::start_as(&daemon, self.pid).unwrap(),
             hands: vec![Box::new(self.noted.clone())],
             opener: Arc::new(Direct),
             own: None,
+            input: self.input.take(),
             waker: Waker::new().unwrap(),
         };
         self.engine = Some(Engine::start(setup).unwrap());
@@ -102,6 +107,9 @@ impl Site {
         fs::read_to_string(self.path("bans.log")).unwrap_or_default()
     }
 }
+
+mod echo;
+mod input;
 
 const APP: &str =
     "[app]\nenabled = true\nfilter =\nfailregex = failed from <HOST>$\nlogpath = DIR/app*.log\n";
@@ -224,6 +232,11 @@ fn orders_and_a_reload() {
     assert_eq!(site.status("app").banned, ["192.0.2.1", "2001:db8::/32"]);
     let Answer::Reasons(reasons) = site.ask(Order::Why("2001:db8::7".into())) else { panic!() };
     assert_eq!(reasons.len(), 1);
+    // Who is never shut out isn't listed as if he were.
+    assert_eq!(site.ask(ban(&["127.9.9.9", "::1", "0.0.0.0/0", "203.0.0.0/8"])), Answer::Count(0));
+    assert_eq!(site.status("app").banned, ["192.0.2.1", "2001:db8::/32"]);
+    let refused = "WARNING [app] 127.9.9.9 is not banned: it is, or holds, one that is never banned";
+    site.until("that it is said", |site| site.said().contains(refused));
     let unban = |id: &str| Order::Unban { jail: None, ids: vec![id.into()] };
     assert_eq!(
         (site.ask(unban("2001:db8::/32")), site.ask(unban("192.0.2.77"))),

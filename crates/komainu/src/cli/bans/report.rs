@@ -197,6 +197,12 @@ fn object(line: u64, failure: &Failure) -> serde_json::Value {
             object.insert(name.to_string(), json!(value));
         }
     }
+    if failure.fields.attempts > 0 {
+        object.insert("attempts".to_owned(), json!(failure.fields.attempts));
+    }
+    if !failure.fields.users.is_empty() {
+        object.insert("users".to_owned(), json!(failure.fields.users));
+    }
     object.insert("regex".to_owned(), json!(failure.rule + 1));
     serde_json::Value::Object(object)
 }

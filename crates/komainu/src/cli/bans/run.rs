@@ -20,6 +20,12 @@ pub(super) struct Run {
     /// Instead of fail2ban.conf's `pidfile`.
     #[arg(long, short = 'p', value_name = "PATH")]
     pidfile: Option<PathBuf>,
+    /// This jail reads standard input as well: `journalctl -f -n 0 -u app | komainu ban run --stdin app`; may be given again.
+    ///
+    /// A jail whose `logpath` is `-` does so without. When the input has ended and no jail reads anything else, it ends, with exit code 75; bans
+    /// are kept for the next start.
+    #[arg(long, value_name = "JAIL")]
+    stdin: Vec<String>,
     /// Only look at the files, as `komainu ban check` does.
     #[arg(long, short = 't')]
     test: bool,
@@ -31,6 +37,7 @@ pub(super) fn run(folder: &Path, arguments: &Run) -> ExitCode {
     let (mut plan, found) =
         Plan::read(&absolute(folder), absolute(&state), |text| eprintln!("komainu ban: {text}"));
     eprint!("{}", text::render(&found, text::Style::default()));
+    plan.input.clone_from(&arguments.stdin);
     for (given, place) in
         [(&arguments.socket, &mut plan.daemon.socket), (&arguments.pidfile, &mut plan.daemon.pid_file)]
     {
