@@ -201,7 +201,7 @@ impl Machine {
             self.with(number, |source, hall, _, _| {
                 (hall.luck, hall.echoed) = (luck, None);
                 for line in &lines {
-                    hear(hall, &mut source.hearers, (&source.name, line.as_bytes(), true));
+                    hear(hall, &mut source.hearers, (&source.name, line.as_bytes(), true), None);
                 }
             });
         }
