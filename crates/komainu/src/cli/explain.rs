@@ -2,7 +2,7 @@
 
 mod shut_out;
 
-use super::{CompatArgument, EX_CONFIG, EX_TEMPFAIL, EX_USAGE, default_config, render};
+use super::{CompatArgument, EX_CONFIG, EX_USAGE, default_config, render};
 use crate::configuration::{Configuration, DirectSources, has_errors, state_directory};
 use crate::explain::answers::{Answerer, Offline, Online, Written};
 use crate::explain::log_line::{Logged, Search};
@@ -13,7 +13,7 @@ use crate::facts::dns::Resolver;
 use crate::facts::hosts::HostsFile;
 use clap::{Args, ValueEnum};
 use config::{Parameters, Severity};
-use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -248,20 +248,9 @@ fn ink() -> Ink {
     if std::io::stdout().is_terminal() && !plain { Ink::Colours } else { Ink::Plain }
 }
 
-/// Says it on standard output; a reader that left wants no more.
-fn say(text: &str) -> Result<(), Refused> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Refused { what: format!("write the explanation: {error}"), code: EX_TEMPFAIL })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Says it on standard error, if anybody listens.
 fn remark(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    eprint!("{text}");
 }
 
 fn explain_visit(
@@ -279,12 +268,12 @@ fn explain_visit(
             if let (Some(shut), Some(object)) = (shut, all.as_object_mut()) {
                 object.insert("shut_out".to_owned(), shut.json());
             }
-            say(&format!("{all}\n"))?;
+            println!("{all}");
         }
         Format::Text => {
             let tree = text::render(visit, &walk, parameters, ink());
             let shut = shut.map(shut_out::Found::text).unwrap_or_default();
-            say(&(shut + &tree + &text::render_otherwise(&found, untried, ink())))?;
+            print!("{shut}{tree}{}", text::render_otherwise(&found, untried, ink()));
         }
     }
     let refused = shut.is_some_and(shut_out::Found::is_refused)
@@ -329,7 +318,7 @@ fn explain_line(
             format!("{}\n{}\n{tree}", logged.reply, text::render_line(stand, &found))
         }
     };
-    say(&text)?;
+    print!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 

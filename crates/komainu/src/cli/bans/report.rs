@@ -3,6 +3,7 @@
 use super::read::Lines;
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
+use crate::cli::say::{self, Out};
 use crate::clock;
 use ban::brackets::{self, Call};
 use ban::date::Dates;
@@ -65,11 +66,7 @@ struct Old {
 pub(super) fn fail2ban_regex(arguments: Vec<OsString>) -> ExitCode {
     match Old::try_parse_from(arguments) {
         Ok(old) => run(&old.config, &old.test),
-        Err(error) => {
-            let shown = error.print();
-            drop(shown);
-            if error.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS }
-        }
+        Err(error) => crate::cli::usage(&error),
     }
 }
 
@@ -111,6 +108,8 @@ pub(super) fn run(folder: &Path, test: &Test) -> ExitCode {
     match outcome {
         Ok(0) => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => failed(EX_TEMPFAIL, format_args!("{}: {error}", test.log)),
     }
 }
@@ -160,7 +159,7 @@ fn now_us(test: &Test) -> i64 {
 fn objects(test: &Test, mut lines: Lines, mut reader: Reader) -> std::io::Result<u64> {
     use std::io::Write as _;
     let now_us = now_us(test);
-    let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut out = std::io::BufWriter::with_capacity(1 << 16, Out);
     let (mut number, mut matched) = (1_u64, 0);
     let mut failure = Ok(());
     while let Some(block) = lines.block()? {
@@ -270,10 +269,8 @@ fn report(test: &Test, mut lines: Lines, mut reader: Reader, named: &Named) -> s
     if !test.print_no_missed {
         shown_lines("Missed", &counts.missed, counts.missed_count, &mut out);
     }
-    match std::io::Write::write_all(&mut std::io::stdout(), out.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(counts.matched),
-    }
+    say::bytes(out.as_bytes());
+    Ok(counts.matched)
 }
 
 fn keep(lines: &mut Vec<String>, most: usize, line: impl Fn() -> String) {
