@@ -1,3 +1,5 @@
+mod wide;
+
 use super::*;
 use crate::bans::hours::Hours;
 use crate::bans::order::{JailStatus, Value};
