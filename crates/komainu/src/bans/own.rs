@@ -43,7 +43,7 @@ impl Tried {
         let account = self.account.clone().map(|account| (UNSAID_USER, account));
         let password = self.password.map(|mark| (UNSAID_PASSWORD, format!("{mark:016x}")));
         let both = account.into_iter().chain(password);
-        failure.fields.named.extend(both.map(|(name, value)| (name.into(), value)));
+        both.for_each(|(name, value)| failure.fields.named.insert(name.into(), &value));
     }
 }
 

@@ -18,6 +18,8 @@ mod attacks;
 mod auth;
 mod ban_journal;
 mod ban_run;
+#[cfg(target_arch = "x86_64")]
+mod ban_steps;
 mod bans;
 mod beside;
 mod bounces;
@@ -91,3 +93,4 @@ mod verifying;
 mod virtuals;
 mod waiting;
 mod world;
+mod zone_answers;
