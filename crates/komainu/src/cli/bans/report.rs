@@ -1,5 +1,6 @@
 //! `komainu ban test`, and the same under its old name, `fail2ban-regex`.
 
+use super::many::{Plan, Seen};
 use super::read::Lines;
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
@@ -7,7 +8,7 @@ use crate::cli::say::{self, Out};
 use crate::clock;
 use ban::brackets::{self, Call};
 use ban::date::Dates;
-use ban::filter::{Failure, Filter, Outcome, Reader};
+use ban::filter::{Failure, Filter, Outcome, Reader, Scout};
 use ban::jails;
 use ban::zone::Zone;
 use clap::{Args, Parser};
@@ -21,6 +22,8 @@ use std::sync::Arc;
 
 /// Lines that are shown of those missed or ignored.
 const SHOWN_MAX: usize = 20;
+/// Threads that read a log.
+const THREADS_MAX: usize = 64;
 
 #[derive(Args, Debug)]
 pub(super) struct Test {
@@ -45,6 +48,9 @@ pub(super) struct Test {
     /// Instead of the filter's `maxlines`.
     #[arg(long, short = 'L')]
     maxlines: Option<u32>,
+    /// Threads that look at lines of a report; as many as there are processors where it isn't given.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Show all missed lines.
     #[arg(long)]
     print_all_missed: bool,
@@ -103,8 +109,12 @@ pub(super) fn run(folder: &Path, test: &Test) -> ExitCode {
         Ok(lines) => lines,
         Err(error) => return failed(EX_TEMPFAIL, format_args!("{}: {error}", test.log)),
     };
-    let reader = Reader::new(Arc::clone(&filter), zone);
-    let outcome = if test.json { objects(test, lines, reader) } else { report(test, lines, reader, &named) };
+    let reader = Reader::new(Arc::clone(&filter), zone.clone());
+    let outcome = if test.json {
+        objects(test, lines, reader)
+    } else {
+        report(test, lines, reader, (&named, &|| Scout::new(Arc::clone(&filter), zone.clone())))
+    };
     match outcome {
         Ok(0) => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
@@ -191,8 +201,8 @@ fn object(line: u64, failure: &Failure) -> serde_json::Value {
     let time = if part == 0 { json!(whole) } else { json!(format!("{whole}.{part:06}").parse::<f64>().ok()) };
     object.insert("time".to_owned(), time);
     object.insert("host".to_owned(), json!(failure.id.to_string()));
-    for (name, value) in &failure.fields.named {
-        if !matches!(&**name, "ip4" | "ip6" | "dns" | "fid" | "cidr") {
+    for (name, value) in failure.fields.named.iter() {
+        if !matches!(name, "ip4" | "ip6" | "dns" | "fid" | "cidr") {
             object.insert(name.to_string(), json!(value));
         }
     }
@@ -220,38 +230,74 @@ struct Counts {
     missed_count: u64,
 }
 
-fn report(test: &Test, mut lines: Lines, mut reader: Reader, named: &Named) -> std::io::Result<u64> {
+impl Counts {
+    fn take(&mut self, outcome: &Outcome, line: &[u8], missed_max: usize) {
+        let shown = || String::from_utf8_lossy(line).into_owned();
+        match outcome {
+            Outcome::Failed(failure) => {
+                self.matched += 1;
+                *self.rules.entry(failure.rule).or_default() += 1;
+            }
+            Outcome::Noted { rule } => {
+                *self.rules.entry(*rule).or_default() += 1;
+                self.ignored_count += 1;
+                keep(&mut self.ignored, SHOWN_MAX, shown);
+            }
+            Outcome::Ignored { rule } => {
+                *self.ignored_by.entry(*rule).or_default() += 1;
+                self.ignored_count += 1;
+                keep(&mut self.ignored, SHOWN_MAX, shown);
+            }
+            Outcome::Missed => {
+                self.missed_count += 1;
+                keep(&mut self.missed, missed_max, shown);
+            }
+        }
+    }
+
+    /// A block of lines that a scout looked at.
+    fn take_in(&mut self, reader: &mut Reader, seen: Seen, now_us: i64, missed_max: usize) {
+        let Seen { text, block, missed } = seen;
+        self.lines += block.lines;
+        for (date, count) in block.dates.iter().enumerate().filter(|(_, count)| **count > 0) {
+            *self.dates.entry(date).or_default() += count;
+        }
+        let mut noted = 0;
+        let lines = block.lines;
+        reader.take_in((block, &text), now_us, &mut |line, outcome| {
+            noted += 1;
+            self.take(&outcome, line, missed_max);
+        });
+        self.missed_count += lines.saturating_sub(noted);
+        let free = missed_max.saturating_sub(self.missed.len());
+        self.missed.extend(missed.into_iter().take(free));
+    }
+}
+
+/// Who looks at lines beside others.
+type Scouts<'s> = &'s (dyn Fn() -> Option<Scout> + Sync);
+
+fn report(
+    test: &Test,
+    mut lines: Lines,
+    mut reader: Reader,
+    (named, scout): (&Named, Scouts<'_>),
+) -> std::io::Result<u64> {
     let start = std::time::Instant::now();
     let now_us = now_us(test);
     let mut counts = Counts::default();
-    while let Some(line) = lines.next()? {
+    let missed_max = if test.print_all_missed { usize::MAX } else { SHOWN_MAX };
+    let here = || std::thread::available_parallelism().map_or(1, usize::from);
+    let plan =
+        Plan { threads: test.threads.unwrap_or_else(here).clamp(1, THREADS_MAX), now_us, missed_max, scout };
+    let is_read = plan.read(&mut lines, &mut |seen| counts.take_in(&mut reader, seen, now_us, missed_max))?;
+    while let Some(line) = lines.next()?.filter(|_| !is_read) {
         counts.lines += 1;
         let (outcome, date) = reader.line_with_date(line, now_us);
         if let Some(date) = date {
             *counts.dates.entry(date).or_default() += 1;
         }
-        let shown = || String::from_utf8_lossy(line).into_owned();
-        match outcome {
-            Outcome::Failed(failure) => {
-                counts.matched += 1;
-                *counts.rules.entry(failure.rule).or_default() += 1;
-            }
-            Outcome::Noted { rule } => {
-                *counts.rules.entry(rule).or_default() += 1;
-                counts.ignored_count += 1;
-                keep(&mut counts.ignored, SHOWN_MAX, shown);
-            }
-            Outcome::Ignored { rule } => {
-                *counts.ignored_by.entry(rule).or_default() += 1;
-                counts.ignored_count += 1;
-                keep(&mut counts.ignored, SHOWN_MAX, shown);
-            }
-            Outcome::Missed => {
-                counts.missed_count += 1;
-                let most = if test.print_all_missed { usize::MAX } else { SHOWN_MAX };
-                keep(&mut counts.missed, most, shown);
-            }
-        }
+        counts.take(&outcome, line, missed_max);
     }
     let mut out = head(test, named);
     body(&counts, &reader, named, &mut out);
