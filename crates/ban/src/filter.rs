@@ -331,6 +331,15 @@ impl Filter {
         self.counted.as_ref().is_none_or(|counted| counted.is_match(line))
     }
 
+    /// Whether any of its expressions captures one of these, `<F-ALT_…>` of it too.
+    #[must_use]
+    pub fn captures(&self, names: &[&str]) -> bool {
+        let captures = |Groups { named, alternatives, .. }: &Groups| {
+            named.iter().chain(alternatives).any(|(_, name)| names.contains(&&**name))
+        };
+        self.prefix.iter().chain(&self.rules).any(|rule| captures(&rule.groups))
+    }
+
     /// How many `failregex` it has.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -350,7 +359,7 @@ pub struct Reader {
     filter: Arc<Filter>,
     zone: Zone,
     sessions: Sessions,
-    /// The last lines, for a filter that joins several.
+    /// The last lines, for a filter that joins several: of each, what `prefregex` left.
     buffer: VecDeque<Vec<u8>>,
     /// The date of the last line that had one.
     last_us: Option<i64>,
@@ -536,12 +545,16 @@ impl Reader {
 
     /// The last lines together, for filters with `maxlines`.
     fn joined(&mut self, filter: &Filter, line: Vec<u8>, time_us: i64) -> Outcome {
-        if let Some(prefix) = &filter.prefix
-            && !prefix.pattern.is_match(&line)
-        {
-            return Outcome::Missed;
+        let (mut prefixed, mut prefix_marks) = (Fields::default(), Marks::default());
+        let mut content = None;
+        if let Some(Rule { pattern, groups }) = &filter.prefix {
+            let Some(spans) = pattern.find(&line) else { return Outcome::Missed };
+            self.prefix_hits += 1;
+            groups.take(&line, &spans, &mut prefixed, &mut prefix_marks);
+            let cut = groups.content.and_then(|group| spans.get(group));
+            content = cut.and_then(|(start, end)| line.get(start..end)).map(<[u8]>::to_vec);
         }
-        self.buffer.push_back(line);
+        self.buffer.push_back(content.unwrap_or(line));
         if self.buffer.len() > filter.lines {
             self.buffer.pop_front();
         }
@@ -551,7 +564,8 @@ impl Reader {
         }
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
-            let (mut fields, mut marks) = (Fields::default(), Marks::default());
+            // The prefix's are those of the last line.
+            let (mut fields, mut marks) = (prefixed, prefix_marks);
             groups.take(&text, &spans, &mut fields, &mut marks);
             // What matched is used up.
             let (start, end) = spans.get(0).unwrap_or((0, 0));

@@ -115,6 +115,38 @@ fn ignored_lines_and_joined_ones() {
     );
 }
 
+/// Of each line that is joined, the content alone. Where fail2ban-regex finds somebody, he is found here; it finds
+/// nobody behind a line whose prefix matched and that failed for nothing.
+#[test]
+fn joined_lines_without_their_prefix() {
+    let prefix = ("prefregex", r"^\s*app: <F-CONTENT>.+</F-CONTENT>$");
+    check(
+        &[prefix, ("failregex", "^failed from <HOST>$"), ("maxlines", "2")],
+        &[
+            ("app: failed from 192.0.2.1", "192.0.2.1"),
+            ("app: failed from 192.0.2.2", "192.0.2.2"),
+            ("app: hello", "-"),
+            ("noise", "-"),
+            ("failed from 192.0.2.3", "-"),
+            ("app: failed from 192.0.2.4", "192.0.2.4"),
+        ],
+    );
+    check(
+        &[prefix, ("failregex", r"^hello\nfailed from <HOST>$"), ("maxlines", "2")],
+        &[
+            ("app: hello", "-"),
+            ("noise", "-"),
+            ("app: failed from 192.0.2.3", "192.0.2.3"),
+            ("app: failed from 192.0.2.3", "-"),
+        ],
+    );
+    let named = ("prefregex", r"^\s*app\[<F-USER>\w+</F-USER>\]: <F-CONTENT>.+</F-CONTENT>$");
+    check(
+        &[named, ("failregex", "^failed from <HOST>$"), ("maxlines", "3")],
+        &[("app[bob]: hello", "-"), ("app[eve]: failed from 192.0.2.4", "192.0.2.4 eve")],
+    );
+}
+
 /// A line without a date has that of the line before, also where that one was passed over.
 #[test]
 fn lines_without_a_date() {
