@@ -221,9 +221,13 @@ impl Groups {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
                 name if name.starts_with("skiplines") => {}
                 name => match name.strip_prefix("alt_") {
+                    // `alt_user2` is `user2`, and `user` where nobody else is.
                     Some(of) => {
-                        let of = of.trim_end_matches(|c: char| c.is_ascii_digit());
-                        groups.alternatives.push((group, of.into()));
+                        let plain = of.trim_end_matches(|c: char| c.is_ascii_digit());
+                        groups.alternatives.push((group, plain.into()));
+                        if plain != of {
+                            groups.alternatives.push((group, of.into()));
+                        }
                     }
                     None => groups.named.push((group, name.into())),
                 },
