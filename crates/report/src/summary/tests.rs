@@ -473,3 +473,35 @@ fn numbers_that_were_changed() {
         shown_in_every_form(&summary);
     }
 }
+
+/// Some programs end lines as Windows does.
+#[test]
+fn carriage_returns_at_the_ends_of_lines_change_nothing() {
+    let (log, truth) = sample(5, 400);
+    let plain = tally(log.lines()).summary();
+    assert_true(&plain, &truth, "plain");
+    let other = log.replace('\n', "\r\n");
+    let found = tally(other.split_terminator('\n')).summary();
+    assert_eq!(format!("{found:?}"), format!("{plain:?}"));
+}
+
+#[test]
+fn deliveries_to_addresses_with_brackets_are_counted() {
+    let rest = "relay=m[192.0.2.4]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)";
+    for addresses in [
+        "to=<<odd>@x.y>, orig_to=<a@b>",
+        "to=<a>b@x.y>, orig_to=<a@b>",
+        "to=<a@x.y>, orig_to=<a>b@x.y>",
+        "to=<<odd>@x.y>",
+        "to=<\"a>b\"@x.y>",
+    ] {
+        let line = format!("Nov 22 10:00:00 mail postfix/smtp[1]: A123456789: {addresses}, {rest}");
+        let summary = tally(std::iter::once(line.as_str())).summary();
+        assert_eq!(summary.counts.delivered, 1, "{addresses}");
+        assert_eq!(
+            summary.destinations.rows.first().map(|row| row.name.as_str()),
+            Some("x.y"),
+            "{addresses}"
+        );
+    }
+}
