@@ -505,3 +505,20 @@ fn deliveries_to_addresses_with_brackets_are_counted() {
         );
     }
 }
+
+#[test]
+fn a_dns_list_in_two_spellings_is_one() {
+    let refused = "NOQUEUE: reject: RCPT from x[192.0.2.2]: 554 5.7.1 Service unavailable; Client host [192.0.2.2] blocked using";
+    let lines = ["zen.example", "ZEN.Example"].map(|zone| {
+        format!(
+            "Nov 22 01:01:00 mail postfix/dnsblog[3]: addr 192.0.2.2 listed by domain {zone} as 127.0.0.2\n\
+             Nov 22 01:01:07 mail postfix/smtpd[1]: {refused} {zone}; from=<a@b> to=<c@d> proto=ESMTP helo=<x>"
+        )
+    });
+    let summary = tally(lines.iter().flat_map(|lines| lines.lines())).summary();
+    assert_adds_up(&summary, "zones");
+    let [rule] = summary.rules.as_slice() else { panic!("{:?}", summary.rules) };
+    assert_eq!((rule.rule.to_string().as_str(), rule.refused()), ("reject_rbl_client zen.example", 2));
+    let [zone] = summary.zones.as_slice() else { panic!("{:?}", summary.zones) };
+    assert_eq!((zone.name.as_str(), zone.refused, zone.listed, zone.alone), ("zen.example", 2, 1, 1));
+}

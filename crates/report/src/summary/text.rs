@@ -3,6 +3,7 @@
 use super::sections::{Cell, Line, Section, moment, sections};
 use super::{Mood, Summary};
 use crate::outline::{About, verdict};
+use crate::sheet::is_hidden;
 use crate::words::{bytes, grouped};
 
 /// What the reader's screen can do.
@@ -216,11 +217,7 @@ pub fn shown_as(cell: &Cell) -> String {
 /// Peers' text without what moves a terminal's cursor or turns the reading round.
 #[must_use]
 pub fn harmless(text: &str) -> String {
-    let bad = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
-    };
-    text.chars().map(|c| if bad(c) { '?' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { '?' } else { c }).collect()
 }
 
 /// `0.12 s`, `4 min 12 s`, `3 h 20 min`, rounded.
