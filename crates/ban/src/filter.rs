@@ -1,8 +1,8 @@
 //! A filter at work: lines in, failures out.
 //!
 //! First one search for texts of which a matching line must hold one; only lines that have one are looked at: their
-//! date is cut out, `prefregex` narrows them down, `ignoreregex` lets them go, the first `failregex` that matches
-//! decides. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
+//! date is cut out, `prefregex` narrows them down, the first `failregex` that matches decides, and `ignoreregex` may let
+//! them go then. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
 
 use crate::date::{Dates, Found};
 use crate::pattern::{Pattern, Spans};
@@ -139,7 +139,7 @@ pub struct Failure {
 pub enum Outcome {
     /// No expression matched.
     Missed,
-    /// An `ignoreregex` did, counted from 0.
+    /// A `failregex` did and then an `ignoreregex`, counted from 0.
     Ignored {
         /// Which.
         rule: usize,
@@ -148,6 +148,8 @@ pub enum Outcome {
     Noted {
         /// Which, counted from 0.
         rule: usize,
+        /// It is a failure whose address the session has yet to tell.
+        waits: bool,
     },
     /// A failure.
     Failed(Box<Failure>),
@@ -459,6 +461,29 @@ impl Reader {
         (outcome, date.map(|date| date.pattern))
     }
 
+    /// The expressions that match a line behind the one that decides, for reports; all, where none is named.
+    #[must_use]
+    pub fn also(&mut self, line: &[u8], decided: Option<usize>, now_us: i64) -> Vec<usize> {
+        let filter = Arc::clone(&self.filter);
+        if filter.lines > 1 {
+            return Vec::new();
+        }
+        let lossy = String::from_utf8_lossy(line.get(..LINE_BYTES_MAX).unwrap_or(line));
+        let line = lossy.as_bytes();
+        let (start, end) =
+            filter.dates.find(line, &mut self.zone, now_us).map_or((0, 0), |date| (date.start, date.end));
+        let line = [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat();
+        let mut content = line.as_slice();
+        if let Some(prefix) = &filter.prefix {
+            let spans = prefix.pattern.find(&line);
+            let span = spans.and_then(|spans| spans.get(prefix.groups.content?));
+            content = span.and_then(|(start, end)| line.get(start..end)).unwrap_or(content);
+        }
+        let rules = filter.quick.rules(content, filter.rules.len()).into_iter();
+        let behind = rules.filter(|rule| decided.is_none_or(|decided| *rule > decided));
+        behind.filter(|at| filter.rules.get(*at).is_some_and(|rule| rule.pattern.is_match(content))).collect()
+    }
+
     /// When a line was written. One without a date, or with one that no calendar has, has that of the line before.
     fn time(&mut self, date: Option<&Found>, before: Option<&[u8]>, now_us: i64) -> i64 {
         if let Some(own) = date.and_then(|found| found.time_us) {
@@ -497,12 +522,12 @@ impl Reader {
             content = rest.or(part(prefix.groups.content)).unwrap_or(line);
             fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
         }
-        if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(content)) {
-            return Outcome::Ignored { rule };
-        }
         for rule in filter.quick.rules(content, filter.rules.len()) {
             let Some(Rule { pattern, groups }) = filter.rules.get(rule) else { continue };
             let Some(spans) = pattern.find_likely(content) else { continue };
+            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(content)) {
+                return Outcome::Ignored { rule };
+            }
             groups.take(content, &spans, &mut fields, &mut marks);
             let own = groups.mlfid.and_then(|group| spans.get(group));
             let own = own.and_then(|(start, end)| content.get(start..end));
@@ -510,30 +535,30 @@ impl Reader {
                 Some(id) => self.sessions.line(id, fields, marks),
                 None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
             };
-            return failed(fields, rule, time_us);
+            return failed(fields, marks, rule, time_us);
         }
         Outcome::Missed
     }
 
     /// The last lines together, for filters with `maxlines`.
     fn joined(&mut self, filter: &Filter, line: Vec<u8>, time_us: i64) -> Outcome {
-        if let Some(prefix) = &filter.prefix
-            && !prefix.pattern.is_match(&line)
-        {
-            return Outcome::Missed;
-        }
+        // What `prefregex` leaves of each line is what is joined.
+        let line = match &filter.prefix {
+            None => line,
+            Some(prefix) => {
+                let Some(spans) = prefix.pattern.find(&line) else { return Outcome::Missed };
+                self.prefix_hits += 1;
+                let content = prefix.groups.content.and_then(|group| spans.get(group));
+                content.and_then(|(start, end)| line.get(start..end)).map_or(line.clone(), <[u8]>::to_vec)
+            }
+        };
         self.buffer.push_back(line);
         if self.buffer.len() > filter.lines {
             self.buffer.pop_front();
         }
         let text = self.buffer.iter().map(Vec::as_slice).collect::<Vec<_>>().join(&b'\n');
-        if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
-            return Outcome::Ignored { rule };
-        }
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
-            let (mut fields, mut marks) = (Fields::default(), Marks::default());
-            groups.take(&text, &spans, &mut fields, &mut marks);
             // What matched is used up.
             let (start, end) = spans.get(0).unwrap_or((0, 0));
             let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
@@ -543,7 +568,12 @@ impl Reader {
                 number += 1;
                 !(first..=last).contains(&(number - 1))
             });
-            return failed(Some(fields).filter(|_| !marks.no_fail && !marks.gained), rule, time_us);
+            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
+                return Outcome::Ignored { rule };
+            }
+            let (mut fields, mut marks) = (Fields::default(), Marks::default());
+            groups.take(&text, &spans, &mut fields, &mut marks);
+            return failed(Some(fields).filter(|_| !marks.no_fail && !marks.gained), marks, rule, time_us);
         }
         Outcome::Missed
     }
@@ -568,10 +598,10 @@ fn kind_of(before: &[u8]) -> u32 {
     letters.fold(0x811C_9DC5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-fn failed(fields: Option<Fields>, rule: usize, time_us: i64) -> Outcome {
+fn failed(fields: Option<Fields>, marks: Marks, rule: usize, time_us: i64) -> Outcome {
     match fields.and_then(|fields| Some((fields.id()?, fields))) {
         Some((id, fields)) => Outcome::Failed(Box::new(Failure { time_us, id, fields, rule })),
-        None => Outcome::Noted { rule },
+        None => Outcome::Noted { rule, waits: !marks.no_fail && !marks.gained },
     }
 }
 
