@@ -56,6 +56,17 @@ impl Delay {
     }
 }
 
+/// More than that no message waited, in seconds: ten years.
+const LONGEST_S: f64 = 315_360_000.0;
+
+impl Delay {
+    /// A number of seconds, however it is written; no delay where it is none.
+    fn lenient(text: &str) -> Delay {
+        let seconds = text.trim().parse::<f64>().ok().filter(|seconds| (0.0..=LONGEST_S).contains(seconds));
+        Delay(u64::try_from(Duration::from_secs_f64(seconds.unwrap_or(0.0)).as_micros()).unwrap_or(0))
+    }
+}
+
 /// How many zeros stand behind the point before the first other digit.
 fn leading_zeros(micros: u64) -> u32 {
     let digits = micros.checked_ilog10().map_or(0, |log| log + 1);
@@ -95,7 +106,11 @@ impl Delays {
     /// Reads `0.1/0/0.02/0.3`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Delays> {
-        let mut parts = text.split('/').map(Delay::parse);
+        Delays::read_with(text, Delay::parse)
+    }
+
+    fn read_with(text: &str, delay_of: fn(&str) -> Option<Delay>) -> Option<Delays> {
+        let mut parts = text.split('/').map(delay_of);
         let delays = [parts.next()??, parts.next()??, parts.next()??, parts.next()??];
         parts.next().is_none().then_some(Delays(delays))
     }
@@ -169,8 +184,15 @@ record! {
     }
 }
 
-impl<'a> Record<'a> for Delivery<'a> {
-    fn read(text: &'a str) -> Option<Self> {
+impl<'a> Delivery<'a> {
+    /// Reads a delivery whose delays are numbers that we would write otherwise (`1.0`), or none at all: these count as no
+    /// delay. What was delivered was, however long it is said to have taken.
+    #[must_use]
+    pub fn read_leniently(text: &'a str) -> Option<Self> {
+        Delivery::read_with(text, |delay| Some(Delay::lenient(delay)))
+    }
+
+    fn read_with(text: &'a str, delay_of: fn(&str) -> Option<Delay>) -> Option<Self> {
         let (id, rest) = scan::queue_id(text)?;
         let (to, rest) = scan::angled(rest.strip_prefix("to=")?)?;
         let (orig_to, rest) = match rest.strip_prefix(", orig_to=") {
@@ -184,9 +206,8 @@ impl<'a> Record<'a> for Delivery<'a> {
         };
         let (delay, rest) = scan::until(rest.strip_prefix("delay=")?, ", ")?;
         let (delays, rest) = match rest.strip_prefix("delays=") {
-            Some(rest) => {
-                scan::until(rest, ", ").map(|(d, rest)| Some((Some(Delays::parse(d)?), rest)))??
-            }
+            Some(rest) => scan::until(rest, ", ")
+                .map(|(d, rest)| Some((Some(Delays::read_with(d, delay_of)?), rest)))??,
             None => (None, rest),
         };
         let (tls, rest) = match rest.strip_prefix("tls=") {
@@ -205,13 +226,19 @@ impl<'a> Record<'a> for Delivery<'a> {
             orig_to,
             relay: relay.into(),
             conn_use,
-            delay: Delay::parse(delay)?,
+            delay: delay_of(delay)?,
             delays,
             tls,
             dsn,
             status: Status::from_word(status)?,
             text: text.into(),
         })
+    }
+}
+
+impl<'a> Record<'a> for Delivery<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        Delivery::read_with(text, Delay::parse)
     }
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{}: to=<{}>", self.id, self.to)?;
@@ -311,6 +338,19 @@ mod tests {
             let delay = Delay::rounded(Duration::from_micros(micros), resolution);
             assert_eq!(delay.to_string(), expect, "{micros} at {resolution}");
             assert_eq!(Delay::parse(expect), Some(delay));
+        }
+        for (text, micros) in [
+            ("1.0", 1_000_000),
+            (" 01", 1_000_000),
+            (".5", 500_000),
+            ("1e2", 100_000_000),
+            ("1.2345678", 1_234_568),
+        ] {
+            let found = Delay::lenient(text).0;
+            assert!(found.abs_diff(micros) <= 1, "{text}: {found}");
+        }
+        for none in ["", "x", "-1", "1e999", "inf", "NaN", "99999999999"] {
+            assert_eq!(Delay::lenient(none), Delay(0), "{none}");
         }
         for bad in ["", ".1", "1.", "1.0", "01", "1.1234567", "-1", "1e3"] {
             assert_eq!(Delay::parse(bad), None, "{bad}");

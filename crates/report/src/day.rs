@@ -114,6 +114,28 @@ impl Moment {
         Some((Moment { day, hour, minute, second }, rest))
     }
 
+    /// The same, where the calendar and the clock have it; `line` is where it stands. The 29th of February of a stamp
+    /// without a year is that of the last year that had one.
+    #[must_use]
+    pub fn of_the_calendar(mut self, line: &[u8]) -> Option<Moment> {
+        // A leap second is the sixtieth.
+        if self.hour > 23 || self.minute > 59 || self.second > 60 {
+            return None;
+        }
+        let has_year = line.first().is_some_and(u8::is_ascii_digit);
+        let is_leap_day = (self.day.month, self.day.day) == (2, 29);
+        for _ in 0..9 {
+            if Day::numbered(self.day.number()) == self.day {
+                return Some(self);
+            }
+            if has_year || !is_leap_day {
+                break;
+            }
+            self.day.year = self.day.year.checked_sub(1)?;
+        }
+        None
+    }
+
     /// Seconds since the start of 1970, by the clock of the host that wrote it.
     #[must_use]
     pub fn seconds(self) -> i64 {
@@ -139,7 +161,7 @@ impl Stamps {
     /// As [`Moment::parse`]. The same bytes are the same day: each way to write one ends with its own blank.
     pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Moment, &'a [u8])> {
         if !self.written.is_empty()
-            && let Some(rest) = line.strip_prefix(self.written.as_slice())
+            && let Some(rest) = scan::behind(line, &self.written)
         {
             return Moment::of(self.day, line, rest);
         }
@@ -231,6 +253,28 @@ mod tests {
             assert_eq!(found.map(|(moment, _)| moment.day), expect, "{line}");
             assert!(found.is_none_or(|(_, rest)| rest == b" host"), "{line}");
         }
+    }
+
+    #[test]
+    fn days_that_there_are() {
+        let today = Day { year: 2026, month: 3, day: 10 };
+        for (line, expect) in [
+            ("Feb 28 01:02:03 h", Some((2026, 28))),
+            ("Feb 29 01:02:03 h", Some((2024, 29))),
+            ("2024-02-29T23:59:60Z h", Some((2024, 29))),
+            ("2026-02-29T01:02:03Z h", None),
+            ("2026-02-00T01:02:03Z h", None),
+            ("2026-02-01T24:00:00Z h", None),
+            ("2026-02-01T23:60:00Z h", None),
+            ("Feb 31 01:02:03 h", None),
+            ("Feb  0 01:02:03 h", None),
+        ] {
+            let (moment, _) = Moment::parse(line.as_bytes(), today).unwrap();
+            let found = moment.of_the_calendar(line.as_bytes()).map(|at| (at.day.year, at.day.day));
+            assert_eq!(found, expect, "{line}");
+        }
+        let (moment, _) = Moment::parse(b"2026-13-01T00:00:00Z h", today).unwrap();
+        assert_eq!(moment.of_the_calendar(b"2"), None);
     }
 
     #[test]

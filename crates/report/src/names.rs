@@ -3,33 +3,58 @@
 //! All stand in one piece of memory, one behind the other: some eleven bytes a queue id and twenty of what finds
 //! it. The hash is keyed with random numbers: whoever sends mail chooses what stands in a log.
 
+use crate::scan;
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::LazyLock;
+
+/// One key for all, so that a name that goes from one table to another keeps its hash.
+static KEYED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// Names by their numbers, which count from 0 in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     bytes: Vec<u8>,
-    /// Where each name ends in `bytes`.
-    ends: Vec<usize>,
+    /// Where each name ends in `bytes`, and half of its hash.
+    ends: Vec<(usize, u32)>,
     /// Places by hash, a power of two of them or none: half a hash, and the number plus 1; 0 is a free place.
     places: Vec<(u32, u32)>,
-    keyed: RandomState,
+}
+
+/// A name and half of its hash.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hashed<'a> {
+    pub(crate) name: &'a [u8],
+    half: u32,
+}
+
+impl<'a> Hashed<'a> {
+    #[inline]
+    pub(crate) fn new(name: &'a [u8]) -> Hashed<'a> {
+        let mut hasher = KEYED.build_hasher();
+        hasher.write(name);
+        Hashed { name, half: u32::try_from(hasher.finish() >> 32).unwrap_or(0) }
+    }
 }
 
 impl Names {
     /// The number of `name`, which is kept where it is new.
     pub(crate) fn number(&mut self, name: &[u8]) -> u32 {
+        self.number_of(Hashed::new(name))
+    }
+
+    /// The same, of what is hashed already.
+    pub(crate) fn number_of(&mut self, hashed: Hashed<'_>) -> u32 {
         if (self.ends.len() + 1) * 3 > self.places.len() * 2 {
             self.grow();
         }
-        let half = self.half(name);
-        match self.find(name, half) {
+        match self.find(hashed) {
             Ok(number) => number,
             Err(free) => {
+                let Hashed { name, half } = hashed;
                 let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX - 1).min(u32::MAX - 1);
                 self.bytes.extend_from_slice(name);
-                self.ends.push(self.bytes.len());
+                self.ends.push((self.bytes.len(), half));
                 if let Some(place) = self.places.get_mut(free) {
                     *place = (half, number + 1);
                 }
@@ -42,10 +67,10 @@ impl Names {
     pub(crate) fn name(&self, number: u32) -> &[u8] {
         let at = number as usize;
         let start = match at.checked_sub(1) {
-            Some(before) => self.ends.get(before).copied().unwrap_or(usize::MAX),
+            Some(before) => self.ends.get(before).map_or(usize::MAX, |&(end, _)| end),
             None => 0,
         };
-        self.ends.get(at).and_then(|&end| self.bytes.get(start..end)).unwrap_or_default()
+        self.ends.get(at).and_then(|&(end, _)| self.bytes.get(start..end)).unwrap_or_default()
     }
 
     /// How many there are.
@@ -55,11 +80,16 @@ impl Names {
 
     /// All, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.hashed().map(|hashed| hashed.name)
+    }
+
+    /// The same, with their hashes.
+    pub(crate) fn hashed(&self) -> impl Iterator<Item = Hashed<'_>> {
         let mut start = 0;
-        self.ends.iter().map(move |&end| {
+        self.ends.iter().map(move |&(end, half)| {
             let name = self.bytes.get(start..end).unwrap_or_default();
             start = end;
-            name
+            Hashed { name, half }
         })
     }
 
@@ -72,20 +102,14 @@ impl Names {
         }
     }
 
-    fn half(&self, name: &[u8]) -> u32 {
-        let mut hasher = self.keyed.build_hasher();
-        hasher.write(name);
-        u32::try_from(hasher.finish() >> 32).unwrap_or(0)
-    }
-
-    /// The number of `name`, or the place where it belongs.
-    fn find(&self, name: &[u8], half: u32) -> Result<u32, usize> {
+    /// The number of a name, or the place where it belongs.
+    fn find(&self, Hashed { name, half }: Hashed<'_>) -> Result<u32, usize> {
         let mask = self.places.len().wrapping_sub(1);
         let mut at = half as usize & mask;
         loop {
             match self.places.get(at) {
                 None | Some((_, 0)) => return Err(at),
-                Some(&(taken, number)) if taken == half && self.name(number - 1) == name => {
+                Some(&(taken, number)) if taken == half && scan::same(self.name(number - 1), name) => {
                     return Ok(number - 1);
                 }
                 Some(_) => {}
@@ -120,7 +144,12 @@ pub(crate) struct Table<T> {
 impl<T: Default + Clone> Table<T> {
     /// The number of `name`.
     pub(crate) fn number(&mut self, name: &[u8]) -> u32 {
-        let number = self.names.number(name);
+        self.number_of(Hashed::new(name))
+    }
+
+    /// The same, of what is hashed already.
+    pub(crate) fn number_of(&mut self, hashed: Hashed<'_>) -> u32 {
+        let number = self.names.number_of(hashed);
         if self.values.len() < self.names.len() {
             self.values.resize(self.names.len(), T::default());
         }

@@ -3,6 +3,7 @@
 use memchr::{memchr, memchr_iter, memmem};
 
 /// What stands before and behind the first `mark`.
+#[inline]
 pub(crate) fn cut<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = find(text, mark)?;
     Some((text.get(..at)?, text.get(at.checked_add(mark.len())?..)?))
@@ -32,6 +33,31 @@ pub(crate) fn cut_at(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
 #[inline]
 pub(crate) fn split_one(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
     Some((text.get(..at)?, text.get(at.checked_add(1)?..)?))
+}
+
+/// Whether both are the same, eight bytes at a time: most names are too short for a call to be worth it.
+#[inline]
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (ones, one) = one.as_chunks::<8>();
+    let (others, other) = other.as_chunks::<8>();
+    ones.iter().zip(others).all(|(one, other)| u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other))
+        && one.iter().zip(other).all(|(one, other)| one == other)
+}
+
+/// What follows `start`, where `text` begins with it.
+#[inline]
+pub(crate) fn behind<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
+    let (begin, rest) = text.split_at_checked(start.len())?;
+    same(begin, start).then_some(rest)
+}
+
+/// What stands before a place that was found; all where none was.
+#[inline]
+pub(crate) fn before(text: &[u8], found: Option<usize>) -> &[u8] {
+    found.and_then(|at| text.get(..at)).unwrap_or(text)
 }
 
 /// Splits before the first byte that `stop` likes.

@@ -41,6 +41,38 @@ pub struct Due {
     pub told: Day,
     /// When to ask again: seconds since the start of 1970.
     pub next_s: i64,
+    /// The last day told of hasn't been yet by this clock, so that one of the two is wrong: [`Patience`].
+    pub is_ahead: bool,
+}
+
+/// How long a clock must be behind the last day told of until it is believed. A machine without a clock of its own may
+/// begin years ago, and knows the time some minutes later: then no day is told of twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    since_s: Option<i64>,
+}
+
+/// So long, in seconds.
+const PATIENCE_S: i64 = 2 * 86_400;
+
+impl Patience {
+    /// Whether the clock, which shows `now_s`, is believed by now: then it begins as where nothing is known.
+    pub fn is_over(&mut self, is_ahead: bool, now_s: i64) -> bool {
+        if !is_ahead {
+            self.since_s = None;
+            return false;
+        }
+        // One that went back once more begins anew.
+        let since_s = self.since_s.filter(|since_s| *since_s <= now_s).unwrap_or(now_s);
+        self.since_s = Some(since_s);
+        now_s.saturating_sub(since_s) >= PATIENCE_S
+    }
+
+    /// Whether it has just begun.
+    #[must_use]
+    pub fn begins(&self, now_s: i64) -> bool {
+        self.since_s == Some(now_s)
+    }
 }
 
 impl Schedule {
@@ -74,16 +106,18 @@ impl Schedule {
         let next = days(0..=DAYS_MAX).find(|day| self.is_on(*day) && at(*day) > now_s);
         let last_told = last.unwrap_or(today).before();
         let next_s = next.map_or(now_s + 86_400, at);
-        // Nothing is known at the first start, and nothing can be told of a day to come: the clock was wrong.
-        let Some(told) = told.filter(|told| *told < today) else {
-            return Due { now: None, told: last_told, next_s };
-        };
+        let quiet = Due { now: None, told: last_told, next_s, is_ahead: false };
+        // Nothing is known at the first start.
+        let Some(told) = told else { return quiet };
+        if told >= today {
+            return Due { told, is_ahead: true, ..quiet };
+        }
         if told >= last_told {
-            return Due { now: None, told, next_s };
+            return Due { told, ..quiet };
         }
         let first = told.number() + 1;
         let first = first.max(last_told.number() - DAYS_MAX + 1);
-        Due { now: Some((Day::numbered(first), last_told)), told: last_told, next_s }
+        Due { now: Some((Day::numbered(first), last_told)), ..quiet }
     }
 
     /// Whether a report goes out on this day.
@@ -176,8 +210,9 @@ mod tests {
         let seven = |told| due("daily 07:00", (day(5, 6), 7, 0), told);
         let next_s = berlin(day(5, 7), 7, 0);
         let told = day(5, 5);
-        assert_eq!(seven(Some(day(5, 4))), Due { now: Some((told, told)), told, next_s });
-        assert_eq!(seven(Some(told)), Due { now: None, told, next_s });
+        let is_ahead = false;
+        assert_eq!(seven(Some(day(5, 4))), Due { now: Some((told, told)), told, next_s, is_ahead });
+        assert_eq!(seven(Some(told)), Due { now: None, told, next_s, is_ahead });
         // Before its hour nothing is due but what should have gone out the day before.
         let early = |told| due("daily 07:00", (day(5, 6), 6, 59), Some(told));
         assert_eq!(early(day(5, 4)).now, None);
@@ -194,15 +229,52 @@ mod tests {
     }
 
     #[test]
-    fn the_first_start_and_a_clock_that_was_wrong() {
-        for told in [None, Some(day(5, 20)), Some(day(12, 31))] {
-            let found = due("daily 07:00", (day(5, 20), 12, 0), told);
-            assert_eq!((found.now, found.told), (None, day(5, 19)), "{told:?}");
-            let found = due("daily 07:00", (day(5, 20), 5, 0), told);
-            assert_eq!((found.now, found.told), (None, day(5, 18)), "{told:?}");
+    fn the_first_start_and_a_clock_that_is_wrong() {
+        for (hour, last) in [(12, 19), (5, 18)] {
+            let found = due("daily 07:00", (day(5, 20), hour, 0), None);
+            assert_eq!((found.now, found.told, found.is_ahead), (None, day(5, last), false));
+            for told in [day(5, 20), day(12, 31)] {
+                let found = due("daily 07:00", (day(5, 20), hour, 0), Some(told));
+                assert_eq!((found.now, found.told, found.is_ahead), (None, told, true));
+            }
         }
         let found = due("weekly Mon 07:00", (day(5, 20), 12, 0), None);
         assert_eq!((found.now, found.told), (None, day(5, 17)));
+    }
+
+    /// As the server does it.
+    fn told_by(clock: &[(Day, u8)], first: Day) -> (Vec<(Day, Day)>, Day) {
+        let (mut told, mut sent, mut patience) = (Some(first), Vec::new(), Patience::default());
+        for (today, hour) in clock {
+            let now_s = berlin(*today, *hour, 0);
+            let mut found = due("daily 07:00", (*today, *hour, 0), told);
+            if patience.is_over(found.is_ahead, now_s) {
+                found = due("daily 07:00", (*today, *hour, 0), None);
+            }
+            told = Some(found.told);
+            sent.extend(found.now);
+        }
+        (sent, told.unwrap())
+    }
+
+    #[test]
+    fn a_clock_that_jumps_tells_of_no_day_twice() {
+        let one = |month, number| (day(month, number), day(month, number));
+        // A start at the clock's first day, until the network tells the time.
+        let past = Day { year: 1970, month: 1, day: 1 };
+        let (sent, told) =
+            told_by(&[(past, 0), (past, 1), (past, 8), (day(5, 21), 8), (day(5, 21), 9)], day(5, 19));
+        assert_eq!((sent, told), (vec![one(5, 20)], day(5, 20)));
+        // Back by some days, and forth.
+        let back = [(day(5, 20), 8), (day(5, 10), 8), (day(5, 11), 8), (day(5, 21), 8)];
+        assert_eq!(told_by(&back, day(5, 18)).0, [one(5, 19), one(5, 20)]);
+        // Into a future that was none: after two days the clock is believed, and reports go on.
+        let mut future = vec![(day(5, 20), 8), (Day { year: 2031, month: 1, day: 9 }, 8)];
+        future.extend((21..26).map(|number| (day(5, number), 8)));
+        let (sent, told) = told_by(&future, day(5, 18));
+        assert_eq!(told, day(5, 24));
+        let all: Vec<Day> = sent.iter().map(|(_, last)| *last).filter(|day| day.year == 2026).collect();
+        assert_eq!(all, [day(5, 19), day(5, 23), day(5, 24)]);
     }
 
     #[test]

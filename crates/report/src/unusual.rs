@@ -8,7 +8,7 @@ use crate::Day;
 use crate::day::Moment;
 use crate::sheet::shown;
 use crate::summary::Summary;
-use crate::words::grouped;
+use crate::words::{counted, grouped};
 use std::collections::BTreeMap;
 
 /// Days that are kept, and compared with.
@@ -23,6 +23,8 @@ const NAME_MAX: usize = 120;
 const MUCH: u64 = 50;
 /// A program that writes so much each day is missed.
 const MISSED: u64 = 10;
+/// Remarks on certificates that are kept.
+const REMARKS_MAX: usize = 4;
 /// What is said of one day.
 const SAID_MAX: usize = 12;
 
@@ -66,11 +68,28 @@ impl Watcher {
         } else if has_room {
             self.programs.insert(name.into_owned(), 1);
         }
-        if behind.starts_with(b"/master") && self.certificates.len() < 4 {
+        if behind.starts_with(b"/master") && self.certificates.len() < REMARKS_MAX {
             let at = memchr::memmem::find(behind, CERTIFICATE);
             let Some(remark) = at.and_then(|at| behind.get(at..)) else { return };
             let remark: String = String::from_utf8_lossy(remark).chars().take(200).collect();
             if !self.certificates.contains(&remark) {
+                self.certificates.push(remark);
+            }
+        }
+    }
+
+    /// Adds what was fed to another, of later lines.
+    pub fn merge(&mut self, later: Watcher) {
+        for (name, count) in later.programs {
+            let has_room = self.programs.len() < NAMES_MAX;
+            if let Some(sum) = self.programs.get_mut(&name) {
+                *sum += count;
+            } else if has_room {
+                self.programs.insert(name, count);
+            }
+        }
+        for remark in later.certificates {
+            if self.certificates.len() < REMARKS_MAX && !self.certificates.contains(&remark) {
                 self.certificates.push(remark);
             }
         }
@@ -184,15 +203,19 @@ impl History {
     #[must_use]
     pub fn unusual(&self, day: Day) -> Vec<String> {
         let Some(sums) = self.0.get(&day.number()) else { return Vec::new() };
-        let since = day.number() - i64::try_from(DAYS_KEPT).unwrap_or(i64::MAX);
-        let before: Vec<&Sums> = self.0.range(since..day.number()).map(|(_, sums)| sums).collect();
-        compare(sums, &before)
+        compare(sums, &self.before(day).collect::<Vec<_>>())
     }
 
-    /// Whether there is enough to compare this day with.
+    /// How many days before it this day is compared with; 0 where they are too few.
     #[must_use]
-    pub fn is_known_before(&self, day: Day) -> bool {
-        self.0.range(..day.number()).count() >= DAYS_NEEDED
+    pub fn compared_with(&self, day: Day) -> usize {
+        let count = self.before(day).count();
+        if count < DAYS_NEEDED { 0 } else { count }
+    }
+
+    fn before(&self, day: Day) -> impl Iterator<Item = &Sums> {
+        let since = day.number() - i64::try_from(DAYS_KEPT).unwrap_or(i64::MAX);
+        self.0.range(since..day.number()).map(|(_, sums)| sums)
     }
 
     /// As lines: a day, what it is, a name and a number, with tabs between them.
@@ -234,14 +257,32 @@ impl History {
     }
 }
 
-/// What the log itself says is wrong with lists that are asked.
+/// What is out of the ordinary by itself, whatever the days before were: programs that ended over something, and lists
+/// that were found ill.
 #[must_use]
-pub fn of_zones(summary: &Summary) -> Vec<String> {
+pub fn of_log(summary: &Summary) -> Vec<String> {
+    let mut said: Vec<String> = of_programs(summary).collect();
+    said.extend(of_zones(summary));
+    said
+}
+
+fn of_programs(summary: &Summary) -> impl Iterator<Item = String> {
+    let (rows, others) = (&summary.fatal.rows, summary.fatal.other_count);
+    let more = (others > 0).then(|| format!("{} more that a program ended over", counted(others, "line")));
+    let times = |count: u64| match count {
+        1 => "once".to_owned(),
+        count => counted(count, "time"),
+    };
+    rows.iter().map(move |row| format!("{} ({})", row.name, times(row.count))).chain(more)
+}
+
+fn of_zones(summary: &Summary) -> Vec<String> {
     let ill = summary.zones.iter().filter(|zone| zone.ill > 0);
     ill.map(|zone| {
         format!(
-            "The list {} was found ill {} times and skipped: it lists everybody, or doesn't answer",
-            zone.name, zone.ill
+            "The list {} was found ill {} and skipped: it lists everybody, or doesn't answer",
+            zone.name,
+            counted(zone.ill, "time")
         )
     })
     .take(SAID_MAX)
@@ -252,7 +293,7 @@ pub fn of_zones(summary: &Summary) -> Vec<String> {
 #[must_use]
 pub fn dated(line: &[u8], today: Day) -> Option<(Day, &[u8])> {
     let (moment, rest) = Moment::parse(line, today)?;
-    Some((moment.day, rest))
+    moment.of_the_calendar(line).map(|moment| (moment.day, rest))
 }
 
 #[cfg(test)]
@@ -342,6 +383,20 @@ mod tests {
     }
 
     #[test]
+    fn what_programs_end_over_needs_no_comparison() {
+        let mut tally = crate::summary::Tally::new(crate::summary::Settings::new(Day::numbered(20_779)));
+        for text in
+            ["fatal: no SASL mechanisms", "panic: x", "fatal: no SASL mechanisms", "warning: y", "error: z"]
+        {
+            tally.feed(format!("Nov 22 01:00:00 mx postfix/smtpd[1]: {text}").as_bytes());
+        }
+        assert_eq!(
+            of_log(&tally.summary()),
+            ["smtpd: fatal: no SASL mechanisms (2 times)", "smtpd: panic: x (once)"]
+        );
+    }
+
+    #[test]
     fn programs_and_certificates() {
         let mut watcher = Watcher::default();
         for line in [
@@ -362,6 +417,16 @@ mod tests {
         assert_eq!(
             watcher.certificates(),
             ["the certificate that is served for \"mx\" ends in 3 days; renew it"]
+        );
+        let (mut first, mut later) = (Watcher::default(), Watcher::default());
+        first.feed(b" mx dovecot: x");
+        for line in [&b" mx dovecot: x"[..], b" mx sshd[1]: x"] {
+            later.feed(line);
+        }
+        first.merge(later);
+        assert_eq!(
+            first.programs.into_iter().collect::<Vec<_>>(),
+            [("dovecot".into(), 2), ("sshd".into(), 1)]
         );
         for number in 0..1_000 {
             watcher.feed(format!(" mx p{number}[1]: x").as_bytes());

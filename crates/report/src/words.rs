@@ -43,7 +43,17 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
-/// `12.3 %`; what is little isn't nothing, and what is nearly all isn't all.
+/// `1 network`, `12 networks`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// What fits to the number.
+pub(crate) const fn plural(count: u64, one: &'static str, many: &'static str) -> &'static str {
+    if count == 1 { one } else { many }
+}
+
+/// `12.3 %`, rounded; what is little isn't nothing, and what is nearly all isn't all.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 || part == 0 {
         return "0 %".to_owned();
@@ -51,12 +61,41 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     if part >= whole {
         return "100 %".to_owned();
     }
-    let tenths = u128::from(part) * 1000 / u128::from(whole);
+    let (part, whole) = (u128::from(part), u128::from(whole));
+    in_tenths((part * 2000 + whole) / (whole * 2))
+}
+
+/// Of what is neither nothing nor all.
+fn in_tenths(tenths: u128) -> String {
     match tenths {
         0 => "<0.1 %".to_owned(),
-        999.. => ">99.9 %".to_owned(),
+        1000.. => ">99.9 %".to_owned(),
         _ => format!("{}.{} %", tenths / 10, tenths % 10),
     }
+}
+
+/// The parts of a whole in percent, which add up to 100 where the parts do to the whole: of those that are rounded, the
+/// ones with the largest rest go up.
+pub(crate) fn shares(parts: &[u64], whole: u64) -> Vec<String> {
+    let sum = parts.iter().fold(0_u128, |sum, part| sum + u128::from(*part));
+    if sum != u128::from(whole) || whole == 0 {
+        return parts.iter().map(|part| percent(*part, whole)).collect();
+    }
+    let exact = |part: &u64| u128::from(*part) * 1000;
+    let mut tenths: Vec<u128> = parts.iter().map(|part| exact(part) / sum).collect();
+    let missing = 1000_u128.saturating_sub(tenths.iter().sum());
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(parts.get(*at).map_or(0, |part| exact(part) % sum)));
+    for at in order.into_iter().take(usize::try_from(missing).unwrap_or(0)) {
+        if let Some(tenths) = tenths.get_mut(at) {
+            *tenths += 1;
+        }
+    }
+    let said = |(part, tenths): (&u64, &u128)| match *part {
+        part if part == 0 || part == whole => percent(part, whole),
+        _ => in_tenths(*tenths),
+    };
+    parts.iter().zip(&tenths).map(said).collect()
 }
 
 /// `1.2 MB`: of 1,000.
@@ -107,6 +146,11 @@ mod tests {
             (0, 0, "0 %"),
             (1, 0, "0 %"),
             (1, 3, "33.3 %"),
+            (2, 3, "66.7 %"),
+            (1, 2_001, "<0.1 %"),
+            (1, 1_999, "0.1 %"),
+            (1_999, 2_000, ">99.9 %"),
+            (1_998, 2_000, "99.9 %"),
             (1, 100_000, "<0.1 %"),
             (99_999, 100_000, ">99.9 %"),
             (5, 5, "100 %"),
@@ -114,6 +158,30 @@ mod tests {
         ] {
             assert_eq!(percent(part, whole), expect);
         }
+    }
+
+    #[test]
+    fn shares_add_up() {
+        assert_eq!(shares(&[1, 1, 1], 3), ["33.4 %", "33.3 %", "33.3 %"]);
+        assert_eq!(shares(&[2, 1, 0], 3), ["66.7 %", "33.3 %", "0 %"]);
+        assert_eq!(shares(&[5, 0], 5), ["100 %", "0 %"]);
+        assert_eq!(shares(&[9_999, 1], 10_000), [">99.9 %", "<0.1 %"]);
+        assert_eq!(shares(&[], 0), Vec::<String>::new());
+        // A part is missing: each stands for itself.
+        assert_eq!(shares(&[1, 1], 3), ["33.3 %", "33.3 %"]);
+        assert_eq!(shares(&[u64::MAX - 1, 1], u64::MAX), [">99.9 %", "<0.1 %"]);
+        for seed in 1..200_u64 {
+            let parts: Vec<u64> = (1..9).map(|at| seed * at * 7919 % 977 + 11).collect();
+            let said = shares(&parts, parts.iter().sum());
+            let tenths = said.iter().map(|text| text.trim_end_matches(" %").replace('.', ""));
+            assert_eq!(tenths.map(|text| text.parse::<u64>().unwrap()).sum::<u64>(), 1000, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn words_fit_to_numbers() {
+        assert_eq!([0, 1, 2_000].map(|count| counted(count, "line")), ["0 lines", "1 line", "2,000 lines"]);
+        assert_eq!((plural(1, "was", "were"), plural(0, "was", "were")), ("was", "were"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Table, chain, sets and rules are fail2ban's, by the action's own texts; what is ours: a set is flagged `timeout`, so
 //! that a ban ends also where nobody is left to end it; many addresses change in one transaction, all or none; networks
-//! have sets of their own, one for each length (`net64-set-sshd`), looked up with a mask. What is in force is kept here,
+//! have sets of their own, one for each length (`net64-set-sshd`, `net4-24-set-sshd`), looked up with a mask. What is in force is kept here,
 //! so that a ruleset that somebody flushed is made again. Times are arguments.
 
 use super::net::Net;
@@ -64,7 +64,9 @@ impl Layout {
             return own.clone();
         }
         match own.strip_prefix("addr6-set-").or(own.strip_prefix("addr-set-")) {
-            Some(jail) => format!("net{}-set-{jail}", key.bits),
+            // Both families may have networks of one length, and a set has addresses of one.
+            Some(jail) if key.is_v6 => format!("net{}-set-{jail}", key.bits),
+            Some(jail) => format!("net4-{}-set-{jail}", key.bits),
             None => format!("{own}-{}", key.bits),
         }
     }
@@ -102,7 +104,7 @@ impl Layout {
         let of_net = |jail: &str| {
             let rest =
                 set.strip_prefix("net").and_then(|rest| rest.strip_suffix(jail)?.strip_suffix("-set-"));
-            rest.is_some_and(|bits| bits.parse::<u8>().is_ok())
+            rest.is_some_and(|bits| bits.strip_prefix("4-").unwrap_or(bits).parse::<u8>().is_ok())
         };
         let with_bits = |own: &str| {
             let bits = set.strip_prefix(own).and_then(|rest| rest.strip_prefix('-'));

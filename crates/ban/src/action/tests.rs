@@ -208,6 +208,23 @@ add element inet f2b-table net64-set-j { 2001:db8:: timeout 1060s }
 }
 
 #[test]
+fn networks_of_one_length_have_a_set_in_each_family() {
+    let sets = until(SETS, &[("198.51.100.0", 29), ("2001:db8::", 29)]);
+    let said = sets.all(&Listing::default(), 1_000);
+    let made = |line: &&str| line.starts_with("add set") || line.starts_with("add element");
+    let expected = [
+        "add set inet f2b-table net4-29-set-j { type ipv4_addr ; flags timeout ; }",
+        "add element inet f2b-table net4-29-set-j { 198.51.100.0 timeout 660s }",
+        "add set inet f2b-table net29-set-j { type ipv6_addr ; flags timeout ; }",
+        "add element inet f2b-table net29-set-j { 2001:db8:: timeout 660s }",
+    ];
+    assert_eq!(said.lines().filter(made).collect::<Vec<_>>(), expected);
+    let there = "set net4-29-set-j { # handle 2\nset net29-set-j { # handle 3\n";
+    let listing = Listing::read(sets.layout(), there);
+    assert!(sets.end(&listing).ends_with("delete set inet f2b-table net29-set-j\ndelete set inet f2b-table net4-29-set-j\ndelete table inet f2b-table\n"));
+}
+
+#[test]
 fn what_is_there_is_seen_and_taken_away() {
     let mut sets = until(SETS, &[("192.0.2.1", 32)]);
     let there = "table inet f2b-table { # handle 1

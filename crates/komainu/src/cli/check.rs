@@ -8,6 +8,7 @@ use super::{CompatArgument, EX_CONFIG, EX_USAGE, conf, default_config};
 use crate::check::repair::{Repair, Trial};
 use crate::check::surroundings::Machine;
 use crate::check::{Reach, check, json, pages, rights, sarif, text};
+use crate::cli::say::Out;
 use crate::configuration::{DirectSources, has_errors, host};
 use clap::{Args, ValueEnum};
 use config::{Compat, Diagnostic, Severity};
@@ -135,10 +136,10 @@ impl Called<'_> {
     }
 
     fn show(&self, found: &[Diagnostic]) -> Result<(), Failed> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut out = io::BufWriter::new(Out);
         match self.arguments.format {
             Format::Text => {
-                let style = self.arguments.color.style(out.get_ref());
+                let style = self.arguments.color.style(&io::stdout());
                 write!(out, "{}{}", text::render(found, style), self.closing(found))?;
             }
             Format::Json => json::write(&mut out, self.directory, found)?,
@@ -161,10 +162,8 @@ impl Called<'_> {
             leave(&withheld);
             return Ok(found);
         }
-        let mut out = io::stdout().lock();
-        write!(out, "{}", plan.patch())?;
-        out.flush()?;
-        drop(out);
+        write!(Out, "{}", plan.patch())?;
+        Out.flush()?;
         leave(&withheld);
         let repairs = format!("{} repair{}", plan.mended, if plan.mended == 1 { "" } else { "s" });
         if !self.arguments.yes && !agreed(&format!("Make {repairs}?"))? {
@@ -235,7 +234,6 @@ fn explain(word: &str) -> ExitCode {
         eprintln!("komainu: there is no code {word}; codes look like K0107");
         return ExitCode::from(EX_USAGE);
     };
-    // A reader that left wants no more.
-    let _ = write!(io::stdout(), "{}", page.text);
+    print!("{}", page.text);
     ExitCode::SUCCESS
 }

@@ -14,7 +14,6 @@ mod templates;
 use super::{EX_USAGE, default_config};
 use options::{Action, Options};
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -49,8 +48,6 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 pub(super) fn main_as(program: &str, words: Vec<OsString>) -> ExitCode {
     let called = Called { program };
     let outcome = Options::parse(&called, words).and_then(|options| called.act(&options));
-    // What was found before stays said; a reader that left wants no more.
-    let _ = io::stdout().flush();
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

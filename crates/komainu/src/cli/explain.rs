@@ -1,6 +1,6 @@
 //! `komainu explain`.
 
-use super::{CompatArgument, EX_CONFIG, EX_TEMPFAIL, EX_USAGE, default_config, render};
+use super::{CompatArgument, EX_CONFIG, EX_USAGE, default_config, render};
 use crate::configuration::{Configuration, DirectSources, has_errors, state_directory};
 use crate::explain::answers::{Answerer, Offline, Online, Written};
 use crate::explain::log_line::{Logged, Search};
@@ -11,7 +11,7 @@ use crate::facts::dns::Resolver;
 use crate::facts::hosts::HostsFile;
 use clap::{Args, ValueEnum};
 use config::{Parameters, Severity};
-use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -241,20 +241,9 @@ fn ink() -> Ink {
     if std::io::stdout().is_terminal() && !plain { Ink::Colours } else { Ink::Plain }
 }
 
-/// Says it on standard output; a reader that left wants no more.
-fn say(text: &str) -> Result<(), Refused> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Refused { what: format!("write the explanation: {error}"), code: EX_TEMPFAIL })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Says it on standard error, if anybody listens.
 fn remark(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    eprint!("{text}");
 }
 
 fn explain_visit(
@@ -267,10 +256,10 @@ fn explain_visit(
     let walk = walk::walk(stand, visit, answerer, &[]);
     let (found, untried) = outcomes::otherwise(stand, visit, answerer, &walk);
     match arguments.format {
-        Format::Json => say(&format!("{}\n", json::render(&walk, &found)))?,
+        Format::Json => println!("{}", json::render(&walk, &found)),
         Format::Text => {
             let tree = text::render(visit, &walk, parameters, ink());
-            say(&(tree + &text::render_otherwise(&found, untried, ink())))?;
+            print!("{tree}{}", text::render_otherwise(&found, untried, ink()));
         }
     }
     let refused = walk.verdicts().any(|(_, reply)| reply.starts_with(['4', '5']));
@@ -314,7 +303,7 @@ fn explain_line(
             format!("{}\n{}\n{tree}", logged.reply, text::render_line(stand, &found))
         }
     };
-    say(&text)?;
+    print!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 

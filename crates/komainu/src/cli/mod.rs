@@ -2,7 +2,9 @@
 //!
 //! Exit codes: 0 well, 1 the answer is no (a key that isn't there, a configuration with errors), 64 wrong
 //! usage, 75 try again later, 78 the configuration is not usable (sysexits.h). Old names keep theirs.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where people are spoken to")]
+
+#[macro_use]
+mod say;
 
 pub(crate) mod bans;
 mod check;
@@ -97,20 +99,33 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     let name = arguments.first().map(PathBuf::from);
     let name = name.as_deref().and_then(|path| path.file_name()).and_then(|name| name.to_str());
+    let name = name.unwrap_or("komainu").to_owned();
+    let code = called(&name, arguments);
+    let failure = match name.as_str() {
+        "postmap" | "postalias" | "newaliases" | "postconf" | "mailq" | "postqueue" | "postsuper"
+        | "postcat" | "postfix" | "pflogsumm" => 1,
+        "fail2ban-client" => 255,
+        _ => EX_TEMPFAIL,
+    };
+    say::ended(&name, code, failure)
+}
+
+/// Runs it by its name.
+fn called(name: &str, arguments: Vec<OsString>) -> ExitCode {
     match name {
-        Some("postmap") => return legacy::postmap::main(legacy::postmap::Program::Postmap, arguments),
-        Some("postalias") => return legacy::postalias::main(arguments),
-        Some("newaliases") => return legacy::postalias::newaliases(arguments),
-        Some("postconf") => return legacy::postconf::main(arguments),
-        Some("mailq") => return legacy::postqueue::mailq(arguments),
-        Some("postqueue") => return legacy::postqueue::main(arguments),
-        Some("postsuper") => return legacy::postsuper::main(arguments),
-        Some("pflogsumm") => return legacy::pflogsumm::main(arguments),
-        Some("postcat") => return legacy::postcat::main(arguments),
-        Some("sendmail") => return legacy::sendmail::main(arguments),
-        Some("fail2ban-client") => return legacy::fail2ban_client::main(arguments),
-        Some("fail2ban-regex") => return bans::fail2ban_regex(arguments),
-        Some("postfix") => return legacy::postfix::main(arguments),
+        "postmap" => return legacy::postmap::main(legacy::postmap::Program::Postmap, arguments),
+        "postalias" => return legacy::postalias::main(arguments),
+        "newaliases" => return legacy::postalias::newaliases(arguments),
+        "postconf" => return legacy::postconf::main(arguments),
+        "mailq" => return legacy::postqueue::mailq(arguments),
+        "postqueue" => return legacy::postqueue::main(arguments),
+        "postsuper" => return legacy::postsuper::main(arguments),
+        "pflogsumm" => return legacy::pflogsumm::main(arguments),
+        "postcat" => return legacy::postcat::main(arguments),
+        "sendmail" => return legacy::sendmail::main(arguments),
+        "fail2ban-client" => return legacy::fail2ban_client::main(arguments),
+        "fail2ban-regex" => return bans::fail2ban_regex(arguments),
+        "postfix" => return legacy::postfix::main(arguments),
         _ => {}
     }
     if arguments.get(1).is_some_and(|word| word == privileged::SUBCOMMAND) {
@@ -138,12 +153,18 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             Command::Report(arguments) => report::run(&arguments),
             Command::Links(arguments) => links::run(&arguments),
         },
-        Err(error) => {
-            let shown = error.print();
-            drop(shown);
-            if error.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS }
-        }
+        Err(error) => usage(&error),
     }
+}
+
+/// Says what is wrong with a command line, or its help.
+fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if error.use_stderr() {
+        return ExitCode::from(EX_USAGE);
+    }
+    say::printed(printed);
+    ExitCode::SUCCESS
 }
 
 /// `komainu __privileged-helper DIR COMPAT STATE`, started by the server itself.

@@ -5,15 +5,18 @@ mod places;
 
 use super::logs::{self, Fold, Problem};
 use super::render::Colour;
-use super::report_sheet::Shown;
+use super::report_sheet::{Shown, whole_day};
+use super::say;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
 use clap::{Args, ValueEnum};
 use config::{Compat, Parameters};
 use report::Day;
-use report::summary::{Settings, Summary, Tally, data, sections, text};
-use std::io::{self, IsTerminal as _, Write as _};
+use report::outline::About;
+use report::summary::{Settings, Tally, data, sections, text};
+use report::unusual::{Watcher, dated, of_log};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tables::Vantage;
@@ -25,10 +28,11 @@ use tables::Vantage;
 /// sums add up.
 ///
 /// Exit code 0 well, 1 nothing of that time is in the logs, 64 wrong usage, 75 a log can't be read (the others are
-/// counted).
+/// counted), or the report can't be written or sent, 78 --send knows no recipient or no configuration.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The logs, in any order (with --follow, the one that grows last); `-` is standard input [default: the log that the configuration names, else
+    /// The logs, in any order (with --follow, the one that grows last); `-` is standard input, which ends what
+    /// is followed when it ends [default: the log that the configuration names, else
     /// /var/log/mail.log, and with --day the one before it, too].
     #[arg(value_name = "LOG")]
     logs: Vec<PathBuf>,
@@ -41,10 +45,12 @@ pub(super) struct Arguments {
     /// How the report is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// One page of HTML with charts, that needs nothing else.
+    /// One page of HTML with charts, that needs nothing else; it is always the whole: neither --format nor --section
+    /// goes with it.
     #[arg(long, conflicts_with_all = ["format", "section"])]
     html: bool,
-    /// Send it by mail, as text and HTML, to komainu_report_recipient.
+    /// Send it by mail, as text and HTML, to komainu_report_recipient; none of --format, --section and --html goes with
+    /// it.
     #[arg(long, conflicts_with_all = ["format", "section", "html"])]
     send: bool,
     /// Only this section; may be given several times.
@@ -89,76 +95,108 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         named if arguments.follow => named.to_vec(),
         named => logs::by_time(named.to_vec(), today),
     };
-    let mut counting = Counting(Tally::new(settings));
+    let watched = whole_day(days, today).filter(|_| arguments.is_judged());
+    let mut counting = Counting { tally: Tally::new(settings), watcher: Watcher::default(), watched, today };
     let followed = if arguments.follow { files.last() } else { None };
-    let mut failed = false;
+    let mut unread = Vec::new();
     let whole = files.get(..files.len() - usize::from(followed.is_some())).unwrap_or_default();
     logs::fold(whole, (days.map(|(first, last)| first..=last), today), &mut counting, |file, problem| {
-        failed = true;
         let file = file.display();
-        match problem {
-            Problem::Open(error) => eprintln!("komainu report: {file}: {error}"),
-            Problem::Read(error) => {
-                eprintln!("komainu report: {file}: {error}; what stands before it is counted");
-            }
-        }
+        let text = match problem {
+            Problem::Open(error) => format!("{file}: {error}"),
+            Problem::Read(error) => format!("{file}: {error}; what stands before it is counted"),
+        };
+        eprintln!("komainu report: {text}");
+        unread.push(text);
     });
-    let Counting(mut tally) = counting;
-    let placed = |tally: &Tally| {
+    let Counting { mut tally, watcher, .. } = counting;
+    let placed = |tally: &Tally, unread: &[String]| {
         let mut summary = tally.summary();
+        summary.could_not_read(unread);
         if let Some(parameters) = parameters {
             places::put(&mut summary, parameters);
         }
         summary
     };
+    let mut failure = None;
     if let Some(path) = followed {
-        let shown = |tally: &Tally| text::text(&placed(tally), &arguments.section, style(arguments.color));
-        if let Err(error) = follow::run(&mut follow::Growing::new(path), &mut tally, shown) {
-            eprintln!("komainu report: {}: {error}", path.display());
-            failed = true;
+        let shown = |tally: &Tally| {
+            let summary = placed(tally, &unread);
+            // A day that goes on is held against nothing.
+            let about = About { unusual: of_log(&summary), ..About::default() };
+            text::text(&summary, &about, &arguments.section, style(arguments.color))
+        };
+        if let Err(error) = follow::run(&mut follow::Followed::new(path), &mut tally, shown) {
+            let text = format!("{}: {error}", path.display());
+            eprintln!("komainu report: {text}");
+            failure = Some(text);
         }
     }
-    let summary = placed(&tally);
-    let shown = Shown { summary: &summary, days, today, files: &files, config: arguments.config.as_deref() };
+    unread.extend(failure);
+    let summary = placed(&tally, &unread);
+    let watched = watched.map(|day| (day, &watcher));
+    let shown = Shown { summary: &summary, days, configuration: configuration.as_ref(), watched };
     if arguments.send {
         return shown.send();
     }
-    let text = if arguments.html { shown.page() } else { printed(&summary, arguments) };
-    if say(&text).is_err() {
-        return ExitCode::SUCCESS;
-    }
-    match (failed, summary.span) {
+    let text = if arguments.html { shown.page() } else { printed(&shown, arguments) };
+    say::bytes(text.as_bytes());
+    match (!unread.is_empty(), summary.span) {
         (true, _) => ExitCode::from(EX_TEMPFAIL),
         (false, None) => ExitCode::FAILURE,
         (false, Some(_)) => ExitCode::SUCCESS,
     }
 }
 
-/// A log's lines, counted by several threads.
-struct Counting(Tally);
-
-impl Fold for Counting {
-    type Part = Tally;
-
-    fn part(&self) -> Tally {
-        self.0.sibling()
-    }
-
-    fn feed(part: &mut Tally, line: &[u8]) {
-        part.feed(line);
-    }
-
-    fn merge(&mut self, part: &mut Tally) {
-        let empty = self.0.sibling();
-        self.0.merge(std::mem::replace(part, empty));
+impl Arguments {
+    /// Whether it is shown what is out of the ordinary.
+    fn is_judged(&self) -> bool {
+        self.html || self.send || (self.format == Format::Text && self.section.is_empty())
     }
 }
 
-fn printed(summary: &Summary, arguments: &Arguments) -> String {
+/// A log's lines, counted by several threads.
+struct Counting {
+    tally: Tally,
+    /// Looks at the lines of one day, where that is wanted.
+    watcher: Watcher,
+    watched: Option<Day>,
+    today: Day,
+}
+
+impl Fold for Counting {
+    type Part = Counting;
+
+    fn part(&self) -> Counting {
+        Counting { tally: self.tally.sibling(), watcher: Watcher::default(), ..*self }
+    }
+
+    fn another(part: &Counting) -> Counting {
+        part.part()
+    }
+
+    fn feed(part: &mut Counting, line: &[u8]) {
+        part.tally.feed(line);
+        if let Some(day) = part.watched
+            && let Some((_, rest)) = dated(line, part.today).filter(|(found, _)| *found == day)
+        {
+            part.watcher.feed(rest);
+        }
+    }
+
+    fn merge(&mut self, part: &mut Counting) {
+        let empty = self.tally.sibling();
+        self.tally.merge(std::mem::replace(&mut part.tally, empty));
+        self.watcher.merge(std::mem::take(&mut part.watcher));
+    }
+}
+
+fn printed(shown: &Shown<'_>, arguments: &Arguments) -> String {
+    let summary = shown.summary;
     match arguments.format {
         Format::Json => data::json(summary, &arguments.section) + "\n",
         Format::Csv => data::csv(summary, &arguments.section),
-        Format::Text => text::text(summary, &arguments.section, style(arguments.color)),
+        Format::Text => text::text(summary, &shown.about(), &arguments.section, style(arguments.color)),
     }
 }
 
@@ -195,12 +233,6 @@ fn usual_logs(parameters: Option<&Parameters>, with_older: bool) -> Vec<PathBuf>
     });
     let older = older.filter(|path| with_older && path.exists()).take(1);
     older.chain([log.clone()]).collect()
-}
-
-fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }
 
 /// What day it is here.
@@ -246,7 +278,7 @@ fn day(text: &str, today: Day) -> Result<Day, String> {
     };
     // A day that the calendar doesn't have comes back as another.
     let found = found.filter(|day| (1..=12).contains(&day.month) && Day::numbered(day.number()) == *day);
-    found.ok_or_else(|| format!("--day {text}: neither today, yesterday nor a date like 2026-11-22"))
+    found.ok_or_else(|| format!("--day {text}: neither today, yesterday, a date like 2026-11-22, nor two of them with `..` between"))
 }
 
 #[cfg(test)]

@@ -1,46 +1,65 @@
 //! `komainu report --html` and `--send`: a summary as a page, or as a mail that is handed in. T2.22, T2.23.
 
-use super::{EX_CONFIG, EX_TEMPFAIL, default_config, logs};
-use crate::configuration::{Configuration, DirectSources, LookingSources};
+use super::{EX_CONFIG, EX_TEMPFAIL};
+use crate::configuration::Configuration;
 use crate::reporting::{self, Kept};
 use crate::serve;
 use crate::submit::held::Held;
 use crate::submit::{Accepted, Letter, submit};
-use config::Compat;
 use report::Day;
+use report::outline::{self, About};
 use report::sheet::Sheet;
 use report::summary::Summary;
-use report::unusual::{Watcher, dated};
-use std::path::{Path, PathBuf};
+use report::unusual::Watcher;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use tables::Vantage;
 
 /// What is shown, and of what.
 pub(super) struct Shown<'a> {
     pub(super) summary: &'a Summary,
     /// The days that were asked for.
     pub(super) days: Option<(Day, Day)>,
-    pub(super) today: Day,
-    pub(super) files: &'a [PathBuf],
-    /// `--config`.
-    pub(super) config: Option<&'a Path>,
+    pub(super) configuration: Option<&'a Configuration>,
+    /// The day that is held against what is kept of the days before, and what was seen of it.
+    pub(super) watched: Option<(Day, &'a Watcher)>,
+}
+
+/// One day that is over: only that can be compared.
+pub(super) fn whole_day(days: Option<(Day, Day)>, today: Day) -> Option<Day> {
+    days.filter(|(first, last)| first == last && *last < today).map(|(day, _)| day)
 }
 
 impl Shown<'_> {
-    fn configuration(&self) -> Option<Configuration> {
-        let folder = self.config.map(Path::to_owned).or_else(default_config)?;
-        let sources = LookingSources::new(&DirectSources, Vantage::Looking);
-        Some(Configuration::load(&folder, Compat::default(), &sources).0)
+    /// What stands above the numbers, however they are shown.
+    pub(super) fn about(&self) -> About {
+        let host = self.configuration.map_or_else(
+            || crate::configuration::host().hostname,
+            |configuration| configuration.parameters.text("myhostname").value,
+        );
+        let mut about =
+            About { host, days: self.days, unusual: report::unusual::of_log(self.summary), compared: 0 };
+        if let (Some(configuration), Some((day, watcher))) = (self.configuration, self.watched) {
+            let mut history = Kept::read(&state(configuration)).history;
+            about.compared = history.compared_with(day);
+            history.keep(day, watcher.sums(self.summary));
+            let certificates = watcher.certificates().iter().map(|text| reporting::capital(text));
+            about.unusual = certificates.chain(about.unusual).chain(history.unusual(day)).collect();
+        }
+        about
+    }
+
+    fn sheet(&self) -> Sheet {
+        outline::sheet(self.summary, &self.about())
     }
 
     /// The page.
     pub(super) fn page(&self) -> String {
-        report::page::page(&self.sheet(self.configuration().as_ref()))
+        report::page::page(&self.sheet())
     }
 
     /// Hands the report in as mail; says where it is, or why it isn't.
     pub(super) fn send(&self) -> ExitCode {
-        let Some(configuration) = self.configuration() else {
+        let Some(configuration) = self.configuration else {
             eprintln!("komainu report: --send needs a configuration: say where it is with --config");
             return ExitCode::from(EX_CONFIG);
         };
@@ -50,11 +69,11 @@ impl Shown<'_> {
             );
             return ExitCode::from(EX_CONFIG);
         };
-        let message = reporting::message(mailing, &reporting::letter(&self.sheet(Some(&configuration))));
+        let message = reporting::message(mailing, &reporting::letter(&self.sheet()));
         let (submission, to) = reporting::envelope(mailing);
         let mut letter = Letter { submission, to, content: Held::default() };
         let written = letter.content.write(message.as_bytes());
-        let state = state(&configuration);
+        let state = state(configuration);
         match written
             .map_err(|error| error.to_string())
             .and_then(|()| submit(&state, &mut letter).map_err(|error| error.to_string()))
@@ -68,47 +87,8 @@ impl Shown<'_> {
                 return ExitCode::from(EX_TEMPFAIL);
             }
         }
-        ExitCode::SUCCESS
-    }
-
-    fn sheet(&self, configuration: Option<&Configuration>) -> Sheet {
-        let host = configuration.map_or_else(
-            || crate::configuration::host().hostname,
-            |configuration| configuration.parameters.text("myhostname").value,
-        );
-        let mut unusual = report::unusual::of_zones(self.summary);
-        if let (Some(configuration), Some(day)) = (configuration, self.whole_day()) {
-            unusual.splice(0..0, self.compared(day, Kept::read(&state(configuration))));
-        }
-        reporting::sheet(self.summary, &host, self.days, unusual)
-    }
-
-    /// One day that is over: only that can be compared.
-    fn whole_day(&self) -> Option<Day> {
-        self.days.filter(|(first, last)| first == last && *last < self.today).map(|(day, _)| day)
-    }
-
-    /// What is out of the ordinary, by what the server keeps of the days before; standard input is gone by now.
-    fn compared(&self, day: Day, mut kept: Kept) -> Vec<String> {
-        if !kept.history.is_known_before(day) || self.files.iter().any(|file| file == Path::new("-")) {
-            return Vec::new();
-        }
-        let mut watcher = Watcher::default();
-        for file in self.files {
-            let Ok(log) = logs::open(file).and_then(|log| log.only(&(day..=day), self.today)) else {
-                continue;
-            };
-            let watch = |line: &[u8]| {
-                if let Some((_, rest)) = dated(line, self.today).filter(|(found, _)| *found == day) {
-                    watcher.feed(rest);
-                }
-            };
-            // What can't be read was said when it was counted.
-            let _ = logs::each_line(log, watch);
-        }
-        kept.history.keep(day, watcher.sums(self.summary));
-        let certificates = watcher.certificates().iter().map(|text| reporting::capital(text));
-        certificates.chain(kept.history.unusual(day)).collect()
+        // What is missing in it was said.
+        if self.summary.unread.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EX_TEMPFAIL) }
     }
 }
 

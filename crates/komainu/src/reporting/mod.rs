@@ -20,8 +20,9 @@ use mail::Wall;
 use proto::control::{Submission, To};
 use report::letter::{self, Letter};
 use report::outline::{self, About};
+use report::schedule::Patience;
 use report::summary::{Settings, Summary, Tally};
-use report::unusual::{Watcher, dated, of_zones};
+use report::unusual::{Watcher, dated, of_log};
 use report::{Day, sheet::Sheet};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -29,6 +30,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 /// Files of a log that are read for one report.
@@ -39,6 +41,8 @@ const ROWS: usize = 20;
 const LOOK: Duration = Duration::from_secs(30);
 /// What failed is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(600);
+/// How much lower the priority is of the thread that reads the log (nice(2)): all there is.
+const NICE: i32 = 19;
 /// Who speaks of it.
 const PROGRAM: &str = "komainu/report";
 
@@ -67,13 +71,14 @@ pub(crate) struct Counted {
     whole: Tally,
     each: BTreeMap<Day, (Option<Tally>, Watcher)>,
     today: Day,
+    unread: Vec<String>,
 }
 
 impl Counted {
     /// For the lines of these days.
     pub(crate) fn new(days: (Day, Day), today: Day) -> Counted {
         let settings = Settings { days: Some(days), rows: ROWS, ..Settings::new(today) };
-        Counted { days, whole: Tally::new(settings), each: BTreeMap::new(), today }
+        Counted { days, whole: Tally::new(settings), each: BTreeMap::new(), today, unread: Vec::new() }
     }
 
     pub(crate) fn feed(&mut self, line: &[u8]) {
@@ -93,10 +98,17 @@ impl Counted {
         watcher.feed(rest);
     }
 
+    /// A log that couldn't be read, or not to its end, and why.
+    fn could_not_read(&mut self, text: String) {
+        self.unread.push(text);
+    }
+
     /// What it all adds up to and what is out of the ordinary; the days are kept.
-    pub(crate) fn told(self, kept: &mut Kept) -> (Summary, Vec<String>) {
-        let summary = self.whole.summary();
+    pub(crate) fn told(self, kept: &mut Kept) -> (Summary, About) {
+        let mut summary = self.whole.summary();
+        summary.could_not_read(&self.unread);
         let is_one = self.each.len() == 1;
+        let compared = self.each.keys().map(|day| kept.history.compared_with(*day)).max().unwrap_or(0);
         let mut unusual = Vec::new();
         let mut certificates: Vec<String> = Vec::new();
         for (day, (tally, watcher)) in self.each {
@@ -115,8 +127,9 @@ impl Counted {
             };
             unusual.extend(said.map(dated));
         }
-        let all = certificates.into_iter().chain(of_zones(&summary)).chain(unusual);
-        (summary, all.collect())
+        let all = certificates.into_iter().chain(of_log(&summary)).chain(unusual);
+        let about = About { unusual: all.collect(), compared, days: Some(self.days), ..About::default() };
+        (summary, about)
     }
 }
 
@@ -126,17 +139,21 @@ pub(crate) fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The sheet, as all ways of showing it have it.
-pub(crate) fn sheet(summary: &Summary, host: &str, days: Option<(Day, Day)>, unusual: Vec<String>) -> Sheet {
-    outline::sheet(summary, &About { host: host.to_owned(), days, unusual })
-}
-
 /// A message with its header.
 pub(crate) fn message(mailing: &Mailing, letter: &Letter) -> String {
-    let to = mailing.recipients.join(", ");
+    let to = mailing.recipients.join(",\n ");
     format!(
         "From: Mail report <postmaster>\nTo: {to}\nSubject: {}\nAuto-Submitted: auto-generated\n{}\n{}",
         letter.subject, letter.head, letter.body
+    )
+}
+
+/// What is said where the clock is behind what was told.
+fn ahead(told: Day) -> String {
+    let Day { year, month, day } = told;
+    format!(
+        "the last report told of {year:04}-{month:02}-{day:02}, which has not been yet by this clock: none goes out until \
+         that is over, or the clock has shown this for two days"
     )
 }
 
@@ -152,6 +169,23 @@ pub(crate) fn letter(sheet: &Sheet) -> Letter {
     letter::letter(sheet, &format!("{}.{}", mail::time::compact(wall), std::process::id()))
 }
 
+/// Does `work` on a thread of its own that only has what nobody else wants of the processors and disks: mail doesn't
+/// wait for a report.
+///
+/// # Errors
+/// There is no thread.
+fn last_in_line<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let politely = || {
+            // Not to get it is only impolite.
+            let _ = rustix::process::nice(NICE);
+            work()
+        };
+        let thread = thread::Builder::new().name("report".to_owned()).spawn_scoped(scope, politely)?;
+        thread.join().map_err(|_| io::Error::other("it ended early"))
+    })
+}
+
 /// Who sends reports. Cheap to clone; of all that there are, one is at work.
 #[derive(Clone)]
 pub(crate) struct Sender {
@@ -160,7 +194,7 @@ pub(crate) struct Sender {
     pub(crate) helper: Option<Helper>,
     pub(crate) log: Log,
     /// A configuration that is no more in force may still be at it.
-    pub(crate) turn: Arc<Mutex<()>>,
+    pub(crate) turn: Arc<Mutex<Patience>>,
 }
 
 impl Sender {
@@ -194,11 +228,20 @@ impl Sender {
     /// Does what is due, and says when to ask again. Blocks.
     fn turn(&self, mailing: &Mailing) -> Result<i64, String> {
         let Some(schedule) = mailing.schedule else { return Ok(i64::MAX) };
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut patience = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let wall = clock::now().wall;
         let today = today(wall);
         let before = Kept::read(&self.state);
-        let due = schedule.due((today, wall.seconds()), before.told, &comes);
+        let now = (today, wall.seconds());
+        let mut due = schedule.due(now, before.told, &comes);
+        if patience.is_over(due.is_ahead, now.1) {
+            due = schedule.due(now, None, &comes);
+        } else if due.is_ahead {
+            if patience.begins(now.1) {
+                self.say(Message::warning(ahead(due.told)));
+            }
+            return Ok(due.next_s);
+        }
         let mut kept = Kept { told: Some(due.told), history: before.history.clone() };
         let Some(days) = due.now else {
             if before.told != kept.told {
@@ -207,12 +250,12 @@ impl Sender {
             return Ok(due.next_s);
         };
         let counted = self.count(mailing, days, today)?;
-        let (summary, unusual) = counted.told(&mut kept);
+        let (summary, about) = counted.told(&mut kept);
         self.keep(&kept)?;
-        if mailing.only_unusual && unusual.is_empty() {
+        if mailing.only_unusual && about.unusual.is_empty() {
             return Ok(due.next_s);
         }
-        let sheet = sheet(&summary, &mailing.hostname, Some(days), unusual);
+        let sheet = outline::sheet(&summary, &About { host: mailing.hostname.clone(), ..about });
         if let Err(problem) = self.send(mailing, &message(mailing, &letter(&sheet))) {
             // It is due again.
             self.keep(&Kept { told: before.told, ..kept })?;
@@ -229,18 +272,24 @@ impl Sender {
 
     /// Adds up the lines of `days`, from the log and what it was before it was rotated.
     fn count(&self, mailing: &Mailing, days: (Day, Day), today: Day) -> Result<Counted, String> {
+        let files = self.open(&mailing.log, comes(days.0, 0, 0))?;
+        last_in_line(|| self.read(mailing, files, (days, today)))
+            .map_err(|error| format!("there is no thread for the report: {error}"))
+    }
+
+    fn read(&self, mailing: &Mailing, files: Vec<File>, (days, today): ((Day, Day), Day)) -> Counted {
         let mut counted = Counted::new(days, today);
-        let since_s = comes(days.0, 0, 0);
-        for file in self.open(&mailing.log, since_s)?.into_iter().rev() {
+        for file in files.into_iter().rev() {
             let read = logs::of(file)
                 .and_then(|log| log.only(&(days.0..=days.1), today))
                 .and_then(|log| logs::each_line(log, |line| counted.feed(line)));
             if let Err(error) = read {
                 let text = format!("{}: {error}; what stands before it is counted", mailing.log.display());
+                counted.could_not_read(text.clone());
                 self.say(Message::warning(text));
             }
         }
-        Ok(counted)
+        counted
     }
 
     /// The files with lines written since then, the newest first.
@@ -286,5 +335,18 @@ impl Sender {
         reception.add(to).map_err(|error| error.to_string())?;
         reception.write(message.as_bytes()).map_err(|error| error.to_string())?;
         reception.finish().map(drop).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_read_when_nobody_else_wants_anything() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let before = priority();
+        assert_eq!(last_in_line(priority).unwrap(), NICE.min(before + NICE));
+        assert_eq!(priority(), before);
     }
 }

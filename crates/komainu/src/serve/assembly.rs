@@ -30,6 +30,7 @@ use crate::session::house::House;
 use crate::session::{Service, Shared};
 use config::{Code, Diagnostic, Parameters, Severity};
 use events::daemon::Message;
+use report::schedule::Patience;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use store::{Disk, RealDisk};
@@ -72,7 +73,7 @@ pub struct Assembly {
     prober: Option<JoinHandle<()>>,
     reporter: Option<(Reporter, JoinHandle<()>)>,
     /// Where what is kept of reports is, and who sends them.
-    reports: (PathBuf, Arc<Mutex<()>>, Option<JoinHandle<()>>),
+    reports: (PathBuf, Arc<Mutex<Patience>>, Option<JoinHandle<()>>),
     /// What deliveries of each generation heed.
     endings: Vec<Ending>,
 }

@@ -29,7 +29,11 @@ ignoreregex = known$
 
 /// The output without what depends on the machine's speed.
 fn steady(ran: &Ran) -> String {
-    ran.out.lines().filter(|line| !line.starts_with("[processed in")).map(|line| format!("{line}\n")).collect()
+    ran.out
+        .lines()
+        .filter(|line| !line.starts_with("[processed in"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 #[test]
@@ -65,11 +69,12 @@ fn the_old_name_reports_as_debians() {
         let run = |program: &Path| {
             let arguments: Vec<&str> = ["-c", "."].iter().chain(arguments).copied().collect();
             // The version alone stands first.
-            let arguments = if arguments.len() == 3 && arguments.last().is_some_and(|last| last.starts_with('-')) {
-                arguments.get(2..).unwrap_or_default().to_vec()
-            } else {
-                arguments
-            };
+            let arguments =
+                if arguments.len() == 3 && arguments.last().is_some_and(|last| last.starts_with('-')) {
+                    arguments.get(2..).unwrap_or_default().to_vec()
+                } else {
+                    arguments
+                };
             folder.run(program, &arguments, b"")
         };
         let (theirs, ours) = (run(&theirs), run(&ours));
@@ -90,7 +95,8 @@ fn logs_of_other_kinds_are_read() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut packed, LOG.as_bytes()).expect("packs");
     folder.write("s.log.gz", packed.finish().expect("packs"));
-    let ban = |arguments: &[&str]| folder.run(komainu(), &[&["ban", "-c", ".", "test"], arguments].concat(), b"");
+    let ban =
+        |arguments: &[&str]| folder.run(komainu(), &[&["ban", "-c", ".", "test"], arguments].concat(), b"");
     let ran = ban(&["s.log.gz", "s", "--json", "--timezone", "UTC"]);
     let hosts: Vec<&str> = ran.out.lines().filter_map(|line| line.split('"').nth(5)).collect();
     assert_eq!((ran.code, hosts), (Some(0), vec!["192.0.2.1", "2001:db8::1"]), "{ran:?}");

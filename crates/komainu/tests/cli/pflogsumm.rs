@@ -199,3 +199,41 @@ fn a_day_is_found_in_a_large_log() {
         found.out
     );
 }
+
+/// As Perl counts and prints them: in doubles where they are large.
+#[test]
+fn large_numbers_beside_debians() {
+    let folder = folder();
+    let mut log = String::new();
+    for (id, size, delay) in [
+        ("A1", "9223372036854775807", "1e999"),
+        ("A2", "9007199254740993", "123456789012345678901234567890.5"),
+        ("A3", "1", "5000000"),
+        ("A4", "2", "1e20"),
+        ("A5", "3", "359999"),
+        ("A6", "536870913", "3601"),
+    ] {
+        log.push_str(&format!(
+            "Nov 22 01:00:02 mail postfix/smtpd[1]: {id}: client=mx.example.net[192.0.2.1]\n\
+             Nov 22 01:00:02 mail postfix/qmgr[2]: {id}: from=<{id}@example.net>, size={size}, nrcpt=1 (queue active)\n\
+             Nov 22 01:00:03 mail postfix/local[3]: {id}: to=<bob@{id}.example.com>, relay=local, delay={delay}, dsn=2.0.0, status=sent (ok)\n"
+        ));
+    }
+    folder.write("mail.log", &log);
+    let wide = ours(&folder, &["mail.log"], "");
+    for line in ["  1388.9 h  1388.9 h  ", "    Inf h    Inf h  ", "  100.0 h  100.0 h  "] {
+        assert!(wide.out.contains(line), "{line}\n{}", wide.out);
+    }
+    if std::path::Path::new("/usr/sbin/pflogsumm").exists() {
+        assert!(compared(&folder, &["mail.log"]));
+    }
+    // Beyond what a machine has, the largest that there is: a message is one all the same.
+    folder.write("mail.log", log.replace("size=1,", "size=99999999999999999999999,"));
+    let ran = ours(&folder, &["mail.log"], "");
+    assert_eq!((ran.code, ran.errors.as_str()), (Some(0), ""));
+    assert!(
+        ran.out.contains(" 17592186044416m  bytes received\n") && !ran.out.contains("no size data"),
+        "{}",
+        ran.out
+    );
+}

@@ -26,6 +26,11 @@ fn folder() -> Folder {
     folder
 }
 
+/// Without the ends of its lines: how wide they are is the reader's.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn report(folder: &Folder, arguments: &[&str], input: &str) -> Ran {
     // Not what /etc may have.
     let own: &[&str] = if arguments.contains(&"-c") { &["report"] } else { &["report", "-c", "."] };
@@ -39,7 +44,7 @@ fn sums_are_shown_and_add_up() {
     let ran = report(&folder, &["-d", "2026-11-22", "mail.log"], "");
     assert_eq!((ran.code, ran.errors.as_str()), (Some(0), ""), "{ran:?}");
     assert!(
-        ran.out.starts_with("22 Nov 2026 01:00 to 22 Nov 2026 04:00: 1 message, 1 delivered, 0 not or not yet; 2 connections, 1 kept out.\n"),
+        flat(&ran.out).starts_with("22 Nov 2026 01:00 to 22 Nov 2026 04:00: One message, and it was delivered. 1 of 2 connections (50.0 %) was kept out. It was not compared with earlier days. Traffic "),
         "{}",
         ran.out
     );
@@ -113,7 +118,7 @@ fn exit_codes() {
     assert_eq!(code(&["-d", "1999-01-01", "mail.log"]), (Some(1), String::new()));
     let (found, said) = code(&["-d", "tomorrow", "mail.log"]);
     assert!(
-        found == Some(64) && said.contains("--day tomorrow: neither today, yesterday nor a date"),
+        found == Some(64) && said.contains("--day tomorrow: neither today, yesterday, a date like 2026-11-22, nor two of them with `..` between"),
         "{said}"
     );
     assert_eq!(code(&["--section", "nothing", "mail.log"]).0, Some(64));
@@ -207,7 +212,10 @@ fn a_followed_log_is_printed_at_the_end() {
     let mut out = String::new();
     child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
     assert!(status.success(), "{status}");
-    assert!(out.contains("22 Nov 2026 05:00: 1 message, 1 delivered") && !out.contains('\u{1b}'), "{out}");
+    assert!(
+        out.contains("22 Nov 2026 05:00: One message, and it was delivered.") && !out.contains('\u{1b}'),
+        "{out}"
+    );
 }
 
 /// Large enough that several threads read them, and larger with the three in one.
@@ -239,4 +247,127 @@ fn logs_in_any_order_are_one_report() {
     }
     assert!(report(&folder, &["--format", "json"], "") != all);
     assert!(report(&folder, &["--format", "json", "-"], &log) == all);
+}
+
+/// What can't be written is no success, whoever was asked; a reader that left is.
+#[test]
+fn what_cannot_be_written_is_said() {
+    let folder = folder();
+    folder.write("jail.conf", "[DEFAULT]\n");
+    for name in ["postconf", "pflogsumm", "fail2ban-regex", "fail2ban-client"] {
+        std::os::unix::fs::symlink(komainu(), folder.path().join("bin").join(name)).expect("links");
+    }
+    let old = |name: &str| folder.path().join("bin").join(name).display().to_string();
+    let new = komainu().display().to_string();
+    let calls: Vec<(String, Vec<&str>, i32)> = vec![
+        (new.clone(), vec!["report", "-c", ".", "mail.log"], 75),
+        (new.clone(), vec!["report", "-c", ".", "--html", "mail.log"], 75),
+        (new.clone(), vec!["report", "-c", ".", "--format", "json", "mail.log"], 75),
+        (new.clone(), vec!["ban", "test", "mail.log", "connect from .*\\[<HOST>\\]"], 75),
+        (new.clone(), vec!["check", "--explain", "K0107"], 75),
+        (new.clone(), vec!["check", "-c", "."], 75),
+        (new.clone(), vec!["conf", "-c", "."], 75),
+        (new.clone(), vec!["--help"], 75),
+        (new, vec!["--version"], 75),
+        (old("postconf"), vec!["-c", "."], 1),
+        (old("postmap"), vec!["-q", "x", "inline:{x=y}"], 1),
+        (old("pflogsumm"), vec!["mail.log"], 1),
+        (old("pflogsumm"), vec!["--help"], 1),
+        (old("fail2ban-client"), vec!["--version"], 255),
+    ];
+    for (program, words, expect) in calls {
+        let call = |out: Stdio, errors: Stdio| {
+            Command::new(&program)
+                .args(&words)
+                .current_dir(folder.path())
+                .stdin(Stdio::null())
+                .stdout(out)
+                .stderr(errors)
+                .spawn()
+                .expect("starts")
+        };
+        let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").expect("is there"));
+        let ran = call(full(), Stdio::piped()).wait_with_output().expect("ends");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(expect), "{program} {words:?}: {said}");
+        assert_eq!(said.matches("No space left on device").count(), 1, "{program} {words:?}: {said}");
+        // Both gone: nobody can be told, and nothing breaks.
+        let ran = call(full(), full()).wait_with_output().expect("ends");
+        assert_eq!(ran.status.code(), Some(expect), "{program} {words:?}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ran = call(writer.into(), Stdio::piped()).wait_with_output().expect("ends");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(!said.contains("Broken pipe") && !said.contains("panicked"), "{program} {words:?}: {said}");
+        assert!(ran.status.code().is_some_and(|code| code != expect), "{program} {words:?}: {said}");
+    }
+}
+
+#[test]
+fn standard_input_is_read_once_and_to_its_end() {
+    let folder = folder();
+    let once = report(&folder, &["-"], LOG);
+    assert_eq!(once.code, Some(0));
+    assert_eq!(report(&folder, &["-", "-"], LOG), once);
+    assert_eq!(report(&folder, &["--follow", "-"], LOG), once);
+    assert_eq!(report(&folder, &["--follow", "-", "-"], LOG), once);
+    let packed = Command::new("gzip").arg("-c").arg(folder.path().join("mail.log")).output().expect("gzip");
+    assert_eq!(folder.run(komainu(), &["report", "-c", ".", "-f", "-"], &packed.stdout), once);
+    std::os::unix::fs::symlink(komainu(), folder.path().join("bin/pflogsumm")).expect("links");
+    let old = |words: &[&str]| folder.run(folder.path().join("bin/pflogsumm"), words, LOG.as_bytes());
+    assert_eq!(old(&["-", "-"]), old(&["-"]));
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_no_empty_log() {
+    let folder = folder();
+    folder.write("packed", b"BZh91AY&SY\x01\x02\x03\x04");
+    for (name, said) in
+        [("nowhere", "No such file or directory"), ("packed", "packed by bzip2"), ("bin", "directory")]
+    {
+        let ran = report(&folder, &[name], "");
+        assert_eq!(ran.code, Some(75), "{ran:?}");
+        assert!(ran.errors.contains(said) && ran.out.starts_with("No log could be read. "), "{ran:?}");
+        let page = report(&folder, &["--html", name], "");
+        assert!(
+            page.out.contains("No log could be read. ") && page.out.contains("Not read: "),
+            "{}",
+            page.out
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&report(&folder, &["--format", "json", name], "").out).expect("JSON");
+        assert!(json["notes"][0].as_str().is_some_and(|note| note.starts_with("Not read: ")), "{json}");
+        // The others are read, and it is said that they aren't all.
+        let ran = report(&folder, &[name, "mail.log"], "");
+        assert!(flat(&ran.out).contains("Not all of the log could be read"), "{ran:?}");
+    }
+    assert!(report(&folder, &["packed"], "").errors.contains("bzip2 -dc"));
+    assert!(report(&folder, &["/dev/null"], "").out.starts_with("There is no mail in this log. "));
+}
+
+/// A day held against those before: the terminal says what the page does, whatever was logged.
+#[test]
+fn what_is_out_of_the_ordinary_stands_on_top() {
+    let folder = folder();
+    folder.write("main.cf", "compatibility_level = 3.6\n");
+    folder.write("master.cf", "");
+    let log = format!(
+        "{LOG}2026-11-22T06:00:00+09:00 mail postfix/smtpd[1]: fatal: no \u{1b}[31mSASL\u{202e} here\n\
+         2026-02-31T06:00:00+09:00 mail postfix/smtpd[1]: connect from late.example[192.0.2.7]\n"
+    );
+    folder.write("mail.log", log.as_bytes());
+    let ran = report(&folder, &["-d", "2026-11-22", "mail.log"], "");
+    assert!(
+        flat(&ran.out).contains(
+            "One thing is out of the ordinary; it was not compared with earlier days. - smtpd: fatal: no"
+        ),
+        "{}",
+        ran.out
+    );
+    assert!(!ran.out.contains(['\u{1b}', '\u{202e}']), "{}", ran.out);
+    let page = report(&folder, &["-d", "2026-11-22", "--html", "mail.log"], "");
+    assert!(page.out.contains("One thing is out of the ordinary; it was not compared with earlier days."));
+    // No day of the calendar is no row.
+    let traffic = report(&folder, &["-s", "traffic", "mail.log"], "");
+    assert!(!traffic.out.contains("02-31"), "{}", traffic.out);
 }

@@ -95,7 +95,8 @@ document.getElementById('f').onload = event => {
 };
 </script>"#;
 
-/// The browser comes with no build: where Debian's chromium isn't installed this test doesn't run, and says so.
+/// `scripts/bootstrap` only wishes for the browser: where Debian's chromium isn't installed this test doesn't run, and
+/// says so.
 #[test]
 fn a_browser_finds_nothing_wrong() {
     if Command::new("chromium").arg("--version").output().is_err() {

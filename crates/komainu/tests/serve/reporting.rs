@@ -1,9 +1,11 @@
 //! The report that goes out by itself (T2.23): once, with both parts, made of a log that only root may read.
 
+use crate::sendmail;
 use crate::server::Server;
 use crate::site::{KOMAINU, Site, until};
 use crate::world::{self, Needs};
 use jiff::{ToSpan, Zoned, civil::Date};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
@@ -161,5 +163,139 @@ fn a_log_that_is_gone_is_said_and_nothing_is_lost() {
         assert!(said.contains("komainu/report") && said.contains("/mnt/log/mail.log"), "{said}");
         server.stop();
         assert_eq!(told(&site), Some(number(yesterday) - 1));
+    });
+}
+
+/// What a stranger may get into a log, and what no mail may hold.
+fn hostile(day: Date) -> Vec<u8> {
+    let stamp = day.strftime("%Y-%m-%dT12:00:05+00:00 mx postfix/smtpd[7]:").to_string();
+    let mut out = Vec::new();
+    let long = "x".repeat(5_000);
+    for words in [
+        &b"\r\nBcc: victim@elsewhere.example\r\n\r\nbody"[..],
+        b"\r\n.\r\nMAIL FROM:<a@b.example>",
+        b".",
+        b"..",
+        b"From here",
+        b"\0nul\0",
+        b"\xff\xfe\x80",
+        "\u{202e}turned\u{2028}line".as_bytes(),
+        b"=?utf-8?q?=0ABcc:_x?=",
+        b"--=_",
+        b"<script>alert(1)</script>",
+        long.as_bytes(),
+    ] {
+        for text in ["fatal: ", "warning: ", "NOQUEUE: reject: RCPT from x[192.0.2.9]: 554 5.7.1 "] {
+            out.extend([stamp.as_bytes(), b" ", text.as_bytes(), words, b"\n"].concat());
+        }
+    }
+    out
+}
+
+#[test]
+fn one_is_sent_by_hand_with_and_without_a_server() {
+    world::run("reporting::one_is_sent_by_hand_with_and_without_a_server", Needs::Root, || {
+        let (site, _) = site("");
+        let day = Zoned::now().date() - 1.day();
+        // It makes a copy that everybody can reach.
+        sendmail::program(&site);
+        let program = site.path("komainu");
+        let report = |more: &str| {
+            let log = [lines(day, &format!("{more}@example.org")).into_bytes(), hostile(day)].concat();
+            let (etc, asked) = (site.etc().display().to_string(), day.strftime("%Y-%m-%d").to_string());
+            // Nobody of rank.
+            sendmail::call(
+                &site,
+                &program,
+                4242,
+                (&["report", "-c", &etc, "-d", &asked, "--send", "-"], &log),
+            )
+        };
+        let found = |who: &str| {
+            let all = site.delivered();
+            let found: Vec<String> =
+                all.into_iter().map(|(_, text)| text).filter(|text| plain(text).contains(who)).collect();
+            assert!(found.len() < 2, "{who} comes twice");
+            found.into_iter().next()
+        };
+        let mut server = Server::start(&site);
+        let ran = report("beside");
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.out.starts_with("queued as "), "{ran:?}");
+        let one = until("the report beside a server", || found("beside@example.org"));
+        server.stop();
+        let ran = report("alone");
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.out.contains("it is in the maildrop"), "{ran:?}");
+        let mut server = Server::start(&site);
+        let other = until("the report without a server", || found("alone@example.org"));
+        server.stop();
+        for message in [one, other] {
+            let (head, body) = message.split_once("\n\n").expect("an empty line");
+            assert_eq!(
+                head.matches("\nSubject: Out of the ordinary: Mail on mx.example.com, ").count(),
+                1,
+                "{head}"
+            );
+            assert!(!head.contains("Bcc") && !head.contains("victim"), "{head}");
+            assert_eq!(head.matches("\nTo: ").count(), 1, "{head}");
+            for line in body.lines() {
+                assert!(line.len() <= 76 && line.is_ascii() && !line.contains(['\r', '\0']), "{line:?}");
+                assert!(!line.starts_with('.') && !line.starts_with("From "), "{line:?}");
+            }
+            assert_eq!(body.lines().filter(|line| line.starts_with("--=_")).count(), 3);
+            assert!(!body.contains("<script"), "{body}");
+        }
+    });
+}
+
+/// Killed as soon as the day is noted, as soon as a message is in the queue, and as soon as it runs: in doubt a report
+/// is lost, and none comes twice.
+#[test]
+fn no_kill_makes_two_of_one() {
+    world::run("reporting::no_kill_makes_two_of_one", Needs::Root, || {
+        let (site, logs) = site("");
+        let yesterday = Zoned::now().date() - 1.day();
+        // A kill between a delivery and its note delivers once more: that is one message, by its id.
+        let sent = |round: &str| {
+            let all = site.delivered();
+            let of_round =
+                all.iter().filter(|(_, text)| plain(text).contains(&format!("{round}@example.org")));
+            let id =
+                |text: &str| text.lines().find(|line| line.starts_with("Message-Id: ")).map(str::to_owned);
+            of_round.map(|(_, text)| id(text).expect("an id")).collect::<BTreeSet<String>>().len()
+        };
+        let is_told = || (told(&site)? >= number(yesterday)).then_some(());
+        for round in ["noted", "queued", "started"] {
+            fs::write(logs.join("mail.log"), lines(yesterday, &format!("{round}@example.org")))
+                .expect("writes");
+            keep(&site, number(yesterday) - 1, "");
+            let begin = site.log().len();
+            let mut server = Server::start(&site);
+            match round {
+                "noted" => until("yesterday counts as told of", is_told),
+                "queued" => drop(site.logged("/qmgr[", begin)),
+                _ => {}
+            }
+            server.kill();
+            let mut server = Server::start(&site);
+            // What was to be sent is sent, and what was in the queue has its turn before what comes now.
+            until("yesterday counts as told of after the kill", is_told);
+            let mark = format!("after {round}");
+            let ran =
+                sendmail::send(&site, 0, &["box@virtual.example"], format!("Subject: {mark}\n\n").as_bytes());
+            assert_eq!(ran.code, Some(0), "{ran:?}");
+            site.delivered_with(&format!("Subject: {mark}"));
+            server.stop();
+        }
+        // All that is still in the queue.
+        let mut server = Server::start(&site);
+        until("the queue is empty", || {
+            let listed = sendmail::send(&site, 0, &["-bp"], b"");
+            listed.out.contains("Mail queue is empty").then_some(())
+        });
+        server.stop();
+        let counts = ["noted", "queued", "started"].map(sent);
+        assert!(counts.iter().all(|count| *count <= 1), "{counts:?}");
     });
 }

@@ -33,7 +33,11 @@ pub(crate) fn program(site: &Site) -> PathBuf {
 }
 
 fn command(site: &Site, uid: u32, words: &[&str]) -> Command {
-    let mut command = Command::new(program(site));
+    command_of(site, &program(site), uid, words)
+}
+
+fn command_of(site: &Site, program: &Path, uid: u32, words: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(words).env("MAIL_CONFIG", site.etc()).current_dir("/");
     if world::is_root() {
         command.uid(uid).gid(uid);
@@ -43,7 +47,12 @@ fn command(site: &Site, uid: u32, words: &[&str]) -> Command {
 }
 
 pub(crate) fn send(site: &Site, uid: u32, words: &[&str], input: &[u8]) -> Ran {
-    let mut child = command(site, uid, words).spawn().expect("starts");
+    call(site, &program(site), uid, (words, input))
+}
+
+/// Another name of the program.
+pub(crate) fn call(site: &Site, program: &Path, uid: u32, (words, input): (&[&str], &[u8])) -> Ran {
+    let mut child = command_of(site, program, uid, words).spawn().expect("starts");
     let mut stdin = child.stdin.take().expect("piped");
     let _ = stdin.write_all(input);
     drop(stdin);

@@ -11,7 +11,7 @@ pub use text::text;
 
 use crate::page::html::{Html, scaled};
 use crate::sheet::{Block, Cell, Chart, Figure, Section, Share, Sheet, Table, Tone};
-use crate::words::grouped;
+use crate::words::{grouped, plural};
 
 /// Rows of a table in a mail: the page has all.
 const ROWS: usize = 10;
@@ -241,9 +241,10 @@ fn drawn(out: &mut Html, table: &Table, tones: &[Tone], limit: usize) {
     let others = table.rows.len().saturating_sub(limit);
     if others > 0 {
         out.raw("<tr><td colspan=\"").number(table.columns.len() as u64);
-        out.raw("\" style=\"padding:3px 0;color:#5a6461\">and ")
+        out.raw("\" style=\"padding:3px 8px;color:#5a6461\">and ")
             .text(&grouped(others as u64))
-            .raw(" more rows</td></tr>\n");
+            .raw(plural(others as u64, " more row", " more rows"))
+            .raw("</td></tr>\n");
     }
     if let Some(total) = &table.total {
         out.raw("<tr>").raw(if tones.is_empty() { "" } else { "<td width=\"5\"></td>" });

@@ -3,7 +3,7 @@
 use super::ROWS;
 use crate::page::numbers;
 use crate::sheet::{Block, Cell, Column, Share, Sheet, Table, shown};
-use crate::words::{grouped, percent};
+use crate::words::{grouped, percent, plural, shares};
 
 /// How wide a table is, in characters, where no name is longer.
 const WIDTH: usize = 76;
@@ -56,14 +56,16 @@ pub fn text(sheet: &Sheet) -> String {
 pub(super) fn parts(share: &Share) -> Table {
     let sum = share.sum();
     let column = |name, is_number| Column { name, is_number };
-    let row = |label: &str, count| {
-        vec![Cell::Text(label.to_owned()), Cell::Count(count), Cell::Measure(percent(count, sum))]
+    let counts: Vec<u64> = share.parts.iter().map(|part| part.count).collect();
+    let row = |label: &str, count, share| {
+        vec![Cell::Text(label.to_owned()), Cell::Count(count), Cell::Measure(share)]
     };
+    let parts = share.parts.iter().zip(shares(&counts, sum));
     Table {
         title: share.title.clone(),
         columns: vec![column(share.head, false), column(share.unit, true), column("Share", true)],
-        rows: share.parts.iter().map(|part| row(&part.label, part.count)).collect(),
-        total: Some(row("Sum", sum)),
+        rows: parts.map(|(part, share)| row(&part.label, part.count, share)).collect(),
+        total: Some(row("Sum", sum, percent(sum, sum))),
         ..Table::default()
     }
 }
@@ -100,7 +102,8 @@ fn table(out: &mut String, table: &Table, limit: usize) {
     }
     let more = table.rows.len().saturating_sub(limit);
     if more > 0 {
-        out.push_str(&format!("  ({} more rows above the sum)\n", grouped(more as u64)));
+        let rows = plural(more as u64, "row", "rows");
+        out.push_str(&format!("  ({} more {rows} above the sum)\n", grouped(more as u64)));
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::Day;
 use crate::sheet::{Block, Cell, Chart, Column, Figure, Part, Section, Series, Share, Sheet, Table, Tone};
 use crate::summary::{Mood, Percentiles, Slot, Split, Summary, Top};
-use crate::words::{bytes, date, duration, grouped, milliseconds, percent, period};
+use crate::words::{bytes, counted, date, duration, grouped, milliseconds, percent, period, plural, shares};
 
 /// Where numbers differ from pflogsumm's, and why.
 const UNLIKE_PFLOGSUMM: &str = "pflogsumm counts commands and recipients, and a message that header_checks refused as \
@@ -25,6 +25,8 @@ pub struct About {
     pub days: Option<(Day, Day)>,
     /// What is out of the ordinary.
     pub unusual: Vec<String>,
+    /// How many earlier days it was held against.
+    pub compared: usize,
 }
 
 /// The sheet for a summary.
@@ -47,7 +49,7 @@ pub fn sheet(summary: &Summary, about: &About) -> Sheet {
     ];
     Sheet {
         title: if about.host.is_empty() { "Mail".to_owned() } else { format!("Mail on {}", about.host) },
-        period: about.days.or(of_lines).map_or_else(|| "no line in this log".to_owned(), period),
+        period: about.days.or(of_lines).map_or_else(|| "no line to read".to_owned(), period),
         verdict: verdict(summary, about),
         unusual: about.unusual.clone(),
         figures: figures(summary),
@@ -70,37 +72,65 @@ fn waiting(summary: &Summary) -> u64 {
     ["deferred", "waiting", "held"].iter().fold(0, |sum, key| sum + summary.messages.count(key))
 }
 
-/// In a sentence or two, what there is to know.
-fn verdict(summary: &Summary, about: &About) -> String {
-    let (all, delivered) = (summary.messages.total, summary.messages.count("delivered"));
+/// In some sentences, what there is to know.
+#[must_use]
+pub fn verdict(summary: &Summary, about: &About) -> String {
     let connections = summary.connections.total;
-    let mut said = match all {
-        0 if connections == 0 => "There is no mail in this log.".to_owned(),
+    let mut said = of_messages(summary);
+    let kept = kept_out(summary);
+    if connections > 0 {
+        said.push_str(&format!(
+            " {} of {} ({}) {} kept out.",
+            grouped(kept),
+            counted(connections, "connection"),
+            percent(kept, connections),
+            plural(kept, "was", "were")
+        ));
+    }
+    if !summary.unread.is_empty() && summary.span.is_some() {
+        said.push_str(" Not all of the log could be read: there may have been more.");
+    }
+    let held = (about.compared > 0).then(|| counted(about.compared as u64, "day"));
+    said.push_str(&match (about.unusual.len(), held) {
+        (0, None) => " It was not compared with earlier days.".to_owned(),
+        (0, Some(days)) => format!(" Nothing is out of the ordinary, compared with the {days} known before."),
+        (count, held) => {
+            let things = if count == 1 { "One thing is".to_owned() } else { format!("{count} things are") };
+            let held = held.map_or_else(
+                || "; it was not compared with earlier days".to_owned(),
+                |days| format!(", compared with the {days} known before"),
+            );
+            format!(" {things} out of the ordinary{held}.")
+        }
+    });
+    said
+}
+
+/// What became of the messages: each is in one of the numbers.
+fn of_messages(summary: &Summary) -> String {
+    let count = |keys: &[&str]| keys.iter().fold(0, |sum, key| sum + summary.messages.count(key));
+    let (all, delivered) = (summary.messages.total, count(&["delivered"]));
+    match all {
+        0 if summary.span.is_none() && !summary.unread.is_empty() => "No log could be read.".to_owned(),
+        0 if summary.connections.total == 0 => "There is no mail in this log.".to_owned(),
         0 => "No message came.".to_owned(),
         1 if delivered == 1 => "One message, and it was delivered.".to_owned(),
         _ if delivered == all => format!("All {} messages were delivered.", grouped(all)),
         _ => {
-            let parts = [(returned(summary), "returned"), (waiting(summary), "still waiting")];
+            let parts = [
+                (returned(summary), "returned"),
+                (waiting(summary), "still waiting"),
+                (count(&["refused", "discarded"]), "refused or discarded for what is in them"),
+                (count(&["deleted"]), "deleted by hand"),
+                (count(&["unfinished"]), "never came whole"),
+                (count(&["unknown"]), "gone with no delivery in this log"),
+            ];
             let parts = parts.iter().filter(|(count, _)| *count > 0);
             let parts: String = parts.map(|(count, what)| format!(", {} {what}", grouped(*count))).collect();
-            format!("Of {} messages {} were delivered{parts}.", grouped(all), grouped(delivered))
+            let (whole, were) = (counted(all, "message"), plural(delivered, "was", "were"));
+            format!("Of {whole} {} {were} delivered{parts}.", grouped(delivered))
         }
-    };
-    let kept = kept_out(summary);
-    if connections > 0 {
-        said.push_str(&format!(
-            " {} of {} connections ({}) were kept out.",
-            grouped(kept),
-            grouped(connections),
-            percent(kept, connections)
-        ));
     }
-    match about.unusual.len() {
-        0 => said.push_str(" Nothing is out of the ordinary."),
-        1 => said.push_str(" One thing is out of the ordinary."),
-        count => said.push_str(&format!(" {count} things are out of the ordinary.")),
-    }
-    said
 }
 
 fn figures(summary: &Summary) -> Vec<Figure> {
@@ -116,16 +146,11 @@ fn figures(summary: &Summary) -> Vec<Figure> {
     let mut all = vec![
         figure("Messages that came", counts.received, bytes(counts.bytes_received), Tone::Good),
         figure("Deliveries", counts.delivered, bytes(counts.bytes_delivered), Tone::Good),
-        figure(
-            "Messages returned",
-            returned(summary),
-            format!("{} recipients", grouped(counts.bounced)),
-            Tone::Bad,
-        ),
+        figure("Messages returned", returned(summary), counted(counts.bounced, "recipient"), Tone::Bad),
         figure(
             "Messages waiting",
             waiting(summary),
-            format!("{} tries put off", grouped(counts.deferred)),
+            format!("{} {} put off", grouped(counts.deferred), plural(counts.deferred, "try", "tries")),
             Tone::Wait,
         ),
         figure("Connections kept out", kept, format!("{} of all", percent(kept, connections)), Tone::Shut),
@@ -136,7 +161,7 @@ fn figures(summary: &Summary) -> Vec<Figure> {
         all.push(figure(
             "Log-ins that failed",
             failed,
-            format!("from {} networks", grouped(networks)),
+            format!("from {}", counted(networks, "network")),
             Tone::Shut,
         ));
     }
@@ -260,8 +285,13 @@ fn ends(summary: &Summary) -> Section {
     .flatten()
     .collect();
     if summary.handed_on > 0 {
-        let text = "connections passed postscreen; they are counted above by what the server did with them.";
-        blocks.insert(1, Block::Text(format!("{} {text}", grouped(summary.handed_on))));
+        let passed = counted(summary.handed_on, "connection");
+        let text = plural(
+            summary.handed_on,
+            "passed postscreen; it is counted above by what the server did with it.",
+            "passed postscreen; they are counted above by what the server did with them.",
+        );
+        blocks.insert(1, Block::Text(format!("{passed} {text}")));
     }
     let lead = "Each stands in exactly one row, so the rows add up to all there were.".to_owned();
     section("ends", "Where it all went", lead, blocks)
@@ -286,20 +316,26 @@ fn top(title: &str, name: &'static str, count: &'static str, top: &Top, tone: To
         return None;
     }
     let has_bytes = top.bytes > 0;
-    let row = |name: String, count: u64, size: u64| {
-        let mut cells = vec![Cell::Text(name), Cell::Count(count), Cell::Measure(percent(count, top.total))];
+    let row = |name: String, count: u64, size: u64, share: String| {
+        let mut cells = vec![Cell::Text(name), Cell::Count(count), Cell::Measure(share)];
         cells.extend(has_bytes.then(|| Cell::Measure(bytes(size))));
         cells
     };
-    let mut rows: Vec<_> = top.rows.iter().map(|one| row(one.name.clone(), one.count, one.bytes)).collect();
+    let others = (top.other_names > 0).then_some(top.other_count);
+    let counts: Vec<u64> = top.rows.iter().map(|row| row.count).chain(others).collect();
+    let mut shares = shares(&counts, top.total).into_iter();
+    let named = top.rows.iter().zip(shares.by_ref());
+    let mut rows: Vec<_> =
+        named.map(|(one, share)| row(one.name.clone(), one.count, one.bytes, share)).collect();
     if top.other_names > 0 {
         let shown = top.rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.bytes));
-        let words = format!("{} others", grouped(top.other_names));
-        rows.push(row(words, top.other_count, top.bytes.saturating_sub(shown)));
+        let size = top.bytes.saturating_sub(shown);
+        let share = shares.next().unwrap_or_default();
+        rows.push(row(counted(top.other_names, "other"), top.other_count, size, share));
     }
     let mut columns = vec![text(name), number(count), number("Share")];
     columns.extend(has_bytes.then(|| number("Size")));
-    let total = Some(row("Sum".to_owned(), top.total, top.bytes));
+    let total = Some(row("Sum".to_owned(), top.total, top.bytes, percent(top.total, top.total)));
     Some(Block::Table(Table { title: title.to_owned(), columns, rows, total, drawn: Some(1), tone }))
 }
 
@@ -441,25 +477,13 @@ fn attacks(summary: &Summary) -> Section {
         top("Bans by network", "Network", "Bans", &bans.networks, Tone::Shut),
     ];
     let blocks: Vec<Block> = tables.into_iter().flatten().collect();
-    let mut lead = format!("{} sessions logged in well.", grouped(attacks.well));
+    let mut lead = format!("{} logged in well.", counted(attacks.well, "session"));
     if bans.banned + bans.restored + bans.lifted > 0 {
-        let BansSaid { banned, lifted, restored } = BansSaid {
-            banned: grouped(bans.banned),
-            lifted: grouped(bans.lifted),
-            restored: grouped(bans.restored),
-        };
-        lead.push_str(&format!(
-            " {banned} bans, {lifted} lifted, {restored} put in force again after a restart."
-        ));
+        let (banned, lifted) = (counted(bans.banned, "ban"), grouped(bans.lifted));
+        let restored = grouped(bans.restored);
+        lead.push_str(&format!(" {banned}, {lifted} lifted, {restored} put in force again after a restart."));
     }
     section("attacks", "Log-ins and bans", lead, blocks)
-}
-
-/// Numbers of bans, in words.
-struct BansSaid {
-    banned: String,
-    lifted: String,
-    restored: String,
 }
 
 fn protection(summary: &Summary) -> Section {
@@ -492,8 +516,11 @@ fn times(summary: &Summary) -> Section {
     ];
     let title = "How long deliveries took".to_owned();
     let table = Table { title, columns, rows, ..Table::default() };
-    let lead =
-        format!("{} deliveries. “90 %” says that nine of ten took no longer.", grouped(delays.whole.count));
+    let lead = format!(
+        "{} {}. “90 %” says that nine of ten took no longer.",
+        grouped(delays.whole.count),
+        plural(delays.whole.count, "delivery", "deliveries")
+    );
     section("delays", "Delivery times", lead, vec![Block::Table(table)])
 }
 
@@ -530,8 +557,9 @@ fn complaints(summary: &Summary) -> Section {
 fn notes(summary: &Summary) -> Vec<String> {
     let lines = &summary.lines;
     let mut notes = vec![format!(
-        "{} lines were read: {} counted, {} of other days, {} without a meaning here, {} broken.",
-        grouped(lines.read),
+        "{} {} read: {} counted, {} of other days, {} without a meaning here, {} broken.",
+        counted(lines.read, "line"),
+        plural(lines.read, "was", "were"),
         grouped(lines.counted),
         grouped(lines.other_days),
         grouped(lines.passed_over),

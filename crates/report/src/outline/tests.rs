@@ -70,10 +70,57 @@ fn steps_by_the_length_of_the_time() {
 #[test]
 fn the_verdict() {
     let nothing = Summary::default();
-    assert_eq!(verdict(&nothing, &about()), "There is no mail in this log. Nothing is out of the ordinary.");
-    let said = verdict(&summary(1, 60), &About { unusual: vec!["x".into(), "y".into()], ..about() });
-    assert!(said.starts_with("Of ") && said.ends_with(" 2 things are out of the ordinary."), "{said}");
-    let sheet = sheet(&nothing, &about());
+    assert_eq!(
+        verdict(&nothing, &about()),
+        "There is no mail in this log. It was not compared with earlier days."
+    );
+    let known = About { compared: 9, ..about() };
+    assert_eq!(
+        verdict(&nothing, &known),
+        "There is no mail in this log. Nothing is out of the ordinary, compared with the 9 days known before."
+    );
+    let some = About { unusual: vec!["x".into(), "y".into()], ..about() };
+    let said = verdict(&summary(1, 60), &some);
+    assert!(said.starts_with("Of "), "{said}");
+    assert!(
+        said.ends_with(" 2 things are out of the ordinary; it was not compared with earlier days."),
+        "{said}"
+    );
+    let mut unread = Summary::default();
+    unread.could_not_read(&["mail.log: Permission denied".into()]);
+    assert!(verdict(&unread, &about()).starts_with("No log could be read. "));
+    let sheet = sheet(&unread, &about());
     assert_eq!(sheet.sections.len(), 0, "what didn't happen isn't shown");
-    assert_eq!(sheet.period, "no line in this log");
+    assert_eq!(sheet.period, "no line to read");
+    assert!(sheet.notes.iter().any(|note| note == "Not read: mail.log: Permission denied."));
+}
+
+/// The numbers of the sentence are all there are.
+#[test]
+fn the_verdict_leaves_no_message_out() {
+    let log = "\
+        Nov 22 01:00:00 mx postfix/qmgr[2]: A12345: from=<a@b.example>, size=1, nrcpt=1 (queue active)\n\
+        Nov 22 01:00:01 mx postfix/qmgr[2]: A12345: removed\n\
+        Nov 22 01:00:02 mx postfix/smtpd[1]: connect from mx.example.net[192.0.2.1]\n\
+        Nov 22 01:00:02 mx postfix/smtpd[1]: A12346: client=mx.example.net[192.0.2.1]\n\
+        Nov 22 01:00:02 mx postfix/smtpd[1]: lost connection after DATA from mx.example.net[192.0.2.1]\n\
+        Nov 22 01:00:02 mx postfix/smtpd[1]: disconnect from mx.example.net[192.0.2.1] ehlo=1 commands=1\n\
+        Nov 22 01:00:03 mx dovecot: imap-login: Disconnected: Connection closed (auth failed, 1 attempts in 2 secs): user=<x>, method=PLAIN, rip=192.0.2.9, lip=192.0.2.1\n";
+    let mut tally = Tally::new(Settings::new(Day { year: 2026, month: 11, day: 22 }));
+    log.lines().for_each(|line| tally.feed(line.as_bytes()));
+    let summary = tally.summary();
+    let expect = "Of 2 messages 0 were delivered, 1 never came whole, 1 gone with no delivery in this log. \
+        0 of 1 connection (0 %) were kept out.";
+    let said = verdict(&summary, &about());
+    assert!(said.starts_with(expect), "{said}");
+    let figures = figures(&summary);
+    let failed = figures.iter().find(|figure| figure.label == "Log-ins that failed").unwrap();
+    assert_eq!(failed.remark, "from 1 network");
+    assert!(notes(&summary).iter().any(|note| note.starts_with("7 lines were read: ")));
+    let sample = self::summary(1, 60);
+    let numbers = of_messages(&sample);
+    let numbers = numbers.split(|letter: char| !letter.is_ascii_digit() && letter != ',');
+    let numbers = numbers.filter_map(|word| word.replace(',', "").parse::<u64>().ok());
+    let numbers: Vec<u64> = numbers.collect();
+    assert_eq!(numbers[0], numbers[1..].iter().sum::<u64>(), "{numbers:?}");
 }

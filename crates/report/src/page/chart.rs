@@ -4,7 +4,7 @@
 use super::html::{Html, scaled};
 use super::tone_class;
 use crate::sheet::{Chart, Share};
-use crate::words::{grouped, percent};
+use crate::words::{grouped, shares};
 
 /// Steps with a label along the axis, about.
 const LABELS: usize = 8;
@@ -117,9 +117,10 @@ pub(super) fn share(out: &mut Html, share: &Share, tones: &[&'static str], numbe
         .raw("\">");
     out.text(&share.title).raw(": ");
     let drawn = share.parts.iter().zip(tones).filter(|(part, _)| part.count > 0);
-    for (at, (part, _)) in drawn.clone().enumerate() {
+    let counts: Vec<u64> = drawn.clone().map(|(part, _)| part.count).collect();
+    for (at, ((part, _), share)) in drawn.clone().zip(shares(&counts, sum)).enumerate() {
         out.raw(if at == 0 { "" } else { ", " });
-        out.text(&format!("{} {} ({})", part.label, grouped(part.count), percent(part.count, sum)));
+        out.text(&format!("{} {} ({})", part.label, grouped(part.count), share));
     }
     out.raw("</title>");
     let mut before: u64 = 0;

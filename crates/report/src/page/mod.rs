@@ -7,7 +7,7 @@ mod chart;
 pub(crate) mod html;
 
 use crate::sheet::{Block, Cell, Figure, Section, Share, Sheet, Table, Tone};
-use crate::words::{grouped, percent};
+use crate::words::{grouped, percent, shares};
 use html::Html;
 
 /// Rows of a table that are seen at once; the others are one click away.
@@ -133,11 +133,12 @@ fn parts(out: &mut Html, share: &Share, number: u64) {
     out.raw("</caption>\n<thead><tr><th scope=\"col\">").raw(share.head);
     out.raw("</th><th scope=\"col\" class=\"n\">").raw(share.unit);
     out.raw("</th><th scope=\"col\" class=\"n\">Share</th></tr></thead>\n<tbody>\n");
-    for (part, tone) in share.parts.iter().zip(tones) {
+    let counts: Vec<u64> = share.parts.iter().map(|part| part.count).collect();
+    for ((part, tone), share) in share.parts.iter().zip(tones).zip(shares(&counts, sum)) {
         out.raw("<tr><th scope=\"row\">");
         chart::swatch(out, tone);
         out.apart(&part.label).raw("</th><td class=\"n\">").text(&grouped(part.count));
-        out.raw("</td><td class=\"n\">").text(&percent(part.count, sum)).raw("</td></tr>\n");
+        out.raw("</td><td class=\"n\">").text(&share).raw("</td></tr>\n");
     }
     out.raw("</tbody>\n<tfoot><tr><th scope=\"row\">Sum</th><td class=\"n\">").text(&grouped(sum));
     out.raw("</td><td class=\"n\">").text(&percent(sum, sum)).raw("</td></tr></tfoot>\n</table>\n");

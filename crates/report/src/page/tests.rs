@@ -162,7 +162,7 @@ fn sums_are_printed() {
             "<tfoot><tr><th scope=\"row\">Sum</th><td class=\"n\">9</td><td class=\"n\">100 %</td>"
         )
     );
-    assert!(page.contains("<td class=\"n\">77.7 %</td>"));
+    assert!(page.contains("<td class=\"n\">77.8 %</td>"));
     // Of the chart, for each series.
     assert!(page.contains("<bdi>Sum</bdi></th><td class=\"n\">4,324</td><td class=\"n\">1,932</td>"));
     assert_eq!(page.matches("<caption").count(), page.matches("<table").count());

@@ -1,6 +1,6 @@
 //! Names of hosts and addresses as the report groups and sorts them.
 
-use super::{Options, Verp};
+use super::{Options, Verp, order};
 use crate::scan;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ pub(super) fn client_domain(client: &[u8]) -> Option<Cow<'_, [u8]>> {
     if let Some((name, rest)) = scan::cut_at(client, b'[')
         && let Some((address, rest)) = scan::cut_at(rest, b']')
         && !address.is_empty()
-        && (dotted(address).is_some() || !rest.contains(&b' '))
+        && (!rest.contains(&b' ') || dotted(address).is_some())
     {
         let name = name.trim_ascii_start();
         let unnamed = name.is_empty() || name == b"unknown";
@@ -26,14 +26,16 @@ pub(super) fn client_domain(client: &[u8]) -> Option<Cow<'_, [u8]>> {
     address.then(|| domain_of_host(name))
 }
 
-/// By what messages are sorted: the sender's domain, its host, the user at the end of a bang path.
-pub(super) fn message_rank(sender: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+/// Appends by what messages are sorted: the sender's domain, its host, the user at the end of a bang path.
+pub(super) fn message_rank(sender: &[u8], out: &mut Vec<u8>) {
     let bang = |text| memrchr(b'!', text).and_then(|at| scan::split_one(text, at));
     let (user, host) = match scan::cut_at(sender, b'@') {
         Some((left, host)) => (bang(left).map_or(left, |(_, user)| user), host),
         None => bang(sender).map_or((sender, &b""[..]), |(host, user)| (user, host)),
     };
-    (domain_of_host(host).into_owned(), host.to_vec(), user.to_vec())
+    for text in [&domain_of_host(host), host, user] {
+        order::part(text, out);
+    }
 }
 
 fn domain_of_host(name: &[u8]) -> Cow<'_, [u8]> {
@@ -45,7 +47,10 @@ fn domain_of_host(name: &[u8]) -> Cow<'_, [u8]> {
         _ => return Cow::Borrowed(name),
     };
     let domain = name.get(name.len().saturating_sub(kept)..).unwrap_or(name);
-    Cow::Owned(domain.to_ascii_lowercase())
+    if domain.iter().any(u8::is_ascii_uppercase) {
+        return Cow::Owned(domain.to_ascii_lowercase());
+    }
+    Cow::Borrowed(domain)
 }
 
 /// The domain of an address: what stands behind its first `@`.
@@ -153,19 +158,43 @@ fn recipient_dropped(sender: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// By what names with the same count are sorted: addresses by their numbers, hosts and mail addresses from
-/// the last label to the first, and of a text its first word alone.
-pub(super) fn rank(name: &[u8]) -> Vec<u32> {
+/// Appends by what names with the same count are sorted: addresses by their numbers, hosts and mail addresses from
+/// the last label to the first, and of a text its first word alone. Bytes in the order of what they stand for, which
+/// are numbers up to 999 or letters: 255 begins a number that is larger than a byte, or this byte itself.
+pub(super) fn rank(name: &[u8], out: &mut Vec<u8>) {
     let (word, _) = scan::span(name, |byte| byte.is_ascii_whitespace() || byte == 0x0b);
     if let Some(numbers) = dotted(word) {
-        return numbers.to_vec();
+        for number in numbers {
+            ranked(number, out);
+        }
+        return;
     }
-    let parts = word.rsplit(|byte| matches!(byte, b'.' | b'@'));
-    parts.flat_map(|part| part.iter().map(|byte| u32::from(byte.to_ascii_lowercase()))).collect()
+    for part in word.rsplit(|byte| matches!(byte, b'.' | b'@')) {
+        let from = out.len();
+        if part.contains(&u8::MAX) {
+            part.iter().for_each(|&byte| ranked(u16::from(byte), out));
+        } else {
+            out.extend_from_slice(part);
+        }
+        out.get_mut(from..).unwrap_or_default().make_ascii_lowercase();
+    }
+}
+
+fn ranked(number: u16, out: &mut Vec<u8>) {
+    match u8::try_from(number) {
+        Ok(byte) if byte < u8::MAX => out.push(byte),
+        _ => {
+            let [high, low] = number.to_be_bytes();
+            out.extend_from_slice(&[u8::MAX, high, low]);
+        }
+    }
 }
 
 /// Four numbers of up to three digits.
-fn dotted(word: &[u8]) -> Option<[u32; 4]> {
+fn dotted(word: &[u8]) -> Option<[u16; 4]> {
+    if !word.first()?.is_ascii_digit() {
+        return None;
+    }
     let mut numbers = [0; 4];
     let mut parts = word.split(|&byte| byte == b'.');
     for number in &mut numbers {
@@ -174,7 +203,7 @@ fn dotted(word: &[u8]) -> Option<[u32; 4]> {
         if part.len() > 3 || !rest.is_empty() {
             return None;
         }
-        *number = u32::try_from(value).ok()?;
+        *number = u16::try_from(value).ok()?;
     }
     parts.next().is_none().then_some(numbers)
 }

@@ -121,6 +121,12 @@ impl Part {
         }
     }
 
+    /// An empty one for other lines of the same log.
+    #[must_use]
+    pub fn another(&self) -> Part {
+        Part::new(self.options.clone())
+    }
+
     /// Forgets what was fed, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.events.clear();
@@ -130,10 +136,11 @@ impl Part {
 
     /// Takes a line, without its end. What isn't Postfix's is passed over.
     pub fn feed(&mut self, line: &[u8]) {
-        let Some((mut head, text)) = self.head(line) else { return };
-        if self.options.day.is_some_and(|day| day != head.at.day) {
+        let Some((at, rest)) = self.stamps.read(line) else { return };
+        if self.options.day.is_some_and(|day| day != at.day) {
             return;
         }
+        let Some((mut head, text)) = self.head(at, rest) else { return };
         // The year that a stamp says is only asked by `-d`.
         head.at.day = head.at.day.of_last_year(self.options.today);
         if self.last_day != Some(head.at.day) {
@@ -145,10 +152,9 @@ impl Part {
         }
     }
 
-    /// Reads what stands before the text.
-    fn head<'a>(&mut self, line: &'a [u8]) -> Option<(Head<'a>, &'a [u8])> {
-        let (at, rest) = self.stamps.read(line)?;
-        let rest = match rest.strip_prefix(self.origin.as_slice()) {
+    /// Reads what stands between stamp and text.
+    fn head<'a>(&mut self, at: Moment, rest: &'a [u8]) -> Option<(Head<'a>, &'a [u8])> {
+        let rest = match scan::behind(rest, &self.origin) {
             Some(rest) if !self.origin.is_empty() => rest,
             _ => {
                 let behind = self.behind_origin(rest)?;
@@ -307,6 +313,14 @@ impl Part {
 
     /// `connect to a.example[192.0.2.1]: Connection refused (port 25)`, as older Postfix says it.
     fn connect_failed(&mut self, text: &[u8]) -> Option<Event> {
+        // Most lines have no port at their end: those aren't searched.
+        let mut before = text.strip_suffix(b")")?;
+        while let Some((b'0'..=b'9', rest)) = before.split_last() {
+            before = rest;
+        }
+        if !before.ends_with(b" (port ") {
+            return None;
+        }
         let at = CONNECT_TO.find(text)?;
         let (host, rest) = scan::cut_at(text.get(at + CONNECT_TO.needle().len()..)?, b'[')?;
         let (_, rest) = scan::cut(rest, b"]: ")?;
@@ -419,7 +433,9 @@ fn passed<'a>(text: &'a [u8], field: &[u8]) -> &'a [u8] {
 fn queued(text: &[u8]) -> Option<(&[u8], u64)> {
     let (_, rest) = scan::cut(text, b"from=<")?;
     let (sender, rest) = scan::cut_at(rest, b'>')?;
-    let (size, _) = scan::digits(rest.strip_prefix(b", size=")?)?;
+    let (digits, _) = scan::span(rest.strip_prefix(b", size=")?, |byte| !byte.is_ascii_digit());
+    // A size that no machine has is the largest.
+    let (size, _) = scan::digits(digits).or_else(|| (!digits.is_empty()).then_some((u64::MAX, &b""[..])))?;
     Some((sender, size))
 }
 
@@ -438,9 +454,12 @@ fn inspected(text: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     memchr::memchr_iter(b':', text).find_map(|at| {
         let (before, rest) = scan::split_one(text, at)?;
         let (part, rest) = scan::cut_at(rest.strip_prefix(b" ")?, b' ')?;
+        if !matches!(part, b"header" | b"body" | b"END-OF-MESSAGE") {
+            return None;
+        }
         let verb = before.rsplit(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').next()?;
         let (_, kind) = VERBS.iter().find(|(known, _)| *known == verb)?;
-        matches!(part, b"header" | b"body" | b"END-OF-MESSAGE").then_some((*kind, part, rest))
+        Some((*kind, part, rest))
     })
 }
 

@@ -8,6 +8,7 @@
 mod address;
 mod line;
 mod options;
+mod order;
 mod reason;
 mod tally;
 mod text;

@@ -1,8 +1,13 @@
 //! Why a message was refused, put off or returned, cut down to what a report has room for.
 
 use crate::scan;
-use memchr::memmem;
+use memchr::memmem::{self, Finder, FinderRev};
+use memchr::{memchr, memchr2, memchr2_iter, memrchr};
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+static SAID: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b" said: "));
+static BLOCKED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b" blocked"));
 
 /// `text` in `width` bytes at most: the end is dropped for an ellipsis.
 pub(super) fn shorten(text: &[u8], width: usize) -> Cow<'_, [u8]> {
@@ -16,7 +21,7 @@ pub(super) fn shorten(text: &[u8], width: usize) -> Cow<'_, [u8]> {
 /// peer's words goes, and then what stands before its first colon.
 fn said(mut text: &[u8], width: usize) -> Cow<'_, [u8]> {
     while text.len() > width {
-        let words = memmem::rfind(text, b" said: ").and_then(|at| text.get(at + 7..));
+        let words = SAID.rfind(text).and_then(|at| text.get(at + 7..));
         let Some(rest) = words.or_else(|| Some(scan::cut_at(text, b':')?.1.trim_start_matches_blank()))
         else {
             return shorten(text, width);
@@ -38,7 +43,8 @@ impl Blanks for [u8] {
 
 /// Why a delivery is deferred. `text` is all that follows the status.
 pub(super) fn deferral(text: &[u8], verbose: bool) -> Cow<'_, [u8]> {
-    let inside = scan::cut_at(text, b'(').map_or(&b""[..], |(_, rest)| scan::span(rest, |b| b == b')').0);
+    let inside =
+        scan::cut_at(text, b'(').map_or(&b""[..], |(_, rest)| scan::before(rest, memchr(b')', rest)));
     if verbose {
         return Cow::Borrowed(inside);
     }
@@ -51,7 +57,7 @@ pub(super) fn deferral(text: &[u8], verbose: bool) -> Cow<'_, [u8]> {
 /// Why a message is returned. `text` is all that follows the status.
 pub(super) fn bounce(text: &[u8], verbose: bool) -> Cow<'_, [u8]> {
     let rest = scan::cut_at(text, b'(').map_or(&b""[..], |(_, rest)| rest);
-    let inside = memchr::memrchr(b')', rest).and_then(|at| rest.get(..at)).unwrap_or_default();
+    let inside = memrchr(b')', rest).and_then(|at| rest.get(..at)).unwrap_or_default();
     if verbose {
         return Cow::Borrowed(inside);
     }
@@ -76,53 +82,47 @@ fn without_code(text: &[u8]) -> &[u8] {
 /// Why the SMTP server refused `command`; `text` begins with the reply's code.
 pub(super) fn refusal<'a>(command: &[u8], text: &'a [u8]) -> Cow<'a, [u8]> {
     match command {
-        b"RCPT" | b"DATA" | b"CONNECT" => Cow::Owned(refused_recipient(text)),
+        b"RCPT" | b"DATA" | b"CONNECT" => refused_recipient(text),
         b"MAIL" => Cow::Borrowed(refused_sender(text)),
         _ => Cow::Borrowed(behind_last_colon(text)),
     }
 }
 
 /// The part behind the first colon or semicolon, up to the next comma or semicolon.
-fn refused_recipient(text: &[u8]) -> Vec<u8> {
-    let mut reason = match protocol_error(text).or_else(|| middle(text)) {
-        Some(reason) => reason.to_vec(),
-        None => text.to_vec(),
-    };
+fn refused_recipient(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut reason = protocol_error(text).or_else(|| middle(text)).unwrap_or(text);
     let addressed = [&b"Sender address rejected: "[..], b"Recipient address rejected: "];
     if let Some(start) = addressed.iter().find(|start| reason.starts_with(start)) {
-        let end = reason.get(start.len() + 1..).and_then(|rest| memchr::memchr(b':', rest));
-        if let Some(end) = end {
-            reason.truncate(start.len() + 1 + end);
+        let end = reason.get(start.len() + 1..).and_then(|rest| memchr(b':', rest));
+        if let Some(short) = end.and_then(|end| reason.get(..start.len() + 1 + end)) {
+            reason = short;
         }
     }
-    // Each client has an address of its own: one list is one reason.
-    let subjects = [&b"Client host "[..], b"client ", b"Sender address "];
-    let found = subjects.iter().filter_map(|subject| Some((memmem::find(&reason, subject)?, subject))).min();
-    if let Some((at, subject)) = found
-        && let Some(rest) = reason.get(at + subject.len() + 1..)
-        && let Some(blocked) = memmem::find(rest, b" blocked")
-        && let Some(tail) = rest.get(blocked + 1..)
-    {
-        reason = [reason.get(..at).unwrap_or_default(), tail].concat();
+    match BLOCKED.find(reason) {
+        Some(_) => without_client(reason).map_or(Cow::Borrowed(reason), Cow::Owned),
+        None => Cow::Borrowed(reason),
     }
-    reason
+}
+
+/// Each client has an address of its own: one list is one reason.
+fn without_client(reason: &[u8]) -> Option<Vec<u8>> {
+    let subjects = [&b"Client host "[..], b"client ", b"Sender address "];
+    let found = subjects.iter().filter_map(|subject| Some((memmem::find(reason, subject)?, subject)));
+    let (at, subject) = found.min()?;
+    let rest = reason.get(at + subject.len() + 1..)?;
+    let tail = rest.get(BLOCKED.find(rest)? + 1..)?;
+    Some([reason.get(..at)?, tail].concat())
 }
 
 fn middle(text: &[u8]) -> Option<&[u8]> {
     // Perl's way back: where nothing closes the part behind one mark, the next mark is tried.
-    let mut from = 0;
-    loop {
-        let rest = text.get(from..)?;
-        let at = rest.windows(2).position(|two| matches!(two, b": " | b"; "))?;
-        let part = rest.get(at + 2..)?;
-        for part in [bracket_passed(part), Some(part)].into_iter().flatten() {
-            let (reason, closing) = scan::span(part, |byte| matches!(byte, b';' | b','));
-            if !reason.is_empty() && !closing.is_empty() {
-                return Some(reason);
-            }
-        }
-        from += at + 1;
-    }
+    memchr2_iter(b':', b';', text).find_map(|at| {
+        let part = text.get(at + 1..)?.strip_prefix(b" ")?;
+        [bracket_passed(part), Some(part)].into_iter().flatten().find_map(|part| {
+            let end = memchr2(b';', b',', part).filter(|&end| end > 0)?;
+            part.get(..end)
+        })
+    })
 }
 
 /// Behind `[…] ` at the start.
@@ -139,15 +139,16 @@ fn protocol_error(text: &[u8]) -> Option<&'static [u8]> {
 
 /// Behind the code, up to the first colon or semicolon.
 fn refused_sender(text: &[u8]) -> &[u8] {
-    let (reason, _) = scan::span(without_code(text), |byte| matches!(byte, b';' | b':'));
-    if reason.is_empty() || without_code(text).len() == text.len() { text } else { reason }
+    let behind = without_code(text);
+    let reason = scan::before(behind, memchr2(b';', b':', behind));
+    if reason.is_empty() || behind.len() == text.len() { text } else { reason }
 }
 
 /// Behind the last colon or semicolon with a blank, up to the next comma.
 fn behind_last_colon(text: &[u8]) -> &[u8] {
-    let at = text.windows(2).rposition(|two| matches!(two, b": " | b"; "));
-    let rest = at.and_then(|at| text.get(at + 2..)).unwrap_or(text);
-    scan::span(rest, |byte| byte == b',').0
+    let behind = |at: usize| text.get(at + 1..)?.strip_prefix(b" ");
+    let rest = memchr2_iter(b':', b';', text).rev().find_map(behind).unwrap_or(text);
+    scan::before(rest, memchr(b',', rest))
 }
 
 /// Why a message was refused for its header or body, without whom it came from.

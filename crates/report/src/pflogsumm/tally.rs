@@ -3,7 +3,7 @@
 use super::line::{Event, List, PICKUP, Part};
 use super::{Options, address};
 use crate::day::Day;
-use crate::names::{Names, Table};
+use crate::names::{Hashed, Names, Table};
 use std::collections::{BTreeMap, HashMap};
 
 /// The columns of the traffic summaries.
@@ -34,7 +34,7 @@ pub(super) struct Volume {
 impl Volume {
     fn add(&mut self, bytes: u64) {
         self.count += 1;
-        self.bytes += bytes;
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 }
 
@@ -129,8 +129,8 @@ pub struct Summary {
     pub(super) recipient_domains: Table<Delivered>,
     clients: Names,
     pub(super) messages: Table<Message>,
-    /// By a message's number: sender and recipients.
-    pub(super) parties: BTreeMap<u32, Vec<Party>>,
+    /// A message's number, and its sender or one of its recipients, as they came.
+    pub(super) parties: Vec<(u32, Party)>,
     open: HashMap<u64, i64>,
     pub(super) connections: Connections,
     pub(super) connections_by_hour: Vec<Connections>,
@@ -175,7 +175,7 @@ impl Summary {
             recipient_domains: Table::default(),
             clients: Names::default(),
             messages: Table::default(),
-            parties: BTreeMap::new(),
+            parties: Vec::new(),
             open: HashMap::new(),
             connections: Connections::default(),
             connections_by_hour: vec![Connections::default(); 24],
@@ -210,7 +210,7 @@ impl Summary {
         let mut here = std::mem::take(&mut self.here);
         for (at, (numbers, names)) in here.iter_mut().zip(&part.names).enumerate() {
             numbers.clear();
-            numbers.extend(names.iter().map(|name| self.number(at, name)));
+            numbers.extend(names.hashed().map(|name| self.number(at, name)));
         }
         for event in &part.events {
             self.event(event, &here);
@@ -221,26 +221,26 @@ impl Summary {
     }
 
     /// The number here of a name in the list at `at`.
-    fn number(&mut self, at: usize, name: &[u8]) -> u32 {
+    fn number(&mut self, at: usize, hashed: Hashed<'_>) -> u32 {
         const IDS: usize = List::Ids as usize;
         const SENDERS: usize = List::Senders as usize;
         const RECIPIENTS: usize = List::Recipients as usize;
         const CLIENTS: usize = List::Clients as usize;
         const CONNECTIONS: usize = List::Connections as usize;
         match at {
-            IDS => self.messages.number(name),
-            SENDERS => self.senders.number(name),
+            IDS => self.messages.number_of(hashed),
+            SENDERS => self.senders.number_of(hashed),
             RECIPIENTS => {
-                let number = self.recipients.number(name);
+                let number = self.recipients.number_of(hashed);
                 if self.domain_of_recipient.len() <= number as usize {
-                    let domain = address::domain(name).unwrap_or(name);
+                    let domain = address::domain(hashed.name).unwrap_or(hashed.name);
                     self.domain_of_recipient.push(self.recipient_domains.number(domain));
                 }
                 number
             }
-            CLIENTS => self.clients.number(name),
-            CONNECTIONS => self.connections_by_domain.number(name),
-            at => self.counts.get_mut(at).map_or(0, |counts| counts.number(name)),
+            CLIENTS => self.clients.number_of(hashed),
+            CONNECTIONS => self.connections_by_domain.number_of(hashed),
+            at => self.counts.get_mut(at).map_or(0, |counts| counts.number_of(hashed)),
         }
     }
 
@@ -367,14 +367,14 @@ impl Summary {
         message.size = size.saturating_add(1);
         let from = message.came_from.checked_sub(1);
         if self.options.extended {
-            self.parties.entry(id).or_default().push(Party::Sender(sender));
+            self.parties.push((id, Party::Sender(sender)));
         }
         let Some(from) = from.filter(|&from| !self.clients.name(from).is_empty()) else { return };
         let domain = self.sender_domain(sender, from);
         for volume in [self.senders.at(sender), self.sender_domains.at(domain)].into_iter().flatten() {
             volume.add(size);
         }
-        self.bytes_received += size;
+        self.bytes_received = self.bytes_received.saturating_add(size);
     }
 
     /// The sender's own domain; where it has none, what it came from.
@@ -412,7 +412,7 @@ impl Summary {
             message.size.checked_sub(1)
         });
         let bytes = size.unwrap_or(0);
-        self.bytes_delivered += bytes;
+        self.bytes_delivered = self.bytes_delivered.saturating_add(bytes);
         if let Some(domain) = self.domain_of(recipient) {
             domain.delay += delay;
             domain.waited(delay);
@@ -422,11 +422,10 @@ impl Summary {
             volume.add(bytes);
         }
         if self.options.extended {
-            let message = self.parties.entry(id).or_default();
             if size.is_none() {
-                message.push(Party::Unknown);
+                self.parties.push((id, Party::Unknown));
             }
-            message.push(Party::Recipient(recipient));
+            self.parties.push((id, Party::Recipient(recipient)));
         }
     }
 }

@@ -77,10 +77,24 @@ fn addresses_are_folded() {
 fn names_are_ranked() {
     let sorted =
         ["1.2.3.4 foo", "1.2.3.10", "9.9.9.9", "10.2.3.4", "999.1", "x.1", "b.a", "user@b.a", "b", "a.b"];
+    let rank = |name: &[u8]| {
+        let mut out = Vec::new();
+        rank(name, &mut out);
+        out
+    };
     for (one, other) in sorted.iter().zip(sorted.iter().skip(1)) {
         assert!(rank(one.as_bytes()) < rank(other.as_bytes()), "{one} {other}");
     }
     assert_eq!(rank(b"A.b c d"), rank(b"a.B"));
+    // Numbers above any byte, and the largest byte.
+    for (one, other) in [
+        (&b"\xfe"[..], &b"\xff"[..]),
+        (b"\xff", b"256.0.0.0"),
+        (b"\xffz", b"256.0.0.0"),
+        (b"255.0.0.0", b"\xffz"),
+    ] {
+        assert!(rank(one) < rank(other), "{one:?} {other:?}");
+    }
 }
 
 #[test]

@@ -2,13 +2,15 @@
 
 use super::line::{List, lossy};
 use super::tally::{Connections, Party, Reasons, Row, Summary, Volume};
-use super::{Limit, address};
+use super::{Limit, address, order};
 use crate::Day;
 use crate::names::Table;
 use std::io::{self, Write};
 
 /// A list under a heading: count and name.
 type Counted<'a> = Vec<(u64, &'a [u8])>;
+/// A message's queue id, and its sender and recipients.
+type Detail<'a> = (&'a [u8], &'a [(u32, Party)]);
 
 impl Summary {
     /// Writes the report.
@@ -162,7 +164,7 @@ impl Summary {
             let mean = if domain.volume.count == 0 { 0.0 } else { domain.delay / lossy(domain.volume.count) };
             write!(
                 out,
-                " {}  {}  {} {} {}  ",
+                " {}  {}  {}  {}  {}  ",
                 units(domain.volume.count, 6),
                 units(domain.volume.bytes, 6),
                 units(domain.deferrals, 6),
@@ -255,28 +257,29 @@ impl Summary {
     }
 
     fn users(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (senders, recipients) = (&self.senders, &self.recipients);
-        fn by<'a>(all: &'a Table<Volume>, of: fn(&Volume) -> u64) -> Counted<'a> {
-            let counted = all.iter().filter(|(_, volume)| volume.count > 0);
-            counted.map(|(name, volume)| (of(volume), name)).collect()
+        let limit = self.options.users;
+        if limit == Limit::Top(0) {
+            return Ok(());
+        }
+        let ranked = |all| by_rank(counted(all));
+        let (senders, recipients) = (ranked(&self.senders), ranked(&self.recipients));
+        fn by<'a>(all: &[(&'a Volume, &'a [u8])], of: fn(&Volume) -> u64) -> Counted<'a> {
+            all.iter().map(|&(volume, name)| (of(volume), name)).collect()
         }
         for (title, list) in [
-            ("Senders by message count", by(senders, |volume| volume.count)),
-            ("Recipients by message count", by(recipients, |volume| volume.count)),
-            ("Senders by message size", by(senders, |volume| volume.bytes)),
-            ("Recipients by message size", by(recipients, |volume| volume.bytes)),
+            ("Senders by message count", by(&senders, |volume| volume.count)),
+            ("Recipients by message count", by(&recipients, |volume| volume.count)),
+            ("Senders by message size", by(&senders, |volume| volume.bytes)),
+            ("Recipients by message size", by(&recipients, |volume| volume.bytes)),
         ] {
-            self.flat(out, title, list, self.options.users)?;
+            self.flat(out, title, list, limit)?;
         }
         Ok(())
     }
 
-    /// A list of names by their counts.
+    /// A list of names by their counts; equals are in their order.
     fn flat(&self, out: &mut dyn Write, title: &str, mut list: Counted<'_>, limit: Limit) -> io::Result<()> {
-        if limit == Limit::Top(0) {
-            return Ok(());
-        }
-        ranked(&mut list);
+        by_count(&mut list);
         let title = match limit {
             Limit::Top(top) => format!("top {top} {title}"),
             Limit::All => title.to_owned(),
@@ -285,11 +288,7 @@ impl Summary {
             return self.nothing(out, &title);
         }
         heading(out, &title)?;
-        for (count, name) in list.into_iter().take(shown(limit)) {
-            write!(out, " {}  ", units(count, 6))?;
-            line(out, name)?;
-        }
-        Ok(())
+        rows(out, 1, list, limit)
     }
 
     fn nothing(&self, out: &mut dyn Write, title: &str) -> io::Result<()> {
@@ -303,16 +302,18 @@ impl Summary {
                 all.push((id, self.recipients.name(recipient)));
             }
         }
-        all.sort_unstable();
         if all.is_empty() {
             return Ok(());
         }
+        order::by_key(&mut all, |(id, _), key| key.extend_from_slice(id), |one, other| one.1.cmp(other.1));
         heading(out, "Messages with no size data")?;
+        let mut row = Vec::new();
         for (id, recipient) in all {
-            write!(out, " ")?;
-            out.write_all(id)?;
-            write!(out, "  ")?;
-            line(out, recipient)?;
+            row.clear();
+            for part in [b" ", id, b"  ", recipient, b"\n"] {
+                row.extend_from_slice(part);
+            }
+            out.write_all(&row)?;
         }
         Ok(())
     }
@@ -334,7 +335,7 @@ impl Summary {
         self.nested(out, "Fatal Errors", self.list(List::Fatals), Limit::All)?;
         self.nested(out, "Panics", self.list(List::Panics), Limit::All)?;
         let master = self.list(List::Master).iter().map(|(text, count)| (*count, text)).collect();
-        self.flat(out, "Master daemon messages", master, Limit::All)
+        self.flat(out, "Master daemon messages", by_rank(master), Limit::All)
     }
 
     /// Names, and under each a list by counts.
@@ -386,30 +387,40 @@ impl Summary {
     }
 
     fn messages(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.parties.is_empty() {
+        let parties = self.parties_by_message();
+        if parties.is_empty() {
             return self.nothing(out, "Message detail");
         }
-        let mut all: Vec<(&[u8], &[Party])> = Vec::with_capacity(self.parties.len());
-        all.extend(self.parties.iter().map(|(id, parties)| (self.messages.name(*id), parties.as_slice())));
-        all.sort_by_cached_key(|(id, parties)| {
-            let sender = parties.first().map_or(&b""[..], |first| self.party(first));
-            (address::message_rank(sender), id.to_vec())
-        });
+        let mut all: Vec<Detail<'_>> = parties
+            .chunk_by(|(one, _), (other, _)| one == other)
+            .filter_map(|group| Some((self.messages.name(group.first()?.0), group)))
+            .collect();
+        let key = |&(_, group): &Detail<'_>, key: &mut Vec<u8>| {
+            let sender = group.first().map_or(&b""[..], |(_, first)| self.party(first));
+            address::message_rank(sender, key);
+        };
+        order::by_key(&mut all, key, |(one, _), (other, _)| one.cmp(other));
         heading(out, "Message detail")?;
+        let mut row = Vec::new();
         for (id, parties) in all {
-            write!(out, " ")?;
-            out.write_all(id)?;
-            write!(out, "  ")?;
-            let (sender, recipients) =
-                parties.split_first().map_or((&b""[..], parties), |(first, rest)| (self.party(first), rest));
-            line(out, sender)?;
-            for recipient in recipients {
-                write!(out, "   ")?;
-                line(out, self.party(recipient))?;
+            row.clear();
+            for (at, (_, party)) in parties.iter().enumerate() {
+                let before: [&[u8]; 3] = if at == 0 { [b" ", id, b"  "] } else { [b"   ", b"", b""] };
+                before.iter().for_each(|part| row.extend_from_slice(part));
+                row.extend_from_slice(self.party(party));
+                row.push(b'\n');
             }
-            writeln!(out)?;
+            row.push(b'\n');
+            out.write_all(&row)?;
         }
         Ok(())
+    }
+
+    /// Who stands in each message's detail: the messages one after the other, in each its parties as they came.
+    fn parties_by_message(&self) -> Vec<(u32, Party)> {
+        let mut all = self.parties.clone();
+        all.sort_by_key(|&(message, _)| message);
+        all
     }
 
     fn party(&self, party: &Party) -> &[u8] {
@@ -438,13 +449,7 @@ impl<'a> Refused<'a> {
 }
 
 /// A name with its total, and its list.
-fn leaf(
-    out: &mut dyn Write,
-    name: &[u8],
-    mut list: Counted<'_>,
-    limit: Limit,
-    indent: usize,
-) -> io::Result<()> {
+fn leaf(out: &mut dyn Write, name: &[u8], list: Counted<'_>, limit: Limit, indent: usize) -> io::Result<()> {
     let total: u64 = list.iter().map(|(count, _)| count).sum();
     write!(out, "{:indent$}", "")?;
     out.write_all(name)?;
@@ -452,17 +457,40 @@ fn leaf(
         write!(out, " (top {top})")?;
     }
     writeln!(out, " (total: {total})")?;
-    ranked(&mut list);
-    for (count, name) in list.into_iter().take(shown(limit)) {
-        write!(out, "{:indent$}  {}  ", "", units(count, 6))?;
-        line(out, name)?;
-    }
-    Ok(())
+    let mut list = by_rank(list);
+    by_count(&mut list);
+    rows(out, indent + 2, list, limit)
 }
 
-/// By count, then by name.
-fn ranked(list: &mut Counted<'_>) {
-    list.sort_by_cached_key(|&(count, name)| (std::cmp::Reverse(count), address::rank(name), name.to_vec()));
+/// The names that have a count.
+fn counted(all: &Table<Volume>) -> Vec<(&Volume, &[u8])> {
+    all.iter().filter(|(_, volume)| volume.count > 0).map(|(name, volume)| (volume, name)).collect()
+}
+
+/// Names in the order in which equals are shown.
+fn by_rank<T: Copy>(mut list: Vec<(T, &[u8])>) -> Vec<(T, &[u8])> {
+    order::by_key(&mut list, |(_, name), key| address::rank(name, key), |one, other| one.1.cmp(other.1));
+    list
+}
+
+/// The largest first; equals stay in their order.
+fn by_count(list: &mut Counted<'_>) {
+    list.sort_by_key(|&(count, _)| std::cmp::Reverse(count));
+}
+
+/// Counts and names, one under the other.
+fn rows(out: &mut dyn Write, indent: usize, list: Counted<'_>, limit: Limit) -> io::Result<()> {
+    let mut row = Vec::new();
+    for (count, name) in list.into_iter().take(shown(limit)) {
+        row.clear();
+        row.resize(indent, b' ');
+        push_units(count, 6, &mut row);
+        row.extend_from_slice(b"  ");
+        row.extend_from_slice(name);
+        row.push(b'\n');
+        out.write_all(&row)?;
+    }
+    Ok(())
 }
 
 fn shown(limit: Limit) -> usize {
@@ -494,20 +522,47 @@ fn row(out: &mut dyn Write, connections: &Connections) -> io::Result<()> {
 
 /// A number in `width` places and its unit, which is a blank below 512 k.
 fn units(number: u64, width: usize) -> String {
+    let mut out = Vec::with_capacity(width + 1);
+    push_units(number, width, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// As Perl divides: above 2^53 bytes by the nearest double, of two the even one.
+fn mega(bytes: u64) -> u64 {
+    let unit = 1_u128 << 11_u32.saturating_sub(bytes.leading_zeros());
+    let bytes = u128::from(bytes);
+    let (low, rest) = (bytes / unit * unit, bytes % unit);
+    let up = rest * 2 > unit || (rest * 2 == unit && (low / unit) % 2 == 1);
+    let nearest = if up { low + unit } else { low };
+    u64::try_from(nearest / (1024 * 1024)).unwrap_or(u64::MAX)
+}
+
+/// Appends what [`units`] gives.
+fn push_units(number: u64, width: usize, out: &mut Vec<u8>) {
     const KILO: u64 = 1024;
-    match number {
-        number if number > 512 * KILO * KILO => format!("{:>width$}m", number / (KILO * KILO)),
-        number if number > 512 * KILO => format!("{:>width$}k", number / KILO),
-        number => format!("{number:>width$} "),
+    let (mut rest, unit) = match number {
+        number if number > 512 * KILO * KILO => (mega(number), b'm'),
+        number if number > 512 * KILO => (number / KILO, b'k'),
+        number => (number, b' '),
+    };
+    let from = out.len();
+    while rest > 0 || out.len() == from {
+        out.push(b'0' + u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
     }
+    let digits = out.len() - from;
+    out.resize(from + width.max(digits), b' ');
+    out.get_mut(from..).unwrap_or_default().reverse();
+    out.push(unit);
 }
 
 /// Seconds, minutes or hours.
 fn delay(seconds: f64) -> String {
     match seconds {
-        seconds if seconds > 3600.0 => format!("{:6.1} h", seconds / 3600.0),
-        seconds if seconds > 60.0 => format!("{:6.1} m", seconds / 60.0),
-        seconds => format!("{seconds:6.1} s"),
+        seconds if seconds.is_infinite() => "  Inf h".to_owned(),
+        seconds if seconds > 3600.0 => format!("{:5.1} h", seconds / 3600.0),
+        seconds if seconds > 60.0 => format!("{:5.1} m", seconds / 60.0),
+        seconds => format!("{seconds:5.1} s"),
     }
 }
 

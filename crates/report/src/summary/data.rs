@@ -124,13 +124,18 @@ fn string(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// What a spreadsheet takes for the beginning of a formula; the wide ones where it is set to Chinese or Japanese.
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+/// What doesn't keep it from that: it is passed over.
+const HIDDEN: [char; 6] = [' ', '\u{a0}', '\u{3000}', '\u{feff}', '\u{200b}', '\u{0}'];
+
 /// A row. A cell that a spreadsheet would take for a formula gets a `'` before it: senders choose their names.
 fn csv_line(cells: &[String], out: &mut String) {
     for (at, cell) in cells.iter().enumerate() {
         if at > 0 {
             out.push(',');
         }
-        let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let formula = cell.trim_start_matches(HIDDEN).starts_with(FORMULA);
         let cell = if formula { format!("'{cell}") } else { cell.clone() };
         if cell.contains(['"', ',', '\n', '\r']) {
             out.push('"');
@@ -141,4 +146,28 @@ fn csv_line(cells: &[String], out: &mut String) {
         }
     }
     out.push_str("\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        let line = |cell: &str| {
+            let mut out = String::new();
+            csv_line(&[cell.to_owned()], &mut out);
+            out
+        };
+        for cell in
+            ["=1", "+1", "-1", "@x", "＝1", "＋1", "－1", "＠SUM(1)", " =1", "\u{3000}＝1", "\u{feff}=1"]
+        {
+            assert_eq!(line(cell), format!("'{cell}\r\n"));
+        }
+        assert_eq!(line("\t=1"), "'\t=1\r\n");
+        assert_eq!(line("=\"a\",1"), "\"'=\"\"a\"\",1\"\r\n");
+        for cell in ["a=1", "", "日本", "1-1"] {
+            assert_eq!(line(cell), format!("{cell}\r\n"));
+        }
+    }
 }

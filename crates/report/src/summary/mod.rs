@@ -89,8 +89,20 @@ pub struct Summary {
     pub refused_networks: Top,
     /// Warnings, errors and worse, by program and text.
     pub trouble: Top,
+    /// Of these, what a program ended over.
+    pub fatal: Top,
     /// What a reader must know of these numbers.
     pub notes: Vec<String>,
+    /// Logs that couldn't be read, or not to their end, and why: [`Summary::could_not_read`].
+    pub unread: Vec<String>,
+}
+
+impl Summary {
+    /// Notes logs that couldn't be read, or not to their end, and why.
+    pub fn could_not_read(&mut self, logs: &[String]) {
+        self.unread.extend_from_slice(logs);
+        self.notes.extend(logs.iter().map(|log| format!("Not read: {log}.")));
+    }
 }
 
 /// What the lines were.
@@ -305,9 +317,9 @@ impl Lines {
 impl Counts {
     fn add(&mut self, other: Counts) {
         self.received += other.received;
-        self.bytes_received += other.bytes_received;
+        self.bytes_received = self.bytes_received.saturating_add(other.bytes_received);
         self.delivered += other.delivered;
-        self.bytes_delivered += other.bytes_delivered;
+        self.bytes_delivered = self.bytes_delivered.saturating_add(other.bytes_delivered);
         self.forwarded += other.forwarded;
         self.deferred += other.deferred;
         self.bounced += other.bounced;

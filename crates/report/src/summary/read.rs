@@ -20,6 +20,10 @@ use events::tls::{Direction, TlsFailed};
 use events::{Event, Severity, text};
 use std::net::IpAddr;
 
+/// Who writes what became of recipients.
+const AGENTS: [&str; 10] =
+    ["smtp", "lmtp", "virtual", "local", "pipe", "error", "retry", "discard", "relay", "qmgr"];
+
 /// Where a line comes from.
 #[derive(Clone, Copy)]
 struct Head<'a> {
@@ -38,6 +42,10 @@ impl Tally {
         self.lines.read += 1;
         let Some((at, _)) = Moment::parse(line, self.settings.today) else {
             return self.ban_line(line);
+        };
+        let Some(at) = at.of_the_calendar(line) else {
+            self.lines.broken += 1;
+            return;
         };
         if self.is_other_day(at.day) {
             self.lines.other_days += 1;
@@ -104,7 +112,11 @@ impl Tally {
     /// Counts an event; false where it means nothing here.
     fn event(&mut self, head: &Head<'_>, event: &Event<'_>) -> bool {
         if event.severity() >= Severity::Warning && is_trouble(event) {
-            self.trouble.add(&format!("{}: {}", head.service, without_numbers(&event.to_string())), 0);
+            let text = format!("{}: {}", head.service, without_numbers(&event.to_string()));
+            self.trouble.add(&text, 0);
+            if event.severity() == Severity::Critical {
+                self.fatal.add(&text, 0);
+            }
         }
         match event {
             Event::Connect(connect) => {
@@ -424,7 +436,7 @@ impl Tally {
             return;
         }
         self.counts.delivered += 1;
-        self.counts.bytes_delivered += size;
+        self.counts.bytes_delivered = self.counts.bytes_delivered.saturating_add(size);
         self.slot(head.at).delivered += 1;
         self.recipients.add(&delivery.to, size);
         self.destinations.add(domain, size);
@@ -553,6 +565,12 @@ impl Tally {
 
     /// Texts that are no event and mean something here: what postsuper(1) did.
     fn other(&mut self, head: &Head<'_>, text: &str) -> bool {
+        // Numbers that no agent writes, after some filter went over the log.
+        let is_agents = AGENTS.contains(&head.service);
+        if let Some(delivery) = is_agents.then(|| Delivery::read_leniently(text)).flatten() {
+            self.delivery(head, &delivery);
+            return true;
+        }
         let Some((id, said)) = text.split_once(": ").filter(|_| head.service == "postsuper") else {
             return false;
         };

@@ -16,6 +16,8 @@ use std::hash::{BuildHasher, RandomState};
 
 /// How many rules are told apart, zones among them.
 const RULES_MAX: usize = 2_000;
+/// Texts that are shown of what programs ended over.
+const FATAL_ROWS: usize = 5;
 /// How many clients' lists are remembered at once.
 const LISTED_MAX: usize = 16_384;
 
@@ -134,6 +136,7 @@ pub struct Tally {
     pub(super) waiting: Counted,
     pub(super) refused_networks: Counted,
     pub(super) trouble: Counted,
+    pub(super) fatal: Counted,
     pub(super) greylisting: GreylistCounts,
     pub(super) bans: BanCounts,
     pub(super) logins_failed: u64,
@@ -188,6 +191,7 @@ impl Tally {
             waiting: Counted::default(),
             refused_networks: Counted::default(),
             trouble: Counted::default(),
+            fatal: Counted::default(),
             greylisting: GreylistCounts::default(),
             bans: BanCounts::default(),
             logins_failed: 0,
@@ -297,12 +301,12 @@ impl Tally {
     }
 
     pub(super) fn received_bytes(&mut self, sender: &str, size: u64) {
-        self.counts.bytes_received += size;
+        self.counts.bytes_received = self.counts.bytes_received.saturating_add(size);
         self.senders.add(if sender.is_empty() { "<>" } else { sender }, size);
     }
 
     pub(super) fn delivered_bytes(&mut self, recipient: &str, size: u64) {
-        self.counts.bytes_delivered += size;
+        self.counts.bytes_delivered = self.counts.bytes_delivered.saturating_add(size);
         self.recipients.add_many(recipient, 0, size);
         self.destinations.add_many(&domain(recipient), 0, size);
     }
@@ -373,6 +377,7 @@ impl Tally {
             (&mut self.waiting, later.waiting),
             (&mut self.refused_networks, later.refused_networks),
             (&mut self.trouble, later.trouble),
+            (&mut self.fatal, later.fatal),
             (&mut self.attack_networks, later.attack_networks),
             (&mut self.accounts, later.accounts),
             (&mut self.methods, later.methods),
@@ -468,7 +473,9 @@ impl Tally {
             destinations: self.destinations.top(rows),
             refused_networks: self.refused_networks.top(rows),
             trouble: self.trouble.top(rows),
+            fatal: self.fatal.top(FATAL_ROWS),
             notes: Vec::new(),
+            unread: Vec::new(),
         };
         summary.zones = self.zones_of(&summary.rules);
         summary.notes = self.notes(&summary);

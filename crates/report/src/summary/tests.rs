@@ -301,3 +301,39 @@ Nov 22 01:09:00 mail postfix/cleanup[7]: 4BXYZ3: authenticity: spf=fail domain=b
     let wanted: Vec<&str> = sections::sections(&summary).iter().map(|section| section.key).collect();
     assert_eq!(wanted, sections::KEYS);
 }
+
+/// Numbers that nobody would write take no delivery, no message and no sum away.
+#[test]
+fn numbers_of_any_kind() {
+    let line = |service: &str, text: &str| format!("Nov 22 01:00:02 mx postfix/{service}[1]: {text}\n");
+    let mut log = String::new();
+    for (id, delay, delays) in [
+        ("A12345", "1.0", "1.0/0/0/0.0"),
+        ("B12345", "1e999", "1/0/0/0"),
+        ("C12345", "", "-1/0/0/x"),
+        ("D12345", "99999999999999999999", "1/0/0/0"),
+    ] {
+        log += &line("smtpd", &format!("{id}: client=mx.example.net[192.0.2.1]"));
+        log += &line(
+            "qmgr",
+            &format!("{id}: from=<a@b.example>, size=9999999999999999999, nrcpt=1 (queue active)"),
+        );
+        log += &line(
+            "smtp",
+            &format!(
+                "{id}: to=<c@d.example>, relay=x[192.0.2.3]:25, delay={delay}, delays={delays}, dsn=2.0.0, status=sent (250 2.0.0 ok)"
+            ),
+        );
+        log += &line("qmgr", &format!("{id}: removed"));
+    }
+    // What isn't a delivery agent's stays what it was.
+    log += &line(
+        "smtpd",
+        "E12345: to=<c@d.example>, relay=x, delay=1.0, delays=1/0/0/0, dsn=2.0.0, status=sent (x)",
+    );
+    let summary = tally(log.lines()).summary();
+    assert_adds_up(&summary, "numbers");
+    assert_eq!((summary.messages.count("delivered"), summary.counts.delivered), (4, 4));
+    assert_eq!(summary.counts.bytes_received, u64::MAX, "sums stay at what there can be");
+    assert!(summary.delays.whole.max <= 1_000, "{:?}", summary.delays.whole);
+}

@@ -2,6 +2,7 @@
 
 use super::sections::{Cell, Line, Section, moment, sections};
 use super::{Mood, Summary};
+use crate::outline::{About, verdict};
 use crate::words::{bytes, grouped};
 
 /// What the reader's screen can do.
@@ -30,13 +31,19 @@ const NAME_MIN: usize = 12;
 /// How wide a name may be where the screen is wide.
 const NAME_MAX: usize = 72;
 
-/// The summary for people: only the sections named, or all that have something to say.
+/// The summary for people: only the sections named, or all that have something to say. Above all stands what the page
+/// has there.
 #[must_use]
-pub fn text(summary: &Summary, only: &[String], style: Style) -> String {
+pub fn text(summary: &Summary, about: &About, only: &[String], style: Style) -> String {
     let mut out = String::new();
     if only.is_empty() {
-        out.push_str(&style.paint(Tone::Strong, &headline(summary)));
-        out.push_str("\n\n");
+        let span = summary.span.map(|(first, last)| format!("{} to {}: ", moment(first), moment(last)));
+        let head = span.unwrap_or_default() + &harmless(&verdict(summary, about));
+        folded(&head, ("", ""), (style, Tone::Strong), &mut out);
+        for what in &about.unusual {
+            folded(&harmless(what), ("- ", "  "), (style, Tone::Bad), &mut out);
+        }
+        out.push('\n');
     }
     for section in sections(summary) {
         let wanted = only.iter().any(|key| key == section.key);
@@ -49,30 +56,6 @@ pub fn text(summary: &Summary, only: &[String], style: Style) -> String {
         wrapped(note, style, &mut out);
     }
     out
-}
-
-/// The time and the sums in one line or two.
-#[must_use]
-pub fn headline(summary: &Summary) -> String {
-    let Some((first, last)) = summary.span else { return "Nothing in this log.".to_owned() };
-    let (messages, connections) = (&summary.messages, &summary.connections);
-    let bad: u64 = messages.parts.iter().filter(|part| part.mood == Mood::Bad).map(|part| part.count).sum();
-    format!(
-        "{} to {}: {}, {} delivered, {} not or not yet; {}, {} kept out.",
-        moment(first),
-        moment(last),
-        counted(messages.total, "message"),
-        grouped(messages.count("delivered")),
-        grouped(bad),
-        counted(connections.total, "connection"),
-        grouped(
-            connections.count("refused") + connections.count("screened") + connections.count("login_failed")
-        ),
-    )
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 #[derive(Clone, Copy)]
@@ -269,17 +252,28 @@ fn pad(text: &str, wide: usize, right: bool) -> String {
     if right { format!("{blank}{text}") } else { format!("{text}{blank}") }
 }
 
+/// A remark.
 fn wrapped(text: &str, style: Style, out: &mut String) {
-    let mut line = String::from(" ");
+    folded(text, ("  ", "  "), (style, Tone::Faint), out);
+}
+
+/// Lines no wider than the screen; `first` and `other` stand before them.
+fn folded(text: &str, (first, other): (&str, &str), (style, tone): (Style, Tone), out: &mut String) {
+    let mut line = first.to_owned();
+    let mut is_begun = false;
     for word in text.split(' ') {
-        if width(&line) + 1 + width(word) > style.width && line.len() > 1 {
-            out.push_str(&style.paint(Tone::Faint, &line));
+        if is_begun && width(&line) + 1 + width(word) > style.width {
+            out.push_str(&style.paint(tone, &line));
             out.push('\n');
-            line = String::from(" ");
+            other.clone_into(&mut line);
+            is_begun = false;
         }
-        line.push(' ');
+        if is_begun {
+            line.push(' ');
+        }
         line.push_str(word);
+        is_begun = true;
     }
-    out.push_str(&style.paint(Tone::Faint, &line));
+    out.push_str(&style.paint(tone, &line));
     out.push('\n');
 }

@@ -111,11 +111,11 @@ impl<'a> Asker<'a> {
 
     fn held(&self, held: &Held) {
         if self.is_json {
-            out!("{}", json!(held));
+            println!("{}", json!(held));
             return;
         }
         let before = if held.before > 0 { format!(", {} times before", held.before) } else { String::new() };
-        out!(
+        println!(
             "{}  [{}]  since {}, {}{before}",
             shown(&held.id),
             held.jail,
@@ -154,15 +154,15 @@ pub(super) fn status(folder: &Path, status: &Status) -> ExitCode {
 
 fn all_jails(asker: &Asker<'_>, jails: &[Brief]) -> ExitCode {
     if !asker.is_json && jails.is_empty() {
-        out!("no jail runs");
+        println!("no jail runs");
     }
     for Brief { name, .. } in jails {
         match asker.ask(&Order::JailStatus(name.clone())) {
-            Ok(Answer::Jail(jail)) if asker.is_json => out!("{}", json!(*jail)),
+            Ok(Answer::Jail(jail)) if asker.is_json => println!("{}", json!(*jail)),
             Ok(Answer::Jail(jail)) => {
                 let (banned, failed) = (jail.currently_banned, jail.currently_failed);
                 let blind = jail.blind.as_deref().map_or(String::new(), |why| format!("; blind: {why}"));
-                out!("[{name}]  {banned} shut out, {failed} counted{blind}");
+                println!("[{name}]  {banned} shut out, {failed} counted{blind}");
             }
             // It ended meanwhile.
             Ok(_) => {}
@@ -174,23 +174,23 @@ fn all_jails(asker: &Asker<'_>, jails: &[Brief]) -> ExitCode {
 
 fn one_jail(asker: &Asker<'_>, jail: &JailStatus) -> ExitCode {
     if asker.is_json {
-        out!("{}", json!(jail));
+        println!("{}", json!(jail));
         return ExitCode::SUCCESS;
     }
-    out!("[{}]", jail.name);
+    println!("[{}]", jail.name);
     if let Some(why) = &jail.blind {
-        out!("  blind: {why}");
+        println!("  blind: {why}");
     }
     for file in &jail.files {
-        out!("  reads {file}");
+        println!("  reads {file}");
     }
     if let Some(matches) = &jail.journal {
-        out!("  reads the journal: {}", matches.join(" "));
+        println!("  reads the journal: {}", matches.join(" "));
     }
-    out!("  {} counted, {} failures since it began", jail.currently_failed, jail.total_failed);
-    out!("  {} shut out, {} bans since it began", jail.currently_banned, jail.total_banned);
+    println!("  {} counted, {} failures since it began", jail.currently_failed, jail.total_failed);
+    println!("  {} shut out, {} bans since it began", jail.currently_banned, jail.total_banned);
     for id in &jail.banned {
-        out!("    {id}");
+        println!("    {id}");
     }
     ExitCode::SUCCESS
 }
@@ -217,9 +217,9 @@ fn counted(asker: &Asker<'_>, order: &Order, done: &str, nobody: &str) -> ExitCo
     match asker.ask(order) {
         Ok(Answer::Count(count)) => {
             match (asker.is_json, count) {
-                (true, _) => out!("{}", json!({ "count": count })),
+                (true, _) => println!("{}", json!({ "count": count })),
                 (false, 0) => eprintln!("komainu ban: {nobody}"),
-                (false, _) => out!("{count} {done}"),
+                (false, _) => println!("{count} {done}"),
             }
             if count == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
@@ -254,7 +254,7 @@ pub(super) fn why(folder: &Path, why: &Why) -> ExitCode {
     let mut rules = super::rules::Rules::new(asker.folder);
     for reason in &reasons {
         if asker.is_json {
-            out!("{}", object(reason, &mut rules));
+            println!("{}", object(reason, &mut rules));
         } else {
             text(&asker, reason, &mut rules);
         }
@@ -275,27 +275,27 @@ fn text(asker: &Asker<'_>, reason: &Reason, rules: &mut super::rules::Rules<'_>)
     let (id, jail) = (shown(&reason.id), &reason.jail);
     match &reason.held {
         Some(held) => {
-            out!("[{jail}] shuts {id} out since {}, {}", asker.time(held.since_s), asker.until(held));
+            println!("[{jail}] shuts {id} out since {}, {}", asker.time(held.since_s), asker.until(held));
             match held.before {
-                0 => out!("  for the first time"),
-                1 => out!("  once before"),
-                before => out!("  {before} times before"),
+                0 => println!("  for the first time"),
+                1 => println!("  once before"),
+                before => println!("  {before} times before"),
             }
         }
-        None => out!("[{jail}] counts {} failures of {id}, and doesn't shut it out", reason.failures),
+        None => println!("[{jail}] counts {} failures of {id}, and doesn't shut it out", reason.failures),
     }
     if reason.lines.is_empty() && reason.held.is_some() {
-        out!("  by hand: no line led to it");
+        println!("  by hand: no line led to it");
     }
     let mut last = None;
     for Cause { time_s, source, line, rule } in &reason.lines {
         if last != Some(*rule)
             && let Some(known) = rules.find(jail, *rule)
         {
-            out!("  {known}");
+            println!("  {known}");
         }
         last = Some(*rule);
-        out!("    {}  {}: {}", asker.time(*time_s), shown(source), shown(line));
+        println!("    {}  {}: {}", asker.time(*time_s), shown(source), shown(line));
     }
 }
 

@@ -5,14 +5,6 @@
 //! what is wrong with the files.
 //! `status`, `list`, `why`, `add`, `remove` and `import` speak with the engine over its socket.
 
-/// A line for whoever asked; one that has gone (`| head`) misses nothing.
-macro_rules! out {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
-}
-
 mod ask;
 mod import;
 mod judge;

@@ -3,6 +3,7 @@
 use super::read::{Encoding, Lines};
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
+use crate::cli::say::Out;
 use crate::clock;
 use ban::brackets::{self, Call};
 use ban::filter::{Failure, Filter, Outcome, Reader};
@@ -132,7 +133,11 @@ fn tried(folder: &Path, test: &Test, extra: &Extra) -> Result<u64, (u8, String)>
         Some(out) => each(now_us, lines, reader, &|_, line, found| old::said(out, line, found)),
         None => sheet::report(test, extra, lines, reader, &named),
     };
-    outcome.map_err(unread)
+    match outcome {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(1),
+        outcome => outcome.map_err(unread),
+    }
 }
 
 /// Finds what `FILTER` means: a path, a name in filter.d, or an expression.
@@ -189,7 +194,7 @@ fn each(
     said: &dyn Fn(u64, &[u8], &Failure) -> String,
 ) -> std::io::Result<u64> {
     use std::io::Write as _;
-    let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut out = std::io::BufWriter::with_capacity(1 << 16, Out);
     let (mut number, mut matched) = (1_u64, 0);
     let mut failure = Ok(());
     while let Some(block) = lines.block()? {

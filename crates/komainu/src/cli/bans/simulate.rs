@@ -4,6 +4,7 @@ use super::ban_time;
 use super::read::{Encoding, Lines};
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
+use crate::cli::say::Out;
 use crate::clock;
 use ban::filter::{Filter, Id, Outcome, Reader};
 use ban::jail::{Candidate, Deed, Jail, Settings};
@@ -60,7 +61,7 @@ pub(super) fn run(folder: &Path, arguments: &Simulate) -> ExitCode {
         Err(error) => return failed(EX_TEMPFAIL, format_args!("{}: {error}", arguments.log)),
     };
     let now_us = arguments.now.map_or(clock::now().wall.0, |s| s.saturating_mul(1_000_000));
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(Out);
     let mut writer = Writer { zone: Zone::new(clock::time_zone()), json: arguments.json, out: &mut out };
     let mut play = || -> io::Result<()> {
         while let Some(line) = lines.next()? {

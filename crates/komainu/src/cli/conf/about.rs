@@ -8,7 +8,6 @@ use config::master_cf::words;
 use config::registry::{self, Default, Entry, Parameter};
 use config::{Compat, nearest_name};
 use serde_json::{Map, Value};
-use std::io::{self, Write as _};
 
 /// What is known of a name: what it is, its sentence, then facts in order.
 struct About {
@@ -48,19 +47,14 @@ impl Called<'_> {
             }
             for about in found {
                 if printed && options.form != Form::Json {
-                    print("\n");
+                    println!();
                 }
-                print(&if options.form == Form::Json { about.json() } else { about.text() });
+                print!("{}", if options.form == Form::Json { about.json() } else { about.text() });
                 printed = true;
             }
         }
         Ok(all)
     }
-}
-
-/// A reader that left wants no more.
-fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 fn unknown(word: &str) -> String {

@@ -2,7 +2,6 @@
 
 use super::options::Options;
 use super::{Called, Fatal};
-use std::io::{self, Write as _};
 
 /// What `-a` names: who can be asked about clients' passwords (`smtpd_sasl_type`).
 const SERVER_LOG_INS: &[&str] = &["dovecot", "internal"];
@@ -16,8 +15,7 @@ const KEYS: &[&str] = &["ecdsa", "ed25519", "rsa"];
 
 fn say<'a>(names: impl IntoIterator<Item = &'a str>) {
     for name in names {
-        // A reader that left wants no more.
-        let _ = writeln!(io::stdout(), "{name}");
+        println!("{name}");
     }
 }
 

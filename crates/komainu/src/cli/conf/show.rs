@@ -3,13 +3,14 @@
 use super::file::Coding;
 use super::options::{Action, Form, Options};
 use super::{Called, Fatal, folder};
+use crate::cli::say;
 use crate::configuration::host;
 use crate::strerror::strerror;
 use config::conf::{
     Conf, Entry, FIELDS, Folding, Machine, Refused, Sources, fold_setting, fold_value, squeezed,
 };
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 /// What is shown, in the coding of the files.
@@ -21,13 +22,12 @@ impl Out {
     fn line(&self, text: &str) {
         let mut bytes = self.coding.encode(text);
         bytes.push(b'\n');
-        // A reader that left wants no more.
-        let _ = io::stdout().write_all(&bytes);
+        say::bytes(&bytes);
     }
 
     fn json(name: &str, value: &str) {
         let (name, value) = (serde_json::Value::from(name), serde_json::Value::from(value));
-        let _ = writeln!(io::stdout(), "{{{name}: {value}}}");
+        println!("{{{name}: {value}}}");
     }
 
     /// `name = value`, or the part of it that was asked for.

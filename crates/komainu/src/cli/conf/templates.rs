@@ -6,11 +6,12 @@
 use super::file::Coding;
 use super::options::Options;
 use super::{Called, Fatal, folder};
+use crate::cli::say;
 use crate::configuration::host;
 use crate::strerror::strerror;
 use config::{MainCf, Parameters, SourceFile};
 use mail::bounce_template::{Template, Templates};
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 
 impl Called<'_> {
@@ -27,8 +28,7 @@ impl Called<'_> {
             Called { program: if self.program == "postconf" { "postfix/bounce" } else { self.program } };
         match bounce.templates_shown(letter, &name, &parameters) {
             Ok(shown) => {
-                // A reader that left wants no more.
-                let _ = io::stdout().write_all(&shown);
+                say::bytes(&shown);
                 Ok(true)
             }
             Err(Fatal(why)) => {

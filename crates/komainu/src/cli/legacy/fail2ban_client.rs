@@ -20,7 +20,7 @@ use config::Severity;
 use events::fail2ban::{BanEvent, BanLine};
 use options::Options;
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use words::Failure;
@@ -116,10 +116,7 @@ pub(in crate::cli) fn main(arguments: Vec<OsString>) -> ExitCode {
     }
     let socket = PathBuf::from(&server.socket);
     let client = Client { options, folder, server, socket, zone: Zone::new(clock::time_zone()) };
-    let code = client.run();
-    // A reader that has seen enough is no failure of ours.
-    let _ = io::stdout().flush();
-    code
+    client.run()
 }
 
 impl Client {

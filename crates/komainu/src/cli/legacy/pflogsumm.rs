@@ -5,10 +5,12 @@
 //! packed. T2.22.
 
 use crate::cli::logs::{self, Fold, Problem};
+use crate::cli::say::Out;
 use report::Day;
 use report::pflogsumm::{Limit, Options, Part, Summary, Verp};
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -24,6 +26,8 @@ usage: pflogsumm -[eq] [-d <today|yesterday>] [--detail <cnt>]
 
        pflogsumm --[version|help]
 ";
+/// So much of the report is written at once.
+const OUT_BYTES: usize = 64 * 1024;
 /// What Perl ends with where it dies.
 const DIED: u8 = 255;
 
@@ -103,9 +107,11 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
             eprintln!("pflogsumm: {}: {error}; what stands before it is counted", file.display());
         }
     });
-    let Folded(_, mut summary) = folded;
+    // It is as much as the log had messages, and gone with the program: nobody waits for each piece to be freed.
+    let mut folded = ManuallyDrop::new(folded);
+    let Folded(_, summary) = &mut *folded;
     // A reader that left wants no more.
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::with_capacity(OUT_BYTES, Out);
     let written = summary.write(&mut out).and_then(|()| match words.has("mailq") {
         true => writeln!(out, "\nCurrent Mail Queue\n------------------"),
         false => Ok(()),
@@ -129,6 +135,10 @@ impl Fold for Folded {
 
     fn part(&self) -> Part {
         Part::new(self.0.clone())
+    }
+
+    fn another(part: &Part) -> Part {
+        part.another()
     }
 
     fn feed(part: &mut Part, line: &[u8]) {

@@ -16,12 +16,13 @@ mod options;
 mod query;
 
 use super::super::default_config;
+use crate::cli::say::Out;
 use crate::configuration::{DirectSources, host};
 use config::{Compat, MainCf, Parameters, Place, SourceFile, Spanned};
 use options::Options;
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,8 +73,8 @@ pub(crate) fn main(program: Program, arguments: Vec<OsString>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(Fatal(text)) => {
-            // What was found before stays said.
-            let _ = io::stdout().flush();
+            // What was found before stays said, and before this.
+            let _ = Out.flush();
             eprintln!("{program}: fatal: {text}");
             ExitCode::FAILURE
         }

@@ -2,10 +2,14 @@
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, Scope};
 
-/// What is read at once, and what is kept of one line.
-const BLOCK_BYTES: usize = 1024 * 1024;
+/// What is read at once: it stays in a core's cache until its lines are folded.
+const BLOCK_BYTES: usize = 256 * 1024;
+/// What is kept of one line.
+const LINE_BYTES: usize = 1024 * 1024;
+/// So many blocks of a packed log may be folded before it is its turn: 64 MB of text.
+const AHEAD: usize = 256;
 
 /// What lines add up to.
 pub(in crate::cli) trait Fold {
@@ -14,6 +18,8 @@ pub(in crate::cli) trait Fold {
 
     /// Nothing yet.
     fn part(&self) -> Self::Part;
+    /// The same, by another.
+    fn another(part: &Self::Part) -> Self::Part;
     /// Takes a line, without its end.
     fn feed(part: &mut Self::Part, line: &[u8]);
     /// Adds a part, which is empty then. Parts come in the order of their lines.
@@ -98,6 +104,62 @@ fn several<F: Fold>(blocks: &mut Blocks<impl Read>, threads: usize, fold: &mut F
     })
 }
 
+/// A packed log that a thread of its own unpacks and folds in parts, perhaps before it is its turn.
+pub(super) struct Ahead<P> {
+    parts: Receiver<io::Result<P>>,
+    /// Parts that are empty again.
+    emptied: SyncSender<P>,
+}
+
+/// Begins with a log; `part` is empty.
+pub(super) fn ahead<'scope, F: Fold>(
+    scope: &'scope Scope<'scope, '_>,
+    log: impl Read + Send + 'scope,
+    part: F::Part,
+) -> Ahead<F::Part>
+where
+    F::Part: 'scope,
+{
+    let (done, parts) = sync_channel(AHEAD);
+    let (emptied, spare) = sync_channel(AHEAD);
+    scope.spawn(move || {
+        let mut blocks = Blocks::new(log);
+        let mut block = Vec::with_capacity(BLOCK_BYTES);
+        loop {
+            let folded = match blocks.fill(&mut block) {
+                Ok(true) => {
+                    let mut fresh = spare.try_recv().unwrap_or_else(|_| F::another(&part));
+                    lines(&block, |line| F::feed(&mut fresh, line));
+                    Ok(fresh)
+                }
+                Ok(false) => break,
+                Err(error) => Err(error),
+            };
+            let failed = folded.is_err();
+            if done.send(folded).is_err() || failed {
+                break;
+            }
+        }
+    });
+    Ahead { parts, emptied }
+}
+
+impl<P> Ahead<P> {
+    /// Adds its parts: now it is its turn.
+    ///
+    /// # Errors
+    /// Those of the log; the lines before were folded.
+    pub(super) fn fold<F: Fold<Part = P>>(self, fold: &mut F) -> io::Result<()> {
+        for part in self.parts {
+            let mut part = part?;
+            fold.merge(&mut part);
+            // Where there are enough of them, one less.
+            let _ = self.emptied.try_send(part);
+        }
+        Ok(())
+    }
+}
+
 /// A block, and the part that its lines are fed to.
 type Job<P> = (Vec<u8>, P);
 
@@ -155,7 +217,7 @@ impl<R: Read> Blocks<R> {
             match memchr::memrchr(b'\n', block) {
                 Some(last) => self.begun.extend_from_slice(block.get(last + 1..).unwrap_or_default()),
                 // A rest of it may have been drained: there is room for more of this line then.
-                None if block.len() < BLOCK_BYTES => {
+                None if block.len() < LINE_BYTES => {
                     self.begun.append(block);
                     continue;
                 }
@@ -176,14 +238,26 @@ impl<R: Read> Blocks<R> {
     }
 
     fn read(&mut self, block: &mut Vec<u8>) {
-        let room = BLOCK_BYTES.saturating_sub(block.len());
-        match self.input.by_ref().take(room as u64).read_to_end(block) {
-            Ok(count) => self.ended |= count < room,
-            Err(error) => {
-                self.ended = true;
-                self.error.get_or_insert(error);
+        // More than a block is the start of one line.
+        let most = if block.len() < BLOCK_BYTES { BLOCK_BYTES } else { LINE_BYTES };
+        let mut end = block.len();
+        block.resize(most.min(end.saturating_add(BLOCK_BYTES)), 0);
+        while let Some(room) = block.get_mut(end..).filter(|room| !room.is_empty()) {
+            match self.input.read(room) {
+                Ok(0) => {
+                    self.ended = true;
+                    break;
+                }
+                Ok(count) => end = end.saturating_add(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.ended = true;
+                    self.error.get_or_insert(error);
+                    break;
+                }
             }
         }
+        block.truncate(end);
     }
 }
 
@@ -200,6 +274,10 @@ mod tests {
         type Part = Vec<Vec<u8>>;
 
         fn part(&self) -> Self::Part {
+            Vec::new()
+        }
+
+        fn another(_: &Self::Part) -> Self::Part {
             Vec::new()
         }
 
@@ -220,17 +298,19 @@ mod tests {
 
     #[test]
     fn lines_over_blocks_and_without_an_end() {
-        let text = format!("a\n\n{}\nb", "x".repeat(BLOCK_BYTES - 7));
-        let lengths: Vec<usize> = lines_of(text.as_bytes()).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [1, 0, BLOCK_BYTES - 7, 1]);
+        for length in [BLOCK_BYTES - 7, BLOCK_BYTES, 2 * BLOCK_BYTES + 5, LINE_BYTES - 1] {
+            let text = format!("a\n\n{}\nb", "x".repeat(length));
+            let lengths: Vec<usize> = lines_of(text.as_bytes()).iter().map(Vec::len).collect();
+            assert_eq!(lengths, [1, 0, length, 1]);
+        }
     }
 
     #[test]
     fn of_a_long_line_the_start_is_kept() {
-        let long = |byte: &str, more: usize| byte.repeat(BLOCK_BYTES + more);
-        let text = format!("{}\nb\n{}\nc\n{}", long("x", 5), long("y", 2 * BLOCK_BYTES), long("z", 0));
+        let long = |byte: &str, more: usize| byte.repeat(LINE_BYTES + more);
+        let text = format!("{}\nb\n{}\nc\n{}", long("x", 5), long("y", 2 * LINE_BYTES), long("z", 0));
         let lengths: Vec<usize> = lines_of(text.as_bytes()).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [BLOCK_BYTES, 1, BLOCK_BYTES, 1, BLOCK_BYTES]);
+        assert_eq!(lengths, [LINE_BYTES, 1, LINE_BYTES, 1, LINE_BYTES]);
         let starts: Vec<u8> =
             lines_of(text.as_bytes()).iter().filter_map(|line| line.first().copied()).collect();
         assert_eq!(starts, *b"xbycz");
@@ -243,7 +323,7 @@ mod tests {
             let length = usize::try_from(number * 7919 % 173).unwrap();
             text.extend_from_slice(format!("{number} {}\n", "x".repeat(length)).as_bytes());
             if number == 30_000 {
-                text.extend_from_slice("y".repeat(BLOCK_BYTES * 3).as_bytes());
+                text.extend_from_slice("y".repeat(LINE_BYTES * 3).as_bytes());
                 text.push(b'\n');
             }
         }

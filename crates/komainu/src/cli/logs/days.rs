@@ -1,22 +1,29 @@
 //! Finds days in a plain log instead of reading all of it.
 //!
-//! A log of up to [`WHOLE_BYTES`] is read whole. In a longer one, the stamp of a line is looked at every
-//! [`STEP_BYTES`]. What lies between two of them is passed over where both are before the days that are wanted, or
-//! both behind, and the first isn't later than the second; all else is read, and a step more on either side. So a
-//! log that begins again somewhere (files put together in any order, a year that turned) is read where it must be.
-//! What is out of order for less than a step, within one, is only found where that step is read.
+//! A log of up to [`WHOLE_BYTES`] is read whole. In a longer one, some lines are looked at every step: a thousandth of
+//! the log, 64 KiB at least and 1 MiB at most. What lies between two looks is passed over where both are before the
+//! days that are wanted, or both behind, and the first isn't later than the second; all else is read, and a step more
+//! on either side. So a log that begins again somewhere (files put together in any order, a year that turned) is read
+//! where it must be, and one in which days go back all over is read whole. What is out of order for less than a step,
+//! within one, is only found where that step is read.
 
 use report::Day;
+use rustix::fs::Advice;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::FileExt;
 
-const WHOLE_BYTES: u64 = 64 * 1024 * 1024;
-const STEP_BYTES: u64 = 1024 * 1024;
-/// So much is looked at for a line with a stamp; where there is none, the step is read.
-const LOOK_BYTES: usize = 4096;
+const WHOLE_BYTES: u64 = 4 * 1024 * 1024;
+const STEPS: u64 = 1024;
+const STEP_BYTES_MIN: u64 = 64 * 1024;
+const STEP_BYTES_MAX: u64 = 1024 * 1024;
+/// So much is looked at, and so much at most for a line with a stamp; where there is none, the step is read.
+const LOOK_BYTES: usize = 1024;
+const LOOK_BYTES_MAX: usize = 4096;
+/// Where of so many looks more than one goes back, the log is in no order.
+const OF_LOOKS: usize = 8;
 
 /// What is to be read for these days, from the start of a line to the end of one.
 ///
@@ -31,14 +38,25 @@ pub(super) fn find(
     if length <= WHOLE_BYTES {
         return Ok(std::iter::once(0..length).collect());
     }
-    steps(file, length, STEP_BYTES, (wanted, today))
+    // What lies behind a look isn't wanted from the disk. Where the advice isn't taken, it is only slower.
+    let _ = rustix::fs::fadvise(file, 0, None, Advice::Random);
+    let found = steps(file, length, step(length), (wanted, today));
+    let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);
+    found
 }
 
-/// A line near a step.
+fn step(length: u64) -> u64 {
+    (length / STEPS).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX)
+}
+
+/// Lines near a step.
 #[derive(Clone, Copy)]
 struct Mark {
     at: u64,
-    day: Option<Day>,
+    /// The first day and the last of those that were looked at.
+    days: Option<(Day, Day)>,
+    /// Among them, one is before the one above it.
+    back: bool,
 }
 
 fn steps(
@@ -47,7 +65,7 @@ fn steps(
     step: u64,
     (wanted, today): (&RangeInclusive<Day>, Day),
 ) -> io::Result<VecDeque<Range<u64>>> {
-    let mut look = vec![0; LOOK_BYTES];
+    let mut look = vec![0; LOOK_BYTES_MAX];
     let mut marks = Vec::new();
     let mut at = 0;
     while at < length {
@@ -55,14 +73,26 @@ fn steps(
         at = at.saturating_add(step);
     }
     // Behind the last mark nothing is known.
-    marks.push(Mark { at: length, day: None });
-    let apart = |(first, last): (&Mark, &Mark)| match (first.day, last.day) {
-        (Some(first), Some(last)) => first <= last && (last < *wanted.start() || first > *wanted.end()),
-        _ => false,
+    marks.push(Mark { at: length, days: None, back: false });
+    let pairs = || marks.iter().zip(marks.iter().skip(1));
+    let between = |(first, last): (&Mark, &Mark)| Some((first.days?.1, last.days?.0));
+    let back = pairs().filter(|&(first, last)| {
+        first.back || between((first, last)).is_some_and(|(first, last)| first > last)
+    });
+    if back.count() > marks.len() / OF_LOOKS {
+        return Ok(std::iter::once(0..length).collect());
+    }
+    let apart = |(first, last): (&Mark, &Mark)| {
+        let ordered = !first.back && !last.back;
+        ordered
+            && between((first, last)).is_some_and(|(from, to)| {
+                let begin = first.days.map_or(from, |(begin, _)| begin);
+                from <= to && (to < *wanted.start() || begin > *wanted.end())
+            })
     };
-    let passed: Vec<bool> = marks.iter().zip(marks.iter().skip(1)).map(apart).collect();
+    let passed: Vec<bool> = pairs().map(apart).collect();
     let mut ranges: VecDeque<Range<u64>> = VecDeque::new();
-    for (at, (first, last)) in marks.iter().zip(marks.iter().skip(1)).enumerate() {
+    for (at, (first, last)) in pairs().enumerate() {
         let near = passed.get(at.saturating_sub(1)..=at + 1).or_else(|| passed.get(at.saturating_sub(1)..));
         if near.is_some_and(|near| near.iter().all(|passed| *passed)) {
             continue;
@@ -75,28 +105,42 @@ fn steps(
     Ok(ranges)
 }
 
-/// The first line that begins at `at` or behind it, and the first stamp from there on.
+/// The first line that begins at `at` or behind it, and the days from there on.
 fn mark(file: &File, at: u64, today: Day, look: &mut [u8]) -> io::Result<Mark> {
-    let count = read_at(file, look, at.saturating_sub(1))?;
-    let seen = look.get(..count).unwrap_or_default();
+    let mut found = Mark { at, days: None, back: false };
+    for bytes in [LOOK_BYTES, LOOK_BYTES_MAX] {
+        let count = read_at(file, look.get_mut(..bytes).unwrap_or_default(), at.saturating_sub(1))?;
+        let seen = look.get(..count).unwrap_or_default();
+        found = days_in(seen, at, today);
+        if found.days.is_some() || count < bytes {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The same in what was read from the byte before `at` on.
+fn days_in(seen: &[u8], at: u64, today: Day) -> Mark {
     let (mut rest, mut begin) = (seen, 0);
     if at > 0 {
         // Where no line begins, what lies before `at` may end in the middle of one.
-        let Some(end) = memchr::memchr(b'\n', seen) else { return Ok(Mark { at, day: None }) };
+        let Some(end) = memchr::memchr(b'\n', seen) else { return Mark { at, days: None, back: false } };
         begin = end as u64;
         rest = seen.get(end + 1..).unwrap_or_default();
     }
-    let begin = at + begin;
+    let mut mark = Mark { at: at + begin, days: None, back: false };
     loop {
         if let Some((day, _)) = Day::parse(rest, today) {
-            return Ok(Mark { at: begin, day: Some(day) });
+            let (first, last) = mark.days.unwrap_or((day, day));
+            mark.back |= day < last;
+            mark.days = Some((first, day.max(last)));
         }
-        let Some(end) = memchr::memchr(b'\n', rest) else { return Ok(Mark { at: begin, day: None }) };
+        let Some(end) = memchr::memchr(b'\n', rest) else { return mark };
         rest = rest.get(end + 1..).unwrap_or_default();
     }
 }
 
-fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
+pub(super) fn read_at(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
     loop {
         match file.read_at(into, at) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -193,6 +237,32 @@ mod tests {
             let (read, there, passed) = found(&days, day(month, 22));
             assert_eq!(read, there, "{month}");
             assert!(there >= 180 && passed > 100_000, "{month}: {there} there, {passed} passed over");
+        }
+    }
+
+    #[test]
+    fn a_log_in_no_order_is_read_whole() {
+        // Days one after the other anyhow, for less than a step each.
+        let days: Vec<(Day, u32)> =
+            (0..2000).map(|number: u32| (day(11, 1 + u8::try_from(number * 7 % 22).unwrap()), 5)).collect();
+        let (read, there, passed) = found(&days, day(11, 22));
+        assert_eq!((read, passed), (there, 0));
+        // The same, where not even two lines that follow each other are of one day.
+        let days: Vec<(Day, u32)> = days.iter().map(|(day, _)| (*day, 1)).collect();
+        let (read, there, passed) = found(&days, day(11, 21));
+        assert_eq!((read, passed), (there, 0));
+    }
+
+    #[test]
+    fn steps_are_a_thousandth_of_the_log() {
+        for (length, expect) in [
+            (WHOLE_BYTES, STEP_BYTES_MIN),
+            (64 << 20, STEP_BYTES_MIN),
+            (256 << 20, 256 << 10),
+            (1 << 30, STEP_BYTES_MAX),
+            (1 << 40, STEP_BYTES_MAX),
+        ] {
+            assert_eq!(step(length), expect, "{length}");
         }
     }
 

@@ -8,6 +8,7 @@
 mod blocks;
 mod days;
 
+use blocks::Ahead;
 pub(super) use blocks::Fold;
 pub(crate) use blocks::each_line;
 
@@ -18,7 +19,7 @@ use report::day::Moment;
 use ruzstd::decoding::StreamingDecoder;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, Read};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -51,22 +52,72 @@ pub(super) fn fold<F: Fold>(
     mut say: impl FnMut(&Path, Problem),
 ) {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    // What is named again would take its first bytes from the one before.
+    let mut from_input = false;
+    let once =
+        |file: &&PathBuf| file.as_path() != Path::new("-") || !std::mem::replace(&mut from_input, true);
+    let files: Vec<&PathBuf> = files.iter().filter(once).collect();
     for files in files.chunks(FILES_AT_ONCE) {
         let opened: Vec<io::Result<Log>> = files.iter().map(|file| open(file)).collect();
-        for (file, log) in files.iter().zip(opened) {
-            let narrowed = log.and_then(|log| match &days {
-                Some(days) => log.only(days, today),
-                None => Ok(log),
-            });
-            let outcome = match narrowed {
-                Ok(log) => blocks::fold(log, threads, fold).map_err(Problem::Read),
-                Err(error) => Err(Problem::Open(error)),
-            };
-            if let Err(problem) = outcome {
+        let narrowed = opened.into_iter().map(|log| match (log, &days) {
+            (Ok(log), Some(days)) => log.only(days, today),
+            (log, _) => log,
+        });
+        in_turns(narrowed.collect(), threads, fold, |at, problem| {
+            if let Some(file) = files.get(at) {
                 say(file, problem);
             }
-        }
+        });
     }
+}
+
+/// What is to be done with a log when it is its turn.
+enum Turn<P> {
+    Read(Log),
+    Unpack(Log),
+    Ahead(Ahead<P>),
+    Failed(io::Error),
+}
+
+/// Folds these logs one after the other. Packed ones are unpacked meanwhile, as many at once as there are threads.
+fn in_turns<F: Fold>(
+    logs: Vec<io::Result<Log>>,
+    threads: usize,
+    fold: &mut F,
+    mut say: impl FnMut(usize, Problem),
+) {
+    let turn = |log: io::Result<Log>| match log {
+        Ok(log @ Log(Input::Packed(_))) if threads > 1 => Turn::Unpack(log),
+        Ok(log) => Turn::Read(log),
+        Err(error) => Turn::Failed(error),
+    };
+    let mut turns: VecDeque<Turn<F::Part>> = logs.into_iter().map(turn).collect();
+    thread::scope(|scope| {
+        for at in 0.. {
+            let mut running = turns.iter().filter(|turn| matches!(turn, Turn::Ahead(_))).count();
+            for turn in &mut turns {
+                if running < threads && matches!(turn, Turn::Unpack(_)) {
+                    running += 1;
+                    // There is nothing to say of a log without an error.
+                    let unpacked = std::mem::replace(turn, Turn::Failed(io::ErrorKind::Other.into()));
+                    if let Turn::Unpack(log) = unpacked {
+                        *turn = Turn::Ahead(blocks::ahead::<F>(scope, log, fold.part()));
+                    }
+                }
+            }
+            let outcome = match turns.pop_front() {
+                None => break,
+                Some(Turn::Ahead(log)) => log.fold(fold).map_err(Problem::Read),
+                Some(Turn::Read(log) | Turn::Unpack(log)) => {
+                    blocks::fold(log, threads, fold).map_err(Problem::Read)
+                }
+                Some(Turn::Failed(error)) => Err(Problem::Open(error)),
+            };
+            if let Err(problem) = outcome {
+                say(at, problem);
+            }
+        }
+    });
 }
 
 /// These logs in the order of their first stamps. Standard input, and those that have none among their first lines
@@ -94,7 +145,8 @@ pub(crate) struct Log(Input);
 enum Input {
     /// A plain file, and what is still to be read of it.
     File(File, VecDeque<Range<u64>>),
-    Stream(Box<dyn Read>),
+    Packed(Box<dyn Read + Send>),
+    Stream(Box<dyn Read + Send>),
 }
 
 /// Opens a log; `-` is standard input.
@@ -103,7 +155,8 @@ enum Input {
 /// Those of the file, and of what packed it.
 pub(crate) fn open(path: &Path) -> io::Result<Log> {
     if path == Path::new("-") {
-        return Ok(Log(Input::Stream(unpacked(Vec::new(), io::stdin().lock())?)));
+        // Not locked: it may be named once more, and is at its end then.
+        return unpacked(Vec::new(), io::stdin());
     }
     of(File::open(path)?)
 }
@@ -119,7 +172,7 @@ pub(crate) fn of(mut file: File) -> io::Result<Log> {
     if about.is_file() && Packing::of(&start).is_none() {
         return Ok(Log(Input::File(file, std::iter::once(0..about.len()).collect())));
     }
-    Ok(Log(Input::Stream(unpacked(start, file)?)))
+    unpacked(start, file)
 }
 
 impl Log {
@@ -139,7 +192,7 @@ impl Read for Log {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (file, ranges) = match &mut self.0 {
             Input::File(file, ranges) => (file, ranges),
-            Input::Stream(stream) => return stream.read(buffer),
+            Input::Packed(stream) | Input::Stream(stream) => return stream.read(buffer),
         };
         while let Some(range) = ranges.front_mut() {
             let room = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
@@ -148,10 +201,7 @@ impl Read for Log {
                 ranges.pop_front();
                 continue;
             }
-            if file.stream_position()? != range.start {
-                file.seek(SeekFrom::Start(range.start))?;
-            }
-            let count = file.read(buffer.get_mut(..room).unwrap_or_default())?;
+            let count = days::read_at(file, buffer.get_mut(..room).unwrap_or_default(), range.start)?;
             range.start = if count == 0 { range.end } else { range.start.saturating_add(count as u64) };
             if count > 0 || room == 0 {
                 return Ok(count);
@@ -169,6 +219,8 @@ enum Packing {
     Gzip,
     Xz,
     Zstd,
+    /// What isn't unpacked here, and what does.
+    Unread(&'static str, &'static str),
 }
 
 impl Packing {
@@ -177,23 +229,34 @@ impl Packing {
             [0x1f, 0x8b, ..] => Some(Packing::Gzip),
             [0xfd, b'7', b'z', b'X', b'Z', 0] => Some(Packing::Xz),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Packing::Zstd),
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => Some(Packing::Unread("bzip2", "bzip2 -dc")),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Packing::Unread("lz4", "lz4 -dc")),
+            [0x1f, 0x9d, ..] => Some(Packing::Unread("compress", "gzip -dc")),
+            [b'P', b'K', 3, 4, ..] => Some(Packing::Unread("zip", "unzip -p")),
             _ => None,
         }
     }
 }
 
 /// Unpacks where the first bytes say that it is packed; `start` are those that were read.
-fn unpacked(mut start: Vec<u8>, mut input: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+fn unpacked(mut start: Vec<u8>, mut input: impl Read + Send + 'static) -> io::Result<Log> {
     let missing = START_BYTES.saturating_sub(start.len()) as u64;
     input.by_ref().take(missing).read_to_end(&mut start)?;
     let packing = Packing::of(&start);
     let whole = BufReader::with_capacity(64 * 1024, Cursor::new(start).chain(input));
-    Ok(match packing {
+    let unpacking: Box<dyn Read + Send> = match packing {
         Some(Packing::Gzip) => Box::new(MultiGzDecoder::new(whole)),
         Some(Packing::Xz) => Box::new(XzReader::new_mem_limit(whole, true, XZ_KIB_MAX)),
         Some(Packing::Zstd) => Box::new(Frames { input: Some(whole), frame: None }),
-        None => Box::new(whole),
-    })
+        Some(Packing::Unread(name, unpack)) => {
+            let text = format!(
+                "packed by {name}, which isn't read here: unpack it (`{unpack} FILE | …` and `-` as the log)"
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        None => return Ok(Log(Input::Stream(Box::new(whole)))),
+    };
+    Ok(Log(Input::Packed(unpacking)))
 }
 
 /// The frames of a zstd file, one after the other.
@@ -248,6 +311,66 @@ mod tests {
             .map(|file| file.file_name().map_or("-".into(), |name| name.to_string_lossy().into_owned()))
             .collect();
         assert_eq!(ordered, ["-", "missing", "none", "older", "old", "rfc", "new"]);
+    }
+
+    /// Their lines, and which of them were broken.
+    fn folded(files: &[PathBuf], threads: usize) -> (Vec<String>, Vec<usize>) {
+        struct Lines(Vec<String>);
+        impl Fold for Lines {
+            type Part = Vec<String>;
+
+            fn part(&self) -> Vec<String> {
+                Vec::new()
+            }
+
+            fn another(_: &Vec<String>) -> Vec<String> {
+                Vec::new()
+            }
+
+            fn feed(part: &mut Vec<String>, line: &[u8]) {
+                part.push(String::from_utf8_lossy(line).into_owned());
+            }
+
+            fn merge(&mut self, part: &mut Vec<String>) {
+                self.0.append(part);
+            }
+        }
+        let (mut lines, mut broken) = (Lines(Vec::new()), Vec::new());
+        in_turns(files.iter().map(|file| open(file)).collect(), threads, &mut lines, |at, _| broken.push(at));
+        (lines.0, broken)
+    }
+
+    #[test]
+    fn packed_logs_are_read_in_their_turn() {
+        use flate2::{Compression, write::GzEncoder};
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Vec::new();
+        for number in 0..9_usize {
+            let text: String =
+                (0..number * 9_000).map(|line| format!("{number} {line} some words\n")).collect();
+            let path = folder.path().join(format!("log{number}"));
+            if number % 4 == 3 {
+                std::fs::write(&path, text).unwrap();
+            } else {
+                let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+                packed.write_all(text.as_bytes()).unwrap();
+                let mut packed = packed.finish().unwrap();
+                // What is missing of one is said when it is its turn.
+                let end = if number == 5 { packed.len() / 2 } else { packed.len() };
+                packed.truncate(end);
+                std::fs::write(&path, packed).unwrap();
+            }
+            files.push(path);
+            files.push(folder.path().join("missing"));
+        }
+        let (lines, broken) = folded(&files, 1);
+        assert_eq!(broken, [1, 3, 5, 7, 9, 10, 11, 13, 15, 17]);
+        let whole = (0..9).filter(|&number| number != 5).map(|number| number * 9_000).sum::<usize>();
+        assert!((whole + 1..whole + 45_000).contains(&lines.len()), "{}", lines.len());
+        for threads in [2, 3, 8] {
+            assert!(folded(&files, threads) == (lines.clone(), broken.clone()), "{threads}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::filter::Filter;
 use super::list::plural;
 use super::progress::Progress;
 use super::{Failed, Where, said};
+use crate::cli::say::Out;
 use crate::clock;
 use crate::queued::{Queue, QueueError};
 use clap::Args;
@@ -97,7 +98,7 @@ fn find(filter: &Filter, queue: &mut Queue, show: bool) -> Result<Meant, Failed>
         now,
         (&mut progress, &mut |listed| {
             if show {
-                io::stdout().write_all(said::lines(&listed, now).as_bytes())?;
+                Out.write_all(said::lines(&listed, now).as_bytes())?;
             }
             let id = listed.entry.id.clone();
             let others = filter.others(&listed);

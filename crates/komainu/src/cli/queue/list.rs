@@ -3,10 +3,11 @@
 use super::filter::Filter;
 use super::progress::Progress;
 use super::{Failed, Format, Where, said};
+use crate::cli::say::Out;
 use crate::clock;
 use crate::queued::shelf::kept_apart;
 use clap::Args;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
 /// Show who waits and why, oldest first.
@@ -27,7 +28,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     let mut queue = arguments.place.open()?;
     let now = clock::now().wall;
-    let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+    let mut out = BufWriter::with_capacity(64 << 10, Out);
     let (mut recipients, mut bytes) = (0_usize, 0_u64);
     let mut progress = Progress::new("read");
     let walk = arguments.filter.walk(

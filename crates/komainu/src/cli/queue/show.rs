@@ -1,6 +1,7 @@
 //! `komainu queue show`.
 
 use super::{Failed, Format, Where, said};
+use crate::cli::say::Out;
 use crate::clock;
 use crate::queued::{Item, QueueError};
 use clap::Args;
@@ -35,7 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     let ids = arguments.ids.iter().map(parse).collect::<Result<Vec<QueueId>, Failed>>()?;
     let mut queue = arguments.place.open()?;
     let now = clock::now().wall;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Out);
     let mut missing = false;
     for (at, id) in ids.iter().enumerate() {
         let mut found = None;

@@ -4,6 +4,7 @@ use super::filter::Filter;
 use super::list::plural;
 use super::progress::Progress;
 use super::{Failed, Format, Where, said};
+use crate::cli::say::Out;
 use crate::clock;
 use crate::queued::{Listed, QueueError};
 use clap::{Args, ValueEnum};
@@ -12,7 +13,7 @@ use proto::control::State;
 use queue::Status;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Upper bounds of the age columns, in minutes; the last column has what is older.
@@ -192,7 +193,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
             format!("{object}\n")
         }
     };
-    io::stdout().write_all(text.as_bytes()).map_err(QueueError::Output)?;
+    Out.write_all(text.as_bytes()).map_err(QueueError::Output)?;
     Ok(if walk.missing > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -3,11 +3,14 @@
 //! A log that is rotated (another file under its name, or cut short) is read on in the new one, after the rest of
 //! the old.
 
+use crate::cli::logs;
 use report::summary::Tally;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 /// How often the log is looked at, and how many of these pass until the screen is written anew.
@@ -15,6 +18,112 @@ const LOOK: Duration = Duration::from_millis(250);
 const LOOKS_A_FRAME: u32 = 4;
 /// What is kept of a line.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+/// What is read at once.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// The lines of what is read piece by piece.
+#[derive(Default)]
+pub(super) struct Lines {
+    /// A line whose end hasn't been written yet.
+    begun: Vec<u8>,
+    /// The line is too long: the rest of it is passed over.
+    passing: bool,
+}
+
+impl Lines {
+    fn feed(&mut self, mut piece: &[u8], tally: &mut Tally) {
+        while let Some(at) = memchr::memchr(b'\n', piece) {
+            let (line, behind) = piece.split_at(at);
+            if !self.passing {
+                keep(&mut self.begun, line);
+            }
+            tally.feed(&self.begun);
+            self.begun.clear();
+            self.passing = false;
+            piece = behind.get(1..).unwrap_or_default();
+        }
+        keep(&mut self.begun, piece);
+        self.passing = self.begun.len() >= LINE_BYTES_MAX;
+    }
+
+    /// The last line, which nobody writes to any more.
+    fn end(&mut self, tally: &mut Tally) {
+        if !self.begun.is_empty() {
+            tally.feed(&self.begun);
+            self.begun.clear();
+        }
+        self.passing = false;
+    }
+}
+
+/// What is followed.
+pub(super) enum Followed {
+    /// A log, for ever.
+    File(Growing),
+    /// Standard input, to its end: its pieces as they come.
+    Input(Receiver<io::Result<Vec<u8>>>, Lines),
+}
+
+impl Followed {
+    /// The log at `path`, which need not be there yet; `-` is standard input.
+    pub(super) fn new(path: &Path) -> Followed {
+        if path != Path::new("-") {
+            return Followed::File(Growing::new(path));
+        }
+        let (pieces, ready) = sync_channel(4);
+        // Waits for input when all else has ended, and ends with the program.
+        thread::spawn(move || read_input(&pieces));
+        Followed::Input(ready, Lines::default())
+    }
+
+    /// Counts what was written since: whether there was something, and whether there may be more.
+    fn look(&mut self, tally: &mut Tally) -> io::Result<(bool, bool)> {
+        let (ready, lines) = match self {
+            Followed::File(log) => return Ok((log.look(tally)?, true)),
+            Followed::Input(ready, lines) => (ready, lines),
+        };
+        let mut found = false;
+        loop {
+            match ready.try_recv() {
+                Ok(piece) => lines.feed(&piece?, tally),
+                Err(TryRecvError::Empty) => return Ok((found, true)),
+                Err(TryRecvError::Disconnected) => return Ok((found, false)),
+            }
+            found = true;
+        }
+    }
+
+    fn end(&mut self, tally: &mut Tally) {
+        match self {
+            Followed::File(log) => log.lines.end(tally),
+            Followed::Input(_, lines) => lines.end(tally),
+        }
+    }
+}
+
+/// Sends pieces of standard input, unpacked, to its end or as long as somebody takes them.
+fn read_input(pieces: &SyncSender<io::Result<Vec<u8>>>) {
+    let mut log = match logs::open(Path::new("-")) {
+        Ok(log) => log,
+        Err(error) => return drop(pieces.send(Err(error))),
+    };
+    loop {
+        let mut piece = vec![0; PIECE_BYTES];
+        let read = match log.read(&mut piece) {
+            Ok(0) => return,
+            Ok(count) => {
+                piece.truncate(count);
+                Ok(piece)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+        let is_last = read.is_err();
+        if pieces.send(read).is_err() || is_last {
+            return;
+        }
+    }
+}
 
 /// A log that grows.
 pub(super) struct Growing {
@@ -22,23 +131,18 @@ pub(super) struct Growing {
     file: Option<File>,
     /// How far the file has been read.
     read: u64,
-    /// A line whose end hasn't been written yet.
-    begun: Vec<u8>,
-    /// The line is too long: the rest of it is passed over.
-    passing: bool,
+    lines: Lines,
     buffer: Vec<u8>,
 }
 
 impl Growing {
-    /// The log at `path`, which need not be there yet.
-    pub(super) fn new(path: &Path) -> Growing {
+    fn new(path: &Path) -> Growing {
         Growing {
             path: path.to_owned(),
             file: None,
             read: 0,
-            begun: Vec::new(),
-            passing: false,
-            buffer: vec![0; 256 * 1024],
+            lines: Lines::default(),
+            buffer: vec![0; PIECE_BYTES],
         }
     }
 
@@ -46,12 +150,12 @@ impl Growing {
     ///
     /// # Errors
     /// Those of the file; one that isn't there is no error.
-    pub(super) fn look(&mut self, tally: &mut Tally) -> io::Result<bool> {
+    fn look(&mut self, tally: &mut Tally) -> io::Result<bool> {
         let mut more = self.read_on(tally)?;
         if self.is_another()? {
             // What was written to the old one until it was left.
             more |= self.read_on(tally)?;
-            self.end_line(tally);
+            self.lines.end(tally);
             self.file = open(&self.path)?;
             self.read = 0;
             more |= self.read_on(tally)?;
@@ -84,29 +188,8 @@ impl Growing {
             };
             more = true;
             self.read = self.read.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-            let mut rest = self.buffer.get(..count).unwrap_or_default();
-            while let Some(at) = memchr::memchr(b'\n', rest) {
-                let (line, behind) = rest.split_at(at);
-                if !self.passing {
-                    keep(&mut self.begun, line);
-                }
-                tally.feed(&self.begun);
-                self.begun.clear();
-                self.passing = false;
-                rest = behind.get(1..).unwrap_or_default();
-            }
-            keep(&mut self.begun, rest);
-            self.passing = self.begun.len() >= LINE_BYTES_MAX;
+            self.lines.feed(self.buffer.get(..count).unwrap_or_default(), tally);
         }
-    }
-
-    /// The last line of a log that nobody writes to any more.
-    pub(super) fn end_line(&mut self, tally: &mut Tally) {
-        if !self.begun.is_empty() {
-            tally.feed(&self.begun);
-            self.begun.clear();
-        }
-        self.passing = false;
     }
 }
 
@@ -123,11 +206,11 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Shows `shown(tally)` anew once a second, on a terminal, until Ctrl-C or SIGTERM.
+/// Shows `shown(tally)` anew once a second, on a terminal, until Ctrl-C or SIGTERM, or the end of standard input.
 ///
 /// # Errors
 /// Those of the log, of the signals, and of the screen.
-pub(super) fn run(log: &mut Growing, tally: &mut Tally, shown: impl Fn(&Tally) -> String) -> io::Result<()> {
+pub(super) fn run(log: &mut Followed, tally: &mut Tally, shown: impl Fn(&Tally) -> String) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
@@ -136,7 +219,11 @@ pub(super) fn run(log: &mut Growing, tally: &mut Tally, shown: impl Fn(&Tally) -
         let screen = Screen::open()?;
         let (mut changed, mut looks) = (true, 0);
         loop {
-            changed |= log.look(tally)?;
+            let (found, may_grow) = log.look(tally)?;
+            if !may_grow {
+                break;
+            }
+            changed |= found;
             if changed && looks % LOOKS_A_FRAME == 0 {
                 screen.draw(&shown(tally))?;
                 changed = false;
@@ -149,7 +236,7 @@ pub(super) fn run(log: &mut Growing, tally: &mut Tally, shown: impl Fn(&Tally) -
             }
         }
         log.look(tally)?;
-        log.end_line(tally);
+        log.end(tally);
         Ok(())
     })
 }

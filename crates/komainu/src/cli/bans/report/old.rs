@@ -65,11 +65,11 @@ struct Old {
 pub(in crate::cli) fn fail2ban_regex(arguments: Vec<OsString>) -> ExitCode {
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some("-V") => {
-            out!("{VERSION}");
+            println!("{VERSION}");
             return ExitCode::SUCCESS;
         }
         Some("--version") => {
-            out!("fail2ban-regex {VERSION}");
+            println!("fail2ban-regex {VERSION}");
             return ExitCode::SUCCESS;
         }
         _ => {}
@@ -77,13 +77,13 @@ pub(in crate::cli) fn fail2ban_regex(arguments: Vec<OsString>) -> ExitCode {
     let mut old = match Old::try_parse_from(arguments) {
         Ok(old) => old,
         Err(error) => {
-            let shown = error.print();
-            drop(shown);
             let is_missing = error.kind() == clap::error::ErrorKind::MissingRequiredArgument;
-            return match error.use_stderr() {
-                true if is_missing => ExitCode::from(UNUSABLE),
-                true => ExitCode::from(2),
-                false => ExitCode::SUCCESS,
+            let is_wrong = error.use_stderr();
+            let shown = crate::cli::usage(&error);
+            return match (is_wrong, is_missing) {
+                (true, true) => ExitCode::from(UNUSABLE),
+                (true, false) => ExitCode::from(2),
+                (false, _) => shown,
             };
         }
     };

@@ -2,6 +2,7 @@
 
 use super::{Encoding, Extra, Named, Test, now_us, short};
 use crate::cli::bans::read::Lines;
+use crate::cli::say;
 use crate::clock;
 use ban::date::Dates;
 use ban::filter::{Failure, Outcome, Reader};
@@ -86,10 +87,8 @@ pub(super) fn report(
     if !shown.print_no_missed {
         shown_lines("Missed", missed, counts.missed, &mut out);
     }
-    match std::io::Write::write_all(&mut std::io::stdout(), out.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(counts.failures),
-    }
+    say::bytes(out.as_bytes());
+    Ok(counts.failures)
 }
 
 impl Counts {

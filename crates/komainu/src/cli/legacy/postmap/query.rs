@@ -3,6 +3,7 @@
 use super::message::{Key, Reader};
 use super::options::Options;
 use super::{Fatal, contents, spec_of, warn};
+use crate::cli::say::Out;
 use crate::cli::servers::Servers;
 use crate::configuration::DirectSources;
 use mail::base64;
@@ -29,7 +30,7 @@ struct Row<'o> {
 }
 
 pub(super) fn one_key(key: &str, words: &[String], options: &Options) -> Result<bool, Fatal> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Out);
     let found = Row::new(words, options).ask(key.as_bytes())?;
     if let Some(value) = &found {
         put(&mut out, &[value, b"\n"])?;
@@ -40,7 +41,7 @@ pub(super) fn one_key(key: &str, words: &[String], options: &Options) -> Result<
 
 pub(super) fn keys_from_stdin(words: &[String], options: &Options) -> Result<bool, Fatal> {
     let mut row = Row::new(words, options);
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Out);
     let mut found = false;
     let mut answer = |key: &[u8]| -> Result<(), Fatal> {
         if let Some(value) = row.ask(key)? {
@@ -90,7 +91,7 @@ pub(super) fn list(words: &[String], options: &Options) -> Result<bool, Fatal> {
         };
         return Err(Fatal(format!("table {word}: sequence {why}")));
     };
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Out);
     let between = options.program.separator();
     if asked.serves_database() {
         asked.list_database(&mut out)?;
@@ -283,13 +284,19 @@ fn printable(c: char) -> char {
 }
 
 fn put(out: &mut impl Write, pieces: &[&[u8]]) -> Result<(), Fatal> {
-    pieces.iter().try_for_each(|piece| out.write_all(piece)).map_err(|error| written(&error))
+    written(pieces.iter().try_for_each(|piece| out.write_all(piece)))
 }
 
 fn flush(out: &mut impl Write) -> Result<(), Fatal> {
-    out.flush().map_err(|error| written(&error))
+    written(out.flush())
 }
 
-fn written(error: &io::Error) -> Fatal {
-    Fatal(format!("write stdout: {error}"))
+/// A reader that left wants no more; all else is said when the program ends.
+fn written(outcome: io::Result<()>) -> Result<(), Fatal> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Fatal(format!("write stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

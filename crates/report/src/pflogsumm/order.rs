@@ -1,0 +1,75 @@
+//! Rows in the order of keys that are made for them: all keys stand in one piece of memory, and the first eight bytes
+//! of each beside its row.
+
+use std::cmp::Ordering;
+
+/// Sorts by the bytes that `key` appends for a row; `tie` says which of equals is first.
+pub(super) fn by_key<T: Copy>(
+    rows: &mut [T],
+    key: impl Fn(&T, &mut Vec<u8>),
+    tie: impl Fn(&T, &T) -> Ordering,
+) {
+    if rows.len() < 2 {
+        return;
+    }
+    let mut keys = Vec::with_capacity(rows.len().saturating_mul(24));
+    let mut keyed: Vec<(u64, usize, usize, T)> = Vec::with_capacity(rows.len());
+    for row in &*rows {
+        let from = keys.len();
+        key(row, &mut keys);
+        keyed.push((head(keys.get(from..).unwrap_or_default()), from, keys.len(), *row));
+    }
+    let whole = |&(_, from, to, _): &(u64, usize, usize, T)| keys.get(from..to).unwrap_or_default();
+    keyed.sort_unstable_by(|one, other| {
+        one.0.cmp(&other.0).then_with(|| whole(one).cmp(whole(other))).then_with(|| tie(&one.3, &other.3))
+    });
+    for (row, (.., sorted)) in rows.iter_mut().zip(keyed) {
+        *row = sorted;
+    }
+}
+
+/// The first eight bytes as a number: of two different ones, the smaller one's text is the smaller.
+pub(crate) fn head(text: &[u8]) -> u64 {
+    if let Some(whole) = text.first_chunk::<8>() {
+        return u64::from_be_bytes(*whole);
+    }
+    let mut bytes = [0; 8];
+    bytes.iter_mut().zip(text).for_each(|(byte, from)| *byte = *from);
+    u64::from_be_bytes(bytes)
+}
+
+/// Appends a text that others follow, so that all together are in the order of one after the other.
+pub(super) fn part(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
+        out.push(byte);
+        if byte == 0 {
+            out.push(u8::MAX);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_as_their_keys() {
+        let texts = ["", "a", "a\0", "a\0b", "ab", "abcdefgh", "abcdefgh\0", "abcdefghi", "b"];
+        let mut rows: Vec<&str> = texts.iter().rev().copied().collect();
+        by_key(&mut rows, |row, out| out.extend_from_slice(row.as_bytes()), |_, _| Ordering::Equal);
+        assert_eq!(rows, texts);
+        let pairs: Vec<(&str, &str)> =
+            texts.iter().flat_map(|one| texts.map(|other| (*one, other))).collect();
+        let mut rows: Vec<(&str, &str)> = pairs.iter().rev().copied().collect();
+        let key = |row: &(&str, &str), out: &mut Vec<u8>| {
+            part(row.0.as_bytes(), out);
+            part(row.1.as_bytes(), out);
+        };
+        by_key(&mut rows, key, |_, _| Ordering::Equal);
+        assert_eq!(rows, pairs);
+        let mut rows = [("x", 3), ("x", 1), ("x", 2)];
+        by_key(&mut rows, |row, out| out.extend_from_slice(row.0.as_bytes()), Ord::cmp);
+        assert_eq!(rows, [("x", 1), ("x", 2), ("x", 3)]);
+    }
+}
