@@ -1,8 +1,8 @@
 //! A filter at work: lines in, failures out.
 //!
 //! First one search for texts of which a matching line must hold one; only lines that have one are looked at: their
-//! date is cut out, `prefregex` narrows them down, the first `failregex` that matches decides, and `ignoreregex` may let
-//! them go then. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
+//! date is cut out, `prefregex` narrows them down, `ignoreregex` lets them go, the first `failregex` that matches
+//! decides. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
 
 use crate::date::{Dates, Found};
 use crate::pattern::{Pattern, Spans};
@@ -139,7 +139,7 @@ pub struct Failure {
 pub enum Outcome {
     /// No expression matched.
     Missed,
-    /// A `failregex` did and then an `ignoreregex`, counted from 0.
+    /// `prefregex`, or where there is none a `failregex`, did, and then an `ignoreregex`, counted from 0.
     Ignored {
         /// Which.
         rule: usize,
@@ -465,7 +465,7 @@ impl Reader {
     #[must_use]
     pub fn also(&mut self, line: &[u8], decided: Option<usize>, now_us: i64) -> Vec<usize> {
         let filter = Arc::clone(&self.filter);
-        if filter.lines > 1 {
+        if filter.lines > 1 || (decided.is_none() && filter.prefix.is_some()) {
             return Vec::new();
         }
         let lossy = String::from_utf8_lossy(line.get(..LINE_BYTES_MAX).unwrap_or(line));
@@ -522,10 +522,16 @@ impl Reader {
             content = rest.or(part(prefix.groups.content)).unwrap_or(line);
             fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
         }
+        // fail2ban asks it behind `prefregex`, and behind a `failregex` where there is none.
+        let is_before = filter.prefix.is_some();
+        let ignored = || filter.ignored.iter().position(|pattern| pattern.is_match(content));
+        if let Some(rule) = is_before.then(ignored).flatten() {
+            return Outcome::Ignored { rule };
+        }
         for rule in filter.quick.rules(content, filter.rules.len()) {
             let Some(Rule { pattern, groups }) = filter.rules.get(rule) else { continue };
             let Some(spans) = pattern.find_likely(content) else { continue };
-            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(content)) {
+            if let Some(rule) = (!is_before).then(ignored).flatten() {
                 return Outcome::Ignored { rule };
             }
             groups.take(content, &spans, &mut fields, &mut marks);

@@ -105,6 +105,14 @@ fn ignored_lines_and_joined_ones() {
         &[("fail 192.0.2.1 but known", "ignored"), ("but known", "-")],
     );
     check(
+        &[
+            ("prefregex", "^ mx <F-CONTENT>.+</F-CONTENT>$"),
+            ("failregex", "fail <HOST>"),
+            ("ignoreregex", "but known\nmx"),
+        ],
+        &[("mx but known", "ignored"), ("mx fail 192.0.2.1", "192.0.2.1"), ("but known", "-")],
+    );
+    check(
         &[("failregex", r"^ start (?P<n>\d+)<SKIPLINES> end (?P=n) <HOST>$"), ("maxlines", "4")],
         &[
             ("start 1", "-"),
