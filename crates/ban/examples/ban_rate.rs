@@ -1,7 +1,8 @@
 //! How fast filters read, beside fail2ban-regex, and what jails hold: `ban_rate LINES TURNS`, `ban_rate bans COUNT`.
 //!
 //! In turns, on the same logs that a seed makes, with the stock filters of /etc/fail2ban: CPU time of one thread here,
-//! of the process there. Both must find as many failures. `ban_rate make mail|auth LINES` prints a log.
+//! of the process there. Both must find as many failures. `ban_rate own LINES` is without fail2ban-regex, `ban_rate make
+//! mail|auth LINES` prints a log.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -36,6 +37,7 @@ fn main() {
     let number = |at: usize, default: usize| words.get(at).and_then(|n| n.parse().ok()).unwrap_or(default);
     match words.first().map(String::as_str) {
         Some("make") => print!("{}", made(words.get(1).map_or("", String::as_str), number(2, 500_000))),
+        Some("own") => own(number(1, 500_000), words.get(2)),
         Some("bans") => bans(u32::try_from(number(1, 100_000)).unwrap_or(100_000)),
         _ => compare(number(0, 500_000), number(1, 3)),
     }
@@ -85,17 +87,30 @@ fn theirs(log: &Path, filter: &str) -> (u32, f64) {
     (failed, seconds - run("Nov 20 01:02:03 mx x: y").1)
 }
 
+fn compiled(name: &str) -> Arc<Filter> {
+    let stock = Path::new("/etc/fail2ban/filter.d");
+    let call = ban::brackets::parse(name).expect("a filter").remove(0);
+    let options =
+        ban::jails::filter(&Disk, &stock.join(&call.name), &call, &mut Vec::new()).expect("a filter");
+    Arc::new(Filter::new(&options).expect("a filter"))
+}
+
+fn own(lines: usize, wanted: Option<&String>) {
+    for (kind, name) in FILTERS.into_iter().filter(|(_, name)| wanted.is_none_or(|wanted| wanted == name)) {
+        let log = made(kind, lines);
+        let count = f64::from(u32::try_from(log.lines().count()).unwrap_or(u32::MAX));
+        let (found, seconds) = ours(log.as_bytes(), &compiled(name));
+        println!("{name}: {found} failures, {:.0} lines/s", count / seconds);
+    }
+}
+
 fn compare(lines: usize, turns: usize) {
     let folder = tempfile::tempdir().expect("a folder");
-    let stock = Path::new("/etc/fail2ban/filter.d");
     for (kind, name) in FILTERS {
         let path = folder.path().join(kind);
         let log = made(kind, lines);
         std::fs::write(&path, &log).expect("a log");
-        let call = ban::brackets::parse(name).expect("a filter").remove(0);
-        let options =
-            ban::jails::filter(&Disk, &stock.join(&call.name), &call, &mut Vec::new()).expect("a filter");
-        let filter = Arc::new(Filter::new(&options).expect("a filter"));
+        let filter = compiled(name);
         let count = f64::from(u32::try_from(log.lines().count()).unwrap_or(u32::MAX));
         let (mut own, mut other) = (Vec::new(), Vec::new());
         for turn in 1..=turns {

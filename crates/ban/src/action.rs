@@ -234,11 +234,21 @@ impl Action {
             name => self.option(name, family).cloned(),
         };
         let text = tags::substitute(text, &of_action)?;
-        let Some(facts) = facts else { return Some(Script { text, variables: Vec::new() }) };
+        Some(match facts {
+            None => Script { text, variables: Vec::new() },
+            Some(facts) => Script::of(&text, facts),
+        })
+    }
+}
+
+impl Script {
+    /// A command with what is known of somebody put in: `ignorecommand`, for one.
+    #[must_use]
+    pub fn of(text: &str, facts: &Facts) -> Script {
         let mut variables: Vec<(String, String)> = Vec::new();
         // What a value holds is not looked at for tags again.
-        let text = tags::substitute_once(&text, &mut |name: &str| {
-            let value = self.fact(name, facts)?;
+        let text = tags::substitute_once(text, &mut |name: &str| {
+            let value = fact(name, facts)?;
             if value.chars().all(is_harmless) {
                 return Some(value);
             }
@@ -252,27 +262,34 @@ impl Action {
             }
             Some(format!("${variable}"))
         });
-        Some(Script { text, variables })
+        Script { text, variables }
     }
+}
 
-    /// What a tag says of a ban.
-    fn fact(&self, name: &str, facts: &Facts) -> Option<String> {
-        Some(match name {
-            "ip" | "fid" | "F-ID" => facts.id.to_string(),
-            "ip-rev" => reversed(&facts.id),
-            "ip-host" => "None".to_owned(),
-            "failures" | "ipfailures" | "ipjailfailures" => facts.failures.to_string(),
-            "time" => facts.time_s.to_string(),
-            "bantime" => facts.ban_s.to_string(),
-            "bancount" => facts.before.saturating_add(1).to_string(),
-            "matches" | "ipmatches" | "ipjailmatches" => facts.matches.clone(),
-            name => {
-                let field = name.strip_prefix("F-")?;
-                let known = facts.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(field));
-                known.map_or(String::new(), |(_, value)| value.clone())
-            }
-        })
-    }
+/// A text with what is known of somebody put in as it is: for what is compared, not run.
+#[must_use]
+pub fn filled(text: &str, facts: &Facts) -> String {
+    tags::substitute_once(text, &mut |name: &str| fact(name, facts))
+}
+
+/// What a tag says of a ban.
+fn fact(name: &str, facts: &Facts) -> Option<String> {
+    Some(match name {
+        "ip" | "fid" | "F-ID" => facts.id.to_string(),
+        "family" => Family::of(&facts.id).name().to_owned(),
+        "ip-rev" => reversed(&facts.id),
+        "ip-host" => "None".to_owned(),
+        "failures" | "ipfailures" | "ipjailfailures" => facts.failures.to_string(),
+        "time" => facts.time_s.to_string(),
+        "bantime" => facts.ban_s.to_string(),
+        "bancount" => facts.before.saturating_add(1).to_string(),
+        "matches" | "ipmatches" | "ipjailmatches" => facts.matches.clone(),
+        name => {
+            let field = name.strip_prefix("F-")?;
+            let known = facts.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(field));
+            known.map_or(String::new(), |(_, value)| value.clone())
+        }
+    })
 }
 
 /// Whether a character means nothing to a shell, in whichever quotes.

@@ -49,8 +49,9 @@ pub struct Found {
 #[derive(Clone, Debug)]
 pub struct Dates {
     patterns: Vec<DatePattern>,
-    /// The default patterns at the line's begin come first: the quick ways hold.
-    is_default: bool,
+    /// From which on the default patterns at the line's begin stand, where none before them can match what the quick
+    /// ways do.
+    default_from: Option<usize>,
     /// Each is anchored, and at most two characters stand before the date.
     pub(crate) is_at_begin: bool,
     /// Lines need no date.
@@ -80,7 +81,7 @@ impl Dates {
     /// # Errors
     /// The pattern that can't be used, and why.
     pub fn new(text: &str) -> Result<Dates, String> {
-        let mut dates = Dates { patterns: Vec::new(), is_default: false, is_at_begin: true, is_none: false };
+        let mut dates = Dates { patterns: Vec::new(), default_from: None, is_at_begin: true, is_none: false };
         let lines: Vec<&str> = crate::jails::lines(text).map(str::trim).collect();
         for line in if lines.is_empty() { vec!["{DEFAULT}"] } else { lines } {
             dates.add(line)?;
@@ -111,7 +112,9 @@ impl Dates {
     fn add(&mut self, text: &str) -> Result<(), String> {
         match text {
             "{DEFAULT}" | "{^LN-BEG}" => {
-                self.is_default = self.patterns.is_empty();
+                // `@4000000050000000deadbeef` is neither of the two stamps.
+                let is_first = self.patterns.iter().all(|before| before.name == "{^LN-BEG}TAI64N");
+                self.default_from = self.default_from.or(is_first.then_some(self.patterns.len()));
                 for line in ANCHORED {
                     let prefix = if line.starts_with('^') { "" } else { "{^LN-BEG}" };
                     self.push(&format!("{prefix}{line}"))?;
@@ -149,10 +152,10 @@ impl Dates {
         if self.is_none {
             return Some(Found { start: 0, end: 0, time_us: None, pattern: 0 });
         }
-        if self.is_default
+        if let Some(from) = self.default_from
             && let Some(found) = syslog(line, zone, now_us).or_else(|| rfc3339(line, zone))
         {
-            return Some(found);
+            return Some(Found { pattern: from + found.pattern, ..found });
         }
         self.patterns.iter().enumerate().find_map(|(at, pattern)| {
             let spans = pattern.pattern.find(line)?;
@@ -200,6 +203,15 @@ fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
     if !ends_plainly(rest) {
         return None;
     }
+    let mut written = [0; 17];
+    written.iter_mut().zip(stamp.iter().take(13)).for_each(|(to, from)| *to = *from);
+    let now_s = now_us.div_euclid(1_000_000);
+    if let Some(begin_s) = zone.minute(&written, now_s)
+        && let Some(second @ 0..=59) = two(&[s0, s1])
+    {
+        let time_us = Some((begin_s + i64::from(second)) * 1_000_000);
+        return Some(Found { start: 0, end: 15, time_us, pattern: 1 });
+    }
     let month = month(&[m0, m1, m2])?;
     let day = two(&[if d0 == b' ' { b'0' } else { d0 }, d1])?;
     let (hour, minute, second) = (two(&[h0, h1])?, two(&[n0, n1])?, two(&[s0, s1])?);
@@ -214,7 +226,14 @@ fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
         second: Some(second),
         ..Fields::default()
     };
-    let time_us = fields.resolve(&mut Clock { zone, now_us });
+    let mut at = |second| Fields { second: Some(second), ..fields }.resolve(&mut Clock { zone, now_us });
+    let time_us = at(second);
+    // Neither the clock nor the year changes within it.
+    if let (Some(begin), Some(end)) = (at(0), at(59))
+        && end - begin == 59_000_000
+    {
+        zone.keep_minute(written, now_s, begin.div_euclid(1_000_000));
+    }
     Some(Found { start: 0, end: 15, time_us, pattern: 1 })
 }
 
@@ -228,10 +247,24 @@ fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
     if !matches!(y0, b'0'..=b'2') {
         return None;
     }
-    let year = 2000 + i16::from(two(&[*y0, *y1])?);
-    let (month, day) = (two(&[*m0, *m1])?, two(&[*d0, *d1])?);
-    let (hour, minute, second) = (two(&[h0, h1])?, two(&[n0, n1])?, two(&[s0, s1])?);
-    let at = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    let second = two(&[s0, s1])?;
+    let mut written = [0; 17];
+    written.iter_mut().zip(stamp).for_each(|(to, from)| *to = *from);
+    // As if it were UTC.
+    let begin_s = match zone.minute(&written, 0).filter(|_| second <= 59) {
+        Some(begin_s) => begin_s,
+        None => {
+            let year = 2000 + i16::from(two(&[*y0, *y1])?);
+            let (month, day) = (two(&[*m0, *m1])?, two(&[*d0, *d1])?);
+            let (hour, minute) = (two(&[h0, h1])?, two(&[n0, n1])?);
+            let at = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+            let utc = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+            let begin_s = utc.timestamp().as_second() - i64::from(second);
+            zone.keep_minute(written, 0, begin_s);
+            begin_s
+        }
+    };
+    let utc_s = begin_s + i64::from(second);
     let mut end = 19;
     if let [b'.' | b',', fraction @ ..] = rest {
         let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -261,9 +294,12 @@ fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
     let seconds = match offset {
         Some((east_s, length)) => {
             end += length;
-            at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second() - east_s
+            utc_s - east_s
         }
-        None => zone.seconds(at)?,
+        None => {
+            let utc = jiff::Timestamp::from_second(utc_s).ok()?;
+            zone.seconds(jiff::tz::TimeZone::UTC.to_datetime(utc))?
+        }
     };
     Some(Found { start: 0, end, time_us: Some(seconds * 1_000_000), pattern: 0 })
 }
@@ -366,7 +402,7 @@ impl DatePattern {
                 "M" => fields.minute = number(),
                 "S" => fields.second = number(),
                 "p" => fields.afternoon = Some(text.eq_ignore_ascii_case("pm")),
-                "z" => fields.east_s = offset_s(text),
+                "z" => fields.east_s = offset_s(text).or_else(|| named_zone_s(text)),
                 "Z" => fields.east_s = named_zone_s(text).or(fields.east_s),
                 _ => {}
             }
@@ -395,20 +431,31 @@ fn epoch_us(number: &str) -> Option<i64> {
 
 /// Abbreviations that logs have.
 fn named_zone_s(name: &str) -> Option<i32> {
-    let hours = match name.to_ascii_uppercase().as_str() {
+    let quarters = match name.to_ascii_uppercase().as_str() {
         "Z" | "UTC" | "GMT" | "WET" => 0,
-        "CET" | "BST" | "WEST" | "MEZ" => 1,
-        "EET" | "CEST" | "MESZ" => 2,
-        "EEST" | "MSK" => 3,
-        "JST" => 9,
-        "AST" | "EDT" => -4,
-        "EST" | "CDT" => -5,
-        "CST" | "MDT" => -6,
-        "MST" | "PDT" => -7,
-        "PST" => -8,
+        "CET" | "BST" | "WEST" | "WAT" | "MEZ" => 4,
+        "EET" | "CEST" | "CAT" | "SAST" | "MESZ" => 8,
+        "EEST" | "MSK" | "EAT" => 12,
+        "HKT" | "SGT" | "AWST" => 32,
+        "JST" | "KST" => 36,
+        "ACST" => 38,
+        "AEST" => 40,
+        "AEDT" => 44,
+        "NZST" => 48,
+        "NZDT" => 52,
+        "NDT" => -10,
+        "ADT" => -12,
+        "NST" => -14,
+        "AST" | "EDT" => -16,
+        "EST" | "CDT" => -20,
+        "CST" | "MDT" => -24,
+        "MST" | "PDT" => -28,
+        "PST" | "AKDT" => -32,
+        "AKST" => -36,
+        "HST" => -40,
         _ => return None,
     };
-    Some(hours * 3_600)
+    Some(quarters * 900)
 }
 
 /// A pattern with `%d` and its like, as an expression.
@@ -498,7 +545,7 @@ fn enclosed_once(body: &str) -> String {
 }
 
 /// Each code, its expression, and what reports call it.
-const CODES: [(&str, &str, &str); 27] = [
+const CODES: [(&str, &str, &str); 29] = [
     ("ExY", r"(?P<Y>20[012]\d)", "ExYear"),
     ("Exy", r"(?P<y>\d{2})", "ExYear2"),
     ("Exm", r"(?P<m>0[1-9]|1[0-2])", "ExMonth"),
@@ -506,6 +553,8 @@ const CODES: [(&str, &str, &str); 27] = [
     ("ExH", r"(?P<H>[0-1]\d|2[0-3])", "Ex24hour"),
     ("ExM", r"(?P<M>[0-5]\d)", "ExMinute"),
     ("ExS", r"(?P<S>[0-5]\d|6[0-1])", "ExSecond"),
+    ("Exz", r"(?P<z>Z|[A-Z]{3,5}|[+-][01]\d(?::?\d{2})?)", "ExZone offset"),
+    ("ExZ", r"(?P<Z>Z|[A-Z]{3,5})", "ExZone name"),
     ("Exk", r" ?(?P<H>[0-1]?\d|2[0-3])", "Ex24hour"),
     ("a", "(?P<a>mon|tue|wed|thu|fri|sat|sun)", "DAY"),
     ("A", "(?P<A>monday|tuesday|wednesday|thursday|friday|saturday|sunday)", "DAYNAME"),

@@ -5,17 +5,26 @@
 //! decides. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
 
 use crate::date::{Dates, Found};
-use crate::pattern::{Pattern, Spans};
+use crate::pattern::{Grouped, Pattern};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
 use aho_corasick::AhoCorasick;
-use quick::Quick;
+use ask::Asked;
+use quick::{Quick, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+mod ask;
+mod block;
+mod gate;
+mod named;
 mod quick;
+
+pub use block::{Block, Scout};
+pub use gate::Gate;
+pub use named::Named;
 
 /// The longest line that is looked at; what is behind it is not.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -63,7 +72,7 @@ impl std::fmt::Display for Id {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     /// `user`, `ip4`, `fid` …; those that took part and aren't empty.
-    pub named: BTreeMap<Arc<str>, String>,
+    pub named: Named,
     /// What kind of line it was, beside its expression: a hash of the server's words before what is looked at.
     pub kind: u32,
     /// Of a session of several lines: how many of them are counted as this failure; else 0.
@@ -77,15 +86,13 @@ const IDS: [&str; 4] = ["fid", "ip4", "ip6", "dns"];
 
 impl Fields {
     pub(crate) fn has_id(&self) -> bool {
-        IDS.iter().any(|name| self.named.contains_key(*name))
+        self.named.has_id()
     }
 
     /// Puts a later line's on top. A new address replaces the old, of whichever family.
-    pub(crate) fn merge(&mut self, later: Fields) {
-        if later.has_id() {
-            self.named.retain(|name, _| !IDS.contains(&&**name) && &**name != "cidr");
-        }
-        self.named.extend(later.named);
+    pub(crate) fn merge(&mut self, mut later: Fields) {
+        later.named.fill(&self.named);
+        self.named = later.named;
         self.kind = if later.kind == 0 { self.kind } else { later.kind };
     }
 
@@ -93,15 +100,15 @@ impl Fields {
     #[must_use]
     pub fn id(&self) -> Option<Id> {
         if let Some(id) = self.named.get("fid") {
-            return Some(Id::Other(id.clone()));
+            return Some(Id::Other(id.to_owned()));
         }
-        let address = ["ip4", "ip6"].iter().find_map(|name| self.named.get(*name));
+        let address = ["ip4", "ip6"].iter().find_map(|name| self.named.get(name));
         if let Some(text) = address {
-            let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.clone())) };
+            let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.to_owned())) };
             let cidr = self.named.get("cidr").and_then(|cidr| cidr.parse().ok());
             return Some(network(address.to_canonical(), cidr));
         }
-        self.named.get("dns").map(|name| Id::Name(name.clone()))
+        self.named.get("dns").map(|name| Id::Name(name.to_owned()))
     }
 }
 
@@ -181,7 +188,11 @@ pub struct Filter {
     /// Its date patterns.
     pub dates: Dates,
     lines: usize,
+    /// Texts of which a line must hold one that matches, and the search for them.
+    texts: Option<Vec<Vec<u8>>>,
     wanted: Option<AhoCorasick>,
+    /// Texts of which a line must hold one that `prefregex` matches, or that an `ignoreregex` lets go.
+    counted: Option<AhoCorasick>,
     quick: Quick,
 }
 
@@ -203,11 +214,11 @@ impl std::fmt::Display for FilterError {
 }
 
 impl Groups {
-    fn of(pattern: &Pattern) -> Groups {
-        let mut groups = Groups { mlfid: pattern.group("mlfid"), ..Groups::default() };
-        groups.content = pattern.group("content");
-        groups.marks = ["nofail", "mlfforget", "mlfgained"].map(|name| pattern.group(name));
-        for (group, name) in pattern.names() {
+    fn of<'n>(names: impl Iterator<Item = (usize, &'n str)> + Clone) -> Groups {
+        let group = |name: &str| names.clone().find(|(_, known)| *known == name).map(|(at, _)| at);
+        let mut groups = Groups { mlfid: group("mlfid"), content: group("content"), ..Groups::default() };
+        groups.marks = ["nofail", "mlfforget", "mlfgained"].map(group);
+        for (group, name) in names {
             match name {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
                 name if name.starts_with("skiplines") => {}
@@ -223,15 +234,15 @@ impl Groups {
         groups
     }
 
-    fn take(&self, text: &[u8], spans: &Spans, fields: &mut Fields, marks: &mut Marks) {
+    fn take(&self, text: &[u8], spans: &impl Grouped, fields: &mut Fields, marks: &mut Marks) {
         let taken = |group: usize| {
-            let (start, end) = spans.get(group)?;
-            text.get(start..end).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            let (start, end) = spans.group(group)?;
+            text.get(start..end).map(String::from_utf8_lossy)
         };
         let mut own = Fields::default();
         for (group, name) in &self.named {
             if let Some(value) = taken(*group).filter(|value| !value.is_empty()) {
-                own.named.insert(Arc::clone(name), value);
+                own.named.insert(Arc::clone(name), &value);
             }
         }
         fields.merge(own);
@@ -239,10 +250,11 @@ impl Groups {
             if !fields.named.contains_key(name)
                 && let Some(value) = taken(*group).filter(|value| !value.is_empty())
             {
-                fields.named.insert(Arc::clone(name), value);
+                fields.named.insert(Arc::clone(name), &value);
             }
         }
-        let [no_fail, forget, gained] = self.marks.map(|group| group.is_some_and(|g| spans.get(g).is_some()));
+        let [no_fail, forget, gained] =
+            self.marks.map(|group| group.is_some_and(|g| spans.group(g).is_some()));
         marks.no_fail |= no_fail;
         marks.forget |= forget;
         marks.gained |= gained;
@@ -256,7 +268,7 @@ impl Rule {
             text: text.to_owned(),
             reason,
         })?;
-        let groups = Groups::of(&pattern);
+        let groups = Groups::of(pattern.names());
         Ok(Rule { pattern, groups })
     }
 }
@@ -299,16 +311,26 @@ impl Filter {
         }
         let of_rules: Vec<&Pattern> = rules.iter().map(|rule| &rule.pattern).collect();
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
-        let wanted = if is_multi_line { None } else { quick::wanted(of_prefix, &of_rules, &dates) };
+        let texts = quick::wanted(of_prefix, &of_rules, &dates).filter(|_| !is_multi_line);
+        let wanted = texts.clone().and_then(quick::search);
+        let counts_prefix = prefix.is_some() || !ignored.is_empty();
+        let of_counted: &[&Pattern] = if counts_prefix { &[] } else { &of_rules };
+        let counted = quick::wanted(of_prefix, of_counted, &dates).filter(|_| !is_multi_line);
+        let counted = counted.and_then(quick::search);
         let quick = Quick::new(text("prefregex").trim(), &of_rules);
         let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
-        Ok(Filter { prefix, rules, ignored, dates, lines, wanted, quick })
+        Ok(Filter { prefix, rules, ignored, dates, lines, texts, wanted, counted, quick })
     }
 
     /// Whether a line can match at all.
     #[must_use]
     pub fn may_match(&self, line: &[u8]) -> bool {
         self.wanted.as_ref().is_none_or(|wanted| wanted.is_match(line))
+    }
+
+    /// Whether a line can match, or at least its prefix.
+    fn may_count(&self, line: &[u8]) -> bool {
+        self.counted.as_ref().is_none_or(|counted| counted.is_match(line))
     }
 
     /// How many `failregex` it has.
@@ -339,6 +361,7 @@ pub struct Reader {
     /// The last line that was passed over, for a date that the next one lacks.
     passed: Vec<u8>,
     prefix_hits: u64,
+    ways: Ways,
 }
 
 impl Reader {
@@ -355,6 +378,7 @@ impl Reader {
             reads_all_dates: false,
             passed: Vec::new(),
             prefix_hits: 0,
+            ways: Ways::default(),
         }
     }
 
@@ -372,17 +396,36 @@ impl Reader {
     /// Takes a line, without its end, in.
     pub fn line(&mut self, line: &[u8], now_us: i64) -> Outcome {
         let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
-        if self.reads_all_dates || self.filter.may_match(line) {
-            return self.look_at(line, now_us, None, false).0;
+        let is_wanted = self.filter.may_match(line);
+        if is_wanted || self.reads_all_dates {
+            return self.look_at(line, now_us, None, is_wanted).0;
         }
         self.passed.clear();
         self.passed.extend_from_slice(line);
         Outcome::Missed
     }
 
-    /// As [`Reader::line`], with the date pattern that matched, for reports: nothing is passed over.
+    /// The same for a line that is known to stand behind another.
+    pub fn line_behind(&mut self, before: &[u8], line: &[u8], now_us: i64) -> Outcome {
+        let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
+        let is_wanted = self.filter.may_match(line);
+        if is_wanted || self.reads_all_dates {
+            return self.look_at(line, now_us, Some(before), is_wanted).0;
+        }
+        Outcome::Missed
+    }
+
+    /// Whether it has to see every line, for its date.
+    #[must_use]
+    pub fn needs_all(&self) -> bool {
+        self.reads_all_dates
+    }
+
+    /// As [`Reader::line`], with the date pattern that matched, for reports: dates of all lines are read.
     pub fn line_with_date(&mut self, line: &[u8], now_us: i64) -> (Outcome, Option<usize>) {
-        self.look_at(line.get(..LINE_BYTES_MAX).unwrap_or(line), now_us, None, true)
+        let line = line.get(..LINE_BYTES_MAX).unwrap_or(line);
+        let is_wanted = self.filter.may_count(line);
+        self.look_at(line, now_us, None, is_wanted)
     }
 
     /// Takes many lines in, each with its end, and hands on what became of those that anything became of: the byte at
@@ -411,7 +454,8 @@ impl Reader {
             is_first = false;
             let whole = line.strip_suffix(b"\r").unwrap_or(line);
             let looked = whole.get(..LINE_BYTES_MAX).unwrap_or(whole);
-            let outcome = self.look_at(looked, now_us, before, false).0;
+            let is_wanted = searched.is_some() || filter.may_match(looked);
+            let outcome = self.look_at(looked, now_us, before, is_wanted).0;
             if outcome != Outcome::Missed {
                 each(start, whole, outcome);
             }
@@ -430,28 +474,21 @@ impl Reader {
         line: &[u8],
         now_us: i64,
         before: Option<&[u8]>,
-        is_report: bool,
+        is_wanted: bool,
     ) -> (Outcome, Option<usize>) {
         // Bytes that are no text are read as U+FFFD, which `.` matches.
         let lossy;
-        let line = match std::str::from_utf8(line) {
-            Ok(_) => line,
-            Err(_) => {
-                lossy = String::from_utf8_lossy(line);
-                lossy.as_bytes()
-            }
+        let line = if line.is_ascii() {
+            line
+        } else {
+            lossy = String::from_utf8_lossy(line);
+            lossy.as_bytes()
         };
         let filter = Arc::clone(&self.filter);
         let date = filter.dates.find(line, &mut self.zone, now_us);
         let time_us = self.time(date.as_ref(), before, now_us);
-        let cut = match date {
-            Some(Found { start: 0, end, .. }) => Cow::Borrowed(line.get(end..).unwrap_or_default()),
-            Some(Found { start, end, .. }) => {
-                [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat().into()
-            }
-            None => Cow::Borrowed(line),
-        };
-        let outcome = if !is_report && !filter.may_match(line) {
+        let cut = cut_out(line, date.as_ref());
+        let outcome = if !is_wanted {
             Outcome::Missed
         } else if filter.lines > 1 {
             self.joined(&filter, cut.into_owned(), time_us)
@@ -501,49 +538,25 @@ impl Reader {
     }
 
     fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {
-        let (mut fields, mut marks) = (Fields::default(), Marks::default());
-        let mut session: Option<&[u8]> = None;
-        let mut content = line;
-        if let Some(prefix) = &filter.prefix {
-            let quick = filter.quick.prefix(line);
-            let (spans, begin) = match quick {
-                Some(Some((spans, begin))) => (spans, Some(begin)),
-                Some(None) => return Outcome::Missed,
-                None => match prefix.pattern.find(line) {
-                    Some(spans) => (spans, None),
-                    None => return Outcome::Missed,
-                },
-            };
-            self.prefix_hits += 1;
-            prefix.groups.take(line, &spans, &mut fields, &mut marks);
-            let part = |group: Option<usize>| spans.get(group?).and_then(|(start, end)| line.get(start..end));
-            session = part(prefix.groups.mlfid);
-            let rest = begin.and_then(|begin| line.get(begin..));
-            content = rest.or(part(prefix.groups.content)).unwrap_or(line);
-            fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
-        }
-        // fail2ban asks it behind `prefregex`, and behind a `failregex` where there is none.
-        let is_before = filter.prefix.is_some();
-        let ignored = || filter.ignored.iter().position(|pattern| pattern.is_match(content));
-        if let Some(rule) = is_before.then(ignored).flatten() {
-            return Outcome::Ignored { rule };
-        }
-        for rule in filter.quick.rules(content, filter.rules.len()) {
-            let Some(Rule { pattern, groups }) = filter.rules.get(rule) else { continue };
-            let Some(spans) = pattern.find_likely(content) else { continue };
-            if let Some(rule) = (!is_before).then(ignored).flatten() {
-                return Outcome::Ignored { rule };
+        let mut is_prefixed = false;
+        let asked = filter.ask(&mut self.ways, line, true, &mut is_prefixed);
+        self.prefix_hits += u64::from(is_prefixed);
+        self.settled(asked, time_us)
+    }
+
+    /// What a line comes to, with what its session said before.
+    fn settled(&mut self, asked: Asked<'_>, time_us: i64) -> Outcome {
+        match asked {
+            Asked::Missed => Outcome::Missed,
+            Asked::Ignored { rule } => Outcome::Ignored { rule },
+            Asked::Matched { rule, fields, marks, session } => {
+                let fields = match session {
+                    Some(id) => self.sessions.line(&id, fields, marks),
+                    None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
+                };
+                failed(fields, marks, rule, time_us)
             }
-            groups.take(content, &spans, &mut fields, &mut marks);
-            let own = groups.mlfid.and_then(|group| spans.get(group));
-            let own = own.and_then(|(start, end)| content.get(start..end));
-            let fields = match own.or(session) {
-                Some(id) => self.sessions.line(id, fields, marks),
-                None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
-            };
-            return failed(fields, marks, rule, time_us);
         }
-        Outcome::Missed
     }
 
     /// The last lines together, for filters with `maxlines`.
@@ -585,6 +598,17 @@ impl Reader {
     }
 }
 
+/// A line without its date.
+fn cut_out<'l>(line: &'l [u8], date: Option<&Found>) -> Cow<'l, [u8]> {
+    match date {
+        Some(Found { start: 0, end, .. }) => Cow::Borrowed(line.get(*end..).unwrap_or_default()),
+        Some(Found { start, end, .. }) => {
+            [line.get(..*start).unwrap_or_default(), line.get(*end..).unwrap_or_default()].concat().into()
+        }
+        None => Cow::Borrowed(line),
+    }
+}
+
 /// Where the line that holds a byte begins.
 fn begin_of_line(text: &[u8], at: usize) -> usize {
     let before = text.get(..at).and_then(|before| memchr::memrchr(b'\n', before));
@@ -596,12 +620,6 @@ fn last_line(text: &[u8]) -> &[u8] {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let line = text.get(begin_of_line(text, text.len())..).unwrap_or_default();
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Which kind of line it is, by the letters of what stands before its content: the server's own words.
-fn kind_of(before: &[u8]) -> u32 {
-    let letters = before.iter().filter(|byte| byte.is_ascii_alphabetic());
-    letters.fold(0x811C_9DC5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 fn failed(fields: Option<Fields>, marks: Marks, rule: usize, time_us: i64) -> Outcome {

@@ -1,7 +1,7 @@
 //! Whatever may come: files that somebody damaged, lines that strangers wrote. For the fuzz targets, and seeded here.
 
 use crate::date::Dates;
-use crate::filter::{Filter, Outcome, Reader};
+use crate::filter::{Filter, Outcome, Reader, Scout};
 use crate::layers::Files;
 use crate::zone::Zone;
 use std::collections::BTreeMap;
@@ -135,6 +135,40 @@ fn same_in_both_ways(filter: &Arc<Filter>, text: &[u8]) {
     let mut at_once = Vec::new();
     reader.lines(text, NOW_US, &mut |_, _, outcome| at_once.push(outcome));
     assert_eq!(one_by_one, at_once, "{:?}", String::from_utf8_lossy(text));
+    same_by_scouts(filter, text);
+}
+
+/// Reports have several threads look at blocks of lines.
+fn same_by_scouts(filter: &Arc<Filter>, text: &[u8]) {
+    let mut reader = Reader::new(Arc::clone(filter), zone());
+    let (mut one_by_one, mut dated) = (Vec::new(), 0);
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let end = line.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
+        let (outcome, date) = reader.line_with_date(line.get(..end).unwrap_or_default(), NOW_US);
+        dated += u64::from(date.is_some());
+        if outcome != Outcome::Missed {
+            one_by_one.push(outcome);
+        }
+    }
+    let mut together = Reader::new(Arc::clone(filter), zone());
+    let Some(mut scouts) = [(); 2].map(|()| Scout::new(Arc::clone(filter), zone())).into_iter().collect()
+    else {
+        return;
+    };
+    let scouts: &mut Vec<Scout> = &mut scouts;
+    let (mut by_scouts, mut blocks_dated, mut turn, mut rest) = (Vec::new(), 0, 0, text);
+    while !rest.is_empty() {
+        let piece = rest.len().min(1 + turn * 97 % 1_000);
+        let end = rest.get(piece..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n'));
+        let (block, behind) = rest.split_at(end.map_or(rest.len(), |end| piece + end + 1));
+        let Some(scout) = scouts.get_mut(turn % 2) else { return };
+        let seen = scout.look(block, NOW_US, &mut |_| {});
+        blocks_dated += seen.dates.iter().sum::<u64>();
+        together.take_in((seen, block), NOW_US, &mut |_, outcome| by_scouts.push(outcome));
+        (turn, rest) = (turn + 1, behind);
+    }
+    assert_eq!(one_by_one, by_scouts, "{:?}", String::from_utf8_lossy(text));
+    assert_eq!((dated, reader.prefix_hits()), (blocks_dated, together.prefix_hits()));
 }
 
 #[cfg(test)]

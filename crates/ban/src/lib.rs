@@ -5,6 +5,7 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice, clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod action;
+mod automaton;
 pub mod brackets;
 pub mod date;
 pub mod dump;

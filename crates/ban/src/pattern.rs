@@ -50,6 +50,18 @@ enum Engine {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spans(Vec<Option<(usize, usize)>>);
 
+/// Where groups are, by their number.
+pub(crate) trait Grouped {
+    /// The range of a group that took part.
+    fn group(&self, group: usize) -> Option<(usize, usize)>;
+}
+
+impl Grouped for Spans {
+    fn group(&self, group: usize) -> Option<(usize, usize)> {
+        self.get(group)
+    }
+}
+
 impl Spans {
     /// The range of a group that took part.
     #[must_use]
@@ -124,7 +136,7 @@ impl Pattern {
     }
 
     /// The names of its groups, by number.
-    pub fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub fn names(&self) -> impl Iterator<Item = (usize, &str)> + Clone {
         self.inner.names.iter().enumerate().filter_map(|(at, name)| Some((at, name.as_deref()?)))
     }
 
@@ -147,6 +159,11 @@ impl Pattern {
     #[must_use]
     pub fn required(&self) -> Vec<Vec<Vec<u8>>> {
         tables::required_texts_in_case(&self.inner.translated)
+    }
+
+    /// It in the engines' syntax.
+    pub(crate) fn translated(&self) -> &str {
+        &self.inner.translated
     }
 
     /// A regular expression that matches every ASCII text that this one matches, and perhaps others.

@@ -5,7 +5,7 @@
 //! bounded, the oldest session makes room. Unlike fail2ban's, a line's own address always wins over the session's.
 
 use crate::filter::Fields;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 /// The most sessions that are remembered.
 const SESSIONS_MAX: usize = 10_000;
@@ -33,63 +33,131 @@ struct Session {
     waits: bool,
     /// Its lines since the last failure.
     lines: u32,
-    /// When it was used last, among all uses.
-    used: u64,
 }
 
+/// A session at its place among all, by when they were used last.
+#[derive(Debug)]
+struct Seat {
+    id: Box<[u8]>,
+    session: Session,
+    older: usize,
+    newer: usize,
+}
+
+/// No seat.
+const NONE: usize = usize::MAX;
+
 /// The sessions of one log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sessions {
-    by_id: HashMap<Vec<u8>, Session>,
-    /// Uses, the oldest first; those that were used again since are passed over.
-    uses: VecDeque<(u64, Vec<u8>)>,
-    clock: u64,
+    by_id: HashMap<Box<[u8]>, usize>,
+    seats: Vec<Seat>,
+    free: Vec<usize>,
+    oldest: usize,
+    newest: usize,
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions { by_id: HashMap::new(), seats: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE }
+    }
 }
 
 impl Sessions {
     /// Takes a line of session `id` in; gives back the failure that it completes.
     pub(crate) fn line(&mut self, id: &[u8], fields: Fields, marks: Marks) -> Option<Fields> {
-        self.clock += 1;
-        let mut session = self.by_id.remove(id).unwrap_or_default();
-        let user = fields.named.get("user").filter(|_| session.users.len() < USERS_MAX);
-        if let Some(user) = user.filter(|user| !session.users.contains(user)) {
-            session.users.push(user.clone());
+        let known = self.by_id.get(id).copied();
+        if marks.forget {
+            let mut last = known.map(|seat| self.leave(seat)).unwrap_or_default();
+            return last.line(fields, marks);
         }
-        session.fields.merge(fields);
-        session.lines = session.lines.saturating_add(1);
-        let has_address = session.fields.has_id();
-        // Also the line that lets somebody in: it is a guess that came true.
-        let by_itself = !marks.gained && (!marks.no_fail || session.waits);
-        let is_failure = has_address && (by_itself || session.users.len() > 1);
-        if marks.gained || is_failure {
-            session.waits = false;
-        } else if !marks.no_fail {
-            session.waits = true;
-        }
-        let failure = is_failure.then(|| Fields {
-            attempts: std::mem::take(&mut session.lines),
-            users: session.users.clone(),
-            ..session.fields.clone()
-        });
-        if marks.gained && !is_failure {
-            session.lines = 1;
-        }
-        if !marks.forget {
-            session.used = self.clock;
-            self.uses.push_back((self.clock, id.to_vec()));
-            self.by_id.insert(id.to_vec(), session);
-            self.make_room();
-        }
-        failure
+        let seat = match known {
+            Some(seat) => {
+                self.unlink(seat);
+                seat
+            }
+            None => self.enter(id),
+        };
+        self.link(seat);
+        self.seats.get_mut(seat)?.session.line(fields, marks)
     }
 
-    fn make_room(&mut self) {
-        while self.by_id.len() > SESSIONS_MAX || self.uses.len() > 2 * SESSIONS_MAX {
-            let Some((used, id)) = self.uses.pop_front() else { return };
-            if self.by_id.get(&id).is_some_and(|session| session.used == used) {
-                self.by_id.remove(&id);
-            }
+    /// A seat for a new session; the one that was used longest ago makes room.
+    fn enter(&mut self, id: &[u8]) -> usize {
+        if self.by_id.len() >= SESSIONS_MAX {
+            self.leave(self.oldest);
         }
+        let id: Box<[u8]> = id.into();
+        let seat = self.free.pop().unwrap_or(self.seats.len());
+        self.by_id.insert(id.clone(), seat);
+        let new = Seat { id, session: Session::default(), older: NONE, newer: NONE };
+        match self.seats.get_mut(seat) {
+            Some(free) => *free = new,
+            None => self.seats.push(new),
+        }
+        seat
+    }
+
+    fn leave(&mut self, seat: usize) -> Session {
+        self.unlink(seat);
+        let Some(left) = self.seats.get_mut(seat) else { return Session::default() };
+        self.by_id.remove(&left.id);
+        self.free.push(seat);
+        std::mem::take(&mut left.session)
+    }
+
+    fn unlink(&mut self, seat: usize) {
+        let Some((older, newer)) = self.seats.get(seat).map(|seat| (seat.older, seat.newer)) else { return };
+        match self.seats.get_mut(older) {
+            Some(older) => older.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.seats.get_mut(newer) {
+            Some(newer) => newer.older = older,
+            None => self.newest = older,
+        }
+    }
+
+    /// Puts it before all others.
+    fn link(&mut self, seat: usize) {
+        let older = std::mem::replace(&mut self.newest, seat);
+        match self.seats.get_mut(older) {
+            Some(older) => older.newer = seat,
+            None => self.oldest = seat,
+        }
+        if let Some(seat) = self.seats.get_mut(seat) {
+            (seat.older, seat.newer) = (older, NONE);
+        }
+    }
+}
+
+impl Session {
+    /// Takes a line in; gives back the failure that it completes.
+    fn line(&mut self, fields: Fields, marks: Marks) -> Option<Fields> {
+        let user = fields.named.get("user").filter(|_| self.users.len() < USERS_MAX);
+        if let Some(user) = user.filter(|user| !self.users.iter().any(|known| known == user)) {
+            self.users.push(user.to_owned());
+        }
+        self.fields.merge(fields);
+        self.lines = self.lines.saturating_add(1);
+        let has_address = self.fields.has_id();
+        // Also the line that lets somebody in: it is a guess that came true.
+        let by_itself = !marks.gained && (!marks.no_fail || self.waits);
+        let is_failure = has_address && (by_itself || self.users.len() > 1);
+        if marks.gained || is_failure {
+            self.waits = false;
+        } else if !marks.no_fail {
+            self.waits = true;
+        }
+        let failure = is_failure.then(|| Fields {
+            attempts: std::mem::take(&mut self.lines),
+            users: self.users.clone(),
+            ..self.fields.clone()
+        });
+        if marks.gained && !is_failure {
+            self.lines = 1;
+        }
+        failure
     }
 }
 
@@ -104,7 +172,14 @@ mod tests {
             sessions.line(format!("s{n}").as_bytes(), Fields::default(), Marks::default());
             sessions.line(b"kept", Fields::default(), Marks::default());
         }
-        assert!(sessions.by_id.len() <= SESSIONS_MAX && sessions.uses.len() <= 2 * SESSIONS_MAX);
+        assert!(sessions.by_id.len() == SESSIONS_MAX && sessions.seats.len() == SESSIONS_MAX);
         assert!(sessions.by_id.contains_key(b"kept".as_slice()));
+        assert!(!sessions.by_id.contains_key(b"s20000".as_slice()));
+        for n in 0..(3 * SESSIONS_MAX) {
+            let marks = Marks { forget: true, ..Marks::default() };
+            sessions.line(format!("s{n}").as_bytes(), Fields::default(), marks);
+        }
+        assert_eq!((sessions.by_id.len(), sessions.free.len()), (1, SESSIONS_MAX - 1));
+        assert_eq!(sessions.oldest, sessions.newest);
     }
 }

@@ -9,13 +9,18 @@ pub struct Zone {
     zone: TimeZone,
     /// Year, month, day, hour, and the second at which that hour began.
     last: Option<((i16, i8, i8, i8), i64)>,
+    /// A stamp up to its seconds, as it was written, when it was read, and the second at which that minute began.
+    minute: Option<(Minute, i64, i64)>,
 }
+
+/// `Nov 23 01:02:`, or `2026-11-23T01:02:`.
+pub(crate) type Minute = [u8; 17];
 
 impl Zone {
     /// Times of this zone.
     #[must_use]
     pub fn new(zone: TimeZone) -> Zone {
-        Zone { zone, last: None }
+        Zone { zone, last: None, minute: None }
     }
 
     /// Reads `logtimezone`: `Z`, `UTC+0200`, `GMT-01:00`.
@@ -43,6 +48,18 @@ impl Zone {
         // Within an hour that a change cuts, each time is asked for by itself.
         self.last = (end - begin == 3_599).then_some((hour, begin));
         Some(seconds)
+    }
+
+    /// When a minute began that was kept.
+    pub(crate) fn minute(&self, written: &Minute, now_s: i64) -> Option<i64> {
+        self.minute
+            .filter(|(known, at_s, _)| known == written && *at_s == now_s)
+            .map(|(_, _, begin_s)| begin_s)
+    }
+
+    /// Keeps when a minute began, all of whose seconds follow each other.
+    pub(crate) fn keep_minute(&mut self, written: Minute, now_s: i64, begin_s: i64) {
+        self.minute = Some((written, now_s, begin_s));
     }
 
     /// The local time of a second.

@@ -7,6 +7,7 @@
 use crate::record::{Field, Record, Text};
 use crate::scan;
 use crate::smtpd::Peer;
+use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
 
@@ -88,13 +89,24 @@ impl fmt::Display for Delay {
     }
 }
 
+/// In microseconds: a double holds all digits of what is less.
+const EXACT_IN_JSON: u64 = 1_000_000_000_000_000;
+
 impl Field for Delay {
     type Owned = Delay;
     fn into_owned(self) -> Delay {
         self
     }
     fn json(&self, out: &mut String) {
-        out.push_str(&self.to_string());
+        // A number of more digits than readers of JSON keep is a text.
+        let marks = if self.0 < EXACT_IN_JSON { "" } else { "\"" };
+        out.push_str(&format!("{marks}{self}{marks}"));
+    }
+    fn from_json(value: Option<&Value>) -> Option<Delay> {
+        match value? {
+            Value::Number(number) => Delay::parse(&number.to_string()),
+            value => Delay::parse(value.as_str()?),
+        }
     }
 }
 
@@ -130,7 +142,17 @@ impl Field for Delays {
     }
     fn json(&self, out: &mut String) {
         let [before, queue, connect, transmit] = self.0;
-        out.push_str(&format!("[{before},{queue},{connect},{transmit}]"));
+        out.push('[');
+        for (mark, delay) in [("", before), (",", queue), (",", connect), (",", transmit)] {
+            out.push_str(mark);
+            delay.json(out);
+        }
+        out.push(']');
+    }
+    fn from_json(value: Option<&Value>) -> Option<Delays> {
+        let [before, queue, connect, transmit] = value?.as_array()?.as_slice() else { return None };
+        let delay = |value| Delay::from_json(Some(value));
+        Some(Delays([delay(before)?, delay(queue)?, delay(connect)?, delay(transmit)?]))
     }
 }
 
@@ -289,7 +311,7 @@ record! {
         /// The queue id.
         id: Text<'a>,
         /// Who.
-        host: Peer<'a>,
+        server: Peer<'a>,
         /// What, and to what.
         text: Text<'a>,
     }
@@ -298,11 +320,11 @@ record! {
 impl<'a> Record<'a> for HostSaid<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let (id, rest) = scan::queue_id(text)?;
-        let (host, rest) = Peer::parse_prefix(rest.strip_prefix("host ")?)?;
-        Some(HostSaid { id: id.into(), host, text: rest.strip_prefix(" said: ")?.into() })
+        let (server, rest) = Peer::parse_prefix(rest.strip_prefix("host ")?)?;
+        Some(HostSaid { id: id.into(), server, text: rest.strip_prefix(" said: ")?.into() })
     }
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        write!(out, "{}: host {} said: {}", self.id, self.host, self.text)
+        write!(out, "{}: host {} said: {}", self.id, self.server, self.text)
     }
 }
 

@@ -11,7 +11,9 @@ use crate::judged::{Authenticity, DkimJudged, DkimSigned, DmarcJudged, SpfJudged
 use crate::own::Own;
 use crate::queue::{Expired, MessageId, Notified, PickedUp, Queued, Removed};
 use crate::record::{Field, Record, Text, json_text};
-use crate::screen::{Listed, ScreenConnect, ScreenOutcome, ScreenRank, ScreenReject, ScreenViolation};
+use crate::screen::{
+    Listed, ScreenConnect, ScreenOutcome, ScreenRank, ScreenReject, ScreenViolation, ZoneAnswers,
+};
 use crate::smtpd::{
     Broken, Connect, Disconnect, Forged, IllegalAddress, LimitExceeded, NonSmtp, Pipelining, Received,
     SaslFailed,
@@ -93,6 +95,15 @@ macro_rules! events {
                 match self {
                     $(Event::$variant(record) => Event::$variant(record.into_owned()),)*
                     Event::Other(text) => Event::Other(Field::into_owned(text)),
+                }
+            }
+
+            /// The event of this kind whose fields stand in `object`.
+            pub(crate) fn from_json(kind: &str, object: &serde_json::Value) -> Option<Event<'static>> {
+                match kind {
+                    $($kind => <$type>::from_json(object).map(Event::$variant),)*
+                    "other" => Some(Event::Other(object.get("text")?.as_str()?.to_owned().into())),
+                    _ => None,
                 }
             }
 
@@ -184,6 +195,8 @@ events! {
     ScreenReject(ScreenReject<'a>) = "screen_reject";
     /// dnsblog: an address is listed.
     Listed(Listed<'a>) = "listed";
+    /// How a DNS list answered since the last such line.
+    ZoneAnswers(ZoneAnswers<'a>) = "zone_answers";
     /// The master started or reloaded.
     Master(Master<'a>) = "master";
     /// The master stops.
@@ -243,7 +256,7 @@ impl<'a> Event<'a> {
         let known = match service {
             "smtpd" => smtpd(text),
             "postscreen" => screen(text),
-            "dnsblog" => first_of!(text; Listed),
+            "dnsblog" => first_of!(text; Listed, ZoneAnswers),
             "cleanup" => first_of!(text; MessageId, ContentCheck, Verdict, Authenticity),
             "qmgr" | "nqmgr" | "oqmgr" => first_of!(text; Queued, Removed, Expired, Delivery),
             "smtp" | "lmtp" | "virtual" | "local" | "pipe" | "error" | "retry" | "discard" | "relay" => {

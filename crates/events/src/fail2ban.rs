@@ -94,6 +94,9 @@ impl fmt::Display for BanEvent<'_> {
     }
 }
 
+/// How wide a level is at least.
+const LEVEL_COLUMNS: usize = 7;
+
 impl<'a> BanLine<'a> {
     /// Reads a line without its end.
     #[must_use]
@@ -110,7 +113,8 @@ impl<'a> BanLine<'a> {
         let (logger, rest) = rest.strip_prefix(' ')?.split_once('[')?;
         let (pid, rest) = scan::leading_number(rest)?;
         let (level, rest) = scan::span(rest.strip_prefix("]: ")?, |b| b == b' ')?;
-        let text_of = rest.trim_start_matches(' ');
+        // The level fills seven columns; the text behind it may begin with blanks of its own.
+        let text_of = rest.get(LEVEL_COLUMNS.saturating_sub(level.len()) + 1..)?;
         let event = Ticket::parse(text_of).map_or_else(|| BanEvent::Other(text_of.into()), BanEvent::Ticket);
         let line = BanLine {
             time: BanTime { year, clock, millis },
@@ -153,11 +157,13 @@ mod tests {
             "2026-11-22 02:05:03,456 fail2ban.actions        [812]: NOTICE  [postfix] Unban 192.0.2.7",
             "2026-11-22 02:05:03,456 fail2ban.server         [812]: INFO    Starting Fail2ban v1.0.2",
             "2026-11-22 02:05:03,456 fail2ban.actions        [812]: WARNING [postfix] 192.0.2.7 already banned",
+            "2026-11-22 02:05:03,456 fail2ban.filter         [812]: INFO      encoding: UTF-8",
         ] {
             let line = BanLine::parse(text).expect(text);
             assert_eq!(line.to_string(), text);
             let is_other = matches!(line.event, BanEvent::Other(_));
-            assert_eq!(is_other, text.contains("Starting") || text.contains("already"), "{text}");
+            let words = ["Starting", "already", "encoding"];
+            assert_eq!(is_other, words.iter().any(|word| text.contains(word)), "{text}");
         }
         assert_eq!(BanLine::parse("2026-11-22 01:55:03,123 x [1]: INFO y"), None);
     }

@@ -106,13 +106,21 @@ record! {
     }
 }
 
+/// A name up to its `>, `. The name is what a client sent, and may look like the rest of the line: the last that is
+/// followed by a field is the true one.
+fn behind_user(text: &str) -> Option<(&str, &str)> {
+    let at = [">, method=", ">, rip="].iter().filter_map(|field| text.rfind(field)).max()?;
+    let (user, rest) = text.split_at_checked(at)?;
+    Some((user, rest.strip_prefix(">, ")?))
+}
+
 impl<'a> Record<'a> for DovecotFailed<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let (service, rest) = scan::until(text, ": ")?;
         let (end, rest) = scan::until(rest, " (auth failed, ")?;
         let (attempts, rest) = scan::leading_number(rest)?;
         let (seconds, rest) = scan::leading_number(rest.strip_prefix(" attempts in ")?)?;
-        let (user, rest) = rest.strip_prefix(" secs): user=<")?.split_once(">, ")?;
+        let (user, rest) = behind_user(rest.strip_prefix(" secs): user=<")?)?;
         let (method, rest) = match rest.strip_prefix("method=") {
             Some(rest) => rest.split_once(", ").map(|(method, rest)| (Some(method.into()), rest))?,
             None => (None, rest),

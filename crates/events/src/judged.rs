@@ -115,47 +115,55 @@ impl<'a> Record<'a> for DmarcJudged<'a> {
 }
 
 record! {
-    /// `prepend Received-SPF: Softfail (mailfrom) identity=mailfrom; client-ip=192.0.2.1; …`
+    /// `: prepend Received-SPF: Softfail (mailfrom) identity=mailfrom; …`, `ID: 550 5.7.23 Message rejected due to: …`
     SpfJudged<'a> {
-        /// `Pass`, `Fail`, `Softfail`, `Neutral`, `None`, `Temperror`, `Permerror`.
+        /// The queue id; empty before the message has one.
+        id: Text<'a>,
+        /// `pass`, `fail`, `softfail`, `neutral`, `none`, `temperror`, `permerror`.
         result: Text<'a>,
-        /// What stands in parentheses: `mailfrom`, `helo`, or a sentence.
-        about: Text<'a>,
-        /// `mailfrom`, `helo`.
-        identity: Text<'a>,
-        /// The client's address.
-        client: Text<'a>,
-        /// The rest, with its semicolon.
-        more: Text<'a>,
+        /// What policyd-spf had done.
+        action: Text<'a>,
     }
 }
 
 impl<'a> Record<'a> for SpfJudged<'a> {
     fn read(text: &'a str) -> Option<Self> {
-        let (result, rest) = text.strip_prefix("prepend Received-SPF: ")?.split_once(" (")?;
-        if !result.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        let (id, action) = scan::until(text, ": ")?;
+        if !id.is_empty() && !scan::is_queue_id(id) {
             return None;
         }
-        let (about, rest) = scan::until(rest, ") identity=")?;
-        let (identity, rest) = scan::until(rest, "; client-ip=")?;
-        let (client, more) = scan::span(rest, |byte| byte == b';')?;
-        Some(SpfJudged {
-            result: result.into(),
-            about: about.into(),
-            identity: identity.into(),
-            client: client.into(),
-            more: more.into(),
-        })
+        Some(SpfJudged { id: id.into(), result: spf_result(action)?.into(), action: action.into() })
     }
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let (result, about, identity) = (&self.result, &self.about, &self.identity);
-        write!(
-            out,
-            "prepend Received-SPF: {result} ({about}) identity={identity}; client-ip={}",
-            self.client
-        )?;
-        out.write_str(&self.more)
+        write!(out, "{}: {}", self.id, self.action)
     }
+}
+
+/// The result behind an action of policyd-spf's.
+fn spf_result(action: &str) -> Option<String> {
+    let header = action.strip_prefix("prepend Received-SPF: ").and_then(|rest| scan::until(rest, " ("));
+    if let Some((result, _)) = header {
+        let is_word = !result.is_empty() && result.bytes().all(|byte| byte.is_ascii_alphabetic());
+        return is_word.then(|| result.to_ascii_lowercase());
+    }
+    if let Some(rest) = action.strip_prefix("prepend Authentication-Results: ") {
+        let (_, rest) = scan::until(rest, "; spf=")?;
+        let (result, _) = scan::span(rest, |byte| !byte.is_ascii_alphabetic())?;
+        return (!result.is_empty()).then(|| result.to_ascii_lowercase());
+    }
+    let (code, reason) = scan::until(action, " Message rejected due to: ")?;
+    let of = |words: &str| reason.starts_with(words);
+    Some(match code.as_bytes().first()? {
+        b'4' => "temperror".to_owned(),
+        _ if of("SPF Permanent Error") => "permerror".to_owned(),
+        _ if of("domain owner discourages use of this host") => "softfail".to_owned(),
+        b'5' => match reason.strip_prefix("Receiver policy for SPF ") {
+            Some(rest) => scan::span(rest, |byte| !byte.is_ascii_alphabetic())?.0.to_ascii_lowercase(),
+            // The domain may give an explanation of its own.
+            None => "fail".to_owned(),
+        },
+        _ => return None,
+    })
 }
 
 record! {
@@ -197,27 +205,32 @@ impl<'a> Record<'a> for Authenticity<'a> {
 mod tests {
     use crate::{Event, Line};
 
-    /// The lines of policyd-spf 2.0.2 are its own; the others' are those of OpenDKIM 2.11 and OpenDMARC 1.4.
+    /// As OpenDKIM 2.11.0, OpenDMARC 1.4.2 and policyd-spf 3.0.4 of Debian 12 wrote them for mail of our own; what
+    /// else they and others wrote is in tests/logs/foreign.log. sshd's are written by hand.
     #[test]
     fn lines_and_their_kinds() {
         for (text, kind) in [
-            ("opendkim[1]: 4BXYZ1: DKIM-Signature field added (s=mail, d=example.com)", "dkim_signed"),
-            ("opendkim[1]: 4BXYZ1: DKIM verification successful", "dkim_judged"),
-            ("opendkim[1]: 4BXYZ1: bad signature data", "dkim_judged"),
-            ("opendkim[1]: 4BXYZ1: key retrieval failed (s=mail, d=example.com)", "dkim_judged"),
-            ("opendkim[1]: 4BXYZ1: s=mail d=example.com a=rsa-sha256 SSL ", "other"),
-            ("opendkim[1]: 4BXYZ1: a.example [192.0.2.1] not internal", "other"),
-            ("opendmarc[1]: 4BXYZ1: example.com fail", "dmarc_judged"),
-            ("opendmarc[1]: 4BXYZ1: SPF(mailfrom): example.com pass", "other"),
-            ("opendmarc[1]: 4BXYZ1: ignoring Authentication-Results at 1 from x", "other"),
+            ("opendkim[1]: BCBAF788: DKIM-Signature field added (s=mail, d=example.org)", "dkim_signed"),
+            ("opendkim[1]: A50027AF: DKIM verification successful", "dkim_judged"),
+            ("opendkim[1]: CAAAC7B1: bad signature data", "dkim_judged"),
             (
-                "policyd-spf[1]: prepend Received-SPF: None (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=a.example; envelope-from=a@nosuch.example; receiver=example.com ",
+                "opendkim[1]: ED73B7B3: key retrieval failed (s=gone, d=example.org): 'gone._domainkey.example.org' record not found",
+                "dkim_judged",
+            ),
+            ("opendkim[1]: 1B8657B5: key revoked (s=revoked, d=example.org, a=rsa-sha256)", "dkim_judged"),
+            ("opendkim[1]: A50027AF: s=mail d=example.org a=rsa-sha256 SSL ", "other"),
+            ("opendkim[1]: A50027AF: external host [192.0.2.10] attempted to send as example.org", "other"),
+            ("opendmarc[1]: 1A5CD7AB: gone.example none", "dmarc_judged"),
+            ("opendmarc[1]: 1A5CD7AB: SPF(mailfrom): gone.example pass", "other"),
+            (
+                "policyd-spf[1]: : prepend Received-SPF: None (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=mx.gone.example; envelope-from=u@gone.example; receiver=example.com ",
                 "spf_judged",
             ),
             (
-                "policyd-spf[1]: prepend X-Comment: SPF check N/A for local connections - client-ip=127.0.0.1; helo=a.example; envelope-from=a@nosuch.example; receiver=example.com ",
+                "policyd-spf[1]: 4BXYZ12345: prepend X-Comment: SPF check N/A for local connections - client-ip=127.0.0.1; helo=a.example; envelope-from=a@nosuch.example; receiver=example.com ",
                 "other",
             ),
+            ("policyd-spf[1]: spfcheck: pyspf result: \"['None', '', 'helo']\"", "other"),
             (
                 "postfix/cleanup[1]: 4BXYZ1: authenticity: spf=pass domain=example.com, dkim=none, dmarc=pass p=reject from=example.com",
                 "authenticity",
@@ -246,6 +259,49 @@ mod tests {
                 let each: Vec<_> = found.each().collect();
                 assert_eq!(each, [("spf", "pass"), ("dkim", "none"), ("dmarc", "pass")]);
                 assert_eq!(found.author(), Some("example.com"));
+            }
+        }
+    }
+
+    /// Each of policyd-spf's results, in the three ways that it says them.
+    #[test]
+    fn results_of_spf() {
+        const WHY: &str =
+            "Please see http://www.openspf.net/Why?s=mfrom;id=u@a.example;ip=192.0.2.10;r=example.com";
+        for (action, expect) in [
+            (
+                "prepend Received-SPF: Softfail (mailfrom) identity=mailfrom; client-ip=192.0.2.10",
+                Some("softfail"),
+            ),
+            ("prepend Received-SPF: Pass (mailfrom) identity=mailfrom; client-ip=192.0.2.10", Some("pass")),
+            (
+                "prepend Authentication-Results: mx.example.com; spf=permerror (SPF Permanent Error: Invalid IP4 address: ip4:999) smtp.mailfrom=broken.example (client-ip=192.0.2.10)",
+                Some("permerror"),
+            ),
+            (
+                "prepend Authentication-Results: mx.example.com; none (SPF check N/A for local connections)",
+                None,
+            ),
+            ("550 5.7.23 Message rejected due to: SPF fail - not authorized.", Some("fail")),
+            (
+                "550 5.7.23 Message rejected due to: domain owner discourages use of this host.",
+                Some("softfail"),
+            ),
+            ("550 5.7.23 Message rejected due to: Receiver policy for SPF Neutral.", Some("neutral")),
+            (
+                "550 5.7.24 Message rejected due to: SPF Permanent Error: Invalid IP4 address: ip4:999.",
+                Some("permerror"),
+            ),
+            ("dunno", None),
+        ] {
+            for id in ["", "4BXYZ12345"] {
+                let text = format!("{id}: {action} {WHY}");
+                let read = Event::parse("policyd-spf", &text);
+                let result = match &read {
+                    Event::SpfJudged(judged) => Some(&*judged.result),
+                    _ => None,
+                };
+                assert_eq!((result, read.to_string()), (expect, text.clone()), "{text}");
             }
         }
     }

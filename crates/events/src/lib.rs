@@ -19,6 +19,7 @@ pub mod delivery;
 pub mod event;
 pub mod fail2ban;
 pub mod foreign;
+pub mod json;
 pub mod judged;
 pub mod line;
 pub mod own;

@@ -136,8 +136,13 @@ impl<'a> Envelope<'a> {
 #[must_use]
 pub fn fuzz(bytes: &[u8]) -> bool {
     let text = crate::text::printable(bytes);
+    drop(crate::json::plain(bytes, |_| 0));
     let Some(line) = Line::parse(&text) else { return true };
     let json = line.json();
     let written = line.to_string();
-    written == text && !json.contains('\n') && Line::parse(&written).is_some_and(|again| again == line)
+    let read = crate::json::line(json.as_bytes());
+    written == text
+        && !json.contains('\n')
+        && Line::parse(&written).is_some_and(|again| again == line)
+        && read.is_some_and(|again| again.to_string() == written)
 }

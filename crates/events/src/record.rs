@@ -5,6 +5,7 @@
 //! not here but in its [`Record`] implementation, by hand: byte for byte is the point of it.
 
 use crate::Severity;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -36,6 +37,8 @@ pub(crate) trait Field {
         true
     }
     fn json(&self, out: &mut String);
+    /// What [`Field::json`] wrote; nothing where JSON didn't show it.
+    fn from_json(value: Option<&Value>) -> Option<Self::Owned>;
 }
 
 impl Field for Text<'_> {
@@ -45,6 +48,9 @@ impl Field for Text<'_> {
     }
     fn json(&self, out: &mut String) {
         json_text(self, out);
+    }
+    fn from_json(value: Option<&Value>) -> Option<Text<'static>> {
+        value?.as_str().map(|text| text.to_owned().into())
     }
 }
 
@@ -62,6 +68,12 @@ impl<T: Field> Field for Option<T> {
             None => out.push_str("null"),
         }
     }
+    fn from_json(value: Option<&Value>) -> Option<Option<T::Owned>> {
+        match value {
+            None => Some(None),
+            value => T::from_json(value).map(Some),
+        }
+    }
 }
 
 macro_rules! number_fields {
@@ -70,10 +82,24 @@ macro_rules! number_fields {
             type Owned = $type;
             fn into_owned(self) -> $type { self }
             fn json(&self, out: &mut String) { out.push_str(&self.to_string()); }
+            fn from_json(value: Option<&Value>) -> Option<$type> { value?.as_u64()?.try_into().ok() }
         }
     )* };
 }
-number_fields!(u16, u32, u64, bool);
+number_fields!(u16, u32, u64);
+
+impl Field for bool {
+    type Owned = bool;
+    fn into_owned(self) -> bool {
+        self
+    }
+    fn json(&self, out: &mut String) {
+        out.push_str(if *self { "true" } else { "false" });
+    }
+    fn from_json(value: Option<&Value>) -> Option<bool> {
+        value?.as_bool()
+    }
+}
 
 /// Writes `text` as a JSON string (RFC 8259 §7).
 pub(crate) fn json_text(text: &str, out: &mut String) {
@@ -120,9 +146,21 @@ macro_rules! record {
             }
         }
 
+        impl<$life> $name<$life> {
+            /// Reads the fields that [`Self::json_fields`] wrote.
+            pub(crate) fn from_json(object: &serde_json::Value) -> Option<$name<'static>> {
+                Some($name {
+                    $($field: <$type as $crate::record::Field>::from_json(object.get(stringify!($field)))?),*
+                })
+            }
+        }
+
         impl $crate::record::Field for $name<'_> {
             type Owned = $name<'static>;
             fn into_owned(self) -> $name<'static> { $name::into_owned(self) }
+            fn from_json(value: Option<&serde_json::Value>) -> Option<$name<'static>> {
+                $name::from_json(value?)
+            }
             fn json(&self, out: &mut String) {
                 let mut fields = String::new();
                 self.json_fields(&mut fields);
@@ -150,6 +188,13 @@ macro_rules! record {
                     out.push_str(concat!(",\"", stringify!($field), "\":"));
                     $crate::record::Field::json(&self.$field, out);
                 )*
+            }
+
+            /// Reads the fields that [`Self::json_fields`] wrote.
+            pub(crate) fn from_json(object: &serde_json::Value) -> Option<$name> {
+                Some($name {
+                    $($field: <$type as $crate::record::Field>::from_json(object.get(stringify!($field)))?),*
+                })
             }
         }
     };
@@ -189,6 +234,9 @@ macro_rules! words {
             type Owned = $name;
             fn into_owned(self) -> $name { self }
             fn json(&self, out: &mut String) { $crate::record::json_text(self.as_str(), out); }
+            fn from_json(value: Option<&serde_json::Value>) -> Option<$name> {
+                $name::from_word(value?.as_str()?)
+            }
         }
     };
 }

@@ -228,6 +228,71 @@ impl<'a> Record<'a> for ScreenReject<'a> {
 }
 
 record! {
+    /// `statistics: zone zen.example queries 214 listed 3 unanswered 2 times 10ms=3 15ms=80 2000ms=1`: how a DNS
+    /// list answered since the last such line. This program says it from time to time; Postfix doesn't.
+    ZoneAnswers<'a> {
+        /// The list.
+        zone: Text<'a>,
+        /// How often a name server was asked whether somebody is in it.
+        queries: u64,
+        /// How often somebody was.
+        listed: u64,
+        /// How often nothing came back.
+        unanswered: u64,
+        /// How many answers took up to so many milliseconds and longer than the bound before: counts of several
+        /// lines add up. [`ZoneAnswers::times`]; nothing where there was no answer.
+        times: Option<Text<'a>>,
+    }
+}
+
+impl ZoneAnswers<'_> {
+    /// The bound that so many milliseconds are counted under: the next of 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100,
+    /// 150 and so on.
+    #[must_use]
+    pub fn bound(millis: u64) -> u64 {
+        [1, 2, 3, 5, 7].into_iter().find(|step| millis <= *step).unwrap_or_else(|| {
+            let mut ten: u64 = 10;
+            loop {
+                let steps = [ten, ten.saturating_add(ten / 2), ten.saturating_mul(2), ten.saturating_mul(3)];
+                let steps = steps.into_iter().chain([ten.saturating_mul(5), ten.saturating_mul(7)]);
+                if let Some(step) = steps.into_iter().find(|step| millis <= *step) {
+                    return step;
+                }
+                ten = ten.saturating_mul(10);
+            }
+        })
+    }
+
+    /// Bounds in milliseconds, and how many answers are under each.
+    pub fn times(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let words = self.times.as_deref().unwrap_or_default().split(' ');
+        words.filter_map(|word| {
+            let (bound, count) = word.split_once("ms=")?;
+            Some((scan::number(bound)?, scan::number(count)?))
+        })
+    }
+}
+
+impl<'a> Record<'a> for ZoneAnswers<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (zone, rest) = scan::until(text.strip_prefix("statistics: zone ")?, " queries ")?;
+        let (queries, rest) = scan::leading_number(rest)?;
+        let (listed, rest) = scan::leading_number(rest.strip_prefix(" listed ")?)?;
+        let (unanswered, rest) = scan::leading_number(rest.strip_prefix(" unanswered ")?)?;
+        let times = match rest {
+            "" => None,
+            rest => Some(rest.strip_prefix(" times ")?.into()),
+        };
+        Some(ZoneAnswers { zone: zone.into(), queries, listed, unanswered, times })
+    }
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let (zone, queries, listed, unanswered) = (&self.zone, self.queries, self.listed, self.unanswered);
+        write!(out, "statistics: zone {zone} queries {queries} listed {listed} unanswered {unanswered}")?;
+        self.times.as_ref().map_or(Ok(()), |times| write!(out, " times {times}"))
+    }
+}
+
+record! {
     /// `addr 192.0.2.1 listed by domain dnsbl.example.org as 127.0.0.2`
     Listed<'a> {
         /// The client's address.
@@ -247,5 +312,31 @@ impl<'a> Record<'a> for Listed<'a> {
     }
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "addr {} listed by domain {} as {}", self.address, self.domain, self.answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_of_times() {
+        for (millis, bound) in
+            [(0, 1), (1, 1), (4, 5), (8, 10), (11, 15), (16, 20), (71, 100), (101, 150), (2001, 3000)]
+        {
+            assert_eq!(ZoneAnswers::bound(millis), bound, "{millis}");
+            assert_eq!(ZoneAnswers::bound(bound), bound);
+        }
+        assert_eq!(ZoneAnswers::bound(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn answers_of_a_zone() {
+        let text = "statistics: zone zen.example queries 84 listed 3 unanswered 2 times 10ms=3 15ms=79";
+        let read = ZoneAnswers::read(text).expect("reads");
+        assert_eq!(read.times().collect::<Vec<_>>(), [(10, 3), (15, 79)]);
+        let silent = ZoneAnswers::read("statistics: zone a queries 2 listed 0 unanswered 2").expect("reads");
+        assert_eq!(silent.times().count(), 0);
+        assert!(ZoneAnswers::read("statistics: max connection rate 1/60s for (smtp:a) at x").is_none());
     }
 }

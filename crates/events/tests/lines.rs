@@ -37,6 +37,8 @@ fn samples_come_back_as_they_were() {
             assert_eq!(read.clone().into_owned(), read);
             let json: serde_json::Value = serde_json::from_str(&read.json()).expect(line);
             assert_eq!(json["event"], read.event.kind());
+            assert_eq!(events::json::line(read.json().as_bytes()).as_ref(), Some(&read), "{name}: {line}");
+            assert_eq!(events::json::plain(read.json().as_bytes(), |_| 0).as_deref(), Some(line), "{name}");
             assert_eq!(json["host"], *read.host);
         }
     }

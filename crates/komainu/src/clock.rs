@@ -71,6 +71,12 @@ pub fn zone(wall: Wall) -> mail::time::Zone {
     mail::time::Zone { offset_s, name }
 }
 
+/// Minutes east of UTC at a second since 1970, by the machine's time zone.
+#[must_use]
+pub fn utc_offset_min(second: i64) -> i16 {
+    i16::try_from(utc_offset_s(Wall::from_seconds(second)) / 60).unwrap_or(0)
+}
+
 /// Seconds east of UTC at `wall`, by the machine's time zone.
 #[must_use]
 pub fn utc_offset_s(wall: Wall) -> i32 {

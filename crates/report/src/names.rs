@@ -11,6 +11,9 @@ use std::sync::LazyLock;
 /// One key for all, so that a name that goes from one table to another keeps its hash.
 static KEYED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
+/// So many places are half a megabyte.
+const MANY: usize = 65_536;
+
 /// Names by their numbers, which count from 0 in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
@@ -61,6 +64,14 @@ impl Names {
                 number
             }
         }
+    }
+
+    /// Looks at the places of names that are asked for next: the memory that holds them is fetched for all at once, not
+    /// for one after the other.
+    pub(crate) fn expect<'a>(&self, names: impl Iterator<Item = Hashed<'a>>) {
+        let mask = self.places.len().wrapping_sub(1);
+        let numbers = names.filter_map(|name| self.places.get(name.half as usize & mask));
+        std::hint::black_box(numbers.fold(0_u32, |sum, &(_, number)| sum ^ number));
     }
 
     /// The name with this number.
@@ -119,7 +130,9 @@ impl Names {
     }
 
     fn grow(&mut self) {
-        let mask = (self.places.len() * 2).max(64) - 1;
+        // Each time all are put in their places anew: what is small yet grows by more.
+        let times = if self.places.len() < MANY { 4 } else { 2 };
+        let mask = (self.places.len() * times).max(64) - 1;
         let mut places = vec![(0, 0); mask + 1];
         for &place in self.places.iter().filter(|(_, number)| *number != 0) {
             let mut at = place.0 as usize & mask;
@@ -154,6 +167,11 @@ impl<T: Default + Clone> Table<T> {
             self.values.resize(self.names.len(), T::default());
         }
         number
+    }
+
+    /// The names alone.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// What is under the name with this number.

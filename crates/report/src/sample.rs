@@ -30,6 +30,44 @@ pub struct Truth {
     pub held: u64,
     /// Messages thrown away.
     pub discarded: u64,
+    /// How the connections ended.
+    pub connected: Connected,
+    /// What became of the messages that the log speaks of.
+    pub messages: Messages,
+}
+
+/// How the connections of a log ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connected {
+    /// With a message.
+    pub accepted: u64,
+    /// A rule refused.
+    pub refused: u64,
+    /// With a log-in that failed.
+    pub login_failed: u64,
+    /// Broken off.
+    pub broken: u64,
+    /// Otherwise without mail.
+    pub without_mail: u64,
+}
+
+/// What became of a log's messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// Delivered to all.
+    pub delivered: u64,
+    /// Delivered to some, returned for others.
+    pub partly: u64,
+    /// Returned.
+    pub bounced: u64,
+    /// Still put off.
+    pub deferred: u64,
+    /// On hold.
+    pub held: u64,
+    /// Refused for what is in them.
+    pub refused: u64,
+    /// Thrown away.
+    pub discarded: u64,
 }
 
 /// A log that grows.
@@ -213,13 +251,17 @@ impl Sample {
         let client = self.client();
         self.line_of(out, program, pid, &format!("connect from {client}"));
         let tried = 1 + self.below(3);
+        let before = self.truth.rejected;
         for _ in 0..tried {
             let verb =
                 self.one(&["reject", "reject", "reject", "reject", "reject_warning", "hold", "discard"]);
             match verb {
                 "reject" => self.truth.rejected += 1,
                 "reject_warning" => self.truth.warned += 1,
-                "hold" => self.truth.held += 1,
+                "hold" => {
+                    self.truth.held += 1;
+                    self.truth.messages.held += 1;
+                }
                 _ => self.truth.discarded += 1,
             }
             let id = if verb == "hold" { self.id() } else { "NOQUEUE".to_owned() };
@@ -233,6 +275,9 @@ impl Sample {
             &format!("disconnect from {client} ehlo=1 mail=1 rcpt=0/{tried} quit=1 commands=3/{}", 3 + tried),
         );
         self.truth.connections += 1;
+        let refused = self.truth.rejected > before;
+        self.truth.connected.refused += u64::from(refused);
+        self.truth.connected.without_mail += u64::from(!refused);
     }
 
     fn refusal(&mut self, client: &str) -> String {
@@ -290,6 +335,7 @@ impl Sample {
                 &format!("disconnect from {client} ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5"),
             );
             self.truth.connections += 1;
+            self.truth.connected.accepted += 1;
         }
         let recipients = 1 + self.below(3);
         self.line(
@@ -297,13 +343,32 @@ impl Sample {
             "postfix/qmgr",
             &format!("{id}: from=<{sender}>, size={size}, nrcpt={recipients} (queue active)"),
         );
+        let mut ends = Vec::new();
         for _ in 0..recipients {
-            self.delivery(out, &id);
+            ends.push(self.delivery(out, &id));
         }
-        self.line(out, "postfix/qmgr", &format!("{id}: removed"));
+        // What is put off stays in the queue.
+        if !ends.contains(&"deferred") {
+            self.line(out, "postfix/qmgr", &format!("{id}: removed"));
+        }
+        self.ended(&ends);
     }
 
-    fn delivery(&mut self, out: &mut String, id: &str) {
+    /// What became of a message whose deliveries ended so.
+    fn ended(&mut self, ends: &[&str]) {
+        let has = |status| ends.contains(&status);
+        let messages = &mut self.truth.messages;
+        let part = match (has("deferred"), has("sent"), has("bounced")) {
+            (true, ..) => &mut messages.deferred,
+            (_, true, true) => &mut messages.partly,
+            (_, true, false) => &mut messages.delivered,
+            (_, false, _) => &mut messages.bounced,
+        };
+        *part += 1;
+    }
+
+    /// One recipient's; gives its status.
+    fn delivery(&mut self, out: &mut String, id: &str) -> &'static str {
         let recipient = format!("u{}@{}", self.below(self.people * 2), self.one(&DOMAINS));
         let agent =
             self.one(&["postfix/smtp", "postfix/local", "postfix/lmtp", "postfix/pipe", "postfix/virtual"]);
@@ -330,12 +395,14 @@ impl Sample {
         }
         let original = if self.below(9) == 0 { " orig_to=<root>," } else { "" };
         self.line(out, agent, &format!("{id}: to=<{recipient}>,{original} relay={relay}, delay={delay}, delays=0.02/0.01/0/0.02, dsn={dsn}, status={status} ({why})"));
+        status
     }
 
     /// A delivery of a message from before the log.
     fn retry(&mut self, out: &mut String) {
         let id = self.id();
-        self.delivery(out, &id);
+        let end = self.delivery(out, &id);
+        self.ended(&[end]);
     }
 
     /// What cleanup(8) finds.
@@ -343,35 +410,52 @@ impl Sample {
         let (id, client) = (self.id(), self.client());
         let (sender, recipient) = (self.address(), self.address());
         let verb = self.one(&["reject", "warning", "hold", "discard", "milter-reject", "prepend"]);
-        match verb {
-            "reject" | "milter-reject" => self.truth.rejected += 1,
-            "warning" => self.truth.warned += 1,
-            "hold" => self.truth.held += 1,
-            "discard" => self.truth.discarded += 1,
-            _ => {}
+        let truth = &mut self.truth;
+        let (events, messages) = match verb {
+            "reject" | "milter-reject" => (&mut truth.rejected, Some(&mut truth.messages.refused)),
+            "hold" => (&mut truth.held, Some(&mut truth.messages.held)),
+            "discard" => (&mut truth.discarded, Some(&mut truth.messages.discarded)),
+            "warning" => (&mut truth.warned, None),
+            _ => (&mut 0, None),
+        };
+        *events += 1;
+        if let Some(messages) = messages {
+            *messages += 1;
         }
         let part = self.one(&[
             "header Subject: cheap watches",
             "header X-Mailer: a long word about what sent this, and then some more of it",
             "body click here",
-            "END-OF-MESSAGE",
         ]);
         let envelope = format!("from=<{sender}> to=<{recipient}> proto=ESMTP helo=<h.example>");
-        self.line(
-            out,
-            "postfix/cleanup",
-            &format!("{id}: {verb}: {part} from {client}; {envelope}: 5.7.1 not here"),
-        );
+        // Refused by the connection that it came by, or by one from before the log.
+        let is_new = matches!(verb, "reject" | "milter-reject") && self.below(2) == 0;
+        let pid = 2000 + self.below(1_000_000);
+        if is_new {
+            self.truth.received += 1;
+            self.truth.connections += 1;
+            self.truth.connected.refused += 1;
+            self.line_of(out, "postfix/smtpd", pid, &format!("connect from {client}"));
+            self.line_of(out, "postfix/smtpd", pid, &format!("{id}: client={client}"));
+        }
+        let text = match verb {
+            "milter-reject" => {
+                format!("{id}: {verb}: END-OF-MESSAGE from {client}: 5.7.1 not here; {envelope}")
+            }
+            _ => format!("{id}: {verb}: {part} from {client}; {envelope}: 5.7.1 not here"),
+        };
+        self.line(out, "postfix/cleanup", &text);
+        if is_new {
+            let text = format!("disconnect from {client} ehlo=1 mail=1 rcpt=1 data=0/1 quit=1 commands=4/5");
+            self.line_of(out, "postfix/smtpd", pid, &text);
+        }
     }
 
     /// Warnings and worse.
     fn trouble(&mut self, out: &mut String) {
         let client = self.client();
         let (program, text) = match self.below(9) {
-            0..=2 => (
-                "postfix/smtpd",
-                format!("warning: {client}: SASL LOGIN authentication failed: UGFzc3dvcmQ6"),
-            ),
+            0..=2 => return self.guess(out, &client),
             3 => (
                 "postfix/smtpd",
                 format!(
@@ -394,6 +478,35 @@ impl Sample {
         self.line(out, program, &text);
     }
 
+    /// A connection with a log-in that fails.
+    fn guess(&mut self, out: &mut String, client: &str) {
+        let pid = 2000 + self.below(1_000_000);
+        for text in [
+            format!("connect from {client}"),
+            format!("warning: {client}: SASL LOGIN authentication failed: UGFzc3dvcmQ6"),
+            format!("lost connection after AUTH from {client}"),
+            format!("disconnect from {client} ehlo=1 auth=0/1 commands=1/2"),
+        ] {
+            self.line_of(out, "postfix/smtpd", pid, &text);
+        }
+        self.truth.connections += 1;
+        self.truth.connected.login_failed += 1;
+    }
+
+    /// A connection that is broken off.
+    fn lost(&mut self, out: &mut String, client: &str) {
+        let pid = 2000 + self.below(1_000_000);
+        for text in [
+            format!("connect from {client}"),
+            format!("lost connection after EHLO from {client}"),
+            format!("disconnect from {client} ehlo=1 commands=1"),
+        ] {
+            self.line_of(out, "postfix/smtpd", pid, &text);
+        }
+        self.truth.connections += 1;
+        self.truth.connected.broken += 1;
+    }
+
     /// Other programs, and lines that are cut or none.
     fn foreign(&mut self, out: &mut String) {
         let client = self.below(256);
@@ -402,7 +515,7 @@ impl Sample {
             1 => self.line(out, "dovecot", &format!("imap-login: Disconnected (auth failed, 1 attempts in 2 secs): user=<u{client}>, method=PLAIN, rip=203.0.113.{client}, lip=192.0.2.1, TLS")),
             2 => self.line(out, "opendkim", "4XYZ: DKIM-Signature field added (s=mail, d=example.com)"),
             3 => self.line(out, "postfix/anvil", &format!("statistics: max connection rate 1/60s for (smtp:203.0.113.{client}) at Nov 22 01:02:03")),
-            4 => self.line(out, "postfix/smtpd", &format!("lost connection after AUTH from unknown[203.0.113.{client}]")),
+            4 => self.lost(out, &format!("unknown[203.0.113.{client}]")),
             _ => {
                 out.push_str("half a line, and no stam\n");
                 self.truth.lines += 1;

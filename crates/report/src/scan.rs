@@ -3,7 +3,11 @@
 use memchr::{memchr, memchr_iter, memmem};
 
 /// What stands before and behind the first `mark`.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "the mark is known where it is called: its length and first byte fold away"
+)]
+#[inline(always)]
 pub(crate) fn cut<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = find(text, mark)?;
     Some((text.get(..at)?, text.get(at.checked_add(mark.len())?..)?))
@@ -11,7 +15,8 @@ pub(crate) fn cut<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8]
 
 /// Where the first `mark` stands. A mark that ends with `<` or begins with `:` is looked for by that byte, which
 /// is quicker than to make a searcher for each line.
-#[inline]
+#[expect(clippy::inline_always, reason = "as above")]
+#[inline(always)]
 pub(crate) fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
     let (byte, back) = match mark {
         [b':', ..] => (b':', 0),

@@ -175,6 +175,32 @@ fn each_option_on_logs_from_seeds() {
     }
 }
 
+/// What this server writes beyond Postfix's lines is nothing to pflogsumm, Perl's or ours.
+#[test]
+fn lines_of_our_own_change_no_report() {
+    if !is_there() {
+        return;
+    }
+    let (log, _) = sample(2, 3, 500);
+    let log = String::from_utf8(log).unwrap();
+    let mut with = String::new();
+    for (at, line) in log.lines().enumerate() {
+        with.push_str(line);
+        with.push('\n');
+        if let (0, Some((head, _))) = (at % 9, line.split_once(" mail ")) {
+            with.push_str(&format!(
+                "{head} mail postfix/dnsblog[7]: statistics: zone zen.example queries 84 listed 3 unanswered 2 times 10ms=3 15ms=79\n"
+            ));
+        }
+    }
+    assert!(with.len() > log.len());
+    let options = Options { smtpd_stats: true, ..Options::new(today()) };
+    let arguments = ["--smtpd-stats"];
+    let report = |log: &str| in_order(&theirs(log.as_bytes(), &arguments), false);
+    assert_eq!(report(&with), report(&log));
+    compare("own lines", with.as_bytes(), &arguments, options);
+}
+
 /// The year turns in it, unless today is one of December's last days.
 #[test]
 fn a_year_s_log() {

@@ -25,6 +25,7 @@ pub struct LineFile {
     name: String,
     file: Arc<dyn DiskFile>,
     end: u64,
+    damaged: u64,
 }
 
 impl std::fmt::Debug for LineFile {
@@ -48,6 +49,7 @@ impl LineFile {
         let mut piece = vec![0; PIECE_BYTES];
         let mut held: Vec<u8> = Vec::new();
         let (mut at, mut end) = (0_u64, 0_u64);
+        let mut damaged = 0_u64;
         loop {
             let read = file.read_at(&mut piece, at)?;
             at = at.saturating_add(read as u64);
@@ -55,8 +57,9 @@ impl LineFile {
             let mut taken = 0;
             while let Some(line) = held.get(taken..).and_then(first_line) {
                 taken += line.len() + 1;
-                if let Some(payload) = whole(line) {
-                    found(payload);
+                match whole(line) {
+                    Some(payload) => found(payload),
+                    None => damaged += 1,
                 }
             }
             end = end.saturating_add(taken as u64);
@@ -72,7 +75,13 @@ impl LineFile {
         if at > end {
             file.truncate(end)?;
         }
-        Ok(LineFile { disk, name: name.to_owned(), file, end })
+        Ok(LineFile { disk, name: name.to_owned(), file, end, damaged })
+    }
+
+    /// How many lines that were there at the opening had rotted. A torn one at the end isn't among them.
+    #[must_use]
+    pub const fn damaged(&self) -> u64 {
+        self.damaged
     }
 
     /// Appends a line.
@@ -182,7 +191,7 @@ mod tests {
         bytes.truncate(bytes.len() - 2);
         std::fs::write(&path, &bytes).unwrap();
         let (mut file, lines) = read(disk());
-        assert_eq!(lines, ["abc", "ghi"]);
+        assert_eq!((lines, file.damaged()), (vec!["abc".to_owned(), "ghi".to_owned()], 1));
         file.append(b"m").unwrap();
         assert_eq!(read(disk()).1, ["abc", "ghi", "m"]);
     }

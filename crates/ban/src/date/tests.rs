@@ -70,6 +70,9 @@ fn own_patterns() {
     check("{^LN-BEG}TAI64N", "Nov 23 01:02:03 x", None);
     check("^%Y-%m-%d\n{^LN-BEG}", "2026-11-23 x", Some((1_795_392_000, " x")));
     check("x={EPOCH};", "x=1795395723; z", Some((1_795_395_723, " z")));
+    check("%Y-%m-%d %H:%M:%S%Exz", "2026-11-23 01:02:03+0500 x", Some((1_795_377_723, " x")));
+    check("%Y-%m-%d %H:%M:%S%Exz", "2026-11-23 01:02:03CET x", Some((1_795_392_123, " x")));
+    check("%Y-%m-%d %H:%M:%S %ExZ", "2026-11-23 01:02:03 NST x", Some((1_795_408_323, " x")));
     assert!(Dates::new("(").is_err());
 }
 
@@ -92,4 +95,55 @@ fn zones() {
     let found = dates.find(b"Nov 23 01:02:03 x", &mut fixed, NOW_S * 1_000_000).and_then(|f| f.time_us);
     assert_eq!(found, Some(1_795_388_523_000_000));
     assert!(Zone::fixed("Mars").is_none());
+}
+
+/// dovecot's filter asks for TAI64N before all else; the quick ways tell the same, and the pattern that would.
+#[test]
+fn behind_another_pattern() {
+    let both = "{^LN-BEG}TAI64N\n{^LN-BEG}";
+    check(both, "Nov 23 08:00:00 mx", Some((1_795_420_800, " mx")));
+    check(both, "2026-11-23T01:02:03.5+02:00 mx", Some((1_795_388_523, " mx")));
+    check(both, "@4000000050000000deadbeef mx", Some((1_342_177_280, " mx")));
+    let dates = Dates::new(both).expect("patterns");
+    let names: Vec<&str> = dates.names().collect();
+    for (line, expect) in
+        [("Nov 23 08:00:00 mx", "{^LN-BEG}(?:DAY )?MON Day"), ("2026-11-23T01:02:03 mx", "{^LN-BEG}ExYear")]
+    {
+        let found = dates.find(line.as_bytes(), &mut Zone::new(jiff::tz::TimeZone::UTC), NOW_S * 1_000_000);
+        let name = found.and_then(|found| names.get(found.pattern));
+        assert!(name.is_some_and(|name| name.starts_with(expect)), "{line}: {name:?}");
+    }
+    // A pattern that may match the same stamp otherwise comes first.
+    check("%b %d %H\n{^LN-BEG}", "Nov 23 08:00:00 mx", Some((1_795_420_800, ":00:00 mx")));
+}
+
+/// Stamps of one minute after the other, read by one reader and by one that remembers nothing.
+#[test]
+fn a_minute_is_remembered_rightly() {
+    let zone = || Zone::new(jiff::tz::TimeZone::get("Europe/Zurich").expect("a zone"));
+    let dates = Dates::new("").expect("patterns");
+    let mut dice = crate::made::Dice::new(3);
+    let mut remembering = zone();
+    let mut now_s = NOW_S;
+    for _ in 0..4_000 {
+        // A day ahead, where the year changes; the hours in which clocks are set; seconds that there aren't.
+        let day = dice.pick(&["Nov 24", "Nov 23", "Nov 25", "Oct 25", "Mar 29", "Nov  1", "Feb 30"]);
+        let (hour, minute) =
+            (dice.pick(&["00", "01", "02", "03", "10", "23"]), dice.pick(&["15", "16", "59"]));
+        let second = dice.pick(&["00", "20", "21", "22", "23", "24", "59", "60", "61"]);
+        let line = match dice.roll(3) {
+            0 => format!("{day} {hour}:{minute}:{second} mx"),
+            1 => format!(
+                "2026-03-29T{hour}:{minute}:{second}{} mx",
+                dice.pick(&["", "Z", "+02:00", ".123-01:30"])
+            ),
+            _ => format!("Nov 24 10:16:{second} mx"),
+        };
+        if dice.roll(5) == 0 {
+            now_s = NOW_S + i64::try_from(dice.roll(3)).unwrap_or(0);
+        }
+        let remembered = dates.find(line.as_bytes(), &mut remembering, now_s * 1_000_000);
+        let anew = dates.find(line.as_bytes(), &mut zone(), now_s * 1_000_000);
+        assert_eq!(remembered, anew, "{line} at {now_s}");
+    }
 }

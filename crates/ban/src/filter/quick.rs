@@ -2,10 +2,13 @@
 //!
 //! None of it decides anything: it only says which lines, and which expressions, are worth asking.
 
+use super::Groups;
+use crate::automaton::{Answer, Program, States};
 use crate::date::Dates;
 use crate::pattern::{Pattern, Spans};
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::bytes::{RegexSet, RegexSetBuilder};
+use std::sync::OnceLock;
 
 /// The end of a `prefregex` that takes all the rest as content.
 const ALL_THE_REST: &str = "<F-CONTENT>.+</F-CONTENT>$";
@@ -17,40 +20,140 @@ const SET_BYTES_MAX: usize = 16 << 20;
 pub(super) struct Quick {
     /// `prefregex` up to its content, where that is all the rest.
     head: Option<Pattern>,
-    /// All `failregex` together, those that aren't regular as something wider.
-    together: Option<RegexSet>,
+    /// The same, to be walked.
+    walked_head: Walked,
+    walked: Walked,
+    rules: Vec<Pattern>,
+    /// All `failregex` together, those that aren't regular as something wider; made when it is asked.
+    together: OnceLock<Option<RegexSet>>,
+}
+
+/// Expressions as one automaton: for ASCII, and for texts with other characters. Each is made when it is asked.
+#[derive(Debug, Default)]
+struct Walked {
+    patterns: Vec<Pattern>,
+    forms: [OnceLock<Option<Form>>; 2],
+}
+
+/// An automaton, and the groups of each of its expressions.
+type Form = (Program, Vec<Groups>);
+
+/// What a reader remembers of a filter's automata: states of the prefix's two, of the other expressions' two.
+#[derive(Debug, Default)]
+pub(super) struct Ways([States; 4]);
+
+/// What became of `prefregex`.
+pub(super) enum Head<'w> {
+    Missed,
+    /// Its groups, where they are, and where the content begins.
+    Found(&'w Groups, &'w States, usize),
+    /// The expression itself has to be asked.
+    Unsaid,
+}
+
+/// Which expression matches first.
+pub(super) enum Pick<'w> {
+    Missed,
+    Found(usize, &'w Groups, &'w States),
+    /// They have to be asked themselves.
+    Unsaid,
+}
+
+impl Walked {
+    fn new(patterns: Vec<Pattern>) -> Walked {
+        Walked { patterns, forms: Default::default() }
+    }
+
+    fn form(&self, is_unicode: bool) -> Option<&Form> {
+        let form = self.forms.get(usize::from(is_unicode))?;
+        let made = form.get_or_init(|| {
+            let texts = self.patterns.iter().map(|pattern| (pattern.translated(), pattern.superset()));
+            let program = Program::new(texts, is_unicode)?;
+            let groups = |rule| Groups::of(program.names(rule).iter().map(|name| &**name).enumerate());
+            let groups = (0..self.patterns.len()).map(groups).collect();
+            Some((program, groups))
+        });
+        made.as_ref()
+    }
+
+    fn find<'w>(&'w self, text: &[u8], states: &'w mut [States]) -> Pick<'w> {
+        if self.patterns.is_empty() {
+            return Pick::Unsaid;
+        }
+        let is_unicode = !text.is_ascii();
+        let states = states.get_mut(usize::from(is_unicode));
+        let (Some((program, groups)), Some(states)) = (self.form(is_unicode), states) else {
+            return Pick::Unsaid;
+        };
+        match states.run(program, text) {
+            Answer::Nothing => Pick::Missed,
+            Answer::Rule(rule) if program.is_exact(rule) => match groups.get(rule) {
+                Some(groups) => Pick::Found(rule, groups, states),
+                None => Pick::Unsaid,
+            },
+            Answer::Rule(_) | Answer::Unsaid => Pick::Unsaid,
+        }
+    }
 }
 
 impl Quick {
     pub(super) fn new(prefix: &str, rules: &[&Pattern]) -> Quick {
         let head = prefix.strip_suffix(ALL_THE_REST).filter(|head| !has_choice(head));
         let head = head.and_then(|head| Pattern::new(head, false).ok());
-        let each: Option<Vec<String>> = rules.iter().map(|rule| rule.superset()).collect();
-        let together = each.filter(|each| each.len() > 1).and_then(|each| {
-            let mut builder = RegexSetBuilder::new(each);
-            builder.unicode(false).size_limit(SET_BYTES_MAX).dfa_size_limit(SET_BYTES_MAX).nest_limit(250);
-            builder.build().ok()
-        });
-        Quick { head, together }
+        let rules: Vec<Pattern> = rules.iter().map(|rule| (*rule).clone()).collect();
+        let walked_head = Walked::new(head.iter().cloned().collect());
+        Quick { head, walked_head, walked: Walked::new(rules.clone()), rules, together: OnceLock::new() }
     }
 
-    /// Where `prefregex` matches, as far as groups before its content go, and where the content begins. `None` where
-    /// only the expression itself can say; an inner `None` where it doesn't match.
-    pub(super) fn prefix(&self, line: &[u8]) -> Option<Option<(Spans, usize)>> {
-        let Some(spans) = self.head.as_ref()?.find_likely(line) else { return Some(None) };
-        let (_, end) = spans.get(0)?;
-        // Less than a character of content: another way to match may leave more.
-        let is_content = end < line.len() && !line.contains(&b'\n');
-        is_content.then_some(Some((spans, end)))
+    /// Where `prefregex` matches, and where the content begins.
+    pub(super) fn head<'w>(&'w self, line: &[u8], ways: &'w mut Ways) -> Head<'w> {
+        let states = ways.0.get_mut(..2).unwrap_or_default();
+        match self.walked_head.find(line, states) {
+            Pick::Missed => Head::Missed,
+            Pick::Found(_, groups, states) if is_content(line, states.end()) => {
+                Head::Found(groups, states, states.end())
+            }
+            _ => Head::Unsaid,
+        }
+    }
+
+    /// The same by the expressions themselves. Where only all of `prefregex` can say, the content's begin isn't told.
+    pub(super) fn prefix(&self, line: &[u8], whole: &Pattern) -> Option<(Spans, Option<usize>)> {
+        if let Some(head) = &self.head {
+            let spans = head.find_likely(line)?;
+            let (_, end) = spans.get(0)?;
+            if is_content(line, end) {
+                return Some((spans, Some(end)));
+            }
+        }
+        Some((whole.find(line)?, None))
+    }
+
+    /// The first expression that matches.
+    pub(super) fn pick<'w>(&'w self, content: &[u8], ways: &'w mut Ways) -> Pick<'w> {
+        self.walked.find(content, ways.0.get_mut(2..).unwrap_or_default())
     }
 
     /// The expressions that may match, in their order; all, where nothing is known.
     pub(super) fn rules(&self, content: &[u8], count: usize) -> Vec<usize> {
-        match &self.together {
+        let together = self.together.get_or_init(|| {
+            let each: Option<Vec<String>> = self.rules.iter().map(Pattern::superset).collect();
+            each.filter(|each| each.len() > 1).and_then(|each| {
+                let mut builder = RegexSetBuilder::new(each);
+                builder.unicode(false).size_limit(SET_BYTES_MAX);
+                builder.dfa_size_limit(SET_BYTES_MAX).nest_limit(250).build().ok()
+            })
+        });
+        match together {
             Some(set) if content.is_ascii() => set.matches(content).into_iter().collect(),
             _ => (0..count).collect(),
         }
     }
+}
+
+/// Whether all behind is content. Less than a character of it: another way to match may leave more.
+fn is_content(line: &[u8], end: usize) -> bool {
+    end < line.len() && memchr::memchr(b'\n', line).is_none()
 }
 
 /// Whether `|` stands outside all groups: what is cut off behind it would belong to one branch only.
@@ -73,11 +176,15 @@ fn has_choice(head: &str) -> bool {
 }
 
 /// The texts of which a line must hold one, if there is such a set worth searching for.
-pub(super) fn wanted(prefix: Option<&Pattern>, rules: &[&Pattern], dates: &Dates) -> Option<AhoCorasick> {
+pub(super) fn wanted(prefix: Option<&Pattern>, rules: &[&Pattern], dates: &Dates) -> Option<Vec<Vec<u8>>> {
     let of_prefix = prefix.and_then(|pattern| best(pattern, dates));
     let of_rules: Option<Vec<_>> = rules.iter().map(|pattern| best(pattern, dates)).collect();
     let of_rules = of_rules.filter(|sets| !sets.is_empty()).map(|sets| sets.concat());
-    let mut set = [of_prefix, of_rules].into_iter().flatten().max_by_key(|set| worth(set))?;
+    [of_prefix, of_rules].into_iter().flatten().max_by_key(|set| worth(set))
+}
+
+/// A search for any of some texts; nothing, where that is too much.
+pub(super) fn search(mut set: Vec<Vec<u8>>) -> Option<AhoCorasick> {
     set.sort_by_key(Vec::len);
     // What holds another text of the set is found by that one.
     let mut kept: Vec<Vec<u8>> = Vec::new();

@@ -29,6 +29,8 @@ pub struct Settings {
     pub spares_own: bool,
     /// The machine's own addresses, which only the caller knows.
     pub own: Vec<IpAddr>,
+    /// The addresses of `never_names`, which only the caller knows.
+    pub named: Vec<IpAddr>,
     /// Networks that whoever puts bans in force refuses, whatever the jail was told.
     pub refused: Vec<(IpAddr, u8)>,
     /// What is done with names in a log.
@@ -129,6 +131,7 @@ impl Default for Settings {
             never_names: Vec::new(),
             spares_own: true,
             own: Vec::new(),
+            named: Vec::new(),
             refused: Vec::new(),
             dns: Dns::Warn,
             matches_max: 5,
@@ -267,6 +270,7 @@ impl Settings {
             never_names,
             spares_own: jail.option("ignoreself").is_none_or(is_yes),
             own: Vec::new(),
+            named: Vec::new(),
             refused: Vec::new(),
             dns: options.dns(),
             matches_max: usize::try_from(options.number("maxmatches", failures_max)).unwrap_or(5).min(1_000),
@@ -285,11 +289,25 @@ impl Settings {
             Id::Net(address, length) => {
                 let never = self.never.iter().chain(&self.refused);
                 never.into_iter().any(|(net, bits)| bits <= length && holds((*net, *bits), *address))
-                    || (self.spares_own && *id == Id::address(*address) && self.own.contains(address))
+                    || (*id == Id::address(*address)
+                        && (self.named.contains(address) || (self.spares_own && self.own.contains(address))))
             }
             Id::Name(name) | Id::Other(name) => {
                 self.never_names.iter().any(|known| known.eq_ignore_ascii_case(name))
             }
+        }
+    }
+
+    /// By what somebody is never to be banned, in fail2ban's words.
+    #[must_use]
+    pub fn spared_by(&self, id: &Id) -> &'static str {
+        let Id::Net(address, _) = id else { return "ip" };
+        if self.spares_own && self.own.contains(address) {
+            "ignoreself rule"
+        } else if self.named.contains(address) {
+            "dns"
+        } else {
+            "ip"
         }
     }
 
@@ -298,9 +316,10 @@ impl Settings {
     pub fn spares_within(&self, id: &Id) -> bool {
         let Id::Net(address, length) = id else { return false };
         let is_within = |net: &IpAddr, bits: u8| bits >= *length && holds((*address, *length), *net);
-        let own = self.own.iter().map(|own| (own, if own.is_ipv4() { 32 } else { 128 }));
+        let own = self.own.iter().filter(|_| self.spares_own);
+        let mut single = own.chain(&self.named).map(|own| (own, if own.is_ipv4() { 32 } else { 128 }));
         self.never.iter().chain(&self.refused).any(|(net, bits)| is_within(net, *bits))
-            || (self.spares_own && own.into_iter().any(|(own, bits)| is_within(own, bits)))
+            || single.any(|(own, bits)| is_within(own, bits))
     }
 
     /// Whether somebody is never to be banned, or is a network with such a one in it.

@@ -200,7 +200,7 @@ fn lines_about_one_attempt_count_once() {
         let mut failure = failure("192.0.2.1", at_s);
         failure.rule = rule;
         if !user.is_empty() {
-            failure.fields.named.insert("user".into(), user.to_owned());
+            failure.fields.named.insert("user".into(), user);
         }
         assert_eq!(jail.failure(&failure), [expect], "{at_s} {rule} {user}");
     }

@@ -84,7 +84,7 @@ impl Wide {
         // Whoever has an IPv6 address has 2^64 of them.
         let who = around(32, 64);
         let text = |names: &[&str]| {
-            let text = names.iter().find_map(|name| failure.fields.named.get(*name))?.trim();
+            let text = names.iter().find_map(|name| failure.fields.named.get(name))?.trim();
             (!text.is_empty() && text.len() <= TEXT_BYTES_MAX).then(|| text.to_owned())
         };
         match self.by {

@@ -101,7 +101,7 @@ pub(crate) fn ours(folder: &Path, work: &Work, now_s: i64) -> Vec<Said> {
     let mut found = Vec::new();
     reader.lines(&log, now_s * 1_000_000, &mut |_, line, outcome| {
         if let Outcome::Failed(failure) = outcome {
-            let user = failure.fields.named.get("user").cloned().unwrap_or_default();
+            let user = failure.fields.named.get("user").unwrap_or_default().to_owned();
             let (time_s, host) = (failure.time_us.div_euclid(1_000_000), failure.id.to_string());
             found.push(Said { time_s, host, user, line: String::from_utf8_lossy(line).into_owned() });
         }

@@ -30,8 +30,7 @@ fn find(folder: &Path, name: &str, options: &Options, lines: &[Line]) -> Result<
     let found = lines.iter().map(|line| match reader.line(line.text.as_bytes(), NOW_S * 1_000_000) {
         Outcome::Failed(failure) => {
             let fields = failure.fields.named.iter();
-            let mut fields: Map<String, Value> =
-                fields.map(|(k, v)| (k.to_string(), v.clone().into())).collect();
+            let mut fields: Map<String, Value> = fields.map(|(k, v)| (k.to_owned(), v.into())).collect();
             fields.insert("attempts".to_owned(), failure.fields.attempts.max(1).into());
             fields.insert("users".to_owned(), failure.fields.users.clone().into());
             Some(Found {

@@ -1,17 +1,19 @@
 //! A jail at work: failures that its filter found become counts, bans, lines of the log, changes for packet filters.
 
 use super::causes::{Causes, LINE_BYTES_MAX};
+use super::inquiries::{Inquiry, Verdict};
 use super::kept::{self, Who, id_of};
 use super::names::Question;
 use super::order::{Brief, Cause, Held, JailStatus, Reason};
 use super::says::{BanLog, Part, span};
 use super::settings::Level;
 use crate::firewall::{Change, Verb};
+use ban::action::{Facts, Script, filled};
 use ban::filter::{Failure, Filter, Id};
 use ban::jail::{Candidate, Caught, Deed, Dns, Jail, Known, Settings};
 use ban::jails;
 use ban::zone::Zone;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,8 +61,13 @@ pub(super) struct Cell {
     pub(super) dirty: HashSet<Id>,
     /// It has nothing to read, and why.
     pub(super) blind: Option<String>,
-    /// When it complained last about odd stamps.
+    /// Questions for `ignorecommand`.
+    pub(super) inquiries: Vec<Inquiry>,
+    /// What it answered, and when: `ignorecache`.
+    spared: HashMap<String, (i64, bool)>,
+    /// When it complained last about odd stamps, and about a command that doesn't answer.
     complained_s: i64,
+    unasked_s: i64,
 }
 
 impl Cell {
@@ -74,7 +81,10 @@ impl Cell {
             banned: 0,
             dirty: HashSet::new(),
             blind: None,
+            inquiries: Vec::new(),
+            spared: HashMap::new(),
             complained_s: i64::MIN / 2,
+            unasked_s: i64::MIN / 2,
         }
     }
 
@@ -86,9 +96,10 @@ impl Cell {
         Brief { name: self.name().to_owned(), blind: self.blind.clone() }
     }
 
-    pub(super) fn zone(&self) -> Zone {
+    /// The zone of its log's stamps.
+    pub(super) fn zone(&self, log: &BanLog) -> Zone {
         let zone = self.config.option("logtimezone").and_then(Zone::fixed);
-        zone.unwrap_or_else(|| Zone::new(crate::clock::time_zone()))
+        zone.unwrap_or_else(|| log.hours().zone())
     }
 
     /// Takes a failure in. Gives back the name that somebody has to look up first.
@@ -110,8 +121,101 @@ impl Cell {
         if let Id::Name(text) | Id::Other(text) = &failure.id {
             failure.id = id_of(text);
         }
-        self.count(&failure, seen, out);
+        if !self.asks(&failure, seen, out) {
+            self.count(&failure, seen, out);
+        }
         None
+    }
+
+    /// Whether a command is to say whether somebody is spared (`ignorecommand`), or has said so before.
+    fn asks(&mut self, failure: &Failure, seen: &Seen<'_>, out: &Out<'_>) -> bool {
+        let settings = self.jail.settings();
+        let Some(command) = settings.command.as_ref().filter(|_| !settings.refuses(&failure.id)) else {
+            return false;
+        };
+        let named = failure.fields.named.iter();
+        let facts = Facts {
+            id: failure.id.clone(),
+            ban_s: settings.ban_s,
+            failures: self.jail.knows(&failure.id).map_or(0, |known| known.failures).saturating_add(1),
+            before: self.jail.knows(&failure.id).map_or(0, |known| known.bans),
+            time_s: failure.time_us.div_euclid(1_000_000),
+            matches: String::from_utf8_lossy(seen.line.get(..LINE_BYTES_MAX).unwrap_or(seen.line))
+                .into_owned(),
+            fields: named.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        };
+        let key = settings.cache.as_ref().map(|cache| filled(&cache.key, &facts));
+        if let Some(cache) = &settings.cache
+            && let Some((at_s, is_spared)) = key.as_ref().and_then(|key| self.spared.get(key))
+            && (0..cache.time_s).contains(&(out.now_s() - at_s))
+        {
+            if *is_spared {
+                self.ignored(&failure.id, "command", out);
+            }
+            return *is_spared;
+        }
+        self.inquiries.push(Inquiry {
+            jail: self.name().to_owned(),
+            failure: failure.clone(),
+            source: seen.source.to_owned(),
+            line: seen.line.to_vec(),
+            is_live: seen.is_live,
+            elsewhere: seen.elsewhere,
+            script: Script::of(command, &facts),
+            key,
+        });
+        true
+    }
+
+    /// Takes in what the command said. One that says nothing spares nobody, and that is said once an hour.
+    pub(super) fn judged(&mut self, inquiry: &Inquiry, said: Verdict, out: &mut Out<'_>) {
+        let now_s = out.now_s();
+        let is_spared = said.unwrap_or_else(|error| {
+            if self.unasked_s > now_s || now_s - self.unasked_s >= COMPLAINT_S {
+                self.unasked_s = now_s;
+                let name = self.name();
+                let text = format_args!("K0668: [{name}] ignorecommand spares nobody meanwhile: {error}");
+                out.log.say(Part::Filter, Level::Error, text);
+            }
+            false
+        });
+        if let Some((cache, key)) = self.jail.settings().cache.as_ref().zip(inquiry.key.as_ref()) {
+            if self.spared.len() >= cache.count_max {
+                let time_s = cache.time_s;
+                self.spared.retain(|_, (at_s, _)| (0..time_s).contains(&(now_s - *at_s)));
+            }
+            if self.spared.len() < cache.count_max {
+                self.spared.insert(key.clone(), (now_s, is_spared));
+            }
+        }
+        if is_spared {
+            return self.ignored(&inquiry.failure.id, "command", out);
+        }
+        let Inquiry { failure, source, line, is_live, elsewhere, .. } = inquiry;
+        self.count(failure, &Seen { source, line, is_live: *is_live, elsewhere: *elsewhere }, out);
+    }
+
+    fn ignored(&self, id: &Id, why: &str, out: &Out<'_>) {
+        let name = self.name();
+        out.log.say(Part::Filter, Level::Info, format_args!("[{name}] Ignore {id} by {why}"));
+    }
+
+    /// The addresses of those names that are never banned; whoever is held under one of them is let in.
+    pub(super) fn befriend(&mut self, addresses: Vec<IpAddr>, out: &mut Out<'_>) {
+        if self.jail.settings().named == addresses {
+            return;
+        }
+        self.jail.set(Settings { named: addresses, ..self.jail.settings().clone() });
+        self.let_in_spared(out);
+    }
+
+    /// Lets those in who are never banned now.
+    pub(super) fn let_in_spared(&mut self, out: &mut Out<'_>) {
+        let held = self.jail.banned().map(|(id, _)| id.clone());
+        let spared: Vec<_> = held.filter(|id| self.jail.settings().refuses(id)).collect();
+        for id in spared {
+            self.unban(&id, out);
+        }
     }
 
     /// A stamp of a log that is written to just now is near: whatever it says.
@@ -157,12 +261,7 @@ impl Cell {
             match deed {
                 Deed::Known => return,
                 Deed::Ignored => {
-                    let name = self.name();
-                    return out.log.say(
-                        Part::Filter,
-                        Level::Info,
-                        format_args!("[{name}] Ignore {id} by ip"),
-                    );
+                    return self.ignored(id, self.jail.settings().spared_by(id), out);
                 }
                 Deed::Found => {
                     self.failed += 1;
@@ -214,7 +313,7 @@ impl Cell {
         let mut change = self.change(id, (at_s, until_s), before);
         change.failures = failures;
         change.fields =
-            failure.fields.named.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+            failure.fields.named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         out.changes.push(change);
     }
 
@@ -341,12 +440,17 @@ impl Cell {
     /// Takes up what was kept of somebody; bans whose time has passed are only remembered.
     pub(super) fn restore(&mut self, who: Who, now_s: i64) {
         let id = id_of(&who.id);
-        let banned = who.held.filter(|(_, until_s)| until_s.is_none_or(|until_s| until_s > now_s));
+        // Nobody was banned tomorrow: the clock was set since, and this ban lasts no longer than it was meant to.
+        let ahead_s = who.held.map_or(0, |(since_s, _)| since_s.saturating_sub(now_s)).max(0);
+        let first_s = who.first_s.min(now_s);
+        let back = |at_s: i64| at_s.saturating_sub(ahead_s);
+        let held = who.held.map(|(since_s, until_s)| (back(since_s), until_s.map(back)));
+        let banned = held.filter(|(_, until_s)| until_s.is_none_or(|until_s| until_s > now_s));
         // Whoever is never banned any more, isn't.
         let is_refused = self.jail.settings().refuses(&id);
         let banned = banned.filter(|_| !is_refused);
         let failures = if is_refused { 0 } else { who.failures };
-        let known = Known { id: &id, failures, first_s: who.first_s, bans: who.bans, banned };
+        let known = Known { id: &id, failures, first_s, bans: who.bans, banned };
         self.jail.restore(&known);
         for cause in who.lines {
             self.causes.add(&id, cause, self.jail.settings().matches_max);

@@ -64,7 +64,7 @@ impl Names {
     }
 }
 
-fn look_up(name: &str) -> Vec<IpAddr> {
+pub(super) fn look_up(name: &str) -> Vec<IpAddr> {
     let found = (name, 0).to_socket_addrs().into_iter().flatten();
     let mut addresses: Vec<IpAddr> = found.map(|address| address.ip().to_canonical()).collect();
     addresses.sort_unstable();

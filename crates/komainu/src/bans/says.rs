@@ -1,7 +1,7 @@
 //! fail2ban's own log, word for word, so that tools and the jail that reads it (`recidive`) find their lines. T2.21.
 
+use super::hours::Hours;
 use super::settings::{Daemon, Level, Target};
-use crate::clock;
 use crate::log::{Destination, Format, Log};
 use ban::filter::Id;
 use ban::zone::Zone;
@@ -25,6 +25,7 @@ struct Shape {
     level: Level,
     is_syslog: bool,
     pid: u32,
+    hours: Hours,
     /// The second that was written last, in local time.
     second: Mutex<(Zone, i64, String)>,
     /// The file, where it is one.
@@ -64,14 +65,14 @@ impl BanLog {
     /// # Errors
     /// When it can't be opened.
     pub fn start(daemon: &Daemon) -> io::Result<BanLog> {
-        BanLog::start_as(daemon, std::process::id())
+        BanLog::start_as(daemon, std::process::id(), Hours::of_machine())
     }
 
-    /// As [`BanLog::start`], by the number of another process.
+    /// As [`BanLog::start`], by the number of another process and by this clock.
     ///
     /// # Errors
     /// As there.
-    pub(super) fn start_as(daemon: &Daemon, pid: u32) -> io::Result<BanLog> {
+    pub(super) fn start_as(daemon: &Daemon, pid: u32, hours: Hours) -> io::Result<BanLog> {
         let destination = match &daemon.target {
             Target::File(path) => Destination::File(path.clone()),
             Target::Syslog => Destination::Syslog,
@@ -80,13 +81,13 @@ impl BanLog {
         };
         let log = Log::start(&destination, Format::Postfix, "")?;
         let is_syslog = matches!(destination, Destination::Syslog | Destination::Journald);
-        let second = Mutex::new((Zone::new(clock::time_zone()), i64::MIN, String::new()));
+        let second = Mutex::new((hours.zone(), i64::MIN, String::new()));
         let file = match destination {
             Destination::File(path) => Some(path),
             _ => None,
         };
         let echo = Mutex::default();
-        let shape = Shape { level: daemon.level, is_syslog, pid, second, file, echo };
+        let shape = Shape { level: daemon.level, is_syslog, pid, hours, second, file, echo };
         Ok(BanLog { log, shape: Arc::new(shape) })
     }
 
@@ -108,7 +109,7 @@ impl BanLog {
         let line = if *is_syslog {
             format!("{part}[{pid}]: {word} {text}")
         } else {
-            let now_us = clock::now().wall.0;
+            let now_us = self.now_us();
             let millis = now_us.rem_euclid(1_000_000) / 1_000;
             let mut second = second.lock().unwrap_or_else(PoisonError::into_inner);
             let time = local(&mut second, now_us.div_euclid(1_000_000));
@@ -118,6 +119,16 @@ impl BanLog {
             echo.push(line.clone());
         }
         self.log.write_line(severity, FACILITY, line);
+    }
+
+    /// The clock.
+    pub(super) fn hours(&self) -> &Hours {
+        &self.shape.hours
+    }
+
+    /// Microseconds since 1970.
+    pub(super) fn now_us(&self) -> i64 {
+        (self.shape.hours.wall_us)()
     }
 
     fn echo(&self) -> MutexGuard<'_, Option<Vec<String>>> {
@@ -132,7 +143,7 @@ impl BanLog {
     /// From now on lines are there for jails as well; gives back the moment, as it stands in lines.
     pub(super) fn listen(&self) -> String {
         self.echo().get_or_insert_default();
-        let now_us = clock::now().wall.0;
+        let now_us = self.now_us();
         format!("{},{:03}", self.time(now_us.div_euclid(1_000_000)), now_us.rem_euclid(1_000_000) / 1_000)
     }
 

@@ -1,7 +1,6 @@
 //! `komainu report`: what a log adds up to, for people and programs. T2.22.
 
 mod follow;
-mod places;
 
 use super::logs::{self, Fold, Problem};
 use super::render::Colour;
@@ -10,6 +9,7 @@ use super::say;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
 use crate::log::Destination;
+use crate::reporting::{self, Places};
 use clap::{Args, ValueEnum};
 use config::{Compat, Parameters};
 use report::Day;
@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    let settings = Settings { days, rows: arguments.rows, ..Settings::new(today) };
+    let settings = Settings { days, rows: arguments.rows, ..reporting::settings(today) };
     let configuration = configuration(arguments);
     let parameters = configuration.as_ref().map(|configuration| &configuration.parameters);
     let files = match arguments.logs.as_slice() {
@@ -110,11 +110,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         unread.push(text);
     });
     let Counting { mut tally, watcher, .. } = counting;
+    let places = configuration.as_ref().map(|found| Places::of(&found.parameters, &found.master.services));
     let placed = |tally: &Tally, unread: &[String]| {
         let mut summary = tally.summary();
         summary.could_not_read(unread);
-        if let Some(parameters) = parameters {
-            places::put(&mut summary, parameters);
+        if let Some(places) = &places {
+            places.put(&mut summary);
         }
         summary
     };
@@ -176,6 +177,8 @@ impl Fold for Counting {
     }
 
     fn feed(part: &mut Counting, line: &[u8]) {
+        let plain = events::json::plain(line, crate::clock::utc_offset_min);
+        let line = plain.as_ref().map_or(line, |plain| plain.as_bytes());
         part.tally.feed(line);
         if let Some(day) = part.watched
             && let Some((_, rest)) = dated(line, part.today).filter(|(found, _)| *found == day)

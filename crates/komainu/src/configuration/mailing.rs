@@ -3,6 +3,8 @@
 //! What is wrong here keeps no mail from flowing, so it is a warning. Diagnostics: K0645 to K0649. T2.23.
 
 use crate::log::Destination;
+use crate::reporting::Places;
+use config::master_cf::Service;
 use config::{Diagnostic, Parameters, Place};
 use report::schedule::Schedule;
 use std::path::{Path, PathBuf};
@@ -32,11 +34,17 @@ pub struct Mailing {
     pub log: PathBuf,
     /// Whose mail it is: `myhostname`.
     pub hostname: String,
+    /// Where the rules stand that it tells of.
+    pub(crate) places: Places,
 }
 
 /// Reads the parameters; `None` where there is nobody to send to, or no log.
 #[must_use]
-pub(super) fn compile(p: &Parameters, sources: &dyn Sources) -> (Option<Arc<Mailing>>, Vec<Diagnostic>) {
+pub(super) fn compile(
+    p: &Parameters,
+    services: &[Service],
+    sources: &dyn Sources,
+) -> (Option<Arc<Mailing>>, Vec<Diagnostic>) {
     let mut found = Vec::new();
     let text = p.text("komainu_report_schedule");
     let is_wanted = !text.value.trim().is_empty();
@@ -80,7 +88,8 @@ pub(super) fn compile(p: &Parameters, sources: &dyn Sources) -> (Option<Arc<Mail
     let mailing = |log: PathBuf| {
         let only_unusual = when.value.trim() == "unusual";
         let hostname = p.text("myhostname").value;
-        Arc::new(Mailing { schedule, recipients: recipients.clone(), only_unusual, log, hostname })
+        let places = Places::of(p, services);
+        Arc::new(Mailing { schedule, recipients: recipients.clone(), only_unusual, log, hostname, places })
     };
     (log.filter(|_| !recipients.is_empty()).map(mailing), found)
 }

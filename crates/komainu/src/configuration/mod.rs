@@ -277,7 +277,7 @@ fn compile(
     let spf = taken(spf::compile(&parameters, &listeners, sources), &mut found);
     let opendkim = taken(opendkim::compile(&parameters, (&listeners, &local), sources), &mut found);
     let opendmarc = taken(opendmarc::compile(&parameters, &listeners, sources), &mut found);
-    let mailing = taken(mailing::compile(&parameters, sources), &mut found);
+    let mailing = taken(mailing::compile(&parameters, &master.services, sources), &mut found);
     name_others(&parameters, &mut catalogue, &classes);
     dedup(&mut found);
     (

@@ -8,6 +8,7 @@ use super::exchange::{Exchange, Said};
 use super::flight::Flight;
 use super::hosts::HostsFile;
 use super::memory::{Remembering, Source};
+use super::zone_times::ZoneTimes;
 use super::{AnswerFuture, Names};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -196,6 +197,10 @@ impl Names for Resolver {
 
     fn holds(&self, question: &Question) -> Option<Duration> {
         self.0.holds(question)
+    }
+
+    fn zone_times(&self) -> Option<&ZoneTimes> {
+        self.0.zone_times()
     }
 
     fn begin(self: Arc<Self>, question: Question) -> Arc<Flight> {

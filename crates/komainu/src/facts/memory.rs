@@ -9,6 +9,7 @@
 //! What isn't here: how a question is asked (`dns`). T1.4, T2.2.
 
 use super::flight::Flight;
+use super::zone_times::ZoneTimes;
 use super::{AnswerFuture, Names};
 use policy::{Answer, Question};
 use std::collections::{HashMap, VecDeque};
@@ -97,6 +98,7 @@ struct Inner<S> {
     shards: [Mutex<Shard>; SHARDS],
     desk: Mutex<Desk>,
     at_once: usize,
+    zone_times: ZoneTimes,
 }
 
 /// A source whose answers are remembered. Cheap to clone.
@@ -111,6 +113,7 @@ impl<S: Source> Remembering<S> {
             shards: std::array::from_fn(|_| Mutex::default()),
             desk: Mutex::default(),
             at_once: at_once.max(1),
+            zone_times: ZoneTimes::default(),
         }))
     }
 
@@ -164,7 +167,9 @@ impl<S: Source> Inner<S> {
         let mut turn = Turn { inner: Arc::clone(&self), flight: None };
         while turn.next() {
             let Some(flight) = turn.flight.clone() else { break };
+            let began = Instant::now();
             let (answer, holds) = self.source.fetch(flight.question()).await;
+            self.zone_times.note(flight.question(), &answer, began.elapsed());
             if !holds.is_zero() {
                 let kept = Kept { answer: answer.clone(), until: Instant::now() + holds.min(KEPT_MAX) };
                 self.shard(flight.question()).keep(flight.question().clone(), kept);
@@ -262,6 +267,10 @@ impl<S: Source> Names for Remembering<S> {
 
     fn holds(&self, question: &Question) -> Option<Duration> {
         self.0.shard(question).holds(question, Instant::now())
+    }
+
+    fn zone_times(&self) -> Option<&ZoneTimes> {
+        Some(&self.0.zone_times)
     }
 
     fn begin(self: Arc<Self>, question: Question) -> Arc<Flight> {

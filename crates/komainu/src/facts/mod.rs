@@ -17,6 +17,7 @@ pub mod policyd_spf;
 pub mod stead;
 pub mod table_client;
 pub mod zone_health;
+pub mod zone_times;
 
 pub use in_process::Asked;
 
@@ -42,6 +43,10 @@ pub trait Names: Send + Sync + 'static {
     }
     /// For how long the answer holds from now on, where that is known.
     fn holds(&self, _question: &Question) -> Option<Duration> {
+        None
+    }
+    /// How long DNS lists take to answer, where that is counted.
+    fn zone_times(&self) -> Option<&zone_times::ZoneTimes> {
         None
     }
     /// Begins to ask, or joins those who have; it goes on also where nobody waits for the answer any more. To be

@@ -11,6 +11,7 @@ mod run;
 mod wire;
 
 pub use helper::run;
+pub(crate) use run::verdict;
 
 use crate::privileged::wire::{Inbox, send};
 use ban::filter::Id;

@@ -41,6 +41,22 @@ fn one(command: &Command, patience: Duration) -> Result<(), String> {
     if command.may_fail { Ok(()) } else { outcome }
 }
 
+/// Asks a command: yes where it ends with 0, no where it ends with another number.
+///
+/// # Errors
+/// When it can't be run, takes too long, or is killed.
+pub(crate) fn verdict(script: &Script, patience: Duration) -> Result<bool, String> {
+    let words = match steps(script).as_deref() {
+        Some([Step::Run(command)]) if !command.may_fail => command.words.clone(),
+        _ => ["/bin/sh", "-c", &script.text].map(str::to_owned).to_vec(),
+    };
+    let (ended, said) = ended(&words, &script.variables, None, patience)?;
+    match ended {
+        Some(status) if status.code().is_some_and(|code| code < 126) => Ok(status.success()),
+        status => Err(failure(&words, status, &said, patience)),
+    }
+}
+
 /// Memory that a program writes to: it has an end, and nobody has to read beside it.
 fn paper() -> io::Result<File> {
     let file =
@@ -65,6 +81,34 @@ pub(super) fn program(
     input: Option<&str>,
     patience: Duration,
 ) -> Result<String, String> {
+    let (status, said) = ended(words, variables, input, patience)?;
+    match status {
+        Some(status) if status.success() => Ok(said.0),
+        status => Err(failure(words, status, &said, patience)),
+    }
+}
+
+/// Why a program failed, in its own words.
+fn failure(
+    words: &[String],
+    status: Option<ExitStatus>,
+    (out, err): &(String, String),
+    patience: Duration,
+) -> String {
+    let said = if err.trim().is_empty() { out } else { err };
+    let how = status.map_or(format!("took longer than {:.0} s", patience.as_secs_f64().ceil()), |status| {
+        status.to_string()
+    });
+    format!("`{}`: {how}: {}", told(&words.join(" ")), told(said.trim()))
+}
+
+/// Runs a program to its end: how it ended (`None` where it took too long), and what it printed and complained of.
+fn ended(
+    words: &[String],
+    variables: &[(String, String)],
+    input: Option<&str>,
+    patience: Duration,
+) -> Result<(Option<ExitStatus>, (String, String)), String> {
     let (name, arguments) = words.split_first().ok_or("an empty command")?;
     let unable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => format!("`{name}` is not installed"),
@@ -91,18 +135,7 @@ pub(super) fn program(
         .spawn()
         .map_err(unable)?;
     let status = wait(&mut child, patience).map_err(unable)?;
-    let (out, err) = (read(out), read(err));
-    match status {
-        Some(status) if status.success() => Ok(out),
-        status => {
-            let said = if err.trim().is_empty() { out } else { err };
-            let how = status
-                .map_or(format!("took longer than {:.0} s", patience.as_secs_f64().ceil()), |status| {
-                    status.to_string()
-                });
-            Err(format!("`{}`: {how}: {}", told(&words.join(" ")), told(said.trim())))
-        }
-    }
+    Ok((status, (read(out), read(err))))
 }
 
 fn told(text: &str) -> String {
@@ -156,6 +189,27 @@ mod tests {
         assert_eq!(run("{ false; } || { true; }\nfalse || true", &[]), Ok(()));
         assert!(run("{ false; } || { true; false; }", &[]).is_err());
         assert!(run("echo said; echo more >&2; exit 3", &[]).unwrap_err().ends_with("exit status: 3: more"));
+    }
+
+    #[test]
+    fn commands_that_are_asked() {
+        let ask = |text: &str| {
+            let script = Script { text: text.to_owned(), variables: vec![("x".into(), "$(exit 0)".into())] };
+            verdict(&script, LONG)
+        };
+        assert_eq!(
+            (ask("true"), ask("false"), ask("exit 7"), ask("false; true")),
+            (Ok(true), Ok(false), Ok(false), Ok(true))
+        );
+        assert_eq!(ask("[ \"$x\" = '$(exit 0)' ]"), Ok(true));
+        for text in ["kill -9 $$", "nosuchprogram", "/etc/passwd"] {
+            assert!(ask(text).is_err(), "{text}");
+        }
+        let plain = |text: &str| Script { text: text.to_owned(), variables: Vec::new() };
+        assert_eq!(verdict(&plain("test 1 = 1"), LONG), Ok(true));
+        assert!(verdict(&plain("nosuchprogram"), LONG).unwrap_err().contains("is not installed"));
+        let slow = verdict(&plain("sleep 1000"), Duration::from_millis(100)).unwrap_err();
+        assert!(slow.contains("took longer than"), "{slow}");
     }
 
     #[test]

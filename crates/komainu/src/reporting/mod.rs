@@ -5,8 +5,10 @@
 //! costs a report, and none comes twice. T2.23.
 
 mod kept;
+mod places;
 
 pub(crate) use kept::{Kept, NAME as KEPT};
+pub(crate) use places::Places;
 
 use crate::cli::logs;
 use crate::clock;
@@ -65,6 +67,11 @@ fn comes(day: Day, hour: u8, minute: u8) -> i64 {
     stamp.unwrap_or_else(|_| day.number() * 86_400 + i64::from(hour) * 3_600 + i64::from(minute) * 60)
 }
 
+/// How a log is counted on this machine.
+pub(crate) fn settings(today: Day) -> Settings {
+    Settings { offset: clock::utc_offset_min, ..Settings::new(today) }
+}
+
 /// A log's numbers, and those of its days.
 pub(crate) struct Counted {
     days: (Day, Day),
@@ -77,11 +84,19 @@ pub(crate) struct Counted {
 impl Counted {
     /// For the lines of these days.
     pub(crate) fn new(days: (Day, Day), today: Day) -> Counted {
-        let settings = Settings { days: Some(days), rows: ROWS, ..Settings::new(today) };
+        let settings = Settings { days: Some(days), rows: ROWS, ..settings(today) };
         Counted { days, whole: Tally::new(settings), each: BTreeMap::new(), today, unread: Vec::new() }
     }
 
+    /// A line, also one of this server's JSON or the journal's.
     pub(crate) fn feed(&mut self, line: &[u8]) {
+        match events::json::plain(line, clock::utc_offset_min) {
+            Some(plain) => self.feed_plain(plain.as_bytes()),
+            None => self.feed_plain(line),
+        }
+    }
+
+    fn feed_plain(&mut self, line: &[u8]) {
         self.whole.feed(line);
         let Some((day, rest)) = dated(line, self.today) else { return };
         let ((first, last), today) = (self.days, self.today);
@@ -90,7 +105,7 @@ impl Counted {
         }
         let (tally, watcher) = self.each.entry(day).or_insert_with(|| {
             // A single day is the whole.
-            ((first < last).then(|| Tally::new(Settings::new(today))), Watcher::default())
+            ((first < last).then(|| Tally::new(settings(today))), Watcher::default())
         });
         if let Some(tally) = tally {
             tally.feed(line);
@@ -250,7 +265,8 @@ impl Sender {
             return Ok(due.next_s);
         };
         let counted = self.count(mailing, days, today)?;
-        let (summary, about) = counted.told(&mut kept);
+        let (mut summary, about) = counted.told(&mut kept);
+        mailing.places.put(&mut summary);
         self.keep(&kept)?;
         if mailing.only_unusual && about.unusual.is_empty() {
             return Ok(due.next_s);

@@ -5,7 +5,7 @@
 //! comes in as [`Ground`].
 
 use super::control;
-use super::statistics::Reporter;
+use super::statistics::{Reporter, ZoneReporter};
 use super::{Counting, Generation, ServeError, Spawned, open_spool, spawner, warner, zones};
 use crate::authentication::Authentication;
 use crate::authentication::dovecot::AuthServers;
@@ -72,6 +72,7 @@ pub struct Assembly {
     local: crate::pickup::InForce,
     prober: Option<JoinHandle<()>>,
     reporter: Option<(Reporter, JoinHandle<()>)>,
+    zone_reporter: Option<(ZoneReporter, JoinHandle<()>)>,
     /// Where what is kept of reports is, and who sends them.
     reports: (PathBuf, Arc<Mutex<Patience>>, Option<JoinHandle<()>>),
     /// What deliveries of each generation heed.
@@ -195,6 +196,7 @@ impl Assembly {
             local,
             prober,
             reporter,
+            zone_reporter: None,
             reports,
             endings: Vec::new(),
             caches,
@@ -307,7 +309,24 @@ impl Assembly {
             let (answers, log) = (Arc::clone(&self.shared.answers), self.shared.log.clone());
             self.prober = Some(tokio::spawn(zones::probe_all(generation.zones.clone(), answers, log)));
         }
+        self.report_zones();
         self.send_reports();
+    }
+
+    /// How the DNS lists of the configuration in force answer.
+    fn report_zones(&mut self) {
+        if let Some((reporter, task)) = self.zone_reporter.take() {
+            task.abort();
+            reporter.say();
+        }
+        let names = Arc::clone(&self.shared.answers.names);
+        if let Some(times) = names.zone_times() {
+            times.watch(&self.generation.zones);
+        }
+        let (log, program) = (self.shared.log.clone(), self.generation.counting.lists.clone());
+        let reporter = ZoneReporter { names, log, program };
+        let task = tokio::spawn(reporter.clone().run());
+        self.zone_reporter = Some((reporter, task));
     }
 
     /// Reports go out by the configuration in force.
@@ -332,7 +351,7 @@ impl Assembly {
             task.abort();
             reporter.say();
         }
-        let Counting { unit, interval, program } = self.generation.counting.clone();
+        let Counting { unit, interval, program, .. } = self.generation.counting.clone();
         self.shared.rates.set_unit(unit);
         let (rates, log) = (Arc::clone(&self.shared.rates), self.shared.log.clone());
         let reporter = Reporter { rates, log, program, unit };
@@ -343,6 +362,9 @@ impl Assembly {
     /// The server stops: the last statistics.
     pub(super) fn say_last_statistics(&self) {
         if let Some((reporter, _)) = &self.reporter {
+            reporter.say();
+        }
+        if let Some((reporter, _)) = &self.zone_reporter {
             reporter.say();
         }
     }

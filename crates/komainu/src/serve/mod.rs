@@ -110,6 +110,8 @@ pub(crate) struct Counting {
     interval: Duration,
     /// `postfix/anvil`
     program: String,
+    /// `postfix/dnsblog`
+    lists: String,
 }
 
 impl Counting {
@@ -118,6 +120,7 @@ impl Counting {
             unit: p.duration("anvil_rate_time_unit"),
             interval: p.duration("anvil_status_update_time"),
             program: format!("{}/anvil", p.text("syslog_name").value),
+            lists: format!("{}/dnsblog", p.text("syslog_name").value),
         }
     }
 }

@@ -52,9 +52,28 @@ pub(crate) fn make_one(path: &Path, names: &[&str], account: Option<&Account>) -
     std::fs::DirBuilder::new().recursive(true).mode(0o711).create(parent)?;
     let folder = folder(&open_state(parent)?, name)?;
     let Some(account) = account else { return Ok(()) };
+    only_ours(&folder, names, account)?;
     give(&folder, account)?;
     rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o700))?;
     names.iter().try_for_each(|name| give_file(&folder, *name, account))
+}
+
+/// A folder that isn't the account's is taken over where it has nothing in it but `names`: `--state /tmp` was a slip.
+fn only_ours(folder: &OwnedFd, names: &[&str], account: &Account) -> io::Result<()> {
+    if rustix::fs::fstat(folder)?.st_uid == account.uid {
+        return Ok(());
+    }
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy();
+        if !matches!(name.as_ref(), "." | "..") && !names.contains(&name.as_ref()) {
+            let whose = &account.name;
+            let text =
+                format!("not {whose}'s, and {name} is in it: name an empty folder, or chown it to {whose}");
+            return Err(io::Error::other(text));
+        }
+    }
+    Ok(())
 }
 
 /// The state folder itself is where the administrator says, behind a symbolic link of his own too.
@@ -202,6 +221,41 @@ mod tests {
         });
         let Some((done, owner, _)) = found else { return };
         assert_eq!((done, owner), (Ok(()), 0));
+    }
+
+    #[test]
+    fn a_folder_with_somebodys_files_is_left_alone() {
+        if !rights::is_root() {
+            return;
+        }
+        let account = Account { name: "komainu".into(), uid: 2001, gid: 2001 };
+        let check = |files: &[&str], owner: u32, expect: Result<(), &str>| {
+            let root = tempfile::tempdir().unwrap();
+            let folder = root.path().join("bans");
+            fs::create_dir(&folder).unwrap();
+            files.iter().for_each(|name| fs::write(folder.join(name), "x").unwrap());
+            chown(&folder, Some(owner), None).unwrap();
+            let done = make_one(&folder, &["bans"], Some(&account)).map_err(|error| error.to_string());
+            assert_eq!(
+                done.as_ref().map_err(String::as_str),
+                expect.as_ref().map_err(|text| *text),
+                "{files:?} {owner}"
+            );
+            assert_eq!(fs::metadata(&folder).unwrap().uid(), if expect.is_ok() { 2001 } else { owner });
+        };
+        check(&[], 0, Ok(()));
+        check(&["bans"], 0, Ok(()));
+        check(&["letter"], 2001, Ok(()));
+        check(
+            &["letter"],
+            0,
+            Err("not komainu's, and letter is in it: name an empty folder, or chown it to komainu"),
+        );
+        check(
+            &["letter"],
+            1000,
+            Err("not komainu's, and letter is in it: name an empty folder, or chown it to komainu"),
+        );
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! anvil's statistics in the log: the most since the last time, every `anvil_status_update_time` and at the end.
+//! Statistics in the log: anvil's, the most since the last time, every `anvil_status_update_time` and at the end; and
+//! how DNS lists answered, every ten minutes and at the end.
 //!
 //! Postfix's anvil also ends, and says its last, after `max_idle` without a client; here there is nothing to end.
 
 use crate::clock;
+use crate::facts::Names;
 use crate::log::Log;
 use events::Stamp;
 use events::daemon::Statistics;
@@ -37,6 +39,35 @@ impl Reporter {
         let seconds = u32::try_from(self.unit.as_secs()).unwrap_or(u32::MAX);
         let name = |peak: &Peak| self.rates.name(&peak.ident);
         for line in lines(&self.rates.take_peaks(), seconds, &name) {
+            self.log.write(&self.program, line);
+        }
+    }
+}
+
+/// Between two lines about a DNS list.
+const ZONES_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Who says how DNS lists answered.
+#[derive(Clone)]
+pub(super) struct ZoneReporter {
+    pub(super) names: Arc<dyn Names>,
+    pub(super) log: Log,
+    /// `postfix/dnsblog`
+    pub(super) program: String,
+}
+
+impl ZoneReporter {
+    /// Says it again and again.
+    pub(super) async fn run(self) {
+        loop {
+            tokio::time::sleep(ZONES_INTERVAL).await;
+            self.say();
+        }
+    }
+
+    /// Says what there is to say.
+    pub(super) fn say(&self) {
+        for line in self.names.zone_times().map(|times| times.take()).unwrap_or_default() {
             self.log.write(&self.program, line);
         }
     }

@@ -67,6 +67,40 @@ fn a_filter_is_tried_on_a_log() {
     assert_eq!(ban(&folder, &["test", "auth.log"]).code, Some(64));
 }
 
+/// However many threads look at a log, the report is that of one: of lines, of sessions that go over many of them, of a
+/// line without a date behind another thread's.
+#[test]
+fn threads_report_what_one_does() {
+    let folder = folder();
+    let prefix = r"^<F-MLFID>\s*\S+ sshd\[\d+\]:\s+</F-MLFID><F-CONTENT>.+</F-CONTENT>$";
+    let rules = "^Failed \\S+ for (?P<cond>invalid user )?<F-USER>\\S+|(?(cond)(?:(?! from ).)*?|[^:]+)</F-USER> from <HOST>\n  \
+                 ^<F-NOFAIL>Connection from</F-NOFAIL> <HOST>\n  ^<F-MLFFORGET>Connection closed</F-MLFFORGET> by\n  \
+                 ^<F-MLFGAINED>Accepted</F-MLFGAINED> \\w+ for \\S+ from <HOST>";
+    folder.write("filter.d/ssh.conf", format!("[Definition]\nprefregex = {prefix}\nfailregex = {rules}\n"));
+    let made = ban::made::auth_log(11, 12_000).log;
+    let undated = "mx sshd[7]: Failed password for a b from 192.0.2.77 port 22\r\n";
+    let log: String = made
+        .lines()
+        .enumerate()
+        .map(|(n, line)| format!("{line}\n{}", if n % 900 == 1 { undated } else { "" }))
+        .collect();
+    assert!(log.len() > 4 << 18, "several blocks: {}", log.len());
+    folder.write("made.log", log);
+    let report = |threads: &str| {
+        let ran = ban(&folder, &["test", "made.log", "ssh", "--now", NOW, "--threads", threads]);
+        assert_eq!(ran.code, Some(0), "{threads}: {}", ran.errors);
+        ran.out.lines().filter(|line| !line.starts_with("[processed")).collect::<Vec<_>>().join("\n")
+    };
+    let one = report("1");
+    assert!(one.contains("Lines: 120") && !one.contains(" 0 matched"), "{one}");
+    for threads in ["2", "3", "9"] {
+        assert_eq!(report(threads), one, "{threads} threads");
+    }
+    let ran = ban(&folder, &["test", "made.log", "ssh", "--now", NOW, "--json"]);
+    let matched = format!(" {} matched,", ran.out.lines().count());
+    assert!(one.contains(&matched), "{matched} {one}");
+}
+
 /// T2.21: the lines of fail2ban's log, the unban `bantime` after the failure, in whole seconds.
 #[test]
 fn a_jail_is_tried_on_a_log() {

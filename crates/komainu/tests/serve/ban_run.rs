@@ -6,20 +6,23 @@ use crate::world::{self, Needs};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const JAILS: [&str; 4] = ["sshd", "postfix", "dovecot", "flood"];
 
 /// A program that bans, in a folder of its own.
-struct Banner {
-    folder: String,
-    child: Option<Child>,
+pub(crate) struct Banner {
+    pub(crate) folder: String,
+    pub(crate) child: Option<Child>,
     is_ours: bool,
+    /// The jail that it starts last.
+    pub(crate) last: &'static str,
 }
 
 impl Banner {
-    fn new(name: &str, bantime: &str) -> Banner {
+    pub(crate) fn new(name: &str, bantime: &str) -> Banner {
         let folder = format!("/mnt/{name}");
         fs::create_dir(&folder).expect("a folder");
         for part in ["filter.d", "jail.conf", "paths-common.conf", "paths-debian.conf", "fail2ban.conf"] {
@@ -52,10 +55,10 @@ impl Banner {
             let _ = write!(jails, "[{jail}]\nenabled = true\nlogpath = /mnt/{jail}.log\n{own}");
         }
         put("jail.local", jails);
-        Banner { folder, child: None, is_ours: name == "ours" }
+        Banner { folder, child: None, is_ours: name.starts_with("ours"), last: "recidive" }
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let mut command = if self.is_ours {
             let mut command = Command::new(KOMAINU);
             command.args(["ban", "run", "-c", &self.folder, "--state", &format!("{}/state", self.folder)]);
@@ -70,12 +73,12 @@ impl Banner {
         let err = out.try_clone().expect("a file");
         self.child = Some(command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().expect("starts"));
         until("its jails", || {
-            let starts = self.said().matches("Jail 'recidive' started").count();
-            (starts > 0).then_some(())
+            let said = format!("Jail '{}' started", self.last);
+            self.said().contains(&said).then_some(())
         });
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read_to_string(format!("{}/ban.log", self.folder)).unwrap_or_default()
     }
 
@@ -88,11 +91,11 @@ impl Banner {
         lines.collect()
     }
 
-    fn acts(&self) -> String {
+    pub(crate) fn acts(&self) -> String {
         fs::read_to_string(format!("{}/acts", self.folder)).unwrap_or_default()
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself.
             let _ = child.kill();
@@ -107,7 +110,7 @@ impl Drop for Banner {
     }
 }
 
-fn line(jail: &str, address: &str) -> String {
+pub(crate) fn line(jail: &str, address: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
     let text = match jail {
         "sshd" => format!("sshd[7]: Failed password for root from {address} port 22 ssh2"),
@@ -136,7 +139,7 @@ fn fail(address: &str) {
     }
 }
 
-fn logs() {
+pub(crate) fn logs() {
     for jail in JAILS {
         fs::write(format!("/mnt/{jail}.log"), "").expect("a log");
     }
@@ -270,5 +273,61 @@ fn lines_from_a_pipe() {
         assert!(said.contains("standard input has ended") && said.contains("code 75"), "{said}");
         // The last line had no end, and counted.
         assert_eq!(ours.did("piped", "Ban"), ["192.0.2.1", "192.0.2.2"], "{}", ours.said());
+    });
+}
+
+/// By address, by name, by a command: the same ones are spared, and the same is said.
+#[test]
+fn whom_both_spare() {
+    world::run("ban_run::whom_both_spare", Needs::Root, || {
+        if Command::new("fail2ban-server").arg("--version").output().is_err() {
+            println!("no fail2ban-server: skipped");
+            return;
+        }
+        logs();
+        let known = "#!/bin/sh\n[ \"$1\" = 192.0.2.7 ] || [ \"$2\" = 'friend; touch /mnt/pwned' ]\n";
+        fs::write("/mnt/known", known).expect("a file");
+        fs::set_permissions("/mnt/known", fs::Permissions::from_mode(0o755)).expect("a mode");
+        let hosts = fs::read_to_string("/etc/hosts").expect("hosts") + "192.0.2.8 friend.example\n";
+        fs::write("/etc/hosts", hosts).expect("hosts");
+        let jails = "[DEFAULT]\nignoreself = false\nbantime = 600\nfindtime = 600\nmaxretry = 3\nbackend = polling\naction = note\n\
+                     [flood]\nenabled = true\nfilter =\nfailregex = ^.* by <F-USER>.*</F-USER> from <HOST>$\nlogpath = /mnt/flood.log\n\
+                     ignoreip = friend.example 192.0.2.9 nobody.invalid\nignorecommand = /mnt/known <ip> \"<F-USER>\"\n";
+        let mut both = [Banner::new("ours", "3"), Banner::new("theirs", "3")];
+        for banner in &mut both {
+            fs::write(format!("{}/jail.local", banner.folder), jails).expect("a file");
+            banner.last = "flood";
+            banner.start();
+        }
+        let mut log = fs::OpenOptions::new().append(true).open("/mnt/flood.log").expect("a log");
+        for _ in 0..3 {
+            for (user, last) in [("a", 7), ("friend; touch /mnt/pwned", 6), ("a", 8), ("a", 9), ("a", 1)] {
+                let text = line("flood", &format!("192.0.2.{last}"));
+                let text = text.replace("flood from", &format!("flood by {user} from"));
+                log.write_all(text.as_bytes()).expect("written");
+            }
+        }
+        let ignored = |banner: &Banner| {
+            let said = banner.said();
+            let lines =
+                said.lines().filter_map(|line| Some(line.split_once("[flood] Ignore ")?.1.to_owned()));
+            let mut lines: Vec<String> = lines.collect();
+            lines.sort_unstable();
+            lines
+        };
+        until("what both have to say", || {
+            let has_said =
+                |banner: &Banner| ignored(banner).len() == 12 && !banner.did("flood", "Ban").is_empty();
+            both.iter().all(has_said).then_some(())
+        });
+        let [ours, theirs] = &both;
+        assert_eq!(ignored(ours), ignored(theirs));
+        for word in ["Found", "Ban"] {
+            assert_eq!(ours.did("flood", word), theirs.did("flood", word), "{word}\n{}", ours.said());
+        }
+        assert!(!std::path::Path::new("/mnt/pwned").exists());
+        until("a name without an address is said", || {
+            ours.said().contains("K0667: ignoreip nobody.invalid has no address").then_some(())
+        });
     });
 }

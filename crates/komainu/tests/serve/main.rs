@@ -17,6 +17,8 @@ mod attachments;
 mod attacks;
 mod auth;
 mod ban_run;
+#[cfg(target_arch = "x86_64")]
+mod ban_steps;
 mod bans;
 mod beside;
 mod bounces;
@@ -90,3 +92,4 @@ mod verifying;
 mod virtuals;
 mod waiting;
 mod world;
+mod zone_answers;

@@ -4,13 +4,10 @@
 
 use crate::Day;
 use crate::sheet::{Block, Cell, Chart, Column, Figure, Part, Section, Series, Share, Sheet, Table, Tone};
-use crate::summary::{Mood, Percentiles, Slot, Split, Summary, Top};
+use crate::summary::sections;
+use crate::summary::{Answers, Mood, Percentiles, Slot, Split, Summary, Top};
 use crate::words::{bytes, counted, date, duration, grouped, milliseconds, percent, period, plural, shares};
 
-/// Where numbers differ from pflogsumm's, and why.
-const UNLIKE_PFLOGSUMM: &str = "pflogsumm counts commands and recipients, and a message that header_checks refused as \
-    received and as rejected; the tables of connections and messages count each once, by how it ended. “Refused” over \
-    time and by rule are commands and messages, as with pflogsumm.";
 /// Days that are shown by the hour.
 const DAYS_BY_HOUR: usize = 2;
 /// Days that are shown one by one; more are shown by the month.
@@ -392,10 +389,14 @@ fn zones(summary: &Summary) -> Section {
     if summary.zones.is_empty() {
         return Section::default();
     }
+    let logged = summary.zones.iter().any(|zone| zone.answers.is_some());
     let row = |zone: &crate::summary::Zone| {
-        let time = |of: fn(&Percentiles) -> u64| {
-            let answers = zone.answers.filter(|answers| answers.count > 0);
-            answers.map_or(Cell::Nothing, |answers| Cell::Measure(milliseconds(of(&answers))))
+        let time = |of: fn(&Answers) -> Option<u64>| match (zone.answers, logged) {
+            (Some(answers), _) => {
+                of(&answers).map_or(Cell::Nothing, |time| Cell::Measure(milliseconds(time)))
+            }
+            (None, true) => Cell::Nothing,
+            (None, false) => Cell::Text("not logged".to_owned()),
         };
         vec![
             Cell::Text(zone.name.clone()),
@@ -403,7 +404,7 @@ fn zones(summary: &Summary) -> Section {
             some(zone.listed),
             if zone.listed == 0 { Cell::Nothing } else { Cell::Count(zone.alone) },
             time(|answers| answers.p50),
-            time(|answers| answers.p99),
+            time(|answers| answers.p95),
             some(zone.ill),
         ]
     };
@@ -414,8 +415,8 @@ fn zones(summary: &Summary) -> Section {
             number("Refused"),
             number("Listed"),
             number("it alone"),
-            number("Answer, median"),
-            number("slowest 1 %"),
+            number("Answer: half within"),
+            number("95 % within"),
             number("Found ill"),
         ],
         rows: summary.zones.iter().map(row).collect(),
@@ -424,7 +425,8 @@ fn zones(summary: &Summary) -> Section {
         tone: Tone::Shut,
     };
     let lead = "“Listed” and “it alone” are known where the log names all lists that had a client, as postscreen's \
-                does; a client may be on several lists, so these columns have no sum.";
+                does; a client may be on several lists, so these columns have no sum. How long answers took is logged by this \
+                server (each question that really went to a name server), not by Postfix.";
     section("zones", "DNS lists", lead.to_owned(), vec![Block::Table(table)])
 }
 
@@ -566,7 +568,7 @@ fn notes(summary: &Summary) -> Vec<String> {
         grouped(lines.broken)
     )];
     notes.extend(summary.notes.iter().cloned());
-    notes.push(UNLIKE_PFLOGSUMM.to_owned());
+    notes.push(sections::UNLIKE_PFLOGSUMM.to_owned());
     if let Some((first, last)) = summary.span {
         let clock = |moment: crate::day::Moment| {
             format!("{} {:02}:{:02}:{:02}", date(moment.day), moment.hour, moment.minute, moment.second)

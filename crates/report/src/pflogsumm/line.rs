@@ -208,6 +208,12 @@ impl Part {
                 return Some(Event::Said { list, what: self.path(list, [head.command, &rest, b""]) });
             }
         }
+        if !self.options.smtpd_stats
+            && (text.starts_with(b"connect from ") || text.starts_with(b"disconnect from "))
+            && head.command == b"smtpd"
+        {
+            return None;
+        }
         let parts = scan::cut(text, b": ");
         // Without a queue id they are anybody's: postscreen(8) has `reject: connect from …`.
         if let Some((verb, rest)) = parts

@@ -13,19 +13,28 @@ pub(super) fn by_key<T: Copy>(
         return;
     }
     let mut keys = Vec::with_capacity(rows.len().saturating_mul(24));
-    let mut keyed: Vec<(u64, usize, usize, T)> = Vec::with_capacity(rows.len());
-    for row in &*rows {
+    let mut ends = Vec::with_capacity(rows.len().saturating_add(1));
+    ends.push(0);
+    let mut heads: Vec<(u64, usize)> = Vec::with_capacity(rows.len());
+    for (at, row) in rows.iter().enumerate() {
         let from = keys.len();
         key(row, &mut keys);
-        keyed.push((head(keys.get(from..).unwrap_or_default()), from, keys.len(), *row));
+        heads.push((head(keys.get(from..).unwrap_or_default()), at));
+        ends.push(keys.len());
     }
-    let whole = |&(_, from, to, _): &(u64, usize, usize, T)| keys.get(from..to).unwrap_or_default();
-    keyed.sort_unstable_by(|one, other| {
-        one.0.cmp(&other.0).then_with(|| whole(one).cmp(whole(other))).then_with(|| tie(&one.3, &other.3))
+    let whole = |at: usize| match ends.get(at..) {
+        Some(&[from, to, ..]) => keys.get(from..to).unwrap_or_default(),
+        _ => b"",
+    };
+    let ties = |one: usize, other: usize| match (rows.get(one), rows.get(other)) {
+        (Some(one), Some(other)) => tie(one, other),
+        _ => Ordering::Equal,
+    };
+    heads.sort_unstable_by(|&(one, at), &(other, there)| {
+        one.cmp(&other).then_with(|| whole(at).cmp(whole(there))).then_with(|| ties(at, there))
     });
-    for (row, (.., sorted)) in rows.iter_mut().zip(keyed) {
-        *row = sorted;
-    }
+    let sorted: Vec<T> = heads.iter().filter_map(|&(_, at)| rows.get(at).copied()).collect();
+    rows.copy_from_slice(&sorted);
 }
 
 /// The first eight bytes as a number: of two different ones, the smaller one's text is the smaller.

@@ -142,6 +142,12 @@ pub struct Summary {
     here: [Vec<u32>; List::COUNT],
 }
 
+const IDS: usize = List::Ids as usize;
+const SENDERS: usize = List::Senders as usize;
+const RECIPIENTS: usize = List::Recipients as usize;
+const CLIENTS: usize = List::Clients as usize;
+const CONNECTIONS: usize = List::Connections as usize;
+
 /// So many events are added up at once.
 const EVENTS: usize = 8192;
 
@@ -210,6 +216,9 @@ impl Summary {
         let mut here = std::mem::take(&mut self.here);
         for (at, (numbers, names)) in here.iter_mut().zip(&part.names).enumerate() {
             numbers.clear();
+            if let Some(known) = self.known(at) {
+                known.expect(names.hashed());
+            }
             numbers.extend(names.hashed().map(|name| self.number(at, name)));
         }
         for event in &part.events {
@@ -220,13 +229,20 @@ impl Summary {
         self.close_day();
     }
 
+    /// The names here of the list at `at`.
+    fn known(&self, at: usize) -> Option<&Names> {
+        match at {
+            IDS => Some(self.messages.names()),
+            SENDERS => Some(self.senders.names()),
+            RECIPIENTS => Some(self.recipients.names()),
+            CLIENTS => Some(&self.clients),
+            CONNECTIONS => Some(self.connections_by_domain.names()),
+            at => Some(self.counts.get(at)?.names()),
+        }
+    }
+
     /// The number here of a name in the list at `at`.
     fn number(&mut self, at: usize, hashed: Hashed<'_>) -> u32 {
-        const IDS: usize = List::Ids as usize;
-        const SENDERS: usize = List::Senders as usize;
-        const RECIPIENTS: usize = List::Recipients as usize;
-        const CLIENTS: usize = List::Clients as usize;
-        const CONNECTIONS: usize = List::Connections as usize;
         match at {
             IDS => self.messages.number_of(hashed),
             SENDERS => self.senders.number_of(hashed),

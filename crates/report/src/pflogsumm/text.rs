@@ -343,16 +343,17 @@ impl Summary {
         if limit == Limit::Top(0) {
             return Ok(());
         }
-        let all = reasons.sorted();
-        if all.is_empty() {
+        let split = reasons.iter().map(|(path, &count)| {
+            let mut parts = path.splitn(3, |&byte| byte == b'\n');
+            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), count)
+        });
+        let mut rows: Vec<(&[u8], &[u8], u64)> = split.collect();
+        if rows.is_empty() {
             return self.nothing(out, title);
         }
         heading(out, title)?;
-        let split = all.iter().map(|(path, count)| {
-            let mut parts = path.splitn(3, |&byte| byte == b'\n');
-            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), **count)
-        });
-        let rows: Vec<(&[u8], &[u8], u64)> = split.collect();
+        // In each group they are put in order when it is written.
+        rows.sort_by_key(|&(outer, ..)| outer);
         for group in rows.chunk_by(|(one, ..), (other, ..)| one == other) {
             let Some(&(name, ..)) = group.first() else { continue };
             let list = group.iter().map(|&(_, inner, count)| (count, inner)).collect();
@@ -367,12 +368,13 @@ impl Summary {
         if limit == Limit::Top(0) {
             return Ok(());
         }
-        let all = reasons.sorted();
-        if all.is_empty() {
+        let mut rows: Vec<Refused<'_>> =
+            reasons.iter().map(|(path, &count)| Refused::of(path, count)).collect();
+        if rows.is_empty() {
             return self.nothing(out, title);
         }
         heading(out, title)?;
-        let rows: Vec<Refused<'_>> = all.iter().map(|(path, count)| Refused::of(path, **count)).collect();
+        rows.sort_by_key(|row| (row.command, row.reason));
         for group in rows.chunk_by(|one, other| one.command == other.command) {
             let Some(first) = group.first() else { continue };
             write!(out, "  ")?;

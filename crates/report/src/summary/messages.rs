@@ -22,6 +22,8 @@ pub(super) struct Message {
     pub deferred: u32,
     /// The longest delay that a delivery named, in seconds.
     pub waited: u32,
+    /// The key of the connection that it came by; 0 where that isn't known.
+    pub session: u64,
 }
 
 /// It came from a client.
@@ -69,6 +71,7 @@ impl Message {
         self.bounced = self.bounced.saturating_add(other.bounced);
         self.deferred = self.deferred.saturating_add(other.deferred);
         self.waited = self.waited.max(other.waited);
+        self.session = if self.session == 0 { other.session } else { self.session };
     }
 
     fn end(self) -> MessageEnd {

@@ -201,10 +201,23 @@ pub struct Zone {
     pub listed: u64,
     /// Of these, those that no other list had.
     pub alone: u64,
-    /// How long its answers took in milliseconds; nothing where the log doesn't say.
-    pub answers: Option<Percentiles>,
+    /// How it answered; nothing where the log doesn't say, as Postfix's.
+    pub answers: Option<Answers>,
     /// How often it was found ill.
     pub ill: u64,
+}
+
+/// How a DNS list answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// How often name servers were asked.
+    pub queries: u64,
+    /// How often nothing came back.
+    pub unanswered: u64,
+    /// Half of the answers took no longer, in milliseconds; nothing where there was none.
+    pub p50: Option<u64>,
+    /// 95 of 100 took no longer.
+    pub p95: Option<u64>,
 }
 
 /// Greylisting.

@@ -14,7 +14,7 @@ use events::judged::{DkimEnd, DmarcEnd};
 use events::line::Envelope;
 use events::own::{Matter, Own};
 use events::queue::Queued;
-use events::screen::{Outcome, ScreenOutcome, ScreenReject, Violation};
+use events::screen::{Outcome, ScreenOutcome, ScreenReject, Violation, ZoneAnswers};
 use events::smtpd::{Disconnect, Peer, Received, SaslFailed};
 use events::tls::{Direction, TlsFailed};
 use events::{Event, Severity, text};
@@ -37,8 +37,15 @@ struct Head<'a> {
 }
 
 impl Tally {
-    /// Counts a line, without its end.
+    /// Counts a line, without its end: as syslog writes it, this program's JSON, or the journal's.
     pub fn feed(&mut self, line: &[u8]) {
+        match events::json::plain(line, self.settings.offset) {
+            Some(plain) => self.feed_plain(plain.as_bytes()),
+            None => self.feed_plain(line),
+        }
+    }
+
+    fn feed_plain(&mut self, line: &[u8]) {
         self.lines.read += 1;
         let Some((at, _)) = Moment::parse(line, self.settings.today) else {
             return self.ban_line(line);
@@ -157,6 +164,7 @@ impl Tally {
             Event::ScreenOutcome(outcome) => self.screened(head, outcome),
             Event::ScreenReject(reject) => self.screen_refused(head, reject),
             Event::Listed(listed) => self.listed_by(&listed.address, &listed.domain),
+            Event::ZoneAnswers(answers) => self.zone_answered(answers),
             Event::Greylisted(greylisted) => self.greylisted(greylisted),
             Event::DovecotFailed(failed) => self.dovecot_failed(failed),
             Event::SshdFailed(failed) => {
@@ -275,7 +283,9 @@ impl Tally {
         {
             flags |= if set { flag } else { 0 };
         }
-        self.message(head, &received.id).flags |= flags;
+        let message = self.message(head, &received.id);
+        message.flags |= flags;
+        message.session = key;
     }
 
     fn verdict(&mut self, head: &Head<'_>, verdict: &Verdict<'_>) {
@@ -284,12 +294,16 @@ impl Tally {
             Action::Reject | Action::MilterReject => {
                 let rule = rules::of_reply(verdict.action, &verdict.text);
                 self.refused(head, &rule, &verdict.text, &verdict.client.address);
-                let key = self.session_key(head, &verdict.client);
-                self.sessions.of(key, head.seconds, |session| {
-                    session.rule.get_or_insert_with(|| Box::new(rule));
-                });
-                if has_id && verdict.stage.contains("END-OF-MESSAGE") {
-                    self.refused_message(head, &verdict.id);
+                // What cleanup(8) says for a milter is about a connection that another process has.
+                let is_cleanup = head.service == "cleanup";
+                if has_id && (is_cleanup || verdict.stage.contains("END-OF-MESSAGE")) {
+                    self.refused_message(head, &verdict.id, &rule);
+                }
+                if !is_cleanup {
+                    let key = self.session_key(head, &verdict.client);
+                    self.sessions.of(key, head.seconds, |session| {
+                        session.rule.get_or_insert_with(|| Box::new(rule));
+                    });
                 }
             }
             Action::RejectWarning => {
@@ -337,7 +351,7 @@ impl Tally {
                 let client = Peer::parse(&check.source);
                 let address = client.as_ref().map_or("", |client| &client.address);
                 self.refused(head, &rule, &text, address);
-                self.refused_message(head, &check.id);
+                self.refused_message(head, &check.id, &rule);
             }
             Action::Warning | Action::MilterHeaderWarning => {
                 self.counts.warned += 1;
@@ -355,8 +369,11 @@ impl Tally {
         }
     }
 
-    fn refused_message(&mut self, head: &Head<'_>, id: &str) {
+    /// A message, and with it the connection that it came by.
+    fn refused_message(&mut self, head: &Head<'_>, id: &str, rule: &Rule) {
         self.message(head, id).flags |= messages::REFUSED;
+        let key = self.key(&[head.host, id]);
+        self.sized(Unsized::Refused { key, rule: rule.clone() });
     }
 
     /// A refusal by `rule`.
@@ -552,6 +569,15 @@ impl Tally {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn zone_answered(&mut self, said: &ZoneAnswers<'_>) {
+        if let Some(zone) = self.zone(super::top::shortened(&said.zone)) {
+            let answers = zone.answers.get_or_insert_default();
+            answers.queries = answers.queries.saturating_add(said.queries);
+            answers.unanswered = answers.unanswered.saturating_add(said.unanswered);
+            said.times().for_each(|(bound, count)| answers.add(bound, count));
         }
     }
 

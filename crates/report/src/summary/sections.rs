@@ -5,7 +5,14 @@
 use super::{Mood, Percentiles, Slot, Split, Summary, Top};
 use crate::Day;
 use crate::day::MONTHS;
+use crate::words::plural;
 use std::collections::BTreeMap;
+
+/// Where numbers differ from pflogsumm's, and why.
+pub const UNLIKE_PFLOGSUMM: &str = "pflogsumm counts commands and recipients, and a message that header_checks refused as \
+    received and as rejected; the tables of connections and messages count each once, by how it ended. “Refused” over \
+    time and by rule are commands and messages, as with pflogsumm, and beyond it what a milter refused before a \
+    message's end. “Put off” are tries; pflogsumm's deferred are messages, with the tries behind them as deferrals.";
 
 /// A table with its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -227,6 +234,7 @@ fn traffic(s: &Summary) -> Section {
     let cells = [text("all")].into_iter().chain(slot_cells(&sum)).collect();
     section.sum = Some(Line { cells, mood: Mood::Plain });
     section.bars = Some(1);
+    section.remark = Some(UNLIKE_PFLOGSUMM.to_owned());
     section
 }
 
@@ -284,9 +292,10 @@ fn zones(s: &Summary) -> Section {
             ("listed", "clients listed"),
             ("alone", "by it alone"),
             ("ill", "found ill"),
-            ("answers", "answers"),
+            ("queries", "asked"),
+            ("unanswered", "no answer"),
             ("answer_p50", "half within"),
-            ("answer_p99", "99 % within"),
+            ("answer_p95", "95 % within"),
         ],
     );
     for zone in &s.zones {
@@ -301,17 +310,23 @@ fn zones(s: &Summary) -> Section {
                 known(zone.listed),
                 known(zone.alone),
                 Cell::Count(zone.ill),
-                answers.map_or(Cell::Unknown, |answers| Cell::Count(answers.count)),
-                answers.map_or(Cell::Unknown, |answers| Cell::Millis(answers.p50)),
-                answers.map_or(Cell::Unknown, |answers| Cell::Millis(answers.p99)),
+                answers.map_or(Cell::Unknown, |answers| Cell::Count(answers.queries)),
+                answers.map_or(Cell::Unknown, |answers| Cell::Count(answers.unanswered)),
+                answers.and_then(|answers| answers.p50).map_or(Cell::Unknown, Cell::Millis),
+                answers.and_then(|answers| answers.p95).map_or(Cell::Unknown, Cell::Millis),
             ],
         );
     }
     section.bars = Some(1);
-    section.remark = Some(
-        "A restriction list stops at the first DNS list that has a client, so that the log doesn't say who else would have; postscreen asks all of its lists, and says so. Postfix doesn't log how long answers took."
-            .to_owned(),
-    );
+    let times = match s.zones.iter().any(|zone| zone.answers.is_some()) {
+        true => {
+            "How long answers took is what the server found for each question that really went to a name server."
+        }
+        false => "How long answers took isn't logged: Postfix says nothing of it.",
+    };
+    section.remark = Some(format!(
+        "A restriction list stops at the first DNS list that has a client, so that the log doesn't say who else would have; postscreen asks all of its lists, and says so. {times}"
+    ));
     section
 }
 
@@ -334,13 +349,13 @@ fn top(
         }
         cells
     };
-    let mut shown = 0;
+    let mut shown: u64 = 0;
     for row in &top.rows {
-        shown += row.bytes;
+        shown = shown.saturating_add(row.bytes);
         section.row(Mood::Plain, cells(text(&row.name), row.count, row.bytes));
     }
     if top.other_names > 0 {
-        let name = format!("({} others)", top.other_names);
+        let name = format!("({} {})", top.other_names, plural(top.other_names, "other", "others"));
         section.others = true;
         section.row(Mood::Plain, cells(text(name), top.other_count, top.bytes.saturating_sub(shown)));
     }

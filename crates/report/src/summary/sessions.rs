@@ -134,6 +134,13 @@ impl Sessions {
         }
     }
 
+    /// What was refused in a session, as another program than its own says.
+    pub(super) fn refused(&mut self, key: u64, rule: &Rule) {
+        if let Some(session) = self.open.get_mut(&key).and_then(|all| all.first_mut()) {
+            session.rule.get_or_insert_with(|| Box::new(rule.clone()));
+        }
+    }
+
     /// A session ends.
     pub(super) fn end(&mut self, key: u64, at: i64, counters: Counters) -> Option<Ended> {
         let session = self.take(key).unwrap_or_else(|| {

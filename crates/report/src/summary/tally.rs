@@ -6,8 +6,8 @@ use super::sessions::{Ended, Sessions};
 use super::spread::Spread;
 use super::top::Counted;
 use super::{
-    Attacks, Authenticity, Bans, ConnectionEnd, Counts, DAYS_MAX, Delays, Greylisting, Lines, RuleCount,
-    Slot, Summary, Tls, Traffic, Zone,
+    Answers, Attacks, Authenticity, Bans, ConnectionEnd, Counts, DAYS_MAX, Delays, Greylisting, Lines,
+    RuleCount, Slot, Summary, Tls, Traffic, Zone,
 };
 use crate::Day;
 use crate::day::Moment;
@@ -30,13 +30,15 @@ pub struct Settings {
     pub days: Option<(Day, Day)>,
     /// How many rows a table has.
     pub rows: usize,
+    /// How many minutes east of UTC the machine's clock was at a second since 1970: the journal has UTC.
+    pub offset: fn(i64) -> i16,
 }
 
 impl Settings {
-    /// All days, 20 rows.
+    /// All days, 20 rows; a clock of UTC.
     #[must_use]
     pub const fn new(today: Day) -> Settings {
-        Settings { today, days: None, rows: 20 }
+        Settings { today, days: None, rows: 20, offset: |_| 0 }
     }
 }
 
@@ -55,6 +57,48 @@ pub(super) struct ZoneCounts {
     pub listed: u64,
     pub alone: u64,
     pub ill: u64,
+    pub answers: Option<AnswerCounts>,
+}
+
+/// How a zone answered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AnswerCounts {
+    pub queries: u64,
+    pub unanswered: u64,
+    /// Answers by the bound of their time.
+    times: BTreeMap<u64, u64>,
+}
+
+/// So many bounds are told apart; the server writes some thirty.
+const BOUNDS_MAX: usize = 64;
+
+impl AnswerCounts {
+    pub(super) fn add(&mut self, bound: u64, count: u64) {
+        if self.times.len() < BOUNDS_MAX || self.times.contains_key(&bound) {
+            let times = self.times.entry(bound).or_default();
+            *times = times.saturating_add(count);
+        }
+    }
+
+    fn merge(&mut self, other: AnswerCounts) {
+        self.queries = self.queries.saturating_add(other.queries);
+        self.unanswered = self.unanswered.saturating_add(other.unanswered);
+        other.times.into_iter().for_each(|(bound, count)| self.add(bound, count));
+    }
+
+    fn shown(&self) -> Answers {
+        let count = self.times.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
+        let within = |percent: u64| {
+            let wanted = u128::from(count) * u128::from(percent);
+            let mut seen = 0_u128;
+            let mut bounds = self.times.iter();
+            bounds.find_map(|(bound, count)| {
+                seen += u128::from(*count) * 100;
+                (*count > 0 && seen >= wanted).then_some(*bound)
+            })
+        };
+        Answers { queries: self.queries, unanswered: self.unanswered, p50: within(50), p95: within(95) }
+    }
 }
 
 /// Who came through greylisting.
@@ -159,6 +203,8 @@ pub(super) enum Unsized {
     Queued { key: u64, sender: Box<str>, size: u64 },
     /// It was delivered: its size.
     Sent { key: u64, recipient: Box<str> },
+    /// It was refused for what is in it: the connection that it came by.
+    Refused { key: u64, rule: Rule },
 }
 
 /// How many of these are kept.
@@ -286,7 +332,7 @@ impl Tally {
 
     /// Counts what the beginning of the message tells; keeps it where that isn't known yet.
     pub(super) fn sized(&mut self, what: Unsized) {
-        let (Unsized::Queued { key, .. } | Unsized::Sent { key, .. }) = &what;
+        let (Unsized::Queued { key, .. } | Unsized::Sent { key, .. } | Unsized::Refused { key, .. }) = &what;
         let known = self.messages.known(*key);
         match (&what, known) {
             (Unsized::Queued { sender, size, .. }, Some(message)) if message.came() => {
@@ -294,6 +340,9 @@ impl Tally {
             }
             (Unsized::Sent { recipient, .. }, Some(message)) if message.size > 0 => {
                 self.delivered_bytes(recipient, message.size);
+            }
+            (Unsized::Refused { rule, .. }, Some(message)) if message.session != 0 => {
+                self.sessions.refused(message.session, rule);
             }
             _ if self.messages.later && self.later.len() < UNSIZED_MAX => self.later.push(what),
             _ => {}
@@ -342,14 +391,15 @@ impl Tally {
             let known = self.days.entry(day).or_default();
             known.iter_mut().zip(hours.iter()).for_each(|(hour, more)| hour.add(more));
         }
+        // Before the sessions that this is about end.
+        for unsized_one in later.later {
+            self.sized(unsized_one);
+        }
         for ended in self.sessions.merge(later.sessions) {
             self.ended(&ended);
         }
         if self.passed.len() < LISTED_MAX {
             self.passed.extend(later.passed);
-        }
-        for unsized_one in later.later {
-            self.sized(unsized_one);
         }
         self.messages.merge(later.messages);
         for (rule, counts) in later.rules {
@@ -394,6 +444,9 @@ impl Tally {
                 known.listed += counts.listed;
                 known.alone += counts.alone;
                 known.ill += counts.ill;
+                if let Some(answers) = counts.answers {
+                    known.answers.get_or_insert_default().merge(answers);
+                }
             }
         }
         for (key, zones) in listed {
@@ -500,6 +553,7 @@ impl Tally {
                     listed: counts.listed,
                     alone: counts.alone,
                     ill: counts.ill,
+                    answers: counts.answers.as_ref().map(AnswerCounts::shown),
                     ..Zone::default()
                 };
                 (name, zone)

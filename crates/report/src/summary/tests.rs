@@ -31,24 +31,109 @@ fn assert_adds_up(summary: &Summary, what: &str) {
     assert_eq!(summary.messages.total, summary.origins.total, "{what}");
     let refused: u64 = summary.rules.iter().map(RuleCount::refused).sum();
     assert_eq!(refused, summary.counts.refused, "{what}");
-    for top in
-        [&summary.refusals, &summary.deferrals, &summary.bounces, &summary.senders, &summary.recipients]
-    {
+    // A connection that ended as refused has its rule.
+    let refused: u64 = summary.rules.iter().map(|rule| rule.connections).sum();
+    assert_eq!(refused, summary.connections.count("refused"), "{what}");
+    let counts = &summary.counts;
+    let hours = summary.traffic.days.iter().flat_map(|(_, hours)| hours);
+    let sum = hours.fold(summary.traffic.others, |mut sum, hour| {
+        sum.add(hour);
+        sum
+    });
+    assert_eq!(
+        [sum.received, sum.delivered, sum.deferred, sum.bounced, sum.refused],
+        [counts.received, counts.delivered, counts.deferred, counts.bounced, counts.refused],
+        "{what}"
+    );
+    assert_eq!(summary.refusals.total, counts.refused, "{what}");
+    assert_eq!((summary.deferrals.total, summary.bounces.total), (counts.deferred, counts.bounced), "{what}");
+    assert_eq!(summary.recipients.total, counts.delivered, "{what}");
+    let Attacks { failed, networks, accounts, methods, .. } = &summary.attacks;
+    for top in [networks, accounts, methods] {
+        assert_eq!(top.total, *failed, "{what}");
+    }
+    for top in [
+        &summary.refusals,
+        &summary.deferrals,
+        &summary.bounces,
+        &summary.senders,
+        &summary.recipients,
+        &summary.destinations,
+        &summary.refused_networks,
+        &summary.trouble,
+        networks,
+        accounts,
+        methods,
+    ] {
         assert_eq!(top.rows.iter().map(|row| row.count).sum::<u64>() + top.other_count, top.total, "{what}");
     }
 }
 
+/// Everything that the generator knows.
+fn assert_true(summary: &Summary, truth: &crate::sample::Truth, what: &str) {
+    assert_adds_up(summary, what);
+    let crate::sample::Truth { connected, messages, .. } = truth;
+    let counts = &summary.counts;
+    let (connections, fates) = (|key| summary.connections.count(key), |key| summary.messages.count(key));
+    let said = [
+        ("lines", truth.lines, summary.lines.read),
+        ("connections", truth.connections, summary.connections.total),
+        ("received", truth.received, counts.received),
+        ("bytes", truth.bytes, counts.bytes_received),
+        ("delivered", truth.delivered, counts.delivered),
+        ("deferred", truth.deferrals, counts.deferred),
+        ("bounced", truth.bounced, counts.bounced),
+        ("refused", truth.rejected, counts.refused),
+        ("warned", truth.warned, counts.warned),
+        ("held", truth.held, counts.held),
+        ("discarded", truth.discarded, counts.discarded),
+        ("connections: accepted", connected.accepted, connections("accepted")),
+        ("connections: refused", connected.refused, connections("refused")),
+        ("connections: log-in failed", connected.login_failed, connections("login_failed")),
+        ("connections: broken", connected.broken, connections("broken")),
+        ("connections: without mail", connected.without_mail, connections("without_mail")),
+        ("messages: delivered", messages.delivered, fates("delivered")),
+        ("messages: partly", messages.partly, fates("partly")),
+        ("messages: bounced", messages.bounced, fates("bounced")),
+        ("messages: deferred", messages.deferred, fates("deferred")),
+        ("messages: held", messages.held, fates("held")),
+        ("messages: refused", messages.refused, fates("refused")),
+        ("messages: discarded", messages.discarded, fates("discarded")),
+    ];
+    for (name, truth, counted) in said {
+        assert_eq!(counted, truth, "{what}: {name}");
+    }
+    let hours = summary.traffic.days.iter().flat_map(|(_, hours)| hours);
+    let sum = hours.fold(summary.traffic.others, |mut sum, hour| {
+        sum.add(hour);
+        sum
+    });
+    let of = |slot: Slot| {
+        let Slot { connections, received, delivered, deferred, bounced, refused } = slot;
+        [connections, received, delivered, deferred, bounced, refused]
+    };
+    let truth =
+        [truth.connections, truth.received, truth.delivered, truth.deferrals, truth.bounced, truth.rejected];
+    assert_eq!(of(sum), truth, "{what}: hours");
+}
+
 #[test]
-fn totals_are_the_generators() {
-    let (log, truth) = sample(1, 5000);
-    let summary = tally(log.lines()).summary();
-    assert_adds_up(&summary, "whole");
-    assert_eq!(summary.lines.read, truth.lines);
-    assert_eq!(summary.counts.delivered, truth.delivered);
-    assert_eq!(summary.counts.deferred, truth.deferrals);
-    assert_eq!(summary.counts.bounced, truth.bounced);
-    assert_eq!(summary.counts.received, truth.received);
-    assert_eq!(summary.counts.bytes_received, truth.bytes);
+fn every_count_is_the_generator_s_also_of_files_that_were_rotated() {
+    for seed in 0..8 {
+        let (log, truth) = sample(seed, 3000);
+        assert_true(&tally(log.lines()).summary(), &truth, &format!("seed {seed}"));
+        // Cut anywhere between two lines, as by logrotate: messages and sessions go on in the next file.
+        let lines: Vec<&str> = log.lines().collect();
+        for files in [2, 5, 31] {
+            let mut joined = Tally::new(Settings::new(TODAY));
+            for file in lines.chunks(lines.len() / files) {
+                let mut tally = joined.sibling();
+                file.iter().for_each(|line| tally.feed(line.as_bytes()));
+                joined.merge(tally);
+            }
+            assert_true(&joined.summary(), &truth, &format!("seed {seed}, {files} files"));
+        }
+    }
 }
 
 #[test]
@@ -273,7 +358,7 @@ Nov 22 01:08:00 mail sshd[3]: Failed password for invalid user bob from 2001:db8
 Nov 22 01:09:00 mail opendkim[4]: 4BXYZ1: DKIM-Signature field added (s=mail, d=example.com)
 Nov 22 01:09:00 mail opendkim[4]: 4BXYZ2: bad signature data
 Nov 22 01:09:00 mail opendmarc[5]: 4BXYZ2: Bank.example fail
-Nov 22 01:09:00 mail policyd-spf[6]: prepend Received-SPF: Softfail (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=a; envelope-from=a@b.example; receiver=d.example
+Nov 22 01:09:00 mail policyd-spf[6]: : prepend Received-SPF: Softfail (mailfrom) identity=mailfrom; client-ip=192.0.2.1; helo=a; envelope-from=a@b.example; receiver=d.example
 Nov 22 01:09:00 mail postfix/cleanup[7]: 4BXYZ3: authenticity: spf=fail domain=bank.example, dkim=pass d=x.example s=a, dmarc=fail p=none from=bank.example
 2026-11-22 01:10:00,123 fail2ban.filter         [812]: INFO    [postfix] Found 203.0.113.7 - 2026-11-22 01:10:00
 2026-11-22 01:10:00,456 fail2ban.actions        [812]: NOTICE  [postfix] Ban 203.0.113.7
@@ -316,7 +401,7 @@ fn numbers_of_any_kind() {
         log += &line("smtpd", &format!("{id}: client=mx.example.net[192.0.2.1]"));
         log += &line(
             "qmgr",
-            &format!("{id}: from=<a@b.example>, size=9999999999999999999, nrcpt=1 (queue active)"),
+            &format!("{id}: from=<{id}@b.example>, size=9999999999999999999, nrcpt=1 (queue active)"),
         );
         log += &line(
             "smtp",
@@ -336,4 +421,55 @@ fn numbers_of_any_kind() {
     assert_eq!((summary.messages.count("delivered"), summary.counts.delivered), (4, 4));
     assert_eq!(summary.counts.bytes_received, u64::MAX, "sums stay at what there can be");
     assert!(summary.delays.whole.max <= 1_000, "{:?}", summary.delays.whole);
+    shown_in_every_form(&summary);
+}
+
+fn shown_in_every_form(summary: &Summary) {
+    let about = crate::outline::About::default();
+    let sheet = crate::outline::sheet(summary, &about);
+    let forms = [
+        text::text(summary, &about, &[], text::Style::default()),
+        data::json(summary, &[]),
+        data::csv(summary, &[]),
+        crate::page::page(&sheet),
+        crate::letter::letter(&sheet, "1").body,
+    ];
+    assert!(forms.iter().all(|form| !form.is_empty()));
+}
+
+/// Whatever a number of a line becomes, and wherever a line ends, all still adds up and is shown.
+#[test]
+fn numbers_that_were_changed() {
+    const NUMBERS: [&str; 8] = [
+        "9999999999999999999",
+        "18446744073709551615",
+        "99999999999999999999999",
+        "-1",
+        "1e999",
+        "",
+        "4294967296",
+        "0",
+    ];
+    let (log, _) = sample(5, 700);
+    for seed in 0..4_usize {
+        let mut changed = String::new();
+        for (number, line) in log.lines().enumerate() {
+            let at = number * 7919 + seed * 104_729;
+            let digits: Vec<usize> =
+                line.match_indices(|letter: char| letter.is_ascii_digit()).map(|(at, _)| at).collect();
+            let digits: Vec<usize> = digits.into_iter().filter(|at| *at > 16).collect();
+            match digits.get(at % digits.len().max(1)).filter(|_| at % 3 > 0) {
+                Some(&from) => {
+                    let (before, behind) = line.split_at(from);
+                    let rest = behind.trim_start_matches(|letter: char| letter.is_ascii_digit());
+                    changed += &format!("{before}{}{rest}\n", NUMBERS[at % NUMBERS.len()]);
+                }
+                None => changed += &format!("{}\n", line.chars().take(at % 200).collect::<String>()),
+            }
+            changed += &format!("{line}\n");
+        }
+        let summary = tally(changed.lines()).summary();
+        assert_adds_up(&summary, &format!("seed {seed}"));
+        shown_in_every_form(&summary);
+    }
 }

@@ -14,7 +14,7 @@ fn settings(wide: Wide, failures_max: u32) -> Settings {
 fn failure(at_s: i64, address: &str, user: &str) -> Failure {
     let mut fields = Fields::default();
     for (name, text) in user.split(',').filter_map(|pair| pair.split_once('=')) {
-        fields.named.insert(name.into(), text.to_owned());
+        fields.named.insert(name.into(), text);
     }
     let address: IpAddr = address.parse().unwrap();
     Failure { time_us: at_s * 1_000_000, id: Id::address(address), fields, rule: 0 }

@@ -70,6 +70,7 @@ impl Machine {
                     complain(&self.log, &found);
                     settings.own.clone_from(&own);
                     settings.refused = LOOPBACK.to_vec();
+                    settings.named = self.friends.of(&settings.never_names);
                     read.ready.push(Ready { config, filter, settings });
                 }
                 Err(error) => read.broken.push((config.name, error)),
@@ -117,7 +118,7 @@ impl Machine {
         self.log.say(Part::Jail, Level::Info, format_args!("Creating new jail '{name}'"));
         say_settings(&self.log, &settings);
         let mut cell = Cell::new(config, filter, settings);
-        let now_s = super::now_us().div_euclid(1_000_000);
+        let now_s = self.log.now_us().div_euclid(1_000_000);
         for who in self.past.take_known(&name) {
             cell.restore(who, now_s);
         }
@@ -199,16 +200,8 @@ impl Machine {
         for source in &mut self.sources {
             source.forget(at);
         }
-        let spared: Vec<_> = cell
-            .jail
-            .banned()
-            .map(|(id, _)| id.clone())
-            .filter(|id| cell.jail.settings().refuses(id))
-            .collect();
         let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
-        for id in spared {
-            cell.unban(&id, &mut out);
-        }
+        cell.let_in_spared(&mut out);
         if is_other {
             out.changes.push(Change::stop(cell.name()));
             cell.begin_again(&mut out);

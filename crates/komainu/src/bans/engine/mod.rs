@@ -8,7 +8,9 @@ mod orders;
 mod sources;
 
 use super::cell::{Cell, Out};
+use super::friends::{Friends, News};
 use super::hands::{Doing, Hands, Task};
+use super::inquiries::Inquiries;
 use super::kept::{self, Past, ROWS_MAX, Row};
 use super::names::Names;
 use super::order::{Answer, Asked, Order, Orders};
@@ -18,7 +20,6 @@ use super::settings::Level;
 use super::tail::{Mark, Opener};
 use super::wake::Waker;
 use super::watch::Watch;
-use crate::clock;
 use crate::firewall::Change;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -29,6 +30,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use store::lines::LineFile;
 
 /// What is read of a log at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -44,7 +46,11 @@ const KEEP: Duration = Duration::from_secs(1);
 const FORGET: Duration = Duration::from_secs(60);
 /// A file of state shorter than this isn't written anew.
 const STATE_BYTES: u64 = 8 << 20;
-/// A clock that was set back by less is only inexact.
+/// How long the start waits for the addresses of names that are never banned.
+const GREETING: Duration = Duration::from_secs(3);
+/// How long the start waits until bans of before are in force.
+const RESTORED: Duration = Duration::from_secs(5);
+/// A clock that was set by less is only inexact.
 const JUMP_S: i64 = 60;
 
 /// With what an engine begins.
@@ -146,6 +152,8 @@ struct Machine {
     sources: Vec<Source>,
     watch: Option<Watch>,
     names: Names,
+    friends: Friends,
+    inquiries: Inquiries,
     changes: Vec<Change>,
     reload: bool,
     /// Logs that can't be read, and jails whose journal can't: said once.
@@ -157,8 +165,8 @@ struct Machine {
     handed: Instant,
     looked: Instant,
     forgot: Instant,
-    /// Both clocks, as of the last turn.
-    clocks: (i64, Instant),
+    /// Both clocks, as of the last turn, and how long the machine had slept by the last jump of one of them.
+    clocks: (i64, Instant, Option<i64>),
     piece: Vec<u8>,
     state_bytes: u64,
     keeps: bool,
@@ -166,10 +174,6 @@ struct Machine {
     /// Who waits for the end.
     ending: Option<Vec<mpsc::Sender<Answer>>>,
     outcome: Outcome,
-}
-
-fn now_us() -> i64 {
-    clock::now().wall.0
 }
 
 impl Machine {
@@ -186,11 +190,20 @@ impl Machine {
             }
         };
         let keeps = file.is_some();
+        if let Some(damaged) = file.as_ref().map(LineFile::damaged).filter(|damaged| *damaged > 0) {
+            let whose = state.as_deref().unwrap_or(&folder).display();
+            let text = format_args!(
+                "K0671: {whose}/bans: {damaged} line(s) damaged: what they said of bans is lost"
+            );
+            log.say(Part::Server, Level::Warning, text);
+        }
         let thread = |error: std::io::Error| format!("no thread for bans: {error}");
         let doing = Doing::start(file, hands, log.clone(), waker.clone()).map_err(thread)?;
         let names = Names::start(waker.clone()).map_err(thread)?;
+        let (friends, inquiries) = (Friends::new(waker.clone()), Inquiries::new(waker.clone()));
         let watch = Watch::new().ok();
         let now = Instant::now();
+        let clocks = (log.hours().look(), now, (log.hours().slept_s)());
         let mut machine = Machine {
             folder,
             log,
@@ -206,6 +219,8 @@ impl Machine {
             sources: Vec::new(),
             watch,
             names,
+            friends,
+            inquiries,
             changes: Vec::new(),
             reload: false,
             shut_logs: HashSet::new(),
@@ -215,21 +230,25 @@ impl Machine {
             handed: now,
             looked: now,
             forgot: now,
-            clocks: (now_us(), now),
+            clocks,
             piece: vec![0; PIECE_BYTES],
             state_bytes: 0,
             keeps,
-            dice: u64::from(std::process::id()) ^ now_us().unsigned_abs(),
+            dice: u64::from(std::process::id()) ^ clocks.0.unsigned_abs(),
             ending: None,
             outcome: Outcome::default(),
         };
         machine.begin()?;
+        // Who was shut out is shut out again before anybody opens a port.
+        machine.meet_friends();
+        machine.hand_over();
+        machine.doing.rest(RESTORED);
         Ok(machine)
     }
 
     /// What follows from a deed goes here.
     fn out<'a>(log: &'a BanLog, changes: &'a mut Vec<Change>, luck: f64) -> Out<'a> {
-        Out { log, changes, now_us: now_us(), luck }
+        Out { log, changes, now_us: log.hours().turn_us(), luck }
     }
 
     /// From 0 up to 1. It decides on nothing that somebody could gain from.
@@ -241,7 +260,7 @@ impl Machine {
     fn run(mut self) {
         let mut more: HashSet<usize> = (0..self.sources.len()).collect();
         while self.ending.is_none() {
-            if more.is_empty() {
+            if more.is_empty() || self.inquiries.are_full() {
                 self.wait();
             }
             self.waker.heard();
@@ -251,10 +270,16 @@ impl Machine {
             if self.looked.elapsed() >= LOOK {
                 self.looked = Instant::now();
                 self.look(&mut more);
+                self.follow_friends();
             }
-            more = std::mem::take(&mut more).into_iter().filter(|number| self.read(*number)).collect();
+            // What is in a log stays there until those who are asked have answered.
+            if !self.inquiries.are_full() {
+                more = std::mem::take(&mut more).into_iter().filter(|number| self.read(*number)).collect();
+            }
+            self.inquire();
             self.end_with_input();
             while let Ok(Asked { order, answer }) = self.asked.try_recv() {
+                self.follow_clock();
                 if let Some(said) = self.order(order, &answer) {
                     // Whoever asked may have gone.
                     let _ = answer.send(said);
@@ -268,7 +293,7 @@ impl Machine {
 
     /// Waits for something to do.
     fn wait(&self) {
-        let now_s = now_us().div_euclid(1_000_000);
+        let now_s = self.log.now_us().div_euclid(1_000_000);
         let next = self.cells.iter().filter_map(|cell| cell.jail.next_end()).min();
         let mut patience = LOOK.saturating_sub(self.looked.elapsed());
         if let Some(until_s) = next {
@@ -283,6 +308,7 @@ impl Machine {
         fds.extend(
             self.sources
                 .iter()
+                .filter(|_| !self.inquiries.are_full())
                 .filter_map(Source::pipe)
                 .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
         );
@@ -291,20 +317,29 @@ impl Machine {
         let _ = poll(&mut fds, timeout.as_ref());
     }
 
-    /// Bans last as long as they were meant to, where the clock was set back meanwhile.
+    /// Bans last as long as they were meant to, where the clock was set meanwhile. While the machine sleeps time passes.
     fn follow_clock(&mut self) {
-        let (wall, mono) = (now_us(), Instant::now());
-        let (last_wall, last_mono) = std::mem::replace(&mut self.clocks, (wall, mono));
+        let (wall_us, mono) = (self.log.hours().look(), Instant::now());
+        let (last_us, last_mono, slept_s) = self.clocks;
         let passed = i64::try_from(mono.saturating_duration_since(last_mono).as_micros()).unwrap_or(0);
-        let jump_s = (wall - last_wall - passed) / 1_000_000;
-        if jump_s <= -JUMP_S {
-            let text = format_args!("the clock was set back by {} s: bans and counts move along", -jump_s);
-            self.log.say(Part::Server, Level::Warning, text);
-            for cell in &mut self.cells {
-                cell.jail.shift(jump_s);
-                let all: Vec<_> = cell.jail.known().map(|known| known.id.clone()).collect();
-                cell.dirty.extend(all);
-            }
+        self.clocks = (wall_us, mono, slept_s);
+        let mut jump_s = (wall_us - last_us - passed + 500_000).div_euclid(1_000_000);
+        if jump_s >= JUMP_S {
+            let now_slept_s = (self.log.hours().slept_s)();
+            self.clocks.2 = now_slept_s;
+            // Where nobody knows, it slept.
+            jump_s -= now_slept_s.zip(slept_s).map_or(jump_s, |(now_s, then_s)| now_s - then_s);
+        }
+        if jump_s.abs() < JUMP_S {
+            return;
+        }
+        let (by_s, whither) = (jump_s.abs(), if jump_s < 0 { "back" } else { "ahead" });
+        let text = format_args!("the clock was set {whither} by {by_s} s: bans and counts move along");
+        self.log.say(Part::Server, Level::Warning, text);
+        for cell in &mut self.cells {
+            cell.jail.shift(jump_s);
+            let all: Vec<_> = cell.jail.known().map(|known| known.id.clone()).collect();
+            cell.dirty.extend(all);
         }
     }
 
@@ -325,6 +360,74 @@ impl Machine {
                 continue;
             };
             cell.resolved(&question, &addresses, &mut out);
+        }
+    }
+
+    /// Before the first line is read, names of those who are never banned are looked up, as far as that goes quickly.
+    fn meet_friends(&mut self) {
+        let end = Instant::now() + GREETING;
+        loop {
+            self.follow_friends();
+            let left = end.saturating_duration_since(Instant::now());
+            if self.friends.are_known() || left.is_zero() {
+                return;
+            }
+            let timeout = Timespec::try_from(left).ok();
+            // Interrupted, or no memory: it is looked again.
+            let _ = poll(&mut [PollFd::new(&self.waker, PollFlags::IN)], timeout.as_ref());
+            self.waker.heard();
+        }
+    }
+
+    /// Who is behind the names of `ignoreip` now.
+    fn follow_friends(&mut self) {
+        let now = Instant::now();
+        let names = self.cells.iter().flat_map(|cell| &cell.jail.settings().never_names);
+        if let Err(error) = self.friends.want(names, now) {
+            let text = format_args!("names in ignoreip can't be looked up: no thread: {error}");
+            return self.log.say(Part::Server, Level::Error, text);
+        }
+        for news in self.friends.turn(now) {
+            match news {
+                News::Other(name, addresses) => {
+                    let each: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                    let text = format_args!("ignoreip {name} = {}", each.join(", "));
+                    self.log.say(Part::Filter, Level::Info, text);
+                }
+                News::Nobody(name) => {
+                    let text = format_args!(
+                        "K0667: ignoreip {name} has no address: whoever that is may be banned until it has"
+                    );
+                    self.log.say(Part::Filter, Level::Warning, text);
+                }
+            }
+        }
+        let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
+        for cell in self.cells.iter_mut().filter(|cell| !cell.jail.settings().never_names.is_empty()) {
+            cell.befriend(self.friends.of(&cell.jail.settings().never_names), &mut out);
+        }
+    }
+
+    /// Has commands asked, and takes in what they said.
+    fn inquire(&mut self) {
+        for at in 0..self.cells.len() {
+            let inquiries = self.cells.get_mut(at).map(|cell| std::mem::take(&mut cell.inquiries));
+            for inquiry in inquiries.into_iter().flatten() {
+                if let Err(unasked) = self.inquiries.ask(inquiry) {
+                    let (inquiry, why) = *unasked;
+                    let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
+                    if let Some(cell) = self.cells.get_mut(at) {
+                        cell.judged(&inquiry, Err(why), &mut out);
+                    }
+                }
+            }
+        }
+        let luck = self.luck();
+        let mut out = Machine::out(&self.log, &mut self.changes, luck);
+        while let Some((inquiry, said)) = self.inquiries.answer() {
+            if let Some(cell) = self.cells.iter_mut().find(|cell| cell.name() == inquiry.jail) {
+                cell.judged(&inquiry, said, &mut out);
+            }
         }
     }
 

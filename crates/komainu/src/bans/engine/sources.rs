@@ -12,7 +12,7 @@ use crate::bans::piped::Piped;
 use crate::bans::says::Part;
 use crate::bans::settings::Level;
 use crate::bans::tail::{Begin, Mark, Tail};
-use ban::filter::{Filter, Outcome, Reader};
+use ban::filter::{Filter, Gate, Outcome, Reader};
 use ban::zone::Zone;
 use rustix::fd::BorrowedFd;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,6 +36,8 @@ pub(super) struct Source {
     pub(super) name: String,
     input: Input,
     hearers: Vec<(usize, Option<Reader>)>,
+    /// Before them all.
+    gate: Gate,
     /// It is the engine's own log: what this process, or one before it, said there has been heard.
     is_echoed: bool,
 }
@@ -59,6 +61,10 @@ struct Hall<'a, 'o> {
 }
 
 impl Source {
+    fn new(name: String, input: Input, hearers: Vec<(usize, Option<Reader>)>) -> Source {
+        Source { name, input, hearers, gate: Gate::default(), is_echoed: false }
+    }
+
     /// What poll(2) waits for.
     pub(super) fn pipe(&self) -> Option<BorrowedFd<'_>> {
         match &self.input {
@@ -138,8 +144,8 @@ impl Machine {
         let heard: Vec<&Cell> = hearers.iter().filter_map(|(cell, _)| self.cells.get(*cell)).collect();
         let find_s = heard.iter().map(|cell| cell.jail.settings().find_s).max().unwrap_or(0);
         let Some(cell) = heard.first() else { return };
-        let now_us = super::now_us();
-        let (filter, mut zone): (Arc<Filter>, Zone) = (Arc::clone(&cell.filter), cell.zone());
+        let now_us = self.log.now_us();
+        let (filter, mut zone): (Arc<Filter>, Zone) = (Arc::clone(&cell.filter), cell.zone(&self.log));
         let mut dated = |line: &[u8]| {
             let found = filter.dates.find(line, &mut zone, now_us)?;
             found.time_us.map(|time_us| time_us.div_euclid(1_000_000))
@@ -161,7 +167,7 @@ impl Machine {
                 let hearers = hearers.iter().map(|(cell, _)| (*cell, None)).collect();
                 let own = self.log.own().filter(|(log, _)| *log == Path::new(&path)).map(|(_, pid)| pid);
                 let is_echoed = own.is_some();
-                self.sources.push(Source { name: path, input: Input::File(tail), hearers, is_echoed });
+                self.sources.push(Source { is_echoed, ..Source::new(path, Input::File(tail), hearers) });
                 if let Some(pid) = own {
                     self.hear_itself(pid);
                 }
@@ -200,8 +206,9 @@ impl Machine {
             let luck = self.luck();
             self.with(number, |source, hall, _, _| {
                 (hall.luck, hall.echoed) = (luck, None);
+                let Source { name, hearers, gate, .. } = source;
                 for line in &lines {
-                    hear(hall, &mut source.hearers, (&source.name, line.as_bytes(), true));
+                    hear(hall, (hearers, gate), (name, line.as_bytes(), true));
                 }
             });
         }
@@ -216,7 +223,7 @@ impl Machine {
             && let Some(pipe) = pipe.take()
         {
             let (name, input) = ("standard input".to_owned(), Input::Piped(Piped::new(pipe)));
-            self.sources.push(Source { name, input, hearers: Vec::new(), is_echoed: false });
+            self.sources.push(Source::new(name, input, Vec::new()));
         }
         for source in self.sources.iter_mut().filter(|source| matches!(source.input, Input::Piped(_))) {
             source.hearers.retain(|(cell, _)| reading.contains(cell));
@@ -230,7 +237,7 @@ impl Machine {
 
     /// Where standard input has ended, says so; where no jail reads anything else, there is nothing left to do.
     pub(super) fn end_with_input(&mut self) {
-        if self.has_input_ended || self.sources.iter().all(Source::is_open) {
+        if self.has_input_ended || self.sources.iter().all(Source::is_open) || !self.inquiries.are_done() {
             return;
         }
         self.has_input_ended = true;
@@ -257,13 +264,13 @@ impl Machine {
             }
             let name = cell.name().to_owned();
             let matches = cell.config.filter.get("journalmatch").map_or("", String::as_str);
-            let since_s = super::now_us().div_euclid(1_000_000).saturating_sub(cell.jail.settings().find_s);
+            let since_s = self.log.now_us().div_euclid(1_000_000).saturating_sub(cell.jail.settings().find_s);
             let cursor = self.past.journals.get(&name).cloned();
             match Journal::start(&name, matches, cursor, since_s) {
                 Ok(journal) => {
                     let input = Input::Journal(journal);
                     let hearers = vec![(at, None)];
-                    self.sources.push(Source { name: "journal".into(), input, hearers, is_echoed: false });
+                    self.sources.push(Source::new("journal".into(), input, hearers));
                 }
                 Err(error) => {
                     if !self.shut_logs.contains(&name) {
@@ -284,7 +291,7 @@ impl Machine {
             self.cells.iter().enumerate().filter(|(_, cell)| feeds(cell)).map(|(at, _)| at).collect();
         if !self.sources.iter().any(|source| matches!(source.input, Input::Own)) {
             let name = "komainu".to_owned();
-            self.sources.push(Source { name, input: Input::Own, hearers: Vec::new(), is_echoed: false });
+            self.sources.push(Source::new(name, Input::Own, Vec::new()));
         }
         for source in self.sources.iter_mut().filter(|source| matches!(source.input, Input::Own)) {
             source.hearers.retain(|(cell, _)| fed.contains(cell));
@@ -317,10 +324,10 @@ impl Machine {
         let now = Instant::now();
         for number in 0..self.sources.len() {
             let is_other = self.with(number, |source, hall, _, opener| {
-                let Source { name, input, hearers, .. } = source;
+                let Source { name, input, hearers, gate, .. } = source;
                 let Input::File(tail) = input else { return false };
                 let is_live = tail.is_caught_up;
-                tail.look(opener, now, &mut |line| hear(hall, hearers, (name, line, is_live)))
+                tail.look(opener, now, &mut |line| hear(hall, (hearers, gate), (name, line, is_live)))
             });
             if is_other == Some(true) {
                 self.watch_again(number);
@@ -342,23 +349,24 @@ impl Machine {
     pub(super) fn read(&mut self, number: usize) -> bool {
         let luck = self.luck();
         for _ in 0..PIECES_MAX {
+            self.follow_clock();
             let more = self.with(number, |source, hall, piece, _| {
                 hall.luck = luck;
-                let Source { name, input, hearers, .. } = source;
+                let Source { name, input, hearers, gate, .. } = source;
                 match input {
                     Input::File(tail) => {
                         let is_live = tail.is_caught_up;
                         // A log that can't be read now may be another time.
-                        tail.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live)))
+                        tail.read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, is_live)))
                             .unwrap_or(false)
                     }
                     Input::Journal(journal) => {
                         let is_live = journal.is_caught_up;
-                        journal.read(piece, &mut |line| hear(hall, hearers, (name, line, is_live)))
+                        journal.read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, is_live)))
                     }
                     // Whether it was written just now nobody knows: stamps count as they stand.
                     Input::Piped(piped) => {
-                        piped.read(piece, &mut |line| hear(hall, hearers, (name, line, false)))
+                        piped.read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, false)))
                     }
                     Input::Own => false,
                 }
@@ -390,7 +398,7 @@ impl Machine {
             // They are only here once.
             hall.own = None;
             for line in &lines {
-                hear(hall, &mut source.hearers, (&source.name, line.as_bytes(), true));
+                hear(hall, (&mut source.hearers, &mut source.gate), (&source.name, line.as_bytes(), true));
             }
         });
         !is_all
@@ -405,26 +413,33 @@ impl Machine {
         let source = self.sources.get_mut(number)?;
         let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
         let own = self.own.as_ref().map(|(own, _)| own);
+        let cells = &self.cells;
+        source.gate.keep(source.hearers.iter().filter_map(|(cell, _)| Some(&cells.get(*cell)?.filter)));
         let (names, echoed) = (&self.names, source.is_echoed.then_some(&self.past));
         let mut hall = Hall { cells: &mut self.cells, names, own, echoed, luck: 0.0, out: &mut out };
         Some(what(source, &mut hall, &mut self.piece, &*self.opener))
     }
 }
 
+/// Who hears a source, and what stands before them.
+type Ears<'e> = (&'e mut Vec<(usize, Option<Reader>)>, &'e mut Gate);
+
 /// Gives a line to the jails that hear its source.
-fn hear(
-    hall: &mut Hall<'_, '_>,
-    hearers: &mut [(usize, Option<Reader>)],
-    (source, line, is_live): (&str, &[u8], bool),
-) {
+fn hear(hall: &mut Hall<'_, '_>, (hearers, gate): Ears<'_>, (source, line, is_live): (&str, &[u8], bool)) {
     // Lines of the server's own have been heard without a log between.
     if hall.own.is_some_and(|own| own.is_ours(line)) || hall.echoed.is_some_and(|past| past.has_heard(line)) {
         return;
     }
-    for (number, reader) in hearers {
+    let is_let = gate.lets(line);
+    for (number, reader) in hearers.iter_mut() {
         let Some(cell) = hall.cells.get_mut(*number) else { continue };
-        let reader = reader.get_or_insert_with(|| Reader::new(Arc::clone(&cell.filter), cell.zone()));
-        let Outcome::Failed(failure) = reader.line(line, hall.out.now_us) else { continue };
+        let reader =
+            reader.get_or_insert_with(|| Reader::new(Arc::clone(&cell.filter), cell.zone(hall.out.log)));
+        if !is_let && !reader.needs_all() {
+            continue;
+        }
+        let outcome = reader.line_behind(gate.before(), line, hall.out.now_us);
+        let Outcome::Failed(failure) = outcome else { continue };
         let is_overall =
             cell.jail.settings().increment.as_ref().is_some_and(|increment| increment.is_overall);
         let elsewhere = if is_overall { elsewhere(hall.cells, *number, &failure.id) } else { 0 };
@@ -443,6 +458,7 @@ fn hear(
             });
         }
     }
+    gate.pass(line);
 }
 
 /// Whether a jail reads standard input: the command line says so, or its `logpath`.

@@ -1,10 +1,13 @@
 use super::*;
+use crate::bans::hours::Hours;
 use crate::bans::order::{JailStatus, Value};
 use crate::bans::settings::{Daemon, Target};
 use crate::bans::tail::Direct;
 use crate::firewall::Verb;
+use jiff::tz::TimeZone;
 use std::fs;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Hands that only remember.
@@ -27,12 +30,62 @@ struct Site {
     pid: u32,
     /// Standard input, and who reads it.
     input: Option<(OwnedFd, Vec<String>)>,
+    dial: Dial,
+}
+
+/// A clock that can be set, and runs.
+#[derive(Clone)]
+struct Dial {
+    set_us: Arc<AtomicI64>,
+    slept_s: Arc<AtomicI64>,
+    zone: TimeZone,
+}
+
+impl Dial {
+    fn new(zone: TimeZone) -> Dial {
+        Dial { set_us: Arc::default(), slept_s: Arc::default(), zone }
+    }
+
+    fn now_us(&self) -> i64 {
+        crate::clock::now().wall.0 + self.set_us.load(Ordering::Relaxed)
+    }
+
+    /// Somebody sets the clock.
+    fn set(&self, by_s: i64) {
+        self.set_us.fetch_add(by_s * 1_000_000, Ordering::Relaxed);
+    }
+
+    /// So much time passes at once.
+    fn pass(&self, by_s: i64) {
+        // In this order: who looks between the two sees a machine that slept longer than time has passed, for a moment.
+        self.slept_s.fetch_add(by_s, Ordering::Relaxed);
+        self.set(by_s);
+    }
+
+    /// It is so late: `2026-10-25T00:30:00Z`.
+    fn is(&self, moment: &str) {
+        let at: jiff::Timestamp = moment.parse().unwrap();
+        self.set_us.fetch_add(at.as_microsecond() - self.now_us(), Ordering::Relaxed);
+    }
+
+    fn hours(&self) -> Hours {
+        let (wall, slept) = (self.clone(), Arc::clone(&self.slept_s));
+        let slept_s = move || Some(slept.load(Ordering::Relaxed));
+        Hours::new(self.zone.clone(), Arc::new(move || wall.now_us()), Arc::new(slept_s))
+    }
 }
 
 impl Site {
     fn new(jails: &str) -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let site = Site { folder, noted: Noted::default(), engine: None, pid: 812, input: None };
+        let site = Site {
+            folder,
+            noted: Noted::default(),
+            engine: None,
+            pid: 812,
+            input: None,
+            dial: Dial::new(TimeZone::UTC),
+        };
         fs::create_dir(site.path("etc")).unwrap();
         site.write("etc/jail.conf", &format!("[DEFAULT]\nignoreself = false\nbackend = auto\nmaxretry = 3\nfindtime = 600\nbantime = 600\n{jails}"));
         site
@@ -53,7 +106,7 @@ impl Site {
 
     /// A failed log-in, so many seconds ago.
     fn fail(&self, log: &str, address: &str, ago_s: i64) {
-        let at = jiff::Timestamp::from_second(now_us() / 1_000_000 - ago_s).unwrap();
+        let at = jiff::Timestamp::from_second(self.dial.now_us() / 1_000_000 - ago_s).unwrap();
         self.add(log, &format!("{at} mx app[7]: failed from {address}\n"));
     }
 
@@ -62,7 +115,7 @@ impl Site {
         let setup = Setup {
             folder: self.path("etc"),
             state: Some(self.path("state")),
-            log: BanLog::start_as(&daemon, self.pid).unwrap(),
+            log: BanLog::start_as(&daemon, self.pid, self.dial.hours()).unwrap(),
             hands: vec![Box::new(self.noted.clone())],
             opener: Arc::new(Direct),
             own: None,
@@ -106,8 +159,10 @@ impl Site {
     }
 }
 
+mod clock;
 mod echo;
 mod input;
+mod spared;
 
 const APP: &str =
     "[app]\nenabled = true\nfilter =\nfailregex = failed from <HOST>$\nlogpath = DIR/app*.log\n";
@@ -192,6 +247,11 @@ fn a_restart_forgets_nothing() {
     // The short ban ends while it is down.
     std::thread::sleep(Duration::from_millis(1_100));
     site.start();
+    assert_eq!(
+        site.changes()[before..][..2],
+        ["Start app ", "Ban app 192.0.2.1"],
+        "before anything else goes on"
+    );
     site.until("both", |site| site.status("app").banned == ["192.0.2.1", "192.0.2.2"]);
     site.until("done", |site| site.changes().len() >= before + 3);
     assert_eq!(site.changes()[before..], ["Start app ", "Ban app 192.0.2.1", "Ban app 192.0.2.2"]);
@@ -202,6 +262,27 @@ fn a_restart_forgets_nothing() {
     let Answer::Reasons(reasons) = site.ask(Order::Why("192.0.2.1".into())) else { panic!() };
     assert_eq!((reasons.len(), reasons[0].lines.len()), (1, 3));
     assert!(reasons[0].lines[0].line.ends_with("failed from 192.0.2.1") && reasons[0].held.is_some());
+}
+
+#[test]
+fn a_damaged_state_is_said_and_costs_what_was_damaged() {
+    let mut site = Site::new(APP);
+    site.write("app.log", "");
+    site.start();
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        let ids = vec![address.to_owned()];
+        site.ask(Order::Ban { jail: "app".into(), ids, ban_s: None });
+        site.until("in force", |site| site.changes().iter().any(|change| change.ends_with(address)));
+    }
+    site.stop();
+    let state = site.path("state/bans");
+    let text = fs::read_to_string(&state).unwrap();
+    let line = text.lines().find(|line| line.contains("192.0.2.1")).unwrap();
+    assert!(!line.contains("192.0.2.2"));
+    fs::write(&state, text.replace(line, &line.replace("192.0.2.1", "192.0.2.9"))).unwrap();
+    site.start();
+    assert_eq!(site.status("app").banned, ["192.0.2.2"]);
+    assert!(site.said().contains("WARNING K0671: ") && site.said().contains("bans: 1 line(s) damaged: "));
 }
 
 #[test]

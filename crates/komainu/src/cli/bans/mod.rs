@@ -8,6 +8,7 @@
 mod ask;
 mod import;
 mod judge;
+mod many;
 pub(crate) mod read;
 mod report;
 mod rules;

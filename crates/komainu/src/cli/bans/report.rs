@@ -6,7 +6,7 @@ use crate::bans::files::Disk;
 use crate::cli::say::Out;
 use crate::clock;
 use ban::brackets::{self, Call};
-use ban::filter::{Failure, Filter, Outcome, Reader};
+use ban::filter::{Failure, Filter, Outcome, Reader, Scout};
 use ban::jails;
 use ban::zone::Zone;
 use clap::Args;
@@ -45,6 +45,9 @@ pub(super) struct Test {
     /// Instead of the filter's `maxlines`.
     #[arg(long, short = 'L')]
     maxlines: Option<u32>,
+    /// Threads that look at lines of a report; as many as there are processors where it isn't given.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Print this of each failure, and no report: `ip`, `msg`, `row`, a name that the filter captures, or a text with
     /// `<ip>`, `<time>`, `<msg>`, `<F-USER>` and the like in it.
     #[arg(long, short = 'o', value_name = "WHAT")]
@@ -116,7 +119,7 @@ fn tried(folder: &Path, test: &Test, extra: &Extra) -> Result<u64, (u8, String)>
             *text = text.replace("<HOST>", "<ADDR>");
         }
     }
-    let filter = Filter::new(&options).map_err(|error| (EX_CONFIG, error.to_string()))?;
+    let filter = Arc::new(Filter::new(&options).map_err(|error| (EX_CONFIG, error.to_string()))?);
     let zone = match test.timezone.as_deref().map(|text| (text, Zone::fixed(text))) {
         None => Zone::new(clock::time_zone()),
         Some((_, Some(zone))) => zone,
@@ -126,12 +129,16 @@ fn tried(folder: &Path, test: &Test, extra: &Extra) -> Result<u64, (u8, String)>
     };
     let unread = |error: std::io::Error| (EX_TEMPFAIL, format!("{}: {error}", test.log));
     let lines = Lines::open(&test.log, extra.encoding).map_err(unread)?;
-    let reader = Reader::new(Arc::new(filter), zone);
+    let reader = Reader::new(Arc::clone(&filter), zone.clone());
     let now_us = now_us(test);
     let outcome = match &test.out {
         _ if test.json => each(now_us, lines, reader, &|line, _, found| object(line, found).to_string()),
         Some(out) => each(now_us, lines, reader, &|_, line, found| old::said(out, line, found)),
-        None => sheet::report(test, extra, lines, reader, &named),
+        None => {
+            let beside = Reader::new(Arc::clone(&filter), zone.clone());
+            let scout = || Scout::new(Arc::clone(&filter), zone.clone());
+            sheet::report((test, extra, &named), lines, (reader, beside), &scout)
+        }
     };
     match outcome {
         // Whoever reads it has seen enough.

@@ -136,7 +136,10 @@ fn begin(file: &Path, today: Day) -> Option<Moment> {
     let mut start = Vec::new();
     // Of half a packed file, what stands before the error is there.
     let _ = open(file).ok()?.take(BEGIN_BYTES).read_to_end(&mut start);
-    start.split(|byte| *byte == b'\n').find_map(|line| Some(Moment::parse(line, today)?.0))
+    start.split(|byte| *byte == b'\n').find_map(|line| {
+        let plain = events::json::plain(line, crate::clock::utc_offset_min);
+        Some(Moment::parse(plain.as_ref().map_or(line, |plain| plain.as_bytes()), today)?.0)
+    })
 }
 
 /// An open log, whose lines are to be read.

@@ -330,4 +330,51 @@ mod tests {
         assert_eq!(tally.summary().lines.counted, 7);
         assert!(!log.look(&mut tally).unwrap());
     }
+
+    /// Written in pieces that end anywhere, rotated in between: the same as all of it read at the end.
+    #[test]
+    fn what_was_followed_is_what_the_finished_log_says() {
+        let today = Day { year: 2026, month: 11, day: 22 };
+        for seed in 0..6 {
+            let mut sample = report::sample::Sample::new(seed, Day { year: 2026, month: 10, day: 1 }, 20);
+            let mut text = String::new();
+            while sample.truth().lines < 2_000 {
+                sample.event(&mut text);
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("mail.log");
+            let mut followed = Tally::new(Settings::new(today));
+            let mut log = Growing::new(&path);
+            let mut file = File::options().append(true).create(true).open(&path).unwrap();
+            let (mut rest, mut step) = (text.as_bytes(), seed);
+            while !rest.is_empty() {
+                step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let size = 1 + usize::try_from(step >> 40).unwrap() % 9_000;
+                let (now, later) = rest.split_at(rest.len().min(size));
+                file.write_all(now).unwrap();
+                if step >> 33 & 3 == 0 {
+                    log.look(&mut followed).unwrap();
+                }
+                rest = later;
+                if now.ends_with(b"\n") || step >> 35 & 7 > 0 {
+                    continue;
+                }
+                // Rotated in the middle of a line: its writer ends it before it takes the new file.
+                log.look(&mut followed).unwrap();
+                let old = folder.path().join(format!("mail.log.{}", rest.len()));
+                std::fs::rename(&path, old).unwrap();
+                let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+                file.write_all(&rest[..end]).unwrap();
+                rest = &rest[end..];
+                file = File::options().append(true).create(true).open(&path).unwrap();
+                log.look(&mut followed).unwrap();
+            }
+            log.look(&mut followed).unwrap();
+            log.lines.end(&mut followed);
+            let mut whole = Tally::new(Settings::new(today));
+            text.lines().for_each(|line| whole.feed(line.as_bytes()));
+            assert!(followed.summary() == whole.summary(), "seed {seed}");
+            assert_eq!(followed.summary().lines.read, sample.truth().lines);
+        }
+    }
 }

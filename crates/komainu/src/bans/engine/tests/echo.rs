@@ -42,7 +42,7 @@ fn check(site: &mut Site, kept: &[u8], log: &str) {
     fs::write(site.path("bans.log"), log).unwrap();
     site.pid += 1;
     site.start();
-    let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S");
     let other = format!("{now},000 fail2ban.actions        [9]: NOTICE  [app] Ban 192.0.2.50\n");
     site.add("bans.log", &other);
     site.fail("app.log", "192.0.2.60", 0);

@@ -4,7 +4,7 @@ use super::*;
 use std::io::{PipeWriter, pipe};
 
 fn say(pipe: &mut PipeWriter, address: &str, ago_s: i64) {
-    let at = jiff::Timestamp::from_second(now_us() / 1_000_000 - ago_s).unwrap();
+    let at = jiff::Timestamp::from_second(crate::clock::now().wall.0 / 1_000_000 - ago_s).unwrap();
     pipe.write_all(format!("{at} mx app[7]: failed from {address}\n").as_bytes()).unwrap();
 }
 

@@ -1,11 +1,12 @@
 //! The report, in fail2ban-regex's form.
 
 use super::{Encoding, Extra, Named, Test, now_us, short};
+use crate::cli::bans::many::{Plan, Seen};
 use crate::cli::bans::read::Lines;
 use crate::cli::say;
 use crate::clock;
 use ban::date::Dates;
-use ban::filter::{Failure, Outcome, Reader};
+use ban::filter::{Failure, Outcome, Reader, Scout};
 use ban::jails;
 use ban::zone::Zone;
 use std::collections::BTreeMap;
@@ -14,6 +15,11 @@ use std::path::Path;
 
 /// Lines that are shown of those missed or ignored.
 const SHOWN_MAX: usize = 20;
+/// Threads that read a log.
+const THREADS_MAX: usize = 64;
+
+/// Who looks at lines beside others.
+type Scouts<'s> = &'s (dyn Fn() -> Option<Scout> + Sync);
 
 /// What a report counts.
 #[derive(Default)]
@@ -38,17 +44,37 @@ const IGNORED: usize = 1;
 const MISSED: usize = 2;
 
 pub(super) fn report(
-    test: &Test,
-    extra: &Extra,
+    (test, extra, named): (&Test, &Extra, &Named),
     mut lines: Lines,
-    mut reader: Reader,
-    named: &Named,
+    (mut reader, mut beside): (Reader, Reader),
+    scout: Scouts<'_>,
 ) -> std::io::Result<u64> {
     let start = std::time::Instant::now();
     let now_us = now_us(test);
     let zone = Zone::new(clock::time_zone());
     let mut counts = Counts::default();
-    while let Some(line) = lines.next()? {
+    let missed_max = if test.shown.print_all_missed { usize::MAX } else { SHOWN_MAX };
+    let here = || std::thread::available_parallelism().map_or(1, usize::from);
+    let plan =
+        Plan { threads: test.threads.unwrap_or_else(here).clamp(1, THREADS_MAX), now_us, missed_max, scout };
+    let mut take = |counts: &mut Counts, line: &[u8], outcome: &Outcome| {
+        let mut also = |decided| match extra.is_first_only {
+            true => Vec::new(),
+            false => beside.also(line, decided, now_us),
+        };
+        counts.take((test, extra.is_first_only), line, outcome, &zone, &mut also);
+    };
+    let is_read = plan.read(&mut lines, &mut |seen| {
+        let Seen { text, block, missed } = seen;
+        let of_block = block.lines;
+        let before = counts.lines;
+        for (date, count) in block.dates.iter().enumerate().filter(|(_, count)| **count > 0) {
+            *counts.dates.entry(date).or_default() += count;
+        }
+        reader.take_in((block, &text), now_us, &mut |line, outcome| take(&mut counts, line, &outcome));
+        counts.miss(of_block.saturating_sub(counts.lines - before), missed, missed_max);
+    })?;
+    while let Some(line) = lines.next()?.filter(|_| !is_read) {
         // As fail2ban-regex does.
         if line.is_empty() || line.starts_with(b"#") {
             continue;
@@ -57,12 +83,7 @@ pub(super) fn report(
         if let Some(date) = date {
             *counts.dates.entry(date).or_default() += 1;
         }
-        counts.take((test, extra.is_first_only), line, &outcome, &zone, &mut |decided| match extra
-            .is_first_only
-        {
-            true => Vec::new(),
-            false => reader.also(line, decided, now_us),
-        });
+        take(&mut counts, line, &outcome);
     }
     let mut out = head(test, extra.encoding, named);
     body(test, &counts, &reader, named, &mut out);
@@ -92,6 +113,16 @@ pub(super) fn report(
 }
 
 impl Counts {
+    /// Counts lines in that nothing became of.
+    fn miss(&mut self, count: u64, lines: Vec<String>, most: usize) {
+        self.lines += count;
+        self.missed += count;
+        if let Some(shown) = self.shown.get_mut(MISSED) {
+            let free = most.saturating_sub(shown.len());
+            shown.extend(lines.into_iter().take(free));
+        }
+    }
+
     /// Counts a line in; `also` tells which expressions match it as well.
     fn take(
         &mut self,

@@ -1,0 +1,104 @@
+//! What a filter's expressions say of one line by itself.
+
+use super::quick::{Head, Pick, Ways};
+use super::{Fields, Filter, Marks, Rule};
+use crate::pattern::Grouped;
+use std::borrow::Cow;
+
+/// Without what was before.
+#[derive(Clone, Debug)]
+pub(super) enum Asked<'l> {
+    Missed,
+    Ignored { rule: usize },
+    Matched { rule: usize, fields: Fields, marks: Marks, session: Option<Cow<'l, [u8]>> },
+}
+
+impl Asked<'_> {
+    pub(super) fn into_owned(self) -> Asked<'static> {
+        match self {
+            Asked::Missed => Asked::Missed,
+            Asked::Ignored { rule } => Asked::Ignored { rule },
+            Asked::Matched { rule, fields, marks, session } => {
+                let session = session.map(|session| Cow::Owned(session.into_owned()));
+                Asked::Matched { rule, fields, marks, session }
+            }
+        }
+    }
+}
+
+impl Filter {
+    /// Asks the expressions about a line without its date. `is_prefixed` becomes whether `prefregex` matched; where
+    /// `is_wanted` isn't set, that alone is asked.
+    pub(super) fn ask<'l>(
+        &self,
+        ways: &mut Ways,
+        line: &'l [u8],
+        is_wanted: bool,
+        is_prefixed: &mut bool,
+    ) -> Asked<'l> {
+        let (mut fields, mut marks) = (Fields::default(), Marks::default());
+        let mut session: Option<&[u8]> = None;
+        let mut content = line;
+        if let Some(prefix) = &self.prefix {
+            let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| line.get(start..end));
+            let begin = match self.quick.head(line, ways) {
+                Head::Missed => return Asked::Missed,
+                Head::Found(..) if !is_wanted => {
+                    *is_prefixed = true;
+                    return Asked::Missed;
+                }
+                Head::Found(groups, spans, begin) => {
+                    groups.take(line, spans, &mut fields, &mut marks);
+                    session = part(groups.mlfid.and_then(|group| spans.group(group)));
+                    Some(begin)
+                }
+                Head::Unsaid => {
+                    let Some((spans, begin)) = self.quick.prefix(line, &prefix.pattern) else {
+                        return Asked::Missed;
+                    };
+                    prefix.groups.take(line, &spans, &mut fields, &mut marks);
+                    session = part(prefix.groups.mlfid.and_then(|group| spans.get(group)));
+                    content = part(prefix.groups.content.and_then(|group| spans.get(group))).unwrap_or(line);
+                    begin
+                }
+            };
+            *is_prefixed = true;
+            content = begin.and_then(|begin| line.get(begin..)).unwrap_or(content);
+            fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
+        }
+        // fail2ban asks it behind `prefregex`, and behind a `failregex` where there is none.
+        let is_before = self.prefix.is_some();
+        let ignored = || self.ignored.iter().position(|pattern| pattern.is_match(content));
+        if let Some(rule) = is_before.then(ignored).flatten() {
+            return Asked::Ignored { rule };
+        }
+        let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| content.get(start..end));
+        let (rule, own) = match self.quick.pick(content, ways) {
+            Pick::Missed => return Asked::Missed,
+            Pick::Found(rule, groups, spans) => {
+                groups.take(content, spans, &mut fields, &mut marks);
+                (rule, part(groups.mlfid.and_then(|group| spans.group(group))))
+            }
+            Pick::Unsaid => {
+                let rules = self.quick.rules(content, self.rules.len());
+                let found = rules.into_iter().find_map(|rule| {
+                    let asked = self.rules.get(rule)?;
+                    Some((rule, asked, asked.pattern.find_likely(content)?))
+                });
+                let Some((rule, Rule { groups, .. }, spans)) = found else { return Asked::Missed };
+                groups.take(content, &spans, &mut fields, &mut marks);
+                (rule, part(groups.mlfid.and_then(|group| spans.get(group))))
+            }
+        };
+        if let Some(rule) = (!is_before).then(ignored).flatten() {
+            return Asked::Ignored { rule };
+        }
+        Asked::Matched { rule, fields, marks, session: own.or(session).map(Cow::Borrowed) }
+    }
+}
+
+/// Which kind of line it is, by the letters of what stands before its content: the server's own words.
+fn kind_of(before: &[u8]) -> u32 {
+    let letters = before.iter().filter(|byte| byte.is_ascii_alphabetic());
+    letters.fold(0x811C_9DC5, |hash: u32, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
