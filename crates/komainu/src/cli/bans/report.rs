@@ -233,9 +233,9 @@ fn object(line: u64, failure: &Failure) -> serde_json::Value {
     let time = if part == 0 { json!(whole) } else { json!(format!("{whole}.{part:06}").parse::<f64>().ok()) };
     object.insert("time".to_owned(), time);
     object.insert("host".to_owned(), json!(failure.id.to_string()));
-    for (name, value) in &failure.fields.named {
-        if !matches!(&**name, "ip4" | "ip6" | "dns" | "fid" | "cidr") {
-            object.insert(name.to_string(), json!(value));
+    for (name, value) in failure.fields.named.iter() {
+        if !matches!(name, "ip4" | "ip6" | "dns" | "fid" | "cidr") {
+            object.insert(name.to_owned(), json!(value));
         }
     }
     if failure.fields.attempts > 0 {

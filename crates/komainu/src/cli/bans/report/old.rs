@@ -106,7 +106,7 @@ pub(super) fn said(what: &str, line: &[u8], failure: &Failure) -> String {
         "msg" | "matches" => String::from_utf8_lossy(line).into_owned(),
         "row" => row(failure),
         what if what.contains('<') => with_tags(what, line, failure),
-        name => failure.fields.named.get(name).cloned().unwrap_or_else(|| "None".to_owned()),
+        name => failure.fields.named.get(name).map_or_else(|| "None".to_owned(), str::to_owned),
     }
 }
 
@@ -183,7 +183,7 @@ fn with_tags(text: &str, line: &[u8], failure: &Failure) -> String {
                 None => String::new(),
             },
             ("ip-rev", _) => address.map_or_else(String::new, reversed),
-            (_, Some(name)) => failure.fields.named.get(name.as_str()).cloned().unwrap_or_default(),
+            (_, Some(name)) => failure.fields.named.get(name.as_str()).unwrap_or_default().to_owned(),
             _ => {
                 out.push('<');
                 continue;
