@@ -10,7 +10,7 @@ mod table;
 mod wide;
 
 pub use settings::{Cache, Candidate, Dns, Increment, Settings, holds, net};
-pub use wide::{By, Wide};
+pub use wide::{By, UNSAID_PASSWORD, UNSAID_USER, Wide, is_unsaid};
 
 use crate::filter::{Failure, Id};
 use attempts::Attempts;

@@ -9,12 +9,26 @@ use crate::filter::{Failure, Id};
 use crate::jails::Jail;
 use config::diagnostic::Diagnostic;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 /// Failures that are remembered, of all groups and of one.
 const SEEN_MAX: usize = 200_000;
 const GROUP_MAX: usize = 5_000;
 /// The longest account or password that counts.
 const TEXT_BYTES_MAX: usize = 256;
+/// One password fails for so many accounts before it is a sprayed one, where the accounts are known: whoever has a new
+/// password, and an old one in his telephone, is one account on the way.
+const ACCOUNTS_LEAST: usize = 3;
+/// Fields of a failure that its line doesn't have: the account, where the filter captures none.
+pub const UNSAID_USER: &str = "komainu_user";
+/// What stands for the password.
+pub const UNSAID_PASSWORD: &str = "komainu_password";
+
+/// Whether a field is one that no line has: it is for counting alone.
+#[must_use]
+pub fn is_unsaid(field: &str) -> bool {
+    [UNSAID_USER, UNSAID_PASSWORD].contains(&field)
+}
 
 /// What tries have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +91,7 @@ impl Wide {
     }
 
     /// What a failure has in common with others, and who it is from.
-    fn key(&self, failure: &Failure) -> Option<(Id, Id, Id)> {
+    fn key(&self, failure: &Failure) -> Option<Key> {
         let Id::Net(address, length) = failure.id else { return None };
         let is_v4 = address.is_ipv4();
         let around = |v4: u8, v6: u8| Id::net(address, length.min(if is_v4 { v4 } else { v6 }));
@@ -87,14 +101,36 @@ impl Wide {
             let text = names.iter().find_map(|name| failure.fields.named.get(name))?.trim();
             (!text.is_empty() && text.len() <= TEXT_BYTES_MAX).then(|| text.to_owned())
         };
-        match self.by {
-            By::Prefix(v4, v6) => Some((around(v4, v6), who.clone(), who)),
-            By::Account => {
-                Some((Id::Other(text(&["user", "alt_user"])?.to_lowercase()), who, around(24, 48)))
-            }
-            By::Password => Some((Id::Other(text(&["password"])?), who, around(24, 48))),
-        }
+        let account = || text(&["user", "alt_user", UNSAID_USER]).map(|name| name.to_lowercase());
+        let source = if matches!(self.by, By::Prefix(..)) { who.clone() } else { around(24, 48) };
+        let (common, account) = match self.by {
+            By::Prefix(v4, v6) => (around(v4, v6), None),
+            By::Account => (Id::Other(account()?), None),
+            By::Password => (Id::Other(text(&["password", UNSAID_PASSWORD])?), account()),
+        };
+        let account = account.map(|account| {
+            let mut hasher = DefaultHasher::new();
+            account.hash(&mut hasher);
+            hasher.finish()
+        });
+        Some(Key { common, try_of: Try { at_s: 0, who, source, account } })
     }
+}
+
+/// What a failure has in common with others, and itself.
+struct Key {
+    common: Id,
+    try_of: Try,
+}
+
+/// A failure.
+#[derive(Debug)]
+struct Try {
+    at_s: i64,
+    who: Id,
+    source: Id,
+    /// A hash of the account, where passwords are counted and it is known.
+    account: Option<u64>,
 }
 
 /// `24` or `24,64`.
@@ -109,23 +145,41 @@ fn lengths(text: &str) -> Option<(u8, u8)> {
 /// Tries that have something in common.
 #[derive(Debug, Default)]
 struct Group {
-    /// When, from whom, from which source; the oldest first.
-    seen: VecDeque<(i64, Id, Id)>,
+    /// The oldest first.
+    seen: VecDeque<Try>,
     /// How often each source is among them.
     sources: HashMap<Id, u32>,
+    /// And each account; those whose account nobody knows together.
+    accounts: HashMap<Option<u64>, u32>,
     /// Since it was too much, so many were given away.
     given: Option<usize>,
     used: u64,
 }
 
 impl Group {
+    fn add(&mut self, one: Try) {
+        *self.sources.entry(one.source.clone()).or_default() += 1;
+        *self.accounts.entry(one.account).or_default() += 1;
+        self.seen.push_back(one);
+    }
+
     fn drop_oldest(&mut self) {
-        let Some((_, _, source)) = self.seen.pop_front() else { return };
-        if let Some(count) = self.sources.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.sources.remove(&source);
-            }
+        let Some(Try { source, account, .. }) = self.seen.pop_front() else { return };
+        one_less(&mut self.sources, &source);
+        one_less(&mut self.accounts, &account);
+    }
+
+    fn is_much(&self, wide: &Wide, enough: usize) -> bool {
+        let is_sprayed = self.accounts.contains_key(&None) || self.accounts.len() >= ACCOUNTS_LEAST;
+        self.seen.len() >= enough && self.sources.len() >= wide.spread && is_sprayed
+    }
+}
+
+fn one_less<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }
@@ -156,31 +210,31 @@ impl Groups {
         failure: &Failure,
         (now_s, find_s, failures_max): (i64, i64, u32),
     ) -> Option<Catch> {
-        let (key, who, source) = wide.key(failure)?;
+        let Key { common: key, mut try_of } = wide.key(failure)?;
+        try_of.at_s = now_s;
+        let who = try_of.who.clone();
         self.clock += 1;
         let group = self.groups.entry(key.clone()).or_default();
         let before = group.seen.len();
         while group.seen.len() >= GROUP_MAX
-            || group.seen.front().is_some_and(|(at_s, ..)| *at_s < now_s.saturating_sub(find_s))
+            || group.seen.front().is_some_and(|one| one.at_s < now_s.saturating_sub(find_s))
         {
             group.drop_oldest();
         }
-        *group.sources.entry(source.clone()).or_default() += 1;
-        group.seen.push_back((now_s, who.clone(), source));
+        group.add(try_of);
         self.seen = (self.seen + group.seen.len()).saturating_sub(before);
         group.used = self.clock;
         self.uses.push_back((self.clock, key.clone()));
         let enough = usize::try_from(failures_max).unwrap_or(usize::MAX).min(GROUP_MAX);
-        let is_much = group.seen.len() >= enough && group.sources.len() >= wide.spread;
         let caught = match group.given {
-            _ if !is_much => {
+            _ if !group.is_much(wide, enough) => {
                 group.given = None;
                 None
             }
             None => {
                 let mut all: Vec<Id> = Vec::new();
                 let mut known = std::collections::HashSet::new();
-                let newest = group.seen.iter().rev().map(|(_, who, _)| who);
+                let newest = group.seen.iter().rev().map(|one| &one.who);
                 all.extend(newest.filter(|who| known.insert(*who)).take(wide.limit).cloned());
                 group.given = Some(all.len());
                 Some(all)
@@ -209,7 +263,7 @@ impl Groups {
     /// Forgets failures that lie too far back to count.
     pub(super) fn forget_past(&mut self, now_s: i64, find_s: i64) {
         self.groups.retain(|_, group| {
-            let is_new = group.seen.back().is_some_and(|(at_s, ..)| *at_s >= now_s.saturating_sub(find_s));
+            let is_new = group.seen.back().is_some_and(|one| one.at_s >= now_s.saturating_sub(find_s));
             if !is_new {
                 self.seen = self.seen.saturating_sub(group.seen.len());
             }

@@ -312,8 +312,9 @@ impl Cell {
         }
         let mut change = self.change(id, (at_s, until_s), before);
         change.failures = failures;
-        change.fields =
-            failure.fields.named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        // What no line says is for counting alone.
+        let said = failure.fields.named.iter().filter(|(name, _)| !ban::jail::is_unsaid(name));
+        change.fields = said.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         out.changes.push(change);
     }
 

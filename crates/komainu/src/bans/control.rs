@@ -1,17 +1,19 @@
 //! The socket on which tools give the engine of bans orders: a line of JSON each way, several in a conversation.
 //!
 //! Only root and the account that the engine runs as are heard (SO_PEERCRED, and the socket's mode). A conversation has a
-//! thread of its own; there is room for a few, and who is silent for a minute is let go. T2.20.
+//! thread of its own; who is silent for a minute is let go. There is room for a few: for one more, the one that has been
+//! silent for longest goes, and where all of them wait for an answer, the newcomer hears so. T2.20.
 
 use super::order::{Answer, Order, Orders};
+use rustix::net::{SendFlags, Shutdown};
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The longest order or answer: an import of what another program kept.
 const LINE_BYTES_MAX: u64 = 64 << 20;
@@ -78,7 +80,7 @@ impl Drop for Control {
 }
 
 fn accept(listener: &UnixListener, orders: &Orders, ended: &AtomicBool) {
-    let seats = Arc::new(AtomicUsize::new(0));
+    let seats = Seats::default();
     loop {
         let accepted = listener.accept();
         if ended.load(Ordering::Relaxed) {
@@ -89,29 +91,83 @@ fn accept(listener: &UnixListener, orders: &Orders, ended: &AtomicBool) {
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        if !is_trusted(&stream) || seats.load(Ordering::Relaxed) >= CONVERSATIONS_MAX {
-            let text = "only root and the account that runs this are answered, a few at a time";
-            let _ = say(&stream, &Answer::Refused(text.to_owned()));
-            continue;
-        }
-        seats.fetch_add(1, Ordering::Relaxed);
-        let (orders, seat) = (orders.clone(), Seat(Arc::clone(&seats)));
-        let converse = move || {
-            let _seat = seat;
-            // A caller that is gone has nothing to be told.
-            let _ = converse(&stream, &orders);
+        let stream = Arc::new(stream);
+        let seat = match is_trusted(&stream) {
+            true => seats.take(&stream).ok_or("too many orders are under way: ask again in a while"),
+            false => Err("only root and the account that runs this are answered"),
         };
+        let seat = match seat {
+            Ok(seat) => seat,
+            Err(text) => {
+                tell(&stream, text);
+                continue;
+            }
+        };
+        let orders = orders.clone();
+        // A caller that is gone has nothing to be told.
+        let converse = move || drop(converse(&stream, &orders, &seat));
         // Without a thread, the connection closes.
         let _ = std::thread::Builder::new().name("bans-control".into()).spawn(converse);
     }
 }
 
-struct Seat(Arc<AtomicUsize>);
+/// Conversations under way.
+#[derive(Clone, Default)]
+struct Seats(Arc<Mutex<Vec<Sitting>>>);
+
+struct Sitting {
+    stream: Arc<UnixStream>,
+    /// Since when it has been silent; `None` while it waits for an answer.
+    silent: Option<Instant>,
+}
+
+/// A conversation's place.
+struct Seat {
+    seats: Seats,
+    stream: Arc<UnixStream>,
+}
+
+impl Seats {
+    fn all(&self) -> MutexGuard<'_, Vec<Sitting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place, where there is one or somebody silent can go.
+    fn take(&self, stream: &Arc<UnixStream>) -> Option<Seat> {
+        let mut all = self.all();
+        if all.len() >= CONVERSATIONS_MAX {
+            let silent = all.iter().enumerate().filter_map(|(at, sitting)| Some((sitting.silent?, at)));
+            let (_, at) = silent.min()?;
+            let idlest = all.swap_remove(at);
+            tell(&idlest.stream, "others wait, and this conversation was silent for longest");
+            // Its thread hears that, and ends.
+            let _ = rustix::net::shutdown(&*idlest.stream, Shutdown::Both);
+        }
+        all.push(Sitting { stream: Arc::clone(stream), silent: Some(Instant::now()) });
+        Some(Seat { seats: self.clone(), stream: Arc::clone(stream) })
+    }
+}
+
+impl Seat {
+    fn is_silent(&self, silent: bool) {
+        let mut all = self.seats.all();
+        if let Some(own) = all.iter_mut().find(|one| Arc::ptr_eq(&one.stream, &self.stream)) {
+            own.silent = silent.then(Instant::now);
+        }
+    }
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.seats.all().retain(|one| !Arc::ptr_eq(&one.stream, &self.stream));
     }
+}
+
+/// A last word, where it can be said at once.
+fn tell(stream: &UnixStream, text: &str) {
+    let Ok(mut line) = serde_json::to_vec(&Answer::Refused(text.to_owned())) else { return };
+    line.push(b'\n');
+    let _ = rustix::net::send(stream, &line, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
 }
 
 fn is_trusted(stream: &UnixStream) -> bool {
@@ -119,16 +175,18 @@ fn is_trusted(stream: &UnixStream) -> bool {
         .is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid())
 }
 
-fn converse(stream: &UnixStream, orders: &Orders) -> io::Result<()> {
+fn converse(stream: &UnixStream, orders: &Orders, seat: &Seat) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(stream);
     while let Some(line) = line(&mut reader)? {
+        seat.is_silent(false);
         let answer = match serde_json::from_slice::<Order>(&line) {
             Ok(order) => orders.ask(order),
             Err(error) => Answer::Refused(format!("no order: {error}")),
         };
         say(stream, &answer)?;
+        seat.is_silent(true);
     }
     Ok(())
 }
@@ -159,9 +217,14 @@ pub fn ask(path: &Path, order: &Order) -> io::Result<Answer> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut text = serde_json::to_vec(order)?;
     text.push(b'\n');
-    (&stream).write_all(&text)?;
-    let answer = line(&mut BufReader::new(&stream))?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    Ok(serde_json::from_slice(&answer)?)
+    let asked = (&stream).write_all(&text);
+    // Who isn't heard may have been told why before he asked.
+    let answer = line(&mut BufReader::new(&stream)).ok().flatten();
+    match (answer, asked) {
+        (Some(answer), _) => Ok(serde_json::from_slice(&answer)?),
+        (None, Err(error)) => Err(error),
+        (None, Ok(())) => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 #[cfg(test)]
@@ -200,5 +263,68 @@ mod tests {
         // What somebody left behind is no hindrance.
         drop(UnixListener::bind(&path).unwrap());
         drop(Bound::bind(&path).unwrap());
+    }
+
+    /// However many are silent, there is room for one more; where all wait for an answer, there is none.
+    #[test]
+    fn the_idlest_makes_room() {
+        let seats = Seats::default();
+        let pairs = || {
+            let (own, other) = UnixStream::pair().unwrap();
+            other.set_nonblocking(true).unwrap();
+            (Arc::new(own), other)
+        };
+        let sit = |_| {
+            let (own, other) = pairs();
+            (seats.take(&own).unwrap(), other)
+        };
+        let mut sitting: Vec<(Seat, UnixStream)> = (0..CONVERSATIONS_MAX).map(sit).collect();
+        let heard = |stream: &UnixStream| line(&mut BufReader::new(stream)).ok().flatten();
+        // The first waits for an answer, the second has spoken since: the third is the idlest.
+        sitting[0].0.is_silent(false);
+        sitting[1].0.is_silent(false);
+        sitting[1].0.is_silent(true);
+        sitting.push(sit(0));
+        let told: Vec<usize> = (0..sitting.len()).filter(|at| heard(&sitting[*at].1).is_some()).collect();
+        assert_eq!((told, seats.all().len()), (vec![2], CONVERSATIONS_MAX));
+        assert!(heard(&sitting[2].1).is_none(), "and it has ended");
+        sitting.iter().for_each(|(seat, _)| seat.is_silent(false));
+        assert!(seats.take(&pairs().0).is_none());
+        sitting[5].0.is_silent(true);
+        assert!(seats.take(&pairs().0).is_some());
+        drop(sitting);
+        assert_eq!(seats.all().len(), 0);
+    }
+
+    /// Whoever comes when there is no room reads why, though it was said before he asked.
+    #[test]
+    fn one_more_than_there_is_room_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let (orders, asked) = mpsc::channel();
+        let held: Vec<Asked> = Vec::new();
+        let engine = std::thread::spawn(move || {
+            // Nobody is answered before the last has asked.
+            let mut held = held;
+            held.extend(asked.iter().take(CONVERSATIONS_MAX));
+            held
+        });
+        let control =
+            Bound::bind(&path).unwrap().serve(Orders { orders, waker: Waker::new().unwrap() }).unwrap();
+        let talk = |_| {
+            let stream = UnixStream::connect(&path).unwrap();
+            (&stream).write_all(b"\"Status\"\n").unwrap();
+            stream
+        };
+        let waiting: Vec<UnixStream> = (0..CONVERSATIONS_MAX).map(talk).collect();
+        let held = engine.join().unwrap();
+        let said = ask(&path, &Order::Ping).unwrap();
+        assert!(matches!(&said, Answer::Refused(why) if why.contains("too many orders")), "{said:?}");
+        drop(held);
+        for stream in &waiting {
+            let said = line(&mut BufReader::new(stream)).unwrap().unwrap();
+            assert!(String::from_utf8_lossy(&said).contains("has ended"));
+        }
+        drop(control);
     }
 }

@@ -9,9 +9,9 @@ use super::settings::Level;
 use super::wake::Waker;
 use crate::firewall::{Change, Firewall, Verb};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use store::lines::LineFile;
@@ -20,6 +20,8 @@ use store::lines::LineFile;
 const AGAIN: Duration = Duration::from_secs(15);
 /// Between two flushes of the state.
 const FLUSH: Duration = Duration::from_secs(1);
+/// Between two looks whether all hands are there.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Who puts bans in force.
 pub trait Hands: Send {
@@ -28,6 +30,11 @@ pub trait Hands: Send {
 
     /// fail2ban's files have changed.
     fn reload(&mut self) {}
+
+    /// Why they do nothing any more, and won't again.
+    fn is_gone(&mut self) -> Option<String> {
+        None
+    }
 }
 
 impl Hands for Arc<Firewall> {
@@ -36,8 +43,16 @@ impl Hands for Arc<Firewall> {
     }
 
     fn reload(&mut self) {
-        // A helper that has ended says so with the next change.
+        // That a helper has ended is said elsewhere.
         let _ = Firewall::reload(self);
+    }
+
+    fn is_gone(&mut self) -> Option<String> {
+        (!self.is_alive()).then(|| {
+            "the helper for packet filters has ended: bans change nothing there, and what is in force stays, until the \
+             program is started again"
+                .to_owned()
+        })
     }
 }
 
@@ -62,13 +77,19 @@ pub(super) struct Doing {
 struct Shared {
     is_busy: AtomicBool,
     bytes: AtomicU64,
+    /// What is wrong at present.
+    troubles: Mutex<Vec<String>>,
 }
 
 struct Worker {
     file: Option<LineFile>,
     /// Since when the file can't be written.
     failed: Option<Instant>,
+    /// Why, for tools.
+    failure: Option<String>,
     hands: Vec<Box<dyn Hands>>,
+    /// Those that are gone for good, and why.
+    gone: Vec<Option<String>>,
     log: BanLog,
     waker: Waker,
     shared: Arc<Shared>,
@@ -85,7 +106,9 @@ impl Doing {
         let (tasks, queue) = mpsc::sync_channel(1);
         let shared = Arc::<Shared>::default();
         shared.bytes.store(file.as_ref().map_or(0, LineFile::bytes), Ordering::Relaxed);
-        let worker = Worker { file, failed: None, hands, log, waker, shared: Arc::clone(&shared) };
+        let gone = vec![None; hands.len()];
+        let (shared_too, failed, failure) = (Arc::clone(&shared), None, None);
+        let worker = Worker { file, failed, failure, hands, gone, log, waker, shared: shared_too };
         let thread =
             std::thread::Builder::new().name("bans-hands".into()).spawn(move || worker.run(&queue))?;
         Ok(Doing { tasks: Some(tasks), thread: Some(thread), shared })
@@ -103,6 +126,11 @@ impl Doing {
             // The thread ends with the sender only.
             let _ = tasks.send(task);
         }
+    }
+
+    /// What is wrong at present, for people.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until what was handed over is done, but not for ever.
@@ -134,7 +162,7 @@ impl Worker {
         loop {
             let due = dirty.map(|at| FLUSH.saturating_sub(at.elapsed()));
             let again = self.failed.map(|at| AGAIN.saturating_sub(at.elapsed()));
-            let patience = due.into_iter().chain(again).min().unwrap_or(Duration::from_secs(3_600));
+            let patience = due.into_iter().chain(again).min().unwrap_or(LOOK).min(LOOK);
             match queue.recv_timeout(patience) {
                 Ok(task) => {
                     if self.keep(&task) {
@@ -144,7 +172,7 @@ impl Worker {
                     self.shared.is_busy.store(false, Ordering::Release);
                     self.waker.wake();
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => {
                     self.sync();
                     return;
@@ -177,6 +205,8 @@ impl Worker {
         let is_mended = done.is_ok() && self.failed.take().is_some();
         self.note(done);
         if is_mended {
+            self.failure = None;
+            self.tell();
             self.log.say(Part::Server, Level::Notice, format_args!("bans are kept on disk again"));
         }
         !task.is_all
@@ -194,21 +224,58 @@ impl Worker {
         if let Err(error) = done
             && self.failed.replace(Instant::now()).is_none()
         {
-            let text = format_args!("bans are kept in memory only until the disk takes them again: {error}");
-            self.log.say(Part::Server, Level::Error, text);
+            let text = format!("bans are kept in memory only until the disk takes them again: {error}");
+            self.log.say(Part::Server, Level::Error, format_args!("{text}"));
+            self.failure = Some(text);
+            self.tell();
         }
     }
 
+    /// Whether all hands are there still: said once of each.
+    fn look(&mut self) {
+        let mut news = false;
+        for (hands, gone) in self.hands.iter_mut().zip(&mut self.gone) {
+            if gone.is_none()
+                && let Some(why) = hands.is_gone()
+            {
+                self.log.say(Part::Actions, Level::Error, format_args!("{why}"));
+                *gone = Some(why);
+                news = true;
+            }
+        }
+        if news {
+            self.tell();
+        }
+    }
+
+    /// Hands what is wrong to tools.
+    fn tell(&self) {
+        let all = self.failure.iter().chain(self.gone.iter().flatten()).cloned().collect();
+        *self.shared.troubles.lock().unwrap_or_else(PoisonError::into_inner) = all;
+    }
+
     fn apply(&mut self, task: &Task) {
-        for hands in &mut self.hands {
+        self.look();
+        let mut failed = Vec::new();
+        for (at, hands) in self.hands.iter_mut().enumerate() {
+            if self.gone.get(at).is_some_and(Option::is_some) {
+                continue;
+            }
             if task.reload {
                 hands.reload();
             }
-            if task.changes.is_empty() {
-                continue;
+            if !task.changes.is_empty() {
+                let outcomes = task.changes.iter().zip(hands.apply(&task.changes));
+                failed.extend(outcomes.filter_map(|(change, outcome)| Some((at, change, outcome.err()?))));
             }
-            for (change, outcome) in task.changes.iter().zip(hands.apply(&task.changes)) {
-                let Err(error) = outcome else { continue };
+        }
+        if failed.is_empty() {
+            return;
+        }
+        // Those that ended over it say it for all.
+        self.look();
+        for (at, change, error) in failed {
+            if self.gone.get(at).is_some_and(Option::is_none) {
                 let (jail, what) = (&change.jail, verb(change));
                 self.log.say(Part::Actions, Level::Error, format_args!("[{jail}] {what}: {error}"));
             }

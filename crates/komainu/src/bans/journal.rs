@@ -1,8 +1,11 @@
 //! The systemd journal as a source: `journalctl` follows it, and each entry becomes a line as syslog would write it.
 //!
-//! `journalmatch` is handed on word by word, alternatives joined with `+`, as fail2ban's systemd backend takes them. After
-//! a restart the journal is read on behind the last entry that was taken; the program's own fields are read only, text that
-//! a client chose can't become another field.
+//! `journalmatch` is handed on word by word, alternatives joined with `+`, as fail2ban's systemd backend takes them. The
+//! program's own fields are read only: text that a client chose can't become another field.
+//!
+//! What is there is read first, then what comes: `journalctl --follow` knows the current boot alone, whatever it is told.
+//! Each time it begins with the last entry that was taken, which isn't taken twice: `--after-cursor` passes over an entry
+//! too many where that one fits the matches no more.
 
 use rustix::fd::{AsFd as _, BorrowedFd};
 use serde_json::Value;
@@ -13,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// The longest entry that is read.
 const ENTRY_BYTES_MAX: usize = 1 << 20;
-/// A `journalctl` that ended is started anew, not before.
+/// A `journalctl` that follows, and ended, is started anew, not before.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The journal, for one jail.
@@ -23,6 +26,8 @@ pub(super) struct Journal {
     since_s: i64,
     child: Option<(Child, ChildStdout)>,
     started: Instant,
+    /// What was there has been read.
+    follows: bool,
     held: Vec<u8>,
     is_skipping: bool,
     cursor: Option<String>,
@@ -53,6 +58,7 @@ impl Journal {
             since_s,
             child: None,
             started: Instant::now(),
+            follows: false,
             held: Vec::new(),
             is_skipping: false,
             written: std::cell::RefCell::new(cursor.clone()),
@@ -65,9 +71,12 @@ impl Journal {
 
     fn spawn(&mut self) -> io::Result<()> {
         let mut command = Command::new("journalctl");
-        command.args(["--follow", "--output=json", "--all", "--quiet", "--no-tail"]);
+        command.args(["--output=json", "--all", "--quiet", "--no-pager"]);
+        if self.follows {
+            command.args(["--follow", "--no-tail"]);
+        }
         match &self.cursor {
-            Some(cursor) => command.arg(format!("--after-cursor={cursor}")),
+            Some(cursor) => command.arg(format!("--cursor={cursor}")),
             None => command.arg(format!("--since=@{}", self.since_s)),
         };
         command
@@ -78,6 +87,7 @@ impl Journal {
             .stderr(Stdio::null());
         self.started = Instant::now();
         self.held.clear();
+        self.is_skipping = false;
         let mut child = command.spawn()?;
         let pipe = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         rustix::io::ioctl_fionbio(&pipe, true)?;
@@ -111,7 +121,7 @@ impl Journal {
         let count = match pipe.read(piece) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.is_caught_up = true;
+                self.is_caught_up = self.follows;
                 return false;
             }
             Err(_) => 0,
@@ -119,8 +129,13 @@ impl Journal {
         if count == 0 {
             // It has ended: said by nobody, and by nothing that follows.
             let _ = child.kill();
-            let _ = child.wait();
+            let ended = child.wait();
             self.child = None;
+            if !self.follows && ended.is_ok_and(|status| status.success()) {
+                self.follows = true;
+                // Tried again after the pause, where it can't be.
+                let _ = self.spawn();
+            }
             return false;
         }
         self.feed(piece.get(..count).unwrap_or_default(), sink);
@@ -149,10 +164,14 @@ impl Journal {
 
     fn entry(&mut self, sink: &mut dyn FnMut(&[u8])) {
         let Ok(entry) = serde_json::from_slice::<Value>(&self.held) else { return };
+        let cursor = entry.get("__CURSOR").and_then(Value::as_str);
+        if cursor.is_some() && cursor == self.cursor.as_deref() {
+            return;
+        }
         if let Some(line) = line_of(&entry) {
             sink(line.as_bytes());
         }
-        self.cursor = entry.get("__CURSOR").and_then(Value::as_str).map(str::to_owned).or(self.cursor.take());
+        self.cursor = cursor.map(str::to_owned).or(self.cursor.take());
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Order {
     Status,
     /// How a jail is.
     JailStatus(String),
+    /// What is wrong with all of it: [`Answer::Troubles`].
+    Troubles,
     /// Who is shut out, by all jails or one.
     List(Option<String>),
     /// What is known of an address: [`Answer::Reasons`].
@@ -91,6 +93,8 @@ pub enum Answer {
     Jails(Vec<Brief>),
     /// To [`Order::JailStatus`].
     Jail(Box<JailStatus>),
+    /// To [`Order::Troubles`]: a sentence each.
+    Troubles(Vec<String>),
     /// To [`Order::List`].
     Bans(Vec<Held>),
     /// To [`Order::Why`].

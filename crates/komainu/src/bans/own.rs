@@ -5,6 +5,8 @@
 //! lines of a log are the same once more. T0.1.
 
 use crate::log::Destination;
+use ban::filter::Failure;
+use ban::jail::{UNSAID_PASSWORD, UNSAID_USER};
 use ban::jails::Jail;
 use events::stamp::Stamp;
 use mail::Wall;
@@ -22,6 +24,29 @@ pub struct OwnLine {
     pub time_us: i64,
     /// The line as the log has it behind the time: `mx postfix/smtpd[812]: …`.
     pub text: String,
+    /// With what somebody wanted to log in, where that is what the line is about.
+    pub tried: Option<Box<Tried>>,
+}
+
+/// What a log-in that failed was tried with: for jails that count accounts or passwords. No log has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// The account.
+    pub account: Option<String>,
+    /// A keyed hash of the password: the same for the same one, and nothing else can be told from it.
+    pub password: Option<u64>,
+}
+
+impl Tried {
+    /// Adds to a failure what no line says of it.
+    pub(super) fn add_to(&self, failure: &mut Failure) {
+        if let Some(account) = &self.account {
+            failure.fields.named.insert(UNSAID_USER.into(), account);
+        }
+        if let Some(mark) = self.password {
+            failure.fields.named.insert(UNSAID_PASSWORD.into(), &format!("{mark:016x}"));
+        }
+    }
 }
 
 impl OwnLine {
@@ -172,7 +197,7 @@ mod tests {
         let (own, taken) = Own::channel(Box::new(move || {
             rings.fetch_add(1, Ordering::Relaxed);
         }));
-        let line = |n: usize| OwnLine { time_us: 0, text: n.to_string() };
+        let line = |n: usize| OwnLine { time_us: 0, text: n.to_string(), tried: None };
         own.say((0..LINES_MAX + 3).map(line));
         own.say([]);
         assert_eq!((own.take_dropped(), own.take_dropped(), roused.load(Ordering::Relaxed)), (3, 0, 1));
@@ -186,7 +211,8 @@ mod tests {
 
     #[test]
     fn with_its_time() {
-        let line = OwnLine { time_us: 1_700_000_000_123_456, text: "mx postfix/smtpd[1]: x".into() };
+        let text = "mx postfix/smtpd[1]: x".into();
+        let line = OwnLine { time_us: 1_700_000_000_123_456, text, tried: None };
         assert_eq!(line.dated(), "2023-11-14T22:13:20.123456+00:00 mx postfix/smtpd[1]: x");
     }
 

@@ -256,9 +256,19 @@ impl ShutOut {
         })
     }
 
-    /// Whether `address` is shut out.
+    /// Whether `address` is shut out, without it being counted as one that came to the door.
+    #[must_use]
+    pub fn holds(&self, address: IpAddr, now: Wall) -> Option<Shut> {
+        self.looked(address, now, false)
+    }
+
+    /// Whether `address`, at the door, is shut out.
     #[must_use]
     pub fn look(&self, address: IpAddr, now: Wall) -> Option<Shut> {
+        self.looked(address, now, true)
+    }
+
+    fn looked(&self, address: IpAddr, now: Wall, counts: bool) -> Option<Shut> {
         if self.nets.load(Ordering::Acquire) == 0 {
             return None;
         }
@@ -268,6 +278,9 @@ impl ShutOut {
         let (jail, until_s) = (Arc::clone(&holder.jail), holder.until_s);
         if self.spares(address) {
             return None;
+        }
+        if !counts {
+            return Some(Shut { net, jail, until_s, is_first: false });
         }
         self.refused.fetch_add(1, Ordering::Relaxed);
         let is_first = row.refused.fetch_add(1, Ordering::Relaxed) == 0;
@@ -472,6 +485,8 @@ mod tests {
         table.set(Ban::of("a", net("192.0.2.0/24"), None));
         let first =
             |address: &str| table.look(address.parse().unwrap(), NOW).is_some_and(|shut| shut.is_first);
+        // A session that ends over it is no connection at the door.
+        assert!(table.holds("192.0.2.1".parse().unwrap(), NOW).is_some());
         assert_eq!((first("192.0.2.1"), first("192.0.2.2"), first("192.0.2.1")), (true, false, false));
         assert_eq!((table.refused(), table.refused_of(net("192.0.2.0/24"))), (3, 3));
     }

@@ -1,5 +1,7 @@
 //! `komainu explain`.
 
+mod shut_out;
+
 use super::{CompatArgument, EX_CONFIG, EX_USAGE, default_config, render};
 use crate::configuration::{Configuration, DirectSources, has_errors, state_directory};
 use crate::explain::answers::{Answerer, Offline, Online, Written};
@@ -148,6 +150,7 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
     let program = logged.as_ref().and_then(|logged| logged.program.as_deref());
     let by_log = program.and_then(|program| service_that_logs_as(&configuration, program));
     let service = arguments.service.clone().or(by_log);
+    let bans = configuration.bans.clone().filter(|_| !arguments.offline && arguments.answers.is_none());
     let stand = Stand::new(configuration, service.as_deref(), &DirectSources);
     let (mut stand, more) = stand.map_err(Refused::config)?;
     stand.free_bytes = free_bytes(&parameters);
@@ -168,7 +171,11 @@ fn explain(arguments: &Arguments) -> Result<ExitCode, Refused> {
     let parameters = stand.listener.parameters.clone();
     match &logged {
         Some(logged) => explain_line(arguments, &stand, logged, answerer.as_ref(), &parameters),
-        None => explain_visit(arguments, &stand, &visit, answerer.as_ref(), &parameters),
+        None => {
+            let tables = stand.live.snapshot();
+            let shut = bans.map(|bans| shut_out::ask(&bans, &parameters, visit.client, &tables));
+            explain_visit(arguments, (&stand, shut.as_ref()), &visit, answerer.as_ref(), &parameters)
+        }
     }
 }
 
@@ -248,7 +255,7 @@ fn remark(text: &str) {
 
 fn explain_visit(
     arguments: &Arguments,
-    stand: &Stand,
+    (stand, shut): (&Stand, Option<&shut_out::Found>),
     visit: &Visit,
     answerer: &dyn Answerer,
     parameters: &Parameters,
@@ -256,13 +263,21 @@ fn explain_visit(
     let walk = walk::walk(stand, visit, answerer, &[]);
     let (found, untried) = outcomes::otherwise(stand, visit, answerer, &walk);
     match arguments.format {
-        Format::Json => println!("{}", json::render(&walk, &found)),
+        Format::Json => {
+            let mut all = json::render(&walk, &found);
+            if let (Some(shut), Some(object)) = (shut, all.as_object_mut()) {
+                object.insert("shut_out".to_owned(), shut.json());
+            }
+            println!("{all}");
+        }
         Format::Text => {
             let tree = text::render(visit, &walk, parameters, ink());
-            print!("{tree}{}", text::render_otherwise(&found, untried, ink()));
+            let shut = shut.map(shut_out::Found::text).unwrap_or_default();
+            print!("{shut}{tree}{}", text::render_otherwise(&found, untried, ink()));
         }
     }
-    let refused = walk.verdicts().any(|(_, reply)| reply.starts_with(['4', '5']));
+    let refused = shut.is_some_and(shut_out::Found::is_refused)
+        || walk.verdicts().any(|(_, reply)| reply.starts_with(['4', '5']));
     Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

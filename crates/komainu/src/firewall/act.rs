@@ -5,12 +5,14 @@
 //! `actioncheck` is asked where a ban failed; where that fails too, the action is repaired, or stopped and started, and
 //! all that was in force comes back.
 
+use super::left::Comment;
 use super::{Change, Verb, run};
 use ban::action::net::{Net, Prefixes};
 use ban::action::nft::{Listing, Sets};
 use ban::action::{Action, Deed, Facts, Family, plain, restore};
 use ban::filter::Id;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 /// The most commands that are joined to the input of one program.
@@ -244,6 +246,7 @@ impl Commanded<'_> {
 
     fn start(&mut self) -> Result<(), String> {
         *self.commands = Commands::default();
+        self.take_away();
         let mut outcome = Ok(());
         for part in self.parts() {
             self.clean(part);
@@ -265,6 +268,28 @@ impl Commanded<'_> {
         if is_left {
             // What can't be removed is used again.
             let _ = self.run(Deed::Stop, part, None);
+        }
+    }
+
+    /// Takes away ufw's rules of an earlier run.
+    fn take_away(&self) {
+        let somebody = |failures: u32| Facts {
+            id: Id::address(Ipv4Addr::new(192, 0, 2, 1).into()),
+            ban_s: -1,
+            failures,
+            before: 0,
+            time_s: 0,
+            matches: String::new(),
+            fields: Vec::new(),
+        };
+        let script = |failures: u32| self.action.script(Deed::Ban, Family::V4, Some(&somebody(failures)));
+        let (one, other) = (7_171, 82_828);
+        let (Some(first), Some(second)) = (script(one), script(other)) else { return };
+        let Some(comment) = Comment::of([(&first, one), (&second, other)]) else { return };
+        let Ok(listing) = run::program(&comment.listing, &[], None, self.patience) else { return };
+        for id in comment.find(&listing) {
+            // What can't be removed is there still, as it was before.
+            let _ = self.run(Deed::Unban, Family::of(&id), Some(&Facts { id, ..somebody(0) }));
         }
     }
 

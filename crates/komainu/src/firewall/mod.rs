@@ -7,6 +7,7 @@
 
 mod act;
 mod helper;
+mod left;
 mod run;
 mod wire;
 

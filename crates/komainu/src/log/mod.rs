@@ -7,7 +7,7 @@
 
 mod sink;
 
-use crate::bans::{Own, OwnLine};
+use crate::bans::{Own, OwnLine, Tried};
 use crate::clock;
 use crate::privileged::Helper;
 use events::{Event, Line, Stamp};
@@ -146,15 +146,29 @@ impl Log {
 
     /// Writes `event` as said by `program`: `postfix/smtpd`.
     pub fn write<'a>(&self, program: &str, event: impl Into<Event<'a>>) {
-        let event = event.into();
+        self.put(program, event.into(), None);
+    }
+
+    /// As [`Log::write`], for a log-in that failed. What it was tried with is for whoever listens, and isn't written.
+    pub(crate) fn write_tried<'a>(&self, program: &str, event: impl Into<Event<'a>>, tried: Option<Tried>) {
+        self.put(program, event.into(), tried.map(Box::new));
+    }
+
+    /// Whether anybody else has the lines.
+    pub(crate) fn is_listened_to(&self) -> bool {
+        self.shape.own.get().is_some()
+    }
+
+    fn put(&self, program: &str, event: Event<'_>, tried: Option<Box<Tried>>) {
         let severity = event.severity();
         let wall = clock::now().wall;
-        let listens = self.shape.own.get().is_some();
+        let listens = self.is_listened_to();
         let before = (listens && !self.shape.has_its_line()).then(|| self.shape.own_text(program, &event));
         let text = self.shape.render(program, event, wall);
         let own = listens.then(|| OwnLine {
             time_us: wall.0,
             text: before.unwrap_or_else(|| text.get(SYSLOG_STAMP_BYTES..).unwrap_or_default().to_owned()),
+            tried,
         });
         // The thread ends with the process only.
         let ready = Ready { severity, facility: events::FACILITY, text, own };
@@ -279,6 +293,12 @@ mod tests {
         assert_eq!(line.text, format!("mx postfix/smtpd[{pid}]: connect from unknown[192.0.2.1]"));
         assert!(line.time_us >= before.0 && line.time_us <= clock::now().wall.0);
         assert!(heard.try_recv().is_err(), "what was said before isn't heard");
+        let tried = Tried { account: Some("joe-of-old".into()), password: Some(0x5eac_4e70_5eac_4e70) };
+        log.write_tried("postfix/smtpd", event(), Some(tried.clone()));
+        log.flush();
+        assert_eq!(heard.recv().unwrap().tried.as_deref(), Some(&tried));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("joe-of-old") && !text.contains("5eac"), "{text}");
     }
 
     #[test]

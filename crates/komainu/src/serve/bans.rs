@@ -174,10 +174,8 @@ fn begin(
     let mut hands: Vec<Box<dyn Hands>> = vec![Box::new(Doors::new(&shared.shut_out, &folder))];
     let opener: Arc<dyn Opener> = match &firewall {
         Some(firewall) => {
-            hands.push(Box::new(Spares {
-                inner: Arc::clone(firewall),
-                shut_out: Arc::clone(&shared.shut_out),
-            }));
+            let (inner, shut_out) = (Arc::clone(firewall), Arc::clone(&shared.shut_out));
+            hands.push(Box::new(Spares { inner, shut_out, log: shared.log.clone() }));
             Arc::new(Arc::clone(firewall))
         }
         None => Arc::new(Direct),
@@ -260,6 +258,7 @@ impl Hands for Doors {
 struct Spares<H> {
     inner: H,
     shut_out: Arc<ShutOut>,
+    log: Log,
 }
 
 impl<H: Hands> Spares<H> {
@@ -286,6 +285,15 @@ impl<H: Hands> Hands for Spares<H> {
 
     fn reload(&mut self) {
         self.inner.reload();
+    }
+
+    /// Mail goes on, and so do bans at the server's own doors. Only who has root's rights can start it again.
+    fn is_gone(&mut self) -> Option<String> {
+        self.inner.is_gone()?;
+        let text = "K0678: the helper for packet filters has ended: the server's own listeners refuse whom a jail bans, \
+                    nothing else does, and what is in force in packet filters stays; restart the server";
+        self.log.write(PROGRAM, Message::error(text));
+        Some(text.to_owned())
     }
 }
 

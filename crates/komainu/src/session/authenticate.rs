@@ -242,6 +242,8 @@ impl Session {
         if matches!(failed, Failed::Temporarily(_)) {
             self.settle(None, Outcome::Unanswered);
         }
+        // What nobody has judged is no wrong password.
+        let tried = matches!(failed, Failed::Refused(_)).then(|| self.tried()).flatten();
         let logging_in = self.logging_in();
         (logging_in.exchange, logging_in.under_way, logging_in.permit) = (None, None, None);
         logging_in.credentials = Credentials::default();
@@ -267,7 +269,7 @@ impl Session {
             reason: reason.as_str().into(),
             sasl_username: Some(username.as_deref().unwrap_or("(unavailable)").into()),
         };
-        self.shared.log.write(self.program(), line);
+        self.shared.log.write_tried(self.program(), line, tried);
         reply
     }
 }

@@ -44,7 +44,7 @@ impl Watch {
             return self.0 == OUT;
         }
         self.0 = generation;
-        let Some(shut) = shared.shut_out.look(client, clock::now().wall) else { return false };
+        let Some(shut) = shared.shut_out.holds(client, clock::now().wall) else { return false };
         self.0 = OUT;
         let text = format!("session of {client} ends: jail {}, {}", shut.jail, until(&shut));
         shared.log.write(PROGRAM, Own::new(Matter::ShutOut, shut.network(), text));

@@ -8,8 +8,10 @@ use super::authenticate::{Failed, LoggingIn};
 use crate::authentication::dovecot::Lost;
 use crate::authentication::turns::{Admission, Permit};
 use crate::authentication::{self, Logins};
+use crate::bans::Tried;
 use mail::base64;
 use policy::guessing::{Attempt, Guessing, Noticed, Outcome};
+use proto::sasl::server::Credentials;
 
 impl Session {
     /// Waits until the log-in may be tried: before anything is handed on that may be judged. Who has leave has it until the
@@ -20,6 +22,9 @@ impl Session {
         (said, first): (Option<&str>, bool),
     ) -> Result<(), Failed> {
         if logins.delay_max.is_zero() {
+            if self.shared.log.is_listened_to() {
+                self.take_note(said, first);
+            }
             return Ok(());
         }
         if first {
@@ -81,6 +86,17 @@ impl Session {
         let username = credentials.and_then(|known| known.username.as_deref()).or(told);
         let password = credentials.and_then(|known| known.password.as_deref());
         guessing.attempt(self.tx.client.address, username, password)
+    }
+
+    /// What the log-in under way was tried with, for the server's own jails.
+    pub(super) fn tried(&self) -> Option<Tried> {
+        let logging_in = self.logging_in.as_deref().filter(|_| self.shared.log.is_listened_to())?;
+        let Credentials { username, password, .. } = &logging_in.credentials;
+        // As users have the name, where that is known.
+        let account = username.as_ref().map(|said| logging_in.username.as_ref().unwrap_or(said).clone());
+        let guessing = self.shared.authentication.guessing();
+        let password = password.as_ref().map(|secret| guessing.mark(secret));
+        (account.is_some() || password.is_some()).then_some(Tried { account, password })
     }
 
     fn is_minded(&self) -> bool {

@@ -128,6 +128,59 @@ fn who_is_shut_out_and_why() {
     assert_eq!(*asked.lock().expect("nobody panics"), expect);
 }
 
+/// `komainu explain` says it of the client, and so does its exit code.
+#[test]
+fn explained_by_the_engine() {
+    let (folder, _) = engine();
+    let main = "compatibility_level = 3.6\nmyhostname = mx.example.com\nkomainu_ban_never = 192.0.2.4/31\n";
+    let explain = |never: bool, client: &str, more: &[&str]| {
+        let here = folder.path().display();
+        let main = if never { main.to_owned() } else { main.replace("192.0.2.4/31", "") };
+        folder.write(
+            "main.cf",
+            format!("{main}komainu_ban_directory = {here}\nkomainu_state_directory = {here}/state\nkomainu_dns_servers = 127.0.0.1:1\n"),
+        );
+        folder.write("master.cf", "smtp inet n - n - - smtpd\n");
+        let program = komainu().display().to_string();
+        let words =
+            ["TZ=UTC", &program, "explain", "-c", ".", "--client-name", "unknown", "--client-addr", client];
+        folder.run("env", &[&words[..], more].concat(), b"")
+    };
+    let shut = "[pam] shuts 192.0.2.4 out since 2026-11-23 09:16:22, for ever\n";
+    let ran = explain(false, "192.0.2.4", &[]);
+    assert!(ran.out.starts_with(shut) && ran.out.contains("`komainu ban why 192.0.2.4` tells"), "{ran:?}");
+    assert_eq!(ran.code, Some(1));
+    let ran = explain(true, "192.0.2.4", &[]);
+    assert!(ran.out.starts_with(&format!("{shut}it is let in all the same: komainu_ban_never")), "{ran:?}");
+    assert_eq!(ran.code, Some(0));
+    let ran = explain(false, "192.0.2.5", &[]);
+    assert!(ran.out.starts_with("client 192.0.2.5") && ran.code == Some(0), "{ran:?}");
+    let ran = explain(false, "192.0.2.4", &["--format", "json"]);
+    assert!(ran.out.contains("\"shut_out\":{\"held\":[{") && ran.out.contains("\"refused\":true"), "{ran:?}");
+    let ran = explain(false, "192.0.2.4", &["--offline"]);
+    assert!(!ran.out.contains("shut"), "{ran:?}");
+    std::fs::remove_file(folder.path().join("socket")).expect("there");
+    let ran = explain(false, "192.0.2.4", &[]);
+    assert!(
+        ran.out.starts_with("(whether a jail shuts it out isn't known: ") && ran.code == Some(0),
+        "{ran:?}"
+    );
+}
+
+/// A ban of an IPv6 address is its neighbours' as well.
+#[test]
+fn a_neighbour_of_its_64() {
+    let (folder, asked) = engine();
+    ban(&folder, "why 2001:db8::7");
+    ban(&folder, "why 192.0.2.9");
+    let asked = asked.lock().expect("nobody panics");
+    let why: Vec<_> = asked
+        .iter()
+        .filter_map(|order| if let Order::Why(id) = order { Some(id.as_str()) } else { None })
+        .collect();
+    assert_eq!(why, ["2001:db8::7", "2001:db8::7", "2001:db8::/64", "192.0.2.9"]);
+}
+
 #[test]
 fn without_an_engine_it_is_said() {
     let folder = Folder::new();

@@ -30,7 +30,7 @@ enabled = true
 filter = own
 ";
 const FILTER: &str = r"[Definition]
-failregex = ^\s*\S+ postfix/\S+\[\d+\]: warning: [^[]*\[<HOST>\]: SASL PLAIN authentication failed:
+failregex = ^\s*\S+ postfix/\S+\[\d+\]: warning: [^[]*\[<HOST>\]: SASL (?:PLAIN|LOGIN) authentication failed:
 ";
 
 /// A site with submission and relaying ports, and jails of its own.
@@ -234,6 +234,85 @@ fn whatever_the_log_looks_like() {
     });
 }
 
+/// `\0NAME\0PASSWORD`.
+fn plain(name: &str, password: &str) -> String {
+    let text = format!("\0{name}\0{password}");
+    format!("AUTH PLAIN {}", mail::base64::encode(text.as_bytes()))
+}
+
+/// The log-ins that fail, one of each jail: who sprays one password is shut out wherever he comes from, and so are those
+/// who share out one account. Passwords stand nowhere.
+#[test]
+fn a_password_that_is_sprayed() {
+    world::run("bans::a_password_that_is_sprayed", Needs::Root, || {
+        let wide = |name: &str, count: &str| {
+            format!(
+                "[{name}]\nenabled = true\nfilter = own\nlogpath = LOG\nkomainu_count = {count}\nmaxretry = 6\nkomainu_spread = "
+            )
+        };
+        let jails = JAILS.replace("maxretry = 3", "maxretry = 30");
+        let site = site(&jails, "komainu_auth_delay_max = 0\n");
+        let log = site.path("log/mail.log").display().to_string();
+        let more = wide("sprayed", "password") + "4\n" + &wide("besieged", "account") + "10\n";
+        save(&site.path("jails/jail.local"), &more.replace("LOG", &log), 0o644);
+        let server = Server::start(&site);
+        // A user with a new password: the old one in his telephone comes from many networks; another mistypes.
+        for net in 1..=8 {
+            let mut telephone = hello(&format!("198.18.{net}.1"), 587);
+            assert!(telephone.say(&plain("alice", "Winter25")).starts_with("535 "));
+        }
+        let mut mistyping = hello("198.18.100.1", 587);
+        for word in ["secrte", "sceret", "Secret", "secret "] {
+            assert!(mistyping.say(&plain("alice", word)).starts_with("535 "));
+        }
+        // Seven networks, a password, and as many accounts; LOGIN says the same.
+        for net in 1..=7 {
+            let mut sprayer = hello(&format!("203.0.{net}.1"), 587);
+            if net % 2 == 0 {
+                assert!(sprayer.say("AUTH LOGIN").starts_with("334 "));
+                let word = |text: &str| mail::base64::encode(text.as_bytes());
+                assert!(sprayer.say(&word(&format!("person{net}"))).starts_with("334 "));
+                // The seventh, and whoever comes when it is known, may be sent away meanwhile.
+                let _ = sprayer.try_say(&word("Summer2026!"));
+            } else {
+                let _ = sprayer.try_say(&plain(&format!("person{net}"), "Summer2026!"));
+            }
+        }
+        for net in 1..=7 {
+            until_refused(&format!("203.0.{net}.1"), 25);
+        }
+        // Another name, from ten networks, with as many passwords.
+        for net in 1..=10 {
+            let _ = hello(&format!("198.51.{net}.1"), 587).try_say(&plain("Info", &format!("word{net}")));
+        }
+        for net in 1..=10 {
+            until_refused(&format!("198.51.{net}.1"), 25);
+        }
+        let said = ask(&site, &["list"]);
+        assert_eq!(
+            (said.matches("[sprayed]").count(), said.matches("[besieged]").count()),
+            (7, 10),
+            "{said}"
+        );
+        for net in 1..=8 {
+            assert!(!is_refused(&format!("198.18.{net}.1"), 587));
+        }
+        assert!(mistyping.say(RIGHT).starts_with("235 "));
+        drop(server);
+        for path in ["log/mail.log", "log/fail2ban.log"] {
+            let text = fs::read_to_string(site.path(path)).expect("a log");
+            for word in ["Summer2026", "Winter25", "secrte", "komainu_password"] {
+                assert!(!text.contains(word), "{path}: {word}");
+            }
+        }
+        let kept = shell(&format!(
+            "grep -rlE 'Summer2026|Winter25|komainu_password' {} || true",
+            site.path("").display()
+        ));
+        assert_eq!(kept, "");
+    });
+}
+
 /// Processor time of the server so far.
 fn cpu(server: &Server) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid())).expect("a process");
@@ -279,6 +358,51 @@ fn without_root() {
     let _server = Server::start_as(command, &site);
     site.logged("K0676: without root's rights only the server's own listeners refuse", 0);
     assert!(Path::new(&site.path("jails/socket")).exists());
+}
+
+/// The process of this name that another started.
+fn child_of(parent: u32, name: &str) -> u32 {
+    let all = fs::read_dir("/proc").expect("processes").flatten();
+    let mut numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_it = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parents = stat.rsplit(')').next().unwrap_or("").split_whitespace().nth(1);
+        stat.contains(&format!("({name})")) && parents == Some(&parent.to_string())
+    };
+    numbers.find(is_it).unwrap_or_else(|| panic!("no {name} of {parent}"))
+}
+
+/// The helper for packet filters is killed: that is said once, and the listeners go on.
+#[test]
+fn without_the_helper_the_listeners_refuse() {
+    world::run("bans::without_the_helper_the_listeners_refuse", Needs::Root, || {
+        let site = site(&JAILS.replace("action =", "action = touch"), "komainu_auth_delay_max = 0\n");
+        fs::create_dir_all(site.path("jails/action.d")).expect("a folder");
+        save(&site.path("jails/action.d/touch.conf"), "[Definition]\nactionban = touch /mnt/<ip>\n", 0o644);
+        let mut server = Server::start(&site);
+        drop(guess(OTHER));
+        until("the action", || Path::new("/mnt").join(OTHER).exists().then_some(()));
+        assert_eq!(ask(&site, &["status"]), "[own]  1 shut out, 0 counted\n");
+        let helper = child_of(server.pid(), "komainu-bans");
+        shell(&format!("kill -KILL {helper}"));
+        for last in 1..=3 {
+            drop(guess(&format!("198.51.100.{last}")));
+            until_refused(&format!("198.51.100.{last}"), 25);
+        }
+        site.logged("K0678: the helper for packet filters has ended", 0);
+        let said = until("trouble", || Some(ask(&site, &["status"])).filter(|said| said.contains("trouble")));
+        assert!(said.starts_with("trouble: K0678: the helper for packet filters has ended: "), "{said}");
+        assert!(said.ends_with("; restart the server\n[own]  4 shut out, 0 counted\n"), "{said}");
+        assert!(ask(&site, &["status", "--format", "json"]).starts_with("{\"trouble\":\"K0678: "));
+        let log = fail2bans(&site);
+        assert!(log.matches("has ended").count() == 1 && !log.contains("ban of"), "{log}");
+        assert_eq!(site.log().matches("K0678").count(), 1);
+        // The next start makes all of it again.
+        assert!(server.stop().success());
+        let _server = Server::start(&site);
+        until("the actions", || Path::new("/mnt/198.51.100.3").exists().then_some(()));
+        assert_eq!(ask(&site, &["status"]), "[own]  4 shut out, 0 counted\n");
+    });
 }
 
 /// Jails that can't run cost no mail.

@@ -379,6 +379,40 @@ fn a_killed_helper_leaves_the_door_shut_and_nothing_for_ever() {
     });
 }
 
+/// ufw keeps its rules itself: those that a killed helper left go with the next start, and nobody else's.
+#[test]
+fn ufw_rules_of_a_killed_helper_go() {
+    world::run("firewall::ufw_rules_of_a_killed_helper_go", Needs::Root, || {
+        if !(there("fail2ban-client") && there("ufw")) {
+            return;
+        }
+        let neighbour = Neighbour::new();
+        let (port, _listeners) = listeners();
+        run("ufw --force enable");
+        run("ufw default allow");
+        run("ufw reject from 198.51.100.99 comment mine");
+        let jail = format!("port = {port}\nbanaction = ufw");
+        let folder = files(&[("j", jail.clone()), ("j1", jail)]);
+        let first = firewall(folder.path());
+        well(&first, vec![Change::start("j"), ban("j", BANNED[0]), ban("j", BANNED[1])]);
+        well(&first, vec![Change::start("j1"), ban("j1", OTHERS[0])]);
+        // Without a stop: as after a crash.
+        drop(first);
+        let second = firewall(folder.path());
+        let restored = Change { is_restored: true, ..ban("j", BANNED[1]) };
+        well(&second, vec![Change::start("j"), restored]);
+        neighbour.passes(BANNED[0], port);
+        neighbour.is_refused(BANNED[1], port);
+        neighbour.is_refused(OTHERS[0], port);
+        well(&second, vec![Change::stop("j"), Change::start("j1"), Change::stop("j1")]);
+        for from in [BANNED[1], OTHERS[0]] {
+            neighbour.passes(from, port);
+        }
+        let left = run("ufw show added");
+        assert!(left.contains("198.51.100.99") && !left.contains("Fail2Ban"), "{left}");
+    });
+}
+
 /// Debian's fail2ban and we make the same rules of the same files.
 #[test]
 fn the_same_rules_as_fail2ban() {

@@ -266,6 +266,12 @@ impl Guessing {
         }
     }
 
+    /// What stands for a password where passwords are counted elsewhere; it isn't what stands for it here.
+    #[must_use]
+    pub fn mark(&self, password: &[u8]) -> u64 {
+        self.key.of("mark", &[password])
+    }
+
     /// Counts a log-in of an address in, until [`Guessing::end`]; false where there are too many.
     pub fn begin(&mut self, client: IpAddr, now: Mono) -> bool {
         let count = self.under_way.entry(self.address(client), now);

@@ -113,6 +113,24 @@ fn a_password_that_is_sprayed() {
     );
 }
 
+/// An old password in somebody's telephone isn't sprayed, wherever he goes; where no account is known, nobody can tell.
+#[test]
+fn an_old_password_on_the_way() {
+    let wide = Wide { by: By::Password, spread: 3, limit: 1_000 };
+    let mut jail = Machine::new(settings(wide, 3));
+    for at in 0..50 {
+        let user = if at % 2 == 0 { "alice" } else { "Alice@example.com" };
+        let said = format!("{UNSAID_USER}={user},{UNSAID_PASSWORD}=00ff");
+        assert_eq!(take(&mut jail, at, &format!("192.0.{at}.1"), &said), NOBODY);
+    }
+    let said = format!("user=bob,{UNSAID_USER}=alice,{UNSAID_PASSWORD}=00ff");
+    assert_eq!(take(&mut jail, 50, "198.51.101.1", &said).len(), 51, "a third account, which the line says");
+    for (at, expect) in [(60, 0), (61, 0), (62, 3)] {
+        let said = format!("{UNSAID_PASSWORD}=0100");
+        assert_eq!(take(&mut jail, at, &format!("203.0.{at}.1"), &said).len(), expect);
+    }
+}
+
 /// A botnet of thousands is caught, people who mistype are not; with a clock and dice of its own.
 #[test]
 fn a_botnet_among_people() {

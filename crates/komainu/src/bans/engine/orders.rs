@@ -36,6 +36,7 @@ impl Machine {
                 Ok(at) => self.status(at),
                 Err(answer) => answer,
             },
+            Order::Troubles => Answer::Troubles(self.doing.troubles()),
             Order::List(None) => Answer::Bans(self.cells.iter().flat_map(Cell::list).collect()),
             Order::List(Some(name)) => match self.place(&name) {
                 Ok(at) => Answer::Bans(self.cells.get(at).map(Cell::list).unwrap_or_default()),

@@ -7,7 +7,7 @@ use crate::bans::hands::Task;
 use crate::bans::journal::Journal;
 use crate::bans::kept::{self, Past, Row};
 use crate::bans::names::{Names, Question};
-use crate::bans::own::OwnLog;
+use crate::bans::own::{OwnLine, OwnLog, Tried};
 use crate::bans::piped::Piped;
 use crate::bans::says::Part;
 use crate::bans::settings::Level;
@@ -208,7 +208,7 @@ impl Machine {
                 (hall.luck, hall.echoed) = (luck, None);
                 let Source { name, hearers, gate, .. } = source;
                 for line in &lines {
-                    hear(hall, (hearers, gate), (name, line.as_bytes(), true));
+                    hear(hall, (hearers, gate), (name, line.as_bytes(), true), None);
                 }
             });
         }
@@ -327,7 +327,7 @@ impl Machine {
                 let Source { name, input, hearers, gate, .. } = source;
                 let Input::File(tail) = input else { return false };
                 let is_live = tail.is_caught_up;
-                tail.look(opener, now, &mut |line| hear(hall, (hearers, gate), (name, line, is_live)))
+                tail.look(opener, now, &mut |line| hear(hall, (hearers, gate), (name, line, is_live), None))
             });
             if is_other == Some(true) {
                 self.watch_again(number);
@@ -357,16 +357,17 @@ impl Machine {
                     Input::File(tail) => {
                         let is_live = tail.is_caught_up;
                         // A log that can't be read now may be another time.
-                        tail.read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, is_live)))
+                        tail.read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, is_live), None))
                             .unwrap_or(false)
                     }
                     Input::Journal(journal) => {
                         let is_live = journal.is_caught_up;
-                        journal.read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, is_live)))
+                        journal
+                            .read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, is_live), None))
                     }
                     // Whether it was written just now nobody knows: stamps count as they stand.
                     Input::Piped(piped) => {
-                        piped.read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, false)))
+                        piped.read(piece, &mut |line| hear(hall, (hearers, gate), (name, line, false), None))
                     }
                     Input::Own => false,
                 }
@@ -389,8 +390,8 @@ impl Machine {
     }
 
     fn read_own(&mut self, number: usize) -> bool {
-        let lines: Vec<String> = match &self.own {
-            Some((_, lines)) => lines.try_iter().take(OWN_MAX).map(|line| line.dated()).collect(),
+        let lines: Vec<OwnLine> = match &self.own {
+            Some((_, lines)) => lines.try_iter().take(OWN_MAX).collect(),
             None => return false,
         };
         let is_all = lines.len() < OWN_MAX;
@@ -398,7 +399,9 @@ impl Machine {
             // They are only here once.
             hall.own = None;
             for line in &lines {
-                hear(hall, (&mut source.hearers, &mut source.gate), (&source.name, line.as_bytes(), true));
+                let dated = line.dated();
+                let heard = (&*source.name, dated.as_bytes(), true);
+                hear(hall, (&mut source.hearers, &mut source.gate), heard, line.tried.as_deref());
             }
         });
         !is_all
@@ -425,7 +428,12 @@ impl Machine {
 type Ears<'e> = (&'e mut Vec<(usize, Option<Reader>)>, &'e mut Gate);
 
 /// Gives a line to the jails that hear its source.
-fn hear(hall: &mut Hall<'_, '_>, (hearers, gate): Ears<'_>, (source, line, is_live): (&str, &[u8], bool)) {
+fn hear(
+    hall: &mut Hall<'_, '_>,
+    (hearers, gate): Ears<'_>,
+    (source, line, is_live): (&str, &[u8], bool),
+    tried: Option<&Tried>,
+) {
     // Lines of the server's own have been heard without a log between.
     if hall.own.is_some_and(|own| own.is_ours(line)) || hall.echoed.is_some_and(|past| past.has_heard(line)) {
         return;
@@ -446,7 +454,10 @@ fn hear(hall: &mut Hall<'_, '_>, (hearers, gate): Ears<'_>, (source, line, is_li
         let Some(cell) = hall.cells.get_mut(*number) else { continue };
         hall.out.luck = hall.luck;
         let seen = Seen { source, line, is_live, elsewhere };
-        let failed = *failure;
+        let mut failed = *failure;
+        if let Some(tried) = tried {
+            tried.add_to(&mut failed);
+        }
         if let Some(name) = cell.failure(failed.clone(), &seen, hall.out) {
             hall.names.ask(Question {
                 jail: cell.name().to_owned(),

@@ -1,3 +1,6 @@
+mod attempts;
+mod wide;
+
 use super::*;
 use crate::bans::hours::Hours;
 use crate::bans::order::{JailStatus, Value};

@@ -11,6 +11,7 @@ use ban::{server, span};
 use clap::Args;
 use serde_json::json;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -74,13 +75,12 @@ struct Asker<'a> {
     folder: &'a Path,
     socket: PathBuf,
     is_json: bool,
-    zone: Zone,
 }
 
 impl<'a> Asker<'a> {
     fn new(folder: &'a Path, at: &Where) -> Asker<'a> {
         let socket = socket(folder, at.socket.as_deref());
-        Asker { folder, socket, is_json: at.format == Format::Json, zone: Zone::new(clock::time_zone()) }
+        Asker { folder, socket, is_json: at.format == Format::Json }
     }
 
     /// The answer; a refusal is said.
@@ -101,8 +101,7 @@ impl<'a> Asker<'a> {
     }
 
     fn time(&self, at_s: i64) -> String {
-        let civil = self.zone.civil(at_s);
-        civil.map(|civil| civil.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+        moment(at_s)
     }
 
     fn until(&self, held: &Held) -> String {
@@ -125,8 +124,29 @@ impl<'a> Asker<'a> {
     }
 }
 
+/// A time as people have it here.
+pub(in crate::cli) fn moment(at_s: i64) -> String {
+    let civil = Zone::new(clock::time_zone()).civil(at_s);
+    civil.map(|civil| civil.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+}
+
+/// What the engine behind a socket knows of an address. Whoever has an IPv6 address has its /64: a neighbour's ban is his.
+pub(in crate::cli) fn holding(socket: &Path, address: IpAddr) -> io::Result<Vec<Reason>> {
+    let ask = |id: String| match control::ask(socket, &Order::Why(id))? {
+        Answer::Reasons(reasons) => Ok(reasons),
+        Answer::Refused(why) => Err(io::Error::other(why)),
+        _ => Err(io::Error::other("the engine answered something else than was asked")),
+    };
+    let reasons = ask(address.to_string())?;
+    if address.is_ipv4() || reasons.iter().any(|reason| reason.held.is_some()) {
+        return Ok(reasons);
+    }
+    let around = ask(ban::filter::network(address, Some(64)).to_string())?;
+    Ok(if around.iter().any(|reason| reason.held.is_some()) { around } else { reasons })
+}
+
 /// The engine's socket: as given, or as fail2ban.conf has it.
-pub(super) fn socket(folder: &Path, given: Option<&Path>) -> PathBuf {
+pub(in crate::cli) fn socket(folder: &Path, given: Option<&Path>) -> PathBuf {
     match given {
         Some(path) => path.to_owned(),
         None => server::read(&Disk, folder, &mut Vec::new()).socket.into(),
@@ -155,6 +175,16 @@ pub(super) fn status(folder: &Path, status: &Status) -> ExitCode {
 fn all_jails(asker: &Asker<'_>, jails: &[Brief]) -> ExitCode {
     if !asker.is_json && jails.is_empty() {
         println!("no jail runs");
+    }
+    // An engine of before knows no such question.
+    if let Ok(Answer::Troubles(troubles)) = control::ask(&asker.socket, &Order::Troubles) {
+        for trouble in troubles {
+            if asker.is_json {
+                println!("{}", json!({ "trouble": trouble }));
+            } else {
+                println!("trouble: {trouble}");
+            }
+        }
     }
     for Brief { name, .. } in jails {
         match asker.ask(&Order::JailStatus(name.clone())) {
@@ -246,11 +276,16 @@ pub(super) fn list(folder: &Path, status: &Status) -> ExitCode {
 
 pub(super) fn why(folder: &Path, why: &Why) -> ExitCode {
     let asker = Asker::new(folder, &why.at);
-    let reasons = match asker.ask(&Order::Why(why.address.clone())) {
+    let mut reasons = match asker.ask(&Order::Why(why.address.clone())) {
         Ok(Answer::Reasons(reasons)) => reasons,
         Ok(_) => return unexpected(),
         Err(code) => return code,
     };
+    if let Some(address @ IpAddr::V6(_)) = why.address.parse().ok()
+        && let Ok(around) = holding(&asker.socket, address)
+    {
+        reasons = around;
+    }
     let mut rules = super::rules::Rules::new(asker.folder);
     for reason in &reasons {
         if asker.is_json {

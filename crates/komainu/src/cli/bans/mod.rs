@@ -15,6 +15,8 @@ mod rules;
 mod run;
 mod simulate;
 
+pub(super) use ask::{holding, moment, socket};
+
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE};
 use ban::zone::Zone;
 use clap::{Args, Subcommand};

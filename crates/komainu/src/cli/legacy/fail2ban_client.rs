@@ -143,10 +143,18 @@ impl Client {
             }
             ["start"] => self.start(),
             ["stop"] => self.stop(),
-            ["restart"] => self.stop().and_then(|said| {
-                println!("{said}");
-                self.start()
-            }),
+            ["restart"] => match self.stop() {
+                Ok(said) => {
+                    println!("{said}");
+                    self.start()
+                }
+                // There is none to be stopped: that is said, and one starts.
+                failed @ Err(Failure::NotRunning) => {
+                    self.said(failed);
+                    self.start()
+                }
+                failed => failed,
+            },
             ["restart" | "reload", ..] => self.reload(&texts),
             ["get", jail, "action" | "actionproperties" | "actionmethods", ..] => self.action(jail, &texts),
             _ => words::perform(&self.options.words, &|order| self.ask(order), &self.zone),

@@ -3,6 +3,9 @@
 use super::words::Failure;
 use super::{Client, is_there};
 use crate::bans::order::{Answer, Order};
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +13,8 @@ use std::time::{Duration, Instant};
 /// How long a server may take to answer after its start, or to go.
 const PATIENCE: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(50);
+/// The most that is told of what a server said that didn't start.
+const SAID_BYTES_MAX: u64 = 64 << 10;
 
 impl Client {
     /// Starts `komainu ban run`, and waits until it answers.
@@ -30,7 +35,11 @@ impl Client {
         if self.options.is_foreground {
             return Err(failed(command.exec()));
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        // What it says is for whoever has no engine then.
+        let words = memfd_create(c"said", MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+        let mut words = File::from(words);
+        let writes = words.try_clone().map_err(failed)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writes).process_group(0);
         let mut child = command.spawn().map_err(failed)?;
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
@@ -38,6 +47,10 @@ impl Client {
                 return Ok("Server ready".to_owned());
             }
             if let Ok(Some(status)) = child.try_wait() {
+                let mut said = Vec::new();
+                // Without its words there is its status.
+                let _ = words.rewind().and_then(|()| words.take(SAID_BYTES_MAX).read_to_end(&mut said));
+                eprint!("{}", String::from_utf8_lossy(&said));
                 return Err(Failure::Said(format!("Could not start server: it ended with {status}")));
             }
             std::thread::sleep(STEP);
