@@ -62,7 +62,7 @@ pub(super) fn report(
             true => Vec::new(),
             false => beside.also(line, decided, now_us),
         };
-        counts.take((test, extra.is_first_only), line, outcome, &zone, &mut also);
+        counts.take((test, extra.is_first_only), (line, outcome), &zone, &mut also);
     };
     let is_read = plan.read(&mut lines, &mut |seen| {
         let Seen { text, block, missed } = seen;
@@ -127,8 +127,7 @@ impl Counts {
     fn take(
         &mut self,
         (test, is_first_only): (&Test, bool),
-        line: &[u8],
-        outcome: &Outcome,
+        (line, outcome): (&[u8], &Outcome),
         zone: &Zone,
         also: &mut dyn FnMut(Option<usize>) -> Vec<usize>,
     ) {
