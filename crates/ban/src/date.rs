@@ -97,7 +97,10 @@ impl Dates {
     /// Whether they are the default ones, in whatever surroundings.
     #[must_use]
     pub fn has_defaults(text: &str) -> bool {
-        text.is_empty() || text.contains("{DATE}") || text.contains("{DEFAULT}") || text == "{^LN-BEG}"
+        text.is_empty()
+            || text.contains("{DATE}")
+            || text.contains("{DEFAULT}")
+            || text.lines().any(|line| line.trim() == "{^LN-BEG}")
     }
 
     /// Whether lines need no date: they are written when they are read.

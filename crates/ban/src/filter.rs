@@ -146,7 +146,7 @@ pub struct Failure {
 pub enum Outcome {
     /// No expression matched.
     Missed,
-    /// An `ignoreregex` did, counted from 0.
+    /// `prefregex`, or where there is none a `failregex`, did, and then an `ignoreregex`, counted from 0.
     Ignored {
         /// Which.
         rule: usize,
@@ -155,6 +155,8 @@ pub enum Outcome {
     Noted {
         /// Which, counted from 0.
         rule: usize,
+        /// It is a failure whose address the session has yet to tell.
+        waits: bool,
     },
     /// A failure.
     Failed(Box<Failure>),
@@ -509,6 +511,29 @@ impl Reader {
         (outcome, date.map(|date| date.pattern))
     }
 
+    /// The expressions that match a line behind the one that decides, for reports; all, where none is named.
+    #[must_use]
+    pub fn also(&mut self, line: &[u8], decided: Option<usize>, now_us: i64) -> Vec<usize> {
+        let filter = Arc::clone(&self.filter);
+        if filter.lines > 1 || (decided.is_none() && filter.prefix.is_some()) {
+            return Vec::new();
+        }
+        let lossy = String::from_utf8_lossy(line.get(..LINE_BYTES_MAX).unwrap_or(line));
+        let line = lossy.as_bytes();
+        let (start, end) =
+            filter.dates.find(line, &mut self.zone, now_us).map_or((0, 0), |date| (date.start, date.end));
+        let line = [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat();
+        let mut content = line.as_slice();
+        if let Some(prefix) = &filter.prefix {
+            let spans = prefix.pattern.find(&line);
+            let span = spans.and_then(|spans| spans.get(prefix.groups.content?));
+            content = span.and_then(|(start, end)| line.get(start..end)).unwrap_or(content);
+        }
+        let rules = filter.quick.rules(content, filter.rules.len()).into_iter();
+        let behind = rules.filter(|rule| decided.is_none_or(|decided| *rule > decided));
+        behind.filter(|at| filter.rules.get(*at).is_some_and(|rule| rule.pattern.is_match(content))).collect()
+    }
+
     /// When a line was written. One without a date, or with one that no calendar has, has that of the line before.
     fn time(&mut self, date: Option<&Found>, before: Option<&[u8]>, now_us: i64) -> i64 {
         if let Some(own) = date.and_then(|found| found.time_us) {
@@ -542,13 +567,14 @@ impl Reader {
                     Some(id) => self.sessions.line(&id, fields, marks),
                     None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
                 };
-                failed(fields, rule, time_us)
+                failed(fields, marks, rule, time_us)
             }
         }
     }
 
     /// The last lines together, for filters with `maxlines`.
     fn joined(&mut self, filter: &Filter, line: Vec<u8>, time_us: i64) -> Outcome {
+        // What `prefregex` leaves of each line is what is joined.
         let (mut prefixed, mut prefix_marks) = (Fields::default(), Marks::default());
         let mut content = None;
         if let Some(Rule { pattern, groups }) = &filter.prefix {
@@ -563,14 +589,8 @@ impl Reader {
             self.buffer.pop_front();
         }
         let text = self.buffer.iter().map(Vec::as_slice).collect::<Vec<_>>().join(&b'\n');
-        if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
-            return Outcome::Ignored { rule };
-        }
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
-            // The prefix's are those of the last line.
-            let (mut fields, mut marks) = (prefixed, prefix_marks);
-            groups.take(&text, &spans, &mut fields, &mut marks);
             // What matched is used up.
             let (start, end) = spans.get(0).unwrap_or((0, 0));
             let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
@@ -580,7 +600,13 @@ impl Reader {
                 number += 1;
                 !(first..=last).contains(&(number - 1))
             });
-            return failed(Some(fields).filter(|_| !marks.no_fail && !marks.gained), rule, time_us);
+            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
+                return Outcome::Ignored { rule };
+            }
+            // The prefix's are those of the last line.
+            let (mut fields, mut marks) = (prefixed, prefix_marks);
+            groups.take(&text, &spans, &mut fields, &mut marks);
+            return failed(Some(fields).filter(|_| !marks.no_fail && !marks.gained), marks, rule, time_us);
         }
         Outcome::Missed
     }
@@ -610,10 +636,10 @@ fn last_line(text: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn failed(fields: Option<Fields>, rule: usize, time_us: i64) -> Outcome {
+fn failed(fields: Option<Fields>, marks: Marks, rule: usize, time_us: i64) -> Outcome {
     match fields.and_then(|fields| Some((fields.id()?, fields))) {
         Some((id, fields)) => Outcome::Failed(Box::new(Failure { time_us, id, fields, rule })),
-        None => Outcome::Noted { rule },
+        None => Outcome::Noted { rule, waits: !marks.no_fail && !marks.gained },
     }
 }
 

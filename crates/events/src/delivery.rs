@@ -206,22 +206,40 @@ record! {
     }
 }
 
+/// `to=<a@b>, orig_to=<c>, relay=`: the addresses, and what follows.
+fn addresses(text: &str) -> Option<((&str, Option<&str>), &str)> {
+    let (to, rest) = scan::angled(text.strip_prefix("to=")?)?;
+    let (orig_to, rest) = match rest.strip_prefix(", orig_to=") {
+        Some(rest) => scan::angled(rest).map(|(value, rest)| (Some(value), rest))?,
+        None => (None, rest),
+    };
+    Some(((to, orig_to), rest.strip_prefix(", relay=")?))
+}
+
 impl<'a> Delivery<'a> {
     /// Reads a delivery whose delays are numbers that we would write otherwise (`1.0`), or none at all: these count as no
-    /// delay. What was delivered was, however long it is said to have taken.
+    /// delay. What was delivered was, however long it is said to have taken. An address may hold a `>` that isn't
+    /// quoted: then what follows the addresses ends them.
     #[must_use]
     pub fn read_leniently(text: &'a str) -> Option<Self> {
-        Delivery::read_with(text, |delay| Some(Delay::lenient(delay)))
+        let (id, rest) = scan::queue_id(text)?;
+        let (addresses, rest) = addresses(rest).or_else(|| {
+            let (inner, rest) = scan::until(rest.strip_prefix("to=<")?, ">, relay=")?;
+            let parts = scan::until(inner, ">, orig_to=<");
+            let (to, orig_to) = parts.map_or((inner, None), |(to, orig_to)| (to, Some(orig_to)));
+            Some(((to, orig_to), rest))
+        })?;
+        Delivery::read_with(id, addresses, rest, |delay| Some(Delay::lenient(delay)))
     }
 
-    fn read_with(text: &'a str, delay_of: fn(&str) -> Option<Delay>) -> Option<Self> {
-        let (id, rest) = scan::queue_id(text)?;
-        let (to, rest) = scan::angled(rest.strip_prefix("to=")?)?;
-        let (orig_to, rest) = match rest.strip_prefix(", orig_to=") {
-            Some(rest) => scan::angled(rest).map(|(value, rest)| (Some(value.into()), rest))?,
-            None => (None, rest),
-        };
-        let (relay, rest) = scan::until(rest.strip_prefix(", relay=")?, ", ")?;
+    /// `rest` begins with the relay.
+    fn read_with(
+        id: &'a str,
+        (to, orig_to): (&'a str, Option<&'a str>),
+        rest: &'a str,
+        delay_of: fn(&str) -> Option<Delay>,
+    ) -> Option<Self> {
+        let (relay, rest) = scan::until(rest, ", ")?;
         let (conn_use, rest) = match rest.strip_prefix("conn_use=") {
             Some(rest) => scan::until(rest, ", ").map(|(n, rest)| Some((Some(scan::number(n)?), rest)))??,
             None => (None, rest),
@@ -245,7 +263,7 @@ impl<'a> Delivery<'a> {
         Some(Delivery {
             id: id.into(),
             to: to.into(),
-            orig_to,
+            orig_to: orig_to.map(Into::into),
             relay: relay.into(),
             conn_use,
             delay: delay_of(delay)?,
@@ -260,7 +278,9 @@ impl<'a> Delivery<'a> {
 
 impl<'a> Record<'a> for Delivery<'a> {
     fn read(text: &'a str) -> Option<Self> {
-        Delivery::read_with(text, Delay::parse)
+        let (id, rest) = scan::queue_id(text)?;
+        let (addresses, rest) = addresses(rest)?;
+        Delivery::read_with(id, addresses, rest, Delay::parse)
     }
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{}: to=<{}>", self.id, self.to)?;

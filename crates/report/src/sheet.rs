@@ -209,7 +209,8 @@ pub fn shown(text: &str) -> String {
     out
 }
 
-fn is_hidden(letter: char) -> bool {
+/// Whether it can't be seen, moves a terminal's cursor or turns the reading round.
+pub(crate) fn is_hidden(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
@@ -224,6 +225,7 @@ mod tests {
     #[test]
     fn what_hides_is_shown() {
         assert_eq!(shown("a\u{202e}b\u{7}c\u{200d}"), "a‹U+202E›b‹U+0007›c‹U+200D›");
+        assert_eq!(shown("\u{e0041}\u{9b}\u{2066}"), "‹U+E0041›‹U+009B›‹U+2066›");
         assert_eq!(shown("日本 <b> é"), "日本 <b> é");
     }
 }

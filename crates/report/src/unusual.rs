@@ -9,7 +9,7 @@ use crate::day::Moment;
 use crate::sheet::shown;
 use crate::summary::Summary;
 use crate::words::{counted, grouped};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Days that are kept, and compared with.
 pub const DAYS_KEPT: usize = 14;
@@ -25,6 +25,8 @@ const MUCH: u64 = 50;
 const MISSED: u64 = 10;
 /// Remarks on certificates that are kept.
 const REMARKS_MAX: usize = 4;
+/// The rule of what no known rule says.
+const OTHER: &str = "other";
 /// What is said of one day.
 const SAID_MAX: usize = 12;
 
@@ -124,8 +126,8 @@ fn plain(name: &str) -> String {
     shown(name).chars().take(NAME_MAX).collect()
 }
 
-/// What is out of the ordinary on a day with these `sums`, most urgent first. `before` are days before it, in any
-/// order.
+/// What is out of the ordinary on a day with these `sums`, most urgent first. `before` are days before it, the oldest
+/// first.
 #[must_use]
 pub fn compare(sums: &Sums, before: &[&Sums]) -> Vec<String> {
     if before.len() < DAYS_NEEDED {
@@ -136,7 +138,13 @@ pub fn compare(sums: &Sums, before: &[&Sums]) -> Vec<String> {
     for (name, count) in &sums.rules {
         let known = before.iter().map(|day| day.rules.get(name).copied().unwrap_or(0));
         if let Some((usual, more)) = much_more(*count, known) {
-            let words = format!("{name} refused {}, usually {} a day", grouped(*count), grouped(usual));
+            let (count, usual) = (grouped(*count), grouped(usual));
+            let words = match name.as_str() {
+                OTHER => {
+                    format!("Refusals whose rule is not known (\"{name}\"): {count}, usually {usual} a day")
+                }
+                name => format!("{name} refused {count}, usually {usual} a day"),
+            };
             grown.push((more, words));
         }
     }
@@ -152,28 +160,37 @@ pub fn compare(sums: &Sums, before: &[&Sums]) -> Vec<String> {
     said
 }
 
-/// Who wrote on each of the days before, and now didn't.
+/// Who wrote on each of the days before, and now didn't: as long as that lasts and enough days before it are known.
 fn silent(sums: &Sums, before: &[&Sums]) -> Vec<String> {
     let mut said = Vec::new();
-    let least = |values: &mut dyn Iterator<Item = Option<u64>>| {
-        values.map(Option::unwrap_or_default).min().unwrap_or(0)
-    };
     let came = |day: &Sums| day.counts.get("messages came").copied();
-    let usual = least(&mut before.iter().map(|day| came(day)));
-    if usual >= MISSED && came(sums) == Some(0) {
-        said.push(format!("No message came; on each day before there were {} or more", grouped(usual)));
+    if came(sums) == Some(0)
+        && let Some((usual, days)) = missed(before, |day| came(day).unwrap_or(0))
+    {
+        let words =
+            if days == 1 { "No message came".to_owned() } else { format!("No message came for {days} days") };
+        said.push(format!("{words}; on each day before there were {} or more", grouped(usual)));
     }
-    let Some(first) = before.first() else { return said };
-    for name in first.programs.keys().filter(|name| !sums.programs.contains_key(*name)) {
-        let usual = least(&mut before.iter().map(|day| day.programs.get(name).copied()));
-        if usual >= MISSED {
-            said.push(format!(
-                "{name} was silent; on each day before it wrote {} lines or more",
-                grouped(usual)
-            ));
-        }
+    let known: BTreeSet<&String> = before.iter().flat_map(|day| day.programs.keys()).collect();
+    for name in known.into_iter().filter(|name| !sums.programs.contains_key(*name)) {
+        let Some((usual, days)) = missed(before, |day| day.programs.get(name).copied().unwrap_or(0)) else {
+            continue;
+        };
+        let silent = if days == 1 { "was silent".to_owned() } else { format!("was silent for {days} days") };
+        said.push(format!("{name} {silent}; on each day before it wrote {} lines or more", grouped(usual)));
     }
     said
+}
+
+/// The least that there was each day until there was nothing, and for how many days there has been nothing, with the
+/// one after `before`; where it is missed.
+fn missed(before: &[&Sums], count: impl Fn(&Sums) -> u64) -> Option<(u64, usize)> {
+    let lasting = before.iter().rev().take_while(|day| count(day) == 0).count();
+    // A day on which nobody wrote anything, as nothing ran, tells nothing of one that is silent beside others.
+    let known = before.iter().take(before.len() - lasting).filter(|day| !day.programs.is_empty());
+    let known: Vec<u64> = known.map(|day| count(day)).collect();
+    let least = known.iter().min().copied().filter(|least| *least >= MISSED)?;
+    (known.len() >= DAYS_NEEDED).then_some((least, lasting + 1))
 }
 
 /// What is usual, and how much more this is, where it is much.
@@ -257,11 +274,12 @@ impl History {
     }
 }
 
-/// What is out of the ordinary by itself, whatever the days before were: programs that ended over something, and lists
-/// that were found ill.
+/// What is out of the ordinary by itself, whatever the days before were: logs that weren't read, programs that ended
+/// over something, and lists that were found ill.
 #[must_use]
 pub fn of_log(summary: &Summary) -> Vec<String> {
-    let mut said: Vec<String> = of_programs(summary).collect();
+    let mut said: Vec<String> = summary.unread.iter().map(|log| format!("Not read: {log}")).collect();
+    said.extend(of_programs(summary));
     said.extend(of_zones(summary));
     said
 }
@@ -340,6 +358,10 @@ mod tests {
         );
         let new = sums(&[("header_checks", 70), ("body_checks", 49)], &[], 50);
         assert_eq!(said(5, &usual, new), ["header_checks refused 70, usually 0 a day"]);
+        assert_eq!(
+            said(5, &usual, sums(&[("other", 60)], &[], 50)),
+            ["Refusals whose rule is not known (\"other\"): 60, usually 0 a day"]
+        );
         let mut guessed = usual.clone();
         guessed.counts.insert("log-ins failed".into(), 5_000);
         assert_eq!(said(5, &usual, guessed), ["5,000 log-ins failed, usually 5 a day"]);
@@ -362,6 +384,45 @@ mod tests {
             "dovecot was silent; on each day before it wrote 40 lines or more",
         ];
         assert_eq!(said(4, &usual, today), expect);
+    }
+
+    #[test]
+    fn who_is_silent_is_told_of_as_long_as_that_lasts() {
+        let usual = sums(&[], &[("postfix", 500), ("dovecot", 40)], 12);
+        let without = sums(&[], &[("postfix", 500)], 12);
+        let mut history = history(5, &usual);
+        let mut day = Day::numbered(20_004);
+        let mut next = |history: &mut History, sums: &Sums| {
+            day = Day::numbered(day.number() + 1);
+            history.keep(day, sums.clone());
+            history.unusual(day)
+        };
+        let lines = "; on each day before it wrote 40 lines or more";
+        assert_eq!(next(&mut history, &without), [format!("dovecot was silent{lines}")]);
+        for days in 2..5 {
+            let expect = [format!("dovecot was silent for {days} days{lines}")];
+            assert_eq!(next(&mut history, &without), expect);
+        }
+        // Nobody at all.
+        let nobody = sums(&[], &[], 0);
+        let all = next(&mut history, &nobody);
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert_eq!(all[1], format!("dovecot was silent for 5 days{lines}"));
+        // Back, and it is known from the days before that it wasn't there each day; who was there each day but for
+        // that of nobody is missed still.
+        assert_eq!(next(&mut history, &usual), Vec::<String>::new());
+        let expect = ["postfix was silent; on each day before it wrote 500 lines or more"];
+        assert_eq!(next(&mut history, &sums(&[], &[("dovecot", 40)], 12)), expect);
+        // Too few days are left from before it was silent.
+        let mut history = self::history(3, &usual);
+        for at in 3..14 {
+            let day = Day::numbered(20_000 + at);
+            history.keep(day, without.clone());
+            assert_eq!(history.unusual(day).len(), 1, "{at}");
+        }
+        let day = Day::numbered(20_014);
+        history.keep(day, without);
+        assert_eq!(history.unusual(day).len(), 0);
     }
 
     #[test]
@@ -390,10 +451,13 @@ mod tests {
         {
             tally.feed(format!("Nov 22 01:00:00 mx postfix/smtpd[1]: {text}").as_bytes());
         }
+        let mut summary = tally.summary();
         assert_eq!(
-            of_log(&tally.summary()),
+            of_log(&summary),
             ["smtpd: fatal: no SASL mechanisms (2 times)", "smtpd: panic: x (once)"]
         );
+        summary.could_not_read(&["mail.log: Permission denied".into()]);
+        assert_eq!(of_log(&summary)[0], "Not read: mail.log: Permission denied");
     }
 
     #[test]

@@ -110,7 +110,7 @@ pub(crate) fn milliseconds(number: u64) -> String {
     match number {
         0..1_000 => format!("{number} ms"),
         1_000..60_000 => tenths(number, 1_000, "s"),
-        _ => duration(number / 1_000),
+        _ => duration(number.saturating_add(500) / 1_000),
     }
 }
 
@@ -118,16 +118,18 @@ pub(crate) fn milliseconds(number: u64) -> String {
 pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
+        120..7_200 => format!("{} min", (seconds + 30) / 60),
         7_200..172_800 => tenths(seconds, 3_600, "h"),
         _ => tenths(seconds, 86_400, "days"),
     }
 }
 
+/// Rounded.
 fn tenths(number: u64, size: u64, unit: &str) -> String {
-    let tenths = u128::from(number) * 10 / u128::from(size.max(1));
+    let (number, size) = (u128::from(number), u128::from(size.max(1)));
+    let tenths = (number * 20 + size) / (size * 2);
     if tenths >= 1_000 {
-        format!("{} {unit}", tenths / 10)
+        format!("{} {unit}", (number * 2 + size) / (size * 2))
     } else {
         format!("{}.{} {unit}", tenths / 10, tenths % 10)
     }
@@ -191,12 +193,12 @@ mod tests {
         assert_eq!(period((day(22), day(22))), "Sunday, 22 November 2026");
         assert_eq!(period((day(16), day(22))), "Monday, 16 November 2026 to Sunday, 22 November 2026");
         for (number, expect) in
-            [(0, "0 bytes"), (999, "999 bytes"), (1_250, "1.2 kB"), (123_456_789, "123 MB")]
+            [(0, "0 bytes"), (999, "999 bytes"), (1_250, "1.3 kB"), (123_456_789, "123 MB")]
         {
             assert_eq!(bytes(number), expect);
         }
         for (number, expect) in
-            [(0, "0 ms"), (999, "999 ms"), (1_250, "1.2 s"), (60_000, "60 s"), (9_000_000, "2.5 h")]
+            [(0, "0 ms"), (999, "999 ms"), (1_250, "1.3 s"), (60_000, "60 s"), (9_000_000, "2.5 h")]
         {
             assert_eq!(milliseconds(number), expect);
         }

@@ -286,6 +286,87 @@ fn lines_that_postfix_wrote() {
 }
 
 #[test]
+fn brackets_within_addresses_and_replies_without_enhanced_codes() {
+    if !is_there() {
+        return;
+    }
+    let mut log = String::new();
+    let mut add = |program: &str, text: &str| {
+        log.push_str(&format!("Nov  2 10:00:00 mail postfix/{program}[1]: {text}\n"));
+    };
+    let delivered = "relay=m[192.0.2.4]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)";
+    for (at, addresses) in [
+        "to=<<odd>@x.y>, orig_to=<a@b>",
+        "to=<a>b@x.y>, orig_to=<c@b>",
+        "to=<a@x.y>, orig_to=<a>c@b>",
+        "to=<a>b@x.y>",
+        "to=<a>b@x.y>, of=<q@r>, to=<q@x>",
+        "to=<ab@x.y>, relay=to=<z@m>",
+        "to=<ab@x.y",
+    ]
+    .iter()
+    .enumerate()
+    {
+        add("smtp", &format!("A{at}: {addresses}, {delivered}"));
+    }
+    for (at, reply) in [
+        "<t@t.t>: no dsn here",
+        "5.7.1 <t@t.t>: a dsn",
+        "no: dsn",
+        "<t> q: dsn",
+        "<t>; dsn",
+        "<>: dsn",
+        "<t>x: dsn",
+        "<t>:dsn",
+        "<t>:  dsn",
+        "<t>: : dsn",
+        "<t>: ;",
+        "<a>b>: dsn",
+        "<a> b>: dsn, and more",
+        "<t>: <u>: dsn",
+        " <t>: dsn",
+        "<a: b>: dsn",
+        "<t>: <u>x",
+        "<t; u>: dsn: here",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let from =
+            format!("from h{at}.example.org[192.0.2.1]: 554 {reply}; from=<t@t.t> proto=ESMTP helo=<h>");
+        add("smtpd", &format!("NOQUEUE: reject: MAIL {from}"));
+    }
+    compare("brackets", log.as_bytes(), &[], Options::new(today()));
+    compare("brackets", log.as_bytes(), &["-i"], Options { ignore_case: true, ..Options::new(today()) });
+}
+
+/// Of a day that begins again, Debian's forgets a column if days are filled.
+#[test]
+fn days_that_go_back() {
+    if !is_there() {
+        return;
+    }
+    let mut log = String::new();
+    for (day, times) in [("Dec 30", 3), ("Dec 31", 1), ("Dec 30", 2), ("Jan  1", 1), ("Dec 29", 1)] {
+        for at in 0..times {
+            let mut add = |program: &str, text: &str| {
+                log.push_str(&format!("{day} 10:00:00 mail postfix/{program}[1]: A{at}: {text}\n"));
+            };
+            let client = "h.example.org[192.0.2.1]";
+            add("smtpd", &format!("client={client}"));
+            let reply = "554 5.7.1 <t@t.t>: no; from=<t@t.t> proto=ESMTP helo=<h>";
+            add("smtpd", &format!("reject: RCPT from {client}: {reply}"));
+            for status in ["sent", "deferred", "bounced"] {
+                let rest = "delay=1, delays=0/0/0/1, dsn=2.0.0";
+                add("smtp", &format!("to=<a@b>, relay=m[192.0.2.4]:25, {rest}, status={status} (x)"));
+            }
+        }
+    }
+    compare("days", log.as_bytes(), &[], Options::new(today()));
+    compare("days", log.as_bytes(), &["--zero-fill"], Options { zero_fill: true, ..Options::new(today()) });
+}
+
+#[test]
 fn the_sample_is_what_it_says() {
     let first = Day { year: 2026, month: 10, day: 1 };
     let mut sample = Sample::new(7, first, 30);

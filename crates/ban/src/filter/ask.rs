@@ -66,7 +66,10 @@ impl Filter {
             content = begin.and_then(|begin| line.get(begin..)).unwrap_or(content);
             fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
         }
-        if let Some(rule) = self.ignored.iter().position(|pattern| pattern.is_match(content)) {
+        // fail2ban asks it behind `prefregex`, and behind a `failregex` where there is none.
+        let is_before = self.prefix.is_some();
+        let ignored = || self.ignored.iter().position(|pattern| pattern.is_match(content));
+        if let Some(rule) = is_before.then(ignored).flatten() {
             return Asked::Ignored { rule };
         }
         let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| content.get(start..end));
@@ -87,6 +90,9 @@ impl Filter {
                 (rule, part(groups.mlfid.and_then(|group| spans.get(group))))
             }
         };
+        if let Some(rule) = (!is_before).then(ignored).flatten() {
+            return Asked::Ignored { rule };
+        }
         Asked::Matched { rule, fields, marks, session: own.or(session).map(Cow::Borrowed) }
     }
 }

@@ -22,7 +22,7 @@ pub struct Scout {
 /// What a scout saw.
 #[derive(Debug, Default)]
 pub struct Block {
-    /// How many lines there are.
+    /// How many lines there are, without empty ones and such that begin with `#`: fail2ban-regex passes them over.
     pub lines: u64,
     /// Lines with a date, by its pattern.
     pub dates: Vec<u64>,
@@ -60,6 +60,9 @@ impl Scout {
             }
             let range = at..at + line.len();
             at += length + 1;
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
             block.lines += 1;
             let looked = line.get(..LINE_BYTES_MAX).unwrap_or(line);
             let lossy;

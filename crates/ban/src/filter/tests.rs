@@ -15,7 +15,8 @@ fn check(options: &[(&'static str, &str)], lines: &[(&str, &str)]) {
         let found = match reader.line(format!("Nov 23 01:02:03 {line}").as_bytes(), NOW_US) {
             Outcome::Missed => "-".to_owned(),
             Outcome::Ignored { .. } => "ignored".to_owned(),
-            Outcome::Noted { .. } => "noted".to_owned(),
+            Outcome::Noted { waits: true, .. } => "waits".to_owned(),
+            Outcome::Noted { waits: false, .. } => "noted".to_owned(),
             Outcome::Failed(failure) => {
                 assert_eq!(failure.time_us, 1_795_395_723_000_000);
                 let user = failure.fields.named.get("user").map_or(String::new(), |user| format!(" {user}"));
@@ -48,19 +49,19 @@ const SESSIONS: [(&str, &str); 2] = [
 fn sessions_of_several_lines() {
     for lines in [
         &[("s1: fail b from 192.0.2.1", "192.0.2.1 b"), ("s1: fail a from 2001:db8::2", "2001:db8::2 a")][..],
-        &[("s1: fail", "noted"), ("s1: fail b from 192.0.2.1", "192.0.2.1 b"), ("s1: fail", "192.0.2.1 b")],
-        &[("s1: conn from 192.0.2.1", "noted"), ("s1: fail", "192.0.2.1"), ("s2: fail", "noted")],
-        &[("s1: fail", "noted"), ("s1: conn from 192.0.2.1", "192.0.2.1"), ("s1: fail", "192.0.2.1")],
+        &[("s1: fail", "waits"), ("s1: fail b from 192.0.2.1", "192.0.2.1 b"), ("s1: fail", "192.0.2.1 b")],
+        &[("s1: conn from 192.0.2.1", "noted"), ("s1: fail", "192.0.2.1"), ("s2: fail", "waits")],
+        &[("s1: fail", "waits"), ("s1: conn from 192.0.2.1", "192.0.2.1"), ("s1: fail", "192.0.2.1")],
         &[
-            ("s1: fail", "noted"),
-            ("s1: fail", "noted"),
+            ("s1: fail", "waits"),
+            ("s1: fail", "waits"),
             ("s1: conn from 192.0.2.1", "192.0.2.1"),
             ("s1: conn from 192.0.2.3", "noted"),
         ],
-        &[("s1: conn from 192.0.2.1", "noted"), ("s1: bye", "192.0.2.1"), ("s1: fail", "noted")],
-        &[("s1: conn from 192.0.2.1", "noted"), ("s1: end", "noted"), ("s1: fail", "noted")],
-        &[("s1: fail x from 192.0.2.1", "192.0.2.1 x"), ("s1: ok", "noted"), ("s1: fail", "noted")],
-        &[("s1: fail", "noted"), ("s1: gain", "noted"), ("s1: conn from 192.0.2.1", "noted")],
+        &[("s1: conn from 192.0.2.1", "noted"), ("s1: bye", "192.0.2.1"), ("s1: fail", "waits")],
+        &[("s1: conn from 192.0.2.1", "noted"), ("s1: end", "noted"), ("s1: fail", "waits")],
+        &[("s1: fail x from 192.0.2.1", "192.0.2.1 x"), ("s1: ok", "noted"), ("s1: fail", "waits")],
+        &[("s1: fail", "waits"), ("s1: gain", "noted"), ("s1: conn from 192.0.2.1", "noted")],
         &[
             ("s1: fail a from 192.0.2.1", "192.0.2.1 a"),
             ("s1: key a from 192.0.2.1", "noted"),
@@ -68,7 +69,7 @@ fn sessions_of_several_lines() {
             ("s1: key a from 192.0.2.1", "192.0.2.1 a"),
             ("s1: end", "192.0.2.1 a"),
         ],
-        &[("s1: user bob", "noted"), ("s1: fail", "noted"), ("s1: conn from 192.0.2.1", "192.0.2.1 bob")],
+        &[("s1: user bob", "noted"), ("s1: fail", "waits"), ("s1: conn from 192.0.2.1", "192.0.2.1 bob")],
     ] {
         check(&SESSIONS, lines);
     }
@@ -131,7 +132,15 @@ fn other_names_by_number() {
 fn ignored_lines_and_joined_ones() {
     check(
         &[("failregex", "fail <HOST>"), ("ignoreregex", "but known")],
-        &[("fail 192.0.2.1 but known", "ignored")],
+        &[("fail 192.0.2.1 but known", "ignored"), ("but known", "-")],
+    );
+    check(
+        &[
+            ("prefregex", "^ mx <F-CONTENT>.+</F-CONTENT>$"),
+            ("failregex", "fail <HOST>"),
+            ("ignoreregex", "but known\nmx"),
+        ],
+        &[("mx but known", "ignored"), ("mx fail 192.0.2.1", "192.0.2.1"), ("but known", "-")],
     );
     check(
         &[("failregex", r"^ start (?P<n>\d+)<SKIPLINES> end (?P=n) <HOST>$"), ("maxlines", "4")],

@@ -44,20 +44,23 @@ const END: char = '\u{1}';
 
 /// A failure: when, who, as whom, and the line that completed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Said {
-    time_s: i64,
-    host: String,
-    user: String,
-    line: String,
+pub(crate) struct Said {
+    pub(crate) time_s: i64,
+    pub(crate) host: String,
+    pub(crate) user: String,
+    pub(crate) line: String,
 }
 
-struct Work {
-    filter: String,
-    log: PathBuf,
-    out: PathBuf,
+/// A filter to be run on a log.
+pub(crate) struct Work {
+    pub(crate) filter: String,
+    pub(crate) log: PathBuf,
+    /// Where `fail2ban-regex` writes.
+    pub(crate) out: PathBuf,
 }
 
-fn theirs(folder: &Path, work: &[Work]) -> Vec<Vec<Said>> {
+/// What `fail2ban-regex` finds.
+pub(crate) fn theirs(folder: &Path, work: &[Work]) -> Vec<Vec<Said>> {
     let form = format!("<time>\t<ip>\t<F-USER>\t<matches>{END}");
     let mut child = Command::new("/usr/bin/python3")
         .args(["-c", MANY, &folder.display().to_string(), &form])
@@ -87,7 +90,8 @@ fn theirs(folder: &Path, work: &[Work]) -> Vec<Vec<Said>> {
     work.iter().map(read).collect()
 }
 
-fn ours(folder: &Path, work: &Work, now_s: i64) -> Vec<Said> {
+/// What we find.
+pub(crate) fn ours(folder: &Path, work: &Work, now_s: i64) -> Vec<Said> {
     let call = ban::brackets::parse(&work.filter).expect("a filter").remove(0);
     let path = folder.join("filter.d").join(&call.name);
     let options = ban::jails::filter(&Disk, &path, &call, &mut Vec::new()).expect("a filter");
@@ -106,7 +110,7 @@ fn ours(folder: &Path, work: &Work, now_s: i64) -> Vec<Said> {
 }
 
 /// What differs between the two. A line without a date has the present time there, that of the line before here.
-fn differences(work: &Work, theirs: &[Said], ours: &[Said], now_s: i64) -> Vec<String> {
+pub(crate) fn differences(work: &Work, theirs: &[Said], ours: &[Said], now_s: i64) -> Vec<String> {
     let mut wrong = Vec::new();
     let (mut theirs, mut ours) = (theirs, ours);
     loop {

@@ -10,6 +10,7 @@ mod all_filters;
 mod annotated;
 mod filters;
 mod folder;
+mod own_samples;
 mod samples;
 
 use ban::layers::Files;

@@ -177,6 +177,7 @@ impl Fold for Counting {
     }
 
     fn feed(part: &mut Counting, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let plain = events::json::plain(line, crate::clock::utc_offset_min);
         let line = plain.as_ref().map_or(line, |plain| plain.as_bytes());
         part.tally.feed(line);

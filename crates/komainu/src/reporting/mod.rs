@@ -119,23 +119,32 @@ impl Counted {
     }
 
     /// What it all adds up to and what is out of the ordinary; the days are kept.
-    pub(crate) fn told(self, kept: &mut Kept) -> (Summary, About) {
+    pub(crate) fn told(mut self, kept: &mut Kept) -> (Summary, About) {
         let mut summary = self.whole.summary();
         summary.could_not_read(&self.unread);
-        let is_one = self.each.len() == 1;
-        let compared = self.each.keys().map(|day| kept.history.compared_with(*day)).max().unwrap_or(0);
+        let (first, last) = self.days;
+        let is_one = first == last;
+        let mut compared = 0;
         let mut unusual = Vec::new();
         let mut certificates: Vec<String> = Vec::new();
-        for (day, (tally, watcher)) in self.each {
-            kept.history.keep(
-                day,
-                match &tally {
-                    Some(tally) => watcher.sums(&tally.summary()),
-                    None => watcher.sums(&summary),
-                },
-            );
-            // Of what the log repeats each day, the latest counts.
-            certificates = watcher.certificates().iter().map(|text| capital(text)).collect();
+        for day in (first.number()..=last.number()).map(Day::numbered) {
+            let sums = match self.each.remove(&day) {
+                Some((tally, watcher)) => {
+                    // Of what the log repeats each day, the latest counts.
+                    certificates = watcher.certificates().iter().map(|text| capital(text)).collect();
+                    match tally {
+                        Some(tally) => watcher.sums(&tally.summary()),
+                        None => watcher.sums(&summary),
+                    }
+                }
+                // Whether it had lines nobody knows.
+                None if !self.unread.is_empty() => continue,
+                // All were silent.
+                None => Watcher::default().sums(&Summary::default()),
+            };
+            kept.history.keep(day, sums);
+            // Days of this report are held against each other, too.
+            compared = kept.history.compared_with(day).max(compared);
             let said = kept.history.unusual(day).into_iter();
             let dated = |text: String| {
                 if is_one { text } else { format!("{} {}: {text}", day.day, day.month_name()) }
@@ -295,6 +304,12 @@ impl Sender {
 
     fn read(&self, mailing: &Mailing, files: Vec<File>, (days, today): ((Day, Day), Day)) -> Counted {
         let mut counted = Counted::new(days, today);
+        if files.is_empty() {
+            let text =
+                format!("{}: there is no such log, nor a rotated one of that time", mailing.log.display());
+            counted.could_not_read(text.clone());
+            self.say(Message::warning(format!("the report has nothing to tell of: {text}")));
+        }
         for file in files.into_iter().rev() {
             let read = logs::of(file)
                 .and_then(|log| log.only(&(days.0..=days.1), today))
@@ -357,6 +372,49 @@ impl Sender {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Lines of a day, an hour before noon.
+    fn feed(counted: &mut Counted, day: Day, programs: &[&str]) {
+        let Day { year, month, day } = day;
+        for program in programs {
+            for second in 10..40 {
+                let line = format!(
+                    "{year:04}-{month:02}-{day:02}T11:00:{second}+00:00 mx {program}[1]: connect from x[192.0.2.1]"
+                );
+                counted.feed(line.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_day_without_a_line_is_held_against_the_others() {
+        let first = Day { year: 2026, month: 11, day: 10 };
+        let day = |number: i64| Day::numbered(first.number() + number);
+        let mut kept = Kept::default();
+        let mut counted = Counted::new((day(0), day(4)), day(5));
+        for number in 0..4 {
+            feed(&mut counted, day(number), &["postfix/smtpd", "dovecot"]);
+        }
+        let (_, about) = counted.told(&mut kept);
+        // Days of one report, held against each other.
+        assert_eq!(about.compared, 4);
+        let lines = "; on each day before it wrote 30 lines or more";
+        let expect =
+            [format!("14 Nov: dovecot was silent{lines}"), format!("14 Nov: postfix was silent{lines}")];
+        assert_eq!(about.unusual, expect);
+        // A day alone, and none of its lines.
+        let alone = |kept: &mut Kept| Counted::new((day(5), day(5)), day(6)).told(kept).1;
+        let expect = ["dovecot", "postfix"].map(|name| format!("{name} was silent for 2 days{lines}"));
+        assert_eq!(alone(&mut kept.clone()).unusual, expect);
+        // Where the log couldn't be read nobody knows, and that is said.
+        let before = kept.clone();
+        let mut counted = Counted::new((day(5), day(5)), day(6));
+        counted.could_not_read("mail.log: gone".to_owned());
+        let (summary, about) = counted.told(&mut kept);
+        assert_eq!((about.unusual, about.compared), (vec!["Not read: mail.log: gone".to_owned()], 0));
+        assert_eq!(summary.unread, ["mail.log: gone"]);
+        assert_eq!(kept, before);
+    }
 
     #[test]
     fn the_log_is_read_when_nobody_else_wants_anything() {

@@ -12,6 +12,7 @@
 mod bans;
 mod bans_ask;
 mod bans_oracle;
+mod bans_regex;
 mod bans_samples;
 mod check;
 mod clean;

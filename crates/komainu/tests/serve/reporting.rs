@@ -152,6 +152,38 @@ fn comes_only_when_something_is_unusual_where_that_is_wanted() {
 }
 
 #[test]
+fn a_silent_day_and_a_missing_log_are_out_of_the_ordinary() {
+    world::run("reporting::a_silent_day_and_a_missing_log_are_out_of_the_ordinary", Needs::Root, || {
+        let (site, logs) = site("komainu_report_when = unusual");
+        let yesterday = Zoned::now().date() - 1.day();
+        let days = (2..6).map(|ago| format!("{}\tprogram\tpostfix\t40\n", number(yesterday) + 1 - ago));
+        let history: String = days.collect();
+        let of_yesterday = format!("{}\t", number(yesterday));
+        // What the report says once it has come, and whether the day's sums are kept.
+        let report = |expect: &str| {
+            keep(&site, number(yesterday) - 1, &history);
+            let mut server = Server::start(&site);
+            let message = until("the report", || {
+                let all = site.delivered().into_iter().map(|(_, text)| plain(&text));
+                all.into_iter().find(|text| text.contains(expect))
+            });
+            server.stop();
+            assert!(message.contains("Subject: Out of the ordinary: "), "{message}");
+            assert_eq!(told(&site), Some(number(yesterday)));
+            let kept = fs::read_to_string(site.path("state/report")).expect("reads");
+            kept.lines().any(|line| line.starts_with(&of_yesterday))
+        };
+        fs::write(logs.join("mail.log"), "").expect("writes");
+        assert!(report("- postfix was silent; on each day before it wrote 40 lines or more"));
+        fs::remove_file(logs.join("mail.log")).expect("removes");
+        let begin = site.log().len();
+        assert!(!report("- Not read: /mnt/log/mail.log: there is no such log"));
+        let said = site.logged("there is no such log", begin);
+        assert!(said.contains("komainu/report") && said.contains("warning: "), "{said}");
+    });
+}
+
+#[test]
 fn a_log_that_is_gone_is_said_and_nothing_is_lost() {
     world::run("reporting::a_log_that_is_gone_is_said_and_nothing_is_lost", Needs::Root, || {
         let (site, logs) = site("");

@@ -408,9 +408,20 @@ struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    fn read(text: &'a [u8]) -> Option<Delivery<'a>> {
-        let (_, rest) = scan::cut(text, b"to=<")?;
-        let (recipient, rest) = scan::cut_at(rest, b'>')?;
+    fn read(mut text: &'a [u8]) -> Option<Delivery<'a>> {
+        // Where an address holds a `>`, pflogsumm takes what follows the next `to=<`: that of `orig_to=<`.
+        loop {
+            let (_, rest) = scan::cut(text, b"to=<")?;
+            let (recipient, rest) = scan::cut_at(rest, b'>')?;
+            if let Some(found) = Delivery::read_behind(recipient, rest) {
+                return Some(found);
+            }
+            text = rest;
+        }
+    }
+
+    /// What follows the recipient.
+    fn read_behind(recipient: &'a [u8], rest: &'a [u8]) -> Option<Delivery<'a>> {
         let rest = rest.strip_prefix(b", ")?;
         let rest = match rest.strip_prefix(b"orig_to=<") {
             Some(original) => scan::cut_at(original, b'>')?.1.strip_prefix(b", ")?,

@@ -137,9 +137,21 @@ fn protocol_error(text: &[u8]) -> Option<&'static [u8]> {
     rest.starts_with(b"Protocol error;").then_some(b"Protocol error")
 }
 
-/// Behind the code, up to the first colon or semicolon.
+/// Behind the code, and behind an address in brackets that stands there without an enhanced code before it, up to
+/// the first colon or semicolon.
 fn refused_sender(text: &[u8]) -> &[u8] {
     let behind = without_code(text);
+    if behind.len() < text.len() && behind.starts_with(b"<") {
+        // The last `>: ` closes it, as Perl looks for it.
+        let found = memmem::rfind_iter(behind, b">: ").filter(|at| *at > 1).find_map(|at| {
+            let reason = behind.get(at + 3..)?;
+            let reason = scan::before(reason, memchr2(b';', b':', reason));
+            (!reason.is_empty()).then_some(reason)
+        });
+        if let Some(reason) = found {
+            return reason;
+        }
+    }
     let reason = scan::before(behind, memchr2(b';', b':', behind));
     if reason.is_empty() || behind.len() == text.len() { text } else { reason }
 }

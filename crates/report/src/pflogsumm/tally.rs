@@ -330,7 +330,12 @@ impl Summary {
         self.last_day = Some(day);
         self.days += 1;
         if self.options.zero_fill {
-            self.by_day.entry(day).or_default().width = 5;
+            let row = self.by_day.entry(day).or_default();
+            row.width = 5;
+            // Where days go back, pflogsumm forgets this column of the day that begins again.
+            if let Some(rejected) = row.counts.get_mut(Column::Rejected as usize) {
+                *rejected = 0;
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Summary;
 use super::sections::{Cell, Line, Section, sections};
+use crate::sheet::{is_hidden, shown};
 
 /// One JSON object: the span, each section's rows and sum, the notes.
 #[must_use]
@@ -102,7 +103,7 @@ fn object(section: &Section, line: &Line, out: &mut String) {
 /// A cell without units: milliseconds, seconds, bytes as numbers.
 fn plain(cell: &Cell) -> String {
     match cell {
-        Cell::Text(text) => text.clone(),
+        Cell::Text(text) => shown(text),
         Cell::Unknown => String::new(),
         Cell::Count(value) | Cell::Bytes(value) | Cell::Millis(value) | Cell::Seconds(value) => {
             value.to_string()
@@ -117,7 +118,11 @@ fn string(text: &str, out: &mut String) {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_hidden(c) => {
+                for half in c.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{half:04x}"));
+                }
+            }
             c => out.push(c),
         }
     }
@@ -137,7 +142,7 @@ fn csv_line(cells: &[String], out: &mut String) {
         }
         let formula = cell.trim_start_matches(HIDDEN).starts_with(FORMULA);
         let cell = if formula { format!("'{cell}") } else { cell.clone() };
-        if cell.contains(['"', ',', '\n', '\r']) {
+        if cell.contains(['"', ',', ';', '\n', '\r']) {
             out.push('"');
             out.push_str(&cell.replace('"', "\"\""));
             out.push('"');
@@ -153,6 +158,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_cannot_be_seen_is_told() {
+        let hostile = "a\u{202e}b\u{2066}c\u{200b}d\u{2028}e\u{9b}f\u{e0041}g\n=1";
+        let cell = plain(&Cell::Text(hostile.to_owned()));
+        assert_eq!(cell, "a‹U+202E›b‹U+2066›c‹U+200B›d‹U+2028›e‹U+009B›f‹U+E0041›g‹U+000A›=1");
+        let mut out = String::new();
+        string(hostile, &mut out);
+        assert!(out.is_ascii(), "{out}");
+        assert!(
+            out.contains("\\u202e") && out.contains("\\udb40\\udc41") && out.contains("\\u009b"),
+            "{out}"
+        );
+        let terminal = crate::summary::text::harmless(hostile);
+        assert_eq!(terminal, "a?b?c?d?e?f?g?=1");
+    }
+
+    #[test]
     fn no_cell_is_a_formula() {
         let line = |cell: &str| {
             let mut out = String::new();
@@ -166,6 +187,8 @@ mod tests {
         }
         assert_eq!(line("\t=1"), "'\t=1\r\n");
         assert_eq!(line("=\"a\",1"), "\"'=\"\"a\"\",1\"\r\n");
+        // Where the comma is the decimal mark, spreadsheets cut at this one.
+        assert_eq!(line("a;=1"), "\"a;=1\"\r\n");
         for cell in ["a=1", "", "日本", "1-1"] {
             assert_eq!(line(cell), format!("{cell}\r\n"));
         }

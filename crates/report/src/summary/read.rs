@@ -39,6 +39,8 @@ struct Head<'a> {
 impl Tally {
     /// Counts a line, without its end: as syslog writes it, this program's JSON, or the journal's.
     pub fn feed(&mut self, line: &[u8]) {
+        // A log that went by way of Windows.
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         match events::json::plain(line, self.settings.offset) {
             Some(plain) => self.feed_plain(plain.as_bytes()),
             None => self.feed_plain(line),

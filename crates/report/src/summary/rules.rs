@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 pub struct Rule {
     /// A restriction (`reject_rbl_client`), a parameter (`header_checks`), or in words where neither is known.
     pub name: &'static str,
-    /// A zone.
+    /// A zone, in small letters.
     pub argument: Option<Box<str>>,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn of_reply(action: Action, text: &str) -> Rule {
         // A name is in brackets as an address is: only an address's list is asked about addresses.
         let named = name == "reject_rbl_client" && !in_brackets_is_an_address(before);
         let name = if named { "reject_rhsbl_client" } else { name };
-        return Rule { name, argument: Some(zone.into()) };
+        return Rule { name, argument: Some(zone.to_ascii_lowercase().into()) };
     }
     let first = match &*SEARCHED {
         Some(searched) => searched.find_overlapping_iter(text).map(|found| found.pattern().as_usize()).min(),
@@ -121,7 +121,7 @@ pub(super) fn of_reply(action: Action, text: &str) -> Rule {
 /// The rule behind a reply of postscreen's.
 pub(super) fn of_screen(text: &str) -> Rule {
     if let Some((_, zone)) = blocked(text) {
-        return Rule { name: "postscreen_dnsbl_sites", argument: Some(zone.into()) };
+        return Rule { name: "postscreen_dnsbl_sites", argument: Some(zone.to_ascii_lowercase().into()) };
     }
     let name = [
         ("Protocol error", "postscreen_greet_action"),
@@ -185,7 +185,7 @@ mod tests {
                 "reject_rbl_client zen.example",
             ),
             (
-                "554 5.7.1 Service unavailable; Client host [mx.example.com] blocked using dbl.example",
+                "554 5.7.1 Service unavailable; Client host [mx.example.com] blocked using DBL.Example",
                 "reject_rhsbl_client dbl.example",
             ),
             (

@@ -2,7 +2,7 @@
 
 /// Values up to this are told apart one by one.
 const EXACT: u64 = 64;
-/// Above, each power of two has so many steps: a value is shown at most 3 % too low.
+/// Above, each power of two has so many steps: a value is shown at most 3 % too high.
 const STEPS: u64 = 32;
 
 /// A histogram.
@@ -76,7 +76,9 @@ impl Spread {
         for (at, count) in self.counts.iter().enumerate() {
             seen += count;
             if seen >= wanted && *count > 0 {
-                return value(at).min(self.max);
+                // What is said to be the most is: the last value that is counted there.
+                let last = value(at.saturating_add(1)).saturating_sub(1);
+                return u64::try_from(last).unwrap_or(u64::MAX).min(self.max);
             }
         }
         self.max
@@ -98,13 +100,14 @@ fn place(value: u64) -> usize {
 }
 
 /// The smallest value that is counted there.
-fn value(place: usize) -> u64 {
+fn value(place: usize) -> u128 {
     let place = u64::try_from(place).unwrap_or(u64::MAX);
     match place.checked_sub(EXACT) {
-        None => place,
+        None => place.into(),
         Some(behind) => {
             let (log, step) = (behind / STEPS + 6, behind % STEPS);
-            (STEPS + step).checked_shl(u32::try_from(log - 5).unwrap_or(u32::MAX)).unwrap_or(u64::MAX)
+            let steps = u128::from(STEPS + step);
+            steps.checked_shl(u32::try_from(log - 5).unwrap_or(u32::MAX)).unwrap_or(u128::MAX)
         }
     }
 }
@@ -116,10 +119,31 @@ mod tests {
     #[test]
     fn places_and_values() {
         for number in (0..2000).chain([1 << 20, (1 << 40) + 12345, u64::MAX]) {
-            let low = value(place(number));
+            let low = u64::try_from(value(place(number))).unwrap();
             assert!(low <= number && number - low <= number / 32, "{number} {low}");
             assert_eq!(place(low), place(number));
         }
+    }
+
+    #[test]
+    fn as_many_values_as_it_says_are_no_greater() {
+        for values in
+            [vec![1200, 1200, 1200], vec![7, 64, 65, 1000, 70_000], (1..400).map(|n| n * n).collect()]
+        {
+            let mut spread = Spread::default();
+            values.iter().for_each(|value| spread.add(*value));
+            let found = spread.percentiles();
+            for (percent, bound) in [(50, found.p50), (90, found.p90), (99, found.p99)] {
+                let within = values.iter().filter(|value| **value <= bound).count();
+                assert!(within * 100 >= values.len() * percent, "{percent} {bound} {values:?}");
+                assert!(bound <= found.max);
+            }
+        }
+        let mut spread = Spread::default();
+        (0..3).for_each(|_| spread.add(1200));
+        assert_eq!(spread.percentiles().p50, 1200);
+        spread.add(u64::MAX);
+        assert_eq!(spread.percentiles().p99, u64::MAX);
     }
 
     #[test]
@@ -131,7 +155,8 @@ mod tests {
         all.merge(&odd);
         let found = all.percentiles();
         assert_eq!((found.count, found.mean, found.max), (1000, 500, 1000));
-        assert!((485..=500).contains(&found.p50) && (872..=900).contains(&found.p90), "{found:?}");
+        assert!((500..=515).contains(&found.p50) && (900..=928).contains(&found.p90), "{found:?}");
+        assert_eq!(found.p99.max(990), found.p99);
         assert_eq!(Spread::default().percentiles(), Percentiles::default());
     }
 }

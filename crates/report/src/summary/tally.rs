@@ -301,8 +301,8 @@ impl Tally {
             self.settle_lists();
         }
         let zones = self.listed.entry(key).or_default();
-        if zones.len() < 64 && !zones.iter().any(|known| **known == *zone) {
-            zones.push(super::top::shortened(zone).into());
+        if zones.len() < 64 && !zones.iter().any(|known| known.eq_ignore_ascii_case(zone)) {
+            zones.push(super::top::shortened(zone).to_ascii_lowercase().into());
         }
     }
 
@@ -361,7 +361,8 @@ impl Tally {
     }
 
     pub(super) fn zone(&mut self, name: &str) -> Option<&mut ZoneCounts> {
-        if self.zones.len() >= RULES_MAX && !self.zones.contains_key(name) {
+        let name = name.to_ascii_lowercase();
+        if self.zones.len() >= RULES_MAX && !self.zones.contains_key(name.as_str()) {
             return None;
         }
         Some(self.zones.entry(name.into()).or_default())

@@ -473,3 +473,52 @@ fn numbers_that_were_changed() {
         shown_in_every_form(&summary);
     }
 }
+
+/// Some programs end lines as Windows does.
+#[test]
+fn carriage_returns_at_the_ends_of_lines_change_nothing() {
+    let (log, truth) = sample(5, 400);
+    let plain = tally(log.lines()).summary();
+    assert_true(&plain, &truth, "plain");
+    let other = log.replace('\n', "\r\n");
+    let found = tally(other.split_terminator('\n')).summary();
+    assert_eq!(format!("{found:?}"), format!("{plain:?}"));
+}
+
+#[test]
+fn deliveries_to_addresses_with_brackets_are_counted() {
+    let rest = "relay=m[192.0.2.4]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)";
+    for addresses in [
+        "to=<<odd>@x.y>, orig_to=<a@b>",
+        "to=<a>b@x.y>, orig_to=<a@b>",
+        "to=<a@x.y>, orig_to=<a>b@x.y>",
+        "to=<<odd>@x.y>",
+        "to=<\"a>b\"@x.y>",
+    ] {
+        let line = format!("Nov 22 10:00:00 mail postfix/smtp[1]: A123456789: {addresses}, {rest}");
+        let summary = tally(std::iter::once(line.as_str())).summary();
+        assert_eq!(summary.counts.delivered, 1, "{addresses}");
+        assert_eq!(
+            summary.destinations.rows.first().map(|row| row.name.as_str()),
+            Some("x.y"),
+            "{addresses}"
+        );
+    }
+}
+
+#[test]
+fn a_dns_list_in_two_spellings_is_one() {
+    let refused = "NOQUEUE: reject: RCPT from x[192.0.2.2]: 554 5.7.1 Service unavailable; Client host [192.0.2.2] blocked using";
+    let lines = ["zen.example", "ZEN.Example"].map(|zone| {
+        format!(
+            "Nov 22 01:01:00 mail postfix/dnsblog[3]: addr 192.0.2.2 listed by domain {zone} as 127.0.0.2\n\
+             Nov 22 01:01:07 mail postfix/smtpd[1]: {refused} {zone}; from=<a@b> to=<c@d> proto=ESMTP helo=<x>"
+        )
+    });
+    let summary = tally(lines.iter().flat_map(|lines| lines.lines())).summary();
+    assert_adds_up(&summary, "zones");
+    let [rule] = summary.rules.as_slice() else { panic!("{:?}", summary.rules) };
+    assert_eq!((rule.rule.to_string().as_str(), rule.refused()), ("reject_rbl_client zen.example", 2));
+    let [zone] = summary.zones.as_slice() else { panic!("{:?}", summary.zones) };
+    assert_eq!((zone.name.as_str(), zone.refused, zone.listed, zone.alone), ("zen.example", 2, 1, 1));
+}

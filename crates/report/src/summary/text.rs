@@ -3,6 +3,7 @@
 use super::sections::{Cell, Line, Section, moment, sections};
 use super::{Mood, Summary};
 use crate::outline::{About, verdict};
+use crate::sheet::is_hidden;
 use crate::words::{bytes, grouped};
 
 /// What the reader's screen can do.
@@ -216,23 +217,21 @@ pub fn shown_as(cell: &Cell) -> String {
 /// Peers' text without what moves a terminal's cursor or turns the reading round.
 #[must_use]
 pub fn harmless(text: &str) -> String {
-    let bad = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
-    };
-    text.chars().map(|c| if bad(c) { '?' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { '?' } else { c }).collect()
 }
 
-/// `0.12 s`, `4 min 12 s`, `3 h 20 min`
+/// `0.12 s`, `4 min 12 s`, `3 h 20 min`, rounded.
 #[must_use]
 pub fn duration(millis: u64) -> String {
-    let seconds = millis / 1000;
-    match seconds {
-        0..10 => format!("{seconds}.{:02} s", millis % 1000 / 10),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} d {:02} h", seconds / 86_400, seconds / 3600 % 24),
+    let in_units = |unit: u64| millis.saturating_add(unit / 2) / unit;
+    let (hundredths, seconds, minutes, hours) =
+        (in_units(10), in_units(1000), in_units(60_000), in_units(3_600_000));
+    match (hundredths, seconds, minutes) {
+        (0..1000, ..) => format!("{}.{:02} s", hundredths / 100, hundredths % 100),
+        (_, 0..60, _) => format!("{seconds} s"),
+        (_, 60..3600, _) => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        (_, _, 0..1440) => format!("{} h {:02} min", minutes / 60, minutes % 60),
+        _ => format!("{} d {:02} h", hours / 24, hours % 24),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Logs line by line.
 
+use crate::cli::logs;
 use ban::filter::LINE_BYTES_MAX;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
@@ -16,17 +17,72 @@ pub(super) struct Lines {
 /// The longest line that blocks hold whole.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
 
+/// How a log's letters are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// UTF-8, and ASCII with it.
+    #[default]
+    Utf8,
+    /// ISO 8859-1: a byte is a character.
+    Latin1,
+}
+
+impl Encoding {
+    /// Reads an encoding's name.
+    pub(super) fn read(name: &str) -> Result<Encoding, String> {
+        match name.to_ascii_lowercase().replace('_', "-").as_str() {
+            "utf-8" | "utf8" | "ascii" | "us-ascii" | "auto" => Ok(Encoding::Utf8),
+            "latin1" | "latin-1" | "iso-8859-1" | "iso8859-1" => Ok(Encoding::Latin1),
+            _ => Err("it is read as UTF-8 or latin1".to_owned()),
+        }
+    }
+
+    /// What a report calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Encoding::Utf8 => "UTF-8",
+            Encoding::Latin1 => "latin1",
+        }
+    }
+}
+
+/// Bytes of ISO 8859-1, handed on as UTF-8.
+struct FromLatin1(Box<dyn BufRead>);
+
+impl io::Read for FromLatin1 {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let got = self.0.fill_buf()?;
+        let (mut taken, mut written) = (0, 0);
+        for byte in got {
+            let mut bytes = [0; 4];
+            let text = char::from(*byte).encode_utf8(&mut bytes).as_bytes();
+            let Some(room) = into.get_mut(written..written + text.len()) else { break };
+            room.copy_from_slice(text);
+            (taken, written) = (taken + 1, written + text.len());
+        }
+        self.0.consume(taken);
+        Ok(written)
+    }
+}
+
 impl Lines {
-    /// Opens `log`; what is no file is a line.
-    pub(super) fn open(log: &str) -> io::Result<Lines> {
+    /// Opens `log`, packed by gzip, xz or zstd too; what is no file is a line.
+    pub(super) fn open(log: &str, encoding: Encoding) -> io::Result<Lines> {
+        let is_packed = [".gz", ".xz", ".zst"].iter().any(|ending| log.ends_with(ending));
         let source: Box<dyn BufRead> = if log == "-" {
             Box::new(BufReader::new(io::stdin()))
+        } else if is_packed && Path::new(log).exists() {
+            Box::new(BufReader::with_capacity(1 << 18, logs::open(Path::new(log))?))
         } else if Path::new(log).exists() {
             Box::new(BufReader::with_capacity(1 << 18, File::open(log)?))
         } else if log.contains(char::is_whitespace) {
             Box::new(io::Cursor::new(log.as_bytes().to_vec()))
         } else {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such file, nor is it a line"));
+        };
+        let source = match encoding {
+            Encoding::Utf8 => source,
+            Encoding::Latin1 => Box::new(BufReader::with_capacity(1 << 18, FromLatin1(source))),
         };
         Ok(Lines { source, line: Vec::new(), taken: 0 })
     }

@@ -1,29 +1,26 @@
 //! `komainu ban test`, and the same under its old name, `fail2ban-regex`.
 
-use super::many::{Plan, Seen};
-use super::read::Lines;
+use super::read::{Encoding, Lines};
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
-use crate::cli::say::{self, Out};
+use crate::cli::say::Out;
 use crate::clock;
 use ban::brackets::{self, Call};
-use ban::date::Dates;
 use ban::filter::{Failure, Filter, Outcome, Reader, Scout};
 use ban::jails;
 use ban::zone::Zone;
-use clap::{Args, Parser};
+use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Lines that are shown of those missed or ignored.
-const SHOWN_MAX: usize = 20;
-/// Threads that read a log.
-const THREADS_MAX: usize = 64;
+mod old;
+mod sheet;
+
+pub(super) use old::fail2ban_regex;
 
 #[derive(Args, Debug)]
 pub(super) struct Test {
@@ -51,29 +48,35 @@ pub(super) struct Test {
     /// Threads that look at lines of a report; as many as there are processors where it isn't given.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Print this of each failure, and no report: `ip`, `msg`, `row`, a name that the filter captures, or a text with
+    /// `<ip>`, `<time>`, `<msg>`, `<F-USER>` and the like in it.
+    #[arg(long, short = 'o', value_name = "WHAT")]
+    out: Option<String>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// What a report shows beside the sums.
+#[derive(Args, Debug)]
+struct Shown {
+    /// Show whom each expression found, and when; all date patterns.
+    #[arg(long, short = 'v', action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Show all lines that matched.
+    #[arg(long)]
+    print_all_matched: bool,
     /// Show all missed lines.
     #[arg(long)]
     print_all_missed: bool,
     /// Show no missed lines.
     #[arg(long)]
     print_no_missed: bool,
-}
-
-#[derive(Parser, Debug)]
-#[command(name = "fail2ban-regex")]
-struct Old {
-    /// The folder of fail2ban's files.
-    #[arg(long, short = 'c', default_value = "/etc/fail2ban")]
-    config: PathBuf,
-    #[command(flatten)]
-    test: Test,
-}
-
-pub(super) fn fail2ban_regex(arguments: Vec<OsString>) -> ExitCode {
-    match Old::try_parse_from(arguments) {
-        Ok(old) => run(&old.config, &old.test),
-        Err(error) => crate::cli::usage(&error),
-    }
+    /// Show all ignored lines.
+    #[arg(long)]
+    print_all_ignored: bool,
+    /// Show no ignored lines.
+    #[arg(long)]
+    print_no_ignored: bool,
 }
 
 /// A filter as it was named.
@@ -84,43 +87,63 @@ struct Named {
 }
 
 pub(super) fn run(folder: &Path, test: &Test) -> ExitCode {
-    let mut named = match named(folder, test) {
-        Ok(named) => named,
-        Err(problem) => return failed(EX_CONFIG, problem),
-    };
+    match tried(folder, test, &Extra::default()) {
+        Ok(0) => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err((code, problem)) => failed(code, problem),
+    }
+}
+
+/// What the old name has besides.
+#[derive(Debug, Default)]
+struct Extra {
+    /// `<HOST>` is an address, never a name.
+    addresses: bool,
+    encoding: Encoding,
+    /// Only the expression that decides is counted.
+    is_first_only: bool,
+}
+
+/// How many failures there are.
+fn tried(folder: &Path, test: &Test, extra: &Extra) -> Result<u64, (u8, String)> {
+    let mut named = named(folder, test).map_err(|problem| (EX_CONFIG, problem))?;
     let given = [
         ("ignoreregex", test.ignoreregex.clone()),
         ("datepattern", test.datepattern.clone()),
         ("maxlines", test.maxlines.map(|lines| lines.to_string())),
     ];
     named.options.extend(given.into_iter().filter_map(|(name, text)| Some((name, text?))));
-    let filter = match Filter::new(&named.options) {
-        Ok(filter) => Arc::new(filter),
-        Err(error) => return failed(EX_CONFIG, error),
-    };
+    let mut options = named.options.clone();
+    for option in ["failregex", "prefregex"] {
+        if let Some(text) = options.get_mut(option).filter(|_| extra.addresses) {
+            *text = text.replace("<HOST>", "<ADDR>");
+        }
+    }
+    let filter = Arc::new(Filter::new(&options).map_err(|error| (EX_CONFIG, error.to_string()))?);
     let zone = match test.timezone.as_deref().map(|text| (text, Zone::fixed(text))) {
         None => Zone::new(clock::time_zone()),
         Some((_, Some(zone))) => zone,
         Some((text, None)) => {
-            return failed(EX_USAGE, format_args!("`{text}` is no time zone: write `UTC+0200`"));
+            return Err((EX_USAGE, format!("`{text}` is no time zone: write `UTC+0200`")));
         }
     };
-    let lines = match Lines::open(&test.log) {
-        Ok(lines) => lines,
-        Err(error) => return failed(EX_TEMPFAIL, format_args!("{}: {error}", test.log)),
-    };
+    let unread = |error: std::io::Error| (EX_TEMPFAIL, format!("{}: {error}", test.log));
+    let lines = Lines::open(&test.log, extra.encoding).map_err(unread)?;
     let reader = Reader::new(Arc::clone(&filter), zone.clone());
-    let outcome = if test.json {
-        objects(test, lines, reader)
-    } else {
-        report(test, lines, reader, (&named, &|| Scout::new(Arc::clone(&filter), zone.clone())))
+    let now_us = now_us(test);
+    let outcome = match &test.out {
+        _ if test.json => each(now_us, lines, reader, &|line, _, found| object(line, found).to_string()),
+        Some(out) => each(now_us, lines, reader, &|_, line, found| old::said(out, line, found)),
+        None => {
+            let beside = Reader::new(Arc::clone(&filter), zone.clone());
+            let scout = || Scout::new(Arc::clone(&filter), zone.clone());
+            sheet::report((test, extra, &named), lines, (reader, beside), &scout)
+        }
     };
     match outcome {
-        Ok(0) => ExitCode::FAILURE,
-        Ok(_) => ExitCode::SUCCESS,
         // Whoever reads it has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => failed(EX_TEMPFAIL, format_args!("{}: {error}", test.log)),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(1),
+        outcome => outcome.map_err(unread),
     }
 }
 
@@ -158,17 +181,26 @@ fn named(folder: &Path, test: &Test) -> Result<Named, String> {
         return Err(format!("there is no filter {}.conf", path.display()));
     }
     let options = BTreeMap::from([("failregex", text.to_owned())]);
-    Ok(Named { options, said: format!("failregex line : {}", text.chars().take(55).collect::<String>()) })
+    Ok(Named { options, said: format!("failregex line : {}", short(text)) })
 }
 
 fn now_us(test: &Test) -> i64 {
     test.now.map_or(clock::now().wall.0, |s| s.saturating_mul(1_000_000))
 }
 
-/// One object for each line that makes somebody fail.
-fn objects(test: &Test, mut lines: Lines, mut reader: Reader) -> std::io::Result<u64> {
+/// As much of an expression as a report's head shows.
+fn short(text: &str) -> String {
+    text.chars().take(55).collect()
+}
+
+/// A line of output for each line of log that makes somebody fail.
+fn each(
+    now_us: i64,
+    mut lines: Lines,
+    mut reader: Reader,
+    said: &dyn Fn(u64, &[u8], &Failure) -> String,
+) -> std::io::Result<u64> {
     use std::io::Write as _;
-    let now_us = now_us(test);
     let mut out = std::io::BufWriter::with_capacity(1 << 16, Out);
     let (mut number, mut matched) = (1_u64, 0);
     let mut failure = Ok(());
@@ -177,13 +209,13 @@ fn objects(test: &Test, mut lines: Lines, mut reader: Reader) -> std::io::Result
         let ends = |part: Option<&[u8]>| {
             part.map_or(0, |part| part.iter().fold(0_u64, |n, byte| n + u64::from(*byte == b'\n')))
         };
-        reader.lines(block, now_us, &mut |at, _, outcome| {
+        reader.lines(block, now_us, &mut |at, line, outcome| {
             number += ends(block.get(counted..at));
             counted = at;
             if let Outcome::Failed(found) = outcome {
                 matched += 1;
                 if failure.is_ok() {
-                    failure = writeln!(out, "{}", object(number, &found));
+                    failure = writeln!(out, "{}", said(number, line, &found));
                 }
             }
         });
@@ -203,7 +235,7 @@ fn object(line: u64, failure: &Failure) -> serde_json::Value {
     object.insert("host".to_owned(), json!(failure.id.to_string()));
     for (name, value) in failure.fields.named.iter() {
         if !matches!(name, "ip4" | "ip6" | "dns" | "fid" | "cidr") {
-            object.insert(name.to_string(), json!(value));
+            object.insert(name.to_owned(), json!(value));
         }
     }
     if failure.fields.attempts > 0 {
@@ -214,189 +246,4 @@ fn object(line: u64, failure: &Failure) -> serde_json::Value {
     }
     object.insert("regex".to_owned(), json!(failure.rule + 1));
     serde_json::Value::Object(object)
-}
-
-/// What a report counts.
-#[derive(Default)]
-struct Counts {
-    lines: u64,
-    matched: u64,
-    rules: BTreeMap<usize, u64>,
-    ignored_by: BTreeMap<usize, u64>,
-    dates: BTreeMap<usize, u64>,
-    ignored: Vec<String>,
-    missed: Vec<String>,
-    ignored_count: u64,
-    missed_count: u64,
-}
-
-impl Counts {
-    fn take(&mut self, outcome: &Outcome, line: &[u8], missed_max: usize) {
-        let shown = || String::from_utf8_lossy(line).into_owned();
-        match outcome {
-            Outcome::Failed(failure) => {
-                self.matched += 1;
-                *self.rules.entry(failure.rule).or_default() += 1;
-            }
-            Outcome::Noted { rule } => {
-                *self.rules.entry(*rule).or_default() += 1;
-                self.ignored_count += 1;
-                keep(&mut self.ignored, SHOWN_MAX, shown);
-            }
-            Outcome::Ignored { rule } => {
-                *self.ignored_by.entry(*rule).or_default() += 1;
-                self.ignored_count += 1;
-                keep(&mut self.ignored, SHOWN_MAX, shown);
-            }
-            Outcome::Missed => {
-                self.missed_count += 1;
-                keep(&mut self.missed, missed_max, shown);
-            }
-        }
-    }
-
-    /// A block of lines that a scout looked at.
-    fn take_in(&mut self, reader: &mut Reader, seen: Seen, now_us: i64, missed_max: usize) {
-        let Seen { text, block, missed } = seen;
-        self.lines += block.lines;
-        for (date, count) in block.dates.iter().enumerate().filter(|(_, count)| **count > 0) {
-            *self.dates.entry(date).or_default() += count;
-        }
-        let mut noted = 0;
-        let lines = block.lines;
-        reader.take_in((block, &text), now_us, &mut |line, outcome| {
-            noted += 1;
-            self.take(&outcome, line, missed_max);
-        });
-        self.missed_count += lines.saturating_sub(noted);
-        let free = missed_max.saturating_sub(self.missed.len());
-        self.missed.extend(missed.into_iter().take(free));
-    }
-}
-
-/// Who looks at lines beside others.
-type Scouts<'s> = &'s (dyn Fn() -> Option<Scout> + Sync);
-
-fn report(
-    test: &Test,
-    mut lines: Lines,
-    mut reader: Reader,
-    (named, scout): (&Named, Scouts<'_>),
-) -> std::io::Result<u64> {
-    let start = std::time::Instant::now();
-    let now_us = now_us(test);
-    let mut counts = Counts::default();
-    let missed_max = if test.print_all_missed { usize::MAX } else { SHOWN_MAX };
-    let here = || std::thread::available_parallelism().map_or(1, usize::from);
-    let plan =
-        Plan { threads: test.threads.unwrap_or_else(here).clamp(1, THREADS_MAX), now_us, missed_max, scout };
-    let is_read = plan.read(&mut lines, &mut |seen| counts.take_in(&mut reader, seen, now_us, missed_max))?;
-    while let Some(line) = lines.next()?.filter(|_| !is_read) {
-        counts.lines += 1;
-        let (outcome, date) = reader.line_with_date(line, now_us);
-        if let Some(date) = date {
-            *counts.dates.entry(date).or_default() += 1;
-        }
-        counts.take(&outcome, line, missed_max);
-    }
-    let mut out = head(test, named);
-    body(&counts, &reader, named, &mut out);
-    // Writing to a String can't fail.
-    let _ = writeln!(
-        out,
-        "\nLines: {} lines, {} ignored, {} matched, {} missed\n[processed in {:.2} sec]\n",
-        counts.lines,
-        counts.ignored_count,
-        counts.matched,
-        counts.missed_count,
-        start.elapsed().as_secs_f64()
-    );
-    shown_lines("Ignored", &counts.ignored, counts.ignored_count, &mut out);
-    if !test.print_no_missed {
-        shown_lines("Missed", &counts.missed, counts.missed_count, &mut out);
-    }
-    say::bytes(out.as_bytes());
-    Ok(counts.matched)
-}
-
-fn keep(lines: &mut Vec<String>, most: usize, line: impl Fn() -> String) {
-    if lines.len() < most {
-        lines.push(line());
-    }
-}
-
-fn head(test: &Test, named: &Named) -> String {
-    let mut out = format!("\nRunning tests\n=============\n\nUse   {}\n", named.said);
-    let option = |name: &str| named.options.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
-    if let Some(lines) = option("maxlines") {
-        let _ = writeln!(out, "Use         maxlines : {lines}");
-    }
-    if let Some(pattern) = option("datepattern") {
-        let names = match Dates::new(pattern) {
-            _ if Dates::has_defaults(pattern) => "Default Detectors".to_owned(),
-            Ok(dates) => dates.names().collect::<Vec<_>>().join(", "),
-            Err(_) => String::new(),
-        };
-        let _ = writeln!(out, "Use      datepattern : {pattern} : {names}");
-    }
-    let kind = if Path::new(&test.log).exists() { "   log file" } else { "single line" };
-    let _ = writeln!(out, "Use      {kind} : {}\nUse         encoding : UTF-8\n\n", test.log);
-    out.push_str("Results\n=======\n");
-    out
-}
-
-fn body(counts: &Counts, reader: &Reader, named: &Named, out: &mut String) {
-    let text = |name: &str| named.options.get(name).map_or("", |text| text.trim());
-    if !text("prefregex").is_empty() {
-        let _ = writeln!(
-            out,
-            "\nPrefregex: {} total\n|  {}\n`-",
-            reader.prefix_hits(),
-            ban::pattern::shown(text("prefregex"))
-        );
-    }
-    for (title, option, hits) in
-        [("Failregex", "failregex", &counts.rules), ("Ignoreregex", "ignoreregex", &counts.ignored_by)]
-    {
-        let _ = writeln!(out, "\n{title}: {} total", hits.values().sum::<u64>());
-        if hits.is_empty() {
-            continue;
-        }
-        out.push_str("|-  #) [# of hits] regular expression\n");
-        for (at, rule) in jails::lines(text(option)).enumerate() {
-            if let Some(hits) = hits.get(&at) {
-                let _ = writeln!(out, "|  {:>2}) [{hits}] {rule}", at + 1);
-            }
-        }
-        out.push_str("`-\n");
-    }
-    out.push_str("\nDate template hits:\n");
-    if !counts.dates.is_empty() {
-        out.push_str("|- [# of hits] date format\n");
-        for (at, name) in reader.date_names().enumerate() {
-            if let Some(hits) = counts.dates.get(&at) {
-                let _ = writeln!(out, "|  [{hits}] {name}");
-            }
-        }
-        out.push_str("`-\n");
-    }
-}
-
-fn shown_lines(title: &str, lines: &[String], count: u64, out: &mut String) {
-    if count == 0 {
-        return;
-    }
-    let more = u64::try_from(lines.len()).unwrap_or(u64::MAX) < count;
-    if more {
-        let _ = writeln!(
-            out,
-            "{title} line(s): too many to print.  Use --print-all-missed to print all {count} lines"
-        );
-        return;
-    }
-    let _ = writeln!(out, "|- {title} line(s):");
-    for line in lines {
-        let _ = writeln!(out, "|  {line}");
-    }
-    out.push_str("`-\n");
 }

@@ -1,7 +1,7 @@
 //! `komainu ban simulate`: jails over an old log, with its clock.
 
 use super::ban_time;
-use super::read::Lines;
+use super::read::{Encoding, Lines};
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
 use crate::cli::say::Out;
@@ -57,7 +57,7 @@ pub(super) fn run(folder: &Path, arguments: &Simulate) -> ExitCode {
             Err(code) => return code,
         }
     }
-    let mut lines = match Lines::open(&arguments.log) {
+    let mut lines = match Lines::open(&arguments.log, Encoding::default()) {
         Ok(lines) => lines,
         Err(error) => return failed(EX_TEMPFAIL, format_args!("{}: {error}", arguments.log)),
     };

@@ -7,16 +7,14 @@
 
 mod blocks;
 mod days;
+mod packed;
 
 use blocks::Ahead;
 pub(super) use blocks::Fold;
 pub(crate) use blocks::each_line;
 
-use flate2::read::MultiGzDecoder;
-use lzma_rust2::XzReader;
 use report::Day;
 use report::day::Moment;
-use ruzstd::decoding::StreamingDecoder;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
@@ -30,9 +28,6 @@ const THREADS_MAX: usize = 8;
 const BEGIN_BYTES: u64 = 64 * 1024;
 /// So many logs are open at once.
 const FILES_AT_ONCE: usize = 200;
-/// What unpacking xz may take: the dictionary of `xz -9` is 64 MiB.
-const XZ_KIB_MAX: u32 = 128 * 1024;
-
 /// What is wrong with a log.
 pub(super) enum Problem {
     /// It can't be opened; nothing of it is folded.
@@ -248,9 +243,9 @@ fn unpacked(mut start: Vec<u8>, mut input: impl Read + Send + 'static) -> io::Re
     let packing = Packing::of(&start);
     let whole = BufReader::with_capacity(64 * 1024, Cursor::new(start).chain(input));
     let unpacking: Box<dyn Read + Send> = match packing {
-        Some(Packing::Gzip) => Box::new(MultiGzDecoder::new(whole)),
-        Some(Packing::Xz) => Box::new(XzReader::new_mem_limit(whole, true, XZ_KIB_MAX)),
-        Some(Packing::Zstd) => Box::new(Frames { input: Some(whole), frame: None }),
+        Some(Packing::Gzip) => Box::new(packed::gzip(whole)),
+        Some(Packing::Xz) => Box::new(packed::xz(whole)),
+        Some(Packing::Zstd) => Box::new(packed::zstd(whole)),
         Some(Packing::Unread(name, unpack)) => {
             let text = format!(
                 "packed by {name}, which isn't read here: unpack it (`{unpack} FILE | …` and `-` as the log)"
@@ -260,33 +255,6 @@ fn unpacked(mut start: Vec<u8>, mut input: impl Read + Send + 'static) -> io::Re
         None => return Ok(Log(Input::Stream(Box::new(whole)))),
     };
     Ok(Log(Input::Packed(unpacking)))
-}
-
-/// The frames of a zstd file, one after the other.
-struct Frames<R: Read> {
-    /// What comes behind the open frame.
-    input: Option<BufReader<R>>,
-    frame: Option<StreamingDecoder<BufReader<R>, ruzstd::decoding::FrameDecoder>>,
-}
-
-impl<R: Read> Read for Frames<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(mut frame) = self.frame.take() {
-                let count = frame.read(buffer)?;
-                if count > 0 || buffer.is_empty() {
-                    self.frame = Some(frame);
-                    return Ok(count);
-                }
-                self.input = Some(frame.into_inner());
-            }
-            let Some(mut input) = self.input.take() else { return Ok(0) };
-            if io::BufRead::fill_buf(&mut input)?.is_empty() {
-                return Ok(0);
-            }
-            self.frame = Some(StreamingDecoder::new(input).map_err(io::Error::other)?);
-        }
-    }
 }
 
 #[cfg(test)]
