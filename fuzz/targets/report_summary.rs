@@ -25,6 +25,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     adds_up(&summary);
     let shown = text(&summary, &[], Style { width: chosen.len(), colours: false, bars: true });
     assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
-    assert!(!data::json(&summary, &[]).contains('\n'));
+    assert!(!data::json(&summary, &report::outline::About::default(), &[]).contains('\n'));
     assert!(data::csv(&summary, &[]).ends_with("\r\n"));
 });
