@@ -3,6 +3,7 @@
 
 use komainu_fuzz::first_line;
 use report::Day;
+use report::outline::About;
 use report::summary::text::{Style, text};
 use report::summary::{Settings, Summary, Tally, data};
 
@@ -23,7 +24,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     tally.merge(later);
     let summary = tally.summary();
     adds_up(&summary);
-    let shown = text(&summary, &[], Style { width: chosen.len(), colours: false, bars: true });
+    let shown =
+        text(&summary, &About::default(), &[], Style { width: chosen.len(), colours: false, bars: true });
     assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
     assert!(!data::json(&summary, &report::outline::About::default(), &[]).contains('\n'));
     assert!(data::csv(&summary, &[]).ends_with("\r\n"));
