@@ -27,6 +27,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let shown =
         text(&summary, &About::default(), &[], Style { width: chosen.len(), colours: false, bars: true });
     assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
-    assert!(!data::json(&summary, &[]).contains('\n'));
+    assert!(!data::json(&summary, &report::outline::About::default(), &[]).contains('\n'));
     assert!(data::csv(&summary, &[]).ends_with("\r\n"));
 });

@@ -8,7 +8,6 @@ use super::report_sheet::{Shown, whole_day};
 use super::say;
 use super::{EX_TEMPFAIL, EX_USAGE, default_config};
 use crate::configuration::{Configuration, DirectSources, LookingSources};
-use crate::log::Destination;
 use crate::reporting::{self, Places};
 use clap::{Args, ValueEnum};
 use config::{Compat, Parameters};
@@ -32,8 +31,8 @@ use tables::Vantage;
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The logs, in any order (with --follow, the one that grows last); `-` is standard input, which ends what
-    /// is followed when it ends [default: the log that the configuration names, else
-    /// /var/log/mail.log, and with --day the one before it, too].
+    /// is followed when it ends [default: komainu_report_log, else the log that the
+    /// configuration names, else /var/log/mail.log, and with --day the one before it, too].
     #[arg(value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// Count only this day: today, yesterday, 2026-11-22, or two of them with `..` between (either may be left out).
@@ -152,7 +151,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 impl Arguments {
     /// Whether it is shown what is out of the ordinary.
     fn is_judged(&self) -> bool {
-        self.html || self.send || (self.format == Format::Text && self.section.is_empty())
+        self.html || self.send || (self.format != Format::Csv && self.section.is_empty())
     }
 }
 
@@ -198,7 +197,7 @@ impl Fold for Counting {
 fn printed(shown: &Shown<'_>, arguments: &Arguments) -> String {
     let summary = shown.summary;
     match arguments.format {
-        Format::Json => data::json(summary, &arguments.section) + "\n",
+        Format::Json => data::json(summary, &shown.about(), &arguments.section) + "\n",
         Format::Csv => data::csv(summary, &arguments.section),
         Format::Text => text::text(summary, &shown.about(), &arguments.section, style(arguments.color)),
     }
@@ -223,12 +222,11 @@ fn configuration(arguments: &Arguments) -> Option<Configuration> {
     Some(Configuration::load(&folder, Compat::default(), &sources).0)
 }
 
-/// The log that the configuration names; for a certain day also the one that was before it.
+/// The log that reports are made of by the configuration; for a certain day also the one that was before it.
 fn usual_logs(parameters: Option<&Parameters>, with_older: bool) -> Vec<PathBuf> {
-    let log = match parameters.map(crate::serve::log_destination) {
-        Some(Destination::File(path)) => path,
-        _ => PathBuf::from("/var/log/mail.log"),
-    };
+    let sources = LookingSources::new(&DirectSources, Vantage::Looking);
+    let named = parameters.and_then(|parameters| crate::configuration::report_log(parameters, &sources));
+    let log = named.unwrap_or_else(|| PathBuf::from("/var/log/mail.log"));
     let older = ["1", "1.gz", "1.xz", "1.zst"].iter().map(|suffix| {
         let mut name = log.clone().into_os_string();
         name.push(".");

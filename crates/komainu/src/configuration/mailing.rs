@@ -115,7 +115,7 @@ fn is_address(word: &str) -> bool {
 }
 
 /// `komainu_report_log`, else the file that our own lines go to, else syslog's.
-fn log(p: &Parameters, sources: &dyn Sources) -> Option<PathBuf> {
+pub(crate) fn log(p: &Parameters, sources: &dyn Sources) -> Option<PathBuf> {
     let named = p.text("komainu_report_log").value;
     if named.starts_with('/') {
         return Some(named.into());

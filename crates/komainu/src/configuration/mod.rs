@@ -39,6 +39,7 @@ pub use later::Later;
 pub(crate) use listener::port as port_number;
 pub use listener::{Listener, Lists, Receiving, keywords};
 pub use mailing::Mailing;
+pub(crate) use mailing::log as report_log;
 pub use milters::{Endpoint as MilterEndpoint, Filter, Milters};
 pub use notices::Notices;
 pub use opendkim::OpenDkim;

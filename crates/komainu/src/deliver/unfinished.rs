@@ -177,6 +177,10 @@ pub fn notes(warnings: &mut Vec<String>) -> Option<&'static Notes> {
     }
 }
 
+/// How often, and how far apart, a file of notes that somebody holds is tried.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// A file of notes, where it is this process's to have.
 fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -187,8 +191,14 @@ fn open_file(path: &Path) -> io::Result<File> {
         let text = format!("{} isn't a file of our own", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-    Ok(file)
+    // A process that was just made, and isn't the program yet that it will be, holds what its dead parent held.
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            locked => return locked.map(|()| file).map_err(io::Error::from),
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 impl Notes {

@@ -106,6 +106,12 @@ fn the_log_is_the_configurations() {
     assert_eq!(lines(&["-c", &here, "--format", "json"]), Some(13));
     // Of a day that may have begun in the log before.
     assert_eq!(lines(&["-c", &here, "--format", "json", "-d", "2026-11-22"]), Some(14));
+    // What the report that is sent is made of, where that is another.
+    folder.write("syslog", LOG.lines().take(2).map(|line| format!("{line}\n")).collect::<String>());
+    let named = format!("komainu_report_log = {}\n", folder.path().join("syslog").display());
+    let main = std::fs::read_to_string(folder.path().join("main.cf")).expect("reads");
+    folder.write("main.cf", main + &named);
+    assert_eq!(lines(&["-c", &here, "--format", "json"]), Some(2));
 }
 
 /// The same log as this server's JSON, as the journal's, and with the journal's short stamps.
@@ -526,6 +532,35 @@ fn what_is_out_of_the_ordinary_stands_on_top() {
     assert!(!ran.out.contains(['\u{1b}', '\u{202e}']), "{}", ran.out);
     let page = report(&folder, &["-d", "2026-11-22", "--html", "mail.log"], "");
     assert!(page.out.contains("One thing is out of the ordinary; it was not compared with earlier days."));
+    // Programs get it with the day, where it is one.
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let ran = report(&folder, &[arguments, &["--format", "json", "mail.log"]].concat(), "");
+        serde_json::from_str(&ran.out).expect("JSON")
+    };
+    for (arguments, day) in [(&["-d", "2026-11-22"][..], Some("2026-11-22")), (&[], None)] {
+        let json = json(arguments);
+        assert_eq!(json["compared"].as_u64(), Some(0), "{json}");
+        let unusual = json["unusual"].as_array().expect("a list");
+        assert_eq!(unusual.len(), 1, "{json}");
+        assert_eq!(unusual[0]["day"].as_str(), day, "{json}");
+        assert!(
+            unusual[0]["text"].as_str().is_some_and(|text| text.starts_with("smtpd: fatal: no")),
+            "{json}"
+        );
+    }
+    assert!(json(&["-s", "traffic"]).get("unusual").is_none());
+    // What the server kept of the days before.
+    folder.write(
+        "main.cf",
+        format!("compatibility_level = 3.6\nkomainu_state_directory = {}\n", folder.path().display()),
+    );
+    // 2026-11-18 to 2026-11-21.
+    let kept: String = (20_775..20_779).map(|day| format!("{day}\tprogram\tdovecot\t40\n")).collect();
+    folder.write("report", format!("komainu report 1\n{kept}"));
+    let compared = json(&["-d", "2026-11-22"]);
+    assert_eq!(compared["compared"].as_u64(), Some(4), "{compared}");
+    let text = compared["unusual"][1]["text"].as_str();
+    assert_eq!(text, Some("dovecot was silent; on each day before it wrote 40 lines or more"), "{compared}");
     // No day of the calendar is no row.
     let traffic = report(&folder, &["-s", "traffic", "mail.log"], "");
     assert!(!traffic.out.contains("02-31"), "{}", traffic.out);

@@ -2,11 +2,13 @@
 
 use super::Summary;
 use super::sections::{Cell, Line, Section, sections};
+use crate::Day;
+use crate::outline::About;
 use crate::sheet::{is_hidden, shown};
 
-/// One JSON object: the span, each section's rows and sum, the notes.
+/// One JSON object: the span, of the whole also what is out of the ordinary, each section's rows and sum, the notes.
 #[must_use]
-pub fn json(summary: &Summary, only: &[String]) -> String {
+pub fn json(summary: &Summary, about: &About, only: &[String]) -> String {
     let mut out = String::from("{");
     if let Some((first, last)) = summary.span {
         out.push_str("\"from\":");
@@ -14,6 +16,9 @@ pub fn json(summary: &Summary, only: &[String]) -> String {
         out.push_str(",\"to\":");
         string(&stamp(last), &mut out);
         out.push(',');
+    }
+    if only.is_empty() {
+        unusual(about, &mut out);
     }
     for section in sections(summary) {
         if !wanted(&section, only) {
@@ -43,6 +48,23 @@ pub fn json(summary: &Summary, only: &[String]) -> String {
     }
     out.push_str("]}");
     out
+}
+
+/// With how many days it was compared, and each thing with its day, which is `null` where it is of several.
+fn unusual(about: &About, out: &mut String) {
+    out.push_str(&format!("\"compared\":{},\"unusual\":[", about.compared));
+    let day = about
+        .days
+        .filter(|(first, last)| first == last)
+        .map(|(Day { year, month, day }, _)| format!("\"{year:04}-{month:02}-{day:02}\""));
+    for (at, what) in about.unusual.iter().enumerate() {
+        out.push_str(if at > 0 { ",{\"day\":" } else { "{\"day\":" });
+        out.push_str(day.as_deref().unwrap_or("null"));
+        out.push_str(",\"text\":");
+        string(what, out);
+        out.push('}');
+    }
+    out.push_str("],");
 }
 
 /// Rows `section,name,measure,value`; of one section alone, its own table with its columns' names.

@@ -429,7 +429,7 @@ fn shown_in_every_form(summary: &Summary) {
     let sheet = crate::outline::sheet(summary, &about);
     let forms = [
         text::text(summary, &about, &[], text::Style::default()),
-        data::json(summary, &[]),
+        data::json(summary, &crate::outline::About::default(), &[]),
         data::csv(summary, &[]),
         crate::page::page(&sheet),
         crate::letter::letter(&sheet, "1").body,
