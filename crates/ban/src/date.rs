@@ -141,7 +141,7 @@ impl Dates {
     }
 
     fn push(&mut self, text: &str) -> Result<(), String> {
-        self.is_at_begin &= text.starts_with("{^LN-BEG}");
+        self.is_at_begin &= text.starts_with("{^LN-BEG}") && !text.starts_with("{^LN-BEG}**");
         let pattern = compile(text).map_err(|error| format!("`{text}`: {error}"))?;
         self.patterns.push(pattern);
         Ok(())
@@ -458,6 +458,11 @@ fn named_zone_s(name: &str) -> Option<i32> {
     Some(quarters * 900)
 }
 
+/// `**…` of `{^LN-BEG}**…`: the stars win.
+fn unbegun(text: &str) -> &str {
+    text.strip_prefix("{^LN-BEG}").filter(|rest| rest.starts_with("**")).unwrap_or(text)
+}
+
 /// A pattern with `%d` and its like, as an expression.
 fn compile(text: &str) -> Result<DatePattern, String> {
     let text = if text == "^EPOCH" { "{^LN-BEG}EPOCH" } else { text };
@@ -466,7 +471,11 @@ fn compile(text: &str) -> Result<DatePattern, String> {
         (_, Some(body)) => (body, false, true),
         (None, None) => (text, false, false),
     };
-    // Two stars behind it take the boundary away.
+    // Two stars before it, or behind it, take the boundary away.
+    let (body, is_at_begin, begins_anywhere) = match body.strip_prefix("**") {
+        Some(body) => (body, false, true),
+        None => (body, is_at_begin, is_unbound),
+    };
     let (body, ends_anywhere) = match body.strip_suffix("**") {
         Some(body) => (body, true),
         None => (body, is_unbound),
@@ -494,10 +503,11 @@ fn compile(text: &str) -> Result<DatePattern, String> {
             let body =
                 body.strip_prefix('^').map_or_else(|| enclosed(body), |rest| format!("^{}", enclosed(rest)));
             let body = if is_at_begin { format!("^(?:\\W{{0,2}})?{}", enclosed_once(&body)) } else { body };
-            let anchored = body.starts_with('^') || is_unbound;
+            let anchored = body.starts_with('^') || begins_anywhere;
             let begin = if anchored { "" } else { r"(?:^|\b|(?=\W))" };
             put_codes(&format!("{begin}{body}"), &mut expression);
-            put_names(text.strip_prefix("{UNB}").unwrap_or(text), &mut name);
+            let shown = text.strip_prefix("{UNB}").unwrap_or(text);
+            put_names(if begins_anywhere { unbegun(shown) } else { shown }, &mut name);
         }
         Kind::Tai64n if is_at_begin => expression.push_str(r"^(?:\W{0,2})?(@[0-9a-f]{24})"),
         Kind::Tai64n => expression.push_str("(@[0-9a-f]{24})"),

@@ -223,9 +223,13 @@ impl Groups {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
                 name if name.starts_with("skiplines") => {}
                 name => match name.strip_prefix("alt_") {
+                    // `alt_user2` is `user2`, and `user` where nobody else is.
                     Some(of) => {
-                        let of = of.trim_end_matches(|c: char| c.is_ascii_digit());
-                        groups.alternatives.push((group, of.into()));
+                        let plain = of.trim_end_matches(|c: char| c.is_ascii_digit());
+                        groups.alternatives.push((group, plain.into()));
+                        if plain != of {
+                            groups.alternatives.push((group, of.into()));
+                        }
                     }
                     None => groups.named.push((group, name.into())),
                 },
@@ -333,6 +337,15 @@ impl Filter {
         self.counted.as_ref().is_none_or(|counted| counted.is_match(line))
     }
 
+    /// Whether any of its expressions captures one of these, `<F-ALT_…>` of it too.
+    #[must_use]
+    pub fn captures(&self, names: &[&str]) -> bool {
+        let captures = |Groups { named, alternatives, .. }: &Groups| {
+            named.iter().chain(alternatives).any(|(_, name)| names.contains(&&**name))
+        };
+        self.prefix.iter().chain(&self.rules).any(|rule| captures(&rule.groups))
+    }
+
     /// How many `failregex` it has.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -352,7 +365,7 @@ pub struct Reader {
     filter: Arc<Filter>,
     zone: Zone,
     sessions: Sessions,
-    /// The last lines, for a filter that joins several.
+    /// The last lines, for a filter that joins several: of each, what `prefregex` left.
     buffer: VecDeque<Vec<u8>>,
     /// The date of the last line that had one.
     last_us: Option<i64>,
@@ -562,16 +575,16 @@ impl Reader {
     /// The last lines together, for filters with `maxlines`.
     fn joined(&mut self, filter: &Filter, line: Vec<u8>, time_us: i64) -> Outcome {
         // What `prefregex` leaves of each line is what is joined.
-        let line = match &filter.prefix {
-            None => line,
-            Some(prefix) => {
-                let Some(spans) = prefix.pattern.find(&line) else { return Outcome::Missed };
-                self.prefix_hits += 1;
-                let content = prefix.groups.content.and_then(|group| spans.get(group));
-                content.and_then(|(start, end)| line.get(start..end)).map_or(line.clone(), <[u8]>::to_vec)
-            }
-        };
-        self.buffer.push_back(line);
+        let (mut prefixed, mut prefix_marks) = (Fields::default(), Marks::default());
+        let mut content = None;
+        if let Some(Rule { pattern, groups }) = &filter.prefix {
+            let Some(spans) = pattern.find(&line) else { return Outcome::Missed };
+            self.prefix_hits += 1;
+            groups.take(&line, &spans, &mut prefixed, &mut prefix_marks);
+            let cut = groups.content.and_then(|group| spans.get(group));
+            content = cut.and_then(|(start, end)| line.get(start..end)).map(<[u8]>::to_vec);
+        }
+        self.buffer.push_back(content.unwrap_or(line));
         if self.buffer.len() > filter.lines {
             self.buffer.pop_front();
         }
@@ -590,7 +603,8 @@ impl Reader {
             if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
                 return Outcome::Ignored { rule };
             }
-            let (mut fields, mut marks) = (Fields::default(), Marks::default());
+            // The prefix's are those of the last line.
+            let (mut fields, mut marks) = (prefixed, prefix_marks);
             groups.take(&text, &spans, &mut fields, &mut marks);
             return failed(Some(fields).filter(|_| !marks.no_fail && !marks.gained), marks, rule, time_us);
         }

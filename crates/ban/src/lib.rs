@@ -28,4 +28,4 @@ pub mod sqlite;
 mod tags;
 pub mod zone;
 
-pub use review::review_of;
+pub use review::{review_of, uncounted};

@@ -80,6 +80,9 @@ impl Pattern {
             return Err("it is too long".to_owned());
         }
         let tagged = with_tags(python)?;
+        if let Some(place) = repeated_place(&tagged) {
+            return Err(format!("nothing to repeat behind `{place}`"));
+        }
         let mut translated = translate(&tagged);
         if is_multi_line {
             translated.insert_str(0, "(?m)");
@@ -299,6 +302,10 @@ fn escape<'t>(rest: &'t str, out: &mut String) -> &'t str {
         out.push_str("\\\\");
         return rest;
     };
+    if let Some((number, rest)) = octal(rest, false) {
+        let _ = write!(out, "\\x{number:02X}");
+        return rest;
+    }
     match c {
         'Z' => out.push_str("\\z"),
         // Letters that the engines would take for something else, or for a mistake.
@@ -311,6 +318,51 @@ fn escape<'t>(rest: &'t str, out: &mut String) -> &'t str {
         }
     }
     rest.get(c.len_utf8()..).unwrap_or("")
+}
+
+/// Behind `\\`: `040`, `0`; in a class also `1` and `40`, which are references elsewhere.
+fn octal(rest: &str, is_class: bool) -> Option<(u8, &str)> {
+    let count = rest.bytes().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+    let (digits, behind) = rest.split_at_checked(count).filter(|_| count > 0)?;
+    let is_number = is_class || count == 3 || digits.starts_with('0');
+    let number = u8::from_str_radix(digits, 8).ok().filter(|number| is_number && number.is_ascii())?;
+    Some((number, behind))
+}
+
+/// A place in the text, such as `^` or `\\b`, that an expression wants to have several times, which Python refuses.
+fn repeated_place(text: &str) -> Option<&str> {
+    let (mut at, mut is_class) = (0, false);
+    while let Some(c) = text.get(at..)?.chars().next() {
+        let escaped = if c == '\\' { text.get(at + 1..)?.chars().next() } else { None };
+        let end = at + c.len_utf8() + escaped.map_or(0, char::len_utf8);
+        let is_place = match escaped {
+            Some(escaped) => matches!(escaped, 'b' | 'B' | 'A' | 'Z'),
+            None => matches!(c, '^' | '$'),
+        };
+        let behind = text.get(end..)?;
+        if is_class {
+            is_class = c != ']';
+        } else if is_place && (behind.starts_with(['*', '+', '?']) || is_count(behind)) {
+            return text.get(at..end);
+        } else if c == '[' {
+            is_class = true;
+            // A `]` that comes first is one of the class.
+            let negated = behind.strip_prefix('^').unwrap_or(behind);
+            at = end + behind.len() - negated.strip_prefix(']').unwrap_or(negated).len();
+            continue;
+        }
+        at = end;
+    }
+    None
+}
+
+/// Whether `{2,3}` stands here.
+fn is_count(text: &str) -> bool {
+    let numbers =
+        text.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(numbers, _)| numbers);
+    numbers.bytes().all(|b| b.is_ascii_digit() || b == b',')
+        && numbers.bytes().any(|b| b.is_ascii_digit())
+        && numbers.bytes().filter(|b| *b == b',').count() <= 1
 }
 
 /// Behind `[`, up to and with `]`.
@@ -331,6 +383,11 @@ fn class<'t>(rest: &'t str, out: &mut String) -> &'t str {
             ']' => {
                 out.push(']');
                 return rest.get(at + 1..).unwrap_or("");
+            }
+            '\\' if let Some((number, behind)) = rest.get(at + 1..).and_then(|rest| octal(rest, true)) => {
+                let _ = write!(out, "\\x{number:02X}");
+                let digits = rest.len() - at - 1 - behind.len();
+                let _ = chars.nth(digits.saturating_sub(1));
             }
             '\\' => match chars.next() {
                 Some((_, ']')) => out.push_str("\\x5D"),
@@ -453,6 +510,23 @@ mod tests {
         check(r"^\S+$", "a\u{a0}b", None);
         check(r"[\w\-.^_]*\w", "a-b.c^", Some("a-b.c"));
         assert!(Pattern::new("(", false).is_err() && Pattern::new("[a", false).is_err());
+    }
+
+    /// As Python reads them.
+    #[test]
+    fn numbers_and_places() {
+        check(r"from\040<HOST>\055", "from 192.0.2.1-", Some("192.0.2.1"));
+        check(r"a[\040\55]+b\101[^\1]", "a - bAc", Some("a - bAc"));
+        check(r"(a)b\1", "aba", Some("aba"));
+        check(r"a\0b", "a\0b", Some("a\0b"));
+        check(r"b\Z", "b\n", None);
+        check(r"b\Z", "ab", Some("b"));
+        for wrong in [r"\b{2}a", r"a\b+", "^*a", "a$?", r"\A{1,2}a"] {
+            let error = Pattern::new(wrong, false).map(drop).expect_err(wrong);
+            assert!(error.starts_with("nothing to repeat behind `"), "{error}");
+        }
+        check(r"[$^]+[]^]*\$?[b\]$]{2}\^*", "^$]^$b$^^", Some("^$]^$b$^^"));
+        check(r"\b{x}", "a{x}", Some("{x}"));
     }
 
     #[test]

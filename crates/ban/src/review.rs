@@ -3,6 +3,8 @@
 //! A jail's section in jail.conf and again in jail.local or jail.d is the usual way to change it. The same option in
 //! two of the administrator's own files is not: one of them has no effect, and its writer doesn't know.
 
+use crate::filter::Filter;
+use crate::jail::{By, Settings};
 use crate::jails::{Action, Jail};
 use crate::layers::{Layers, Value};
 use config::diagnostic::Diagnostic;
@@ -77,6 +79,28 @@ pub fn review_of(jail: &Jail) -> Vec<Diagnostic> {
     let mut found = crate::action::review_of(jail);
     found.extend(port_of(jail));
     found
+}
+
+/// A jail that counts accounts or passwords by a filter that captures none: its lines count for nothing.
+#[must_use]
+pub fn uncounted(jail: &Jail, filter: &Filter) -> Option<Diagnostic> {
+    let wide = Settings::of(jail).0.wide?;
+    let (what, names, tag): (_, &[&str], _) = match wide.by {
+        By::Prefix(..) => return None,
+        By::Account => ("account", &["user", "alt_user"], "F-USER"),
+        By::Password => ("password", &["password"], "F-PASSWORD"),
+    };
+    if filter.captures(names) {
+        return None;
+    }
+    let message = format!(
+        "[{}] has `komainu_count = {what}`, and its filter captures no {what}: lines of a log count for nothing",
+        jail.name
+    );
+    Some(Diagnostic::warning(672, jail.place("komainu_count"), message).help(format!(
+        "write `<{tag}>\\S+</{tag}>` where the {what} stands in `failregex`; in `komainu serve`, its own log-ins that fail \
+         bring their {what} along, whatever the filter captures"
+    )))
 }
 
 fn port_of(jail: &Jail) -> Vec<Diagnostic> {

@@ -117,6 +117,22 @@ fn behind_another_pattern() {
     check("%b %d %H\n{^LN-BEG}", "Nov 23 08:00:00 mx", Some((1_795_420_800, ":00:00 mx")));
 }
 
+/// Two stars: it begins anywhere, also within a word, whatever was said of the line's begin.
+#[test]
+fn without_a_boundary() {
+    const AT: i64 = 1_795_428_000;
+    for stars in ["**", "{^LN-BEG}**"] {
+        let pattern = format!("{stars}%Y-%m-%d %H:%M:%S");
+        check(&pattern, "x2026-11-23 10:00:00 mx", Some((AT, "x mx")));
+        check(&pattern, "2026-11-23 10:00:00 mx", Some((AT, " mx")));
+        check(&pattern, "2026-11-23 10:00:00y", None);
+        let names = Dates::new(&pattern).expect("a pattern");
+        assert_eq!(names.names().collect::<Vec<_>>(), ["**Year-Month-Day 24hour:Minute:Second"]);
+    }
+    check("%Y-%m-%d %H:%M:%S", "x2026-11-23 10:00:00 mx", None);
+    check("**^%Y-%m-%d %H:%M:%S", "x 2026-11-23 10:00:00 mx", None);
+}
+
 /// Stamps of one minute after the other, read by one reader and by one that remembers nothing.
 #[test]
 fn a_minute_is_remembered_rightly() {

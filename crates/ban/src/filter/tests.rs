@@ -98,6 +98,36 @@ fn who_failed() {
     );
 }
 
+/// sshd's expression: a name that looks like the line's end makes a backtracking engine take steps as its square.
+#[test]
+fn names_that_cost_a_backtracking_engine_too_much() {
+    const RULE: &str = r"^\s*Failed \S+ for (?P<cond_inv>invalid user )?<F-USER>(?P<cond_user>\S+)|(?(cond_inv)(?:(?! from ).)*?|[^:]+)</F-USER> from <HOST>(?: (?:port \d+|on \S+)){0,2}(?: ssh\d*)?(?(cond_user): |(?:(?:(?! from ).)*)$)";
+    let mut reader = reader(&[("failregex", RULE)]);
+    for count in [10, 100, 300, 3_000, 25_000] {
+        let user = "f ".repeat(20) + "from " + &"1.".repeat(count);
+        let line =
+            format!("Nov 23 01:02:03 Failed password for invalid user {user} from 192.0.2.1 port 22 ssh2");
+        let Outcome::Failed(failure) = reader.line(line.as_bytes(), NOW_US) else { panic!("{count}") };
+        assert_eq!(failure.id.to_string(), "192.0.2.1", "{count}");
+    }
+}
+
+/// fail2ban has `user2` of it as well.
+#[test]
+fn other_names_by_number() {
+    let rule = r"user=<F-USER>\S*</F-USER> alt=<F-ALT_USER2>\S+</F-ALT_USER2> from <HOST>$";
+    let mut reader = reader(&[("failregex", rule)]);
+    for (line, user) in [("user= alt=eve from 192.0.2.1", "eve"), ("user=bob alt=eve from 192.0.2.1", "bob")]
+    {
+        let Outcome::Failed(failure) = reader.line(line.as_bytes(), NOW_US) else { panic!("{line}") };
+        let named = &failure.fields.named;
+        assert_eq!(
+            (named.get("user"), named.get("user2"), named.get("alt_user2")),
+            (Some(user), Some("eve"), None)
+        );
+    }
+}
+
 #[test]
 fn ignored_lines_and_joined_ones() {
     check(
@@ -121,6 +151,38 @@ fn ignored_lines_and_joined_ones() {
             ("end 2 192.0.2.1", "192.0.2.1"),
             ("end 2 192.0.2.1", "-"),
         ],
+    );
+}
+
+/// Of each line that is joined, the content alone. Where fail2ban-regex finds somebody, he is found here; it finds
+/// nobody behind a line whose prefix matched and that failed for nothing.
+#[test]
+fn joined_lines_without_their_prefix() {
+    let prefix = ("prefregex", r"^\s*app: <F-CONTENT>.+</F-CONTENT>$");
+    check(
+        &[prefix, ("failregex", "^failed from <HOST>$"), ("maxlines", "2")],
+        &[
+            ("app: failed from 192.0.2.1", "192.0.2.1"),
+            ("app: failed from 192.0.2.2", "192.0.2.2"),
+            ("app: hello", "-"),
+            ("noise", "-"),
+            ("failed from 192.0.2.3", "-"),
+            ("app: failed from 192.0.2.4", "192.0.2.4"),
+        ],
+    );
+    check(
+        &[prefix, ("failregex", r"^hello\nfailed from <HOST>$"), ("maxlines", "2")],
+        &[
+            ("app: hello", "-"),
+            ("noise", "-"),
+            ("app: failed from 192.0.2.3", "192.0.2.3"),
+            ("app: failed from 192.0.2.3", "-"),
+        ],
+    );
+    let named = ("prefregex", r"^\s*app\[<F-USER>\w+</F-USER>\]: <F-CONTENT>.+</F-CONTENT>$");
+    check(
+        &[named, ("failregex", "^failed from <HOST>$"), ("maxlines", "3")],
+        &[("app[bob]: hello", "-"), ("app[eve]: failed from 192.0.2.4", "192.0.2.4 eve")],
     );
 }
 

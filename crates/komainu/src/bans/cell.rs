@@ -336,24 +336,32 @@ impl Cell {
         change
     }
 
-    /// Shuts somebody out by hand; whether that was news.
-    pub(super) fn ban(&mut self, id: &Id, ban_s: Option<i64>, out: &mut Out<'_>) -> bool {
+    /// Whether it may ban what is no address: its filter finds such, or names are banned as names.
+    pub(super) fn bans_words(&self) -> bool {
+        self.filter.captures(&["fid"]) || self.jail.settings().dns == ban::jail::Dns::Raw
+    }
+
+    /// Shuts somebody out by hand; why not, where that is no news.
+    pub(super) fn ban(&mut self, id: &Id, ban_s: Option<i64>, out: &mut Out<'_>) -> Result<(), &'static str> {
         let now_s = out.now_s();
         if self.jail.settings().refuses(id) {
             let name = self.name();
             let text = format_args!("[{name}] {id} is not banned: it is, or holds, one that is never banned");
             out.log.say(Part::Actions, Level::Warning, text);
-            return false;
+            return Err("it is, or holds, one that is never banned");
+        }
+        if self.jail.is_banned(id) {
+            return Err("shut out already");
         }
         let before = self.jail.knows(id).map_or(0, |known| known.bans);
-        let Some(until_s) = self.jail.ban(id, now_s, ban_s) else { return false };
+        let until_s = self.jail.ban(id, now_s, ban_s).ok_or("the jail is full")?;
         self.banned += 1;
         self.dirty.insert(id.clone());
         out.log.notice(&self.config.name, "Ban", id);
         let mut change = self.change(id, (now_s, until_s), before);
         change.failures = 0;
         out.changes.push(change);
-        true
+        Ok(())
     }
 
     /// Lets somebody in again; whether he was shut out.

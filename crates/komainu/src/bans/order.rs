@@ -31,6 +31,16 @@ pub enum Order {
         /// For how many seconds, negative for ever; the jail's own time without.
         ban_s: Option<i64>,
     },
+    /// The same for somebody at a keyboard: words that this jail can't mean are refused, and why somebody isn't shut
+    /// out is said: [`Answer::Added`].
+    Add {
+        /// By which jail.
+        jail: String,
+        /// Addresses, networks, or whatever else the jail's filter finds.
+        ids: Vec<String>,
+        /// As for [`Order::Ban`].
+        ban_s: Option<i64>,
+    },
     /// Let in again.
     Unban {
         /// By which jail; by all without.
@@ -89,6 +99,15 @@ pub enum Answer {
     Pong,
     /// How many it concerned: newly banned, let in …
     Count(u64),
+    /// To [`Order::Add`].
+    Added {
+        /// How many are newly banned.
+        count: u64,
+        /// Who isn't, and why.
+        spared: Vec<(String, String)>,
+    },
+    /// To [`Order::Add`]: these are no addresses, and the jail bans addresses; nobody was banned.
+    NoAddresses(Vec<String>),
     /// To [`Order::Status`].
     Jails(Vec<Brief>),
     /// To [`Order::JailStatus`].

@@ -237,13 +237,7 @@ impl Tail {
         let size = current.file.metadata()?.len();
         match begin.mark {
             Some(mark) if is_same(&current, &mark, size)? => current.seek(mark.offset),
-            Some(mark) => {
-                if let Some(mut left) = left_behind(path, opener, &mark) {
-                    left.seek(mark.offset);
-                    let text = Box::new(Positioned { file: left.file, at: mark.offset });
-                    older.push_back(Older { text, lines: Lines::default() });
-                }
-            }
+            Some(mark) => older = left_behind(path, opener, &mark),
             None if begin.at_end => current.seek(size),
             None => {
                 let is_searched = size > SEARCHED_BYTES;
@@ -359,20 +353,96 @@ fn is_same(stream: &Stream, mark: &Mark, size: u64) -> io::Result<bool> {
     Ok(begin(&stream.file, mark.known)? == (mark.known, mark.crc))
 }
 
-/// The file that a mark was set in, under another name beside the log.
-fn left_behind(path: &Path, opener: &dyn Opener, mark: &Mark) -> Option<Stream> {
-    let name = path.file_name()?.to_str()?;
-    let entries = std::fs::read_dir(path.parent()?).ok()?.filter_map(Result::ok);
-    let is_rotated = |other: &str| {
-        let is_packed = [".gz", ".xz", ".bz2", ".zst"].iter().any(|ending| other.ends_with(ending));
-        other.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '-'])) && !is_packed
+/// A rotated file's place among those of its log: `.2`, `-20261123`, either packed or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The newest is 1, or 0.
+    Number(u32),
+    /// The newest stands last.
+    Dated(String),
+}
+
+impl Turn {
+    /// Reads what stands behind the log's name, and whether it says that the file is packed.
+    fn of(rest: &str) -> Option<(Turn, bool)> {
+        let (rest, is_packed) = rest.strip_suffix(".gz").map_or((rest, false), |rest| (rest, true));
+        let is_other = [".xz", ".bz2", ".zst"].iter().any(|ending| rest.ends_with(ending));
+        if is_other || !rest.starts_with(['.', '-']) {
+            return None;
+        }
+        // A number that is longer is a day.
+        let number = rest.strip_prefix('.').filter(|text| text.len() <= 4).and_then(|text| text.parse().ok());
+        Some((number.map_or_else(|| Turn::Dated(rest.to_owned()), Turn::Number), is_packed))
+    }
+
+    fn is_newer_than(&self, other: &Turn) -> bool {
+        match (self, other) {
+            (Turn::Number(own), Turn::Number(other)) => own < other,
+            (Turn::Dated(own), Turn::Dated(other)) => own.len() == other.len() && own > other,
+            _ => false,
+        }
+    }
+}
+
+/// What was written since a mark into files that were rotated meanwhile, the oldest first: the rest of the file that the
+/// mark was set in, which has another name by now, and all of those that are newer.
+fn left_behind(path: &Path, opener: &dyn Opener, mark: &Mark) -> VecDeque<Older> {
+    let rotated = |entry: std::fs::DirEntry| {
+        let name = entry.file_name();
+        let (turn, is_packed) = Turn::of(name.to_str()?.strip_prefix(path.file_name()?.to_str()?)?)?;
+        Some((turn, is_packed, entry.path()))
     };
-    let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_rotated));
-    named.take(1_000).find_map(|entry| {
-        let stream = Stream::new(opener.open(&entry.path()).ok()?).ok()?;
-        let size = stream.file.metadata().ok()?.len();
-        is_same(&stream, mark, size).ok()?.then_some(stream)
-    })
+    let entries = path.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten();
+    let mut files: Vec<(Turn, bool, PathBuf)> =
+        entries.filter_map(|entry| rotated(entry.ok()?)).take(1_000).collect();
+    // One that is just being packed is there twice.
+    files.sort_by_key(|(_, is_packed, _)| *is_packed);
+    let rest = |(turn, is_packed, path): &(Turn, bool, PathBuf)| {
+        let file = opener.open(path).ok()?;
+        let rest = if *is_packed { packed_rest(file, mark) } else { plain_rest(file, mark) };
+        Some((turn.clone(), rest?))
+    };
+    let Some((left, rest)) = files.iter().find_map(rest) else { return VecDeque::new() };
+    let mut newer: Vec<&(Turn, bool, PathBuf)> =
+        files.iter().filter(|(turn, ..)| turn.is_newer_than(&left)).collect();
+    newer.sort_by(|(one, ..), (other, ..)| one.is_newer_than(other).cmp(&other.is_newer_than(one)));
+    newer.dedup_by(|(one, ..), (other, ..)| one == other);
+    let opened = |(_, is_packed, path): &&(Turn, bool, PathBuf)| {
+        let file = opener.open(path).ok()?;
+        Some(if *is_packed {
+            Box::new(MultiGzDecoder::new(file)) as Box<dyn Read + Send>
+        } else {
+            Box::new(file)
+        })
+    };
+    let texts = newer.iter().rev().take(HISTORY_MAX as usize).rev().filter_map(opened);
+    std::iter::once(rest).chain(texts).map(|text| Older { text, lines: Lines::default() }).collect()
+}
+
+/// What stands behind a mark, where it was set in this file.
+fn plain_rest(file: File, mark: &Mark) -> Option<Box<dyn Read + Send>> {
+    let stream = Stream::new(file).ok()?;
+    let size = stream.file.metadata().ok()?.len();
+    let is_it = is_same(&stream, mark, size).ok()?;
+    is_it.then(|| Box::new(Positioned { file: stream.file, at: mark.offset }) as Box<dyn Read + Send>)
+}
+
+/// The same for a file that was packed since.
+fn packed_rest(file: File, mark: &Mark) -> Option<Box<dyn Read + Send>> {
+    if mark.known == 0 || mark.offset > HISTORY_BYTES_MAX {
+        return None;
+    }
+    let mut text = MultiGzDecoder::new(file);
+    let mut begin = vec![0; mark.known.min(MARK_BYTES)];
+    text.read_exact(&mut begin).ok()?;
+    if crc32fast::hash(&begin) != mark.crc {
+        return None;
+    }
+    let known = begin.len() as u64;
+    let begin_rest = begin.split_off(begin.len().min(usize::try_from(mark.offset).unwrap_or(usize::MAX)));
+    let more = mark.offset.saturating_sub(known);
+    let skipped = io::copy(&mut text.by_ref().take(more), &mut io::sink()).ok()?;
+    (skipped == more).then(|| Box::new(io::Cursor::new(begin_rest).chain(text)) as Box<dyn Read + Send>)
 }
 
 /// Rotated files that hold lines which still count, the oldest first: `log.1`, `log.2.gz` …

@@ -170,6 +170,22 @@ fn the_files_are_checked() {
     ] {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }
-    let ran = ban(&folder(), &["show"]);
+    let folder = self::folder();
+    let jail = |name: &str, count: &str| {
+        format!("[{name}]\nenabled = true\nfilter = pam\nlogpath = auth.log\nkomainu_count = {count}\n")
+    };
+    let nameless = "[mute]\nenabled = true\nfilter =\nfailregex = from <HOST>$\nlogpath = auth.log\nkomainu_count = account\n";
+    folder.write("jail.local", jail("heard", "account") + &jail("spray", "password") + nameless);
+    let ran = ban(&folder, &["check"]);
+    for part in [
+        "warning[K0672]: [mute] has `komainu_count = account`, and its filter captures no account: lines of a log count \
+         for nothing",
+        "warning[K0672]: [spray] has `komainu_count = password`",
+        "`<F-USER>",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    assert!(!ran.out.contains("K0672]: [heard]"), "{}", ran.out);
+    let ran = ban(&folder, &["show"]);
     assert!(ran.out.contains("['add', 'blind', 'auto']\n"), "{ran:?}");
 }

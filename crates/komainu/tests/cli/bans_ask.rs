@@ -44,7 +44,13 @@ fn answer(order: &Order) -> Answer {
             }])
         }
         Order::Why(_) => Answer::Reasons(Vec::new()),
-        Order::Ban { ids, .. } => Answer::Count(ids.len() as u64),
+        Order::Add { ids, .. } if ids.iter().any(|id| id.contains("foo")) => {
+            Answer::NoAddresses(vec!["foo".into(), "192.0.2.300".into()])
+        }
+        Order::Add { ids, .. } if ids.iter().any(|id| id == "192.0.2.4") => {
+            Answer::Added { count: 0, spared: vec![("192.0.2.4".into(), "shut out already".into())] }
+        }
+        Order::Add { ids, .. } => Answer::Added { count: ids.len() as u64, spared: Vec::new() },
         Order::Unban { ids, .. } => Answer::Count(u64::from(ids.iter().any(|id| id == "192.0.2.4"))),
         _ => Answer::Done,
     }
@@ -116,12 +122,20 @@ fn who_is_shut_out_and_why() {
     asked.lock().expect("nobody panics").clear();
     assert_eq!(ban(&folder, "add pam 192.0.2.1 192.0.2.2 --for 1d").out, "2 shut out\n");
     assert_eq!(ban(&folder, "add pam 192.0.2.1 --for soon").code, Some(64));
+    let ran = ban(&folder, "add pam foo 192.0.2.300");
+    let expect = "komainu ban: no address: `foo`, `192.0.2.300`; [pam] bans addresses and networks, nobody is banned\n";
+    assert_eq!((ran.code, ran.errors.as_str()), (Some(64), expect));
+    let ran = ban(&folder, "add pam 192.0.2.4");
+    let expect = "komainu ban: 192.0.2.4 is not banned: shut out already\n";
+    assert_eq!((ran.code, ran.out.as_str(), ran.errors.as_str()), (Some(1), "", expect));
     assert_eq!(ban(&folder, "remove 192.0.2.4 --jail pam").out, "1 let in\n");
     assert_eq!(ban(&folder, "remove 192.0.2.9").code, Some(1));
     assert_eq!(ban(&folder, "remove").code, Some(64));
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let expect = [
-        Order::Ban { jail: "pam".into(), ids: texts(&["192.0.2.1", "192.0.2.2"]), ban_s: Some(86_400) },
+        Order::Add { jail: "pam".into(), ids: texts(&["192.0.2.1", "192.0.2.2"]), ban_s: Some(86_400) },
+        Order::Add { jail: "pam".into(), ids: texts(&["foo", "192.0.2.300"]), ban_s: None },
+        Order::Add { jail: "pam".into(), ids: texts(&["192.0.2.4"]), ban_s: None },
         Order::Unban { jail: Some("pam".into()), ids: texts(&["192.0.2.4"]) },
         Order::Unban { jail: None, ids: texts(&["192.0.2.9"]) },
     ];

@@ -68,6 +68,11 @@ impl Machine {
                 Ok(filter) => {
                     let (mut settings, found) = Settings::of(&config);
                     complain(&self.log, &found);
+                    // Our own lines bring along what they don't say.
+                    let is_fed = self.own.as_ref().is_some_and(|(own, _)| own.feeds_jail(&config));
+                    if let Some(idle) = ban::uncounted(&config, &filter).filter(|_| !is_fed) {
+                        complain(&self.log, &[idle]);
+                    }
                     settings.own.clone_from(&own);
                     settings.refused = LOOPBACK.to_vec();
                     settings.named = self.friends.of(&settings.never_names);

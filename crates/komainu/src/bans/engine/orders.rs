@@ -6,7 +6,7 @@ use crate::bans::kept::{Who, id_of};
 use crate::bans::order::{Answer, Cause, Imported, Order, Value};
 use crate::bans::says::Part;
 use crate::bans::settings::Level;
-use ban::filter::{Failure, Fields};
+use ban::filter::{Failure, Fields, Id};
 use ban::{jails, span};
 use std::sync::mpsc::Sender;
 
@@ -46,7 +46,11 @@ impl Machine {
                 let id = id_of(&text);
                 Answer::Reasons(self.cells.iter().flat_map(|cell| cell.why(&id)).collect())
             }
-            Order::Ban { jail, ids, ban_s } => self.ban(&jail, &ids, ban_s),
+            Order::Ban { jail, ids, ban_s } => match self.ban(&jail, &ids, ban_s, false) {
+                Answer::Added { count, .. } => Answer::Count(count),
+                answer => answer,
+            },
+            Order::Add { jail, ids, ban_s } => self.ban(&jail, &ids, ban_s, true),
             Order::Unban { jail, ids } => self.unban(jail.as_deref(), &ids),
             Order::Attempt { jail, id, lines } => self.attempt(&jail, &id, &lines),
             Order::Get { jail: Some(jail), option } => match self.place(&jail) {
@@ -113,14 +117,29 @@ impl Machine {
         }
     }
 
-    fn ban(&mut self, jail: &str, ids: &[String], ban_s: Option<i64>) -> Answer {
+    /// `is_strict`: nobody is banned where a word is no address and the jail bans none else.
+    fn ban(&mut self, jail: &str, ids: &[String], ban_s: Option<i64>, is_strict: bool) -> Answer {
         let at = match self.place(jail) {
             Ok(at) => at,
             Err(answer) => return answer,
         };
         let Some(cell) = self.cells.get_mut(at) else { return Answer::NoJail(jail.to_owned()) };
         let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
-        Answer::Count(ids.iter().map(|id| u64::from(cell.ban(&id_of(id), ban_s, &mut out))).sum())
+        if is_strict && !cell.bans_words() {
+            let words = ids.iter().filter(|id| !matches!(id_of(id), Id::Net(..)));
+            let words: Vec<String> = words.cloned().collect();
+            if !words.is_empty() {
+                return Answer::NoAddresses(words);
+            }
+        }
+        let (mut count, mut spared) = (0, Vec::new());
+        for id in ids {
+            match cell.ban(&id_of(id), ban_s, &mut out) {
+                Ok(()) => count += 1,
+                Err(why) => spared.push((id.clone(), why.to_owned())),
+            }
+        }
+        Answer::Added { count, spared }
     }
 
     fn unban(&mut self, jail: Option<&str>, ids: &[String]) -> Answer {

@@ -319,6 +319,23 @@ fn orders_and_a_reload() {
     assert_eq!(site.status("app").banned, ["192.0.2.1", "2001:db8::/32"]);
     let refused = "WARNING [app] 127.9.9.9 is not banned: it is, or holds, one that is never banned";
     site.until("that it is said", |site| site.said().contains(refused));
+    // Somebody at a keyboard hears what he mistook, and why somebody isn't shut out.
+    let add = |ids: &[&str]| Order::Add {
+        jail: "app".into(),
+        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ban_s: None,
+    };
+    let wrong = ["foo", "1.2.3.4; x", "192.0.2.300"];
+    let wrong = || wrong.iter().map(|word| (*word).to_owned()).collect();
+    assert_eq!(
+        site.ask(add(&["198.51.100.1", "foo", "1.2.3.4; x", "192.0.2.300"])),
+        Answer::NoAddresses(wrong())
+    );
+    let spared =
+        [("192.0.2.1", "shut out already"), ("127.9.9.9", "it is, or holds, one that is never banned")];
+    let spared = spared.map(|(id, why)| (id.to_owned(), why.to_owned())).to_vec();
+    assert_eq!(site.ask(add(&["192.0.2.1", "127.9.9.9"])), Answer::Added { count: 0, spared });
+    assert_eq!(site.status("app").banned, ["192.0.2.1", "2001:db8::/32"]);
     let unban = |id: &str| Order::Unban { jail: None, ids: vec![id.into()] };
     assert_eq!(
         (site.ask(unban("2001:db8::/32")), site.ask(unban("192.0.2.77"))),

@@ -27,6 +27,17 @@ impl Site {
         file.write_all(text.as_bytes()).unwrap();
     }
 
+    /// A file, packed where its name says so.
+    fn put(&self, name: &str, text: &str) {
+        if !name.ends_with(".gz") {
+            return fs::write(self.path(name), text).unwrap();
+        }
+        let file = fs::File::create(self.path(name)).unwrap();
+        let mut out = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        out.write_all(text.as_bytes()).unwrap();
+        out.finish().unwrap();
+    }
+
     fn start(&mut self, mark: Option<Mark>, since_s: i64) {
         let begin = Begin { mark, since_s, at_end: false, dated: &mut dated };
         self.tail = Some(Tail::open(&self.path("log"), &Direct, begin).unwrap());
@@ -129,15 +140,49 @@ fn a_restart_goes_on_where_it_was() {
     assert_eq!(site.lines(), ["8 h"]);
 }
 
+/// Rotated more than once while nobody read: by numbers, by days, packed or not.
+#[test]
+fn rotations_that_nobody_saw() {
+    for (left, newer) in [
+        ("log.2", &["log.1"][..]),
+        ("log.12", &["log.11", "log.10", "log.9", "log.3.gz", "log.1"]),
+        ("log.3.gz", &["log.2.gz", "log.1"]),
+        ("log-20261129.gz", &["log-20261130.gz", "log-20261201"]),
+        ("log.20261129", &["log.20261130"]),
+        ("log.1.gz", &[]),
+    ] {
+        let mut site = Site::new();
+        site.add("log", "1 a\n2 b\n");
+        site.start(None, 0);
+        assert_eq!(site.lines(), ["1 a", "2 b"]);
+        let mark = site.mark();
+        site.add("log", "3 c\n");
+        let text = fs::read_to_string(site.path("log")).unwrap();
+        fs::remove_file(site.path("log")).unwrap();
+        site.put(left, &text);
+        let mut expect = vec!["3 c".to_owned()];
+        for (at, name) in newer.iter().enumerate() {
+            site.put(name, &format!("{} {name}\n", at + 4));
+            expect.push(format!("{} {name}", at + 4));
+        }
+        // None of its followers.
+        for other in ["log.13", "log.4.gz", "log-20261128", "log.old", "log-20261131.xz"] {
+            if !left.starts_with("log.12") || other == "log.13" {
+                site.put(other, "0 older\n");
+            }
+        }
+        site.add("log", "99 z\n");
+        expect.push("99 z".to_owned());
+        site.start(mark, 0);
+        assert_eq!(site.lines(), expect, "{left}");
+        assert!(site.mark().is_some() && site.lines().is_empty());
+    }
+}
+
 #[test]
 fn rotated_files_that_still_count() {
     let mut site = Site::new();
-    let packed = |name: &str, text: &str| {
-        let file = fs::File::create(site.path(name)).unwrap();
-        let mut out = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-        out.write_all(text.as_bytes()).unwrap();
-        out.finish().unwrap();
-    };
+    let packed = |name: &str, text: &str| site.put(name, text);
     packed("log.3.gz", "1 old\n");
     packed("log.2.gz", "2 b\n3 c");
     let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1);

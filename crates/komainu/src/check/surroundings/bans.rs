@@ -30,8 +30,8 @@ pub(super) fn review(scene: &Scene<'_>, machine: &Machine) -> Vec<Diagnostic> {
     let has = |pattern: &str| {
         machine.real(Path::new(pattern)).to_str().is_some_and(|real| !expand(real).is_empty())
     };
-    let (folder, mut found) = findings(&On(machine), &has, &bans.directory);
     let own = OwnLog::of(&log_destination(scene.main), std::process::id());
+    let (folder, mut found) = findings(&On(machine), &has, &|jail| own.feeds_jail(jail), &bans.directory);
     let jails = || folder.jails.iter().filter(|jail| jail.error.is_none());
     if jails().next().is_some() && !jails().any(|jail| own.feeds_jail(jail)) {
         let log = own.file().map_or_else(|| "mail's log".to_owned(), |path| path.display().to_string());

@@ -233,23 +233,39 @@ pub(super) fn add(folder: &Path, add: &Add) -> ExitCode {
             return failed(EX_USAGE, format_args!("`{text}` is no length of time: write `600` or `1d`"));
         }
     };
-    let order = Order::Ban { jail: add.jail.clone(), ids: add.ids.clone(), ban_s };
-    counted(&Asker::new(folder, &add.at), &order, "shut out", "they were shut out already")
+    let order = Order::Add { jail: add.jail.clone(), ids: add.ids.clone(), ban_s };
+    let asker = Asker::new(folder, &add.at);
+    match asker.ask(&order) {
+        Ok(Answer::Added { count, spared }) => {
+            match (asker.is_json, count) {
+                (true, _) => println!("{}", json!({ "count": count })),
+                (false, 0) => {}
+                (false, _) => println!("{count} shut out"),
+            }
+            spared.iter().for_each(|(id, why)| eprintln!("komainu ban: {id} is not banned: {why}"));
+            if count == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Ok(Answer::NoAddresses(words)) => {
+            let (words, jail) = (words.join("`, `"), &add.jail);
+            let text =
+                format_args!("no address: `{words}`; [{jail}] bans addresses and networks, nobody is banned");
+            failed(EX_USAGE, text)
+        }
+        Ok(_) => unexpected(),
+        Err(code) => code,
+    }
 }
 
 pub(super) fn remove(folder: &Path, remove: &Remove) -> ExitCode {
     let ids = if remove.all { Vec::new() } else { remove.ids.clone() };
     let order = Order::Unban { jail: remove.jail.clone(), ids };
-    counted(&Asker::new(folder, &remove.at), &order, "let in", "nobody of that name is shut out")
-}
-
-fn counted(asker: &Asker<'_>, order: &Order, done: &str, nobody: &str) -> ExitCode {
-    match asker.ask(order) {
+    let asker = Asker::new(folder, &remove.at);
+    match asker.ask(&order) {
         Ok(Answer::Count(count)) => {
             match (asker.is_json, count) {
                 (true, _) => println!("{}", json!({ "count": count })),
-                (false, 0) => eprintln!("komainu ban: {nobody}"),
-                (false, _) => println!("{count} {done}"),
+                (false, 0) => eprintln!("komainu ban: nobody of that name is shut out"),
+                (false, _) => println!("{count} let in"),
             }
             if count == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(folder: &Path) -> ExitCode {
-    let (_, found) = findings(&Disk, &|pattern| !expand(pattern).is_empty(), folder);
+    let (_, found) = findings(&Disk, &|pattern| !expand(pattern).is_empty(), &|_| false, folder);
     print!("{}{}", text::render(&found, text::Style::default()), text::closing(folder, &found));
     let is_wrong = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -79,3 +79,19 @@ fn lines_that_have_something_in_common() {
         assert_eq!(banned(&site, jail), expect, "{jail} after a restart");
     }
 }
+
+/// Said at the start, and of nobody whose filter captures what is counted.
+#[test]
+fn what_no_line_says() {
+    let mute = format!("[mute]\n{WIDE}komainu_count = account\nfailregex = failed from <HOST> \n");
+    let mut site = Site::new(&(jails() + &mute));
+    site.write("app.log", "");
+    site.start();
+    site.until("it is said", |site| site.said().contains("K0672"));
+    let said = site.said();
+    assert_eq!(said.matches("K0672").count(), 1, "{said}");
+    assert!(
+        said.contains("[mute] has `komainu_count = account`, and its filter captures no account"),
+        "{said}"
+    );
+}
