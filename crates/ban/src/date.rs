@@ -463,9 +463,8 @@ fn unbegun(text: &str) -> &str {
     text.strip_prefix("{^LN-BEG}").filter(|rest| rest.starts_with("**")).unwrap_or(text)
 }
 
-/// A pattern with `%d` and its like, as an expression.
-fn compile(text: &str) -> Result<DatePattern, String> {
-    let text = if text == "^EPOCH" { "{^LN-BEG}EPOCH" } else { text };
+/// A pattern without what is said of its bounds: whether it begins the line, begins anywhere, ends anywhere.
+fn bounds(text: &str) -> (&str, bool, bool, bool) {
     let (body, is_at_begin, is_unbound) = match (text.strip_prefix("{^LN-BEG}"), text.strip_prefix("{UNB}")) {
         (Some(body), _) => (body, true, false),
         (_, Some(body)) => (body, false, true),
@@ -480,6 +479,13 @@ fn compile(text: &str) -> Result<DatePattern, String> {
         Some(body) => (body, true),
         None => (body, is_unbound),
     };
+    (body, is_at_begin, begins_anywhere, ends_anywhere)
+}
+
+/// A pattern with `%d` and its like, as an expression.
+fn compile(text: &str) -> Result<DatePattern, String> {
+    let text = if text == "^EPOCH" { "{^LN-BEG}EPOCH" } else { text };
+    let (body, is_at_begin, begins_anywhere, ends_anywhere) = bounds(text);
     let kind = match body.to_ascii_uppercase().as_str() {
         "EPOCH" => Kind::Epoch,
         "LEPOCH" => Kind::LongEpoch,
