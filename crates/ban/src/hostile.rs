@@ -120,7 +120,8 @@ const SHELL: (&str, &str) = (
 fn same_in_both_ways(filter: &Arc<Filter>, text: &[u8]) {
     let mut reader = Reader::new(Arc::clone(filter), zone());
     let mut one_by_one = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let outcome = reader.line(line, NOW_US);
         if let Outcome::Failed(failure) = &outcome {
