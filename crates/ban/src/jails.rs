@@ -242,6 +242,7 @@ fn fill(
             jail.options.insert(option, (value, place));
         }
     }
+    with_files(files, jail, found);
     let wrong = |what: &str, error: String, place: Place| {
         let found = Diagnostic::error(633, place, format!("the {what} can't be read from `{error}` on"));
         Box::new(found.help("parameters are written `name[a=b, c=\"d, e\"]`"))
@@ -266,6 +267,49 @@ fn fill(
         jail.actions.push(read_action(files, folder, &call, &jail.name, &mut Said { found, place: &place })?);
     }
     Ok(())
+}
+
+/// Words that an `ignoreip` with files may have: each failure is held against all of them.
+const NEVER_MAX: usize = 10_000;
+
+/// Puts in place of `file:/PATH` in `ignoreip` (fail2ban 1.1) the words of that file; `#` and `;` begin comments there.
+fn with_files(files: &dyn Files, jail: &mut Jail, found: &mut Vec<Diagnostic>) {
+    let Some((text, place)) =
+        jail.options.get("ignoreip").filter(|(text, _)| text.contains("file:")).cloned()
+    else {
+        return;
+    };
+    let parted = |c: char| c.is_whitespace() || c == ',';
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(parted).filter(|word| !word.is_empty()) {
+        let Some(path) = word.strip_prefix("file:").filter(|path| path.starts_with('/')) else {
+            words.push(word.to_owned());
+            continue;
+        };
+        let path = format!("/{}", path.trim_start_matches('/'));
+        let said = match files.read(Path::new(&path)) {
+            Ok(Some(list)) => {
+                let lines = list.lines().map(|line| line.split(['#', ';']).next().unwrap_or(""));
+                words.extend(
+                    lines.flat_map(|line| line.split(parted)).filter(|w| !w.is_empty()).map(str::to_owned),
+                );
+                continue;
+            }
+            Ok(None) => "there is no such file".to_owned(),
+            Err(error) => error,
+        };
+        let message = format!("[{}] `ignoreip`: {path}: {said}", jail.name);
+        found.push(Diagnostic::warning(673, place.clone(), message).help(
+            "whoever stands in it may be banned meanwhile: write it, or take the word out, and reload",
+        ));
+    }
+    if words.len() > NEVER_MAX {
+        let message =
+            format!("[{}] `ignoreip` has {} words; the first {NEVER_MAX} count", jail.name, words.len());
+        found.push(Diagnostic::warning(673, place.clone(), message).help("write networks, `192.0.2.0/24`"));
+        words.truncate(NEVER_MAX);
+    }
+    jail.options.insert("ignoreip", (words.join(" "), place));
 }
 
 /// Where findings go, and where the caller stands.

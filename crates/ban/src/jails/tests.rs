@@ -134,3 +134,26 @@ fn what_cannot_be_read_leaves_its_jail_out() {
     "#]],
     );
 }
+
+#[test]
+fn files_of_ignoreip() {
+    check(
+        &[
+            (
+                "jail.conf",
+                "[a]\nenabled = true\nfilter = a\nignoreip = ::1 file:///f/friends,file:/f/gone\n  file:/f/shut file:x\n",
+            ),
+            FILTER,
+            ("friends", "192.0.2.0/24 # the office\n; nobody\nmx.example, 2001:db8::7\n"),
+            ("shut", "!"),
+        ],
+        &expect![[r#"
+            ['add', 'a', 'auto']
+            ['set', 'a', 'addfailregex', 'x <HOST>']
+            ['set', 'a', 'addignoreip', '::1', '192.0.2.0/24', 'mx.example', '2001:db8::7', 'file:x']
+            ['start', 'a']
+            /f/jail.conf:4:1: warning[K0673]: [a] `ignoreip`: /f/gone: there is no such file; whoever stands in it may be banned meanwhile: write it, or take the word out, and reload
+            /f/jail.conf:4:1: warning[K0673]: [a] `ignoreip`: /f/shut: Permission denied; whoever stands in it may be banned meanwhile: write it, or take the word out, and reload
+        "#]],
+    );
+}
