@@ -9,7 +9,7 @@ mod settings;
 mod table;
 mod wide;
 
-pub use settings::{Cache, Candidate, Dns, Increment, Settings, holds, net};
+pub use settings::{Cache, Candidate, Dns, Increment, Settings, net};
 pub use wide::{By, UNSAID_PASSWORD, UNSAID_USER, Wide, is_unsaid};
 
 use crate::filter::{Failure, Id};

@@ -194,6 +194,18 @@ pub struct Transaction {
 }
 
 impl Stage {
+    /// All of them, in the order of a session.
+    pub const ALL: [Stage; 8] = [
+        Stage::Client,
+        Stage::Helo,
+        Stage::Sender,
+        Stage::Relay,
+        Stage::Recipient,
+        Stage::Data,
+        Stage::EndOfData,
+        Stage::Etrn,
+    ];
+
     /// The parameter with this stage's list.
     #[must_use]
     pub const fn parameter(self) -> &'static str {

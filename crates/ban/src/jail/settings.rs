@@ -1,5 +1,6 @@
 //! What a jail was told: numbers, times, and who is never banned.
 
+use crate::action::net::overlap;
 use crate::filter::{Failure, Id};
 use crate::formula::{Formula, Given};
 use crate::jail::wide::Wide;
@@ -288,7 +289,9 @@ impl Settings {
         match id {
             Id::Net(address, length) => {
                 let never = self.never.iter().chain(&self.refused);
-                never.into_iter().any(|(net, bits)| bits <= length && holds((*net, *bits), *address))
+                never
+                    .into_iter()
+                    .any(|(net, bits)| bits <= length && overlap((*net, *bits), (*address, *length)))
                     || (*id == Id::address(*address)
                         && (self.named.contains(address) || (self.spares_own && self.own.contains(address))))
             }
@@ -315,7 +318,8 @@ impl Settings {
     #[must_use]
     pub fn spares_within(&self, id: &Id) -> bool {
         let Id::Net(address, length) = id else { return false };
-        let is_within = |net: &IpAddr, bits: u8| bits >= *length && holds((*address, *length), *net);
+        let is_within =
+            |net: &IpAddr, bits: u8| bits >= *length && overlap((*address, *length), (*net, bits));
         let own = self.own.iter().filter(|_| self.spares_own);
         let mut single = own.chain(&self.named).map(|own| (own, if own.is_ipv4() { 32 } else { 128 }));
         self.never.iter().chain(&self.refused).any(|(net, bits)| is_within(net, *bits))
@@ -392,20 +396,4 @@ pub fn net(word: &str) -> Option<(IpAddr, u8)> {
         },
     };
     Some((address, length))
-}
-
-/// Whether a network holds an address.
-#[must_use]
-pub fn holds((net, bits): (IpAddr, u8), address: IpAddr) -> bool {
-    match (net, address) {
-        (IpAddr::V4(net), IpAddr::V4(address)) => {
-            let off = 32_u32.saturating_sub(u32::from(bits));
-            u32::from(net).checked_shr(off) == u32::from(address).checked_shr(off) || bits == 0
-        }
-        (IpAddr::V6(net), IpAddr::V6(address)) => {
-            let off = 128_u32.saturating_sub(u32::from(bits));
-            u128::from(net).checked_shr(off) == u128::from(address).checked_shr(off) || bits == 0
-        }
-        _ => false,
-    }
 }

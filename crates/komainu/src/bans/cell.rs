@@ -8,6 +8,7 @@ use super::order::{Brief, Cause, Held, JailStatus, Reason};
 use super::says::{BanLog, Part, span};
 use super::settings::Level;
 use crate::firewall::{Change, Verb};
+use ban::action::net::overlap;
 use ban::action::{Facts, Script, filled};
 use ban::filter::{Failure, Filter, Id};
 use ban::jail::{Candidate, Caught, Deed, Dns, Jail, Known, Settings};
@@ -542,13 +543,7 @@ impl Cell {
 /// Whether one is the other, or lies within.
 fn touches(one: &Id, other: &Id) -> bool {
     match (one, other) {
-        (Id::Net(a, bits), Id::Net(b, more)) => {
-            if bits <= more {
-                ban::jail::holds((*a, *bits), *b)
-            } else {
-                ban::jail::holds((*b, *more), *a)
-            }
-        }
+        (Id::Net(a, bits), Id::Net(b, more)) => overlap((*a, *bits), (*b, *more)),
         (one, other) => one == other,
     }
 }

@@ -346,6 +346,12 @@ fn origin_from_file(parameters: &Parameters, sources: &dyn Sources) -> Option<St
     text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
 }
 
+/// The machine's addresses.
+#[must_use]
+pub fn own_addresses() -> Vec<IpAddr> {
+    host().addresses.iter().map(|interface| interface.address).collect()
+}
+
 /// The machine's name and addresses.
 #[must_use]
 pub fn host() -> Host {

@@ -5,7 +5,7 @@ use super::wire::{self, Answer, Request};
 use super::{Change, Verb};
 use crate::bans::files::{Disk, expand};
 use crate::clock;
-use crate::configuration::open_source;
+use crate::configuration::{open_source, own_addresses};
 use crate::privileged::past_logs;
 use crate::privileged::wire::{Inbox, send};
 use ban::action::Action;
@@ -88,7 +88,7 @@ impl Jails {
             (jail.name.clone(), Rc::new(known))
         });
         let known = known.collect();
-        let own = if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
+        let own = own_addresses();
         Jails { known, own }
     }
 }

@@ -2,20 +2,9 @@
 
 use config::master_cf::{Role, Service};
 use config::{Parameters, Place, Spanned};
+use policy::Stage;
 use report::summary::{Rule, Summary};
 use std::collections::BTreeMap;
-
-/// The restriction lists.
-const LISTS: [&str; 8] = [
-    "smtpd_client_restrictions",
-    "smtpd_helo_restrictions",
-    "smtpd_sender_restrictions",
-    "smtpd_relay_restrictions",
-    "smtpd_recipient_restrictions",
-    "smtpd_data_restrictions",
-    "smtpd_end_of_data_restrictions",
-    "smtpd_etrn_restrictions",
-];
 
 /// Other names under which restrictions may stand in a list.
 const ALSO: [(&str, &[&str]); 9] = [
@@ -68,7 +57,7 @@ impl Places {
 
     fn add(&mut self, p: &Parameters) {
         let classes = p.list("smtpd_restriction_classes").into_iter().map(|class| class.value);
-        for name in LISTS.iter().map(|name| (*name).to_owned()).chain(classes) {
+        for name in Stage::ALL.map(|stage| stage.parameter().to_owned()).into_iter().chain(classes) {
             keep(p.list(&name), &mut self.lists);
         }
         keep(p.list("postscreen_dnsbl_sites"), &mut self.screens);

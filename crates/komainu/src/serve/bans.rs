@@ -10,7 +10,7 @@ use crate::bans::settings::{self, Daemon, Target};
 use crate::bans::{
     Answer, BanLog, Direct, Engine, Hands, Net, Opener, Order, Own, OwnLog, Setup, ShutOut, Waker,
 };
-use crate::configuration::{Bans, host};
+use crate::configuration::{Bans, own_addresses};
 use crate::firewall::{Change, Firewall, Verb};
 use crate::live::Live;
 use crate::log::{Destination, Log};
@@ -300,7 +300,7 @@ impl<H: Hands> Hands for Spares<H> {
 /// Whom no ban concerns: this machine's addresses, `komainu_ban_never`, and networks from which somebody has logged in.
 pub(super) fn spare(shared: &Arc<Shared>, bans: &Bans, live: &Arc<Live>) {
     let (server, live, bans) = (Arc::downgrade(shared), Arc::clone(live), bans.clone());
-    let own: Vec<IpAddr> = host().addresses.iter().map(|interface| interface.address).collect();
+    let own: Vec<IpAddr> = own_addresses();
     shared.shut_out.spare(Box::new(move |address| {
         let has_logged_in = || {
             let within = bans.spare_logged_in;

@@ -3,7 +3,7 @@
 
 use crate::server::KOMAINU;
 use crate::site::until;
-use crate::world::{self, Needs};
+use crate::world::{self, Needs, shell};
 use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
@@ -13,14 +13,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const REMOTE: &str = "/lib/systemd/systemd-journal-remote";
 const EARLIER_BOOT: &str = "5f2a5c0e8c4f4d0f9ad1c1c9f0c00001";
-
-fn shell(line: &str) -> String {
-    let output = Command::new("sh").args(["-ec", line]).output().expect("runs");
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {said}");
-    said
-}
 
 fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs()

@@ -4,7 +4,7 @@
 use crate::client::Client;
 use crate::server::{self, KOMAINU, Server};
 use crate::site::{Site, save, until};
-use crate::world::{self, Needs};
+use crate::world::{self, Needs, shell};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::process::CommandExt as _;
@@ -439,14 +439,6 @@ const TUTORIAL: [(&str, &str); 4] = [
         "[Definition]\nfailregex = lost connection after AUTH from (.*)\\[<HOST>\\]$\n",
     ),
 ];
-
-fn shell(line: &str) -> String {
-    let output = Command::new("sh").args(["-ec", line]).output().expect("runs");
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {said}");
-    said
-}
 
 fn client(words: &str) -> String {
     shell(&format!("ln -sf {KOMAINU} /mnt/fail2ban-client; /mnt/fail2ban-client {words}"))

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::greylist::{Process, open_folder, policyd, postgreys_files, told};
+use crate::name_server::{self, Reply};
 use crate::postfix_peer::{self, Postfix};
 use crate::server::{KOMAINU, Server};
 use crate::site::{Site, until};
@@ -168,27 +169,14 @@ fn tcp_in_place_of_inet() {
 }
 
 /// A name server that knows one record: the servers of big.example are in two networks.
-fn name_server() {
+fn big_example() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:53").expect("binds");
-    std::thread::spawn(move || {
-        let mut query = [0; 512];
-        while let Ok((length, peer)) = socket.recv_from(&mut query) {
-            let Some(question) = query.get(12..length) else { continue };
-            let Some(end) = question.iter().position(|byte| *byte == 0).map(|at| at + 5) else { continue };
-            let Some(question) = question.get(..end) else { continue };
-            let is_known = question == b"\x03big\x07example\x00\x00\x10\x00\x01";
-            let mut reply = query[..2].to_vec();
-            // An answer, authoritative; NXDOMAIN but for the one.
-            reply.extend([0x84, if is_known { 0 } else { 3 }, 0, 1, 0, u8::from(is_known), 0, 0, 0, 0]);
-            reply.extend(question);
-            if is_known {
-                let text = b"v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.0/24 -all";
-                let length = u8::try_from(text.len()).expect("short");
-                reply.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, length + 1, length]);
-                reply.extend(text);
-            }
-            let _ = socket.send_to(&reply, peer);
-        }
+    name_server::start(socket, |question| {
+        let is_known = question == b"\x03big\x07example\x00\x00\x10\x00\x01";
+        let text = b"v=spf1 ip4:192.0.2.0/24 ip4:198.51.100.0/24 -all";
+        let length = u8::try_from(text.len()).expect("short");
+        let record = is_known.then(|| (16, [&[length], text.as_slice()].concat()));
+        Reply { code: 3, record, ..Reply::default() }
     });
 }
 
@@ -206,7 +194,7 @@ fn told_from(from: &str, address: &str) -> String {
 fn by_pools_of_senders() {
     world::run("greylist_more::by_pools_of_senders", Needs::Root, || {
         postgreys_files("--inet=10023 --delay=1");
-        name_server();
+        big_example();
         let site = Site::new(
             "smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service inet:127.0.0.1:10023\n\
              komainu_greylist_keys = sender\n",

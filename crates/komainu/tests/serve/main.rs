@@ -57,6 +57,7 @@ mod logs;
 mod loops;
 mod many;
 mod milters;
+mod name_server;
 mod odd_clients;
 mod odd_servers;
 mod papers;

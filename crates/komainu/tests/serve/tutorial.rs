@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::dovecot::{self, Dovecot};
 use crate::server::{KOMAINU, Server};
 use crate::site::{Site, save};
-use crate::world::{self, Needs};
+use crate::world::{self, Needs, shell};
 use std::fs;
 use std::process::Command;
 
@@ -51,14 +51,6 @@ for port in (465, 587):
     s.sendmail('alice@example.com', ['kororo@example.com'], 'Subject: by python %d\r\n\r\nbody\r\n' % port)
     s.quit()
 "#;
-
-fn shell(line: &str) -> String {
-    let output = Command::new("sh").args(["-c", line]).output().expect("runs");
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}\n{}: {said}", output.status);
-    said
-}
 
 fn mend(site: &Site) {
     let output = Command::new(KOMAINU)

@@ -79,3 +79,12 @@ pub(crate) fn run(name: &str, needs: Needs, body: fn()) {
     assert!(said.contains("1 passed"), "{name}: no test of this name ran\n{said}");
     print!("{said}");
 }
+
+/// Runs a line of the shell, which has to succeed; what it said.
+pub(crate) fn shell(line: &str) -> String {
+    let output = Command::new("sh").args(["-ec", line]).output().expect("runs");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}\n{}: {said}", output.status);
+    said
+}

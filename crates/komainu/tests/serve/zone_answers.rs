@@ -1,6 +1,7 @@
 //! How DNS lists answered, as the server logs it and the report shows it, with a name server that takes its time.
 
 use crate::client::Client;
+use crate::name_server::{self, Reply};
 use crate::server::Server;
 use crate::site::Site;
 use crate::world::{self, Needs};
@@ -12,31 +13,16 @@ use std::time::Duration;
 const SLOW: Duration = Duration::from_millis(300);
 
 /// A name server: bl.example lists everybody, slow.example nobody and slowly, failing.example fails.
-fn name_server() -> String {
+fn lists() -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
     let address = socket.local_addr().expect("an address").to_string();
-    std::thread::spawn(move || {
-        let mut query = [0; 512];
-        while let Ok((length, peer)) = socket.recv_from(&mut query) {
-            let Some(question) = query.get(12..length) else { continue };
-            let Some(end) = question.iter().position(|byte| *byte == 0).map(|at| at + 5) else { continue };
-            let Some(question) = question.get(..end) else { continue };
-            let is_of = |zone: &[u8]| question.windows(zone.len()).any(|part| part == zone);
-            let is_listed = is_of(b"\x02bl\x07example\0\0\x01");
-            let code = if is_of(b"failing") { 2 } else { 3 };
-            let mut reply = query[..2].to_vec();
-            reply.extend([0x84, if is_listed { 0 } else { code }, 0, 1, 0, u8::from(is_listed), 0, 0, 0, 0]);
-            reply.extend(question);
-            if is_listed {
-                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 2]);
-            }
-            let (socket, wait) = (socket.try_clone().expect("another"), is_of(b"slow"));
-            std::thread::spawn(move || {
-                if wait {
-                    std::thread::sleep(SLOW);
-                }
-                let _ = socket.send_to(&reply, peer);
-            });
+    name_server::start(socket, |question| {
+        let is_of = |zone: &[u8]| question.windows(zone.len()).any(|part| part == zone);
+        let is_listed = is_of(b"\x02bl\x07example\0\0\x01");
+        Reply {
+            code: if is_of(b"failing") { 2 } else { 3 },
+            record: is_listed.then(|| (1, vec![127, 0, 0, 2])),
+            wait: if is_of(b"slow") { SLOW } else { Duration::ZERO },
         }
     });
     address
@@ -56,7 +42,7 @@ fn is_refused(from: &str, site: &Site) {
 #[test]
 fn what_lists_take_to_answer_is_logged_and_reported() {
     world::run("zone_answers::what_lists_take_to_answer_is_logged_and_reported", Needs::Nothing, || {
-        let servers = name_server();
+        let servers = lists();
         let site = Site::new(&format!(
             "komainu_dns_servers = {servers}\n\
              komainu_dnsbl_health = no\n\

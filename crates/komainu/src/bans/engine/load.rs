@@ -7,6 +7,7 @@ use crate::bans::files::Through;
 use crate::bans::kept::Row;
 use crate::bans::says::{BanLog, Part};
 use crate::bans::settings::Level;
+use crate::configuration::own_addresses;
 use crate::firewall::Change;
 use ban::filter::Filter;
 use ban::jail::Settings;
@@ -33,12 +34,6 @@ struct Read {
     broken: Vec<(String, String)>,
     /// What is wrong with the files, the first of it.
     fault: Option<String>,
-}
-
-/// The addresses of this machine.
-fn own_addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    interfaces.into_iter().map(|interface| interface.ip()).collect()
 }
 
 fn complain(log: &BanLog, found: &[Diagnostic]) {

@@ -6,7 +6,7 @@ use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
 use crate::cli::say::Out;
 use crate::clock;
-use crate::configuration::host;
+use crate::configuration::own_addresses;
 use ban::filter::{Filter, Id, Outcome, Reader};
 use ban::jail::{Candidate, Deed, Jail, Settings};
 use ban::jails;
@@ -103,7 +103,7 @@ fn cell(folder: &Path, name: &str, arguments: &Simulate) -> Result<Cell, ExitCod
         let wrong = || failed(EX_USAGE, format_args!("`{text}` is no length of time: write `600` or `10m`"));
         ban::span::seconds(text).ok_or_else(wrong)
     };
-    settings.own = host().addresses.iter().map(|interface| interface.address).collect();
+    settings.own = own_addresses();
     settings.failures_max = arguments.maxretry.unwrap_or(settings.failures_max);
     if let Some(text) = &arguments.findtime {
         settings.find_s = seconds(text)?;

@@ -1,10 +1,10 @@
 //! The old name, `fail2ban-regex`: its options, its exit codes, and what `--out` prints.
 
 use super::{Encoding, Extra, Test, tried};
+use ban::dump::quoted;
 use ban::filter::{Failure, Id};
 use clap::{ArgAction, Parser};
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -123,28 +123,6 @@ fn row(failure: &Failure) -> String {
         fields.push(format!("'users': {{{}}}", users.join(", ")));
     }
     format!("[{},\t{},\t{{{}}}],", quoted(&failure.id.to_string()), time(failure), fields.join(", "))
-}
-
-/// A text as Python writes it.
-fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut out = String::from(quote);
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c == quote => out.extend(['\\', c]),
-            c if c.is_ascii_control() => {
-                // Writing to a String can't fail.
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push(quote);
-    out
 }
 
 /// Seconds since 1970 as a number with a point.
