@@ -461,6 +461,18 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_was_found_ill() {
+        let mut tally = crate::summary::Tally::new(crate::summary::Settings::new(Day::numbered(20_779)));
+        for matter in ["unhealthy", "healthy", "unhealthy"] {
+            let text = format!("komainu: zone {matter}: bl.example; it lists the whole world; skipped");
+            tally.feed(format!("Nov 22 01:00:00 mx komainu/dnsbl[1]: {text}").as_bytes());
+        }
+        let said =
+            "The list bl.example was found ill 2 times and skipped: it lists everybody, or doesn't answer";
+        assert_eq!(of_log(&tally.summary()), [said]);
+    }
+
+    #[test]
     fn programs_and_certificates() {
         let mut watcher = Watcher::default();
         for line in [
