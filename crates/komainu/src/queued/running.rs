@@ -57,14 +57,16 @@ impl Connection {
             stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
         timed.map_err(|source| QueueError::Socket { path: path.clone(), source })?;
         let mut connection = Connection { path, stream: BufReader::with_capacity(64 << 10, stream) };
-        connection.send(&Request::Hello { version: VERSION })?;
-        match connection.receive()? {
-            Reply::Welcome { version: VERSION } => Ok(Some(connection)),
-            Reply::Welcome { version } => {
+        let hello = connection.send(&Request::Hello { version: VERSION });
+        match hello.and_then(|()| connection.receive()) {
+            Ok(Reply::Welcome { version: VERSION }) => Ok(Some(connection)),
+            Ok(Reply::Welcome { version }) => {
                 let text = format!("the server speaks version {version}, this program {VERSION}: restart it");
                 Err(QueueError::Refused(Cause::Protocol, text))
             }
-            other => Err(connection.unexpected(&other)),
+            Ok(other) => Err(connection.unexpected(&other)),
+            Err(QueueError::Socket { source, .. }) if is_farewell(&source) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -181,6 +183,12 @@ impl Connection {
     }
 }
 
+/// Whether a server that never greeted has gone: it ended with us in its line.
+fn is_farewell(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,5 +226,28 @@ mod tests {
         });
         assert!(Connection::awaited(&state).unwrap().is_none());
         assert!(ending.is_finished() || ending.join().is_ok());
+    }
+    #[test]
+    fn a_server_that_ends_before_it_greets_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().to_owned();
+        let held = pid::hold(&state).unwrap();
+        let unheard = UnixListener::bind(state.join(NAME)).unwrap();
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            // Resets the conversation that waits in its line.
+            drop(unheard);
+            std::thread::sleep(Duration::from_millis(100));
+            drop(held);
+        });
+        assert!(Connection::awaited(&state).unwrap().is_none());
+        ending.join().unwrap();
+        // One that hears, and hangs up without a word.
+        let path = state.join(NAME);
+        std::fs::remove_file(&path).unwrap();
+        let deaf = UnixListener::bind(&path).unwrap();
+        let hung_up = std::thread::spawn(move || drop(deaf.accept().unwrap()));
+        assert!(Connection::open(&state).unwrap().is_none());
+        hung_up.join().unwrap();
     }
 }
