@@ -5,7 +5,7 @@
 //! decides. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
 
 use crate::date::{Dates, Found};
-use crate::pattern::{Grouped, Pattern};
+use crate::pattern::{Grouped, Pattern, Spans};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
 use aho_corasick::AhoCorasick;
@@ -16,12 +16,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+mod also;
 mod ask;
 mod block;
 mod gate;
 mod named;
 mod quick;
 
+pub use also::Also;
 pub use block::{Block, Scout};
 pub use gate::Gate;
 pub use named::Named;
@@ -106,7 +108,12 @@ impl Fields {
         if let Some(text) = address {
             let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.to_owned())) };
             let cidr = self.named.get("cidr").and_then(|cidr| cidr.parse().ok());
-            return Some(network(address.to_canonical(), cidr));
+            // Nobody means all of them: fail2ban takes the address that it begins with.
+            let everybody = (cidr == Some(0)).then(|| match address.to_canonical() {
+                IpAddr::V4(_) => Id::address(std::net::Ipv4Addr::UNSPECIFIED.into()),
+                IpAddr::V6(_) => Id::address(Ipv6Addr::UNSPECIFIED.into()),
+            });
+            return everybody.or_else(|| Some(network(address.to_canonical(), cidr)));
         }
         self.named.get("dns").map(|name| Id::Name(name.to_owned()))
     }
@@ -177,6 +184,8 @@ struct Groups {
     marks: [Option<usize>; 3],
     mlfid: Option<usize>,
     content: Option<usize>,
+    /// Of `<SKIPLINES>`.
+    skipped: Vec<usize>,
 }
 
 /// A compiled filter.
@@ -221,7 +230,7 @@ impl Groups {
         for (group, name) in names {
             match name {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
-                name if name.starts_with("skiplines") => {}
+                name if name.starts_with("skiplines") => groups.skipped.push(group),
                 name => match name.strip_prefix("alt_") {
                     // `alt_user2` is `user2`, and `user` where nobody else is.
                     Some(of) => {
@@ -317,7 +326,8 @@ impl Filter {
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
         let texts = quick::wanted(of_prefix, &of_rules, &dates).filter(|_| !is_multi_line);
         let wanted = texts.clone().and_then(quick::search);
-        let counts_prefix = prefix.is_some() || !ignored.is_empty();
+        let is_ignored_first = !ignored.is_empty() && ignored.len() + 2 < rules.len();
+        let counts_prefix = prefix.is_some() || is_ignored_first;
         let of_counted: &[&Pattern] = if counts_prefix { &[] } else { &of_rules };
         let counted = quick::wanted(of_prefix, of_counted, &dates).filter(|_| !is_multi_line);
         let counted = counted.and_then(quick::search);
@@ -365,8 +375,12 @@ pub struct Reader {
     filter: Arc<Filter>,
     zone: Zone,
     sessions: Sessions,
-    /// The last lines, for a filter that joins several: of each, what `prefregex` left.
-    buffer: VecDeque<Vec<u8>>,
+    /// The last lines, for a filter that joins several: of each its number, and what `prefregex` left.
+    buffer: VecDeque<(u64, Vec<u8>)>,
+    /// How many lines were looked at.
+    lines: u64,
+    /// The numbers of the lines that the last match joined.
+    joined: Vec<u64>,
     /// The date of the last line that had one.
     last_us: Option<i64>,
     /// A line without a date was met: dates of all lines are read from then on.
@@ -387,6 +401,8 @@ impl Reader {
             zone,
             sessions,
             buffer,
+            lines: 0,
+            joined: Vec::new(),
             last_us: None,
             reads_all_dates: false,
             passed: Vec::new(),
@@ -497,6 +513,7 @@ impl Reader {
             lossy = String::from_utf8_lossy(line);
             lossy.as_bytes()
         };
+        self.lines += 1;
         let filter = Arc::clone(&self.filter);
         let date = filter.dates.find(line, &mut self.zone, now_us);
         let time_us = self.time(date.as_ref(), before, now_us);
@@ -509,29 +526,6 @@ impl Reader {
             self.single(&filter, &cut, time_us)
         };
         (outcome, date.map(|date| date.pattern))
-    }
-
-    /// The expressions that match a line behind the one that decides, for reports; all, where none is named.
-    #[must_use]
-    pub fn also(&mut self, line: &[u8], decided: Option<usize>, now_us: i64) -> Vec<usize> {
-        let filter = Arc::clone(&self.filter);
-        if filter.lines > 1 || (decided.is_none() && filter.prefix.is_some()) {
-            return Vec::new();
-        }
-        let lossy = String::from_utf8_lossy(line.get(..LINE_BYTES_MAX).unwrap_or(line));
-        let line = lossy.as_bytes();
-        let (start, end) =
-            filter.dates.find(line, &mut self.zone, now_us).map_or((0, 0), |date| (date.start, date.end));
-        let line = [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat();
-        let mut content = line.as_slice();
-        if let Some(prefix) = &filter.prefix {
-            let spans = prefix.pattern.find(&line);
-            let span = spans.and_then(|spans| spans.get(prefix.groups.content?));
-            content = span.and_then(|(start, end)| line.get(start..end)).unwrap_or(content);
-        }
-        let rules = filter.quick.rules(content, filter.rules.len()).into_iter();
-        let behind = rules.filter(|rule| decided.is_none_or(|decided| *rule > decided));
-        behind.filter(|at| filter.rules.get(*at).is_some_and(|rule| rule.pattern.is_match(content))).collect()
     }
 
     /// When a line was written. One without a date, or with one that no calendar has, has that of the line before.
@@ -565,7 +559,9 @@ impl Reader {
             Asked::Matched { rule, fields, marks, session } => {
                 let fields = match session {
                     Some(id) => self.sessions.line(&id, fields, marks),
-                    None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
+                    // No other line could tell who it was.
+                    None if !fields.has_id() => return Outcome::Missed,
+                    None => Some(fields).filter(|_| !marks.no_fail),
                 };
                 failed(fields, marks, rule, time_us)
             }
@@ -574,6 +570,7 @@ impl Reader {
 
     /// The last lines together, for filters with `maxlines`.
     fn joined(&mut self, filter: &Filter, line: Vec<u8>, time_us: i64) -> Outcome {
+        self.joined.clear();
         // What `prefregex` leaves of each line is what is joined.
         let (mut prefixed, mut prefix_marks) = (Fields::default(), Marks::default());
         let mut content = None;
@@ -584,22 +581,14 @@ impl Reader {
             let cut = groups.content.and_then(|group| spans.get(group));
             content = cut.and_then(|(start, end)| line.get(start..end)).map(<[u8]>::to_vec);
         }
-        self.buffer.push_back(content.unwrap_or(line));
+        self.buffer.push_back((self.lines, content.unwrap_or(line)));
         if self.buffer.len() > filter.lines {
             self.buffer.pop_front();
         }
-        let text = self.buffer.iter().map(Vec::as_slice).collect::<Vec<_>>().join(&b'\n');
+        let text = self.buffer.iter().map(|(_, line)| line.as_slice()).collect::<Vec<_>>().join(&b'\n');
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
-            // What matched is used up.
-            let (start, end) = spans.get(0).unwrap_or((0, 0));
-            let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
-            let (first, last) = (line_of(start), line_of(end));
-            let mut number = 0;
-            self.buffer.retain(|_| {
-                number += 1;
-                !(first..=last).contains(&(number - 1))
-            });
+            self.use_up(&text, &spans, groups);
             if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
                 return Outcome::Ignored { rule };
             }
@@ -609,6 +598,29 @@ impl Reader {
             return failed(Some(fields).filter(|_| !marks.no_fail && !marks.gained), marks, rule, time_us);
         }
         Outcome::Missed
+    }
+}
+
+impl Reader {
+    /// Takes the lines that matched out of the buffer; those that `<SKIPLINES>` passed over stay.
+    fn use_up(&mut self, text: &[u8], spans: &Spans, groups: &Groups) {
+        let (start, end) = spans.get(0).unwrap_or((0, 0));
+        let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
+        let (first, last) = (line_of(start), line_of(end));
+        let (mut at, mut place) = (0, 0);
+        let joined = &mut self.joined;
+        self.buffer.retain(|(number, line)| {
+            let own = (at, at + line.len());
+            at = own.1 + 1;
+            place += 1;
+            let skipped = groups.skipped.iter().filter_map(|group| spans.get(*group));
+            let is_skipped = skipped.into_iter().any(|(start, end)| start <= own.0 && own.1 < end);
+            let is_used = (first..=last).contains(&(place - 1)) && !is_skipped;
+            if is_used {
+                joined.push(*number);
+            }
+            !is_used
+        });
     }
 }
 

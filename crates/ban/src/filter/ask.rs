@@ -27,6 +27,12 @@ impl Asked<'_> {
 }
 
 impl Filter {
+    /// Whether `ignoreregex` is asked before `failregex`: where there are so few of them that it is worth it, by
+    /// fail2ban's measure. Else it is asked only about lines that a `failregex` matches.
+    pub(super) fn is_ignored_first(&self) -> bool {
+        self.ignored.len() + 2 < self.rules.len()
+    }
+
     /// Asks the expressions about a line without its date. `is_prefixed` becomes whether `prefregex` matched; where
     /// `is_wanted` isn't set, that alone is asked.
     pub(super) fn ask<'l>(
@@ -66,8 +72,7 @@ impl Filter {
             content = begin.and_then(|begin| line.get(begin..)).unwrap_or(content);
             fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
         }
-        // fail2ban asks it behind `prefregex`, and behind a `failregex` where there is none.
-        let is_before = self.prefix.is_some();
+        let is_before = self.is_ignored_first();
         let ignored = || self.ignored.iter().position(|pattern| pattern.is_match(content));
         if let Some(rule) = is_before.then(ignored).flatten() {
             return Asked::Ignored { rule };

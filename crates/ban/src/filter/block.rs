@@ -6,7 +6,7 @@
 
 use super::ask::Asked;
 use super::quick::Ways;
-use super::{Filter, LINE_BYTES_MAX, Outcome, Reader, cut_out};
+use super::{Also, Filter, LINE_BYTES_MAX, Outcome, Reader, cut_out};
 use crate::zone::Zone;
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub struct Block {
     last_us: Option<i64>,
 }
 
+/// Takes a line of which anything became: where it begins, what it came to, the other expressions that match it.
+type Told<'t> = &'t mut dyn FnMut((usize, &[u8]), Outcome, Vec<Also>);
+
 /// A line of which anything became.
 #[derive(Debug)]
 struct Noted {
@@ -47,8 +50,8 @@ impl Scout {
         (filter.lines <= 1).then(|| Scout { filter, zone, ways: Ways::default() })
     }
 
-    /// Looks at whole lines; hands on those that nothing became of.
-    pub fn look(&mut self, text: &[u8], now_us: i64, missed: &mut dyn FnMut(&[u8])) -> Block {
+    /// Looks at whole lines; hands on those that nothing became of, with the byte at which each begins.
+    pub fn look(&mut self, text: &[u8], now_us: i64, missed: &mut dyn FnMut(usize, &[u8])) -> Block {
         let filter = Arc::clone(&self.filter);
         let mut block = Block::default();
         let mut at = 0;
@@ -81,16 +84,17 @@ impl Scout {
                 block.last_us = date.time_us.or(block.last_us);
             }
             if !filter.may_count(looked) {
-                missed(line);
+                missed(range.start, line);
                 continue;
             }
             let cut = cut_out(looked, date.as_ref());
             let mut is_prefixed = false;
-            let is_wanted = !filter.ignored.is_empty() || filter.may_match(looked);
+            let is_ignored_first = !filter.ignored.is_empty() && filter.is_ignored_first();
+            let is_wanted = is_ignored_first || filter.may_match(looked);
             let asked = filter.ask(&mut self.ways, &cut, is_wanted, &mut is_prefixed);
             block.prefix_hits += u64::from(is_prefixed);
             if matches!(asked, Asked::Missed) {
-                missed(line);
+                missed(range.start, line);
                 continue;
             }
             let asked = asked.into_owned();
@@ -102,18 +106,17 @@ impl Scout {
 }
 
 impl Reader {
-    /// Takes in what a scout saw in `text`, the block behind the last one.
-    pub fn take_in(
-        &mut self,
-        (block, text): (Block, &[u8]),
-        now_us: i64,
-        each: &mut dyn FnMut(&[u8], Outcome),
-    ) {
+    /// Takes in what a scout saw in `text`, the block behind the last one. With `is_all`, each line is told of together
+    /// with the other expressions that match it.
+    pub fn take_in(&mut self, (block, text): (Block, &[u8]), (now_us, is_all): (i64, bool), each: Told<'_>) {
         self.prefix_hits += block.prefix_hits;
         for Noted { line, time_us, asked } in block.noted {
             let time_us = time_us.or(self.last_us).unwrap_or(now_us);
             let outcome = self.settled(asked, time_us);
-            each(text.get(line).unwrap_or_default(), outcome);
+            let at = line.start;
+            let line = text.get(line).unwrap_or_default();
+            let also = if is_all { self.also(line, &outcome, now_us) } else { Vec::new() };
+            each((at, line), outcome, also);
         }
         self.last_us = block.last_us.or(self.last_us);
     }

@@ -12,6 +12,8 @@ pub(super) struct Lines {
     line: Vec<u8>,
     /// How much of `line` was handed on as a block.
     taken: usize,
+    /// A last line without an end is still being written.
+    is_whole: bool,
 }
 
 /// The longest line that blocks hold whole.
@@ -84,7 +86,13 @@ impl Lines {
             Encoding::Utf8 => source,
             Encoding::Latin1 => Box::new(BufReader::with_capacity(1 << 18, FromLatin1(source))),
         };
-        Ok(Lines { source, line: Vec::new(), taken: 0 })
+        Ok(Lines { source, line: Vec::new(), taken: 0, is_whole: false })
+    }
+
+    /// Leaves the last line of a file out where it has no end, as fail2ban does: it is still being written.
+    pub(super) fn whole(mut self, log: &str) -> Lines {
+        self.is_whole = Path::new(log).exists();
+        self
     }
 
     /// The next lines, as many as come at once, each with its end; the last of a log may lack it.
@@ -108,6 +116,9 @@ impl Lines {
                 }
             };
             if count == 0 {
+                if self.is_whole {
+                    self.line.clear();
+                }
                 self.taken = self.line.len();
             }
             return Ok(self.line.get(..self.taken).filter(|block| !block.is_empty()));
@@ -122,7 +133,10 @@ impl Lines {
             return Ok(None);
         }
         if self.line.last() != Some(&b'\n') {
-            self.source.skip_until(b'\n')?;
+            let skipped = self.source.skip_until(b'\n')?;
+            if self.is_whole && skipped == 0 {
+                return Ok(None);
+            }
         }
         while self.line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             self.line.pop();
@@ -137,7 +151,7 @@ mod tests {
 
     fn lines(text: &[u8], at_once: usize) -> Lines {
         let source = Box::new(BufReader::with_capacity(at_once, io::Cursor::new(text.to_vec())));
-        Lines { source, line: Vec::new(), taken: 0 }
+        Lines { source, line: Vec::new(), taken: 0, is_whole: false }
     }
 
     /// However the reading falls, blocks hold whole lines, and all of them; only what no server writes is cut.

@@ -102,6 +102,8 @@ struct Extra {
     encoding: Encoding,
     /// Only the expression that decides is counted.
     is_first_only: bool,
+    /// A last line without an end isn't read.
+    is_whole: bool,
 }
 
 /// How many failures there are.
@@ -128,16 +130,18 @@ fn tried(folder: &Path, test: &Test, extra: &Extra) -> Result<u64, (u8, String)>
         }
     };
     let unread = |error: std::io::Error| (EX_TEMPFAIL, format!("{}: {error}", test.log));
-    let lines = Lines::open(&test.log, extra.encoding).map_err(unread)?;
+    let mut lines = Lines::open(&test.log, extra.encoding).map_err(unread)?;
+    if extra.is_whole {
+        lines = lines.whole(&test.log);
+    }
     let reader = Reader::new(Arc::clone(&filter), zone.clone());
     let now_us = now_us(test);
     let outcome = match &test.out {
         _ if test.json => each(now_us, lines, reader, &|line, _, found| object(line, found).to_string()),
         Some(out) => each(now_us, lines, reader, &|_, line, found| old::said(out, line, found)),
         None => {
-            let beside = Reader::new(Arc::clone(&filter), zone.clone());
             let scout = || Scout::new(Arc::clone(&filter), zone.clone());
-            sheet::report((test, extra, &named), lines, (reader, beside), &scout)
+            sheet::report((test, extra, &named), lines, reader, &scout)
         }
     };
     match outcome {

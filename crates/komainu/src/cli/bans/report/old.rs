@@ -89,7 +89,8 @@ pub(in crate::cli) fn fail2ban_regex(arguments: Vec<OsString>) -> ExitCode {
     };
     old.test.shown.verbose = old.test.shown.verbose.max(old.verbosity.unwrap_or(0));
     let is_raw = old.raw || old.usedns.as_deref() != Some("no");
-    let extra = Extra { addresses: !is_raw, encoding: old.encoding, is_first_only: old.no_check_all };
+    let extra =
+        Extra { addresses: !is_raw, encoding: old.encoding, is_first_only: old.no_check_all, is_whole: true };
     match tried(&old.config, &old.test, &extra) {
         Ok(_) => ExitCode::SUCCESS,
         Err((_, problem)) => {
