@@ -288,22 +288,7 @@ impl Sessions {
             *count += more;
         }
         self.hours.merge(later.hours);
-        let mut passed = later.passed;
-        for key in later.passes {
-            match self.take(key) {
-                Some(session) => {
-                    self.one_less(session.first);
-                    passed.entry(key).and_modify(|first| *first = session.first);
-                    if self.later && !session.begun && self.passes.len() < OPEN_MAX {
-                        self.passes.insert(key);
-                    }
-                }
-                None if self.later && self.passes.len() < OPEN_MAX => {
-                    self.passes.insert(key);
-                }
-                None => {}
-            }
-        }
+        let passed = self.merge_passes(later.passes, later.passed);
         for (key, (session, counters)) in later.tails {
             match self.take(key) {
                 Some(mut begun) => {
@@ -354,6 +339,22 @@ impl Sessions {
             self.drop_old();
         }
         ended
+    }
+
+    /// What a later piece handed on may have begun here: when it came is known then.
+    fn merge_passes(&mut self, passes: HashSet<u64>, mut passed: HashMap<u64, i64>) -> HashMap<u64, i64> {
+        for key in passes {
+            let session = self.take(key);
+            if let Some(session) = &session {
+                self.one_less(session.first);
+                passed.entry(key).and_modify(|first| *first = session.first);
+            }
+            let is_whole = !self.later || session.is_some_and(|session| session.begun);
+            if !is_whole && self.passes.len() < OPEN_MAX {
+                self.passes.insert(key);
+            }
+        }
+        passed
     }
 
     /// Puts each connection into the hour in which it was first heard of.
