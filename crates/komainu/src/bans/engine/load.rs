@@ -150,6 +150,11 @@ impl Machine {
             Some(_) => {}
         }
         self.reload = true;
+        // What was done by the files before is done as they were.
+        self.change_doors();
+        if let Some(doors) = &mut self.doors {
+            doors.reload();
+        }
         let named: HashSet<String> = read.ready.iter().map(|ready| ready.config.name.clone()).collect();
         if wanted.is_none() {
             let gone: Vec<String> = self
