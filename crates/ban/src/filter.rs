@@ -184,7 +184,7 @@ struct Groups {
     marks: [Option<usize>; 3],
     mlfid: Option<usize>,
     content: Option<usize>,
-    /// Of `<SKIPLINES>`.
+    /// Lines that `<SKIPLINES>` passed over.
     skipped: Vec<usize>,
 }
 
@@ -299,11 +299,13 @@ impl Filter {
             "" => None,
             prefix => Some(Rule::new("prefregex", prefix, false)?),
         };
-        let each = |option: &'static str| {
-            crate::jails::lines(text(option)).map(move |line| Rule::new(option, line, is_multi_line))
-        };
-        let rules = each("failregex").collect::<Result<Vec<Rule>, FilterError>>()?;
-        let ignored = each("ignoreregex").collect::<Result<Vec<Rule>, FilterError>>()?;
+        let rules =
+            crate::jails::lines(text("failregex")).map(|line| Rule::new("failregex", line, is_multi_line));
+        let rules = rules.collect::<Result<Vec<Rule>, FilterError>>()?;
+        // In these `^` and `$` are the begin and the end of all that matched, also of several lines.
+        let ignored =
+            crate::jails::lines(text("ignoreregex")).map(|line| Rule::new("ignoreregex", line, false));
+        let ignored = ignored.collect::<Result<Vec<Rule>, FilterError>>()?;
         let date_text = text("datepattern");
         let dates = Dates::new(date_text).map_err(|reason| FilterError {
             option: "datepattern",
@@ -588,8 +590,9 @@ impl Reader {
         let text = self.buffer.iter().map(|(_, line)| line.as_slice()).collect::<Vec<_>>().join(&b'\n');
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
-            self.use_up(&text, &spans, groups);
-            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
+            // What was skipped isn't asked about.
+            let used = self.use_up(&text, &spans, groups);
+            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&used)) {
                 return Outcome::Ignored { rule };
             }
             // The prefix's are those of the last line.
@@ -602,25 +605,26 @@ impl Reader {
 }
 
 impl Reader {
-    /// Takes the lines that matched out of the buffer; those that `<SKIPLINES>` passed over stay.
-    fn use_up(&mut self, text: &[u8], spans: &Spans, groups: &Groups) {
-        let (start, end) = spans.get(0).unwrap_or((0, 0));
+    /// Takes the lines that matched out of the buffer; those that `<SKIPLINES>` passed over wait on.
+    fn use_up(&mut self, text: &[u8], spans: &Spans, groups: &Groups) -> Vec<u8> {
         let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
-        let (first, last) = (line_of(start), line_of(end));
-        let (mut at, mut place) = (0, 0);
+        let (start, end) = spans.get(0).unwrap_or((0, 0));
+        let matched = line_of(start)..=line_of(end);
+        let skipped = groups.skipped.iter().filter_map(|group| spans.get(*group));
+        let skipped: Vec<_> = skipped.map(|(start, end)| line_of(start)..line_of(end)).collect();
+        let (mut place, mut used) = (0, Vec::new());
         let joined = &mut self.joined;
-        self.buffer.retain(|(number, line)| {
-            let own = (at, at + line.len());
-            at = own.1 + 1;
+        self.buffer.retain_mut(|(number, line)| {
+            let at = place;
             place += 1;
-            let skipped = groups.skipped.iter().filter_map(|group| spans.get(*group));
-            let is_skipped = skipped.into_iter().any(|(start, end)| start <= own.0 && own.1 < end);
-            let is_used = (first..=last).contains(&(place - 1)) && !is_skipped;
+            let is_used = matched.contains(&at) && !skipped.iter().any(|skipped| skipped.contains(&at));
             if is_used {
                 joined.push(*number);
+                used.push(std::mem::take(line));
             }
             !is_used
         });
+        used.join(&b'\n')
     }
 }
 
