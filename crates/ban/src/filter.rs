@@ -9,7 +9,7 @@ use crate::pattern::{Grouped, Pattern};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
 use aho_corasick::AhoCorasick;
-use ask::Asked;
+use ask::{Asked, Told};
 use quick::{Quick, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -17,6 +17,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 mod ask;
+mod behind;
 mod block;
 mod gate;
 mod named;
@@ -511,29 +512,6 @@ impl Reader {
         (outcome, date.map(|date| date.pattern))
     }
 
-    /// The expressions that match a line behind the one that decides, for reports; all, where none is named.
-    #[must_use]
-    pub fn also(&mut self, line: &[u8], decided: Option<usize>, now_us: i64) -> Vec<usize> {
-        let filter = Arc::clone(&self.filter);
-        if filter.lines > 1 || (decided.is_none() && filter.prefix.is_some()) {
-            return Vec::new();
-        }
-        let lossy = String::from_utf8_lossy(line.get(..LINE_BYTES_MAX).unwrap_or(line));
-        let line = lossy.as_bytes();
-        let (start, end) =
-            filter.dates.find(line, &mut self.zone, now_us).map_or((0, 0), |date| (date.start, date.end));
-        let line = [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat();
-        let mut content = line.as_slice();
-        if let Some(prefix) = &filter.prefix {
-            let spans = prefix.pattern.find(&line);
-            let span = spans.and_then(|spans| spans.get(prefix.groups.content?));
-            content = span.and_then(|(start, end)| line.get(start..end)).unwrap_or(content);
-        }
-        let rules = filter.quick.rules(content, filter.rules.len()).into_iter();
-        let behind = rules.filter(|rule| decided.is_none_or(|decided| *rule > decided));
-        behind.filter(|at| filter.rules.get(*at).is_some_and(|rule| rule.pattern.is_match(content))).collect()
-    }
-
     /// When a line was written. One without a date, or with one that no calendar has, has that of the line before.
     fn time(&mut self, date: Option<&Found>, before: Option<&[u8]>, now_us: i64) -> i64 {
         if let Some(own) = date.and_then(|found| found.time_us) {
@@ -551,9 +529,9 @@ impl Reader {
     }
 
     fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {
-        let mut is_prefixed = false;
-        let asked = filter.ask(&mut self.ways, line, true, &mut is_prefixed);
-        self.prefix_hits += u64::from(is_prefixed);
+        let mut told = Told::default();
+        let asked = filter.ask(&mut self.ways, line, true, &mut told);
+        self.prefix_hits += u64::from(told.is_prefixed);
         self.settled(asked, time_us)
     }
 

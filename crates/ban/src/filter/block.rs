@@ -4,7 +4,7 @@
 //! before it where they are a session, or where it has no date: that is for the one [`Reader`] that takes the blocks
 //! in, in their order.
 
-use super::ask::Asked;
+use super::ask::{Asked, Told};
 use super::quick::Ways;
 use super::{Filter, LINE_BYTES_MAX, Outcome, Reader, cut_out};
 use crate::zone::Zone;
@@ -38,6 +38,8 @@ struct Noted {
     /// Its date, or that of the last line of the block that had one.
     time_us: Option<i64>,
     asked: Asked<'static>,
+    /// The expressions that match it as well.
+    also: Vec<usize>,
 }
 
 impl Scout {
@@ -85,35 +87,42 @@ impl Scout {
                 continue;
             }
             let cut = cut_out(looked, date.as_ref());
-            let mut is_prefixed = false;
+            let mut told = Told::default();
             let is_wanted = !filter.ignored.is_empty() || filter.may_match(looked);
-            let asked = filter.ask(&mut self.ways, &cut, is_wanted, &mut is_prefixed);
-            block.prefix_hits += u64::from(is_prefixed);
+            let asked = filter.ask(&mut self.ways, &cut, is_wanted, &mut told);
+            block.prefix_hits += u64::from(told.is_prefixed);
             if matches!(asked, Asked::Missed) {
                 missed(line);
                 continue;
             }
+            let content = cut.get(told.content.0..told.content.1).unwrap_or(&cut);
+            let also = match &asked {
+                Asked::Matched { rule, .. } => filter.quick.also(content, Some(*rule)),
+                Asked::Ignored { .. } if filter.prefix.is_none() => filter.quick.also(content, None),
+                _ => Vec::new(),
+            };
             let asked = asked.into_owned();
             // A filter whose lines need no date has them written now.
-            block.noted.push(Noted { line: range, time_us: block.last_us, asked });
+            block.noted.push(Noted { line: range, time_us: block.last_us, asked, also });
         }
         block
     }
 }
 
 impl Reader {
-    /// Takes in what a scout saw in `text`, the block behind the last one.
+    /// Takes in what a scout saw in `text`, the block behind the last one; hands on each line that anything became of,
+    /// what, and which expressions match it besides, behind the one that decides.
     pub fn take_in(
         &mut self,
         (block, text): (Block, &[u8]),
         now_us: i64,
-        each: &mut dyn FnMut(&[u8], Outcome),
+        each: &mut dyn FnMut(&[u8], Outcome, &[usize]),
     ) {
         self.prefix_hits += block.prefix_hits;
-        for Noted { line, time_us, asked } in block.noted {
+        for Noted { line, time_us, asked, also } in block.noted {
             let time_us = time_us.or(self.last_us).unwrap_or(now_us);
             let outcome = self.settled(asked, time_us);
-            each(text.get(line).unwrap_or_default(), outcome);
+            each(text.get(line).unwrap_or_default(), outcome, &also);
         }
         self.last_us = block.last_us.or(self.last_us);
     }

@@ -3,6 +3,7 @@
 //! None of it decides anything: it only says which lines, and which expressions, are worth asking.
 
 use super::Groups;
+use super::behind::Behind;
 use crate::automaton::{Answer, Program, States};
 use crate::date::Dates;
 use crate::pattern::{Pattern, Spans};
@@ -26,6 +27,7 @@ pub(super) struct Quick {
     rules: Vec<Pattern>,
     /// All `failregex` together, those that aren't regular as something wider; made when it is asked.
     together: OnceLock<Option<RegexSet>>,
+    behind: OnceLock<Behind>,
 }
 
 /// Expressions as one automaton: for ASCII, and for texts with other characters. Each is made when it is asked.
@@ -102,7 +104,8 @@ impl Quick {
         let head = head.and_then(|head| Pattern::new(head, false).ok());
         let rules: Vec<Pattern> = rules.iter().map(|rule| (*rule).clone()).collect();
         let walked_head = Walked::new(head.iter().cloned().collect());
-        Quick { head, walked_head, walked: Walked::new(rules.clone()), rules, together: OnceLock::new() }
+        let walked = Walked::new(rules.clone());
+        Quick { head, walked_head, walked, rules, ..Quick::default() }
     }
 
     /// Where `prefregex` matches, and where the content begins.
@@ -132,6 +135,12 @@ impl Quick {
     /// The first expression that matches.
     pub(super) fn pick<'w>(&'w self, content: &[u8], ways: &'w mut Ways) -> Pick<'w> {
         self.walked.find(content, ways.0.get_mut(2..).unwrap_or_default())
+    }
+
+    /// The expressions that match beside the one that decides; all that do, where none is named.
+    pub(super) fn also(&self, content: &[u8], decided: Option<usize>) -> Vec<usize> {
+        let behind = self.behind.get_or_init(|| Behind::new(&self.rules));
+        behind.also(&self.rules, content, decided)
     }
 
     /// The expressions that may match, in their order; all, where nothing is known.
@@ -197,7 +206,7 @@ pub(super) fn search(mut set: Vec<Vec<u8>>) -> Option<AhoCorasick> {
 }
 
 /// How rarely the commonest text of a set should stand in a log: digits and signs are rarer than words.
-fn worth(set: &[Vec<u8>]) -> usize {
+pub(super) fn worth(set: &[Vec<u8>]) -> usize {
     let rarity = |text: &Vec<u8>| {
         let rare = text.iter().filter(|byte| !byte.is_ascii_lowercase() && !b" -:".contains(byte)).count();
         text.len() + 8 * rare
