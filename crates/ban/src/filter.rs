@@ -8,9 +8,8 @@ use crate::date::{Dates, Found};
 use crate::pattern::{Grouped, Pattern};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
-use aho_corasick::AhoCorasick;
 use ask::{Asked, Told};
-use quick::{Quick, Ways};
+use quick::{Quick, Search, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -191,9 +190,9 @@ pub struct Filter {
     lines: usize,
     /// Texts of which a line must hold one that matches, and the search for them.
     texts: Option<Vec<Vec<u8>>>,
-    wanted: Option<AhoCorasick>,
+    wanted: Option<Search>,
     /// Texts of which a line must hold one that `prefregex` matches, or that an `ignoreregex` lets go.
-    counted: Option<AhoCorasick>,
+    counted: Option<Search>,
     quick: Quick,
 }
 
@@ -316,12 +315,11 @@ impl Filter {
         }
         let of_rules: Vec<&Pattern> = rules.iter().map(|rule| &rule.pattern).collect();
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
-        let texts = quick::wanted(of_prefix, &of_rules, &dates).filter(|_| !is_multi_line);
-        let wanted = texts.clone().and_then(quick::search);
+        let (of_prefix, texts) = quick::needed(of_prefix, &of_rules, &dates);
+        let [of_prefix, texts] = [of_prefix, texts].map(|texts| texts.filter(|_| !is_multi_line));
         let counts_prefix = prefix.is_some() || !ignored.is_empty();
-        let of_counted: &[&Pattern] = if counts_prefix { &[] } else { &of_rules };
-        let counted = quick::wanted(of_prefix, of_counted, &dates).filter(|_| !is_multi_line);
-        let counted = counted.and_then(quick::search);
+        let counted = if counts_prefix { of_prefix } else { texts.clone() };
+        let (wanted, counted) = (texts.clone().and_then(quick::search), counted.and_then(quick::search));
         let quick = Quick::new(text("prefregex").trim(), &of_rules);
         let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
         Ok(Filter { prefix, rules, ignored, dates, lines, texts, wanted, counted, quick })
@@ -336,6 +334,11 @@ impl Filter {
     /// Whether a line can match, or at least its prefix.
     fn may_count(&self, line: &[u8]) -> bool {
         self.counted.as_ref().is_none_or(|counted| counted.is_match(line))
+    }
+
+    /// Whether it is worth asking the expressions about a line whose prefix may match.
+    fn is_worth_asking(&self, line: &[u8]) -> bool {
+        !self.ignored.is_empty() || self.quick.ends_soon() || self.may_match(line)
     }
 
     /// Whether any of its expressions captures one of these, `<F-ALT_…>` of it too.
@@ -452,7 +455,7 @@ impl Reader {
             let searched = filter.wanted.as_ref().filter(|_| !self.reads_all_dates);
             let start = match searched.map(|wanted| wanted.find(rest)) {
                 None => at,
-                Some(Some(hit)) => at + begin_of_line(rest, hit.start()),
+                Some(Some(hit)) => at + begin_of_line(rest, hit),
                 Some(None) => break,
             };
             let line = text.get(start..).unwrap_or_default();

@@ -16,6 +16,7 @@ const BEGINS_MAX: usize = 64;
 pub(super) struct Behind {
     /// For each, those behind it that may match the same ASCII text.
     rivals: Vec<Vec<usize>>,
+    knows_begins: bool,
     /// Texts of which one stands wherever it matches; none where that isn't known.
     texts: Vec<Vec<Finder<'static>>>,
 }
@@ -40,18 +41,26 @@ impl Behind {
         };
         Behind {
             rivals: begins.iter().enumerate().map(rivals).collect(),
+            knows_begins: begins.iter().all(|begins| begins.as_ref().is_some_and(says)),
             texts: rules.iter().map(texts).collect(),
         }
     }
 
+    /// Whether each expression says how what it matches begins.
+    pub(super) fn knows_begins(&self) -> bool {
+        self.knows_begins
+    }
+
     /// Those that match behind the one that decides; all that do, where none is named.
     pub(super) fn also(&self, rules: &[Pattern], content: &[u8], decided: Option<usize>) -> Vec<usize> {
+        // Letters of other languages may stand for one of them.
+        let is_ascii = content.is_ascii();
         let matches = |at: usize| {
-            let texts = self.texts.get(at).map_or(&[][..], Vec::as_slice);
+            let texts = self.texts.get(at).filter(|_| is_ascii).map_or(&[][..], Vec::as_slice);
             (texts.is_empty() || texts.iter().any(|text| text.find(content).is_some()))
                 && rules.get(at).is_some_and(|rule| rule.is_match(content))
         };
-        let rivals = decided.and_then(|decided| self.rivals.get(decided)).filter(|_| content.is_ascii());
+        let rivals = decided.and_then(|decided| self.rivals.get(decided)).filter(|_| is_ascii);
         match rivals {
             Some(rivals) => rivals.iter().copied().filter(|at| matches(*at)).collect(),
             None => {
@@ -59,6 +68,11 @@ impl Behind {
             }
         }
     }
+}
+
+/// Whether they are more than a letter or two.
+fn says(begins: &Vec<Vec<u8>>) -> bool {
+    begins.iter().all(|begin| begin.len() > 2)
 }
 
 /// The begins of which each text that an expression matches has one, where it says so.
