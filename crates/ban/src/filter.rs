@@ -24,7 +24,7 @@ mod quick;
 
 pub use block::{Block, Scout};
 pub use gate::Gate;
-pub use named::Named;
+pub use named::{Name, Named};
 
 /// The longest line that is looked at; what is behind it is not.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -172,9 +172,11 @@ struct Rule {
 /// Which groups of an expression are kept.
 #[derive(Clone, Debug, Default)]
 struct Groups {
-    named: Vec<(usize, Arc<str>)>,
-    alternatives: Vec<(usize, Arc<str>)>,
+    named: Vec<(usize, Name)>,
+    alternatives: Vec<(usize, Name)>,
     marks: [Option<usize>; 3],
+    /// Some of these are there.
+    keeps: bool,
     mlfid: Option<usize>,
     content: Option<usize>,
 }
@@ -218,6 +220,7 @@ impl Groups {
         let group = |name: &str| names.clone().find(|(_, known)| *known == name).map(|(at, _)| at);
         let mut groups = Groups { mlfid: group("mlfid"), content: group("content"), ..Groups::default() };
         groups.marks = ["nofail", "mlfforget", "mlfgained"].map(group);
+        groups.keeps = groups.marks.iter().any(Option::is_some);
         for (group, name) in names {
             match name {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
@@ -225,13 +228,17 @@ impl Groups {
                 name => match name.strip_prefix("alt_") {
                     // `alt_user2` is `user2`, and `user` where nobody else is.
                     Some(of) => {
+                        groups.keeps = true;
                         let plain = of.trim_end_matches(|c: char| c.is_ascii_digit());
                         groups.alternatives.push((group, plain.into()));
                         if plain != of {
                             groups.alternatives.push((group, of.into()));
                         }
                     }
-                    None => groups.named.push((group, name.into())),
+                    None => {
+                        groups.keeps = true;
+                        groups.named.push((group, name.into()));
+                    }
                 },
             }
         }
@@ -239,6 +246,9 @@ impl Groups {
     }
 
     fn take(&self, text: &[u8], spans: &impl Grouped, fields: &mut Fields, marks: &mut Marks) {
+        if !self.keeps {
+            return;
+        }
         let taken = |group: usize| {
             let (start, end) = spans.group(group)?;
             text.get(start..end).map(String::from_utf8_lossy)
@@ -246,15 +256,19 @@ impl Groups {
         let mut own = Fields::default();
         for (group, name) in &self.named {
             if let Some(value) = taken(*group).filter(|value| !value.is_empty()) {
-                own.named.insert(Arc::clone(name), &value);
+                own.named.insert(name.clone(), &value);
             }
         }
-        fields.merge(own);
+        if fields.named.is_empty() {
+            fields.named = own.named;
+        } else {
+            fields.merge(own);
+        }
         for (group, name) in &self.alternatives {
             if !fields.named.contains_key(name)
                 && let Some(value) = taken(*group).filter(|value| !value.is_empty())
             {
-                fields.named.insert(Arc::clone(name), &value);
+                fields.named.insert(name.clone(), &value);
             }
         }
         let [no_fail, forget, gained] =

@@ -45,7 +45,7 @@ impl Filter {
         told: &mut Told,
     ) -> Asked<'l> {
         let (mut fields, mut marks) = (Fields::default(), Marks::default());
-        let mut session: Option<&[u8]> = None;
+        let (mut session, mut before): (Option<&[u8]>, Option<&[u8]>) = (None, None);
         told.content = (0, line.len());
         if let Some(prefix) = &self.prefix {
             let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| line.get(start..end));
@@ -73,7 +73,7 @@ impl Filter {
             };
             told.is_prefixed = true;
             told.content = begin.map_or(told.content, |begin| (begin, line.len()));
-            fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
+            before = line.get(..begin.unwrap_or(0));
         }
         let content = line.get(told.content.0..told.content.1).unwrap_or(line);
         // fail2ban asks it behind `prefregex`, and behind a `failregex` where there is none.
@@ -100,6 +100,7 @@ impl Filter {
                 (rule, part(groups.mlfid.and_then(|group| spans.get(group))))
             }
         };
+        fields.kind = before.map_or(0, kind_of);
         if let Some(rule) = (!is_before).then(ignored).flatten() {
             return Asked::Ignored { rule };
         }

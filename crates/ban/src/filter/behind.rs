@@ -41,7 +41,7 @@ impl Behind {
         };
         Behind {
             rivals: begins.iter().enumerate().map(rivals).collect(),
-            knows_begins: begins.iter().all(|begins| begins.as_ref().is_some_and(says)),
+            knows_begins: begins.iter().all(|begins| begins.as_ref().is_some_and(|begins| says(begins))),
             texts: rules.iter().map(texts).collect(),
         }
     }
@@ -71,7 +71,7 @@ impl Behind {
 }
 
 /// Whether they are more than a letter or two.
-fn says(begins: &Vec<Vec<u8>>) -> bool {
+fn says(begins: &[Vec<u8>]) -> bool {
     begins.iter().all(|begin| begin.len() > 2)
 }
 

@@ -33,6 +33,9 @@ pub struct Block {
     last_us: Option<i64>,
 }
 
+/// Takes a line, what became of it, and the expressions that match it besides.
+type Taker<'t> = dyn FnMut(&[u8], Outcome, &[usize]) + 't;
+
 /// A line of which anything became.
 #[derive(Debug)]
 struct Noted {
@@ -180,12 +183,7 @@ fn looked_at(line: &[u8]) -> Cow<'_, [u8]> {
 impl Reader {
     /// Takes in what a scout saw in `text`, the block behind the last one; hands on each line that anything became of,
     /// what, and which expressions match it besides, behind the one that decides.
-    pub fn take_in(
-        &mut self,
-        (block, text): (Block, &[u8]),
-        now_us: i64,
-        each: &mut dyn FnMut(&[u8], Outcome, &[usize]),
-    ) {
+    pub fn take_in(&mut self, (block, text): (Block, &[u8]), now_us: i64, each: &mut Taker<'_>) {
         self.prefix_hits += block.prefix_hits;
         for Noted { line, time_us, asked, also } in block.noted {
             let time_us = time_us.or(self.last_us).unwrap_or(now_us);
