@@ -18,7 +18,7 @@ pub(super) struct Lines {
 /// The longest line that blocks hold whole.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// Bytes that are read at once; what stands between hands them on uncopied.
-const READ_BYTES: usize = 1 << 18;
+const READ_BYTES: usize = 1 << 16;
 
 /// How a log's letters are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
