@@ -57,7 +57,8 @@ impl Machine {
         for config in folder.jails.into_iter().filter(|jail| wanted.is_none_or(|name| jail.name == name)) {
             let filter = match &config.error {
                 Some(error) => Err(error.clone()),
-                None => Filter::new(&config.filter).map_err(|error| error.to_string()),
+                None => Filter::new(&config.filter)
+                    .map_err(|error| format!("{}: {error}", config.filter_place(error.option))),
             };
             match filter {
                 Ok(filter) => {
