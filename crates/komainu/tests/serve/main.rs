@@ -21,6 +21,7 @@ mod ban_journal;
 mod ban_run;
 #[cfg(target_arch = "x86_64")]
 mod ban_steps;
+mod ban_ufw;
 mod bans;
 mod beside;
 mod bounces;
