@@ -155,6 +155,21 @@ fn what_many_do_together_is_tried_on_a_log() {
     assert_eq!(bans, ["198.51.101.1", "203.0.113.77", "203.0.113.1", "198.51.100.1"], "{ran:?}");
 }
 
+/// What a filter captures is shown though it is empty; who it was is an address, however the log writes it.
+#[test]
+fn captures_are_shown() {
+    let folder = folder();
+    let line = |rest: &str| format!("Nov 23 01:02:03 mx app: {rest}\n");
+    folder.write("x.log", line("user= host=192.0.2.7/24 id=[::ffff:192.0.2.9]"));
+    let test = |rule: &str| ban(&folder, &["test", "x.log", rule, "--json", "--now", NOW]).out;
+    assert_eq!(
+        test("user=<F-USER>[^ ]*</F-USER> host=<SUBNET> "),
+        "{\"cidr\":\"24\",\"host\":\"192.0.2.0/24\",\"line\":1,\"regex\":1,\"time\":1795395723,\"user\":\"\"}\n"
+    );
+    let found = test(r"user=<F-USER>x?</F-USER><F-ALT_USER> </F-ALT_USER>.* id=<F-ID/>$");
+    assert!(found.contains("\"host\":\"192.0.2.9\"") && found.contains("\"user\":\" \""), "{found}");
+}
+
 /// T2.18: what can't run is said, with its place.
 #[test]
 fn the_files_are_checked() {
