@@ -199,6 +199,14 @@ pub(super) fn encoded(rows: &[Row]) -> Vec<u8> {
 pub(super) fn id_of(text: &str) -> Id {
     match ban::jail::net(text.trim()) {
         Some((address, length)) => ban::filter::network(address.to_canonical(), Some(length)),
-        None => Id::Other(text.to_owned()),
+        None => too_long(text.trim()).unwrap_or_else(|| Id::Other(text.to_owned())),
     }
+}
+
+/// `192.0.2.5/33`: a network with more bits than an address has is that address, as it is to fail2ban.
+fn too_long(text: &str) -> Option<Id> {
+    let (address, length) = text.split_once('/')?;
+    let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    let (address, _) = ban::jail::net(address).filter(|_| is_number)?;
+    Some(Id::address(address.to_canonical()))
 }

@@ -17,6 +17,7 @@ mod attachments;
 mod attacks;
 mod auth;
 mod ban_journal;
+mod ban_longer;
 mod ban_run;
 #[cfg(target_arch = "x86_64")]
 mod ban_steps;

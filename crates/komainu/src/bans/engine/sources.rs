@@ -411,8 +411,7 @@ impl Machine {
             let Source { name, input, hearers, gate, .. } = source;
             let Input::File(tail) = input else { return false };
             let is_live = tail.is_caught_up;
-            let mut sink =
-                |line: &[u8]| hear(hall, (&mut *hearers, &mut *gate), (name, line, is_live), None);
+            let mut sink = |line: &[u8]| hear(hall, (&mut *hearers, &mut *gate), (name, line, is_live), None);
             tail.turn(opener, now, &elsewhere, &mut sink)
         });
         is_other == Some(true)

@@ -165,6 +165,7 @@ impl Site {
 mod clock;
 mod echo;
 mod input;
+mod longer;
 mod rotated;
 mod spared;
 

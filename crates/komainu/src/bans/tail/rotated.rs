@@ -124,23 +124,20 @@ impl Rotated {
     }
 
     /// The same for a packed one.
-    fn unpack(
-        &mut self,
-        opener: &dyn Opener,
-        places: &dyn Fn(&[u8]) -> Option<(Mark, u64)>,
-    ) -> Option<Older> {
+    fn unpack(&mut self, opener: &dyn Opener, places: &dyn Fn(&[u8]) -> Option<Mark>) -> Option<Older> {
         let mut text = MultiGzDecoder::new(opener.open(&self.path).ok()?);
         let mut begin = Vec::new();
         text.by_ref().take(MARK_BYTES as u64).read_to_end(&mut begin).ok()?;
         let packed_s = text.header().map_or(0, flate2::GzHeader::mtime);
         self.written = (packed_s != 0).then(|| (i64::from(packed_s), 0));
         let whole = Mark { known: begin.len(), crc: crc32fast::hash(&begin), ..Mark::default() };
-        let (mark, at) = places(&begin).unwrap_or((whole, 0));
+        let mark = places(&begin).unwrap_or(whole);
+        let at = mark.offset;
         let known = begin.len() as u64;
         let behind = begin.split_off(begin.len().min(usize::try_from(at).unwrap_or(usize::MAX)));
         let more = at.saturating_sub(known);
         let skipped = io::copy(&mut text.by_ref().take(more), &mut io::sink()).ok()?;
-        let mark = Mark { dev: 0, ino: 0, offset: at, ..mark };
+        let mark = Mark { dev: 0, ino: 0, ..mark };
         (skipped == more).then(|| Older::new(Box::new(io::Cursor::new(behind).chain(text)), mark))
     }
 
@@ -161,7 +158,7 @@ impl Rotated {
         let has_it = std::cell::Cell::new(false);
         let older = self.unpack(opener, &|begin| {
             has_it.set(mark.begins(begin));
-            has_it.get().then_some((*mark, mark.offset))
+            has_it.get().then_some(*mark)
         });
         older.filter(|_| has_it.get())
     }
@@ -171,7 +168,7 @@ impl Rotated {
         if self.is_packed {
             let left = |begin: &[u8]| {
                 let known = elsewhere.left.iter().filter(|mark| mark.known > 0 && mark.begins(begin));
-                known.max_by_key(|mark| mark.offset).map(|mark| (*mark, mark.offset))
+                known.max_by_key(|mark| mark.offset).copied()
             };
             // A mark of another file that begins alike lies behind its end.
             return self.unpack(opener, &left).or_else(|| self.unpack(opener, &|_| None));
@@ -186,9 +183,7 @@ impl Rotated {
         match (&self.turn, &other.turn) {
             (Turn::Number(own), Turn::Number(number)) => match (self.written, other.written) {
                 (Some((own_s, _)), Some((s, _))) if own_s != s => own_s > s,
-                (Some((_, own_ns)), Some((_, ns)))
-                    if own_ns != ns && !self.is_packed && !other.is_packed =>
-                {
+                (Some((_, own_ns)), Some((_, ns))) if own_ns != ns && !self.is_packed && !other.is_packed => {
                     own_ns > ns
                 }
                 _ => own < number,

@@ -3,8 +3,7 @@
 use super::*;
 use std::time::SystemTime;
 
-const GLOB: &str =
-    "[app]\nenabled = true\nfilter =\nfailregex = failed from <HOST>$\nlogpath = DIR/app*.log*\n DIR/app.log\n";
+const GLOB: &str = "[app]\nenabled = true\nfilter =\nfailregex = failed from <HOST>$\nlogpath = DIR/app*.log*\n DIR/app.log\n";
 
 impl Site {
     /// How many failures of 192.0.2.1, .2 … count.
