@@ -9,6 +9,7 @@
 
 pub mod data;
 mod ends;
+mod hours;
 mod messages;
 mod read;
 mod rules;
@@ -150,7 +151,7 @@ pub struct Counts {
 /// What happened in an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// Connections that began.
+    /// Connections that were first heard of then; those that postscreen handed on only at the server.
     pub connections: u64,
     /// Messages that came.
     pub received: u64,

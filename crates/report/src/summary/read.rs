@@ -68,7 +68,9 @@ impl Tally {
         let Envelope { host, program, pid, .. } = envelope;
         let service = program.rsplit('/').next().unwrap_or(program);
         let pid = pid.map(|pid| pid.to_string()).unwrap_or_default();
-        let head = Head { at, seconds: at.seconds(), host, program, service, pid: &pid };
+        // A leap second is of its own hour.
+        let seconds = Moment { second: at.second.min(59), ..at }.seconds();
+        let head = Head { at, seconds, host, program, service, pid: &pid };
         let event = Event::parse(program, said);
         self.seen(at);
         if self.event(&head, &event) {
@@ -131,7 +133,6 @@ impl Tally {
             Event::Connect(connect) => {
                 let key = self.session_key(head, &connect.client);
                 self.sessions.begin(key, head.seconds);
-                self.slot(head.at).connections += 1;
             }
             Event::Disconnect(disconnect) => self.disconnected(head, disconnect),
             Event::Broken(broken) => {
@@ -214,9 +215,7 @@ impl Tally {
         match event {
             Event::ScreenConnect(connect) => {
                 let key = self.key(&[head.host, "screen", &connect.client.to_string()]);
-                self.sessions.begin(key, head.seconds);
-                self.sessions.of(key, head.seconds, |session| session.screened = true);
-                self.slot(head.at).connections += 1;
+                self.sessions.screening_begins(key, head.seconds);
             }
             Event::ScreenViolation(violation) => {
                 let key = self.key(&[head.host, "screen", &violation.client.to_string()]);
@@ -477,14 +476,10 @@ impl Tally {
     fn screened(&mut self, head: &Head<'_>, outcome: &ScreenOutcome<'_>) {
         let key = self.key(&[head.host, "screen", &outcome.client.to_string()]);
         match outcome.outcome {
-            Outcome::PassOld | Outcome::Allowlisted | Outcome::Whitelisted => self.sessions.hand_on(key),
-            Outcome::PassNew => {
-                self.sessions.hand_on(key);
-                if self.passed.len() >= 4096 {
-                    self.passed.clear();
-                }
-                self.passed.insert(key);
+            Outcome::PassOld | Outcome::Allowlisted | Outcome::Whitelisted => {
+                self.sessions.hand_on(key, head.seconds, false);
             }
+            Outcome::PassNew => self.sessions.hand_on(key, head.seconds, true),
             Outcome::Denylisted | Outcome::Blacklisted => {
                 let rule = Rule { name: "postscreen_access_list", argument: None };
                 self.sessions.of(key, head.seconds, |session| {
@@ -494,13 +489,8 @@ impl Tally {
             }
             Outcome::Disconnect => {
                 self.settle_client(&outcome.client.address);
-                // Sent away after the deep tests, to come again.
-                if self.passed.remove(&key) {
-                    self.sessions.kept(head.seconds);
-                    return;
-                }
-                self.sessions.of(key, head.seconds, |session| session.screened = true);
-                if let Some(ended) = self.sessions.end(key, head.seconds, Counters::default()) {
+                // Perhaps sent away after the deep tests, to come again.
+                if let Some(ended) = self.sessions.screening_ends(key, head.seconds) {
                     self.ended(&ended);
                 }
             }
@@ -512,7 +502,7 @@ impl Tally {
         let rule = rules::of_screen(&reject.text);
         self.refused(head, &rule, &reject.text, &reject.client.address);
         let key = self.key(&[head.host, "screen", &reject.client.to_string()]);
-        if self.passed.contains(&key) {
+        if self.sessions.has_passed(key) {
             return;
         }
         self.sessions.of(key, head.seconds, |session| {

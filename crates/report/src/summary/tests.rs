@@ -5,6 +5,10 @@ const TODAY: Day = Day { year: 2026, month: 11, day: 22 };
 
 fn sample(seed: u64, events: usize) -> (String, crate::sample::Truth) {
     let mut sample = Sample::new(seed, Day { year: 2026, month: 10, day: 1 }, 20);
+    // Every other log with postscreen.
+    if seed % 2 == 1 {
+        sample = sample.screened();
+    }
     let mut log = String::new();
     for _ in 0..events {
         sample.event(&mut log);
@@ -41,8 +45,15 @@ fn assert_adds_up(summary: &Summary, what: &str) {
         sum
     });
     assert_eq!(
-        [sum.received, sum.delivered, sum.deferred, sum.bounced, sum.refused],
-        [counts.received, counts.delivered, counts.deferred, counts.bounced, counts.refused],
+        [sum.received, sum.delivered, sum.deferred, sum.bounced, sum.refused, sum.connections],
+        [
+            counts.received,
+            counts.delivered,
+            counts.deferred,
+            counts.bounced,
+            counts.refused,
+            summary.connections.total
+        ],
         "{what}"
     );
     assert_eq!(summary.refusals.total, counts.refused, "{what}");
@@ -78,6 +89,8 @@ fn assert_true(summary: &Summary, truth: &crate::sample::Truth, what: &str) {
     let said = [
         ("lines", truth.lines, summary.lines.read),
         ("connections", truth.connections, summary.connections.total),
+        ("handed on", truth.handed_on, summary.handed_on),
+        ("connections: screened", connected.screened, connections("screened")),
         ("received", truth.received, counts.received),
         ("bytes", truth.bytes, counts.bytes_received),
         ("delivered", truth.delivered, counts.delivered),
@@ -138,10 +151,10 @@ fn every_count_is_the_generator_s_also_of_files_that_were_rotated() {
 
 #[test]
 fn pieces_join_to_the_whole() {
-    let (log, _) = sample(2, 3000);
-    let lines: Vec<&str> = log.lines().collect();
-    let whole = tally(lines.iter().copied()).summary();
-    for parts in [2, 3, 17] {
+    for (seed, parts) in [(2, 2), (2, 3), (2, 17), (3, 2), (3, 17), (3, 400), (5, 900)] {
+        let (log, _) = sample(seed, 3000);
+        let lines: Vec<&str> = log.lines().collect();
+        let whole = tally(lines.iter().copied()).summary();
         let mut joined = Tally::new(Settings::new(TODAY));
         for piece in lines.chunks(lines.len().div_ceil(parts)) {
             let mut tally = joined.sibling();
@@ -302,6 +315,24 @@ Nov 22 01:03:06 mail postfix/postscreen[1]: DISCONNECT [192.0.2.4]:4714
         (summary.connections.total, of("screened"), of("without_mail"), summary.handed_on),
         (4, 3, 1, 1)
     );
+    // Wherever the log is cut.
+    let lines: Vec<&str> = log.lines().collect();
+    for first in 1..lines.len() {
+        for second in first..lines.len() {
+            let mut joined = Tally::new(Settings::new(TODAY));
+            for piece in [&lines[..first], &lines[first..second], &lines[second..]] {
+                let mut tally = joined.sibling();
+                piece.iter().for_each(|line| tally.feed(line.as_bytes()));
+                joined.merge(tally);
+            }
+            let joined = joined.summary();
+            let of = |summary: &Summary| {
+                let Summary { connections, traffic, handed_on, rules, .. } = summary.clone();
+                (connections, traffic, handed_on, rules)
+            };
+            assert_eq!(of(&joined), of(&summary), "cut before {first} and {second}");
+        }
+    }
     let zone = |name: &str| summary.zones.iter().find(|zone| zone.name == name).cloned().unwrap_or_default();
     assert_eq!(
         (zone("zen.example").refused, zone("zen.example").listed, zone("zen.example").alone),
