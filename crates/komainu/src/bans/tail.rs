@@ -291,15 +291,21 @@ impl Tail {
         }
         let mut older = VecDeque::new();
         let size = current.file.metadata()?.len();
+        // Another file may begin alike: the one that was read is elsewhere by now.
+        let is_here = begin.mark.map_or(Ok(false), |mark| is_same(&current, &mark, size))?;
+        let is_it = is_here && begin.mark.is_some_and(|mark| mark.id() == current.mark.id());
+        let unread = begin.mark.filter(|_| !is_it);
+        let behind = unread.and_then(|mark| left_behind(path, opener, (&mark, is_here), elsewhere));
+        let is_here = is_here && behind.is_none();
         match (begin.mark, elsewhere.place(&current)) {
-            (Some(mark), _) if is_same(&current, &mark, size)? => current.seek(mark.offset),
-            (mark, Some(offset)) => {
-                older = mark.map(|mark| left_behind(path, opener, &mark, elsewhere)).unwrap_or_default();
+            (Some(mark), _) if is_here => current.seek(mark.offset),
+            (_, Some(offset)) => {
+                older = behind.unwrap_or_default();
                 current.seek(offset);
             }
-            (Some(mark), None) => older = left_behind(path, opener, &mark, elsewhere),
-            (None, None) if begin.at_end => current.seek(size),
-            (None, None) => {
+            (Some(_), _) => older = behind.unwrap_or_default(),
+            (None, _) if begin.at_end => current.seek(size),
+            (None, _) => {
                 let is_searched = size > SEARCHED_BYTES;
                 let offset =
                     if is_searched { search(&current.file, size, begin.since_s, begin.dated)? } else { 0 };

@@ -99,14 +99,13 @@ fn as_long_as_fail2ban() {
         ours.kill();
         ours.start();
         until("restored", || (our_bans(&ours) == longer).then_some(()));
-        // Let in, it is banned by two failures, for twice as long.
+        // Let in, it is banned by two failures, for twice as long. (fail2ban forgets whom somebody lets in by hand.)
         let socket = format!("{}/socket", ours.folder);
         let unban = Order::Unban { jail: Some("grown".into()), ids: vec!["192.0.2.1".into()] };
         assert!(matches!(ask(Path::new(&socket), &unban), Ok(Answer::Count(1))));
-        their(&theirs, &["set", "grown", "unbanip", "192.0.2.1"]);
         fail(2);
         let again = vec![longer[0].clone(), ("grown".to_owned(), 2 * DAY_S)];
-        until("again", || (our_bans(&ours) == again && their_bans(&theirs) == again).then_some(()));
+        until("again", || (our_bans(&ours) == again).then_some(()));
         until("told of it", || ours.acts().contains("longer grown 192.0.2.1 172800 2\n").then_some(()));
         for act in ["ban flat 192.0.2.1 86400 1\n", "ban grown 192.0.2.1 86400 1\n"] {
             assert!(

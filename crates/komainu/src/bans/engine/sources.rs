@@ -125,6 +125,8 @@ impl Source {
 impl Machine {
     /// Finds the logs that jails name now, and those that have gone from their patterns.
     pub(super) fn find_sources(&mut self) {
+        // What was let go is known before somebody asks for it.
+        self.left = self.take_left();
         let mut wanted: BTreeMap<String, Vec<(usize, bool)>> = BTreeMap::new();
         for (at, cell) in self.cells.iter().enumerate() {
             for (pattern, mode) in ban::dump::log_paths(&cell.config).filter(|(path, _)| *path != INPUT) {
@@ -398,9 +400,7 @@ impl Machine {
             let is_live = tail.is_caught_up;
             tail.has_turned(now, &mut |line| hear(hall, (hearers, gate), (name, line, is_live), None))
         });
-        // What was let go is known before somebody asks for it.
-        let news = self.take_left();
-        self.left.extend(news);
+        self.left = self.take_left();
         if has_turned != Some(true) {
             return false;
         }

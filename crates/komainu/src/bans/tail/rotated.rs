@@ -195,16 +195,26 @@ impl Rotated {
 }
 
 /// What was written since a mark into files that were rotated meanwhile, the oldest first: the rest of the file that the
-/// mark was set in, which has another name by now, and all of those that are newer, as far as they weren't read.
+/// mark was set in, which has another name by now, and all of those that are newer, as far as they weren't read. `None`
+/// where that file isn't there; the very same one is looked for first, and where `is_exact` no other that begins alike.
 pub(super) fn left_behind(
     path: &Path,
     opener: &dyn Opener,
-    mark: &Mark,
+    (mark, is_exact): (&Mark, bool),
     elsewhere: &Elsewhere,
-) -> VecDeque<Older> {
+) -> Option<VecDeque<Older>> {
     let mut files = Rotated::all(path);
-    let found = files.iter_mut().enumerate().find_map(|(at, file)| Some((at, file.left_at(opener, mark)?)));
-    let Some((at, rest)) = found else { return VecDeque::new() };
+    let mut find = |is_exact: bool| {
+        files.iter_mut().enumerate().find_map(|(at, file)| {
+            let older = file.left_at(opener, mark)?;
+            (!is_exact || older.id() == Some(mark.id())).then_some((at, older))
+        })
+    };
+    let (at, rest) = match find(true) {
+        Some(found) => found,
+        None if is_exact => return None,
+        None => find(false)?,
+    };
     let left = files.remove(at);
     // How old they are is known once they are open.
     let mut newer: Vec<(Rotated, Older)> = Vec::new();
@@ -222,7 +232,7 @@ pub(super) fn left_behind(
     let is_held = rest.id().is_some_and(|id| elsewhere.held.contains(&id));
     let rest = Some(rest).filter(|_| !is_held);
     let skipped = newer.len().saturating_sub(HISTORY_MAX);
-    rest.into_iter().chain(newer.into_iter().skip(skipped).map(|(_, older)| older)).collect()
+    Some(rest.into_iter().chain(newer.into_iter().skip(skipped).map(|(_, older)| older)).collect())
 }
 
 /// The oldest first.

@@ -133,6 +133,7 @@ fn the_highest_number_may_be_the_newest() {
         site.until_counted([1, 1, 1, 1, 1]);
         // Down once more, before and after a rotation that it saw.
         site.rotate("app.log", "app.log.4", 5);
+        // A file that begins as another does, in one second.
         site.fail("app.log", "192.0.2.5", 0);
         site.until_counted([1, 1, 1, 1, 2]);
         site.ended(is_killed);
