@@ -314,6 +314,8 @@ pub struct Queue {
     pub ages: Percentiles,
     /// Up to an hour, a quarter of a day, a day, three days, more.
     pub steps: [u64; 5],
+    /// How many were too many to be told apart: their age isn't known.
+    pub unknown: u64,
     /// Where to, of those that were tried.
     pub destinations: Top,
 }

@@ -597,7 +597,7 @@ impl Tally {
         let dropped = self.sessions.dropped + self.messages.dropped;
         if dropped > 0 {
             notes.push(format!(
-                "{dropped} connections and messages were open at the same time beyond what is kept, and are counted as they stood then."
+                "{dropped} connections and messages were open at the same time beyond what is kept, and are counted as they stood then; one of them that the log speaks of again is counted once more."
             ));
         }
         let refused = self.messages.received_and_refused();
