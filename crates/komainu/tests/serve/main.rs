@@ -22,6 +22,7 @@ mod ban_longer;
 mod ban_run;
 #[cfg(target_arch = "x86_64")]
 mod ban_steps;
+mod ban_ufw;
 mod bans;
 mod beside;
 mod bounces;
