@@ -178,7 +178,11 @@ fn whom_no_ban_concerns() {
         for from in ["198.51.100.2", OTHER] {
             until("counted", || fail2bans(&site).contains(&format!("Ban {from}\n")).then_some(()));
             assert!(!is_refused(from, 25), "{from}");
+            // Nothing has failed: it is as somebody wanted it.
+            let notice = format!("NOTICE  [own] ban of {from}: let in all the same: ");
+            until("that it is said", || fail2bans(&site).contains(&notice).then_some(()));
         }
+        assert!(!fail2bans(&site).contains("]: ERROR "), "{}", fail2bans(&site));
     });
 }
 

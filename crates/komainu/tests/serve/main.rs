@@ -18,6 +18,7 @@ mod attacks;
 mod auth;
 mod ban_haste;
 mod ban_journal;
+mod ban_longer;
 mod ban_run;
 #[cfg(target_arch = "x86_64")]
 mod ban_steps;
