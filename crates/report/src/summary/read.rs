@@ -187,7 +187,8 @@ impl Tally {
 
     fn tls_failed(&mut self, head: &Head<'_>, failed: &TlsFailed<'_>) {
         let [_, _, table] = &mut self.tls;
-        table.add(&format!("{} {}", failed.direction, failed.reason), 0);
+        let whose = if failed.direction == Direction::From { "clients" } else { "servers" };
+        table.add(&format!("{whose}: {}", failed.reason), 0);
         if failed.direction == Direction::From {
             let key = self.session_key(head, &failed.peer);
             self.sessions.of(key, head.seconds, |session| session.tls_failed = true);
@@ -268,26 +269,24 @@ impl Tally {
     fn received(&mut self, head: &Head<'_>, received: &Received<'_>) {
         let logged_in = received.sasl_username.is_some() || received.sasl_method.is_some();
         let key = self.session_key(head, &received.client);
-        let (mut discards, mut holds) = (false, false);
+        let (mut marks, mut begun) = (0, true);
         self.sessions.of(key, head.seconds, |session| {
             session.received = true;
             session.logged_in |= logged_in;
-            discards = std::mem::take(&mut session.discards);
-            holds = std::mem::take(&mut session.holds);
+            marks = session.marks();
+            begun = session.begun;
         });
         self.arrived(head);
         if received.id == Verdict::NO_QUEUE {
             return;
         }
-        let mut flags = messages::RECEIVED;
-        for (set, flag) in
-            [(logged_in, messages::LOGGED_IN), (discards, messages::DISCARDED), (holds, messages::HELD)]
-        {
-            flags |= if set { flag } else { 0 };
-        }
         let message = self.message(head, &received.id);
-        message.flags |= flags;
+        message.flags |= messages::RECEIVED | marks | if logged_in { messages::LOGGED_IN } else { 0 };
         message.session = key;
+        if !begun {
+            let message = self.key(&[head.host, &received.id]);
+            self.sized(Unsized::Came { key: message, session: key });
+        }
     }
 
     fn verdict(&mut self, head: &Head<'_>, verdict: &Verdict<'_>) {
@@ -477,9 +476,9 @@ impl Tally {
     fn screened(&mut self, head: &Head<'_>, outcome: &ScreenOutcome<'_>) {
         let key = self.key(&[head.host, "screen", &outcome.client.to_string()]);
         match outcome.outcome {
-            Outcome::PassOld | Outcome::Allowlisted | Outcome::Whitelisted => self.sessions.hand_on(key),
+            Outcome::PassOld | Outcome::Allowlisted | Outcome::Whitelisted => self.hand_on(key),
             Outcome::PassNew => {
-                self.sessions.hand_on(key);
+                self.hand_on(key);
                 if self.passed.len() >= 4096 {
                     self.passed.clear();
                 }
@@ -497,6 +496,7 @@ impl Tally {
                 // Sent away after the deep tests, to come again.
                 if self.passed.remove(&key) {
                     self.sessions.kept(head.seconds);
+                    self.slot(head.at).connections += 1;
                     return;
                 }
                 self.sessions.of(key, head.seconds, |session| session.screened = true);
@@ -505,6 +505,12 @@ impl Tally {
                 }
             }
             Outcome::AllowlistVeto | Outcome::WhitelistVeto => {}
+        }
+    }
+
+    fn hand_on(&mut self, key: u64) {
+        if let Some(first) = self.sessions.hand_on(key) {
+            self.handed_on(first);
         }
     }
 

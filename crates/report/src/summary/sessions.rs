@@ -4,6 +4,7 @@
 //! after the other (Postfix's). Keys are hashes with a random key, the same for all pieces of a log.
 
 use super::ends::ConnectionEnd;
+use super::messages;
 use super::rules::Rule;
 use super::{OPEN_MAX, Split};
 use std::collections::{HashMap, HashSet};
@@ -15,6 +16,8 @@ pub(super) struct Session {
     pub begun: bool,
     /// Kept by postscreen.
     pub screened: bool,
+    /// When it was first heard of.
+    pub first: i64,
     /// When it was last heard of.
     pub last: i64,
     pub received: bool,
@@ -54,6 +57,12 @@ impl Session {
         if self.rule.is_none() {
             self.rule = other.rule;
         }
+    }
+
+    /// What its next message is marked with.
+    pub(super) fn marks(&mut self) -> u16 {
+        let discards = if std::mem::take(&mut self.discards) { messages::DISCARDED } else { 0 };
+        discards | if std::mem::take(&mut self.holds) { messages::HELD } else { 0 }
     }
 
     fn end(&self, counters: Counters) -> ConnectionEnd {
@@ -105,6 +114,16 @@ pub(super) struct Ended {
     pub logged_in: bool,
 }
 
+/// What two pieces of a log say together and neither did alone.
+#[derive(Default)]
+pub(super) struct Joined {
+    pub ended: Vec<Ended>,
+    /// When those began that postscreen handed on.
+    pub handed_on: Vec<i64>,
+    /// When those were sent away that it had not handed on after all.
+    pub kept: Vec<i64>,
+}
+
 impl Sessions {
     /// A session begins.
     pub(super) fn begin(&mut self, key: u64, at: i64) {
@@ -113,7 +132,7 @@ impl Sessions {
         }
         self.total += 1;
         self.open_count += 1;
-        let session = Session { begun: true, last: at, ..Session::default() };
+        let session = Session { begun: true, first: at, last: at, ..Session::default() };
         self.open.entry(key).or_default().push(session);
     }
 
@@ -141,6 +160,16 @@ impl Sessions {
         }
     }
 
+    /// Whether it lasts.
+    pub(super) fn is_open(&self, key: u64) -> bool {
+        self.open.contains_key(&key)
+    }
+
+    /// What the message that a session has brought is marked with: once.
+    pub(super) fn marks(&mut self, key: u64) -> u16 {
+        self.open.get_mut(&key).and_then(|all| all.first_mut()).map_or(0, Session::marks)
+    }
+
     /// A session ends.
     pub(super) fn end(&mut self, key: u64, at: i64, counters: Counters) -> Option<Ended> {
         let session = self.take(key).unwrap_or_else(|| {
@@ -154,10 +183,15 @@ impl Sessions {
         Some(self.close(session, counters))
     }
 
-    /// A session that postscreen hands on is the SMTP server's from here.
-    pub(super) fn hand_on(&mut self, key: u64) {
+    /// A session that postscreen hands on is the SMTP server's from here. Gives when it began, where this piece of the
+    /// log says so: it counts there no more.
+    pub(super) fn hand_on(&mut self, key: u64) -> Option<i64> {
+        self.handed_on += 1;
         match self.take(key) {
-            Some(session) if session.begun => self.total -= 1,
+            Some(session) if session.begun => {
+                self.total -= 1;
+                return Some(session.first);
+            }
             Some(_) => {
                 self.total -= 1;
                 if self.later {
@@ -169,7 +203,7 @@ impl Sessions {
             }
             None => {}
         }
-        self.handed_on += 1;
+        None
     }
 
     /// It was not handed on after all.
@@ -231,9 +265,9 @@ impl Sessions {
         self.dropped += u64::try_from(gone).unwrap_or(u64::MAX);
     }
 
-    /// Joins what a later piece of the log has. Gives the sessions that end by it.
-    pub(super) fn merge(&mut self, later: Sessions) -> Vec<Ended> {
-        let mut ended = Vec::new();
+    /// Joins what a later piece of the log has; `passed` are those that were handed on and may still be sent away.
+    pub(super) fn merge(&mut self, later: Sessions, passed: &mut HashSet<u64>) -> Joined {
+        let mut joined = Joined::default();
         self.total += later.total;
         self.dropped += later.dropped;
         self.handed_on += later.handed_on;
@@ -242,7 +276,13 @@ impl Sessions {
         }
         for key in later.passes {
             match self.take(key) {
-                Some(_) => self.total -= 1,
+                Some(session) => {
+                    self.total -= 1;
+                    joined.handed_on.extend(session.begun.then_some(session.first));
+                    if !session.begun && self.later {
+                        self.passes.insert(key);
+                    }
+                }
                 None if self.later && self.passes.len() < OPEN_MAX => {
                     self.passes.insert(key);
                 }
@@ -250,13 +290,18 @@ impl Sessions {
             }
         }
         for (key, (session, counters)) in later.tails {
-            match self.take(key) {
+            let known = self.take(key);
+            if session.screened && known.as_ref().is_none_or(|known| !known.begun) && passed.remove(&key) {
+                self.handed_on = self.handed_on.saturating_sub(1);
+                joined.kept.push(session.last);
+            }
+            match known {
                 Some(mut begun) => {
                     // One connection, seen from both pieces.
                     self.total -= 1;
                     begun.join(session);
                     if self.is_whole(&begun, key) {
-                        ended.push(self.close(begun, counters));
+                        joined.ended.push(self.close(begun, counters));
                     } else {
                         self.tails.insert(key, (begun, counters));
                     }
@@ -264,7 +309,7 @@ impl Sessions {
                 None if !self.is_whole(&session, key) => {
                     self.tails.insert(key, (session, counters));
                 }
-                None => ended.push(self.close(session, counters)),
+                None => joined.ended.push(self.close(session, counters)),
             }
         }
         for (key, sessions) in later.open {
@@ -284,7 +329,12 @@ impl Sessions {
         if self.open_count > OPEN_MAX {
             self.drop_old();
         }
-        ended
+        joined
+    }
+
+    /// How many there are.
+    pub(super) const fn total(&self) -> u64 {
+        self.total
     }
 
     /// Where all stand, those that last too.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::Day;
 use crate::day::Moment;
+use crate::words::{counted, plural};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
@@ -205,6 +206,8 @@ pub(super) enum Unsized {
     Sent { key: u64, recipient: Box<str> },
     /// It was refused for what is in it: the connection that it came by.
     Refused { key: u64, rule: Rule },
+    /// It came by a connection that began before: whether that was told to hold it or to throw it away.
+    Came { key: u64, session: u64 },
 }
 
 /// How many of these are kept.
@@ -287,6 +290,12 @@ impl Tally {
         hours.get_mut(usize::from(at.hour)).unwrap_or(&mut self.other_days)
     }
 
+    /// A connection that began then is counted where the SMTP server has it.
+    pub(super) fn handed_on(&mut self, first: i64) {
+        let connections = &mut self.slot(Moment::at(first)).connections;
+        *connections = connections.saturating_sub(1);
+    }
+
     pub(super) fn rule(&mut self, rule: &Rule) -> &mut RuleCounts {
         let known = self.rules.contains_key(rule);
         let other = Rule { name: rule.name, argument: Some("(others)".into()) };
@@ -332,8 +341,12 @@ impl Tally {
 
     /// Counts what the beginning of the message tells; keeps it where that isn't known yet.
     pub(super) fn sized(&mut self, what: Unsized) {
-        let (Unsized::Queued { key, .. } | Unsized::Sent { key, .. } | Unsized::Refused { key, .. }) = &what;
-        let known = self.messages.known(*key);
+        let known = match &what {
+            Unsized::Queued { key, .. } | Unsized::Sent { key, .. } | Unsized::Refused { key, .. } => {
+                self.messages.known(*key)
+            }
+            Unsized::Came { .. } => None,
+        };
         match (&what, known) {
             (Unsized::Queued { sender, size, .. }, Some(message)) if message.came() => {
                 self.received_bytes(sender, *size);
@@ -376,7 +389,7 @@ impl Tally {
     }
 
     /// Joins a later piece of the same log. The order of pieces matters as the order of lines does.
-    pub fn merge(&mut self, later: Tally) {
+    pub fn merge(&mut self, mut later: Tally) {
         self.span = match (self.span, later.span) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
             (one, other) => one.or(other),
@@ -394,11 +407,17 @@ impl Tally {
         }
         // Before the sessions that this is about end.
         for unsized_one in later.later {
-            self.sized(unsized_one);
+            match unsized_one {
+                Unsized::Came { key, session } if self.sessions.is_open(session) => {
+                    later.messages.mark(key, self.sessions.marks(session));
+                }
+                unsized_one => self.sized(unsized_one),
+            }
         }
-        for ended in self.sessions.merge(later.sessions) {
-            self.ended(&ended);
-        }
+        let joined = self.sessions.merge(later.sessions, &mut self.passed);
+        joined.ended.iter().for_each(|ended| self.ended(ended));
+        joined.handed_on.into_iter().for_each(|first| self.handed_on(first));
+        joined.kept.into_iter().for_each(|last| self.slot(Moment::at(last)).connections += 1);
         if self.passed.len() < LISTED_MAX {
             self.passed.extend(later.passed);
         }
@@ -605,8 +624,20 @@ impl Tally {
         }
         let refused = self.messages.received_and_refused();
         if refused > 0 {
+            let messages = counted(refused, "message");
+            let which =
+                plural(refused, "that was refused for its content", "that were refused for their content");
             notes.push(format!(
-                "pflogsumm counts {refused} messages that were refused for their content both as received and as rejected; here each message is counted once, by what became of it."
+                "pflogsumm counts {messages} {which} both as received and as rejected; here each message is counted once, by what became of it."
+            ));
+        }
+        let traffic = summary.traffic.days.iter().flat_map(|(_, hours)| hours);
+        let begun = traffic.fold(summary.traffic.others.connections, |sum, hour| sum + hour.connections);
+        let before = self.sessions.total().saturating_sub(begun);
+        if before > 0 {
+            let began = counted(before, "connection");
+            notes.push(format!(
+                "{began} began before this log, or where a line is missing: over time, connections stand where they began."
             ));
         }
         if self.other_days != Slot::default() {

@@ -45,6 +45,10 @@ fn assert_adds_up(summary: &Summary, what: &str) {
         [counts.received, counts.delivered, counts.deferred, counts.bounced, counts.refused],
         "{what}"
     );
+    // Over time, connections stand where they began.
+    let before = summary.connections.total.checked_sub(sum.connections).expect("no more than there are");
+    let is_said = summary.notes.iter().any(|note| note.contains(" began before this log, "));
+    assert_eq!(before > 0, is_said, "{what}: {before}");
     assert_eq!(summary.refusals.total, counts.refused, "{what}");
     assert_eq!((summary.deferrals.total, summary.bounces.total), (counts.deferred, counts.bounced), "{what}");
     assert_eq!(summary.recipients.total, counts.delivered, "{what}");
@@ -297,6 +301,21 @@ Nov 22 01:03:06 mail postfix/postscreen[1]: DISCONNECT [192.0.2.4]:4714
 ";
     let summary = tally(log.lines()).summary();
     assert_adds_up(&summary, "postscreen");
+    let began: u64 = summary.traffic.days[0].1.iter().map(|hour| hour.connections).sum();
+    assert_eq!(began, 4);
+    // Also where the log is in pieces, wherever they end.
+    let lines: Vec<&str> = log.lines().collect();
+    for size in 1..lines.len() {
+        let mut joined = Tally::new(Settings::new(TODAY));
+        for piece in lines.chunks(size) {
+            let mut tally = joined.sibling();
+            piece.iter().for_each(|line| tally.feed(line.as_bytes()));
+            joined.merge(tally);
+        }
+        assert_eq!(joined.summary().traffic, summary.traffic, "pieces of {size}");
+        assert_eq!(joined.summary().connections, summary.connections, "pieces of {size}");
+        assert_eq!(joined.summary().handed_on, summary.handed_on, "pieces of {size}");
+    }
     let of = |key| summary.connections.count(key);
     assert_eq!(
         (summary.connections.total, of("screened"), of("without_mail"), summary.handed_on),
