@@ -6,8 +6,11 @@
 
 use crate::pattern::{Pattern, Spans};
 use crate::zone::{Zone, offset_s};
+use jiff::ToSpan as _;
 use jiff::civil::{Date, DateTime};
 use std::fmt::Write as _;
+
+mod codes;
 
 /// Patterns tried where none is given, those that are anchored at the line's begin first.
 const ANCHORED: [&str; 17] = [
@@ -180,6 +183,12 @@ fn month(bytes: &[u8]) -> Option<i8> {
     i8::try_from(found + 1).ok()
 }
 
+/// From Monday, which is 0.
+fn weekday(bytes: &[u8]) -> Option<i8> {
+    let names = [b"mon", b"tue", b"wed", b"thu", b"fri", b"sat", b"sun"];
+    i8::try_from(names.iter().position(|name| name.eq_ignore_ascii_case(bytes))?).ok()
+}
+
 fn two(bytes: &[u8]) -> Option<i8> {
     match bytes {
         [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => i8::try_from((tens - b'0') * 10 + (ones - b'0')).ok(),
@@ -311,42 +320,72 @@ struct Fields {
     month: Option<i8>,
     day: Option<i8>,
     day_of_year: Option<i16>,
+    week: Option<Week>,
+    /// From Monday, which is 0.
+    weekday: Option<i8>,
     hour: Option<i8>,
+    /// The hour is one of a twelve-hour clock.
+    is_half: bool,
     minute: Option<i8>,
     second: Option<i8>,
-    /// Of a twelve-hour clock: `true` for the afternoon.
-    afternoon: Option<bool>,
+    /// Of a twelve-hour clock.
+    is_afternoon: bool,
     east_s: Option<i32>,
+}
+
+/// A week of the year: those before the first Sunday, or Monday, are week 0.
+#[derive(Clone, Copy, Debug)]
+struct Week {
+    number: i8,
+    from_sunday: bool,
+}
+
+impl Week {
+    fn day(self, year: i16, weekday: i8) -> Option<Date> {
+        let first = Date::new(year, 1, 1).ok()?;
+        let (begin, within) = if self.from_sunday {
+            (first.weekday().to_sunday_zero_offset(), (weekday + 1) % 7)
+        } else {
+            (first.weekday().to_monday_zero_offset(), weekday)
+        };
+        // The week whose number is 1 begins with the first of its days; a year that begins with one has no week 0.
+        let first_whole = (7 - begin) % 7;
+        let days = i64::from(first_whole) + 7 * (i64::from(self.number) - 1) + i64::from(within);
+        first.checked_add(days.days()).ok()
+    }
 }
 
 impl Fields {
     fn resolve(&self, clock: &mut Clock<'_>) -> Option<i64> {
         let now = clock.zone.civil(clock.now_us.div_euclid(1_000_000))?;
-        let hour = match (self.hour?, self.afternoon) {
-            (hour, None) => hour,
-            (12, Some(false)) => 0,
-            (12, Some(true)) => 12,
-            (hour, Some(afternoon)) => hour + if afternoon { 12 } else { 0 },
+        let hour = match self.hour? {
+            hour if !self.is_half => hour,
+            12 => i8::from(self.is_afternoon) * 12,
+            hour => hour + i8::from(self.is_afternoon) * 12,
         };
-        let has_date = self.month.is_some() || self.day.is_some() || self.day_of_year.is_some();
         let year = self.year.unwrap_or(now.year());
-        let date = match self.day_of_year {
-            Some(day) => Date::new(year, 1, 1).ok()?.with().day_of_year(day).build().ok()?,
-            None if has_date || self.year.is_some() => {
+        let week = self.week.zip(self.weekday);
+        let has_date =
+            self.month.is_some() || self.day.is_some() || self.day_of_year.is_some() || week.is_some();
+        let date = match (self.day_of_year, week) {
+            _ if self.month.is_some() || self.day.is_some() => {
                 Date::new(year, self.month.unwrap_or(1), self.day.unwrap_or(1)).ok()?
             }
-            None => now.date(),
+            (Some(day), _) => Date::new(year, 1, 1).ok()?.checked_add((i64::from(day) - 1).days()).ok()?,
+            (None, Some((week, weekday))) => week.day(year, weekday)?,
+            // A year alone is this day of it.
+            (None, None) => Date::new(year, now.month(), now.day()).ok()?,
         };
         let at = date.at(hour, 0, 0, 0);
         let (minute, second) = (self.minute.unwrap_or(0), self.second.unwrap_or(0));
         let mut at = at.with().minute(minute).second(second).build().ok()?;
         let mut seconds = self.seconds(at, clock)?;
         let now_s = clock.now_us.div_euclid(1_000_000);
-        if !has_date && self.year.is_none() && seconds > now_s {
+        if !has_date && seconds > now_s {
             at = at.yesterday().ok()?;
             seconds = self.seconds(at, clock)?;
         } else if self.year.is_none() && seconds > now_s + 86_400 {
-            at = at.with().year(year - 1).build().ok()?;
+            at = at.with().year(at.year() - 1).build().ok()?;
             seconds = self.seconds(at, clock)?;
         }
         Some(seconds * 1_000_000)
@@ -383,33 +422,38 @@ impl DatePattern {
     }
 
     fn fields(&self, line: &[u8], spans: &Spans) -> Option<Fields> {
-        let mut fields = Fields::default();
+        let (mut fields, mut has_any) = (Fields::default(), false);
         for (group, name) in self.pattern.names() {
             let Some((start, end)) = spans.get(group) else { continue };
             let Some(text) = line.get(start..end).and_then(|b| std::str::from_utf8(b).ok()) else { continue };
+            has_any = true;
             let number = || text.trim().parse::<i8>().ok();
             match name {
                 "Y" => fields.year = text.parse().ok(),
-                "y" => {
-                    let short: i16 = text.parse().ok()?;
-                    fields.year = Some(if short < 69 { 2000 + short } else { 1900 + short });
-                }
+                "y" => fields.year = text.parse().ok().map(|short: i16| 2000 + short),
                 "m" => fields.month = number(),
                 "b" | "B" => fields.month = month(text.as_bytes().get(..3)?),
                 "d" => fields.day = number(),
                 "j" => fields.day_of_year = text.parse().ok(),
-                "H" | "I" => fields.hour = number(),
+                "U" | "W" => {
+                    let from_sunday = name == "U";
+                    fields.week = number().map(|number| Week { number, from_sunday });
+                }
+                "w" => fields.weekday = number().map(|from_sunday| (from_sunday + 6) % 7),
+                "a" | "A" => fields.weekday = weekday(text.as_bytes().get(..3)?),
+                "H" => fields.hour = number(),
+                "I" => (fields.hour, fields.is_half) = (number(), true),
                 "M" => fields.minute = number(),
                 "S" => fields.second = number(),
-                "p" => fields.afternoon = Some(text.eq_ignore_ascii_case("pm")),
+                "p" => fields.is_afternoon = text.eq_ignore_ascii_case("pm"),
                 "z" => fields.east_s = offset_s(text).or_else(|| named_zone_s(text)),
                 "Z" => fields.east_s = named_zone_s(text).or(fields.east_s),
                 _ => {}
             }
         }
-        let has_date = fields.year.is_some() || fields.month.is_some() || fields.day.is_some();
-        if fields.hour.is_none() && (has_date || fields.day_of_year.is_some()) {
-            fields.hour = Some(0);
+        // Whatever it says of a day, the rest is its begin.
+        if has_any {
+            fields.hour = fields.hour.or(Some(0));
         }
         Some(fields)
     }
@@ -503,7 +547,8 @@ fn compile(text: &str) -> Result<DatePattern, String> {
     };
     match kind {
         Kind::Fields => {
-            if ["%a", "%A", "%b", "%B", "%p"].iter().any(|code| body.contains(code)) {
+            codes::check(body)?;
+            if ["%a", "%A", "%b", "%B", "%c", "%p"].iter().any(|code| body.contains(code)) {
                 expression.push_str("(?i)");
             }
             let body =
@@ -511,9 +556,9 @@ fn compile(text: &str) -> Result<DatePattern, String> {
             let body = if is_at_begin { format!("^(?:\\W{{0,2}})?{}", enclosed_once(&body)) } else { body };
             let anchored = body.starts_with('^') || begins_anywhere;
             let begin = if anchored { "" } else { r"(?:^|\b|(?=\W))" };
-            put_codes(&format!("{begin}{body}"), &mut expression);
+            codes::put(&format!("{begin}{body}"), &mut expression);
             let shown = text.strip_prefix("{UNB}").unwrap_or(text);
-            put_names(if begins_anywhere { unbegun(shown) } else { shown }, &mut name);
+            codes::put_names(if begins_anywhere { unbegun(shown) } else { shown }, &mut name);
         }
         Kind::Tai64n if is_at_begin => expression.push_str(r"^(?:\W{0,2})?(@[0-9a-f]{24})"),
         Kind::Tai64n => expression.push_str("(@[0-9a-f]{24})"),
@@ -558,73 +603,6 @@ fn enclosed(body: &str) -> String {
 
 fn enclosed_once(body: &str) -> String {
     body.strip_prefix('^').unwrap_or(body).to_owned()
-}
-
-/// Each code, its expression, and what reports call it.
-const CODES: [(&str, &str, &str); 29] = [
-    ("ExY", r"(?P<Y>20[012]\d)", "ExYear"),
-    ("Exy", r"(?P<y>\d{2})", "ExYear2"),
-    ("Exm", r"(?P<m>0[1-9]|1[0-2])", "ExMonth"),
-    ("Exd", r"(?P<d>[1-2]\d|0[1-9]|3[0-1])", "ExDay"),
-    ("ExH", r"(?P<H>[0-1]\d|2[0-3])", "Ex24hour"),
-    ("ExM", r"(?P<M>[0-5]\d)", "ExMinute"),
-    ("ExS", r"(?P<S>[0-5]\d|6[0-1])", "ExSecond"),
-    ("Exz", r"(?P<z>Z|[A-Z]{3,5}|[+-][01]\d(?::?\d{2})?)", "ExZone offset"),
-    ("ExZ", r"(?P<Z>Z|[A-Z]{3,5})", "ExZone name"),
-    ("Exk", r" ?(?P<H>[0-1]?\d|2[0-3])", "Ex24hour"),
-    ("a", "(?P<a>mon|tue|wed|thu|fri|sat|sun)", "DAY"),
-    ("A", "(?P<A>monday|tuesday|wednesday|thursday|friday|saturday|sunday)", "DAYNAME"),
-    ("b", "(?P<b>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", "MON"),
-    (
-        "B",
-        "(?P<B>january|february|march|april|may|june|july|august|september|october|november|december)",
-        "Month",
-    ),
-    ("d", r"(?P<d>[1-2]\d|[0 ]?[1-9]|3[0-1])", "Day"),
-    ("k", r" ?(?P<H>[0-2]?\d)", "%k"),
-    ("H", r"(?P<H>[0-1]?\d|2[0-3])", "24hour"),
-    ("I", r"(?P<I>1[0-2]|0[1-9]|[1-9])", "12hour"),
-    ("l", r" ?(?P<I>1[0-2]|0?[1-9])", "12hour"),
-    ("M", r"(?P<M>[0-5]?\d)", "Minute"),
-    ("S", r"(?P<S>[0-5]?\d|6[0-1])", "Second"),
-    ("f", r"(?P<f>[0-9]{1,6})", "Microseconds"),
-    ("p", r"(?P<p>am|pm)", "AMPM"),
-    ("m", r"(?P<m>0?[1-9]|1[0-2])", "Month"),
-    ("Y", r"(?P<Y>\d{4})", "Year"),
-    ("y", r"(?P<y>\d\d)", "Year2"),
-    ("j", r"(?P<j>36[0-6]|3[0-5]\d|[1-2]\d\d|0[1-9]\d|00[1-9]|[1-9]\d|0[1-9]|[1-9])", "Yearday"),
-    ("z", r"(?P<z>Z|UTC|GMT|[+-][01]\d(?::?\d{2})?)", "Zone offset"),
-    ("Z", r"(?P<Z>Z|[A-Z]{3,5})", "Zone name"),
-];
-
-fn put_codes(text: &str, out: &mut String) {
-    each_code(text, out, |(_, expression, _)| expression);
-}
-
-fn put_names(text: &str, out: &mut String) {
-    each_code(text, out, |(_, _, name)| name);
-}
-
-fn each_code(
-    text: &str,
-    out: &mut String,
-    pick: impl Fn(&(&'static str, &'static str, &'static str)) -> &'static str,
-) {
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('%') {
-        out.push_str(before);
-        rest = behind;
-        if let Some(behind) = behind.strip_prefix('%') {
-            out.push('%');
-            rest = behind;
-        } else if let Some(code) = CODES.iter().find(|(code, _, _)| behind.starts_with(code)) {
-            out.push_str(pick(code));
-            rest = behind.get(code.0.len()..).unwrap_or("");
-        } else {
-            out.push('%');
-        }
-    }
-    out.push_str(rest);
 }
 
 #[cfg(test)]

@@ -177,6 +177,8 @@ struct Groups {
     marks: [Option<usize>; 3],
     mlfid: Option<usize>,
     content: Option<usize>,
+    /// Lines that `<SKIPLINES>` passed over.
+    skipped: Vec<usize>,
 }
 
 /// A compiled filter.
@@ -221,7 +223,7 @@ impl Groups {
         for (group, name) in names {
             match name {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
-                name if name.starts_with("skiplines") => {}
+                name if name.starts_with("skiplines") => groups.skipped.push(group),
                 name => match name.strip_prefix("alt_") {
                     // `alt_user2` is `user2`, and `user` where nobody else is.
                     Some(of) => {
@@ -290,11 +292,13 @@ impl Filter {
             "" => None,
             prefix => Some(Rule::new("prefregex", prefix, false)?),
         };
-        let each = |option: &'static str| {
-            crate::jails::lines(text(option)).map(move |line| Rule::new(option, line, is_multi_line))
-        };
-        let rules = each("failregex").collect::<Result<Vec<Rule>, FilterError>>()?;
-        let ignored = each("ignoreregex").collect::<Result<Vec<Rule>, FilterError>>()?;
+        let rules =
+            crate::jails::lines(text("failregex")).map(|line| Rule::new("failregex", line, is_multi_line));
+        let rules = rules.collect::<Result<Vec<Rule>, FilterError>>()?;
+        // In these `^` and `$` are the begin and the end of all that matched, also of several lines.
+        let ignored =
+            crate::jails::lines(text("ignoreregex")).map(|line| Rule::new("ignoreregex", line, false));
+        let ignored = ignored.collect::<Result<Vec<Rule>, FilterError>>()?;
         let date_text = text("datepattern");
         let dates = Dates::new(date_text).map_err(|reason| FilterError {
             option: "datepattern",
@@ -591,16 +595,24 @@ impl Reader {
         let text = self.buffer.iter().map(Vec::as_slice).collect::<Vec<_>>().join(&b'\n');
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
-            // What matched is used up.
-            let (start, end) = spans.get(0).unwrap_or((0, 0));
+            // What matched is used up; what was skipped waits on, and isn't asked about.
             let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
-            let (first, last) = (line_of(start), line_of(end));
-            let mut number = 0;
-            self.buffer.retain(|_| {
+            let (start, end) = spans.get(0).unwrap_or((0, 0));
+            let matched = line_of(start)..=line_of(end);
+            let skipped = groups.skipped.iter().filter_map(|group| spans.get(*group));
+            let skipped: Vec<_> = skipped.map(|(start, end)| line_of(start)..line_of(end)).collect();
+            let (mut number, mut used) = (0, Vec::new());
+            self.buffer.retain_mut(|line| {
+                let at = number;
                 number += 1;
-                !(first..=last).contains(&(number - 1))
+                let is_used = matched.contains(&at) && !skipped.iter().any(|skipped| skipped.contains(&at));
+                if is_used {
+                    used.push(std::mem::take(line));
+                }
+                !is_used
             });
-            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
+            let used = used.join(&b'\n');
+            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&used)) {
                 return Outcome::Ignored { rule };
             }
             // The prefix's are those of the last line.

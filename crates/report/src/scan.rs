@@ -94,3 +94,35 @@ pub(crate) fn two(text: &[u8]) -> Option<(u8, &[u8])> {
     }
     Some(((tens - b'0') * 10 + (ones - b'0'), rest))
 }
+/// Without the tag that syslogd of Solaris and illumos puts before a text: `[ID 197553 mail.info] `.
+pub(crate) fn untagged(text: &[u8]) -> &[u8] {
+    let behind = || {
+        let (number, rest) = span(text.strip_prefix(b"[ID ")?, |byte| !byte.is_ascii_digit());
+        let (name, rest) = cut_at(rest.strip_prefix(b" ")?, b']')?;
+        rest.strip_prefix(b" ").filter(|_| !number.is_empty() && !name.is_empty())
+    };
+    behind().unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags() {
+        for (text, expect) in [
+            (&b"[ID 197553 mail.info] x"[..], &b"x"[..]),
+            (b"[ID 1  ] [ID 1 x] x", b"[ID 1 x] x"),
+            (b"[ID 1 ] x", b"[ID 1 ] x"),
+            (b"[ID 1] x", b"[ID 1] x"),
+            (b"[ID 1x y] x", b"[ID 1x y] x"),
+            (b"[ID  1 y] x", b"[ID  1 y] x"),
+            (b"[ID y] x", b"[ID y] x"),
+            (b"[ID 1 y]x", b"[ID 1 y]x"),
+            (b"[ID 1 y", b"[ID 1 y"),
+            (b"", b""),
+        ] {
+            assert_eq!(untagged(text), expect);
+        }
+    }
+}

@@ -1,5 +1,4 @@
 //! A log of all kinds of lines, written by hand and counted by hand; counts of words in it are a third judge.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use report::Day;
 use report::summary::{Settings, Summary, Tally};

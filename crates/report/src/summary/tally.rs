@@ -12,7 +12,7 @@ use super::{
 use crate::Day;
 use crate::day::Moment;
 use crate::words::{counted, plural};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 /// How many rules are told apart, zones among them.
@@ -165,8 +165,6 @@ pub struct Tally {
     days: BTreeMap<Day, Box<[Slot; 24]>>,
     other_days: Slot,
     pub(super) sessions: Sessions,
-    /// Clients that postscreen let pass and that may still be sent away.
-    pub(super) passed: HashSet<u64>,
     pub(super) messages: Messages,
     rules: HashMap<Rule, RuleCounts>,
     pub(super) zones: HashMap<Box<str>, ZoneCounts>,
@@ -226,7 +224,6 @@ impl Tally {
             days: BTreeMap::new(),
             other_days: Slot::default(),
             sessions: Sessions::default(),
-            passed: HashSet::new(),
             messages: Messages::default(),
             rules: HashMap::new(),
             zones: HashMap::new(),
@@ -288,12 +285,6 @@ impl Tally {
         }
         let hours = self.days.entry(at.day).or_default();
         hours.get_mut(usize::from(at.hour)).unwrap_or(&mut self.other_days)
-    }
-
-    /// A connection that began then is counted where the SMTP server has it.
-    pub(super) fn handed_on(&mut self, first: i64) {
-        let connections = &mut self.slot(Moment::at(first)).connections;
-        *connections = connections.saturating_sub(1);
     }
 
     pub(super) fn rule(&mut self, rule: &Rule) -> &mut RuleCounts {
@@ -414,12 +405,8 @@ impl Tally {
                 unsized_one => self.sized(unsized_one),
             }
         }
-        let joined = self.sessions.merge(later.sessions, &mut self.passed);
-        joined.ended.iter().for_each(|ended| self.ended(ended));
-        joined.handed_on.into_iter().for_each(|first| self.handed_on(first));
-        joined.kept.into_iter().for_each(|last| self.slot(Moment::at(last)).connections += 1);
-        if self.passed.len() < LISTED_MAX {
-            self.passed.extend(later.passed);
+        for ended in self.sessions.merge(later.sessions) {
+            self.ended(&ended);
         }
         self.messages.merge(later.messages);
         for (rule, counts) in later.rules {
@@ -503,10 +490,7 @@ impl Tally {
             span: self.span,
             lines: self.lines,
             counts: self.counts,
-            traffic: Traffic {
-                days: self.days.iter().map(|(day, hours)| (*day, **hours)).collect(),
-                others: self.other_days,
-            },
+            traffic: self.traffic(),
             connections: self.sessions.split(),
             messages,
             origins,
@@ -553,6 +537,12 @@ impl Tally {
         summary.zones = self.zones_of(&summary.rules);
         summary.notes = self.notes(&summary);
         summary
+    }
+
+    fn traffic(&self) -> Traffic {
+        let (mut days, mut others) = (self.days.clone(), self.other_days);
+        self.sessions.fill(&mut days, &mut others);
+        Traffic { days: days.into_iter().map(|(day, hours)| (day, *hours)).collect(), others }
     }
 
     fn zones_of(&self, rules: &[RuleCount]) -> Vec<Zone> {
@@ -619,7 +609,7 @@ impl Tally {
         let dropped = self.sessions.dropped + self.messages.dropped;
         if dropped > 0 {
             notes.push(format!(
-                "{dropped} connections and messages were open at the same time beyond what is kept, and are counted as they stood then."
+                "{dropped} connections and messages were open at the same time beyond what is kept, and are counted as they stood then; one of them that the log speaks of again is counted once more."
             ));
         }
         let refused = self.messages.received_and_refused();
@@ -631,16 +621,7 @@ impl Tally {
                 "pflogsumm counts {messages} {which} both as received and as rejected; here each message is counted once, by what became of it."
             ));
         }
-        let traffic = summary.traffic.days.iter().flat_map(|(_, hours)| hours);
-        let begun = traffic.fold(summary.traffic.others.connections, |sum, hour| sum + hour.connections);
-        let before = self.sessions.total().saturating_sub(begun);
-        if before > 0 {
-            let began = counted(before, "connection");
-            notes.push(format!(
-                "{began} began before this log, or where a line is missing: over time, connections stand where they began."
-            ));
-        }
-        if self.other_days != Slot::default() {
+        if summary.traffic.others != Slot::default() {
             notes.push(format!("The log has more than {DAYS_MAX} days; the others stand together."));
         }
         notes
