@@ -454,7 +454,7 @@ mod tests {
         let expect = ["dovecot was silent for 3 days; on each day before it wrote 40 lines or more"];
         assert_eq!(on(&mut silent, 7, &rest), expect);
         // Somebody who was there on a weekend is missed on the next.
-        let mut there = history.clone();
+        let mut there = history;
         for after in 5..12 {
             assert_eq!(on(&mut there, after, &work), Vec::<String>::new());
         }
