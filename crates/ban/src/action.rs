@@ -153,6 +153,11 @@ impl Action {
             ));
         }
         let (mut options, mut options_v6) = (BTreeMap::new(), BTreeMap::new());
+        let plain = plain_name(&jail.name);
+        let named = |text: &str| match &plain {
+            Some(plain) => text.replace(&jail.name, plain),
+            None => text.to_owned(),
+        };
         let commands = action.commands.iter().map(|(name, text)| (*name, text));
         for (name, text) in commands.chain(action.parameters.iter().map(|(name, text)| (name.as_str(), text)))
         {
@@ -162,7 +167,7 @@ impl Action {
                 Some((name, "family=inet4")) => (name, &mut options),
                 Some(_) => continue,
             };
-            into.entry(name.to_owned()).or_insert_with(|| text.clone());
+            into.entry(name.to_owned()).or_insert_with(|| named(text));
         }
         let has_yes = |name: &str| options.get(name).map(|text| is_yes(text));
         let starts_on_demand = has_yes("actionstart_on_demand").unwrap_or(!options_v6.is_empty());
@@ -297,6 +302,16 @@ fn fact(name: &str, facts: &Facts) -> Option<String> {
             known.map_or(String::new(), |(_, value)| value.clone())
         }
     })
+}
+
+/// What actions call a jail in whose name a shell would read more than a word: each such character is `_`.
+#[must_use]
+pub fn plain_name(name: &str) -> Option<String> {
+    let is_plain = |c: char| is_harmless(c) && c != ' ';
+    if name.chars().all(is_plain) {
+        return None;
+    }
+    Some(name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect())
 }
 
 /// Whether a character means nothing to a shell, in whichever quotes.

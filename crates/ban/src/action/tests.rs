@@ -267,3 +267,22 @@ delete set inet f2b-table net56-set-j
     assert_eq!(sets.end(&Listing::default()), "");
     assert!(sets.all(&listing, 1_000).starts_with(&format!("{removal}add table")));
 }
+
+/// A jail's name is the administrator's, and is a word to a shell all the same.
+#[test]
+fn a_name_that_a_shell_would_read() {
+    let odd = "a; touch /x $(id)";
+    let text = format!(
+        "[{odd}]\nenabled = yes\nfilter =\naction = a[name=%(__name__)s, other=\"f2b-%(__name__)s\"]\n"
+    );
+    let action = "[Definition]\nactionstart = start <name> <other>\nactionban = ban <name> <ip>\n";
+    let folder = read(&Memory(&[("jail.conf", &text), ("action.d/a.conf", action)]), Path::new("/f"));
+    let jail = folder.jails.first().expect("a jail");
+    assert_eq!(jail.name, odd);
+    let action = Action::new(jail, jail.actions.first().expect("an action"), "mx").expect("an action");
+    let started = action.script(Deed::Start, Family::V4, None).expect("a command");
+    assert_eq!(started.text.trim(), "start a__touch_/x___id_ f2b-a__touch_/x___id_");
+    let said: Vec<String> = crate::review_of(jail).iter().map(|found| found.code.to_string()).collect();
+    assert_eq!(said, ["K0674"]);
+    assert_eq!(plain_name("postfix-sasl_2.x"), None);
+}
