@@ -87,7 +87,15 @@ impl Pattern {
         if is_multi_line {
             translated.insert_str(0, "(?m)");
         }
-        let ascii = Engine::new(&translated, false, BACKTRACK_LIMIT)?;
+        // A class with other characters than ASCII's is read by an engine that knows them, for all texts.
+        let ascii = Engine::new(&translated, false, BACKTRACK_LIMIT);
+        let ascii = ascii.or_else(|error| {
+            if has_wide_class(&translated) {
+                Engine::new(&translated, true, BACKTRACK_LIMIT)
+            } else {
+                Err(error)
+            }
+        })?;
         let names = match &ascii {
             Engine::Regular(regex) => regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
             Engine::Fancy(regex) => regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
@@ -183,6 +191,12 @@ impl Pattern {
     pub fn is_regular(&self) -> bool {
         matches!(self.inner.ascii, Engine::Regular(_))
     }
+}
+
+/// Whether it names a character beyond ASCII; what no engine should know of Unicode's, Python doesn't.
+fn has_wide_class(translated: &str) -> bool {
+    let has_property = translated.contains("\\p") || translated.contains("\\P");
+    !has_property && (!translated.is_ascii() || translated.contains("\\u") || translated.contains("\\U"))
 }
 
 fn spans_of(found: &regex::bytes::Captures<'_>) -> Spans {
@@ -511,6 +525,14 @@ mod tests {
         check(r"é\w+", "éàü!", Some("éàü"));
         check(r"^\S+$", "a\u{a0}b", None);
         check(r"[\w\-.^_]*\w", "a-b.c^", Some("a-b.c"));
+        check(r"[éà]+x", "zéàx", Some("éàx"));
+        check(r"a[à-ÿ]?x", "aéx", Some("aéx"));
+        check(r"a[à-ÿ]?x", "ax", Some("ax"));
+        check(r"a[^à]x", "axx", Some("axx"));
+        check(r"a[^à]x", "aàx", None);
+        check(r"a[\u00e0-\u00ff]x", "aéx", Some("aéx"));
+        check(r"(?P<q>a)[é](?P=q)", "aéa", Some("aéa"));
+        assert!(Pattern::new(r"\p{L}", false).is_err());
         assert!(Pattern::new("(", false).is_err() && Pattern::new("[a", false).is_err());
     }
 
