@@ -8,15 +8,15 @@ use crate::date::{Dates, Found};
 use crate::pattern::{Grouped, Pattern};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
-use aho_corasick::AhoCorasick;
-use ask::Asked;
-use quick::{Quick, Ways};
+use ask::{Asked, Told};
+use quick::{Quick, Search, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 mod ask;
+mod behind;
 mod block;
 mod gate;
 mod named;
@@ -24,7 +24,7 @@ mod quick;
 
 pub use block::{Block, Scout};
 pub use gate::Gate;
-pub use named::Named;
+pub use named::{Name, Named};
 
 /// The longest line that is looked at; what is behind it is not.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -207,9 +207,11 @@ struct Rule {
 /// Which groups of an expression are kept.
 #[derive(Clone, Debug, Default)]
 struct Groups {
-    named: Vec<(usize, Arc<str>)>,
-    alternatives: Vec<(usize, Arc<str>)>,
+    named: Vec<(usize, Name)>,
+    alternatives: Vec<(usize, Name)>,
     marks: [Option<usize>; 3],
+    /// Some of these are there.
+    keeps: bool,
     mlfid: Option<usize>,
     content: Option<usize>,
     /// Lines that `<SKIPLINES>` passed over.
@@ -227,9 +229,9 @@ pub struct Filter {
     lines: usize,
     /// Texts of which a line must hold one that matches, and the search for them.
     texts: Option<Vec<Vec<u8>>>,
-    wanted: Option<AhoCorasick>,
+    wanted: Option<Search>,
     /// Texts of which a line must hold one that `prefregex` matches, or that an `ignoreregex` lets go.
-    counted: Option<AhoCorasick>,
+    counted: Option<Search>,
     quick: Quick,
 }
 
@@ -255,6 +257,7 @@ impl Groups {
         let group = |name: &str| names.clone().find(|(_, known)| *known == name).map(|(at, _)| at);
         let mut groups = Groups { mlfid: group("mlfid"), content: group("content"), ..Groups::default() };
         groups.marks = ["nofail", "mlfforget", "mlfgained"].map(group);
+        groups.keeps = groups.marks.iter().any(Option::is_some);
         for (group, name) in names {
             match name {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
@@ -262,13 +265,17 @@ impl Groups {
                 name => match name.strip_prefix("alt_") {
                     // `alt_user2` is `user2`, and `user` where nobody else is.
                     Some(of) => {
+                        groups.keeps = true;
                         let plain = of.trim_end_matches(|c: char| c.is_ascii_digit());
                         groups.alternatives.push((group, plain.into()));
                         if plain != of {
                             groups.alternatives.push((group, of.into()));
                         }
                     }
-                    None => groups.named.push((group, name.into())),
+                    None => {
+                        groups.keeps = true;
+                        groups.named.push((group, name.into()));
+                    }
                 },
             }
         }
@@ -276,6 +283,9 @@ impl Groups {
     }
 
     fn take(&self, text: &[u8], spans: &impl Grouped, fields: &mut Fields, marks: &mut Marks) {
+        if !self.keeps {
+            return;
+        }
         let taken = |group: usize| {
             let (start, end) = spans.group(group)?;
             text.get(start..end).map(String::from_utf8_lossy)
@@ -284,15 +294,19 @@ impl Groups {
         for (group, name) in &self.named {
             // Nobody is nobody; whatever else was captured empty is empty.
             if let Some(value) = taken(*group).filter(|value| !value.is_empty() || !IDS.contains(&&**name)) {
-                own.named.insert(Arc::clone(name), &value);
+                own.named.insert(name.clone(), &value);
             }
         }
-        fields.merge(own);
+        if fields.named.is_empty() {
+            fields.named = own.named;
+        } else {
+            fields.merge(own);
+        }
         for (group, name) in &self.alternatives {
             if fields.named.get(name).is_none_or(str::is_empty)
                 && let Some(value) = taken(*group).filter(|value| !value.is_empty())
             {
-                fields.named.insert(Arc::clone(name), &value);
+                fields.named.insert(name.clone(), &value);
             }
         }
         let [no_fail, forget, gained] =
@@ -355,12 +369,11 @@ impl Filter {
         }
         let of_rules: Vec<&Pattern> = rules.iter().map(|rule| &rule.pattern).collect();
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
-        let texts = quick::wanted(of_prefix, &of_rules, &dates).filter(|_| !is_multi_line);
-        let wanted = texts.clone().and_then(quick::search);
+        let (of_prefix, texts) = quick::needed(of_prefix, &of_rules, &dates);
+        let [of_prefix, texts] = [of_prefix, texts].map(|texts| texts.filter(|_| !is_multi_line));
         let counts_prefix = prefix.is_some() || !ignored.is_empty();
-        let of_counted: &[&Pattern] = if counts_prefix { &[] } else { &of_rules };
-        let counted = quick::wanted(of_prefix, of_counted, &dates).filter(|_| !is_multi_line);
-        let counted = counted.and_then(quick::search);
+        let counted = if counts_prefix { of_prefix } else { texts.clone() };
+        let (wanted, counted) = (texts.clone().and_then(quick::search), counted.and_then(quick::search));
         let quick = Quick::new(text("prefregex").trim(), &of_rules);
         let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
         Ok(Filter { prefix, rules, ignored, dates, lines, texts, wanted, counted, quick })
@@ -375,6 +388,11 @@ impl Filter {
     /// Whether a line can match, or at least its prefix.
     fn may_count(&self, line: &[u8]) -> bool {
         self.counted.as_ref().is_none_or(|counted| counted.is_match(line))
+    }
+
+    /// Whether it is worth asking the expressions about a line whose prefix may match.
+    fn is_worth_asking(&self, line: &[u8]) -> bool {
+        !self.ignored.is_empty() || self.quick.ends_soon() || self.may_match(line)
     }
 
     /// Whether any of its expressions captures one of these, `<F-ALT_…>` of it too.
@@ -491,7 +509,7 @@ impl Reader {
             let searched = filter.wanted.as_ref().filter(|_| !self.reads_all_dates);
             let start = match searched.map(|wanted| wanted.find(rest)) {
                 None => at,
-                Some(Some(hit)) => at + begin_of_line(rest, hit.start()),
+                Some(Some(hit)) => at + begin_of_line(rest, hit),
                 Some(None) => break,
             };
             let line = text.get(start..).unwrap_or_default();
@@ -551,29 +569,6 @@ impl Reader {
         (outcome, date.map(|date| date.pattern))
     }
 
-    /// The expressions that match a line behind the one that decides, for reports; all, where none is named.
-    #[must_use]
-    pub fn also(&mut self, line: &[u8], decided: Option<usize>, now_us: i64) -> Vec<usize> {
-        let filter = Arc::clone(&self.filter);
-        if filter.lines > 1 || (decided.is_none() && filter.prefix.is_some()) {
-            return Vec::new();
-        }
-        let lossy = String::from_utf8_lossy(line.get(..LINE_BYTES_MAX).unwrap_or(line));
-        let line = lossy.as_bytes();
-        let (start, end) =
-            filter.dates.find(line, &mut self.zone, now_us).map_or((0, 0), |date| (date.start, date.end));
-        let line = [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat();
-        let mut content = line.as_slice();
-        if let Some(prefix) = &filter.prefix {
-            let spans = prefix.pattern.find(&line);
-            let span = spans.and_then(|spans| spans.get(prefix.groups.content?));
-            content = span.and_then(|(start, end)| line.get(start..end)).unwrap_or(content);
-        }
-        let rules = filter.quick.rules(content, filter.rules.len()).into_iter();
-        let behind = rules.filter(|rule| decided.is_none_or(|decided| *rule > decided));
-        behind.filter(|at| filter.rules.get(*at).is_some_and(|rule| rule.pattern.is_match(content))).collect()
-    }
-
     /// When a line was written. One without a date, or with one that no calendar has, has that of the line before.
     fn time(&mut self, date: Option<&Found>, before: Option<&[u8]>, now_us: i64) -> i64 {
         if let Some(own) = date.and_then(|found| found.time_us) {
@@ -591,9 +586,9 @@ impl Reader {
     }
 
     fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {
-        let mut is_prefixed = false;
-        let asked = filter.ask(&mut self.ways, line, true, &mut is_prefixed);
-        self.prefix_hits += u64::from(is_prefixed);
+        let mut told = Told::default();
+        let asked = filter.ask(&mut self.ways, line, true, &mut told);
+        self.prefix_hits += u64::from(told.is_prefixed);
         self.settled(asked, time_us)
     }
 
