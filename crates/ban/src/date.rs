@@ -507,7 +507,7 @@ fn epoch_us(number: &str) -> Option<i64> {
 }
 
 /// Abbreviations that logs have.
-fn named_zone_s(name: &str) -> Option<i32> {
+pub(crate) fn named_zone_s(name: &str) -> Option<i32> {
     let quarters = match name.to_ascii_uppercase().as_str() {
         "Z" | "UTC" | "GMT" | "WET" => 0,
         "CET" | "BST" | "WEST" | "WAT" | "MEZ" => 4,

@@ -96,7 +96,14 @@ impl Pattern {
         let (names, is_regular) = match names_of_small(&translated) {
             Some(names) => (names, true),
             None => {
-                let made = Engine::new(&translated, false, BACKTRACK_LIMIT)?;
+                // A class with other characters than ASCII's is read by an engine that knows them, for all texts.
+                let made = Engine::new(&translated, false, BACKTRACK_LIMIT).or_else(|error| {
+                    if has_wide_class(&translated) {
+                        Engine::new(&translated, true, BACKTRACK_LIMIT)
+                    } else {
+                        Err(error)
+                    }
+                })?;
                 let names = match &made {
                     Engine::Regular(regex) => owned(regex.capture_names()),
                     Engine::Fancy(regex) => owned(regex.capture_names()),
@@ -232,6 +239,12 @@ fn weight(form: &Hir, names: &mut Vec<Option<String>>) -> usize {
             each.fold(1, usize::saturating_add)
         }
     }
+}
+
+/// Whether it names a character beyond ASCII; what no engine should know of Unicode's, Python doesn't.
+fn has_wide_class(translated: &str) -> bool {
+    let has_property = translated.contains("\\p") || translated.contains("\\P");
+    !has_property && (!translated.is_ascii() || translated.contains("\\u") || translated.contains("\\U"))
 }
 
 fn spans_of(found: &regex::bytes::Captures<'_>) -> Spans {
@@ -560,6 +573,14 @@ mod tests {
         check(r"é\w+", "éàü!", Some("éàü"));
         check(r"^\S+$", "a\u{a0}b", None);
         check(r"[\w\-.^_]*\w", "a-b.c^", Some("a-b.c"));
+        check(r"[éà]+x", "zéàx", Some("éàx"));
+        check(r"a[à-ÿ]?x", "aéx", Some("aéx"));
+        check(r"a[à-ÿ]?x", "ax", Some("ax"));
+        check(r"a[^à]x", "axx", Some("axx"));
+        check(r"a[^à]x", "aàx", None);
+        check(r"a[\u00e0-\u00ff]x", "aéx", Some("aéx"));
+        check(r"(?P<q>a)[é](?P=q)", "aéa", Some("aéa"));
+        assert!(Pattern::new(r"\p{L}", false).is_err());
         assert!(Pattern::new("(", false).is_err() && Pattern::new("[a", false).is_err());
     }
 

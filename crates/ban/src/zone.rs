@@ -23,10 +23,12 @@ impl Zone {
         Zone { zone, last: None, minute: None }
     }
 
-    /// Reads `logtimezone`: `Z`, `UTC+0200`, `GMT-01:00`.
+    /// Reads `logtimezone`: `Z`, `UTC+0200`, `GMT-01:00`, `CET`.
     #[must_use]
     pub fn fixed(text: &str) -> Option<Zone> {
+        let is_name = text.bytes().all(|byte| byte.is_ascii_uppercase());
         offset_s(text)
+            .or_else(|| crate::date::named_zone_s(text).filter(|_| is_name))
             .and_then(|s| jiff::tz::Offset::from_seconds(s).ok())
             .map(|o| Zone::new(o.to_time_zone()))
     }

@@ -94,7 +94,10 @@ fn zones() {
     let mut fixed = Zone::fixed("UTC+0200").expect("a zone");
     let found = dates.find(b"Nov 23 01:02:03 x", &mut fixed, NOW_S * 1_000_000).and_then(|f| f.time_us);
     assert_eq!(found, Some(1_795_388_523_000_000));
-    assert!(Zone::fixed("Mars").is_none());
+    assert!(Zone::fixed("Mars").is_none() && Zone::fixed("cet").is_none());
+    let mut named = Zone::fixed("CET").expect("a zone");
+    let found = dates.find(b"Nov 23 01:02:03 x", &mut named, NOW_S * 1_000_000).and_then(|f| f.time_us);
+    assert_eq!(found, Some(1_795_392_123_000_000));
 }
 
 /// dovecot's filter asks for TAI64N before all else; the quick ways tell the same, and the pattern that would.

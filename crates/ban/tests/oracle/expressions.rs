@@ -196,3 +196,17 @@ fn tags_of_hosts() {
     assert_eq!(theirs, ours);
     assert_eq!(ours.map(|found| found.len()), Some(hosts.len() + plain.len()));
 }
+
+/// Classes with letters beyond ASCII, in a filter as a whole.
+#[test]
+fn letters_beyond_ascii() {
+    if stock("letters beyond ASCII").is_none() {
+        return;
+    }
+    let line = |n: u32, user: &str| format!("Nov 23 01:02:03 mx login for {user} from 192.0.2.{n}\n");
+    let log: String =
+        [(1, "é"), (2, "à"), (3, "bob"), (4, "eé"), (5, "b")].map(|(n, user)| line(n, user)).concat();
+    same("failregex = login for [éà] from <HOST>$", &log, 2);
+    same("failregex = login for [^à] from <HOST>$\n  login for b[n-ö]b from <HOST>$", &log, 3);
+    same("failregex = login for \\w?[\\u00e0-\\u00ff] from <HOST>$", &log, 3);
+}
