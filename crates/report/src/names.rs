@@ -14,6 +14,10 @@ static KEYED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 /// So many places are half a megabyte.
 const MANY: usize = 65_536;
 
+/// Bytes from which on a list grows eightfold, and up to which.
+const LARGE: usize = 1 << 16;
+const HUGE: usize = 1 << 22;
+
 /// Names by their numbers, which count from 0 in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
@@ -56,6 +60,8 @@ impl Names {
             Err(free) => {
                 let Hashed { name, half } = hashed;
                 let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX - 1).min(u32::MAX - 1);
+                roomy(&mut self.bytes, name.len());
+                roomy(&mut self.ends, 1);
                 self.bytes.extend_from_slice(name);
                 self.ends.push((self.bytes.len(), half));
                 if let Some(place) = self.places.get_mut(free) {
@@ -66,12 +72,18 @@ impl Names {
         }
     }
 
-    /// Looks at the places of names that are asked for next: the memory that holds them is fetched for all at once, not
-    /// for one after the other.
-    pub(crate) fn expect<'a>(&self, names: impl Iterator<Item = Hashed<'a>>) {
+    /// Looks at where names stand that are asked for next: the memory that holds them is fetched for all at once, not
+    /// for one after the other. `found` holds the numbers that they probably have, plus 1.
+    pub(crate) fn expect<'a>(&self, names: impl Iterator<Item = Hashed<'a>>, found: &mut Vec<u32>) {
         let mask = self.places.len().wrapping_sub(1);
-        let numbers = names.filter_map(|name| self.places.get(name.half as usize & mask));
-        std::hint::black_box(numbers.fold(0_u32, |sum, &(_, number)| sum ^ number));
+        found.clear();
+        found.extend(names.map(|name| match self.places.get(name.half as usize & mask) {
+            Some(&(half, number)) if half == name.half => number,
+            _ => 0,
+        }));
+        let starts = found.iter().filter_map(|number| self.ends.get((*number as usize).checked_sub(2)?));
+        let bytes = starts.filter_map(|&(start, _)| self.bytes.get(start));
+        std::hint::black_box(bytes.fold(0_u8, |sum, &byte| sum ^ byte));
     }
 
     /// The name with this number.
@@ -147,6 +159,16 @@ impl Names {
     }
 }
 
+/// Makes room for more. What has become large grows by much at once: it is copied each time, and what isn't written to
+/// takes no memory.
+fn roomy<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity() - list.len() < more {
+        let size = list.len().saturating_mul(size_of::<T>());
+        let times = if (LARGE..HUGE).contains(&size) { 7 } else { 1 };
+        list.reserve(list.len().saturating_mul(times).max(more));
+    }
+}
+
 /// Something under each name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table<T> {
@@ -164,6 +186,8 @@ impl<T: Default + Clone> Table<T> {
     pub(crate) fn number_of(&mut self, hashed: Hashed<'_>) -> u32 {
         let number = self.names.number_of(hashed);
         if self.values.len() < self.names.len() {
+            let more = self.names.len() - self.values.len();
+            roomy(&mut self.values, more);
             self.values.resize(self.names.len(), T::default());
         }
         number
@@ -172,6 +196,12 @@ impl<T: Default + Clone> Table<T> {
     /// The names alone.
     pub(crate) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// Looks at what is under these names, as [`Names::expect`] does.
+    pub(crate) fn expect(&self, numbers: &[u32], look: impl Fn(&T) -> u64) {
+        let values = numbers.iter().filter_map(|&number| self.values.get(number as usize));
+        std::hint::black_box(values.fold(0, |sum, value| sum ^ look(value)));
     }
 
     /// What is under the name with this number.

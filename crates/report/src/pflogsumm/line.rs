@@ -197,10 +197,10 @@ impl Part {
     }
 
     fn text(&mut self, head: &Head<'_>, text: &[u8]) -> Option<Event> {
-        let troubles: [(&[u8], List); 3] =
-            [(b"warning: ", List::Warnings), (b"fatal: ", List::Fatals), (b"panic: ", List::Panics)];
-        for (word, list) in troubles {
-            if text.starts_with(word) {
+        if let Some(b'w' | b'f' | b'p') = text.first() {
+            let troubles: [(&[u8], List); 3] =
+                [(b"warning: ", List::Warnings), (b"fatal: ", List::Fatals), (b"panic: ", List::Panics)];
+            if let Some((word, list)) = troubles.into_iter().find(|(word, _)| text.starts_with(word)) {
                 // The last one counts, as a program that says what another said.
                 let rest = memmem::rfind(text, word).and_then(|at| text.get(at + word.len()..));
                 let rest = rest.unwrap_or(text);

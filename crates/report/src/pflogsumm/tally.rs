@@ -215,11 +215,14 @@ impl Summary {
     fn add_up(&mut self, part: &mut Part) {
         let mut here = std::mem::take(&mut self.here);
         for (at, (numbers, names)) in here.iter_mut().zip(&part.names).enumerate() {
-            numbers.clear();
             if let Some(known) = self.known(at) {
-                known.expect(names.hashed());
+                known.expect(names.hashed(), numbers);
             }
+            numbers.clear();
             numbers.extend(names.hashed().map(|name| self.number(at, name)));
+        }
+        if let Some(ids) = here.get(IDS) {
+            self.messages.expect(ids, |message| message.size);
         }
         for event in &part.events {
             self.event(event, &here);
