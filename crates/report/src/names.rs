@@ -50,6 +50,32 @@ impl Names {
         self.number_of(Hashed::new(name))
     }
 
+    /// The number of `name` under the heading with this number; `scratch` is overwritten.
+    pub(crate) fn number_under(&mut self, heading: u32, name: &[u8], scratch: &mut Vec<u8>) -> u32 {
+        let half = Hashed::new(name).half ^ spread(heading);
+        scratch.clear();
+        scratch.extend_from_slice(&heading.to_le_bytes());
+        scratch.extend_from_slice(name);
+        self.number_of(Hashed { name: scratch, half })
+    }
+
+    /// Names under headings as they are where the headings have these numbers. Only to go through: they are in no
+    /// place of `out`.
+    pub(crate) fn with_headings(&self, headings: &[u32], out: &mut Names) {
+        out.bytes.clone_from(&self.bytes);
+        out.ends.clear();
+        let mut start = 0;
+        out.ends.extend(self.ends.iter().map(|&(end, half)| {
+            let name = out.bytes.get_mut(start..end).unwrap_or_default();
+            start = end;
+            let Some(bytes) = name.first_chunk_mut() else { return (end, half) };
+            let here = u32::from_le_bytes(*bytes);
+            let there = headings.get(here as usize).copied().unwrap_or(here);
+            *bytes = there.to_le_bytes();
+            (end, half ^ spread(here) ^ spread(there))
+        }));
+    }
+
     /// The same, of what is hashed already.
     pub(crate) fn number_of(&mut self, hashed: Hashed<'_>) -> u32 {
         if (self.ends.len() + 1) * 3 > self.places.len() * 2 {
@@ -157,6 +183,16 @@ impl Names {
         }
         self.places = places;
     }
+}
+
+/// A heading's part in the hashes of the names under it.
+fn spread(heading: u32) -> u32 {
+    heading.wrapping_mul(0x9e37_79b1)
+}
+
+/// The heading's number, and the name under it.
+pub(crate) fn under(name: &[u8]) -> (u32, &[u8]) {
+    name.split_first_chunk().map_or((0, name), |(heading, name)| (u32::from_le_bytes(*heading), name))
 }
 
 /// Makes room for more. What has become large grows by much at once: it is copied each time, and what isn't written to

@@ -140,8 +140,11 @@ pub struct Summary {
     part: Part,
     /// Numbers of a part's names here, by list.
     here: [Vec<u32>; List::COUNT],
+    /// A part's names under the headings' numbers here.
+    renamed: Names,
 }
 
+const HEADINGS: usize = List::Headings as usize;
 const IDS: usize = List::Ids as usize;
 const SENDERS: usize = List::Senders as usize;
 const RECIPIENTS: usize = List::Recipients as usize;
@@ -188,6 +191,7 @@ impl Summary {
             connections_by_day: BTreeMap::new(),
             connections_by_domain: Table::default(),
             here: Default::default(),
+            renamed: Names::default(),
         }
     }
 
@@ -214,13 +218,23 @@ impl Summary {
 
     fn add_up(&mut self, part: &mut Part) {
         let mut here = std::mem::take(&mut self.here);
-        for (at, (numbers, names)) in here.iter_mut().zip(&part.names).enumerate() {
+        let mut renamed = std::mem::take(&mut self.renamed);
+        let mut headings = Vec::new();
+        for (at, (numbers, mut names)) in here.iter_mut().zip(&part.names).enumerate() {
+            if List::has_headings(at) && names.len() > 0 {
+                names.with_headings(&headings, &mut renamed);
+                names = &renamed;
+            }
             if let Some(known) = self.known(at) {
                 known.expect(names.hashed(), numbers);
             }
             numbers.clear();
             numbers.extend(names.hashed().map(|name| self.number(at, name)));
+            if at == HEADINGS {
+                headings.clone_from(numbers);
+            }
         }
+        self.renamed = renamed;
         if let Some(ids) = here.get(IDS) {
             self.messages.expect(ids, |message| message.size);
         }
@@ -264,8 +278,8 @@ impl Summary {
     }
 
     pub(super) fn list(&self, list: List) -> &Reasons {
-        let [first, ..] = &self.counts;
-        self.counts.get(list as usize).unwrap_or(first)
+        let [headings, ..] = &self.counts;
+        self.counts.get(list as usize).unwrap_or(headings)
     }
 
     fn event(&mut self, event: &Event, here: &[Vec<u32>; List::COUNT]) {
