@@ -1,5 +1,5 @@
-//! Rows in the order of keys that are made for them: all keys stand in one piece of memory, and the first eight bytes
-//! of each beside its row.
+//! Rows in the order of keys that are made for them: all keys stand in one piece of memory, and the first sixteen
+//! bytes of each beside its row.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ pub(super) fn by_key<T: Copy>(
     let mut keys = Vec::with_capacity(rows.len().saturating_mul(24));
     let mut ends = Vec::with_capacity(rows.len().saturating_add(1));
     ends.push(0);
-    let mut heads: Vec<(u64, usize)> = Vec::with_capacity(rows.len());
+    let mut heads: Vec<(u128, usize)> = Vec::with_capacity(rows.len());
     for (at, row) in rows.iter().enumerate() {
         let from = keys.len();
         key(row, &mut keys);
@@ -37,14 +37,14 @@ pub(super) fn by_key<T: Copy>(
     rows.copy_from_slice(&sorted);
 }
 
-/// The first eight bytes as a number: of two different ones, the smaller one's text is the smaller.
-pub(crate) fn head(text: &[u8]) -> u64 {
-    if let Some(whole) = text.first_chunk::<8>() {
-        return u64::from_be_bytes(*whole);
+/// The first sixteen bytes as a number: of two different ones, the smaller one's text is the smaller.
+fn head(text: &[u8]) -> u128 {
+    if let Some(whole) = text.first_chunk::<16>() {
+        return u128::from_be_bytes(*whole);
     }
-    let mut bytes = [0; 8];
+    let mut bytes = [0; 16];
     bytes.iter_mut().zip(text).for_each(|(byte, from)| *byte = *from);
-    u64::from_be_bytes(bytes)
+    u128::from_be_bytes(bytes)
 }
 
 /// Appends a text that others follow, so that all together are in the order of one after the other.
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_as_their_keys() {
-        let texts = ["", "a", "a\0", "a\0b", "ab", "abcdefgh", "abcdefgh\0", "abcdefghi", "b"];
+        let texts = ["", "a", "a\0", "a\0b", "ab", "abcdefghijklmnop", "abcdefghijklmnop\0", "abcdefghijklmnopq", "b"];
         let mut rows: Vec<&str> = texts.iter().rev().copied().collect();
         by_key(&mut rows, |row, out| out.extend_from_slice(row.as_bytes()), |_, _| Ordering::Equal);
         assert_eq!(rows, texts);

@@ -4,8 +4,9 @@ use super::line::{List, lossy};
 use super::tally::{Connections, Party, Reasons, Row, Summary, Volume};
 use super::{Limit, address, order};
 use crate::Day;
-use crate::names::{Table, under};
+use crate::names::{Names, Table, under};
 use crate::scan;
+use std::cmp::Ordering;
 use std::io::{self, Write};
 
 /// A list under a heading: count and name.
@@ -367,7 +368,7 @@ impl Summary {
             return self.nothing(out, title);
         }
         heading(out, title)?;
-        groups.headings.sort_unstable_by_key(|heading| heading.name);
+        groups.sort();
         let mut above = None;
         for heading in &groups.headings {
             let (command, reason) = heading.name;
@@ -434,6 +435,7 @@ struct Groups<'a> {
     rows: Counted<'a>,
 }
 
+#[derive(Clone, Copy)]
 struct Heading<'a> {
     /// What stands above it, and itself; where nothing does, itself and nothing.
     name: (&'a [u8], &'a [u8]),
@@ -469,6 +471,31 @@ impl<'a> Groups<'a> {
             *place += 1;
         }
         Groups { headings: found, rows }
+    }
+}
+
+impl<'a> Groups<'a> {
+    /// In the order of what stands above them, and of themselves.
+    fn sort(&mut self) {
+        let mut above = Names::default();
+        let numbers: Vec<u32> = self.headings.iter().map(|heading| above.number(heading.name.0)).collect();
+        let mut sorted: Vec<(&[u8], usize)> = above.iter().zip(0..).collect();
+        sorted.sort_unstable();
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, (_, number)) in (0_u32..).zip(sorted) {
+            if let Some(place) = ranks.get_mut(number) {
+                *place = rank;
+            }
+        }
+        let rank = |number: u32| ranks.get(number as usize).copied().unwrap_or(0);
+        let mut rows: Vec<(u32, Heading<'a>)> =
+            numbers.into_iter().map(rank).zip(self.headings.iter().copied()).collect();
+        let key = |(rank, heading): &(u32, Heading<'a>), key: &mut Vec<u8>| {
+            key.extend_from_slice(&rank.to_be_bytes());
+            key.extend_from_slice(heading.name.1);
+        };
+        order::by_key(&mut rows, key, |_, _| Ordering::Equal);
+        self.headings = rows.into_iter().map(|(_, heading)| heading).collect();
     }
 }
 
