@@ -14,10 +14,6 @@ static KEYED: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 /// So many places are half a megabyte.
 const MANY: usize = 65_536;
 
-/// Bytes from which on a list grows eightfold, and up to which.
-const LARGE: usize = 1 << 16;
-const HUGE: usize = 1 << 22;
-
 /// Names by their numbers, which count from 0 in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
@@ -50,30 +46,34 @@ impl Names {
         self.number_of(Hashed::new(name))
     }
 
-    /// The number of `name` under the heading with this number; `scratch` is overwritten.
-    pub(crate) fn number_under(&mut self, heading: u32, name: &[u8], scratch: &mut Vec<u8>) -> u32 {
-        let half = Hashed::new(name).half ^ spread(heading);
+    /// The number of a name, put together, under the heading with this number; `scratch` is overwritten.
+    pub(crate) fn number_under<const N: usize>(
+        &mut self,
+        heading: u32,
+        name: [&[u8]; N],
+        scratch: &mut Vec<u8>,
+    ) -> u32 {
+        let heading_bytes = heading.to_le_bytes();
         scratch.clear();
-        scratch.extend_from_slice(&heading.to_le_bytes());
-        scratch.extend_from_slice(name);
+        scratch.extend_from_slice(&heading_bytes);
+        name.iter().for_each(|part| scratch.extend_from_slice(part));
+        let half = Hashed::new(scratch.get(heading_bytes.len()..).unwrap_or_default()).half ^ spread(heading);
         self.number_of(Hashed { name: scratch, half })
     }
 
-    /// Names under headings as they are where the headings have these numbers. Only to go through: they are in no
-    /// place of `out`.
-    pub(crate) fn with_headings(&self, headings: &[u32], out: &mut Names) {
-        out.bytes.clone_from(&self.bytes);
-        out.ends.clear();
+    /// Puts the names under headings that have these numbers elsewhere. They are found no more, and are to be cleared
+    /// when they have been gone through.
+    pub(crate) fn put_under(&mut self, headings: &[u32]) {
         let mut start = 0;
-        out.ends.extend(self.ends.iter().map(|&(end, half)| {
-            let name = out.bytes.get_mut(start..end).unwrap_or_default();
-            start = end;
-            let Some(bytes) = name.first_chunk_mut() else { return (end, half) };
+        for (end, half) in &mut self.ends {
+            let name = self.bytes.get_mut(start..*end).unwrap_or_default();
+            start = *end;
+            let Some(bytes) = name.first_chunk_mut() else { continue };
             let here = u32::from_le_bytes(*bytes);
             let there = headings.get(here as usize).copied().unwrap_or(here);
             *bytes = there.to_le_bytes();
-            (end, half ^ spread(here) ^ spread(there))
-        }));
+            *half ^= spread(here) ^ spread(there);
+        }
     }
 
     /// The same, of what is hashed already.
@@ -86,8 +86,6 @@ impl Names {
             Err(free) => {
                 let Hashed { name, half } = hashed;
                 let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX - 1).min(u32::MAX - 1);
-                roomy(&mut self.bytes, name.len());
-                roomy(&mut self.ends, 1);
                 self.bytes.extend_from_slice(name);
                 self.ends.push((self.bytes.len(), half));
                 if let Some(place) = self.places.get_mut(free) {
@@ -195,16 +193,6 @@ pub(crate) fn under(name: &[u8]) -> (u32, &[u8]) {
     name.split_first_chunk().map_or((0, name), |(heading, name)| (u32::from_le_bytes(*heading), name))
 }
 
-/// Makes room for more. What has become large grows by much at once: it is copied each time, and what isn't written to
-/// takes no memory.
-fn roomy<T>(list: &mut Vec<T>, more: usize) {
-    if list.capacity() - list.len() < more {
-        let size = list.len().saturating_mul(size_of::<T>());
-        let times = if (LARGE..HUGE).contains(&size) { 7 } else { 1 };
-        list.reserve(list.len().saturating_mul(times).max(more));
-    }
-}
-
 /// Something under each name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table<T> {
@@ -222,8 +210,6 @@ impl<T: Default + Clone> Table<T> {
     pub(crate) fn number_of(&mut self, hashed: Hashed<'_>) -> u32 {
         let number = self.names.number_of(hashed);
         if self.values.len() < self.names.len() {
-            let more = self.names.len() - self.values.len();
-            roomy(&mut self.values, more);
             self.values.resize(self.names.len(), T::default());
         }
         number

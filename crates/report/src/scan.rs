@@ -141,9 +141,8 @@ pub(crate) fn clock(text: &[u8]) -> Option<([u8; 3], &[u8])> {
     let all = u64::from_le_bytes(*bytes);
     let digits = all & DIGITS;
     // Of a digit the upper half is 3, and still is where 6 is added; a byte above 249 is no digit before that.
-    let is_clock = all & !DIGITS == COLONS
-        && digits & HIGH == ZEROS
-        && (digits + (EACH * 6 & DIGITS)) & HIGH == ZEROS;
+    let is_clock =
+        all & !DIGITS == COLONS && digits & HIGH == ZEROS && (digits + (EACH * 6 & DIGITS)) & HIGH == ZEROS;
     let [h, i, _, m, n, _, s, t] = *bytes;
     let two = |tens: u8, ones: u8| (tens & 15) * 10 + (ones & 15);
     is_clock.then(|| ([two(h, i), two(m, n), two(s, t)], rest))

@@ -195,11 +195,19 @@ impl Part {
     /// The number of a name under one heading.
     fn under(&mut self, list: List, heading: &[u8], name: &[u8]) -> u32 {
         let heading = self.number(List::Headings, heading);
-        self.names.get_mut(list as usize).map_or(0, |names| names.number_under(heading, name, &mut self.scratch))
+        self.names
+            .get_mut(list as usize)
+            .map_or(0, |names| names.number_under(heading, [name], &mut self.scratch))
     }
 
-    /// The same, where one stands above the heading.
+    /// The same, where one stands above the heading. Where a reason is told in full there are as many as messages: it
+    /// is no heading then, but stands before the name, with a line feed between.
     fn refused(&mut self, kind: u8, [command, why]: [&[u8]; 2], name: &[u8]) -> u32 {
+        if self.options.verbose {
+            let heading = self.number(List::Headings, command);
+            let (list, name) = (self.names.get_mut(List::refused(kind) as usize), [why, b"\n", name]);
+            return list.map_or(0, |names| names.number_under(heading, name, &mut self.scratch));
+        }
         self.scratch.clear();
         for part in [command, b"\n", why] {
             self.scratch.extend_from_slice(part);
@@ -207,7 +215,7 @@ impl Part {
         let [headings, ..] = &mut self.names;
         let heading = headings.number(&self.scratch);
         let list = List::refused(kind) as usize;
-        self.names.get_mut(list).map_or(0, |names| names.number_under(heading, name, &mut self.scratch))
+        self.names.get_mut(list).map_or(0, |names| names.number_under(heading, [name], &mut self.scratch))
     }
 
     fn text(&mut self, head: &Head<'_>, text: &[u8]) -> Option<Event> {

@@ -83,9 +83,17 @@ pub(super) struct Message {
     came_from: u32,
     /// To whom it went while its size was unknown, by the recipient's number plus 1.
     pub(super) without_size: u32,
-    /// Its size plus 1.
-    size: u64,
-    deferred: bool,
+    /// Its size plus 1, and by the highest bit whether a recipient was put off.
+    size_and_deferred: u64,
+}
+
+const DEFERRED: u64 = 1 << 63;
+
+impl Message {
+    /// Where it is known.
+    fn size(&self) -> Option<u64> {
+        (self.size_and_deferred & !DEFERRED).checked_sub(1)
+    }
 }
 
 /// Who stands in a message's detail.
@@ -140,8 +148,6 @@ pub struct Summary {
     part: Part,
     /// Numbers of a part's names here, by list.
     here: [Vec<u32>; List::COUNT],
-    /// A part's names under the headings' numbers here.
-    renamed: Names,
 }
 
 const HEADINGS: usize = List::Headings as usize;
@@ -191,7 +197,6 @@ impl Summary {
             connections_by_day: BTreeMap::new(),
             connections_by_domain: Table::default(),
             here: Default::default(),
-            renamed: Names::default(),
         }
     }
 
@@ -212,18 +217,18 @@ impl Summary {
 
     /// Adds the lines of a part, which is empty then. Parts come in the order of their lines.
     pub fn merge(&mut self, part: &mut Part) {
-        self.settle();
+        if !self.part.events.is_empty() {
+            self.settle();
+        }
         self.add_up(part);
     }
 
     fn add_up(&mut self, part: &mut Part) {
         let mut here = std::mem::take(&mut self.here);
-        let mut renamed = std::mem::take(&mut self.renamed);
         let mut headings = Vec::new();
-        for (at, (numbers, mut names)) in here.iter_mut().zip(&part.names).enumerate() {
-            if List::has_headings(at) && names.len() > 0 {
-                names.with_headings(&headings, &mut renamed);
-                names = &renamed;
+        for (at, (numbers, names)) in here.iter_mut().zip(&mut part.names).enumerate() {
+            if List::has_headings(at) {
+                names.put_under(&headings);
             }
             if let Some(known) = self.known(at) {
                 known.expect(names.hashed(), numbers);
@@ -234,9 +239,8 @@ impl Summary {
                 headings.clone_from(numbers);
             }
         }
-        self.renamed = renamed;
         if let Some(ids) = here.get(IDS) {
-            self.messages.expect(ids, |message| message.size);
+            self.messages.expect(ids, |message| message.size_and_deferred);
         }
         for event in &part.events {
             self.event(event, &here);
@@ -312,8 +316,8 @@ impl Summary {
                 self.count(hour, Column::Deferred);
                 self.deferrals += 1;
                 if let Some(message) = self.messages.at(own(List::Ids, id)) {
-                    self.deferred += u64::from(!message.deferred);
-                    message.deferred = true;
+                    self.deferred += u64::from(message.size_and_deferred & DEFERRED == 0);
+                    message.size_and_deferred |= DEFERRED;
                 }
                 if let Some(domain) = self.domain_of(own(List::Recipients, recipient)) {
                     domain.deferrals += 1;
@@ -401,8 +405,8 @@ impl Summary {
 
     /// The queue's manager begins with a message: only then its size is known.
     fn queued(&mut self, id: u32, sender: u32, size: u64) {
-        let Some(message) = self.messages.at(id).filter(|message| message.size == 0) else { return };
-        message.size = size.saturating_add(1);
+        let Some(message) = self.messages.at(id).filter(|message| message.size().is_none()) else { return };
+        message.size_and_deferred |= size.saturating_add(1).min(DEFERRED - 1);
         let from = message.came_from.checked_sub(1);
         if self.options.extended {
             self.parties.push((id, Party::Sender(sender)));
@@ -444,10 +448,10 @@ impl Summary {
     fn sent(&mut self, id: u32, recipient: u32, delay: f64) {
         self.delivered += 1;
         let size = self.messages.at(id).and_then(|message| {
-            if message.size == 0 {
+            if message.size().is_none() {
                 message.without_size = recipient + 1;
             }
-            message.size.checked_sub(1)
+            message.size()
         });
         let bytes = size.unwrap_or(0);
         self.bytes_delivered = self.bytes_delivered.saturating_add(bytes);

@@ -4,9 +4,8 @@ use super::line::{List, lossy};
 use super::tally::{Connections, Party, Reasons, Row, Summary, Volume};
 use super::{Limit, address, order};
 use crate::Day;
-use crate::names::{Names, Table, under};
+use crate::names::{Table, under};
 use crate::scan;
-use std::cmp::Ordering;
 use std::io::{self, Write};
 
 /// A list under a heading: count and name.
@@ -377,7 +376,23 @@ impl Summary {
                 write!(out, "  ")?;
                 line(out, command)?;
             }
-            leaf(out, reason, heading.rows(&mut groups.rows), limit, 4)?;
+            let rows = heading.rows(&mut groups.rows);
+            if !self.options.verbose {
+                leaf(out, reason, rows, limit, 4)?;
+                continue;
+            }
+            let split = |&(count, name)| {
+                let (reason, name) = scan::cut_at(name, b'\n').unwrap_or((name, b""));
+                (reason, count, name)
+            };
+            let mut split: Vec<(&[u8], u64, &[u8])> = rows.iter().map(split).collect();
+            order::by_text(&mut split, |row| row.0);
+            let mut group = Vec::new();
+            for rows in split.chunk_by(|one, other| one.0 == other.0) {
+                group.clear();
+                group.extend(rows.iter().map(|&(_, count, name)| (count, name)));
+                leaf(out, rows.first().map_or(b"", |row| row.0), &mut group, limit, 4)?;
+            }
         }
         Ok(())
     }
@@ -474,28 +489,13 @@ impl<'a> Groups<'a> {
     }
 }
 
-impl<'a> Groups<'a> {
+impl Groups<'_> {
     /// In the order of what stands above them, and of themselves.
     fn sort(&mut self) {
-        let mut above = Names::default();
-        let numbers: Vec<u32> = self.headings.iter().map(|heading| above.number(heading.name.0)).collect();
-        let mut sorted: Vec<(&[u8], usize)> = above.iter().zip(0..).collect();
-        sorted.sort_unstable();
-        let mut ranks = vec![0; sorted.len()];
-        for (rank, (_, number)) in (0_u32..).zip(sorted) {
-            if let Some(place) = ranks.get_mut(number) {
-                *place = rank;
-            }
+        self.headings.sort_unstable_by_key(|heading| heading.name.0);
+        for group in self.headings.chunk_by_mut(|one, other| one.name.0 == other.name.0) {
+            order::by_text(group, |heading| heading.name.1);
         }
-        let rank = |number: u32| ranks.get(number as usize).copied().unwrap_or(0);
-        let mut rows: Vec<(u32, Heading<'a>)> =
-            numbers.into_iter().map(rank).zip(self.headings.iter().copied()).collect();
-        let key = |(rank, heading): &(u32, Heading<'a>), key: &mut Vec<u8>| {
-            key.extend_from_slice(&rank.to_be_bytes());
-            key.extend_from_slice(heading.name.1);
-        };
-        order::by_key(&mut rows, key, |_, _| Ordering::Equal);
-        self.headings = rows.into_iter().map(|(_, heading)| heading).collect();
     }
 }
 
@@ -515,12 +515,15 @@ fn leaf(
     indent: usize,
 ) -> io::Result<()> {
     let total: u64 = list.iter().map(|(count, _)| count).sum();
-    write!(out, "{:indent$}", "")?;
-    out.write_all(name)?;
+    let mut title = vec![b' '; indent];
+    title.extend_from_slice(name);
     if let Limit::Top(top) = limit {
-        write!(out, " (top {top})")?;
+        write!(title, " (top {top})")?;
     }
-    writeln!(out, " (total: {total})")?;
+    title.extend_from_slice(b" (total: ");
+    push_digits(total, &mut title);
+    title.extend_from_slice(b")\n");
+    out.write_all(&title)?;
     rank(list);
     by_count(list);
     rows(out, indent + 2, list, limit)
@@ -608,20 +611,27 @@ fn mega(bytes: u64) -> u64 {
 /// Appends what [`units`] gives.
 fn push_units(number: u64, width: usize, out: &mut Vec<u8>) {
     const KILO: u64 = 1024;
-    let (mut rest, unit) = match number {
+    let (number, unit) = match number {
         number if number > 512 * KILO * KILO => (mega(number), b'm'),
         number if number > 512 * KILO => (number / KILO, b'k'),
         number => (number, b' '),
     };
     let from = out.len();
-    while rest > 0 || out.len() == from {
-        out.push(b'0' + u8::try_from(rest % 10).unwrap_or(0));
-        rest /= 10;
-    }
-    let digits = out.len() - from;
-    out.resize(from + width.max(digits), b' ');
-    out.get_mut(from..).unwrap_or_default().reverse();
+    out.resize(from + width, b' ');
+    push_digits(number, out);
+    // As many blanks as there are digits too many for the width.
+    let digits = (out.len() - from - width).min(width);
+    out.drain(from..from + digits);
     out.push(unit);
+}
+
+fn push_digits(mut number: u64, out: &mut Vec<u8>) {
+    let from = out.len();
+    while number > 0 || out.len() == from {
+        out.push(b'0' + u8::try_from(number % 10).unwrap_or(0));
+        number /= 10;
+    }
+    out.get_mut(from..).unwrap_or_default().reverse();
 }
 
 /// Seconds, minutes or hours.
