@@ -79,22 +79,15 @@ pub(super) type Reasons = Table<u64>;
 /// What is known of a message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Message {
-    /// The domain that it came from, by its number plus 1.
-    came_from: u32,
+    /// The domain that it came from, by its number plus 1, and by the highest bit whether a recipient was put off.
+    came_from_and_deferred: u32,
     /// To whom it went while its size was unknown, by the recipient's number plus 1.
     pub(super) without_size: u32,
-    /// Its size plus 1, and by the highest bit whether a recipient was put off.
-    size_and_deferred: u64,
+    /// Its size plus 1.
+    size: u64,
 }
 
-const DEFERRED: u64 = 1 << 63;
-
-impl Message {
-    /// Where it is known.
-    fn size(&self) -> Option<u64> {
-        (self.size_and_deferred & !DEFERRED).checked_sub(1)
-    }
-}
+const DEFERRED: u32 = 1 << 31;
 
 /// Who stands in a message's detail.
 #[derive(Clone, Copy, Debug)]
@@ -240,7 +233,7 @@ impl Summary {
             }
         }
         if let Some(ids) = here.get(IDS) {
-            self.messages.expect(ids, |message| message.size_and_deferred);
+            self.messages.expect(ids, |message| message.size);
         }
         for event in &part.events {
             self.event(event, &here);
@@ -305,7 +298,8 @@ impl Summary {
                 self.count(hour, Column::Received);
                 self.received += 1;
                 if let Some(message) = self.messages.at(own(List::Ids, id)) {
-                    message.came_from = own(List::Clients, from) + 1;
+                    let from = (own(List::Clients, from) + 1).min(DEFERRED - 1);
+                    message.came_from_and_deferred = message.came_from_and_deferred & DEFERRED | from;
                 }
             }
             Event::Queued { id, sender, size } => {
@@ -316,8 +310,8 @@ impl Summary {
                 self.count(hour, Column::Deferred);
                 self.deferrals += 1;
                 if let Some(message) = self.messages.at(own(List::Ids, id)) {
-                    self.deferred += u64::from(message.size_and_deferred & DEFERRED == 0);
-                    message.size_and_deferred |= DEFERRED;
+                    self.deferred += u64::from(message.came_from_and_deferred & DEFERRED == 0);
+                    message.came_from_and_deferred |= DEFERRED;
                 }
                 if let Some(domain) = self.domain_of(own(List::Recipients, recipient)) {
                     domain.deferrals += 1;
@@ -405,9 +399,9 @@ impl Summary {
 
     /// The queue's manager begins with a message: only then its size is known.
     fn queued(&mut self, id: u32, sender: u32, size: u64) {
-        let Some(message) = self.messages.at(id).filter(|message| message.size().is_none()) else { return };
-        message.size_and_deferred |= size.saturating_add(1).min(DEFERRED - 1);
-        let from = message.came_from.checked_sub(1);
+        let Some(message) = self.messages.at(id).filter(|message| message.size == 0) else { return };
+        message.size = size.saturating_add(1);
+        let from = (message.came_from_and_deferred & !DEFERRED).checked_sub(1);
         if self.options.extended {
             self.parties.push((id, Party::Sender(sender)));
         }
@@ -448,10 +442,10 @@ impl Summary {
     fn sent(&mut self, id: u32, recipient: u32, delay: f64) {
         self.delivered += 1;
         let size = self.messages.at(id).and_then(|message| {
-            if message.size().is_none() {
+            if message.size == 0 {
                 message.without_size = recipient + 1;
             }
-            message.size()
+            message.size.checked_sub(1)
         });
         let bytes = size.unwrap_or(0);
         self.bytes_delivered = self.bytes_delivered.saturating_add(bytes);
