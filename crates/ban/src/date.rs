@@ -6,8 +6,12 @@
 
 use crate::pattern::{Pattern, Spans};
 use crate::zone::{Zone, offset_s};
+use jiff::ToSpan as _;
 use jiff::civil::{Date, DateTime};
 use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+mod codes;
 
 /// Patterns tried where none is given, those that are anchored at the line's begin first.
 const ANCHORED: [&str; 17] = [
@@ -64,7 +68,9 @@ pub struct DatePattern {
     /// As reports show it: `{^LN-BEG}(?:DAY )?MON Day %k:Minute:Second`.
     pub name: String,
     kind: Kind,
-    pattern: Pattern,
+    expression: String,
+    /// Made when it is asked: few logs have a stamp that the default patterns are needed for.
+    made: OnceLock<Option<Pattern>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +123,12 @@ impl Dates {
                 self.default_from = self.default_from.or(is_first.then_some(self.patterns.len()));
                 for line in ANCHORED {
                     let prefix = if line.starts_with('^') { "" } else { "{^LN-BEG}" };
-                    self.push(&format!("{prefix}{line}"))?;
+                    self.push(&format!("{prefix}{line}"), true)?;
                 }
                 if text == "{DEFAULT}" {
                     self.is_at_begin = false;
                     for line in ANCHORED.iter().take(ANYWHERE) {
-                        self.push(line)?;
+                        self.push(line, true)?;
                     }
                 }
             }
@@ -132,19 +138,40 @@ impl Dates {
             }
             text if text.contains("{DATE}") => {
                 for line in ANCHORED.iter().take(ANYWHERE) {
-                    self.push(&text.replace("{DATE}", line))?;
+                    self.push(&text.replace("{DATE}", line), false)?;
                 }
             }
-            text => self.push(text)?,
+            text => self.push(text, false)?,
         }
         Ok(())
     }
 
-    fn push(&mut self, text: &str) -> Result<(), String> {
+    /// Adds a pattern; one that is known to be well is made when it is asked.
+    fn push(&mut self, text: &str, is_known: bool) -> Result<(), String> {
         self.is_at_begin &= text.starts_with("{^LN-BEG}") && !text.starts_with("{^LN-BEG}**");
-        let pattern = compile(text).map_err(|error| format!("`{text}`: {error}"))?;
+        let wrong = |error| format!("`{text}`: {error}");
+        let pattern = compile(text).map_err(wrong)?;
+        if !is_known {
+            let made = Pattern::new(&pattern.expression, false).map_err(wrong)?;
+            let _ = pattern.made.set(Some(made));
+        }
         self.patterns.push(pattern);
         Ok(())
+    }
+
+    /// Which pattern a line's date has, where it is of the minute that was read last: its time is sure to be one.
+    pub(crate) fn at_a_glance(&self, line: &[u8], zone: &Zone, now_us: i64) -> Option<usize> {
+        let from = self.default_from.filter(|_| !self.is_none)?;
+        let (minute, at_s) = zone.kept()?;
+        let (day, [.., 0, 0, 0, 0]) = (minute.split_first_chunk::<13>()?.0, minute) else {
+            let (stamp, rest) = line.split_first_chunk::<19>()?;
+            let is_known = stamp.starts_with(minute) && matches!(stamp, [.., b'0'..=b'5', b'0'..=b'9']);
+            let (_, offset) = rfc3339_end(rest).filter(|_| is_known && at_s == 0)?;
+            return offset.map(|_| from);
+        };
+        let (stamp, rest) = line.split_first_chunk::<15>()?;
+        let is_known = stamp.starts_with(day) && matches!(stamp, [.., b'0'..=b'5', b'0'..=b'9']);
+        (is_known && at_s == now_us.div_euclid(1_000_000) && ends_plainly(rest)).then_some(from + 1)
     }
 
     /// The date of a line, if it has one. `now_us` is for what the stamp leaves out.
@@ -158,7 +185,7 @@ impl Dates {
             return Some(Found { pattern: from + found.pattern, ..found });
         }
         self.patterns.iter().enumerate().find_map(|(at, pattern)| {
-            let spans = pattern.pattern.find(line)?;
+            let spans = pattern.made()?.find(line)?;
             let (start, end) = (1..=3).chain([0]).find_map(|group| spans.get(group))?;
             let time_us = pattern.time(line, (start, end), &spans, &mut Clock { zone, now_us });
             Some(Found { start, end, time_us, pattern: at })
@@ -178,6 +205,12 @@ const MONTHS: [&str; 12] =
 fn month(bytes: &[u8]) -> Option<i8> {
     let found = MONTHS.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(bytes))?;
     i8::try_from(found + 1).ok()
+}
+
+/// From Monday, which is 0.
+fn weekday(bytes: &[u8]) -> Option<i8> {
+    let names = [b"mon", b"tue", b"wed", b"thu", b"fri", b"sat", b"sun"];
+    i8::try_from(names.iter().position(|name| name.eq_ignore_ascii_case(bytes))?).ok()
 }
 
 fn two(bytes: &[u8]) -> Option<i8> {
@@ -239,7 +272,7 @@ fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
 
 /// `2026-11-23T01:02:03.123456+01:00` at the line's begin.
 fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
-    let (stamp, mut rest) = line.split_at_checked(19)?;
+    let (stamp, rest) = line.split_at_checked(19)?;
     let [b'2', b'0', y0, y1, b'-', m0, m1, b'-', d0, d1, b'T' | b' ', clock @ ..] = stamp else {
         return None;
     };
@@ -265,7 +298,22 @@ fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
         }
     };
     let utc_s = begin_s + i64::from(second);
-    let mut end = 19;
+    let (length, offset) = rfc3339_end(rest)?;
+    let end = 19 + length;
+    let seconds = match offset {
+        Some(east_s) => utc_s - east_s,
+        None => {
+            let utc = jiff::Timestamp::from_second(utc_s).ok()?;
+            zone.seconds(jiff::tz::TimeZone::UTC.to_datetime(utc))?
+        }
+    };
+    Some(Found { start: 0, end, time_us: Some(seconds * 1_000_000), pattern: 0 })
+}
+
+/// What stands behind such a stamp's seconds: how long it is, and the seconds east of UTC. Nothing, where the quick way
+/// doesn't know it.
+fn rfc3339_end(mut rest: &[u8]) -> Option<(usize, Option<i64>)> {
+    let mut end = 0;
     if let [b'.' | b',', fraction @ ..] = rest {
         let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
         if digits == 0 || digits > 6 {
@@ -291,17 +339,7 @@ fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
     if !is_plain {
         return None;
     }
-    let seconds = match offset {
-        Some((east_s, length)) => {
-            end += length;
-            utc_s - east_s
-        }
-        None => {
-            let utc = jiff::Timestamp::from_second(utc_s).ok()?;
-            zone.seconds(jiff::tz::TimeZone::UTC.to_datetime(utc))?
-        }
-    };
-    Some(Found { start: 0, end, time_us: Some(seconds * 1_000_000), pattern: 0 })
+    Some((end + offset.map_or(0, |(_, length)| length), offset.map(|(east_s, _)| east_s)))
 }
 
 /// What a stamp says.
@@ -311,42 +349,72 @@ struct Fields {
     month: Option<i8>,
     day: Option<i8>,
     day_of_year: Option<i16>,
+    week: Option<Week>,
+    /// From Monday, which is 0.
+    weekday: Option<i8>,
     hour: Option<i8>,
+    /// The hour is one of a twelve-hour clock.
+    is_half: bool,
     minute: Option<i8>,
     second: Option<i8>,
-    /// Of a twelve-hour clock: `true` for the afternoon.
-    afternoon: Option<bool>,
+    /// Of a twelve-hour clock.
+    is_afternoon: bool,
     east_s: Option<i32>,
+}
+
+/// A week of the year: those before the first Sunday, or Monday, are week 0.
+#[derive(Clone, Copy, Debug)]
+struct Week {
+    number: i8,
+    from_sunday: bool,
+}
+
+impl Week {
+    fn day(self, year: i16, weekday: i8) -> Option<Date> {
+        let first = Date::new(year, 1, 1).ok()?;
+        let (begin, within) = if self.from_sunday {
+            (first.weekday().to_sunday_zero_offset(), (weekday + 1) % 7)
+        } else {
+            (first.weekday().to_monday_zero_offset(), weekday)
+        };
+        // The week whose number is 1 begins with the first of its days; a year that begins with one has no week 0.
+        let first_whole = (7 - begin) % 7;
+        let days = i64::from(first_whole) + 7 * (i64::from(self.number) - 1) + i64::from(within);
+        first.checked_add(days.days()).ok()
+    }
 }
 
 impl Fields {
     fn resolve(&self, clock: &mut Clock<'_>) -> Option<i64> {
         let now = clock.zone.civil(clock.now_us.div_euclid(1_000_000))?;
-        let hour = match (self.hour?, self.afternoon) {
-            (hour, None) => hour,
-            (12, Some(false)) => 0,
-            (12, Some(true)) => 12,
-            (hour, Some(afternoon)) => hour + if afternoon { 12 } else { 0 },
+        let hour = match self.hour? {
+            hour if !self.is_half => hour,
+            12 => i8::from(self.is_afternoon) * 12,
+            hour => hour + i8::from(self.is_afternoon) * 12,
         };
-        let has_date = self.month.is_some() || self.day.is_some() || self.day_of_year.is_some();
         let year = self.year.unwrap_or(now.year());
-        let date = match self.day_of_year {
-            Some(day) => Date::new(year, 1, 1).ok()?.with().day_of_year(day).build().ok()?,
-            None if has_date || self.year.is_some() => {
+        let week = self.week.zip(self.weekday);
+        let has_date =
+            self.month.is_some() || self.day.is_some() || self.day_of_year.is_some() || week.is_some();
+        let date = match (self.day_of_year, week) {
+            _ if self.month.is_some() || self.day.is_some() => {
                 Date::new(year, self.month.unwrap_or(1), self.day.unwrap_or(1)).ok()?
             }
-            None => now.date(),
+            (Some(day), _) => Date::new(year, 1, 1).ok()?.checked_add((i64::from(day) - 1).days()).ok()?,
+            (None, Some((week, weekday))) => week.day(year, weekday)?,
+            // A year alone is this day of it.
+            (None, None) => Date::new(year, now.month(), now.day()).ok()?,
         };
         let at = date.at(hour, 0, 0, 0);
         let (minute, second) = (self.minute.unwrap_or(0), self.second.unwrap_or(0));
         let mut at = at.with().minute(minute).second(second).build().ok()?;
         let mut seconds = self.seconds(at, clock)?;
         let now_s = clock.now_us.div_euclid(1_000_000);
-        if !has_date && self.year.is_none() && seconds > now_s {
+        if !has_date && seconds > now_s {
             at = at.yesterday().ok()?;
             seconds = self.seconds(at, clock)?;
         } else if self.year.is_none() && seconds > now_s + 86_400 {
-            at = at.with().year(year - 1).build().ok()?;
+            at = at.with().year(at.year() - 1).build().ok()?;
             seconds = self.seconds(at, clock)?;
         }
         Some(seconds * 1_000_000)
@@ -364,6 +432,10 @@ impl Fields {
 }
 
 impl DatePattern {
+    fn made(&self) -> Option<&Pattern> {
+        self.made.get_or_init(|| Pattern::new(&self.expression, false).ok()).as_ref()
+    }
+
     fn time(&self, line: &[u8], cut: (usize, usize), spans: &Spans, clock: &mut Clock<'_>) -> Option<i64> {
         let text =
             |(start, end): (usize, usize)| line.get(start..end).and_then(|b| std::str::from_utf8(b).ok());
@@ -383,33 +455,38 @@ impl DatePattern {
     }
 
     fn fields(&self, line: &[u8], spans: &Spans) -> Option<Fields> {
-        let mut fields = Fields::default();
-        for (group, name) in self.pattern.names() {
+        let (mut fields, mut has_any) = (Fields::default(), false);
+        for (group, name) in self.made()?.names() {
             let Some((start, end)) = spans.get(group) else { continue };
             let Some(text) = line.get(start..end).and_then(|b| std::str::from_utf8(b).ok()) else { continue };
+            has_any = true;
             let number = || text.trim().parse::<i8>().ok();
             match name {
                 "Y" => fields.year = text.parse().ok(),
-                "y" => {
-                    let short: i16 = text.parse().ok()?;
-                    fields.year = Some(if short < 69 { 2000 + short } else { 1900 + short });
-                }
+                "y" => fields.year = text.parse().ok().map(|short: i16| 2000 + short),
                 "m" => fields.month = number(),
                 "b" | "B" => fields.month = month(text.as_bytes().get(..3)?),
                 "d" => fields.day = number(),
                 "j" => fields.day_of_year = text.parse().ok(),
-                "H" | "I" => fields.hour = number(),
+                "U" | "W" => {
+                    let from_sunday = name == "U";
+                    fields.week = number().map(|number| Week { number, from_sunday });
+                }
+                "w" => fields.weekday = number().map(|from_sunday| (from_sunday + 6) % 7),
+                "a" | "A" => fields.weekday = weekday(text.as_bytes().get(..3)?),
+                "H" => fields.hour = number(),
+                "I" => (fields.hour, fields.is_half) = (number(), true),
                 "M" => fields.minute = number(),
                 "S" => fields.second = number(),
-                "p" => fields.afternoon = Some(text.eq_ignore_ascii_case("pm")),
+                "p" => fields.is_afternoon = text.eq_ignore_ascii_case("pm"),
                 "z" => fields.east_s = offset_s(text).or_else(|| named_zone_s(text)),
                 "Z" => fields.east_s = named_zone_s(text).or(fields.east_s),
                 _ => {}
             }
         }
-        let has_date = fields.year.is_some() || fields.month.is_some() || fields.day.is_some();
-        if fields.hour.is_none() && (has_date || fields.day_of_year.is_some()) {
-            fields.hour = Some(0);
+        // Whatever it says of a day, the rest is its begin.
+        if has_any {
+            fields.hour = fields.hour.or(Some(0));
         }
         Some(fields)
     }
@@ -503,7 +580,8 @@ fn compile(text: &str) -> Result<DatePattern, String> {
     };
     match kind {
         Kind::Fields => {
-            if ["%a", "%A", "%b", "%B", "%p"].iter().any(|code| body.contains(code)) {
+            codes::check(body)?;
+            if ["%a", "%A", "%b", "%B", "%c", "%p"].iter().any(|code| body.contains(code)) {
                 expression.push_str("(?i)");
             }
             let body =
@@ -511,9 +589,9 @@ fn compile(text: &str) -> Result<DatePattern, String> {
             let body = if is_at_begin { format!("^(?:\\W{{0,2}})?{}", enclosed_once(&body)) } else { body };
             let anchored = body.starts_with('^') || begins_anywhere;
             let begin = if anchored { "" } else { r"(?:^|\b|(?=\W))" };
-            put_codes(&format!("{begin}{body}"), &mut expression);
+            codes::put(&format!("{begin}{body}"), &mut expression);
             let shown = text.strip_prefix("{UNB}").unwrap_or(text);
-            put_names(if begins_anywhere { unbegun(shown) } else { shown }, &mut name);
+            codes::put_names(if begins_anywhere { unbegun(shown) } else { shown }, &mut name);
         }
         Kind::Tai64n if is_at_begin => expression.push_str(r"^(?:\W{0,2})?(@[0-9a-f]{24})"),
         Kind::Tai64n => expression.push_str("(@[0-9a-f]{24})"),
@@ -544,7 +622,7 @@ fn compile(text: &str) -> Result<DatePattern, String> {
     if !ends_anywhere {
         expression.push_str(r"(?:\b|(?=\W)|$)");
     }
-    Ok(DatePattern { name, kind, pattern: Pattern::new(&expression, false)? })
+    Ok(DatePattern { name, kind, expression, made: OnceLock::new() })
 }
 
 /// In a group, unless there is a capturing one in it that is to be cut out alone.
@@ -558,73 +636,6 @@ fn enclosed(body: &str) -> String {
 
 fn enclosed_once(body: &str) -> String {
     body.strip_prefix('^').unwrap_or(body).to_owned()
-}
-
-/// Each code, its expression, and what reports call it.
-const CODES: [(&str, &str, &str); 29] = [
-    ("ExY", r"(?P<Y>20[012]\d)", "ExYear"),
-    ("Exy", r"(?P<y>\d{2})", "ExYear2"),
-    ("Exm", r"(?P<m>0[1-9]|1[0-2])", "ExMonth"),
-    ("Exd", r"(?P<d>[1-2]\d|0[1-9]|3[0-1])", "ExDay"),
-    ("ExH", r"(?P<H>[0-1]\d|2[0-3])", "Ex24hour"),
-    ("ExM", r"(?P<M>[0-5]\d)", "ExMinute"),
-    ("ExS", r"(?P<S>[0-5]\d|6[0-1])", "ExSecond"),
-    ("Exz", r"(?P<z>Z|[A-Z]{3,5}|[+-][01]\d(?::?\d{2})?)", "ExZone offset"),
-    ("ExZ", r"(?P<Z>Z|[A-Z]{3,5})", "ExZone name"),
-    ("Exk", r" ?(?P<H>[0-1]?\d|2[0-3])", "Ex24hour"),
-    ("a", "(?P<a>mon|tue|wed|thu|fri|sat|sun)", "DAY"),
-    ("A", "(?P<A>monday|tuesday|wednesday|thursday|friday|saturday|sunday)", "DAYNAME"),
-    ("b", "(?P<b>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", "MON"),
-    (
-        "B",
-        "(?P<B>january|february|march|april|may|june|july|august|september|october|november|december)",
-        "Month",
-    ),
-    ("d", r"(?P<d>[1-2]\d|[0 ]?[1-9]|3[0-1])", "Day"),
-    ("k", r" ?(?P<H>[0-2]?\d)", "%k"),
-    ("H", r"(?P<H>[0-1]?\d|2[0-3])", "24hour"),
-    ("I", r"(?P<I>1[0-2]|0[1-9]|[1-9])", "12hour"),
-    ("l", r" ?(?P<I>1[0-2]|0?[1-9])", "12hour"),
-    ("M", r"(?P<M>[0-5]?\d)", "Minute"),
-    ("S", r"(?P<S>[0-5]?\d|6[0-1])", "Second"),
-    ("f", r"(?P<f>[0-9]{1,6})", "Microseconds"),
-    ("p", r"(?P<p>am|pm)", "AMPM"),
-    ("m", r"(?P<m>0?[1-9]|1[0-2])", "Month"),
-    ("Y", r"(?P<Y>\d{4})", "Year"),
-    ("y", r"(?P<y>\d\d)", "Year2"),
-    ("j", r"(?P<j>36[0-6]|3[0-5]\d|[1-2]\d\d|0[1-9]\d|00[1-9]|[1-9]\d|0[1-9]|[1-9])", "Yearday"),
-    ("z", r"(?P<z>Z|UTC|GMT|[+-][01]\d(?::?\d{2})?)", "Zone offset"),
-    ("Z", r"(?P<Z>Z|[A-Z]{3,5})", "Zone name"),
-];
-
-fn put_codes(text: &str, out: &mut String) {
-    each_code(text, out, |(_, expression, _)| expression);
-}
-
-fn put_names(text: &str, out: &mut String) {
-    each_code(text, out, |(_, _, name)| name);
-}
-
-fn each_code(
-    text: &str,
-    out: &mut String,
-    pick: impl Fn(&(&'static str, &'static str, &'static str)) -> &'static str,
-) {
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once('%') {
-        out.push_str(before);
-        rest = behind;
-        if let Some(behind) = behind.strip_prefix('%') {
-            out.push('%');
-            rest = behind;
-        } else if let Some(code) = CODES.iter().find(|(code, _, _)| behind.starts_with(code)) {
-            out.push_str(pick(code));
-            rest = behind.get(code.0.len()..).unwrap_or("");
-        } else {
-            out.push('%');
-        }
-    }
-    out.push_str(rest);
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use crate::date::{Dates, Found};
 use crate::pattern::{Grouped, Pattern};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
-use aho_corasick::AhoCorasick;
-use ask::Asked;
-use quick::{Quick, Ways};
+use ask::{Asked, Told};
+use quick::{Quick, Search, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 mod ask;
+mod behind;
 mod block;
 mod gate;
 mod named;
@@ -24,7 +24,7 @@ mod quick;
 
 pub use block::{Block, Scout};
 pub use gate::Gate;
-pub use named::Named;
+pub use named::{Name, Named};
 
 /// The longest line that is looked at; what is behind it is not.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -172,11 +172,15 @@ struct Rule {
 /// Which groups of an expression are kept.
 #[derive(Clone, Debug, Default)]
 struct Groups {
-    named: Vec<(usize, Arc<str>)>,
-    alternatives: Vec<(usize, Arc<str>)>,
+    named: Vec<(usize, Name)>,
+    alternatives: Vec<(usize, Name)>,
     marks: [Option<usize>; 3],
+    /// Some of these are there.
+    keeps: bool,
     mlfid: Option<usize>,
     content: Option<usize>,
+    /// Lines that `<SKIPLINES>` passed over.
+    skipped: Vec<usize>,
 }
 
 /// A compiled filter.
@@ -190,9 +194,9 @@ pub struct Filter {
     lines: usize,
     /// Texts of which a line must hold one that matches, and the search for them.
     texts: Option<Vec<Vec<u8>>>,
-    wanted: Option<AhoCorasick>,
+    wanted: Option<Search>,
     /// Texts of which a line must hold one that `prefregex` matches, or that an `ignoreregex` lets go.
-    counted: Option<AhoCorasick>,
+    counted: Option<Search>,
     quick: Quick,
 }
 
@@ -218,20 +222,25 @@ impl Groups {
         let group = |name: &str| names.clone().find(|(_, known)| *known == name).map(|(at, _)| at);
         let mut groups = Groups { mlfid: group("mlfid"), content: group("content"), ..Groups::default() };
         groups.marks = ["nofail", "mlfforget", "mlfgained"].map(group);
+        groups.keeps = groups.marks.iter().any(Option::is_some);
         for (group, name) in names {
             match name {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
-                name if name.starts_with("skiplines") => {}
+                name if name.starts_with("skiplines") => groups.skipped.push(group),
                 name => match name.strip_prefix("alt_") {
                     // `alt_user2` is `user2`, and `user` where nobody else is.
                     Some(of) => {
+                        groups.keeps = true;
                         let plain = of.trim_end_matches(|c: char| c.is_ascii_digit());
                         groups.alternatives.push((group, plain.into()));
                         if plain != of {
                             groups.alternatives.push((group, of.into()));
                         }
                     }
-                    None => groups.named.push((group, name.into())),
+                    None => {
+                        groups.keeps = true;
+                        groups.named.push((group, name.into()));
+                    }
                 },
             }
         }
@@ -239,6 +248,9 @@ impl Groups {
     }
 
     fn take(&self, text: &[u8], spans: &impl Grouped, fields: &mut Fields, marks: &mut Marks) {
+        if !self.keeps {
+            return;
+        }
         let taken = |group: usize| {
             let (start, end) = spans.group(group)?;
             text.get(start..end).map(String::from_utf8_lossy)
@@ -246,15 +258,19 @@ impl Groups {
         let mut own = Fields::default();
         for (group, name) in &self.named {
             if let Some(value) = taken(*group).filter(|value| !value.is_empty()) {
-                own.named.insert(Arc::clone(name), &value);
+                own.named.insert(name.clone(), &value);
             }
         }
-        fields.merge(own);
+        if fields.named.is_empty() {
+            fields.named = own.named;
+        } else {
+            fields.merge(own);
+        }
         for (group, name) in &self.alternatives {
             if !fields.named.contains_key(name)
                 && let Some(value) = taken(*group).filter(|value| !value.is_empty())
             {
-                fields.named.insert(Arc::clone(name), &value);
+                fields.named.insert(name.clone(), &value);
             }
         }
         let [no_fail, forget, gained] =
@@ -290,11 +306,13 @@ impl Filter {
             "" => None,
             prefix => Some(Rule::new("prefregex", prefix, false)?),
         };
-        let each = |option: &'static str| {
-            crate::jails::lines(text(option)).map(move |line| Rule::new(option, line, is_multi_line))
-        };
-        let rules = each("failregex").collect::<Result<Vec<Rule>, FilterError>>()?;
-        let ignored = each("ignoreregex").collect::<Result<Vec<Rule>, FilterError>>()?;
+        let rules =
+            crate::jails::lines(text("failregex")).map(|line| Rule::new("failregex", line, is_multi_line));
+        let rules = rules.collect::<Result<Vec<Rule>, FilterError>>()?;
+        // In these `^` and `$` are the begin and the end of all that matched, also of several lines.
+        let ignored =
+            crate::jails::lines(text("ignoreregex")).map(|line| Rule::new("ignoreregex", line, false));
+        let ignored = ignored.collect::<Result<Vec<Rule>, FilterError>>()?;
         let date_text = text("datepattern");
         let dates = Dates::new(date_text).map_err(|reason| FilterError {
             option: "datepattern",
@@ -315,12 +333,11 @@ impl Filter {
         }
         let of_rules: Vec<&Pattern> = rules.iter().map(|rule| &rule.pattern).collect();
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
-        let texts = quick::wanted(of_prefix, &of_rules, &dates).filter(|_| !is_multi_line);
-        let wanted = texts.clone().and_then(quick::search);
+        let (of_prefix, texts) = quick::needed(of_prefix, &of_rules, &dates);
+        let [of_prefix, texts] = [of_prefix, texts].map(|texts| texts.filter(|_| !is_multi_line));
         let counts_prefix = prefix.is_some() || !ignored.is_empty();
-        let of_counted: &[&Pattern] = if counts_prefix { &[] } else { &of_rules };
-        let counted = quick::wanted(of_prefix, of_counted, &dates).filter(|_| !is_multi_line);
-        let counted = counted.and_then(quick::search);
+        let counted = if counts_prefix { of_prefix } else { texts.clone() };
+        let (wanted, counted) = (texts.clone().and_then(quick::search), counted.and_then(quick::search));
         let quick = Quick::new(text("prefregex").trim(), &of_rules);
         let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
         Ok(Filter { prefix, rules, ignored, dates, lines, texts, wanted, counted, quick })
@@ -335,6 +352,11 @@ impl Filter {
     /// Whether a line can match, or at least its prefix.
     fn may_count(&self, line: &[u8]) -> bool {
         self.counted.as_ref().is_none_or(|counted| counted.is_match(line))
+    }
+
+    /// Whether it is worth asking the expressions about a line whose prefix may match.
+    fn is_worth_asking(&self, line: &[u8]) -> bool {
+        !self.ignored.is_empty() || self.quick.ends_soon() || self.may_match(line)
     }
 
     /// Whether any of its expressions captures one of these, `<F-ALT_…>` of it too.
@@ -451,7 +473,7 @@ impl Reader {
             let searched = filter.wanted.as_ref().filter(|_| !self.reads_all_dates);
             let start = match searched.map(|wanted| wanted.find(rest)) {
                 None => at,
-                Some(Some(hit)) => at + begin_of_line(rest, hit.start()),
+                Some(Some(hit)) => at + begin_of_line(rest, hit),
                 Some(None) => break,
             };
             let line = text.get(start..).unwrap_or_default();
@@ -511,29 +533,6 @@ impl Reader {
         (outcome, date.map(|date| date.pattern))
     }
 
-    /// The expressions that match a line behind the one that decides, for reports; all, where none is named.
-    #[must_use]
-    pub fn also(&mut self, line: &[u8], decided: Option<usize>, now_us: i64) -> Vec<usize> {
-        let filter = Arc::clone(&self.filter);
-        if filter.lines > 1 || (decided.is_none() && filter.prefix.is_some()) {
-            return Vec::new();
-        }
-        let lossy = String::from_utf8_lossy(line.get(..LINE_BYTES_MAX).unwrap_or(line));
-        let line = lossy.as_bytes();
-        let (start, end) =
-            filter.dates.find(line, &mut self.zone, now_us).map_or((0, 0), |date| (date.start, date.end));
-        let line = [line.get(..start).unwrap_or_default(), line.get(end..).unwrap_or_default()].concat();
-        let mut content = line.as_slice();
-        if let Some(prefix) = &filter.prefix {
-            let spans = prefix.pattern.find(&line);
-            let span = spans.and_then(|spans| spans.get(prefix.groups.content?));
-            content = span.and_then(|(start, end)| line.get(start..end)).unwrap_or(content);
-        }
-        let rules = filter.quick.rules(content, filter.rules.len()).into_iter();
-        let behind = rules.filter(|rule| decided.is_none_or(|decided| *rule > decided));
-        behind.filter(|at| filter.rules.get(*at).is_some_and(|rule| rule.pattern.is_match(content))).collect()
-    }
-
     /// When a line was written. One without a date, or with one that no calendar has, has that of the line before.
     fn time(&mut self, date: Option<&Found>, before: Option<&[u8]>, now_us: i64) -> i64 {
         if let Some(own) = date.and_then(|found| found.time_us) {
@@ -551,9 +550,9 @@ impl Reader {
     }
 
     fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {
-        let mut is_prefixed = false;
-        let asked = filter.ask(&mut self.ways, line, true, &mut is_prefixed);
-        self.prefix_hits += u64::from(is_prefixed);
+        let mut told = Told::default();
+        let asked = filter.ask(&mut self.ways, line, true, &mut told);
+        self.prefix_hits += u64::from(told.is_prefixed);
         self.settled(asked, time_us)
     }
 
@@ -591,16 +590,24 @@ impl Reader {
         let text = self.buffer.iter().map(Vec::as_slice).collect::<Vec<_>>().join(&b'\n');
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
-            // What matched is used up.
-            let (start, end) = spans.get(0).unwrap_or((0, 0));
+            // What matched is used up; what was skipped waits on, and isn't asked about.
             let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
-            let (first, last) = (line_of(start), line_of(end));
-            let mut number = 0;
-            self.buffer.retain(|_| {
+            let (start, end) = spans.get(0).unwrap_or((0, 0));
+            let matched = line_of(start)..=line_of(end);
+            let skipped = groups.skipped.iter().filter_map(|group| spans.get(*group));
+            let skipped: Vec<_> = skipped.map(|(start, end)| line_of(start)..line_of(end)).collect();
+            let (mut number, mut used) = (0, Vec::new());
+            self.buffer.retain_mut(|line| {
+                let at = number;
                 number += 1;
-                !(first..=last).contains(&(number - 1))
+                let is_used = matched.contains(&at) && !skipped.iter().any(|skipped| skipped.contains(&at));
+                if is_used {
+                    used.push(std::mem::take(line));
+                }
+                !is_used
             });
-            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&text)) {
+            let used = used.join(&b'\n');
+            if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&used)) {
                 return Outcome::Ignored { rule };
             }
             // The prefix's are those of the last line.

@@ -165,7 +165,7 @@ fn same_by_scouts(filter: &Arc<Filter>, text: &[u8]) {
         let Some(scout) = scouts.get_mut(turn % 2) else { return };
         let seen = scout.look(block, NOW_US, &mut |_| {});
         blocks_dated += seen.dates.iter().sum::<u64>();
-        together.take_in((seen, block), NOW_US, &mut |_, outcome| by_scouts.push(outcome));
+        together.take_in((seen, block), NOW_US, &mut |_, outcome, _| by_scouts.push(outcome));
         (turn, rest) = (turn + 1, behind);
     }
     assert_eq!(one_by_one, by_scouts, "{:?}", String::from_utf8_lossy(text));

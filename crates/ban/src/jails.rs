@@ -66,6 +66,9 @@ const ACTION_OPTIONS: [&str; 14] = [
     "timeout",
 ];
 
+/// Where options stand.
+pub type Places = BTreeMap<&'static str, Place>;
+
 /// A jail that is switched on.
 #[derive(Clone, Debug, Default)]
 pub struct Jail {
@@ -77,6 +80,8 @@ pub struct Jail {
     pub options: BTreeMap<&'static str, (String, Place)>,
     /// Its filter's options, its own instead where the jail's section has them.
     pub filter: BTreeMap<&'static str, String>,
+    /// Where those stand that have a place of their own.
+    pub filter_places: Places,
     /// The filter as it is called.
     pub filter_call: Call,
     /// What to do with a ban, in order.
@@ -125,6 +130,12 @@ impl Jail {
     pub fn place(&self, name: &str) -> Place {
         let own = self.options.get(name).map(|(_, place)| place.clone());
         own.or_else(|| self.place.clone()).unwrap_or(Place::nowhere())
+    }
+
+    /// Where an option of its filter stands; where the filter is named, when it was given with the name.
+    #[must_use]
+    pub fn filter_place(&self, name: &str) -> Place {
+        self.filter_places.get(name).cloned().unwrap_or_else(|| self.place("filter"))
     }
 
     /// Whether what it reads is the journal.
@@ -235,7 +246,8 @@ fn fill(
     jail: &mut Jail,
     found: &mut Vec<Diagnostic>,
 ) -> Result<(), Box<Diagnostic>> {
-    let place_of = |option: &str| layers.raw(&jail.name, option).map(|value| value.place.clone());
+    let name = jail.name.clone();
+    let place_of = |option: &str| layers.raw(&name, option).map(|value| value.place.clone());
     for option in JAIL_OPTIONS {
         let value = layers.value(&jail.name, option).map_err(|error| Box::new(error.said()))?;
         if let (Some(value), Some(place)) = (value, place_of(option)) {
@@ -253,12 +265,14 @@ fn fill(
     if let Some(call) = calls.into_iter().next() {
         let logtype = if jail.reads_journal() { "journal" } else { "file" };
         let path = folder.join("filter.d").join(&call.name);
-        jail.filter = read_filter(files, &path, &call, logtype, &mut Said { found, place: &place })?;
+        let mut said = Said { found, place: &place };
+        (jail.filter, jail.filter_places) = read_filter(files, &path, &call, logtype, &mut said)?;
         jail.filter_call = call;
     }
     for option in FILTER_OPTIONS {
         if let Some(value) = layers.value(&jail.name, option).map_err(|error| Box::new(error.said()))? {
             jail.filter.insert(option, value);
+            jail.filter_places.extend(place_of(option).map(|place| (option, place)));
         }
     }
     let place = jail.place("action");
@@ -409,6 +423,14 @@ impl<'c> Definition<'c> {
             .then(|| self.option(name).ok().flatten())?
     }
 
+    /// Where an option's text stands, unless it came with the call.
+    fn place(&self, name: &str) -> Option<Place> {
+        let section =
+            if self.init().is_some_and(|init| init.find(name).is_some()) { "Init" } else { "Definition" };
+        let value = self.layers.raw(section, name).filter(|_| self.call.option(name).is_none())?;
+        value.place.path().is_some().then(|| value.place.clone())
+    }
+
     fn text(&self, name: &str) -> Result<Option<String>, Box<Diagnostic>> {
         let Some(value) = self.option(name).map_err(|error| Box::new(error.said()))? else { return Ok(None) };
         let place = || self.layers.raw("Definition", name).map_or(Place::nowhere(), |v| v.place.clone());
@@ -426,7 +448,7 @@ pub(crate) fn read_filter(
     call: &Call,
     logtype: &str,
     said: &mut Said<'_>,
-) -> Result<BTreeMap<&'static str, String>, Box<Diagnostic>> {
+) -> Result<(BTreeMap<&'static str, String>, Places), Box<Diagnostic>> {
     let mut with_type = call.clone();
     if call.option("logtype").is_none() {
         with_type.options.push(("logtype".to_owned(), logtype.to_owned()));
@@ -448,13 +470,14 @@ pub(crate) fn read_filter(
                 .help(format!("write {}.conf, or mend the name", path.display())),
         ));
     };
-    let mut filter = BTreeMap::new();
+    let (mut filter, mut places) = (BTreeMap::new(), BTreeMap::new());
     for option in FILTER_OPTIONS {
         if let Some(text) = definition.text(option)? {
             filter.insert(option, text);
+            places.extend(definition.place(option).map(|place| (option, place)));
         }
     }
-    Ok(filter)
+    Ok((filter, places))
 }
 
 /// A filter by its call, for one who has no jail: `sshd[mode=aggressive]`, or a path.
@@ -467,7 +490,8 @@ pub fn filter(
     call: &Call,
     found: &mut Vec<Diagnostic>,
 ) -> Result<BTreeMap<&'static str, String>, Box<Diagnostic>> {
-    read_filter(files, path, call, "file", &mut Said { found, place: &Place::nowhere() })
+    let read = read_filter(files, path, call, "file", &mut Said { found, place: &Place::nowhere() });
+    read.map(|(options, _)| options)
 }
 
 fn read_action(

@@ -6,6 +6,8 @@
 
 use crate::filter::Fields;
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 
 /// The most sessions that are remembered.
 const SESSIONS_MAX: usize = 10_000;
@@ -38,6 +40,7 @@ struct Session {
 /// A session at its place among all, by when they were used last.
 #[derive(Debug)]
 struct Seat {
+    hash: u64,
     id: Box<[u8]>,
     session: Session,
     older: usize,
@@ -47,10 +50,30 @@ struct Seat {
 /// No seat.
 const NONE: usize = usize::MAX;
 
+/// Hands on what is a hash already.
+#[derive(Debug, Default)]
+struct Plain(u64);
+
+impl Hasher for Plain {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
 /// The sessions of one log.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    by_id: HashMap<Box<[u8]>, usize>,
+    /// By the hash of their names; of two with the same one, the later.
+    by_id: HashMap<u64, usize, BuildHasherDefault<Plain>>,
+    hasher: RandomState,
     seats: Vec<Seat>,
     free: Vec<usize>,
     oldest: usize,
@@ -59,14 +82,20 @@ pub(crate) struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Sessions {
-        Sessions { by_id: HashMap::new(), seats: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE }
+        let (by_id, hasher) = (HashMap::default(), RandomState::new());
+        Sessions { by_id, hasher, seats: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE }
     }
 }
 
 impl Sessions {
     /// Takes a line of session `id` in; gives back the failure that it completes.
     pub(crate) fn line(&mut self, id: &[u8], fields: Fields, marks: Marks) -> Option<Fields> {
-        let known = self.by_id.get(id).copied();
+        let hash = self.hasher.hash_one(id);
+        let mut known = self.by_id.get(&hash).copied();
+        if let Some(seat) = known.filter(|seat| self.seats.get(*seat).is_none_or(|seat| *seat.id != *id)) {
+            self.leave(seat);
+            known = None;
+        }
         if marks.forget {
             let mut last = known.map(|seat| self.leave(seat)).unwrap_or_default();
             return last.line(fields, marks);
@@ -76,21 +105,20 @@ impl Sessions {
                 self.unlink(seat);
                 seat
             }
-            None => self.enter(id),
+            None => self.enter(id, hash),
         };
         self.link(seat);
         self.seats.get_mut(seat)?.session.line(fields, marks)
     }
 
     /// A seat for a new session; the one that was used longest ago makes room.
-    fn enter(&mut self, id: &[u8]) -> usize {
+    fn enter(&mut self, id: &[u8], hash: u64) -> usize {
         if self.by_id.len() >= SESSIONS_MAX {
             self.leave(self.oldest);
         }
-        let id: Box<[u8]> = id.into();
         let seat = self.free.pop().unwrap_or(self.seats.len());
-        self.by_id.insert(id.clone(), seat);
-        let new = Seat { id, session: Session::default(), older: NONE, newer: NONE };
+        self.by_id.insert(hash, seat);
+        let new = Seat { hash, id: id.into(), session: Session::default(), older: NONE, newer: NONE };
         match self.seats.get_mut(seat) {
             Some(free) => *free = new,
             None => self.seats.push(new),
@@ -101,7 +129,7 @@ impl Sessions {
     fn leave(&mut self, seat: usize) -> Session {
         self.unlink(seat);
         let Some(left) = self.seats.get_mut(seat) else { return Session::default() };
-        self.by_id.remove(&left.id);
+        self.by_id.remove(&left.hash);
         self.free.push(seat);
         std::mem::take(&mut left.session)
     }
@@ -173,8 +201,9 @@ mod tests {
             sessions.line(b"kept", Fields::default(), Marks::default());
         }
         assert!(sessions.by_id.len() == SESSIONS_MAX && sessions.seats.len() == SESSIONS_MAX);
-        assert!(sessions.by_id.contains_key(b"kept".as_slice()));
-        assert!(!sessions.by_id.contains_key(b"s20000".as_slice()));
+        let knows = |id: &[u8]| sessions.by_id.contains_key(&sessions.hasher.hash_one(id));
+        assert!(knows(b"kept"));
+        assert!(!knows(b"s20000"));
         for n in 0..(3 * SESSIONS_MAX) {
             let marks = Marks { forget: true, ..Marks::default() };
             sessions.line(format!("s{n}").as_bytes(), Fields::default(), marks);

@@ -57,6 +57,11 @@ impl Zone {
             .map(|(_, _, begin_s)| begin_s)
     }
 
+    /// The minute that is kept, as it was written, and when it was read.
+    pub(crate) fn kept(&self) -> Option<(&Minute, i64)> {
+        self.minute.as_ref().map(|(written, at_s, _)| (written, *at_s))
+    }
+
     /// Keeps when a minute began, all of whose seconds follow each other.
     pub(crate) fn keep_minute(&mut self, written: Minute, now_s: i64, begin_s: i64) {
         self.minute = Some((written, now_s, begin_s));

@@ -77,6 +77,9 @@ macro_rules! events {
         }
 
         impl<'a> Event<'a> {
+    /// Postfix cuts its texts at 2,000 bytes. What is longer than so many is no event, and isn't searched for one.
+    pub const TEXT_MAX: usize = 8192;
+
             /// The kind's name, as in JSON.
             #[must_use]
             pub const fn kind(&self) -> &'static str {
@@ -234,9 +237,6 @@ impl fmt::Display for Event<'_> {
     }
 }
 
-/// Postfix cuts its texts at 2,000 bytes. What is much longer is no event, and isn't searched for one.
-const TEXT_MAX: usize = 8192;
-
 /// Tries one kind after the other.
 macro_rules! first_of {
     ($text:expr; $($type:ident),*) => {
@@ -249,7 +249,7 @@ impl<'a> Event<'a> {
     /// `postgrey`.
     #[must_use]
     pub fn parse(program: &str, text: &'a str) -> Event<'a> {
-        if text.len() > TEXT_MAX {
+        if text.len() > Event::TEXT_MAX {
             return Event::Other(text.into());
         }
         let service = program.rsplit('/').next().unwrap_or(program);

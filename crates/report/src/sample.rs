@@ -10,8 +10,10 @@ use crate::Day;
 pub struct Truth {
     /// Lines.
     pub lines: u64,
-    /// Connections to smtpd that ended.
+    /// Connections that ended; those that postscreen handed on once.
     pub connections: u64,
+    /// Connections that postscreen handed on.
+    pub handed_on: u64,
     /// Messages taken.
     pub received: u64,
     /// Their bytes.
@@ -43,6 +45,8 @@ pub struct Connected {
     pub accepted: u64,
     /// A rule refused.
     pub refused: u64,
+    /// postscreen kept them.
+    pub screened: u64,
     /// With a log-in that failed.
     pub login_failed: u64,
     /// Broken off.
@@ -81,6 +85,7 @@ pub struct Sample {
     /// Of how many people there is mail.
     people: u64,
     rfc3339: bool,
+    screens: bool,
     truth: Truth,
 }
 
@@ -130,7 +135,15 @@ impl Sample {
     #[must_use]
     pub fn new(seed: u64, first: Day, seconds: u64) -> Sample {
         let (now, pace) = (first.number() * 86_400_000, seconds.max(1) * 2000);
-        Sample { state: seed, now, pace, people: 400, rfc3339: false, truth: Truth::default() }
+        Sample {
+            state: seed,
+            now,
+            pace,
+            people: 400,
+            rfc3339: false,
+            screens: false,
+            truth: Truth::default(),
+        }
     }
 
     /// With so many lines over so many days, nearly.
@@ -149,6 +162,12 @@ impl Sample {
     #[must_use]
     pub fn rfc3339(self) -> Sample {
         Sample { rfc3339: true, ..self }
+    }
+
+    /// With postscreen before the server of port 25.
+    #[must_use]
+    pub fn screened(self) -> Sample {
+        Sample { screens: true, ..self }
     }
 
     /// What has been made so far.
@@ -243,13 +262,44 @@ impl Sample {
         self.truth.lines += 1;
     }
 
+    /// The beginning of a connection; perhaps postscreen keeps another one before.
+    fn connect(&mut self, out: &mut String, program: &str, pid: u64, client: &str) {
+        if self.screens && program == "postfix/smtpd" {
+            let address = client.split_once('[').map_or("", |(_, address)| address.trim_end_matches(']'));
+            if self.below(4) == 0 {
+                self.kept(out, address);
+            }
+            let peer = format!("[{address}]:{}", 1024 + self.below(60_000));
+            let outcome = self.one(&["PASS OLD", "PASS NEW", "ALLOWLISTED", "WHITELISTED"]);
+            self.line_of(out, "postfix/postscreen", 77, &format!("CONNECT from {peer} to [192.0.2.25]:25"));
+            self.line_of(out, "postfix/postscreen", 77, &format!("{outcome} {peer}"));
+            self.truth.handed_on += 1;
+        }
+        self.line_of(out, program, pid, &format!("connect from {client}"));
+    }
+
+    /// A connection that postscreen keeps, or sends away to come again.
+    fn kept(&mut self, out: &mut String, address: &str) {
+        let peer = format!("[{address}]:{}", 1024 + self.below(60_000));
+        let said = match self.below(3) {
+            0 => format!("PREGREET 14 after 0.02 from {peer}: EHLO x\\r\\n"),
+            1 => format!("PASS NEW {peer}"),
+            _ => format!("HANGUP after 0.1 from {peer} in tests before SMTP handshake"),
+        };
+        for text in [format!("CONNECT from {peer} to [192.0.2.25]:25"), said, format!("DISCONNECT {peer}")] {
+            self.line_of(out, "postfix/postscreen", 77, &text);
+        }
+        self.truth.connections += 1;
+        self.truth.connected.screened += 1;
+    }
+
     /// A connection with commands that are refused.
     fn refusals(&mut self, out: &mut String) {
         let program =
             self.one(&["postfix/smtpd", "postfix/smtpd", "postfix/submission/smtpd", "postfix/smtps/smtpd"]);
         let pid = 2000 + self.below(1_000_000);
         let client = self.client();
-        self.line_of(out, program, pid, &format!("connect from {client}"));
+        self.connect(out, program, pid, &client);
         let tried = 1 + self.below(3);
         let before = self.truth.rejected;
         for _ in 0..tried {
@@ -325,7 +375,7 @@ impl Sample {
             self.line(out, "postfix/cleanup", &format!("{id}: message-id=<{id}@example.com>"));
         } else {
             let (pid, client) = (2000 + self.below(1_000_000), self.client());
-            self.line_of(out, "postfix/smtpd", pid, &format!("connect from {client}"));
+            self.connect(out, "postfix/smtpd", pid, &client);
             self.line_of(out, "postfix/smtpd", pid, &format!("{id}: client={client}"));
             self.line(out, "postfix/cleanup", &format!("{id}: message-id=<{id}@example.com>"));
             self.line_of(
@@ -435,7 +485,7 @@ impl Sample {
             self.truth.received += 1;
             self.truth.connections += 1;
             self.truth.connected.refused += 1;
-            self.line_of(out, "postfix/smtpd", pid, &format!("connect from {client}"));
+            self.connect(out, "postfix/smtpd", pid, &client);
             self.line_of(out, "postfix/smtpd", pid, &format!("{id}: client={client}"));
         }
         let text = match verb {
@@ -481,8 +531,8 @@ impl Sample {
     /// A connection with a log-in that fails.
     fn guess(&mut self, out: &mut String, client: &str) {
         let pid = 2000 + self.below(1_000_000);
+        self.connect(out, "postfix/smtpd", pid, client);
         for text in [
-            format!("connect from {client}"),
             format!("warning: {client}: SASL LOGIN authentication failed: UGFzc3dvcmQ6"),
             format!("lost connection after AUTH from {client}"),
             format!("disconnect from {client} ehlo=1 auth=0/1 commands=1/2"),
@@ -496,8 +546,8 @@ impl Sample {
     /// A connection that is broken off.
     fn lost(&mut self, out: &mut String, client: &str) {
         let pid = 2000 + self.below(1_000_000);
+        self.connect(out, "postfix/smtpd", pid, client);
         for text in [
-            format!("connect from {client}"),
             format!("lost connection after EHLO from {client}"),
             format!("disconnect from {client} ehlo=1 commands=1"),
         ] {

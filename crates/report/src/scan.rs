@@ -142,10 +142,20 @@ pub(crate) fn clock(text: &[u8]) -> Option<([u8; 3], &[u8])> {
     let digits = all & DIGITS;
     // Of a digit the upper half is 3, and still is where 6 is added; a byte above 249 is no digit before that.
     let is_clock =
-        all & !DIGITS == COLONS && digits & HIGH == ZEROS && (digits + (EACH * 6 & DIGITS)) & HIGH == ZEROS;
+        all & !DIGITS == COLONS && digits & HIGH == ZEROS && (digits + ((EACH * 6) & DIGITS)) & HIGH == ZEROS;
     let [h, i, _, m, n, _, s, t] = *bytes;
     let two = |tens: u8, ones: u8| (tens & 15) * 10 + (ones & 15);
     is_clock.then(|| ([two(h, i), two(m, n), two(s, t)], rest))
+}
+
+/// Without the tag that syslogd of Solaris and illumos puts before a text: `[ID 197553 mail.info] `.
+pub(crate) fn untagged(text: &[u8]) -> &[u8] {
+    let behind = || {
+        let (number, rest) = span(text.strip_prefix(b"[ID ")?, |byte| !byte.is_ascii_digit());
+        let (name, rest) = cut_at(rest.strip_prefix(b" ")?, b']')?;
+        rest.strip_prefix(b" ").filter(|_| !number.is_empty() && !name.is_empty())
+    };
+    behind().unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -197,6 +207,24 @@ mod tests {
                 assert_eq!(clock(&text).is_some(), is_clock, "{byte} at {at}");
             }
             assert_eq!(clock(&good[..at]), None);
+        }
+    }
+
+    #[test]
+    fn tags() {
+        for (text, expect) in [
+            (&b"[ID 197553 mail.info] x"[..], &b"x"[..]),
+            (b"[ID 1  ] [ID 1 x] x", b"[ID 1 x] x"),
+            (b"[ID 1 ] x", b"[ID 1 ] x"),
+            (b"[ID 1] x", b"[ID 1] x"),
+            (b"[ID 1x y] x", b"[ID 1x y] x"),
+            (b"[ID  1 y] x", b"[ID  1 y] x"),
+            (b"[ID y] x", b"[ID y] x"),
+            (b"[ID 1 y]x", b"[ID 1 y]x"),
+            (b"[ID 1 y", b"[ID 1 y"),
+            (b"", b""),
+        ] {
+            assert_eq!(untagged(text), expect);
         }
     }
 }

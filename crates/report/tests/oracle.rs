@@ -366,6 +366,60 @@ fn days_that_go_back() {
     compare("days", log.as_bytes(), &["--zero-fill"], Options { zero_fill: true, ..Options::new(today()) });
 }
 
+/// Connections of months, and stamps that go back.
+#[test]
+fn times_that_need_more_room_than_their_columns() {
+    if !is_there() {
+        return;
+    }
+    let mut log = String::new();
+    for (pid, from, to) in [
+        (1, "Jan  1 00:00:00", "Jan 12 13:46:39"),
+        (2, "Jan  1 00:00:00", "Jan 12 13:46:40"),
+        (3, "Feb  1 00:00:00", "Nov 20 05:06:07"),
+        (4, "Nov 20 05:06:07", "Feb  1 00:00:00"),
+        (5, "Nov 20 05:06:07", "Nov 20 04:00:01"),
+        (6, "Nov 20 05:06:07", "Nov  1 04:00:01"),
+    ] {
+        let client = format!("h.d{pid}.example.org[192.0.2.{pid}]");
+        log.push_str(&format!("{from} mail postfix/smtpd[{pid}]: connect from {client}\n"));
+        log.push_str(&format!("{to} mail postfix/smtpd[{pid}]: disconnect from {client}\n"));
+        let both: String = log
+            .lines()
+            .rev()
+            .take(2)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .map(|line| format!("{line}\n"))
+            .collect();
+        for log in [&both, &log] {
+            compare(
+                "times",
+                log.as_bytes(),
+                &["--smtpd-stats"],
+                Options { smtpd_stats: true, ..Options::new(today()) },
+            );
+        }
+    }
+}
+
+/// As syslogd of Solaris and illumos writes lines.
+#[test]
+fn tags_before_texts() {
+    if !is_there() {
+        return;
+    }
+    let (log, _) = sample(5, 3, 3_000);
+    let log = String::from_utf8(log).unwrap();
+    let tags = ["[ID 197553 mail.info] ", "[ID 1 x] ", "[ID 1  ] ", "[ID 1 a b [c] "];
+    for tag in tags {
+        let tagged = log.replace("]: ", &format!("]: {tag}"));
+        let stats = Options { smtpd_stats: true, ..Options::new(today()) };
+        compare(tag, tagged.as_bytes(), &["--smtpd-stats"], stats);
+    }
+}
+
 #[test]
 fn the_sample_is_what_it_says() {
     let first = Day { year: 2026, month: 10, day: 1 };

@@ -163,3 +163,111 @@ fn a_minute_is_remembered_rightly() {
         assert_eq!(remembered, anew, "{line} at {now_s}");
     }
 }
+
+/// They are made when a line asks for them, which would not say it.
+#[test]
+fn the_default_patterns_are_well() {
+    let dates = Dates::new("{DEFAULT}").expect("the default ones");
+    assert_eq!(dates.patterns.len(), ANCHORED.len() + ANYWHERE);
+    for pattern in &dates.patterns {
+        assert!(pattern.made().is_some(), "{}", pattern.expression);
+    }
+}
+
+/// What is seen at a glance is what is read.
+#[test]
+fn at_a_glance() {
+    let dates = Dates::new("").expect("the default ones");
+    let now_us = 1_795_400_000 * 1_000_000;
+    let mut zone = Zone::new(jiff::tz::TimeZone::UTC);
+    let mut seen = 0;
+    let lines = [
+        "Nov 23 01:02:03 mx x",
+        "Nov 23 01:02:59 mx x",
+        "Nov 23 01:02:60 mx x",
+        "Nov 23 01:02:04",
+        "Nov 23 01:02:04 2026 mx",
+        "Nov 23 01:02:0x mx x",
+        "Nov 23 01:03:04 mx x",
+        "Nov 23 01:03:05 mx x",
+        "no date",
+        "2026-11-23T01:02:03.123456+01:00 mx",
+        "2026-11-23T01:02:04.123456+01:00 mx",
+        "2026-11-23T01:02:61.123456+01:00 mx",
+        "2026-11-23T01:02:04.1234567+01:00 mx",
+        "2026-11-23T01:02:05Z mx",
+        "2026-11-23T01:02:05 mx",
+        "2026-11-23T01:02:05 +0100 mx",
+        "Nov 23 01:02:03 mx x",
+        "Nov 23 01:02:04 mx x",
+    ];
+    for line in lines {
+        let glance = dates.at_a_glance(line.as_bytes(), &zone, now_us);
+        let found = dates.find(line.as_bytes(), &mut zone, now_us);
+        if let Some(pattern) = glance {
+            seen += 1;
+            assert_eq!(found.map(|found| found.pattern), Some(pattern), "{line}");
+            assert!(found.is_some_and(|found| found.time_us.is_some()), "{line}");
+        }
+    }
+    assert_eq!(seen, 6, "a second stamp of a minute, each kind");
+}
+
+/// Weeks, years of two digits, clocks of twelve hours, parts of a date: as fail2ban-regex found them.
+#[test]
+fn codes() {
+    let civil = |at: &str| {
+        let at: DateTime = at.parse().expect(at);
+        at.to_zoned(jiff::tz::TimeZone::UTC).expect("UTC").timestamp().as_second()
+    };
+    for (pattern, stamp, at) in [
+        ("^%Y", "2026", "2026-11-23T00:00"),
+        ("^%Y", "2025", "2025-11-23T00:00"),
+        ("^%Y", "2027", "2027-11-22T00:00"),
+        ("^%j", "366", "2026-01-01T00:00"),
+        ("^%Y-%j", "2026-366", "2027-01-01T00:00"),
+        ("^%I", "12", "2026-11-23T00:00"),
+        ("^%I %p", "12 PM", "2026-11-22T12:00"),
+        ("^%M", "02", "2026-11-23T00:02"),
+        ("^%f", "123456", "2026-11-23T00:00"),
+        ("^%a", "Thu", "2026-11-23T00:00"),
+        ("^%Y %U", "2026 40", "2026-11-23T00:00"),
+        ("^%Y %U %w", "2026 00 0", "2025-12-28T00:00"),
+        ("^%Y %U %w", "2026 53 6", "2027-01-09T00:00"),
+        ("^%Y %W %w", "2026 00 0", "2026-01-04T00:00"),
+        ("^%Y %W %w", "2026 0 4", "2026-01-01T00:00"),
+        ("^%Y %W %A", "2026 47 Sunday", "2026-11-29T00:00"),
+        ("^%U %w %H:%M:%S", "50 1 01:02:03", "2025-12-14T01:02:03"),
+        ("^%G-W%V-%u %H:%M:%S", "2020-W10-1 23:02:03", "2026-11-22T23:02:03"),
+        ("^%Y %U %w %m/%d", "2026 47 1 11/20", "2026-11-20T00:00"),
+        ("^%c", "mon  Nov  3 1:02:03 2025", "2025-11-03T01:02:03"),
+        ("^%x %X", "1/3/99 1:2:3", "2099-01-03T01:02:03"),
+        ("^%d/%m/%y", "23/11/69", "2069-11-23T00:00"),
+        ("^%Exy%Exm%Exd", "991123", "2099-11-23T00:00"),
+        ("^%Exl:%M %Y-%m-%d", "12:02 2026-11-23", "2026-11-23T00:02"),
+        ("^%Y-%m-%d %H %p", "2026-11-23 01 PM", "2026-11-23T01:00"),
+        ("^%Y-%m-%d %%T", "2026-11-23 %T", "2026-11-23T00:00"),
+    ] {
+        check(pattern, &format!("{stamp} mx"), Some((civil(at), " mx")));
+    }
+    check("^%l:%M:%S %p %Y-%m-%d", "01:02:03 AM 2026-11-23 mx", None);
+}
+
+/// A code that nobody knows would let every line count as written now.
+#[test]
+fn unknown_codes() {
+    for (pattern, reason) in [
+        ("^%F %T", "`%F` is no code of a date; write `%Y-%m-%d`"),
+        ("^%Y-%m-%d %T", "`%T` is no code of a date; write `%H:%M:%S`"),
+        ("^%b %e %H:%M:%S", "`%e` is no code of a date; write `%d`"),
+        ("^%s", "`%s` is no code of a date; write `{EPOCH}`"),
+        ("^%d %Exb", "`%Exb` is no code of a date; write `%b`"),
+        ("^%Y-%m-%d %Q", "`%Q` is no code of a date; a percent sign is `%%`"),
+        ("^%Y-%m-%d %", "`%` is no code of a date; a percent sign is `%%`"),
+        ("^%Y %d", "a day without its month tells no date"),
+        ("^%Y-%m", "a month without its day tells no date"),
+    ] {
+        let error = Dates::new(&format!("{{NONE}}\n{pattern}")).map(drop).expect_err(pattern);
+        assert_eq!(error, format!("`{pattern}`: {reason}"));
+    }
+}

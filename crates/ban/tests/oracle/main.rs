@@ -8,6 +8,7 @@
 mod actions;
 mod all_filters;
 mod annotated;
+mod expressions;
 mod filters;
 mod folder;
 mod own_samples;

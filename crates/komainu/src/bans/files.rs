@@ -35,7 +35,7 @@ impl Files for Disk {
 }
 
 /// The disk, by whoever may open what this process may not: a jail.local of root's that holds passwords.
-pub(super) struct Through<'a>(pub(super) &'a dyn Opener);
+pub(crate) struct Through<'a>(pub(crate) &'a dyn Opener);
 
 impl Files for Through<'_> {
     fn read(&self, path: &Path) -> Result<Option<String>, String> {

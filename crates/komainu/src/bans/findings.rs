@@ -26,7 +26,7 @@ pub fn findings(
             Err(error) => {
                 let message = format!("the filter of [{}] can't be used: {}", jail.name, error.reason);
                 let help = format!("its {} is `{}`", error.option, error.text);
-                found.push(Diagnostic::error(635, jail.place("filter"), message).help(help));
+                found.push(Diagnostic::error(635, jail.filter_place(error.option), message).help(help));
             }
         }
         found.extend(ban::review_of(jail));

@@ -276,11 +276,16 @@ impl Worker {
         self.look();
         for (at, change, error) in failed {
             if self.gone.get(at).is_some_and(Option::is_none) {
-                let (jail, what) = (&change.jail, verb(change));
-                self.log.say(Part::Actions, Level::Error, format_args!("[{jail}] {what}: {error}"));
+                say_failed(&self.log, change, &error);
             }
         }
     }
+}
+
+/// Says that a change isn't in force.
+pub(super) fn say_failed(log: &BanLog, change: &Change, error: &str) {
+    let (jail, what) = (&change.jail, verb(change));
+    log.say(Part::Actions, Level::Error, format_args!("[{jail}] {what}: {error}"));
 }
 
 fn verb(change: &Change) -> String {

@@ -32,7 +32,7 @@ pub use engine::{Engine, Setup};
 pub use findings::findings;
 pub use hands::Hands;
 pub use order::{Answer, Order, Orders};
-pub use own::{Own, OwnLine, OwnLog, Rouse, Tried};
+pub use own::{Call, Own, OwnLine, OwnLog, Rouse, Told, Tried};
 pub use says::BanLog;
 pub use shut_out::{Ban, Net, Shut, ShutOut, Spared};
 pub use tail::{Direct, Opener};

@@ -1,8 +1,9 @@
 //! The server's own log lines on their way to the jails, with no log in between.
 //!
 //! Whoever writes the log hands its lines over here as well, as Postfix would have written them. The channel is bounded,
-//! and full it drops lines and counts them: mail never waits for bans. [`OwnLog`] says which jails they concern, and which
-//! lines of a log are the same once more. T0.1.
+//! and full it drops lines and counts them: mail never waits for bans. A session that has failed may ask to be called
+//! when the jails have heard of it. [`OwnLog`] says which jails they concern, and which lines of a log are the same once
+//! more. T0.1.
 
 use crate::log::Destination;
 use ban::filter::Failure;
@@ -57,12 +58,41 @@ impl OwnLine {
     }
 }
 
+/// Called in its turn among the lines: what jails make of those before is in force at the server's own listeners by
+/// then. Dropped uncalled where nobody listens.
+pub type Call = Box<dyn FnOnce() + Send>;
+
+/// What jails are told.
+pub enum Told {
+    /// A line.
+    Line(OwnLine),
+    /// Somebody wants to know when it is his turn.
+    Call(Call),
+}
+
+impl Told {
+    /// The line that it is.
+    #[must_use]
+    pub fn line(self) -> Option<OwnLine> {
+        match self {
+            Told::Line(line) => Some(line),
+            Told::Call(_) => None,
+        }
+    }
+}
+
+impl From<OwnLine> for Told {
+    fn from(line: OwnLine) -> Told {
+        Told::Line(line)
+    }
+}
+
 /// Rouses whoever takes the lines.
 pub type Rouse = Box<dyn Fn() + Send + Sync>;
 
 /// The end that lines are put into.
 pub struct Own {
-    lines: SyncSender<OwnLine>,
+    lines: SyncSender<Told>,
     rouse: Rouse,
     dropped: AtomicU64,
 }
@@ -76,17 +106,18 @@ impl std::fmt::Debug for Own {
 impl Own {
     /// Both ends.
     #[must_use]
-    pub fn channel(rouse: Rouse) -> (Own, Receiver<OwnLine>) {
+    pub fn channel(rouse: Rouse) -> (Own, Receiver<Told>) {
         let (lines, taken) = mpsc::sync_channel(LINES_MAX);
         (Own { lines, rouse, dropped: AtomicU64::new(0) }, taken)
     }
 
     /// Hands lines over; those that there is no room for are dropped.
-    pub fn say(&self, lines: impl IntoIterator<Item = OwnLine>) {
+    pub fn say(&self, all: impl IntoIterator<Item = Told>) {
         let mut some = false;
-        for line in lines {
+        for told in all {
             some = true;
-            if self.lines.try_send(line).is_err() {
+            let is_line = matches!(told, Told::Line(_));
+            if self.lines.try_send(told).is_err() && is_line {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -198,15 +229,33 @@ mod tests {
             rings.fetch_add(1, Ordering::Relaxed);
         }));
         let line = |n: usize| OwnLine { time_us: 0, text: n.to_string(), tried: None };
-        own.say((0..LINES_MAX + 3).map(line));
+        own.say((0..LINES_MAX + 3).map(|n| line(n).into()));
         own.say([]);
         assert_eq!((own.take_dropped(), own.take_dropped(), roused.load(Ordering::Relaxed)), (3, 0, 1));
         assert_eq!(taken.try_iter().count(), LINES_MAX);
-        own.say([line(7)]);
-        assert_eq!(taken.try_recv(), Ok(line(7)));
+        own.say([line(7).into()]);
+        assert_eq!(taken.try_recv().ok().and_then(Told::line), Some(line(7)));
         drop(taken);
-        own.say([line(8)]);
+        own.say([line(8).into()]);
         assert_eq!(own.take_dropped(), 1);
+    }
+
+    /// Whoever waits to be called learns that nobody will.
+    #[test]
+    fn a_call_that_nobody_hears_is_dropped() {
+        let (own, taken) = Own::channel(Box::new(|| ()));
+        let call = || {
+            let (called, waiting) = mpsc::channel();
+            (Told::Call(Box::new(move || called.send(()).unwrap_or_default())), waiting)
+        };
+        let (first, waiting) = call();
+        own.say([first]);
+        assert_eq!(waiting.try_recv(), Err(mpsc::TryRecvError::Empty));
+        drop(taken);
+        assert_eq!(waiting.recv(), Err(mpsc::RecvError));
+        let (second, waiting) = call();
+        own.say([second]);
+        assert_eq!((waiting.recv(), own.take_dropped()), (Err(mpsc::RecvError), 0));
     }
 
     #[test]

@@ -87,6 +87,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), String> {
         hands: vec![Box::new(Arc::clone(&firewall))],
         opener: Arc::new(Arc::clone(&firewall)),
         own: None,
+        doors: None,
         input: io::stdin().as_fd().try_clone_to_owned().ok().map(|pipe| (pipe, input.clone())),
         waker,
     };

@@ -7,7 +7,7 @@
 
 mod sink;
 
-use crate::bans::{Own, OwnLine, Tried};
+use crate::bans::{Call, Own, OwnLine, Told, Tried};
 use crate::clock;
 use crate::privileged::Helper;
 use events::{Event, Line, Stamp};
@@ -93,6 +93,7 @@ struct Ready {
 
 enum Order {
     Write(Ready),
+    Call(Call),
     Reopen,
     Flush(SyncSender<()>),
 }
@@ -185,6 +186,13 @@ impl Log {
         let _ = self.shape.own.set(own);
     }
 
+    /// Has whoever listens make a call once he has heard all lines so far. It is dropped where nobody listens.
+    pub(crate) fn call_in_turn(&self, call: Call) {
+        if self.is_listened_to() {
+            let _ = self.orders.send(Order::Call(call));
+        }
+    }
+
     /// Opens the file anew.
     pub fn reopen(&self) {
         let _ = self.orders.send(Order::Reopen);
@@ -244,11 +252,12 @@ fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>, listener: &OnceLock<
             match order {
                 Order::Write(line) => {
                     sink.write((line.severity, line.facility), &line.text);
-                    heard.extend(line.own);
+                    heard.extend(line.own.map(Told::Line));
                     if heard.len() >= LINES_HEARD_MAX {
                         hand_over(&mut heard, listener);
                     }
                 }
+                Order::Call(call) => heard.push(Told::Call(call)),
                 Order::Reopen => sink.reopen(),
                 Order::Flush(done) => {
                     sink.flush();
@@ -262,7 +271,7 @@ fn write_all(mut sink: Sink, queue: &mpsc::Receiver<Order>, listener: &OnceLock<
     }
 }
 
-fn hand_over(heard: &mut Vec<OwnLine>, listener: &OnceLock<Own>) {
+fn hand_over(heard: &mut Vec<Told>, listener: &OnceLock<Own>) {
     match listener.get() {
         Some(own) if !heard.is_empty() => own.say(heard.drain(..)),
         _ => heard.clear(),
@@ -288,7 +297,7 @@ mod tests {
         log.flush();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().filter(|line| line.contains(written)).count(), 2, "{text}");
-        let line = heard.recv().unwrap();
+        let line = heard.recv().unwrap().line().unwrap();
         let pid = std::process::id();
         assert_eq!(line.text, format!("mx postfix/smtpd[{pid}]: connect from unknown[192.0.2.1]"));
         assert!(line.time_us >= before.0 && line.time_us <= clock::now().wall.0);
@@ -296,7 +305,7 @@ mod tests {
         let tried = Tried { account: Some("joe-of-old".into()), password: Some(0x5eac_4e70_5eac_4e70) };
         log.write_tried("postfix/smtpd", event(), Some(tried.clone()));
         log.flush();
-        assert_eq!(heard.recv().unwrap().tried.as_deref(), Some(&tried));
+        assert_eq!(heard.recv().unwrap().line().unwrap().tried.as_deref(), Some(&tried));
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains("joe-of-old") && !text.contains("5eac"), "{text}");
     }

@@ -5,7 +5,7 @@
 //! without. Without root, the listeners refuse whom a jail bans, and nothing else does. T0.1, T2.18 to T2.21.
 
 use crate::bans::control::{Bound, Control};
-use crate::bans::files::Disk;
+use crate::bans::files::{Disk, Through};
 use crate::bans::settings::{self, Daemon, Target};
 use crate::bans::{
     Answer, BanLog, Direct, Engine, Hands, Net, Opener, Order, Own, OwnLog, Setup, ShutOut, Waker,
@@ -171,7 +171,7 @@ fn begin(
     let waker = Waker::new().map_err(|error| error.to_string())?;
     let rouse = waker.clone();
     let (own, lines) = Own::channel(Box::new(move || rouse.wake()));
-    let mut hands: Vec<Box<dyn Hands>> = vec![Box::new(Doors::new(&shared.shut_out, &folder))];
+    let mut hands: Vec<Box<dyn Hands>> = Vec::new();
     let opener: Arc<dyn Opener> = match &firewall {
         Some(firewall) => {
             let (inner, shut_out) = (Arc::clone(firewall), Arc::clone(&shared.shut_out));
@@ -180,12 +180,14 @@ fn begin(
         }
         None => Arc::new(Direct),
     };
+    let doors = Doors::new(&shared.shut_out, &folder, Arc::clone(&opener));
     let setup = Setup {
         folder: folder.clone(),
         state: Some(state.to_owned()),
         log: log.clone(),
         hands,
         opener,
+        doors: Some(Box::new(doors)),
         own: Some((OwnLog::of(destination, std::process::id()), lines)),
         input: None,
         waker,
@@ -224,14 +226,16 @@ impl Running {
 struct Doors {
     shut_out: Arc<ShutOut>,
     folder: PathBuf,
+    /// Who may read a jail.local of root's.
+    opener: Arc<dyn Opener>,
     /// How wide each jail bans, and whom it never does.
     jails: HashMap<String, (Prefixes, Vec<Net>)>,
 }
 
 impl Doors {
-    fn new(shut_out: &Arc<ShutOut>, folder: &Path) -> Doors {
+    fn new(shut_out: &Arc<ShutOut>, folder: &Path, opener: Arc<dyn Opener>) -> Doors {
         let (shut_out, folder) = (Arc::clone(shut_out), folder.to_owned());
-        let mut doors = Doors { shut_out, folder, jails: HashMap::new() };
+        let mut doors = Doors { shut_out, folder, opener, jails: HashMap::new() };
         doors.reload();
         doors
     }
@@ -248,7 +252,7 @@ impl Hands for Doors {
     }
 
     fn reload(&mut self) {
-        let jails = ban::jails::read(&Disk, &self.folder).jails;
+        let jails = ban::jails::read(&Through(&*self.opener), &self.folder).jails;
         let row = |jail: &Jail| (Prefixes::of(jail).unwrap_or_default(), Settings::of(jail).0.never);
         self.jails = jails.iter().map(|jail| (jail.name.clone(), row(jail))).collect();
     }

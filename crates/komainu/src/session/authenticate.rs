@@ -15,6 +15,7 @@ use proto::sasl::server::dovecot::{Answer, Start};
 use proto::sasl::server::{Credentials, Mechanism, exchange, looks_like_base64};
 use proto::smtp::{AuthOutcome, AuthStep};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use users::Stored;
 
 /// What a session knows of log-ins.
@@ -29,6 +30,8 @@ pub(super) struct LoggingIn {
     pub(super) credentials: Credentials,
     /// It waits, or is judged.
     pub(super) under_way: Option<UnderWay>,
+    /// Whether the client was shut out already when the log-in failed.
+    pub(super) before: Option<Arc<AtomicBool>>,
     /// Leave to try.
     pub(super) permit: Option<Permit>,
     /// What was stored for the user when it was judged by it.
@@ -124,6 +127,7 @@ impl Session {
         if matches!(step, AuthStep::Cancelled) {
             let mechanism = std::mem::take(&mut logging_in.mechanism);
             self.warn(&format!("{}: SASL {mechanism} authentication aborted", self.peer()));
+            self.owe();
         }
     }
 
@@ -263,6 +267,7 @@ impl Session {
             }
         };
         let username = self.logging_in().username.clone();
+        self.owe_log_in();
         let line = SaslFailed {
             client: self.peer(),
             mechanism: mechanism.as_str().into(),

@@ -339,6 +339,9 @@ impl Session {
         if let Some(name) = identity.reverse_name {
             (client.reverse_name, client.reverse_name_status) = forwarded(name);
         }
+        if identity.address.is_some() {
+            self.shut_out.is_of_another();
+        }
         // Milters meet somebody else too, over new connections.
         self.milters_quit();
         // Who logged in before is somebody else.

@@ -154,10 +154,10 @@ struct Session {
     messages: u32,
     reach: Reach,
     shut_out: refused::Watch,
+    /// Something was said that a jail may count, and the jails may not have heard it.
+    owes: refused::Owed,
     /// What the client said before its session began.
     early: Vec<u8>,
-    /// Whether that has been judged already.
-    judged: bool,
 }
 
 /// How a wait for the client ended.
@@ -189,13 +189,13 @@ where
 {
     let Arrival { stream, ends, early, judged, known, service, shared, seat } = arrival;
     let mut session = Box::new(Session::new(ends, service, shared, seat));
-    (session.early, session.judged) = (early, judged);
+    session.early = early;
     for (question, answer) in known {
         session.facts.learn(question, answer);
     }
     let mut wire = Wire::Clear(stream);
     async move {
-        session.run(&mut wire).await;
+        session.run(&mut wire, judged).await;
         session.tell_postmaster();
         session.farewell();
         session.milters_quit();
@@ -244,17 +244,17 @@ impl Session {
             messages: 0,
             reach: Reach::Open,
             shut_out: refused::Watch::default(),
+            owes: refused::Owed::default(),
             early: Vec::new(),
-            judged: false,
         }
     }
 
     /// Talks to the client. What it has said `early` is heard first, or, where that has been judged already, behind
     /// the greeting.
-    async fn run<S: Line>(&mut self, stream: &mut Wire<S>) {
+    async fn run<S: Line>(&mut self, stream: &mut Wire<S>, judged: bool) {
         let mut out = Vec::new();
         if !self.early.is_empty() {
-            if self.judged && !self.act_all(stream, &mut out).await {
+            if judged && !self.act_all(stream, &mut out).await {
                 return;
             }
             let early = std::mem::take(&mut self.early);
@@ -282,6 +282,9 @@ impl Session {
     /// Does what there is to do; false when the session is over.
     async fn act_all<S: Line>(&mut self, stream: &mut Wire<S>, out: &mut Vec<u8>) -> bool {
         loop {
+            if self.owes.is_due() {
+                Box::pin(self.hear_jails()).await;
+            }
             match self.step(stream, out) {
                 Step::Done => {}
                 Step::Waits(work) => work.await,
@@ -438,6 +441,7 @@ impl Session {
             () = gone => None,
         };
         let verdict = verdict.unwrap_or_else(|| Verdict::Reject(self.lost()));
+        self.settle_with_jails().await;
         self.server.handle(clock::now(), Input::Decided(verdict), out);
     }
 
@@ -456,6 +460,10 @@ impl Session {
             () = gone => None,
         };
         let outcome = outcome.unwrap_or_else(|| AuthOutcome::Failure(self.lost()));
+        self.settle_with_jails().await;
+        if self.is_unanswered(&outcome) {
+            return self.server.shut_out(out);
+        }
         self.server.handle(clock::now(), Input::Authenticated(outcome), out);
     }
 

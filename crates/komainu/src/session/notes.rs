@@ -127,12 +127,18 @@ impl Session {
             session,
         };
         self.shared.log.write(self.program(), verdict);
+        if matches!(action, Action::Reject) {
+            self.owe();
+        }
     }
 
     /// What the conversation noticed by itself.
     pub(super) fn note(&self, note: Note) {
         let log = &self.shared.log;
         let client = self.peer();
+        if counts(&note) {
+            self.owe();
+        }
         let broken = |cause, after: String| Broken { cause, after: after.into(), client: self.peer() };
         match note {
             Note::LostConnection(after) => log.write(self.program(), broken(Cause::Lost, after)),
@@ -195,5 +201,28 @@ impl Session {
             }
             Note::Warning(text) => log.write(self.program(), Message::warning(text)),
         }
+    }
+}
+
+/// Whether jails may count it, of a client who stays.
+fn counts(note: &Note) -> bool {
+    match note {
+        Note::Pipelining { .. }
+        | Note::NonSmtpCommand(_)
+        | Note::IllegalAddress { .. }
+        | Note::BareNewline(_)
+        | Note::Rejected { .. }
+        | Note::LongRequest { .. }
+        | Note::MalformedBdat(_)
+        | Note::BdatTooLarge
+        | Note::QueueFileLimit
+        | Note::LimitExceeded { .. }
+        | Note::StartTlsRefused
+        | Note::Warning(_) => true,
+        Note::LostConnection(_)
+        | Note::Timeout(_)
+        | Note::TooManyErrors(_)
+        | Note::DiscardedKeywords(_)
+        | Note::RejectFilter { .. } => false,
     }
 }

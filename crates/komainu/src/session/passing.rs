@@ -486,6 +486,9 @@ impl Session {
             session: self.known(None, first),
         };
         self.shared.log.write(self.program(), verdict);
+        if action == ProxyAction::Reject {
+            self.owe();
+        }
     }
 
     /// Who the client is, as far as it is known; or whom it speaks for.

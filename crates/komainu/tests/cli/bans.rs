@@ -186,6 +186,22 @@ fn the_files_are_checked() {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }
     assert!(!ran.out.contains("K0672]: [heard]"), "{}", ran.out);
+    // A date that can't be read would let every line count as written now.
+    let dated = "[dated]\nenabled = true\nfilter = pam\nlogpath = auth.log\ndatepattern = ^%%F %%T\n";
+    folder.write("jail.local", dated.to_owned() + "[foreign]\nenabled = true\nlogpath = auth.log\n");
+    folder.write("filter.d/foreign.conf", "[Definition]\nfailregex = from <HOST>\ndatepattern = %%s\n");
+    let ran = ban(&folder, &["check"]);
+    for part in [
+        "error[K0635]: the filter of [dated] can't be used: `^%F %T`: `%F` is no code of a date; write `%Y-%m-%d`",
+        "jail.local:5:1",
+        "error[K0635]: the filter of [foreign] can't be used: `%s`: `%s` is no code of a date; write `{EPOCH}`",
+        "filter.d/foreign.conf:3:1",
+    ] {
+        assert!(ran.out.contains(part), "{part}: {}", ran.out);
+    }
+    let ran = ban(&folder, &["test", "auth.log", "pam[datepattern='%T']", "--json"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(78), ""), "{ran:?}");
+    folder.write("jail.local", "");
     let ran = ban(&folder, &["show"]);
     assert!(ran.out.contains("['add', 'blind', 'auto']\n"), "{ran:?}");
 }

@@ -104,6 +104,7 @@ impl Pair {
             hands: Vec::new(),
             opener: Arc::new(Direct),
             own: None,
+            doors: None,
             input: None,
             waker: Waker::new().expect("a pipe"),
         });

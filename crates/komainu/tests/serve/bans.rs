@@ -13,14 +13,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// `\0joe\0wrong`.
-const WRONG: &str = "AUTH PLAIN AGpvZQB3cm9uZw==";
+pub(crate) const WRONG: &str = "AUTH PLAIN AGpvZQB3cm9uZw==";
 /// `\0alice\0secret`.
 const RIGHT: &str = "AUTH PLAIN AGFsaWNlAHNlY3JldA==";
-const GUESSER: &str = "203.0.113.9";
-const OTHER: &str = "203.0.114.9";
+pub(crate) const GUESSER: &str = "203.0.113.9";
+pub(crate) const OTHER: &str = "203.0.114.9";
 
 /// One jail, without a packet filter.
-const JAILS: &str = "[DEFAULT]
+pub(crate) const JAILS: &str = "[DEFAULT]
 maxretry = 3
 findtime = 10m
 bantime = 1h
@@ -34,7 +34,7 @@ failregex = ^\s*\S+ postfix/\S+\[\d+\]: warning: [^[]*\[<HOST>\]: SASL (?:PLAIN|
 ";
 
 /// A site with submission and relaying ports, and jails of its own.
-fn site(jails: &str, main: &str) -> Site {
+pub(crate) fn site(jails: &str, main: &str) -> Site {
     let site = Site::new("");
     fs::create_dir_all(site.path("jails/filter.d")).expect("a folder");
     let log = site.path("log/mail.log");
@@ -58,7 +58,7 @@ fn site(jails: &str, main: &str) -> Site {
     site
 }
 
-fn hello(from: &str, port: u16) -> Client {
+pub(crate) fn hello(from: &str, port: u16) -> Client {
     let mut client = Client::open_from(from, &format!("127.0.0.1:{port}")).expect("connects");
     assert!(client.reply().expect("greets").starts_with("220 "));
     client.say("EHLO client.example");
@@ -66,7 +66,7 @@ fn hello(from: &str, port: u16) -> Client {
 }
 
 /// Whether a connection is closed before a byte is said.
-fn is_refused(from: &str, port: u16) -> bool {
+pub(crate) fn is_refused(from: &str, port: u16) -> bool {
     let Ok(client) = Client::open_from(from, &format!("127.0.0.1:{port}")) else { return true };
     let mut byte = [0];
     match (&mut client.socket()).read(&mut byte) {
@@ -77,7 +77,7 @@ fn is_refused(from: &str, port: u16) -> bool {
 }
 
 /// Fails three times; the session that did it.
-fn guess(from: &str) -> Client {
+pub(crate) fn guess(from: &str) -> Client {
     let mut client = hello(from, 587);
     for _ in 0..3 {
         assert!(client.say(WRONG).starts_with("535 "));
@@ -93,7 +93,7 @@ fn fail2bans(site: &Site) -> String {
     fs::read_to_string(site.path("log/fail2ban.log")).unwrap_or_default()
 }
 
-fn ask(site: &Site, words: &[&str]) -> String {
+pub(crate) fn ask(site: &Site, words: &[&str]) -> String {
     let mut command = Command::new(KOMAINU);
     let output = command.args(["ban", "-c"]).arg(site.path("jails")).args(words).output().expect("runs");
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)

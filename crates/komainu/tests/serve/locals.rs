@@ -181,25 +181,31 @@ fn boxes(roots: &[&str]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
     while let Some(folder) = folders.pop() {
-        let mut entries: Vec<_> = fs::read_dir(&folder).expect("reads").flatten().collect();
-        entries.sort_by_key(std::fs::DirEntry::file_name);
-        for (at, entry) in entries.iter().enumerate() {
+        // Messages come in whatever order, under names of each server's own.
+        let is_maildir = folder.ends_with("/new");
+        let mut messages = Vec::new();
+        for entry in fs::read_dir(&folder).expect("reads").flatten() {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path.display().to_string());
                 continue;
             }
-            let name =
-                if folder.ends_with("/new") { format!("{folder}/{at}") } else { path.display().to_string() };
             let metadata = fs::symlink_metadata(&path).expect("is there");
-            if !metadata.is_file() || metadata.len() > 1_000_000 {
+            let text = if !metadata.is_file() || metadata.len() > 1_000_000 {
                 // A FIFO has a reader no more than here.
-                found.insert(name, format!("{:?} {}", metadata.file_type(), metadata.len()));
-                continue;
+                format!("{:?} {}", metadata.file_type(), metadata.len())
+            } else {
+                normal(&String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()))
+            };
+            if is_maildir {
+                messages.push(text);
+            } else {
+                found.insert(path.display().to_string(), text);
             }
-            let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
-            found.insert(name, normal(&text));
         }
+        messages.sort();
+        let numbered = messages.into_iter().enumerate();
+        found.extend(numbered.map(|(at, text)| (format!("{folder}/{at}"), text)));
     }
     found
 }

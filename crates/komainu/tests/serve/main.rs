@@ -16,6 +16,7 @@
 mod attachments;
 mod attacks;
 mod auth;
+mod ban_haste;
 mod ban_journal;
 mod ban_run;
 #[cfg(target_arch = "x86_64")]

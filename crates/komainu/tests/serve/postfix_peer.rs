@@ -3,8 +3,10 @@
 use crate::server::{Server, command};
 use crate::site::{Site, until};
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A running Postfix.
 pub(crate) struct Postfix {
@@ -110,7 +112,7 @@ impl SideBySide {
     pub(crate) fn talk(&self, clients: &str, words: &[&str]) -> [Vec<String>; 2] {
         PORTS.map(|base| {
             let script = format!("{HEARING}{clients}");
-            let began = std::time::Instant::now();
+            let began = Instant::now();
             let output =
                 Command::new("python3").args(["-c", &script, &base.to_string()]).args(words).output();
             let output = output.expect("runs");
@@ -144,5 +146,11 @@ impl Drop for Postfix {
     fn drop(&mut self) {
         // The world's end ends it in any case.
         let _ = self.control("stop");
+        // Its services hold their sockets until each of them has ended, which may be after the master.
+        let showq = self.folder.join("queue/public/showq");
+        let patience = Instant::now() + Duration::from_secs(20);
+        while UnixStream::connect(&showq).is_ok() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

@@ -4,7 +4,9 @@
 //! Postfix's slowing down of clients that make errors is here (`smtpd_soft_error_limit`,
 //! `smtpd_error_sleep_time`), as is RFC 5321 §4.5.3.2's patience (`smtpd_timeout`).
 
-use super::{Action, Command, Fault, Input, Mode, Note, Server, Transcript, Verdict, Wait, footer, words};
+use super::{
+    Action, Command, Fault, Input, Mode, Note, Pace, Server, Transcript, Verdict, Wait, footer, words,
+};
 use mail::{Dsn, Now, Reply};
 use std::time::Duration;
 
@@ -73,7 +75,7 @@ impl Server {
             step.out.append(&mut self.held);
             self.held = Vec::new();
             self.rearm(now);
-        } else if !self.state.yielded && self.reads() && now.mono >= self.until {
+        } else if self.state.pace != Pace::Yielded && self.reads() && now.mono >= self.until {
             return self.time_out(now, out);
         }
         self.run(step, &[]);
@@ -116,6 +118,12 @@ impl Server {
         self.disconnect(&Reply::new(421, Dsn::new(4, 7, 0), text), out);
     }
 
+    /// After the reply to what is decided now nothing that the client has sent is looked at before [`Server::expire`], or
+    /// [`Server::shut_out`].
+    pub fn answer_no_more(&mut self) {
+        self.state.pace = Pace::Halts;
+    }
+
     /// Whether we are waiting for the client, and for nothing else.
     pub(super) fn reads(&self) -> bool {
         self.wait.is_none() && self.pause.is_none() && !matches!(self.mode, Mode::Closed)
@@ -123,16 +131,16 @@ impl Server {
 
     /// Works through what there is.
     fn run(&mut self, step: &mut Step<'_>, fresh: &[u8]) {
-        self.state.yielded = false;
+        self.state.pace = if self.state.pace == Pace::Halts { Pace::Yielded } else { Pace::On };
         let (mut kept, taken) = (std::mem::take(&mut self.input), std::mem::take(&mut self.taken));
         let mut rest = fresh;
         if !kept.is_empty() {
             kept.extend_from_slice(fresh);
             rest = kept.get(taken..).unwrap_or_default();
         }
-        while self.reads() {
+        while self.reads() && self.state.pace == Pace::On {
             if step.out.len() > OUTPUT_BYTES_MAX {
-                self.state.yielded = true;
+                self.state.pace = Pace::Yielded;
                 break;
             }
             if !self.take(step, &mut rest) {
@@ -142,7 +150,7 @@ impl Server {
         if matches!(self.mode, Mode::Closed) {
             return;
         }
-        if self.reads() && !self.state.yielded && self.state.peer_closed {
+        if self.reads() && self.state.pace == Pace::On && self.state.peer_closed {
             return self.lost();
         }
         if matches!(self.wait, Some(Wait::StartTls)) {

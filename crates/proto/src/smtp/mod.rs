@@ -101,8 +101,18 @@ struct Flags {
     bare_newline: bool,
     /// The connect decision was a refusal: only QUIT works.
     denied: bool,
-    /// Too much output at once: go on when it is written.
-    yielded: bool,
+    pace: Pace,
+}
+
+/// Whether what was read is worked through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Pace {
+    #[default]
+    On,
+    /// Not behind what is decided now.
+    Halts,
+    /// Too much output at once, or halted: go on when it is written.
+    Yielded,
 }
 
 /// What is outstanding at the driver.
@@ -208,7 +218,7 @@ impl Server {
         if self.pause.is_some() {
             return self.pause;
         }
-        if self.state.yielded {
+        if self.state.pace == Pace::Yielded {
             return Some(Mono(0));
         }
         self.reads().then_some(self.until)

@@ -5,7 +5,7 @@
 use crate::Day;
 use crate::sheet::{Block, Cell, Chart, Column, Figure, Part, Section, Series, Share, Sheet, Table, Tone};
 use crate::summary::sections;
-use crate::summary::{Answers, Mood, Percentiles, Slot, Split, Summary, Top};
+use crate::summary::{Answers, DAYS_MAX, Mood, Percentiles, Slot, Split, Summary, Top};
 use crate::words::{bytes, counted, date, duration, grouped, milliseconds, percent, period, plural, shares};
 
 /// Days that are shown by the hour.
@@ -31,7 +31,7 @@ pub struct About {
 pub fn sheet(summary: &Summary, about: &About) -> Sheet {
     let of_lines = summary.span.map(|(first, last)| (first.day, last.day));
     let sections = [
-        traffic(summary),
+        traffic(summary, about),
         ends(summary),
         refusals(summary),
         zones(summary),
@@ -176,8 +176,8 @@ const fn section(id: &'static str, heading: &'static str, lead: String, blocks: 
 /// What is counted in a chart: its name, what it means, and the number of a step.
 type Line = (&'static str, Tone, fn(&Slot) -> u64);
 
-fn traffic(summary: &Summary) -> Section {
-    let (step, slots) = steps(summary);
+fn traffic(summary: &Summary, about: &About) -> Section {
+    let (step, slots) = steps(summary, about);
     let steps: Vec<String> = slots.iter().map(|(name, _)| name.clone()).collect();
     let chart = |title: &str, series: &[Line]| {
         let series = series.iter().map(|(name, tone, value)| Series {
@@ -206,9 +206,32 @@ fn traffic(summary: &Summary) -> Section {
     section("traffic", "Over time", String::new(), blocks)
 }
 
+/// The days that the page is about, also those without a line; of more than a chart has room for, those with lines.
+fn days(summary: &Summary, about: &About) -> Vec<(Day, [Slot; 24])> {
+    let known = &summary.traffic.days;
+    let of_lines = known.first().zip(known.last()).map(|((first, _), (last, _))| (*first, *last));
+    let (Some(of_lines), bound) = (of_lines, if about.days.is_some() { DAYS_MAX } else { DAYS_BY_DAY })
+    else {
+        return Vec::new();
+    };
+    let (first, last) = about.days.unwrap_or(of_lines);
+    let (first, last) = (first.min(of_lines.0).number(), last.max(of_lines.1).number());
+    if usize::try_from(last - first).map_or(true, |days| days >= bound) {
+        return known.clone();
+    }
+    let mut known = known.iter().peekable();
+    let of = |number: i64| {
+        let day = Day::numbered(number);
+        let hours =
+            known.next_if(|(known, _)| *known <= day).map_or_else(Default::default, |(_, hours)| *hours);
+        (day, hours)
+    };
+    (first..=last).map(of).collect()
+}
+
 /// What a step of the charts is, and each with its numbers.
-fn steps(summary: &Summary) -> (&'static str, Vec<(String, Slot)>) {
-    let days = &summary.traffic.days;
+fn steps(summary: &Summary, about: &About) -> (&'static str, Vec<(String, Slot)>) {
+    let days = &days(summary, about);
     let whole = |hours: &[Slot; 24]| {
         let mut sum = Slot::default();
         hours.iter().for_each(|slot| sum.add(slot));
@@ -534,11 +557,13 @@ fn queue(summary: &Summary) -> Section {
     let names = ["up to an hour", "up to 6 hours", "up to a day", "up to 3 days", "longer"];
     let part =
         |(name, count): (&str, &u64)| Part { label: (*name).to_owned(), count: *count, tone: Tone::Wait };
-    let parts: Vec<Part> = names.into_iter().zip(&queue.steps).map(part).collect();
+    let mut parts: Vec<Part> = names.into_iter().zip(&queue.steps).map(part).collect();
+    parts.extend((queue.unknown > 0).then(|| part(("not known", &queue.unknown))));
     let title = "Messages in the queue, by how long they have been there".to_owned();
     let mut blocks = vec![Block::Share(Share { title, head: "For how long", unit: "Messages", parts })];
     blocks.extend(top("Where they are going", "Domain", "Messages", &queue.destinations, Tone::Wait));
-    let lead = format!("When the log ended; the oldest had been there for {}.", duration(queue.ages.max));
+    let oldest = if queue.unknown > 0 { "the oldest whose age is known" } else { "the oldest" };
+    let lead = format!("When the log ended; {oldest} had been there for {}.", duration(queue.ages.max));
     section("queue", "The queue", lead, blocks)
 }
 

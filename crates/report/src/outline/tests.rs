@@ -62,9 +62,31 @@ fn what_is_shown_adds_up() {
 #[test]
 fn steps_by_the_length_of_the_time() {
     for (days, step, count) in [(1, "Hour", 24), (2, "Hour", 48), (5, "Day", 5), (100, "Month", 4)] {
-        let (found, slots) = steps(&summary(days, 3_000));
+        let (found, slots) = steps(&summary(days, 3_000), &about());
         assert_eq!((found, slots.len()), (step, count), "{days}");
     }
+    // Days without a line have their place, those that were asked for and those between two with lines.
+    let one = summary(1, 3_000);
+    for (days, step, count) in [(1, "Hour", 24), (2, "Hour", 48), (7, "Day", 7), (100, "Month", 4)] {
+        let asked = About { days: Some((FIRST, Day::numbered(FIRST.number() + days - 1))), ..about() };
+        let (found, slots) = steps(&one, &asked);
+        assert_eq!((found, slots.len()), (step, count), "{days}");
+        let sum = slots.iter().map(|(_, slot)| slot.received).sum::<u64>();
+        assert_eq!(sum, one.counts.received, "{days}");
+    }
+    let mut gap = summary(5, 3_000);
+    let whole = steps(&gap, &about()).1;
+    gap.traffic.days.drain(1..4);
+    let found = steps(&gap, &about()).1;
+    assert_eq!(
+        found.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        whole.iter().map(|(name, _)| name).collect::<Vec<_>>()
+    );
+    assert!(found.iter().skip(1).take(3).all(|(_, slot)| *slot == Slot::default()));
+    assert_eq!((found.first(), found.last()), (whole.first(), whole.last()));
+    // Of years, those with lines.
+    gap.traffic.days.last_mut().unwrap().0.year = 9_999;
+    assert_eq!(steps(&gap, &about()).1.len(), 48);
 }
 
 #[test]

@@ -29,6 +29,12 @@ pub(super) fn ceiling(number: u64) -> u64 {
     }
 }
 
+/// What the line in the middle stands for: of 5, that is 2.5.
+fn half(top: u64) -> String {
+    let whole = grouped(top / 2);
+    if top.is_multiple_of(2) { whole } else { format!("{whole}.5") }
+}
+
 /// Bars over time; `number` tells this chart from the page's others.
 pub(super) fn over_time(out: &mut Html, chart: &Chart, number: u64) {
     let count = chart.steps.len();
@@ -45,7 +51,7 @@ pub(super) fn over_time(out: &mut Html, chart: &Chart, number: u64) {
         out.raw(series.name).raw(" <b>").text(&grouped(series.sum())).raw("</b></li>");
     }
     out.raw("</ul><div class=\"plot\"><div class=\"scale\" aria-hidden=\"true\"><span>").text(&grouped(top));
-    out.raw("</span><span>").text(&grouped(top / 2)).raw("</span><span>0</span></div>");
+    out.raw("</span><span>").text(&half(top)).raw("</span><span>0</span></div>");
     out.raw("<svg role=\"img\" aria-labelledby=\"chart-").number(number).raw(" chart-desc-").number(number);
     out.raw("\" preserveAspectRatio=\"none\" viewBox=\"0 0 ").thousandths(STEP * count as u64);
     out.raw(" 100\"><desc id=\"chart-desc-")
@@ -153,6 +159,21 @@ pub(super) fn swatch(out: &mut Html, class: &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_middle_is_half_of_the_top() {
+        for (most, middle) in
+            [(0, "1"), (2, "1"), (3, "2.5"), (5, "2.5"), (6, "5"), (17, "10"), (1_999, "1,000")]
+        {
+            let values = vec![most, 0];
+            let series = vec![crate::sheet::Series { name: "mail", tone: crate::sheet::Tone::Good, values }];
+            let steps = vec!["00".to_owned(), "01".to_owned()];
+            let mut out = Html::default();
+            over_time(&mut out, &Chart { title: "x".to_owned(), step: "Hour", steps, series }, 1);
+            let html = out.into_string();
+            assert!(html.contains(&format!("</span><span>{middle}</span><span>0</span>")), "{most}: {html}");
+        }
+    }
 
     #[test]
     fn ceilings() {

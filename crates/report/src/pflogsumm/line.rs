@@ -174,7 +174,10 @@ impl Part {
         let service = rest.strip_prefix(b"smtps/").or_else(|| rest.strip_prefix(b"submission/"));
         let (command, rest) = scan::cut_at(service.unwrap_or(rest), b'[')?;
         let (pid, rest) = scan::cut_at(rest, b']')?;
-        let text = rest.strip_prefix(b":").unwrap_or(rest).strip_prefix(b" ")?;
+        let text = match rest.strip_prefix(b": ") {
+            Some(text) => scan::untagged(text),
+            None => rest.strip_prefix(b" ")?,
+        };
         (!command.is_empty()).then_some((Head { at, command, pid }, text))
     }
 

@@ -299,7 +299,7 @@ impl Summary {
                 self.received += 1;
                 if let Some(message) = self.messages.at(own(List::Ids, id)) {
                     let from = (own(List::Clients, from) + 1).min(DEFERRED - 1);
-                    message.came_from_and_deferred = message.came_from_and_deferred & DEFERRED | from;
+                    message.came_from_and_deferred = (message.came_from_and_deferred & DEFERRED) | from;
                 }
             }
             Event::Queued { id, sender, size } => {

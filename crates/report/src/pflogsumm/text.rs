@@ -246,7 +246,7 @@ impl Summary {
         for (name, domain) in all.into_iter().take(top) {
             write!(
                 out,
-                "  {}      {}  {:>9}s  {:>8}s   ",
+                "  {}      {}     {:>6}s    {:>6}s   ",
                 units(domain.count, 6),
                 clock(domain.seconds, 2),
                 average(domain.seconds, domain.count),
@@ -583,7 +583,7 @@ fn line(out: &mut dyn Write, text: &[u8]) -> io::Result<()> {
 fn row(out: &mut dyn Write, connections: &Connections) -> io::Result<()> {
     writeln!(
         out,
-        "   {}       {}  {:>10}s  {:>10}s",
+        "   {}       {}      {:>6}s      {:>6}s",
         units(connections.count, 6),
         clock(connections.seconds, 2),
         average(connections.seconds, connections.count),

@@ -6,7 +6,10 @@
 use super::ends::{MessageEnd, Origin};
 use super::spread::Spread;
 use super::{OPEN_MAX, Queue, Split};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// How many ids of messages that come from here, and that no line has been about yet, are remembered.
+const NAMED_MAX: usize = 16_384;
 
 /// What is known of a message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,6 +133,8 @@ pub(super) struct Messages {
     /// This is a later piece of a log: what is not known here may be known before.
     pub later: bool,
     open: HashMap<u64, Message>,
+    /// Named as made here before any line was about them, or after they were gone.
+    named: HashSet<u64>,
     /// Gone in this piece of the log, begun in an earlier one.
     tails: HashMap<u64, Message>,
     total: u64,
@@ -146,13 +151,25 @@ impl Messages {
         if self.open.len() >= OPEN_MAX && !self.open.contains_key(&key) {
             self.drop_old();
         }
-        let total = &mut self.total;
+        let (total, named) = (&mut self.total, &mut self.named);
         let message = self.open.entry(key).or_insert_with(|| {
             *total += 1;
-            Message { first: at, ..Message::default() }
+            let flags = if named.remove(&key) { CLEANED } else { 0 };
+            Message { flags, first: at, ..Message::default() }
         });
         message.last = at;
         message
+    }
+
+    /// The message with this key comes from here: a bounce, a notice, forwarded mail.
+    pub(super) fn made(&mut self, key: u64) {
+        if let Some(message) = self.open.get_mut(&key) {
+            message.flags |= CLEANED;
+        } else if let Some(message) = self.tails.get_mut(&key) {
+            message.flags |= CLEANED;
+        } else if self.named.len() < NAMED_MAX {
+            self.named.insert(key);
+        }
     }
 
     /// A message that is in the queue.
@@ -229,7 +246,8 @@ impl Messages {
         for (count, more) in self.origins.iter_mut().zip(later.origins) {
             *count += more;
         }
-        for (key, tail) in later.tails {
+        for (key, mut tail) in later.tails {
+            tail.flags |= if self.named.remove(&key) { CLEANED } else { 0 };
             match self.open.remove(&key) {
                 Some(mut message) => {
                     self.total -= 1;
@@ -246,7 +264,8 @@ impl Messages {
                 None => self.close(tail),
             }
         }
-        for (key, message) in later.open {
+        for (key, mut message) in later.open {
+            message.flags |= if self.named.remove(&key) { CLEANED } else { 0 };
             if self.open.len() >= OPEN_MAX && !self.open.contains_key(&key) {
                 self.drop_old();
             }
@@ -260,6 +279,7 @@ impl Messages {
                 }
             }
         }
+        later.named.into_iter().for_each(|key| self.made(key));
     }
 
     /// Where all stand, by end and by origin.
@@ -294,6 +314,12 @@ impl Messages {
             let step = [3600, 6 * 3600, 86_400, 3 * 86_400].iter().position(|limit| age <= *limit);
             count(&mut queue.steps, Some(step.unwrap_or(4)));
         }
+        // Those that were judged before their time: nothing else ends so.
+        for end in [MessageEnd::Deferred, MessageEnd::Waiting, MessageEnd::Held] {
+            let at = MessageEnd::ALL.iter().position(|one| *one == end);
+            queue.unknown += at.and_then(|at| self.ends.get(at)).copied().unwrap_or(0);
+        }
+        queue.messages += queue.unknown;
         queue.ages = ages.percentiles();
         queue
     }

@@ -9,6 +9,7 @@
 
 pub mod data;
 mod ends;
+mod hours;
 mod messages;
 mod read;
 mod rules;
@@ -150,7 +151,7 @@ pub struct Counts {
 /// What happened in an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot {
-    /// Connections that began.
+    /// Connections that were first heard of then; those that postscreen handed on only at the server.
     pub connections: u64,
     /// Messages that came.
     pub received: u64,
@@ -313,6 +314,8 @@ pub struct Queue {
     pub ages: Percentiles,
     /// Up to an hour, a quarter of a day, a day, three days, more.
     pub steps: [u64; 5],
+    /// How many were too many to be told apart: their age isn't known.
+    pub unknown: u64,
     /// Where to, of those that were tried.
     pub destinations: Top,
 }

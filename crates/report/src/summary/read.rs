@@ -6,6 +6,7 @@ use super::sessions::Counters;
 use super::tally::{Tally, Unsized, domain};
 use crate::Day;
 use crate::day::Moment;
+use crate::scan;
 use events::check::{Action, ContentCheck, ProxyAction, ProxyVerdict, Verdict};
 use events::delivery::{Delivery, Status};
 use events::fail2ban::{BanEvent, BanLine, Deed};
@@ -68,9 +69,13 @@ impl Tally {
         let Envelope { host, program, pid, .. } = envelope;
         let service = program.rsplit('/').next().unwrap_or(program);
         let pid = pid.map(|pid| pid.to_string()).unwrap_or_default();
-        let head = Head { at, seconds: at.seconds(), host, program, service, pid: &pid };
-        let event = Event::parse(program, said);
+        // A leap second is of its own hour.
+        let seconds = Moment { second: at.second.min(59), ..at }.seconds();
+        let head = Head { at, seconds, host, program, service, pid: &pid };
         self.seen(at);
+        let said = said.get(said.len() - scan::untagged(said.as_bytes()).len()..).unwrap_or(said);
+        let short = (said.len() > Event::TEXT_MAX).then(|| in_short(program, said));
+        let event = Event::parse(program, short.as_deref().unwrap_or(said));
         if self.event(&head, &event) {
             self.lines.counted += 1;
         } else {
@@ -131,7 +136,6 @@ impl Tally {
             Event::Connect(connect) => {
                 let key = self.session_key(head, &connect.client);
                 self.sessions.begin(key, head.seconds);
-                self.slot(head.at).connections += 1;
             }
             Event::Disconnect(disconnect) => self.disconnected(head, disconnect),
             Event::Broken(broken) => {
@@ -156,6 +160,7 @@ impl Tally {
             Event::MessageId(id) => self.message(head, &id.id).flags |= messages::CLEANED,
             Event::Queued(queued) => self.queued(head, queued),
             Event::Delivery(delivery) => self.delivery(head, delivery),
+            Event::Notified(notified) => self.made(head, &notified.notification),
             Event::Expired(expired) => self.message(head, &expired.id).flags |= messages::EXPIRED,
             Event::Removed(removed) => {
                 let flags = if head.service == "postsuper" { messages::DELETED } else { 0 };
@@ -187,7 +192,8 @@ impl Tally {
 
     fn tls_failed(&mut self, head: &Head<'_>, failed: &TlsFailed<'_>) {
         let [_, _, table] = &mut self.tls;
-        table.add(&format!("{} {}", failed.direction, failed.reason), 0);
+        let whose = if failed.direction == Direction::From { "clients" } else { "servers" };
+        table.add(&format!("{whose}: {}", failed.reason), 0);
         if failed.direction == Direction::From {
             let key = self.session_key(head, &failed.peer);
             self.sessions.of(key, head.seconds, |session| session.tls_failed = true);
@@ -214,9 +220,7 @@ impl Tally {
         match event {
             Event::ScreenConnect(connect) => {
                 let key = self.key(&[head.host, "screen", &connect.client.to_string()]);
-                self.sessions.begin(key, head.seconds);
-                self.sessions.of(key, head.seconds, |session| session.screened = true);
-                self.slot(head.at).connections += 1;
+                self.sessions.screening_begins(key, head.seconds);
             }
             Event::ScreenViolation(violation) => {
                 let key = self.key(&[head.host, "screen", &violation.client.to_string()]);
@@ -238,6 +242,12 @@ impl Tally {
     fn message(&mut self, head: &Head<'_>, id: &str) -> &mut Message {
         let key = self.key(&[head.host, id]);
         self.messages.of(key, head.seconds)
+    }
+
+    /// A message that comes from here, as another's line says.
+    fn made(&mut self, head: &Head<'_>, id: &str) {
+        let key = self.key(&[head.host, id]);
+        self.messages.made(key);
     }
 
     fn arrived(&mut self, head: &Head<'_>) {
@@ -450,8 +460,9 @@ impl Tally {
     }
 
     fn sent(&mut self, head: &Head<'_>, delivery: &Delivery<'_>, domain: &str, size: u64) {
-        if delivery.text.starts_with("forwarded as ") {
+        if let Some(id) = delivery.text.strip_prefix("forwarded as ") {
             self.counts.forwarded += 1;
+            self.made(head, id);
             return;
         }
         self.counts.delivered += 1;
@@ -477,14 +488,10 @@ impl Tally {
     fn screened(&mut self, head: &Head<'_>, outcome: &ScreenOutcome<'_>) {
         let key = self.key(&[head.host, "screen", &outcome.client.to_string()]);
         match outcome.outcome {
-            Outcome::PassOld | Outcome::Allowlisted | Outcome::Whitelisted => self.sessions.hand_on(key),
-            Outcome::PassNew => {
-                self.sessions.hand_on(key);
-                if self.passed.len() >= 4096 {
-                    self.passed.clear();
-                }
-                self.passed.insert(key);
+            Outcome::PassOld | Outcome::Allowlisted | Outcome::Whitelisted => {
+                self.sessions.hand_on(key, head.seconds, false);
             }
+            Outcome::PassNew => self.sessions.hand_on(key, head.seconds, true),
             Outcome::Denylisted | Outcome::Blacklisted => {
                 let rule = Rule { name: "postscreen_access_list", argument: None };
                 self.sessions.of(key, head.seconds, |session| {
@@ -494,13 +501,8 @@ impl Tally {
             }
             Outcome::Disconnect => {
                 self.settle_client(&outcome.client.address);
-                // Sent away after the deep tests, to come again.
-                if self.passed.remove(&key) {
-                    self.sessions.kept(head.seconds);
-                    return;
-                }
-                self.sessions.of(key, head.seconds, |session| session.screened = true);
-                if let Some(ended) = self.sessions.end(key, head.seconds, Counters::default()) {
+                // Perhaps sent away after the deep tests, to come again.
+                if let Some(ended) = self.sessions.screening_ends(key, head.seconds) {
                     self.ended(&ended);
                 }
             }
@@ -512,7 +514,7 @@ impl Tally {
         let rule = rules::of_screen(&reject.text);
         self.refused(head, &rule, &reject.text, &reject.client.address);
         let key = self.key(&[head.host, "screen", &reject.client.to_string()]);
-        if self.passed.contains(&key) {
+        if self.sessions.has_passed(key) {
             return;
         }
         self.sessions.of(key, head.seconds, |session| {
@@ -613,6 +615,16 @@ impl Tally {
         }
         true
     }
+}
+
+/// Of a text that nobody searches whole: its beginning and its end, where what counts stands. A delivery that is cut
+/// off within its reason is closed.
+fn in_short(program: &str, text: &str) -> String {
+    let part = Event::TEXT_MAX / 2 - 1;
+    let head = text.get(..text.floor_char_boundary(part)).unwrap_or_default();
+    let tail = text.get(text.ceil_char_boundary(text.len().saturating_sub(part))..).unwrap_or_default();
+    let both = format!("{head}{tail}");
+    if matches!(Event::parse(program, &both), Event::Other(_)) { format!("{head})") } else { both }
 }
 
 /// The rule behind a test of postscreen's.

@@ -404,6 +404,9 @@ fn queue(s: &Summary) -> Section {
     for (name, count) in names.into_iter().zip(s.queue.steps) {
         section.row(Mood::Plain, vec![text(name), Cell::Count(count)]);
     }
+    if s.queue.unknown > 0 {
+        section.row(Mood::Plain, vec![text("age not known"), Cell::Count(s.queue.unknown)]);
+    }
     section.sum = Some(Line { cells: vec![text("all"), Cell::Count(s.queue.messages)], mood: Mood::Plain });
     section.bars = Some(1);
     section

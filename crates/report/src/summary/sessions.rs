@@ -4,9 +4,14 @@
 //! after the other (Postfix's). Keys are hashes with a random key, the same for all pieces of a log.
 
 use super::ends::ConnectionEnd;
+use super::hours::Hours;
 use super::rules::Rule;
-use super::{OPEN_MAX, Split};
-use std::collections::{HashMap, HashSet};
+use super::{OPEN_MAX, Slot, Split};
+use crate::Day;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// How many clients that postscreen let pass, and that it may still send away, are remembered.
+const PASSED_MAX: usize = 4_096;
 
 /// What is known of a session.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +20,8 @@ pub(super) struct Session {
     pub begun: bool,
     /// Kept by postscreen.
     pub screened: bool,
+    /// When it was first heard of, in the piece of the log that counts it.
+    pub first: i64,
     /// When it was last heard of.
     pub last: i64,
     pub received: bool,
@@ -91,7 +98,11 @@ pub(super) struct Sessions {
     tails: HashMap<u64, (Session, Counters)>,
     /// Handed on in this piece, begun in an earlier one.
     passes: HashSet<u64>,
+    /// Handed on after new tests, and when they came: postscreen may still send them away, to come again.
+    passed: HashMap<u64, i64>,
     total: u64,
+    /// When those in `total` were first heard of.
+    hours: Hours,
     ends: [u64; ConnectionEnd::ALL.len()],
     /// Dropped to stay within the bound.
     pub dropped: u64,
@@ -111,10 +122,17 @@ impl Sessions {
         if self.open_count >= OPEN_MAX {
             self.drop_old();
         }
-        self.total += 1;
+        self.one_more(at);
         self.open_count += 1;
-        let session = Session { begun: true, last: at, ..Session::default() };
+        let session = Session { begun: true, first: at, last: at, ..Session::default() };
         self.open.entry(key).or_default().push(session);
+    }
+
+    /// A session begins at postscreen.
+    pub(super) fn screening_begins(&mut self, key: u64, at: i64) {
+        self.passed.remove(&key);
+        self.begin(key, at);
+        self.of(key, at, |session| session.screened = true);
     }
 
     /// The session that a line speaks of; one that began before where none is open.
@@ -122,12 +140,11 @@ impl Sessions {
         if self.open_count >= OPEN_MAX {
             self.drop_old();
         }
-        let all = self.open.entry(key).or_default();
-        if all.is_empty() {
-            self.total += 1;
+        if !self.open.contains_key(&key) {
+            self.one_more(at);
             self.open_count += 1;
-            all.push(Session::default());
         }
+        let all = self.open.entry(key).or_insert_with(|| vec![Session { first: at, ..Session::default() }]);
         if let Some(session) = all.first_mut() {
             session.last = at;
             change(session);
@@ -144,8 +161,8 @@ impl Sessions {
     /// A session ends.
     pub(super) fn end(&mut self, key: u64, at: i64, counters: Counters) -> Option<Ended> {
         let session = self.take(key).unwrap_or_else(|| {
-            self.total += 1;
-            Session { last: at, ..Session::default() }
+            self.one_more(at);
+            Session { first: at, last: at, ..Session::default() }
         });
         if !self.is_whole(&session, key) {
             self.tails.insert(key, (session, counters));
@@ -154,30 +171,60 @@ impl Sessions {
         Some(self.close(session, counters))
     }
 
-    /// A session that postscreen hands on is the SMTP server's from here.
-    pub(super) fn hand_on(&mut self, key: u64) {
-        match self.take(key) {
-            Some(session) if session.begun => self.total -= 1,
-            Some(_) => {
-                self.total -= 1;
-                if self.later {
-                    self.passes.insert(key);
-                }
-            }
-            None if self.later && self.passes.len() < OPEN_MAX => {
-                self.passes.insert(key);
-            }
-            None => {}
+    /// A session that postscreen hands on is the SMTP server's from here. After new tests (`is_new`) it may still
+    /// be sent away.
+    pub(super) fn hand_on(&mut self, key: u64, at: i64, is_new: bool) {
+        let session = self.take(key);
+        if let Some(session) = &session {
+            self.one_less(session.first);
+        }
+        let is_whole = !self.later || session.as_ref().is_some_and(|session| session.begun);
+        if !is_whole && self.passes.len() < OPEN_MAX {
+            self.passes.insert(key);
+        }
+        if is_new {
+            self.remember(key, session.map_or(at, |session| session.first));
         }
         self.handed_on += 1;
     }
 
-    /// It was not handed on after all.
-    pub(super) fn kept(&mut self, at: i64) {
+    /// postscreen's session ends; where it was let pass before, it was not handed on after all.
+    pub(super) fn screening_ends(&mut self, key: u64, at: i64) -> Option<Ended> {
+        if let Some(first) = self.passed.remove(&key) {
+            self.keep(first);
+            return None;
+        }
+        self.of(key, at, |session| session.screened = true);
+        self.end(key, at, Counters::default())
+    }
+
+    /// Whether postscreen let it pass, and may still send it away.
+    pub(super) fn has_passed(&self, key: u64) -> bool {
+        self.passed.contains_key(&key)
+    }
+
+    fn remember(&mut self, key: u64, first: i64) {
+        if self.passed.len() >= PASSED_MAX {
+            self.passed.clear();
+        }
+        self.passed.insert(key, first);
+    }
+
+    fn keep(&mut self, first: i64) {
         self.handed_on = self.handed_on.saturating_sub(1);
+        self.one_more(first);
+        self.close(Session { begun: true, screened: true, ..Session::default() }, Counters::default());
+    }
+
+    fn one_more(&mut self, at: i64) {
         self.total += 1;
-        let session = Session { begun: true, screened: true, last: at, ..Session::default() };
-        self.close(session, Counters::default());
+        self.hours.add(at);
+    }
+
+    /// One that was counted at this time is the same as another.
+    fn one_less(&mut self, at: i64) {
+        self.total -= 1;
+        self.hours.take(at);
     }
 
     fn take(&mut self, key: u64) -> Option<Session> {
@@ -240,25 +287,25 @@ impl Sessions {
         for (count, more) in self.ends.iter_mut().zip(later.ends) {
             *count += more;
         }
-        for key in later.passes {
-            match self.take(key) {
-                Some(_) => self.total -= 1,
-                None if self.later && self.passes.len() < OPEN_MAX => {
-                    self.passes.insert(key);
-                }
-                None => {}
-            }
-        }
+        self.hours.merge(later.hours);
+        let passed = self.merge_passes(later.passes, later.passed);
         for (key, (session, counters)) in later.tails {
             match self.take(key) {
                 Some(mut begun) => {
                     // One connection, seen from both pieces.
-                    self.total -= 1;
+                    self.one_less(session.first);
                     begun.join(session);
                     if self.is_whole(&begun, key) {
                         ended.push(self.close(begun, counters));
                     } else {
                         self.tails.insert(key, (begun, counters));
+                    }
+                }
+                // It was let pass in this piece, and sent away in the later one.
+                None if session.screened && self.passed.contains_key(&key) => {
+                    self.one_less(session.first);
+                    if let Some(first) = self.passed.remove(&key) {
+                        self.keep(first);
                     }
                 }
                 None if !self.is_whole(&session, key) => {
@@ -267,12 +314,19 @@ impl Sessions {
                 None => ended.push(self.close(session, counters)),
             }
         }
+        passed.into_iter().for_each(|(key, first)| self.remember(key, first));
         for (key, sessions) in later.open {
             for session in sessions {
+                // Let pass in this piece, and spoken of once more in the later one.
+                if session.screened && !session.begun && self.passed.contains_key(&key) {
+                    self.one_less(session.first);
+                    continue;
+                }
                 self.open_count += 1;
                 let all = self.open.entry(key).or_default();
                 match all.first_mut().filter(|_| !session.begun) {
                     Some(begun) => {
+                        self.hours.take(session.first);
                         begun.join(session);
                         self.open_count -= 1;
                         self.total -= 1;
@@ -285,6 +339,27 @@ impl Sessions {
             self.drop_old();
         }
         ended
+    }
+
+    /// What a later piece handed on may have begun here: when it came is known then.
+    fn merge_passes(&mut self, passes: HashSet<u64>, mut passed: HashMap<u64, i64>) -> HashMap<u64, i64> {
+        for key in passes {
+            let session = self.take(key);
+            if let Some(session) = &session {
+                self.one_less(session.first);
+                passed.entry(key).and_modify(|first| *first = session.first);
+            }
+            let is_whole = !self.later || session.is_some_and(|session| session.begun);
+            if !is_whole && self.passes.len() < OPEN_MAX {
+                self.passes.insert(key);
+            }
+        }
+        passed
+    }
+
+    /// Puts each connection into the hour in which it was first heard of.
+    pub(super) fn fill(&self, days: &mut BTreeMap<Day, Box<[Slot; 24]>>, others: &mut Slot) {
+        self.hours.fill(days, others);
     }
 
     /// Where all stand, those that last too.

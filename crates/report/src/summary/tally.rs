@@ -11,7 +11,7 @@ use super::{
 };
 use crate::Day;
 use crate::day::Moment;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 /// How many rules are told apart, zones among them.
@@ -164,8 +164,6 @@ pub struct Tally {
     days: BTreeMap<Day, Box<[Slot; 24]>>,
     other_days: Slot,
     pub(super) sessions: Sessions,
-    /// Clients that postscreen let pass and that may still be sent away.
-    pub(super) passed: HashSet<u64>,
     pub(super) messages: Messages,
     rules: HashMap<Rule, RuleCounts>,
     pub(super) zones: HashMap<Box<str>, ZoneCounts>,
@@ -223,7 +221,6 @@ impl Tally {
             days: BTreeMap::new(),
             other_days: Slot::default(),
             sessions: Sessions::default(),
-            passed: HashSet::new(),
             messages: Messages::default(),
             rules: HashMap::new(),
             zones: HashMap::new(),
@@ -399,9 +396,6 @@ impl Tally {
         for ended in self.sessions.merge(later.sessions) {
             self.ended(&ended);
         }
-        if self.passed.len() < LISTED_MAX {
-            self.passed.extend(later.passed);
-        }
         self.messages.merge(later.messages);
         for (rule, counts) in later.rules {
             let known = self.rule(&rule);
@@ -484,10 +478,7 @@ impl Tally {
             span: self.span,
             lines: self.lines,
             counts: self.counts,
-            traffic: Traffic {
-                days: self.days.iter().map(|(day, hours)| (*day, **hours)).collect(),
-                others: self.other_days,
-            },
+            traffic: self.traffic(),
             connections: self.sessions.split(),
             messages,
             origins,
@@ -534,6 +525,12 @@ impl Tally {
         summary.zones = self.zones_of(&summary.rules);
         summary.notes = self.notes(&summary);
         summary
+    }
+
+    fn traffic(&self) -> Traffic {
+        let (mut days, mut others) = (self.days.clone(), self.other_days);
+        self.sessions.fill(&mut days, &mut others);
+        Traffic { days: days.into_iter().map(|(day, hours)| (day, *hours)).collect(), others }
     }
 
     fn zones_of(&self, rules: &[RuleCount]) -> Vec<Zone> {
@@ -600,7 +597,7 @@ impl Tally {
         let dropped = self.sessions.dropped + self.messages.dropped;
         if dropped > 0 {
             notes.push(format!(
-                "{dropped} connections and messages were open at the same time beyond what is kept, and are counted as they stood then."
+                "{dropped} connections and messages were open at the same time beyond what is kept, and are counted as they stood then; one of them that the log speaks of again is counted once more."
             ));
         }
         let refused = self.messages.received_and_refused();
@@ -609,7 +606,7 @@ impl Tally {
                 "pflogsumm counts {refused} messages that were refused for their content both as received and as rejected; here each message is counted once, by what became of it."
             ));
         }
-        if self.other_days != Slot::default() {
+        if summary.traffic.others != Slot::default() {
             notes.push(format!("The log has more than {DAYS_MAX} days; the others stand together."));
         }
         notes

@@ -5,6 +5,10 @@ const TODAY: Day = Day { year: 2026, month: 11, day: 22 };
 
 fn sample(seed: u64, events: usize) -> (String, crate::sample::Truth) {
     let mut sample = Sample::new(seed, Day { year: 2026, month: 10, day: 1 }, 20);
+    // Every other log with postscreen.
+    if seed % 2 == 1 {
+        sample = sample.screened();
+    }
     let mut log = String::new();
     for _ in 0..events {
         sample.event(&mut log);
@@ -41,10 +45,20 @@ fn assert_adds_up(summary: &Summary, what: &str) {
         sum
     });
     assert_eq!(
-        [sum.received, sum.delivered, sum.deferred, sum.bounced, sum.refused],
-        [counts.received, counts.delivered, counts.deferred, counts.bounced, counts.refused],
+        [sum.received, sum.delivered, sum.deferred, sum.bounced, sum.refused, sum.connections],
+        [
+            counts.received,
+            counts.delivered,
+            counts.deferred,
+            counts.bounced,
+            counts.refused,
+            summary.connections.total
+        ],
         "{what}"
     );
+    let queued = ["deferred", "waiting", "held"].map(|key| summary.messages.count(key)).iter().sum::<u64>();
+    let Queue { messages, steps, unknown, .. } = &summary.queue;
+    assert_eq!((*messages, steps.iter().sum::<u64>() + unknown), (queued, queued), "{what}: queue");
     assert_eq!(summary.refusals.total, counts.refused, "{what}");
     assert_eq!((summary.deferrals.total, summary.bounces.total), (counts.deferred, counts.bounced), "{what}");
     assert_eq!(summary.recipients.total, counts.delivered, "{what}");
@@ -78,6 +92,8 @@ fn assert_true(summary: &Summary, truth: &crate::sample::Truth, what: &str) {
     let said = [
         ("lines", truth.lines, summary.lines.read),
         ("connections", truth.connections, summary.connections.total),
+        ("handed on", truth.handed_on, summary.handed_on),
+        ("connections: screened", connected.screened, connections("screened")),
         ("received", truth.received, counts.received),
         ("bytes", truth.bytes, counts.bytes_received),
         ("delivered", truth.delivered, counts.delivered),
@@ -138,10 +154,10 @@ fn every_count_is_the_generator_s_also_of_files_that_were_rotated() {
 
 #[test]
 fn pieces_join_to_the_whole() {
-    let (log, _) = sample(2, 3000);
-    let lines: Vec<&str> = log.lines().collect();
-    let whole = tally(lines.iter().copied()).summary();
-    for parts in [2, 3, 17] {
+    for (seed, parts) in [(2, 2), (2, 3), (2, 17), (3, 2), (3, 17), (3, 400), (5, 900)] {
+        let (log, _) = sample(seed, 3000);
+        let lines: Vec<&str> = log.lines().collect();
+        let whole = tally(lines.iter().copied()).summary();
         let mut joined = Tally::new(Settings::new(TODAY));
         for piece in lines.chunks(lines.len().div_ceil(parts)) {
             let mut tally = joined.sibling();
@@ -302,6 +318,24 @@ Nov 22 01:03:06 mail postfix/postscreen[1]: DISCONNECT [192.0.2.4]:4714
         (summary.connections.total, of("screened"), of("without_mail"), summary.handed_on),
         (4, 3, 1, 1)
     );
+    // Wherever the log is cut.
+    let lines: Vec<&str> = log.lines().collect();
+    for first in 1..lines.len() {
+        for second in first..lines.len() {
+            let mut joined = Tally::new(Settings::new(TODAY));
+            for piece in [&lines[..first], &lines[first..second], &lines[second..]] {
+                let mut tally = joined.sibling();
+                piece.iter().for_each(|line| tally.feed(line.as_bytes()));
+                joined.merge(tally);
+            }
+            let joined = joined.summary();
+            let of = |summary: &Summary| {
+                let Summary { connections, traffic, handed_on, rules, .. } = summary.clone();
+                (connections, traffic, handed_on, rules)
+            };
+            assert_eq!(of(&joined), of(&summary), "cut before {first} and {second}");
+        }
+    }
     let zone = |name: &str| summary.zones.iter().find(|zone| zone.name == name).cloned().unwrap_or_default();
     assert_eq!(
         (zone("zen.example").refused, zone("zen.example").listed, zone("zen.example").alone),
@@ -521,4 +555,119 @@ fn a_dns_list_in_two_spellings_is_one() {
     assert_eq!((rule.rule.to_string().as_str(), rule.refused()), ("reject_rbl_client zen.example", 2));
     let [zone] = summary.zones.as_slice() else { panic!("{:?}", summary.zones) };
     assert_eq!((zone.name.as_str(), zone.refused, zone.listed, zone.alone), ("zen.example", 2, 1, 1));
+}
+
+#[test]
+fn a_queue_beyond_the_bound_adds_up_and_what_comes_again_is_said_to_count_twice() {
+    let mut tally = Tally::new(Settings::new(TODAY));
+    let line = |id: u32, hour: u8, status: &str| {
+        format!(
+            "Nov 22 {hour:02}:00:00 mail postfix/smtp[2]: {id:X}A0BCD: to=<r@d.example>, relay=none, delay=1, dsn=4.4.1, status={status} (x)"
+        )
+    };
+    let many = u32::try_from(OPEN_MAX).unwrap() + 1;
+    (0..many).for_each(|id| tally.feed(line(id, 1 + u8::from(id > 5), "deferred").as_bytes()));
+    let summary = tally.summary();
+    assert_adds_up(&summary, "queue");
+    let many = u64::from(many);
+    assert_eq!((summary.messages.count("deferred"), summary.queue.messages), (many, many));
+    assert!(summary.queue.unknown > 5, "{:?}", summary.queue);
+    let shown = text::text(&summary, &crate::outline::About::default(), &[], text::Style::default());
+    assert!(shown.contains("age not known"), "{shown}");
+    let sheet = crate::outline::sheet(&summary, &crate::outline::About::default());
+    assert!(crate::page::page(&sheet).contains("the oldest whose age is known"));
+    // The first one was judged as it stood.
+    tally.feed(line(0, 3, "sent").as_bytes());
+    tally.feed(b"Nov 22 03:00:01 mail postfix/qmgr[3]: 0A0BCD: removed");
+    let summary = tally.summary();
+    assert_adds_up(&summary, "again");
+    assert_eq!((summary.messages.total, summary.messages.count("delivered")), (many + 1, 1));
+    let said = |note: &String| note.contains("open at the same time") && note.contains("counted once more");
+    assert!(summary.notes.iter().any(said), "{:?}", summary.notes);
+}
+
+/// Bounces and forwarded mail, also where cleanup's line isn't in the log.
+#[test]
+fn what_another_message_s_line_names_is_made_here() {
+    let log = "\
+Nov 22 01:00:00 mail postfix/smtp[1]: AB123: to=<c@d.example>, relay=none, delay=1, delays=1/0/0/0, dsn=5.0.0, status=bounced (why)
+Nov 22 01:00:01 mail postfix/bounce[2]: AB123: sender non-delivery notification: AB456
+Nov 22 01:00:01 mail postfix/qmgr[3]: AB123: removed
+Nov 22 01:00:01 mail postfix/qmgr[3]: AB456: from=<>, size=10, nrcpt=1 (queue active)
+Nov 22 01:00:02 mail postfix/local[4]: AB456: to=<a@b.example>, relay=local, delay=1, delays=1/0/0/0, dsn=2.0.0, status=sent (forwarded as AB789)
+Nov 22 01:00:02 mail postfix/qmgr[3]: AB456: removed
+Nov 22 01:00:02 mail postfix/qmgr[3]: AB789: from=<>, size=10, nrcpt=1 (queue active)
+Nov 22 01:00:03 mail postfix/smtp[1]: AB789: to=<e@f.example>, relay=x[192.0.2.3]:25, delay=1, delays=1/0/0/0, dsn=2.0.0, status=sent (ok)
+Nov 22 01:00:03 mail postfix/qmgr[3]: AB789: removed
+Nov 22 01:00:04 mail postfix/qmgr[3]: AB999: from=<>, size=10, nrcpt=1 (queue active)
+Nov 22 01:00:04 mail postfix/qmgr[3]: AB999: removed
+Nov 22 01:00:05 mail postfix/bounce[2]: AB124: sender delay notification: AB999
+";
+    let of = |summary: &Summary| {
+        (summary.messages.total, summary.origins.count("made"), summary.origins.count("before"))
+    };
+    let whole = tally(log.lines()).summary();
+    assert_adds_up(&whole, "made");
+    // What is named when it has gone already is no message once more.
+    assert_eq!(of(&whole), (4, 2, 2));
+    let lines: Vec<&str> = log.lines().collect();
+    for size in 1..lines.len() {
+        let mut joined = Tally::new(Settings::new(TODAY));
+        for piece in lines.chunks(size) {
+            let mut tally = joined.sibling();
+            piece.iter().for_each(|line| tally.feed(line.as_bytes()));
+            joined.merge(tally);
+        }
+        let joined = joined.summary();
+        assert_adds_up(&joined, "made, in pieces");
+        assert_eq!((joined.messages.total, joined.origins.count("made") >= 2), (4, true), "pieces of {size}");
+    }
+}
+
+/// Of what nobody searches whole, the beginning and the end count.
+#[test]
+fn long_lines_are_counted() {
+    let long = "x".repeat(1_500_000);
+    let envelope = "from=<a@b.example> to=<c@d.example> proto=ESMTP helo=<h>";
+    let log = [
+        format!(
+            "smtpd[1]: NOQUEUE: reject: RCPT from h.example[192.0.2.1]: 550 5.1.1 <b@c>: {long}; {envelope}"
+        ),
+        format!(
+            "smtp[2]: AB123: to=<c@d.example>, relay=x[192.0.2.3]:25, delay=1, delays=1/0/0/0, dsn=2.0.0, status=sent (250 {long})"
+        ),
+        format!(
+            "smtp[2]: AB124: to=<c@d.example>, relay=x[192.0.2.3]:25, delay=1, delays=1/0/0/0, dsn=5.0.0, status=bounced (550 {long}é"
+        ),
+        format!("cleanup[3]: AB125: hold: header Subject: {long} from h.example[192.0.2.1]; {envelope}: x"),
+        format!("cleanup[3]: warning: {long}"),
+        format!("smtpd[1]: {long}"),
+    ];
+    let log: Vec<String> = log.iter().map(|line| format!("Nov 22 01:00:00 mail postfix/{line}")).collect();
+    let mut tally = Tally::new(Settings::new(TODAY));
+    // Readers cut lines at a megabyte.
+    log.iter().for_each(|line| tally.feed(&line.as_bytes()[..line.len().min(1 << 20)]));
+    let summary = tally.summary();
+    assert_adds_up(&summary, "cut");
+    let Counts { refused, delivered, bounced, .. } = summary.counts;
+    assert_eq!((refused, delivered, bounced, summary.trouble.total), (1, 1, 1, 1));
+    let summary = self::tally(log.iter().map(String::as_str)).summary();
+    assert_adds_up(&summary, "whole");
+    let Counts { refused, delivered, bounced, held, .. } = summary.counts;
+    assert_eq!((refused, delivered, bounced, held, summary.trouble.total), (1, 1, 1, 1, 1));
+    assert_eq!((summary.lines.counted, summary.lines.passed_over), (5, 1));
+}
+
+/// As syslogd of Solaris and illumos writes lines.
+#[test]
+fn tags_before_texts_change_nothing() {
+    let (log, _) = sample(4, 400);
+    let plain = tally(log.lines()).summary();
+    let tagged = log.lines().map(|line| line.replacen("]: ", "]: [ID 197553 mail.info] ", 1));
+    let tagged: Vec<String> = tagged.collect();
+    let found = tally(tagged.iter().map(String::as_str)).summary();
+    assert_eq!(
+        (found.counts, found.connections, found.messages),
+        (plain.counts, plain.connections, plain.messages)
+    );
 }

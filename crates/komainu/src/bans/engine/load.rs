@@ -57,7 +57,8 @@ impl Machine {
         for config in folder.jails.into_iter().filter(|jail| wanted.is_none_or(|name| jail.name == name)) {
             let filter = match &config.error {
                 Some(error) => Err(error.clone()),
-                None => Filter::new(&config.filter).map_err(|error| error.to_string()),
+                None => Filter::new(&config.filter)
+                    .map_err(|error| format!("{}: {error}", config.filter_place(error.option))),
             };
             match filter {
                 Ok(filter) => {
@@ -149,6 +150,11 @@ impl Machine {
             Some(_) => {}
         }
         self.reload = true;
+        // What was done by the files before is done as they were.
+        self.change_doors();
+        if let Some(doors) = &mut self.doors {
+            doors.reload();
+        }
         let named: HashSet<String> = read.ready.iter().map(|ready| ready.config.name.clone()).collect();
         if wanted.is_none() {
             let gone: Vec<String> = self

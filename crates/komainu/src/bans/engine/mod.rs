@@ -9,12 +9,12 @@ mod sources;
 
 use super::cell::{Cell, Out};
 use super::friends::{Friends, News};
-use super::hands::{Doing, Hands, Task};
+use super::hands::{Doing, Hands, Task, say_failed};
 use super::inquiries::Inquiries;
 use super::kept::{self, Past, ROWS_MAX, Row};
 use super::names::Names;
 use super::order::{Answer, Asked, Order, Orders};
-use super::own::{OwnLine, OwnLog};
+use super::own::{OwnLog, Told};
 use super::says::{BanLog, Part};
 use super::settings::Level;
 use super::tail::{Mark, Opener};
@@ -61,12 +61,14 @@ pub struct Setup {
     pub state: Option<PathBuf>,
     /// Where it says what it does.
     pub log: BanLog,
-    /// Who puts bans in force.
+    /// Who puts bans in force, and may take long.
     pub hands: Vec<Box<dyn Hands>>,
+    /// Who puts them in force at once, without a wait: no longer than this process, so nothing is kept before.
+    pub doors: Option<Box<dyn Hands>>,
     /// Who opens logs.
     pub opener: Arc<dyn Opener>,
     /// The server's own lines.
-    pub own: Option<(OwnLog, Receiver<OwnLine>)>,
+    pub own: Option<(OwnLog, Receiver<Told>)>,
     /// Standard input, and the jails that read it beside those whose `logpath` is `-`.
     pub input: Option<(OwnedFd, Vec<String>)>,
     /// Rouses it: for whoever hands it lines.
@@ -139,13 +141,14 @@ struct Machine {
     folder: PathBuf,
     log: BanLog,
     opener: Arc<dyn Opener>,
-    own: Option<(OwnLog, Receiver<OwnLine>)>,
+    own: Option<(OwnLog, Receiver<Told>)>,
     /// Standard input until it is a source, and who reads it.
     input: Option<(Option<OwnedFd>, Vec<String>)>,
     has_input_ended: bool,
     asked: Receiver<Asked>,
     waker: Waker,
     doing: Doing,
+    doors: Option<Box<dyn Hands>>,
     cells: Vec<Cell>,
     /// Jails that can't run, and why.
     broken: Vec<(String, String)>,
@@ -155,6 +158,8 @@ struct Machine {
     friends: Friends,
     inquiries: Inquiries,
     changes: Vec<Change>,
+    /// How many of them are in force at the doors.
+    at_doors: usize,
     reload: bool,
     /// Logs that can't be read, and jails whose journal can't: said once.
     shut_logs: HashSet<String>,
@@ -178,7 +183,7 @@ struct Machine {
 
 impl Machine {
     fn new(setup: Setup, asked: Receiver<Asked>) -> Result<Machine, String> {
-        let Setup { folder, state, log, hands, opener, own, input, waker } = setup;
+        let Setup { folder, state, log, hands, doors, opener, own, input, waker } = setup;
         log.say(Part::Server, Level::Info, format_args!("{}", "-".repeat(50)));
         let version = env!("CARGO_PKG_VERSION");
         log.say(Part::Server, Level::Info, format_args!("Starting Komainu v{version} in Fail2ban's place"));
@@ -214,6 +219,7 @@ impl Machine {
             asked,
             waker,
             doing,
+            doors,
             cells: Vec::new(),
             broken: Vec::new(),
             sources: Vec::new(),
@@ -222,6 +228,7 @@ impl Machine {
             friends,
             inquiries,
             changes: Vec::new(),
+            at_doors: 0,
             reload: false,
             shut_logs: HashSet::new(),
             past,
@@ -280,7 +287,10 @@ impl Machine {
             self.end_with_input();
             while let Ok(Asked { order, answer }) = self.asked.try_recv() {
                 self.follow_clock();
-                if let Some(said) = self.order(order, &answer) {
+                let said = self.order(order, &answer);
+                // What he hears of is so.
+                self.change_doors();
+                if let Some(said) = said {
                     // Whoever asked may have gone.
                     let _ = answer.send(said);
                 }
@@ -434,6 +444,7 @@ impl Machine {
     /// Hands what has changed to whoever does it, if he has time.
     fn hand_over(&mut self) {
         self.hear_echo();
+        self.change_doors();
         if !self.doing.is_free() {
             return;
         }
@@ -455,8 +466,25 @@ impl Machine {
             self.state_bytes = lines.iter().map(|line| line.len() as u64 + 10).sum();
         }
         let changes = std::mem::take(&mut self.changes);
+        self.at_doors = 0;
         let reload = std::mem::take(&mut self.reload);
         self.doing.take(Task { lines, is_all, changes, reload });
+    }
+
+    /// What has changed holds at the doors from now on, however long others take.
+    fn change_doors(&mut self) {
+        let (Some(doors), Some(changes)) = (&mut self.doors, self.changes.get(self.at_doors..)) else {
+            return;
+        };
+        if changes.is_empty() {
+            return;
+        }
+        for (change, outcome) in changes.iter().zip(doors.apply(changes)) {
+            if let Err(error) = outcome {
+                say_failed(&self.log, change, &error);
+            }
+        }
+        self.at_doors = self.changes.len();
     }
 
     /// What has changed since it was written last, as one line.
@@ -506,6 +534,7 @@ impl Machine {
         }
         let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
         self.cells.iter().for_each(|cell| cell.end(&mut out));
+        self.change_doors();
         let changes = std::mem::take(&mut self.changes);
         self.doing.take(Task { changes, ..Task::default() });
         // Waits until it is done.

@@ -7,7 +7,7 @@ use crate::bans::hands::Task;
 use crate::bans::journal::Journal;
 use crate::bans::kept::{self, Past, Row};
 use crate::bans::names::{Names, Question};
-use crate::bans::own::{OwnLine, OwnLog, Tried};
+use crate::bans::own::{Call, OwnLog, Told, Tried};
 use crate::bans::piped::Piped;
 use crate::bans::says::Part;
 use crate::bans::settings::Level;
@@ -378,6 +378,10 @@ impl Machine {
             if !self.changes.is_empty() {
                 self.hand_over();
             }
+            // Whoever is connected isn't kept waiting by a long log.
+            if let Some(own) = self.sources.iter().position(|source| matches!(source.input, Input::Own)) {
+                self.read_own(own);
+            }
         }
         if matches!(self.sources.get(number), Some(Source { input: Input::Own, .. })) {
             return self.read_own(number);
@@ -390,21 +394,37 @@ impl Machine {
     }
 
     fn read_own(&mut self, number: usize) -> bool {
-        let lines: Vec<OwnLine> = match &self.own {
-            Some((_, lines)) => lines.try_iter().take(OWN_MAX).collect(),
+        let told: Vec<Told> = match &self.own {
+            Some((_, told)) => told.try_iter().take(OWN_MAX).collect(),
             None => return false,
         };
-        let is_all = lines.len() < OWN_MAX;
-        self.with(number, |source, hall, _, _| {
+        let is_all = told.len() < OWN_MAX;
+        let mut told = told.into_iter();
+        while let Some(call) = self.hear_own(number, &mut told) {
+            self.hear_echo();
+            self.change_doors();
+            call();
+        }
+        !is_all
+    }
+
+    /// Gives the server's own lines to the jails, as far as the next call among them.
+    fn hear_own(&mut self, number: usize, told: &mut impl Iterator<Item = Told>) -> Option<Call> {
+        let call = self.with(number, |source, hall, _, _| {
             // They are only here once.
             hall.own = None;
-            for line in &lines {
+            for told in told {
+                let line = match told {
+                    Told::Line(line) => line,
+                    Told::Call(call) => return Some(call),
+                };
                 let dated = line.dated();
                 let heard = (&*source.name, dated.as_bytes(), true);
                 hear(hall, (&mut source.hearers, &mut source.gate), heard, line.tried.as_deref());
             }
+            None
         });
-        !is_all
+        call.flatten()
     }
 
     /// Has a source and what its lines meet at hand together.

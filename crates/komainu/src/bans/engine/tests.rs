@@ -122,6 +122,7 @@ impl Site {
             hands: vec![Box::new(self.noted.clone())],
             opener: Arc::new(Direct),
             own: None,
+            doors: None,
             input: self.input.take(),
             waker: Waker::new().unwrap(),
         };

@@ -135,9 +135,8 @@ fn tried(folder: &Path, test: &Test, extra: &Extra) -> Result<u64, (u8, String)>
         _ if test.json => each(now_us, lines, reader, &|line, _, found| object(line, found).to_string()),
         Some(out) => each(now_us, lines, reader, &|_, line, found| old::said(out, line, found)),
         None => {
-            let beside = Reader::new(Arc::clone(&filter), zone.clone());
             let scout = || Scout::new(Arc::clone(&filter), zone.clone());
-            sheet::report((test, extra, &named), lines, (reader, beside), &scout)
+            sheet::report((test, extra, &named), lines, reader, &scout)
         }
     };
     match outcome {

@@ -2,7 +2,7 @@
 
 use crate::smtp::drive::{Drive, local_peer};
 use crate::smtp::{Action, AuthSettings, Input, Request, Server, Settings, Verdict};
-use mail::{Mono, Now, Wall};
+use mail::{Dsn, Mono, Now, Reply, Wall};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,4 +114,31 @@ fn held_replies_are_said() {
     let text = String::from_utf8_lossy(&drive.out).into_owned();
     assert!(text.starts_with("220 ") && text.ends_with(LAST), "{text}");
     assert!(matches!(drive.server.poll(), Some(Action::Close)));
+}
+
+/// The reply to what led to it is the last one; who isn't shut out after all goes on.
+#[test]
+fn nothing_behind_is_answered() {
+    for is_shut_out in [true, false] {
+        let mut out = Vec::new();
+        let mut server = Server::new(Arc::new(settings()), local_peer(), now());
+        until(&mut server, &mut out, |action| matches!(action, Action::Decide(Request::Connect)));
+        server.handle(now(), Input::Decided(Verdict::Permit), &mut out);
+        out.clear();
+        server.handle(now(), Input::Bytes(b"HELO c\r\nRSET\r\nRSET\r\n"), &mut out);
+        until(&mut server, &mut out, |action| matches!(action, Action::Decide(_)));
+        server.answer_no_more();
+        let no = Reply::new(550, Dsn::new(5, 7, 1), "no");
+        server.handle(now(), Input::Decided(Verdict::Reject(no)), &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), "550 5.7.1 no\r\n");
+        assert_eq!(server.deadline(), Some(Mono(0)));
+        out.clear();
+        if is_shut_out {
+            server.shut_out(&mut out);
+            assert_eq!(String::from_utf8_lossy(&out), LAST);
+        } else {
+            server.expire(now(), &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), "250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n");
+        }
+    }
 }

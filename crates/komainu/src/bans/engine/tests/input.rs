@@ -79,6 +79,7 @@ fn a_jail_that_isn_t_there_is_said() {
         hands: Vec::new(),
         opener: Arc::new(Direct),
         own: None,
+        doors: None,
         input: Some((reader.into(), vec!["app".to_owned(), "apq".to_owned()])),
         waker: Waker::new().unwrap(),
     });

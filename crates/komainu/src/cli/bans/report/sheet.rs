@@ -46,7 +46,7 @@ const MISSED: usize = 2;
 pub(super) fn report(
     (test, extra, named): (&Test, &Extra, &Named),
     mut lines: Lines,
-    (mut reader, mut beside): (Reader, Reader),
+    mut reader: Reader,
     scout: Scouts<'_>,
 ) -> std::io::Result<u64> {
     let start = std::time::Instant::now();
@@ -57,12 +57,9 @@ pub(super) fn report(
     let here = || std::thread::available_parallelism().map_or(1, usize::from);
     let plan =
         Plan { threads: test.threads.unwrap_or_else(here).clamp(1, THREADS_MAX), now_us, missed_max, scout };
-    let mut take = |counts: &mut Counts, line: &[u8], outcome: &Outcome| {
-        let mut also = |decided| match extra.is_first_only {
-            true => Vec::new(),
-            false => beside.also(line, decided, now_us),
-        };
-        counts.take((test, extra.is_first_only), (line, outcome), &zone, &mut also);
+    let take = |counts: &mut Counts, line: &[u8], outcome: &Outcome, also: &[usize]| {
+        let also = if extra.is_first_only { &[] } else { also };
+        counts.take((test, extra.is_first_only), (line, outcome), &zone, also);
     };
     let is_read = plan.read(&mut lines, &mut |seen| {
         let Seen { text, block, missed } = seen;
@@ -71,8 +68,11 @@ pub(super) fn report(
         for (date, count) in block.dates.iter().enumerate().filter(|(_, count)| **count > 0) {
             *counts.dates.entry(date).or_default() += count;
         }
-        reader.take_in((block, &text), now_us, &mut |line, outcome| take(&mut counts, line, &outcome));
+        reader.take_in((block, &text), now_us, &mut |line, outcome, also| {
+            take(&mut counts, line, &outcome, also);
+        });
         counts.miss(of_block.saturating_sub(counts.lines - before), missed, missed_max);
+        text
     })?;
     while let Some(line) = lines.next()?.filter(|_| !is_read) {
         // As fail2ban-regex does.
@@ -83,7 +83,7 @@ pub(super) fn report(
         if let Some(date) = date {
             *counts.dates.entry(date).or_default() += 1;
         }
-        take(&mut counts, line, &outcome);
+        take(&mut counts, line, &outcome, &[]);
     }
     let mut out = head(test, extra.encoding, named);
     body(test, &counts, &reader, named, &mut out);
@@ -123,24 +123,26 @@ impl Counts {
         }
     }
 
-    /// Counts a line in; `also` tells which expressions match it as well.
+    /// Counts a line in; `also` are the expressions that match it as well.
     fn take(
         &mut self,
         (test, is_first_only): (&Test, bool),
         (line, outcome): (&[u8], &Outcome),
         zone: &Zone,
-        also: &mut dyn FnMut(Option<usize>) -> Vec<usize>,
+        also: &[usize],
     ) {
         let shown = &test.shown;
         self.lines += 1;
         let (kind, is_all) = match outcome {
             Outcome::Failed(failure) => {
                 self.failures += 1;
-                let said = said_of(failure, zone);
-                self.rule(failure.rule, shown.verbose > 0, &said);
-                for (place, rule) in also(Some(failure.rule)).into_iter().enumerate() {
+                let is_shown = shown.verbose > 0;
+                let said = if is_shown { said_of(failure, zone) } else { String::new() };
+                self.rule(failure.rule, is_shown, &said);
+                for (place, rule) in also.iter().enumerate() {
                     let note = if place > 0 { " (multiple regex matched)" } else { "" };
-                    self.rule(rule, shown.verbose > 0, &format!("{said}{note}"));
+                    let said = if is_shown { format!("{said}{note}") } else { String::new() };
+                    self.rule(*rule, is_shown, &said);
                 }
                 (MATCHED, shown.print_all_matched)
             }
@@ -151,7 +153,7 @@ impl Counts {
                 if *waits { (MATCHED, shown.print_all_matched) } else { (IGNORED, shown.print_all_ignored) }
             }
             Outcome::Ignored { rule } => {
-                *self.ignored_by.entry(*rule).or_default() += also(None).len().max(1) as u64;
+                *self.ignored_by.entry(*rule).or_default() += also.len().max(1) as u64;
                 (IGNORED, shown.print_all_ignored)
             }
             Outcome::Missed => (MISSED, shown.print_all_missed),
