@@ -68,6 +68,8 @@ pub enum Deed {
     Repair,
     /// `actionban`
     Ban,
+    /// `actionprolong`
+    Prolong,
     /// `actionunban`
     Unban,
 }
@@ -81,6 +83,7 @@ impl Deed {
             Deed::Check => "actioncheck",
             Deed::Repair => "actionrepair",
             Deed::Ban => "actionban",
+            Deed::Prolong => "actionprolong",
             Deed::Unban => "actionunban",
         }
     }
@@ -129,6 +132,8 @@ pub struct Action {
     pub passes_over_restored: bool,
     /// How long a command may take, in seconds.
     pub timeout_s: u64,
+    /// Bans grow, so that it matters which one it is; else each is somebody's first.
+    counts_bans: bool,
     /// Its sets, where it is one of nftables'.
     pub nft: Option<nft::Layout>,
 }
@@ -171,6 +176,7 @@ impl Action {
             starts_on_demand,
             passes_over_restored,
             timeout_s: timeout.filter(|s| *s > 0).unwrap_or(TIMEOUT_S),
+            counts_bans: jail.option("bantime.increment").is_some_and(is_yes),
             nft: None,
         };
         made.nft = nft::Layout::of(&made);
@@ -236,7 +242,8 @@ impl Action {
         let text = tags::substitute(text, &of_action)?;
         Some(match facts {
             None => Script { text, variables: Vec::new() },
-            Some(facts) => Script::of(&text, facts),
+            Some(facts) if self.counts_bans => Script::of(&text, facts),
+            Some(facts) => Script::of(&text, &Facts { before: 0, ..facts.clone() }),
         })
     }
 }

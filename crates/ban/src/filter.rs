@@ -12,7 +12,7 @@ use ask::{Asked, Told};
 use quick::{Quick, Search, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 mod ask;
@@ -71,7 +71,7 @@ impl std::fmt::Display for Id {
 /// What a line said, by the names of groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// `user`, `ip4`, `fid` …; those that took part and aren't empty.
+    /// `user`, `ip4`, `fid` …; those that took part.
     pub named: Named,
     /// What kind of line it was, beside its expression: a hash of the server's words before what is looked at.
     pub kind: u32,
@@ -100,16 +100,51 @@ impl Fields {
     #[must_use]
     pub fn id(&self) -> Option<Id> {
         if let Some(id) = self.named.get("fid") {
-            return Some(Id::Other(id.to_owned()));
+            return Some(address_of(id, None).unwrap_or_else(|| Id::Other(unbracketed(id).to_owned())));
         }
         let address = ["ip4", "ip6"].iter().find_map(|name| self.named.get(name));
         if let Some(text) = address {
-            let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.to_owned())) };
-            let cidr = self.named.get("cidr").and_then(|cidr| cidr.parse().ok());
-            return Some(network(address.to_canonical(), cidr));
+            let id = address_of(text, self.named.get("cidr"));
+            return Some(id.unwrap_or_else(|| Id::Name(unbracketed(text).to_owned())));
         }
         self.named.get("dns").map(|name| Id::Name(name.to_owned()))
     }
+}
+
+/// `[2001:db8::1]` is what stands between the brackets.
+fn unbracketed(text: &str) -> &str {
+    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text)
+}
+
+/// An address or a network, however it is written: in brackets, IPv4 within IPv6, with a netmask. The length behind it
+/// counts unless another one is given.
+fn address_of(text: &str, cidr: Option<&str>) -> Option<Id> {
+    let text = unbracketed(text);
+    let (address, own) =
+        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address.parse().ok()?;
+    let plain = address.to_canonical();
+    let Some(length) = own.or(cidr) else { return Some(Id::address(plain)) };
+    let mask = |mask: Ipv4Addr| {
+        let ones = u32::from(mask).leading_ones();
+        (u32::from(mask).count_ones() == ones).then(|| u8::try_from(ones).ok()).flatten()
+    };
+    let length = match length.parse::<u8>() {
+        Ok(length) => length,
+        Err(_) if plain.is_ipv4() && length.contains('.') => length.parse().ok().and_then(mask)?,
+        // More than there are bits: all of them.
+        Err(_) if !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit()) => u8::MAX,
+        Err(_) => return own.is_none().then(|| Id::address(plain)),
+    };
+    Some(match (address == plain, length) {
+        // As fail2ban has it: no line of log shuts out everybody.
+        (_, 0) if plain.is_ipv4() && address == plain => Id::address(Ipv4Addr::UNSPECIFIED.into()),
+        (_, 0) => Id::address(Ipv6Addr::UNSPECIFIED.into()),
+        (true, _) => network(plain, Some(length)),
+        // The length of an IPv4 address within IPv6 counts the bits before it.
+        (false, 96..) => network(plain, Some(length - 96)),
+        (false, _) => network(address, Some(length)),
+    })
 }
 
 /// The network of an address; an address where no length is given or it makes no sense.
@@ -257,7 +292,8 @@ impl Groups {
         };
         let mut own = Fields::default();
         for (group, name) in &self.named {
-            if let Some(value) = taken(*group).filter(|value| !value.is_empty()) {
+            // Nobody is nobody; whatever else was captured empty is empty.
+            if let Some(value) = taken(*group).filter(|value| !value.is_empty() || !IDS.contains(&&**name)) {
                 own.named.insert(name.clone(), &value);
             }
         }
@@ -267,7 +303,7 @@ impl Groups {
             fields.merge(own);
         }
         for (group, name) in &self.alternatives {
-            if !fields.named.contains_key(name)
+            if fields.named.get(name).is_none_or(str::is_empty)
                 && let Some(value) = taken(*group).filter(|value| !value.is_empty())
             {
                 fields.named.insert(name.clone(), &value);

@@ -286,20 +286,22 @@ fn with_tags(text: &str) -> Result<String, String> {
         let addr = || format!(r"\[?(?:{IP4}|{IP6})\]?");
         let put: Cow<'_, str> = match name {
             "HOST" => format!(r"(?:{}|{DNS})", addr()).into(),
-            "ADDR" => addr().into(),
-            "SUBNET" => format!(r"\[?(?:{IP4}|{IP6})(?:/(?P<cidr>\d+))?\]?").into(),
-            "IP4" => IP4.into(),
-            "IP6" => IP6.into(),
-            "DNS" => DNS.into(),
-            "CIDR" => r"(?P<cidr>\d+)".into(),
+            "ADDR" | "F-ADDR/" => addr().into(),
+            "SUBNET" | "F-SUBNET/" => format!(r"\[?(?:{IP4}|{IP6})(?:/(?P<cidr>\d+))?\]?").into(),
+            "IP4" | "F-IP4/" => IP4.into(),
+            "IP6" | "F-IP6/" => IP6.into(),
+            "DNS" | "F-DNS/" => DNS.into(),
+            "CIDR" | "F-CIDR/" => r"(?P<cidr>\d+)".into(),
+            "F-ID/" => r"(?P<fid>\S+)".into(),
+            "F-PORT/" => r"(?P<fport>\w+)".into(),
             "SKIPLINES" => {
                 skips += 1;
                 format!(r"\n(?P<skiplines{}>(?:(?:.*\n)*?))", skips - 1).into()
             }
             name => match (name.strip_prefix("F-"), name.strip_prefix("/F-")) {
-                (Some(name), _) => format!("(?P<{}>", group_name(name)).into(),
+                (Some(name), _) if !name.ends_with('/') => format!("(?P<{}>", group_name(name)).into(),
                 (_, Some(_)) => ")".into(),
-                (None, None) => format!("<{name}>").into(),
+                _ => format!("<{name}>").into(),
             },
         };
         out.push_str(&put);
@@ -313,7 +315,7 @@ fn with_tags(text: &str) -> Result<String, String> {
 }
 
 fn is_tag(name: &str) -> bool {
-    let name = name.strip_prefix('/').unwrap_or(name);
+    let name = name.strip_prefix('/').or(name.strip_suffix('/')).unwrap_or(name);
     name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }

@@ -162,7 +162,7 @@ impl Sessions {
 impl Session {
     /// Takes a line in; gives back the failure that it completes.
     fn line(&mut self, fields: Fields, marks: Marks) -> Option<Fields> {
-        let user = fields.named.get("user").filter(|_| self.users.len() < USERS_MAX);
+        let user = fields.named.get("user").filter(|user| !user.is_empty() && self.users.len() < USERS_MAX);
         if let Some(user) = user.filter(|user| !self.users.iter().any(|known| known == user)) {
             self.users.push(user.to_owned());
         }

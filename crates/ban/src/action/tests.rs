@@ -75,8 +75,11 @@ fn ban(action: &Action, facts: &Facts) -> Script {
 
 #[test]
 fn tags_of_a_ban() {
-    let action = action(ECHO, "a[kind=given]");
-    assert!(action.starts_on_demand);
+    let first = action(ECHO, "a[kind=given]");
+    assert!(first.starts_on_demand);
+    // Where bans don't grow each counts as the first, as fail2ban has it.
+    assert!(ban(&first, &facts("192.0.2.1")).text.contains(" 600 1 1.2.0.192. "));
+    let action = action(ECHO, "a[kind=given]\nbantime.increment = true");
     let check = |id: &str, expect: &str| assert_eq!(ban(&action, &facts(id)).text, expect);
     check(
         "192.0.2.1",
