@@ -84,9 +84,7 @@ impl Moment {
 
     /// With the clock that stands behind the day, of which `line` says how it is written.
     fn of<'a>(day: Day, line: &[u8], rest: &'a [u8]) -> Option<(Moment, &'a [u8])> {
-        let (hour, rest) = scan::two(rest)?;
-        let (minute, rest) = scan::two(rest.strip_prefix(b":")?)?;
-        let (second, rest) = scan::two(rest.strip_prefix(b":")?)?;
+        let ([hour, minute, second], rest) = scan::clock(rest)?;
         let rest = match line.first()? {
             b'0'..=b'9' => zone(rest)?,
             _ => rest,
