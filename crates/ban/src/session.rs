@@ -2,15 +2,16 @@
 //!
 //! A line that fails without an address waits for one that has it; a line that only knows the address (`<F-NOFAIL>`)
 //! is kept for those that fail later; a log-in that succeeded (`<F-MLFGAINED>`) clears what waited. The table is
-//! bounded, the oldest session makes room. Unlike fail2ban's, a line's own address always wins over the session's.
+//! bounded as fail2ban's is: the session that began first makes room. Unlike fail2ban's, a line's own address always wins over the session's.
 
 use crate::filter::Fields;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 
-/// The most sessions that are remembered.
-const SESSIONS_MAX: usize = 10_000;
+/// The most sessions that are remembered: as many as fail2ban does. With more, a log-in under a process number that an
+/// attacker's session had hours before would count as his.
+const SESSIONS_MAX: usize = 100;
 
 /// The most names that a session remembers.
 const USERS_MAX: usize = 8;
@@ -37,7 +38,7 @@ struct Session {
     lines: u32,
 }
 
-/// A session at its place among all, by when they were used last.
+/// A session at its place among all, by when they began.
 #[derive(Debug)]
 struct Seat {
     hash: u64,
@@ -100,18 +101,11 @@ impl Sessions {
             let mut last = known.map(|seat| self.leave(seat)).unwrap_or_default();
             return last.line(fields, marks);
         }
-        let seat = match known {
-            Some(seat) => {
-                self.unlink(seat);
-                seat
-            }
-            None => self.enter(id, hash),
-        };
-        self.link(seat);
+        let seat = known.unwrap_or_else(|| self.enter(id, hash));
         self.seats.get_mut(seat)?.session.line(fields, marks)
     }
 
-    /// A seat for a new session; the one that was used longest ago makes room.
+    /// A seat for a new session; the one that began first makes room.
     fn enter(&mut self, id: &[u8], hash: u64) -> usize {
         if self.by_id.len() >= SESSIONS_MAX {
             self.leave(self.oldest);
@@ -123,6 +117,7 @@ impl Sessions {
             Some(free) => *free = new,
             None => self.seats.push(new),
         }
+        self.link(seat);
         seat
     }
 
@@ -198,17 +193,18 @@ mod tests {
         let mut sessions = Sessions::default();
         for n in 0..(3 * SESSIONS_MAX) {
             sessions.line(format!("s{n}").as_bytes(), Fields::default(), Marks::default());
-            sessions.line(b"kept", Fields::default(), Marks::default());
+            // What is said again of a session doesn't keep it.
+            sessions.line(format!("s{}", n - n % 50).as_bytes(), Fields::default(), Marks::default());
         }
         assert!(sessions.by_id.len() == SESSIONS_MAX && sessions.seats.len() == SESSIONS_MAX);
         let knows = |id: &[u8]| sessions.by_id.contains_key(&sessions.hasher.hash_one(id));
-        assert!(knows(b"kept"));
-        assert!(!knows(b"s20000"));
+        assert!(knows(b"s299") && knows(b"s200"));
+        assert!(!knows(b"s199"));
         for n in 0..(3 * SESSIONS_MAX) {
             let marks = Marks { forget: true, ..Marks::default() };
             sessions.line(format!("s{n}").as_bytes(), Fields::default(), marks);
         }
-        assert_eq!((sessions.by_id.len(), sessions.free.len()), (1, SESSIONS_MAX - 1));
-        assert_eq!(sessions.oldest, sessions.newest);
+        assert_eq!((sessions.by_id.len(), sessions.free.len()), (0, SESSIONS_MAX));
+        assert_eq!((sessions.oldest, sessions.newest), (NONE, NONE));
     }
 }
