@@ -68,6 +68,8 @@ pub enum Deed {
     Repair,
     /// `actionban`
     Ban,
+    /// `actionprolong`
+    Prolong,
     /// `actionunban`
     Unban,
 }
@@ -81,6 +83,7 @@ impl Deed {
             Deed::Check => "actioncheck",
             Deed::Repair => "actionrepair",
             Deed::Ban => "actionban",
+            Deed::Prolong => "actionprolong",
             Deed::Unban => "actionunban",
         }
     }
@@ -129,6 +132,8 @@ pub struct Action {
     pub passes_over_restored: bool,
     /// How long a command may take, in seconds.
     pub timeout_s: u64,
+    /// Bans grow, so that it matters which one it is; else each is somebody's first.
+    counts_bans: bool,
     /// Its sets, where it is one of nftables'.
     pub nft: Option<nft::Layout>,
 }
@@ -148,6 +153,11 @@ impl Action {
             ));
         }
         let (mut options, mut options_v6) = (BTreeMap::new(), BTreeMap::new());
+        let plain = plain_name(&jail.name);
+        let named = |text: &str| match &plain {
+            Some(plain) => text.replace(&jail.name, plain),
+            None => text.to_owned(),
+        };
         let commands = action.commands.iter().map(|(name, text)| (*name, text));
         for (name, text) in commands.chain(action.parameters.iter().map(|(name, text)| (name.as_str(), text)))
         {
@@ -157,7 +167,7 @@ impl Action {
                 Some((name, "family=inet4")) => (name, &mut options),
                 Some(_) => continue,
             };
-            into.entry(name.to_owned()).or_insert_with(|| text.clone());
+            into.entry(name.to_owned()).or_insert_with(|| named(text));
         }
         let has_yes = |name: &str| options.get(name).map(|text| is_yes(text));
         let starts_on_demand = has_yes("actionstart_on_demand").unwrap_or(!options_v6.is_empty());
@@ -171,6 +181,7 @@ impl Action {
             starts_on_demand,
             passes_over_restored,
             timeout_s: timeout.filter(|s| *s > 0).unwrap_or(TIMEOUT_S),
+            counts_bans: jail.option("bantime.increment").is_some_and(is_yes),
             nft: None,
         };
         made.nft = nft::Layout::of(&made);
@@ -236,7 +247,8 @@ impl Action {
         let text = tags::substitute(text, &of_action)?;
         Some(match facts {
             None => Script { text, variables: Vec::new() },
-            Some(facts) => Script::of(&text, facts),
+            Some(facts) if self.counts_bans => Script::of(&text, facts),
+            Some(facts) => Script::of(&text, &Facts { before: 0, ..facts.clone() }),
         })
     }
 }
@@ -290,6 +302,16 @@ fn fact(name: &str, facts: &Facts) -> Option<String> {
             known.map_or(String::new(), |(_, value)| value.clone())
         }
     })
+}
+
+/// What actions call a jail in whose name a shell would read more than a word: each such character is `_`.
+#[must_use]
+pub fn plain_name(name: &str) -> Option<String> {
+    let is_plain = |c: char| is_harmless(c) && c != ' ';
+    if name.chars().all(is_plain) {
+        return None;
+    }
+    Some(name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect())
 }
 
 /// Whether a character means nothing to a shell, in whichever quotes.

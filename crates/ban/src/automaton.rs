@@ -177,7 +177,8 @@ impl Program {
     }
 }
 
-fn parsed(text: &str, is_unicode: bool) -> Option<Hir> {
+/// An expression in parts.
+pub(crate) fn parsed(text: &str, is_unicode: bool) -> Option<Hir> {
     regex_syntax::ParserBuilder::new()
         .unicode(is_unicode)
         .utf8(false)

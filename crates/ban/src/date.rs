@@ -9,6 +9,7 @@ use crate::zone::{Zone, offset_s};
 use jiff::ToSpan as _;
 use jiff::civil::{Date, DateTime};
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 mod codes;
 
@@ -67,7 +68,9 @@ pub struct DatePattern {
     /// As reports show it: `{^LN-BEG}(?:DAY )?MON Day %k:Minute:Second`.
     pub name: String,
     kind: Kind,
-    pattern: Pattern,
+    expression: String,
+    /// Made when it is asked: few logs have a stamp that the default patterns are needed for.
+    made: OnceLock<Option<Pattern>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,12 +123,12 @@ impl Dates {
                 self.default_from = self.default_from.or(is_first.then_some(self.patterns.len()));
                 for line in ANCHORED {
                     let prefix = if line.starts_with('^') { "" } else { "{^LN-BEG}" };
-                    self.push(&format!("{prefix}{line}"))?;
+                    self.push(&format!("{prefix}{line}"), true)?;
                 }
                 if text == "{DEFAULT}" {
                     self.is_at_begin = false;
                     for line in ANCHORED.iter().take(ANYWHERE) {
-                        self.push(line)?;
+                        self.push(line, true)?;
                     }
                 }
             }
@@ -135,19 +138,40 @@ impl Dates {
             }
             text if text.contains("{DATE}") => {
                 for line in ANCHORED.iter().take(ANYWHERE) {
-                    self.push(&text.replace("{DATE}", line))?;
+                    self.push(&text.replace("{DATE}", line), false)?;
                 }
             }
-            text => self.push(text)?,
+            text => self.push(text, false)?,
         }
         Ok(())
     }
 
-    fn push(&mut self, text: &str) -> Result<(), String> {
+    /// Adds a pattern; one that is known to be well is made when it is asked.
+    fn push(&mut self, text: &str, is_known: bool) -> Result<(), String> {
         self.is_at_begin &= text.starts_with("{^LN-BEG}") && !text.starts_with("{^LN-BEG}**");
-        let pattern = compile(text).map_err(|error| format!("`{text}`: {error}"))?;
+        let wrong = |error| format!("`{text}`: {error}");
+        let pattern = compile(text).map_err(wrong)?;
+        if !is_known {
+            let made = Pattern::new(&pattern.expression, false).map_err(wrong)?;
+            let _ = pattern.made.set(Some(made));
+        }
         self.patterns.push(pattern);
         Ok(())
+    }
+
+    /// Which pattern a line's date has, where it is of the minute that was read last: its time is sure to be one.
+    pub(crate) fn at_a_glance(&self, line: &[u8], zone: &Zone, now_us: i64) -> Option<usize> {
+        let from = self.default_from.filter(|_| !self.is_none)?;
+        let (minute, at_s) = zone.kept()?;
+        let (day, [.., 0, 0, 0, 0]) = (minute.split_first_chunk::<13>()?.0, minute) else {
+            let (stamp, rest) = line.split_first_chunk::<19>()?;
+            let is_known = stamp.starts_with(minute) && matches!(stamp, [.., b'0'..=b'5', b'0'..=b'9']);
+            let (_, offset) = rfc3339_end(rest).filter(|_| is_known && at_s == 0)?;
+            return offset.map(|_| from);
+        };
+        let (stamp, rest) = line.split_first_chunk::<15>()?;
+        let is_known = stamp.starts_with(day) && matches!(stamp, [.., b'0'..=b'5', b'0'..=b'9']);
+        (is_known && at_s == now_us.div_euclid(1_000_000) && ends_plainly(rest)).then_some(from + 1)
     }
 
     /// The date of a line, if it has one. `now_us` is for what the stamp leaves out.
@@ -161,7 +185,7 @@ impl Dates {
             return Some(Found { pattern: from + found.pattern, ..found });
         }
         self.patterns.iter().enumerate().find_map(|(at, pattern)| {
-            let spans = pattern.pattern.find(line)?;
+            let spans = pattern.made()?.find(line)?;
             let (start, end) = (1..=3).chain([0]).find_map(|group| spans.get(group))?;
             let time_us = pattern.time(line, (start, end), &spans, &mut Clock { zone, now_us });
             Some(Found { start, end, time_us, pattern: at })
@@ -248,7 +272,7 @@ fn syslog(line: &[u8], zone: &mut Zone, now_us: i64) -> Option<Found> {
 
 /// `2026-11-23T01:02:03.123456+01:00` at the line's begin.
 fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
-    let (stamp, mut rest) = line.split_at_checked(19)?;
+    let (stamp, rest) = line.split_at_checked(19)?;
     let [b'2', b'0', y0, y1, b'-', m0, m1, b'-', d0, d1, b'T' | b' ', clock @ ..] = stamp else {
         return None;
     };
@@ -274,7 +298,22 @@ fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
         }
     };
     let utc_s = begin_s + i64::from(second);
-    let mut end = 19;
+    let (length, offset) = rfc3339_end(rest)?;
+    let end = 19 + length;
+    let seconds = match offset {
+        Some(east_s) => utc_s - east_s,
+        None => {
+            let utc = jiff::Timestamp::from_second(utc_s).ok()?;
+            zone.seconds(jiff::tz::TimeZone::UTC.to_datetime(utc))?
+        }
+    };
+    Some(Found { start: 0, end, time_us: Some(seconds * 1_000_000), pattern: 0 })
+}
+
+/// What stands behind such a stamp's seconds: how long it is, and the seconds east of UTC. Nothing, where the quick way
+/// doesn't know it.
+fn rfc3339_end(mut rest: &[u8]) -> Option<(usize, Option<i64>)> {
+    let mut end = 0;
     if let [b'.' | b',', fraction @ ..] = rest {
         let digits = fraction.iter().take_while(|b| b.is_ascii_digit()).count();
         if digits == 0 || digits > 6 {
@@ -300,17 +339,7 @@ fn rfc3339(line: &[u8], zone: &mut Zone) -> Option<Found> {
     if !is_plain {
         return None;
     }
-    let seconds = match offset {
-        Some((east_s, length)) => {
-            end += length;
-            utc_s - east_s
-        }
-        None => {
-            let utc = jiff::Timestamp::from_second(utc_s).ok()?;
-            zone.seconds(jiff::tz::TimeZone::UTC.to_datetime(utc))?
-        }
-    };
-    Some(Found { start: 0, end, time_us: Some(seconds * 1_000_000), pattern: 0 })
+    Some((end + offset.map_or(0, |(_, length)| length), offset.map(|(east_s, _)| east_s)))
 }
 
 /// What a stamp says.
@@ -403,6 +432,10 @@ impl Fields {
 }
 
 impl DatePattern {
+    fn made(&self) -> Option<&Pattern> {
+        self.made.get_or_init(|| Pattern::new(&self.expression, false).ok()).as_ref()
+    }
+
     fn time(&self, line: &[u8], cut: (usize, usize), spans: &Spans, clock: &mut Clock<'_>) -> Option<i64> {
         let text =
             |(start, end): (usize, usize)| line.get(start..end).and_then(|b| std::str::from_utf8(b).ok());
@@ -423,7 +456,7 @@ impl DatePattern {
 
     fn fields(&self, line: &[u8], spans: &Spans) -> Option<Fields> {
         let (mut fields, mut has_any) = (Fields::default(), false);
-        for (group, name) in self.pattern.names() {
+        for (group, name) in self.made()?.names() {
             let Some((start, end)) = spans.get(group) else { continue };
             let Some(text) = line.get(start..end).and_then(|b| std::str::from_utf8(b).ok()) else { continue };
             has_any = true;
@@ -474,7 +507,7 @@ fn epoch_us(number: &str) -> Option<i64> {
 }
 
 /// Abbreviations that logs have.
-fn named_zone_s(name: &str) -> Option<i32> {
+pub(crate) fn named_zone_s(name: &str) -> Option<i32> {
     let quarters = match name.to_ascii_uppercase().as_str() {
         "Z" | "UTC" | "GMT" | "WET" => 0,
         "CET" | "BST" | "WEST" | "WAT" | "MEZ" => 4,
@@ -589,7 +622,7 @@ fn compile(text: &str) -> Result<DatePattern, String> {
     if !ends_anywhere {
         expression.push_str(r"(?:\b|(?=\W)|$)");
     }
-    Ok(DatePattern { name, kind, pattern: Pattern::new(&expression, false)? })
+    Ok(DatePattern { name, kind, expression, made: OnceLock::new() })
 }
 
 /// In a group, unless there is a capturing one in it that is to be cut out alone.

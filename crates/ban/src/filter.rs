@@ -8,16 +8,16 @@ use crate::date::{Dates, Found};
 use crate::pattern::{Grouped, Pattern, Spans};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
-use aho_corasick::AhoCorasick;
-use ask::Asked;
-use quick::{Quick, Ways};
+use ask::{Asked, Told};
+use quick::{Quick, Search, Ways};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 mod also;
 mod ask;
+mod behind;
 mod block;
 mod gate;
 mod named;
@@ -26,7 +26,7 @@ mod quick;
 pub use also::Also;
 pub use block::{Block, Scout};
 pub use gate::Gate;
-pub use named::Named;
+pub use named::{Name, Named};
 
 /// The longest line that is looked at; what is behind it is not.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -73,7 +73,7 @@ impl std::fmt::Display for Id {
 /// What a line said, by the names of groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// `user`, `ip4`, `fid` …; those that took part and aren't empty.
+    /// `user`, `ip4`, `fid` …; those that took part.
     pub named: Named,
     /// What kind of line it was, beside its expression: a hash of the server's words before what is looked at.
     pub kind: u32,
@@ -102,21 +102,51 @@ impl Fields {
     #[must_use]
     pub fn id(&self) -> Option<Id> {
         if let Some(id) = self.named.get("fid") {
-            return Some(Id::Other(id.to_owned()));
+            return Some(address_of(id, None).unwrap_or_else(|| Id::Other(unbracketed(id).to_owned())));
         }
         let address = ["ip4", "ip6"].iter().find_map(|name| self.named.get(name));
         if let Some(text) = address {
-            let Ok(address) = text.parse::<IpAddr>() else { return Some(Id::Name(text.to_owned())) };
-            let cidr = self.named.get("cidr").and_then(|cidr| cidr.parse().ok());
-            // Nobody means all of them: fail2ban takes the address that it begins with.
-            let everybody = (cidr == Some(0)).then(|| match address.to_canonical() {
-                IpAddr::V4(_) => Id::address(std::net::Ipv4Addr::UNSPECIFIED.into()),
-                IpAddr::V6(_) => Id::address(Ipv6Addr::UNSPECIFIED.into()),
-            });
-            return everybody.or_else(|| Some(network(address.to_canonical(), cidr)));
+            let id = address_of(text, self.named.get("cidr"));
+            return Some(id.unwrap_or_else(|| Id::Name(unbracketed(text).to_owned())));
         }
         self.named.get("dns").map(|name| Id::Name(name.to_owned()))
     }
+}
+
+/// `[2001:db8::1]` is what stands between the brackets.
+fn unbracketed(text: &str) -> &str {
+    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text)
+}
+
+/// An address or a network, however it is written: in brackets, IPv4 within IPv6, with a netmask. The length behind it
+/// counts unless another one is given.
+fn address_of(text: &str, cidr: Option<&str>) -> Option<Id> {
+    let text = unbracketed(text);
+    let (address, own) =
+        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = address.parse().ok()?;
+    let plain = address.to_canonical();
+    let Some(length) = own.or(cidr) else { return Some(Id::address(plain)) };
+    let mask = |mask: Ipv4Addr| {
+        let ones = u32::from(mask).leading_ones();
+        (u32::from(mask).count_ones() == ones).then(|| u8::try_from(ones).ok()).flatten()
+    };
+    let length = match length.parse::<u8>() {
+        Ok(length) => length,
+        Err(_) if plain.is_ipv4() && length.contains('.') => length.parse().ok().and_then(mask)?,
+        // More than there are bits: all of them.
+        Err(_) if !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit()) => u8::MAX,
+        Err(_) => return own.is_none().then(|| Id::address(plain)),
+    };
+    Some(match (address == plain, length) {
+        // As fail2ban has it: no line of log shuts out everybody.
+        (_, 0) if plain.is_ipv4() && address == plain => Id::address(Ipv4Addr::UNSPECIFIED.into()),
+        (_, 0) => Id::address(Ipv6Addr::UNSPECIFIED.into()),
+        (true, _) => network(plain, Some(length)),
+        // The length of an IPv4 address within IPv6 counts the bits before it.
+        (false, 96..) => network(plain, Some(length - 96)),
+        (false, _) => network(address, Some(length)),
+    })
 }
 
 /// The network of an address; an address where no length is given or it makes no sense.
@@ -179,9 +209,11 @@ struct Rule {
 /// Which groups of an expression are kept.
 #[derive(Clone, Debug, Default)]
 struct Groups {
-    named: Vec<(usize, Arc<str>)>,
-    alternatives: Vec<(usize, Arc<str>)>,
+    named: Vec<(usize, Name)>,
+    alternatives: Vec<(usize, Name)>,
     marks: [Option<usize>; 3],
+    /// Some of these are there.
+    keeps: bool,
     mlfid: Option<usize>,
     content: Option<usize>,
     /// Lines that `<SKIPLINES>` passed over.
@@ -199,9 +231,9 @@ pub struct Filter {
     lines: usize,
     /// Texts of which a line must hold one that matches, and the search for them.
     texts: Option<Vec<Vec<u8>>>,
-    wanted: Option<AhoCorasick>,
+    wanted: Option<Search>,
     /// Texts of which a line must hold one that `prefregex` matches, or that an `ignoreregex` lets go.
-    counted: Option<AhoCorasick>,
+    counted: Option<Search>,
     quick: Quick,
 }
 
@@ -227,6 +259,7 @@ impl Groups {
         let group = |name: &str| names.clone().find(|(_, known)| *known == name).map(|(at, _)| at);
         let mut groups = Groups { mlfid: group("mlfid"), content: group("content"), ..Groups::default() };
         groups.marks = ["nofail", "mlfforget", "mlfgained"].map(group);
+        groups.keeps = groups.marks.iter().any(Option::is_some);
         for (group, name) in names {
             match name {
                 "mlfid" | "content" | "nofail" | "mlfforget" | "mlfgained" => {}
@@ -234,13 +267,17 @@ impl Groups {
                 name => match name.strip_prefix("alt_") {
                     // `alt_user2` is `user2`, and `user` where nobody else is.
                     Some(of) => {
+                        groups.keeps = true;
                         let plain = of.trim_end_matches(|c: char| c.is_ascii_digit());
                         groups.alternatives.push((group, plain.into()));
                         if plain != of {
                             groups.alternatives.push((group, of.into()));
                         }
                     }
-                    None => groups.named.push((group, name.into())),
+                    None => {
+                        groups.keeps = true;
+                        groups.named.push((group, name.into()));
+                    }
                 },
             }
         }
@@ -248,22 +285,30 @@ impl Groups {
     }
 
     fn take(&self, text: &[u8], spans: &impl Grouped, fields: &mut Fields, marks: &mut Marks) {
+        if !self.keeps {
+            return;
+        }
         let taken = |group: usize| {
             let (start, end) = spans.group(group)?;
             text.get(start..end).map(String::from_utf8_lossy)
         };
         let mut own = Fields::default();
         for (group, name) in &self.named {
-            if let Some(value) = taken(*group).filter(|value| !value.is_empty()) {
-                own.named.insert(Arc::clone(name), &value);
+            // Nobody is nobody; whatever else was captured empty is empty.
+            if let Some(value) = taken(*group).filter(|value| !value.is_empty() || !IDS.contains(&&**name)) {
+                own.named.insert(name.clone(), &value);
             }
         }
-        fields.merge(own);
+        if fields.named.is_empty() {
+            fields.named = own.named;
+        } else {
+            fields.merge(own);
+        }
         for (group, name) in &self.alternatives {
-            if !fields.named.contains_key(name)
+            if fields.named.get(name).is_none_or(str::is_empty)
                 && let Some(value) = taken(*group).filter(|value| !value.is_empty())
             {
-                fields.named.insert(Arc::clone(name), &value);
+                fields.named.insert(name.clone(), &value);
             }
         }
         let [no_fail, forget, gained] =
@@ -326,13 +371,12 @@ impl Filter {
         }
         let of_rules: Vec<&Pattern> = rules.iter().map(|rule| &rule.pattern).collect();
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
-        let texts = quick::wanted(of_prefix, &of_rules, &dates).filter(|_| !is_multi_line);
-        let wanted = texts.clone().and_then(quick::search);
-        let is_ignored_first = !ignored.is_empty() && ignored.len() + 2 < rules.len();
+        let (of_prefix, texts) = quick::needed(of_prefix, &of_rules, &dates);
+        let [of_prefix, texts] = [of_prefix, texts].map(|texts| texts.filter(|_| !is_multi_line));
+        let is_ignored_first = !ignored.is_empty() && ask::is_worth_it(ignored.len(), rules.len());
         let counts_prefix = prefix.is_some() || is_ignored_first;
-        let of_counted: &[&Pattern] = if counts_prefix { &[] } else { &of_rules };
-        let counted = quick::wanted(of_prefix, of_counted, &dates).filter(|_| !is_multi_line);
-        let counted = counted.and_then(quick::search);
+        let counted = if counts_prefix { of_prefix } else { texts.clone() };
+        let (wanted, counted) = (texts.clone().and_then(quick::search), counted.and_then(quick::search));
         let quick = Quick::new(text("prefregex").trim(), &of_rules);
         let ignored = ignored.into_iter().map(|rule| rule.pattern).collect();
         Ok(Filter { prefix, rules, ignored, dates, lines, texts, wanted, counted, quick })
@@ -347,6 +391,11 @@ impl Filter {
     /// Whether a line can match, or at least its prefix.
     fn may_count(&self, line: &[u8]) -> bool {
         self.counted.as_ref().is_none_or(|counted| counted.is_match(line))
+    }
+
+    /// Whether it is worth asking the expressions about a line whose prefix may match.
+    fn is_worth_asking(&self, line: &[u8]) -> bool {
+        self.is_ignored_first() || self.quick.ends_soon() || self.may_match(line)
     }
 
     /// Whether any of its expressions captures one of these, `<F-ALT_…>` of it too.
@@ -469,7 +518,7 @@ impl Reader {
             let searched = filter.wanted.as_ref().filter(|_| !self.reads_all_dates);
             let start = match searched.map(|wanted| wanted.find(rest)) {
                 None => at,
-                Some(Some(hit)) => at + begin_of_line(rest, hit.start()),
+                Some(Some(hit)) => at + begin_of_line(rest, hit),
                 Some(None) => break,
             };
             let line = text.get(start..).unwrap_or_default();
@@ -547,9 +596,9 @@ impl Reader {
     }
 
     fn single(&mut self, filter: &Filter, line: &[u8], time_us: i64) -> Outcome {
-        let mut is_prefixed = false;
-        let asked = filter.ask(&mut self.ways, line, true, &mut is_prefixed);
-        self.prefix_hits += u64::from(is_prefixed);
+        let mut told = Told::default();
+        let asked = filter.ask(&mut self.ways, line, true, &mut told);
+        self.prefix_hits += u64::from(told.is_prefixed);
         self.settled(asked, time_us)
     }
 

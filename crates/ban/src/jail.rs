@@ -1,7 +1,8 @@
 //! A jail as a machine on the clock: failures in, bans and their ends out.
 //!
 //! It counts as fail2ban does: `maxretry` failures within `findtime` seconds ban for `bantime`, longer for those that
-//! come again where `bantime.increment` says so. Addresses that are never to be banned win over everything. Tables are
+//! come again where `bantime.increment` says so, and their failures weigh more. Whoever is banned and fails on stays so for
+//! longer. Addresses that are never to be banned win over everything. Tables are
 //! bounded: the address that was seen longest ago makes room. T2.21.
 
 mod attempts;
@@ -35,8 +36,13 @@ pub enum Deed {
         /// How often before.
         before: u32,
     },
-    /// It was banned already.
-    AlreadyBanned,
+    /// It was banned already, and `maxretry` failures since hold it until then, `None` for ever.
+    AlreadyBanned {
+        /// Seconds since 1970.
+        until_s: Option<i64>,
+        /// Whether that is later than before.
+        is_later: bool,
+    },
 }
 
 /// Somebody who was shut out for what many did together: `komainu_count`.
@@ -155,16 +161,22 @@ impl Jail {
             }
             return vec![Deed::Found];
         }
-        let find_s = self.settings.find_s;
-        let number = self.table.change(&failure.id, |row| count(row, now_s, find_s));
+        let settings = &self.settings;
+        let number = self.table.change(&failure.id, |row| {
+            count(row, now_s, settings.find_s);
+            row.failures = row.failures.saturating_add(settings.weight_after(row.before).saturating_sub(1));
+        });
         let Some(row) = self.table.row(number) else { return vec![Deed::Found] };
         if row.failures < self.settings.failures_max {
             return vec![Deed::Found];
         }
         let (is_banned, before) = (row.is_banned(), row.before);
-        if is_banned || self.table.banned() >= ROWS_MAX {
+        if is_banned {
+            return vec![Deed::Found, self.prolong(number, &failure.id, now_s)];
+        }
+        if self.table.banned() >= ROWS_MAX {
             self.table.change(&failure.id, |row| row.failures = 0);
-            return vec![Deed::Found, Deed::AlreadyBanned];
+            return vec![Deed::Found];
         }
         let is_overall = self.settings.increment.as_ref().is_some_and(|increment| increment.is_overall);
         let counted = if is_overall { before.saturating_add(elsewhere) } else { before };
@@ -172,6 +184,22 @@ impl Jail {
         let until_s = (ban_s >= 0).then(|| now_s.saturating_add(ban_s));
         self.shut(&failure.id, now_s, until_s);
         vec![Deed::Found, Deed::Banned { until_s, before: counted }]
+    }
+
+    /// Whoever is shut out and failed on stays so for `bantime` from the last failure on, where that is longer.
+    fn prolong(&mut self, number: u32, id: &Id, now_s: i64) -> Deed {
+        self.table.change(id, |row| row.failures = 0);
+        let row = self.table.row(number).map(|row| (row.since_s, row.until_s()));
+        let Some((since_s, Some(until_s))) = row else {
+            return Deed::AlreadyBanned { until_s: None, is_later: false };
+        };
+        let later_s = now_s.saturating_add(self.settings.ban_s);
+        if self.settings.ban_s < 0 || later_s <= until_s {
+            return Deed::AlreadyBanned { until_s: Some(until_s), is_later: false };
+        }
+        self.table.shut(number, since_s, Some(later_s));
+        self.ends.push(Reverse((later_s, number)));
+        Deed::AlreadyBanned { until_s: Some(later_s), is_later: true }
     }
 
     /// Shuts out those who did something together.

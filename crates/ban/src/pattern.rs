@@ -5,6 +5,7 @@
 //! others by a second form of the same expression that knows Unicode, as Python's does. `<HOST>`, `<F-USER>` and the
 //! like are put in here.
 
+use regex_syntax::hir::{Class, Hir, HirKind};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,8 @@ const LONG_BYTES: usize = 4 << 10;
 const LONG_BACKTRACK_LIMIT: usize = 1_000;
 /// Bytes that one compiled expression may take.
 const COMPILED_BYTES_MAX: usize = 8 << 20;
+/// Places of an expression that surely take no more than that.
+const WEIGHT_MAX: usize = 20_000;
 /// The longest expression.
 const PATTERN_BYTES_MAX: usize = 128 << 10;
 
@@ -33,7 +36,9 @@ pub struct Pattern {
 
 #[derive(Debug)]
 struct Inner {
-    ascii: Engine,
+    /// Made when it is asked, where it is sure to be regular.
+    ascii: OnceLock<Option<Engine>>,
+    is_regular: bool,
     /// For texts with other characters; made when one comes.
     unicode: OnceLock<Option<Engine>>,
     /// Where it backtracks: both again, for long texts.
@@ -89,12 +94,29 @@ impl Pattern {
         if is_multi_line {
             translated.insert_str(0, "(?m)");
         }
-        let ascii = Engine::new(&translated, false, BACKTRACK_LIMIT)?;
-        let names = match &ascii {
-            Engine::Regular(regex) => regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
-            Engine::Fancy(regex) => regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
+        let ascii = OnceLock::new();
+        let (names, is_regular) = match names_of_small(&translated) {
+            Some(names) => (names, true),
+            None => {
+                // A class with other characters than ASCII's is read by an engine that knows them, for all texts.
+                let made = Engine::new(&translated, false, BACKTRACK_LIMIT).or_else(|error| {
+                    if has_wide_class(&translated) {
+                        Engine::new(&translated, true, BACKTRACK_LIMIT)
+                    } else {
+                        Err(error)
+                    }
+                })?;
+                let names = match &made {
+                    Engine::Regular(regex) => owned(regex.capture_names()),
+                    Engine::Fancy(regex) => owned(regex.capture_names()),
+                };
+                let is_regular = matches!(made, Engine::Regular(_));
+                let _ = ascii.set(Some(made));
+                (names, is_regular)
+            }
         };
-        let inner = Inner { ascii, unicode: OnceLock::new(), long: Default::default(), translated, names };
+        let (unicode, long) = (OnceLock::new(), Default::default());
+        let inner = Inner { ascii, is_regular, unicode, long, translated, names };
         Ok(Pattern { inner: Arc::new(inner) })
     }
 
@@ -107,7 +129,7 @@ impl Pattern {
             return long.get_or_init(|| make(LONG_BACKTRACK_LIMIT)).as_ref();
         }
         if !is_unicode {
-            return Some(&self.inner.ascii);
+            return self.inner.ascii.get_or_init(|| make(BACKTRACK_LIMIT)).as_ref();
         }
         self.inner.unicode.get_or_init(|| make(BACKTRACK_LIMIT)).as_ref()
     }
@@ -174,17 +196,57 @@ impl Pattern {
     /// A regular expression that matches every ASCII text that this one matches, and perhaps others.
     #[must_use]
     pub fn superset(&self) -> Option<String> {
-        match self.inner.ascii {
-            Engine::Regular(_) => Some(self.inner.translated.clone()),
-            Engine::Fancy(_) => tables::regular_superset(&self.inner.translated),
+        if self.inner.is_regular {
+            return Some(self.inner.translated.clone());
         }
+        tables::regular_superset(&self.inner.translated)
     }
 
     /// Whether it runs in linear time.
     #[must_use]
     pub fn is_regular(&self) -> bool {
-        matches!(self.inner.ascii, Engine::Regular(_))
+        self.inner.is_regular
     }
+}
+
+fn owned<'n>(names: impl Iterator<Item = Option<&'n str>>) -> Vec<Option<String>> {
+    names.map(|name| name.map(str::to_owned)).collect()
+}
+
+/// The names of an expression's groups, where it is regular and so small that it is sure to compile.
+fn names_of_small(translated: &str) -> Option<Vec<Option<String>>> {
+    let form = crate::automaton::parsed(translated, false)?;
+    let mut names = vec![None];
+    let weight = weight(&form, &mut names);
+    (weight < WEIGHT_MAX && names.len() == form.properties().explicit_captures_len() + 1).then_some(names)
+}
+
+/// Of how many places, with all their ranges of bytes, an expression is made at most; its groups in their order.
+fn weight(form: &Hir, names: &mut Vec<Option<String>>) -> usize {
+    match form.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(Class::Bytes(class)) => 1 + class.ranges().len(),
+        HirKind::Class(Class::Unicode(_)) => WEIGHT_MAX,
+        HirKind::Repetition(repeated) => {
+            let times = repeated.max.unwrap_or(repeated.min.saturating_add(1)).max(1) as usize;
+            weight(&repeated.sub, names).saturating_add(2).saturating_mul(times)
+        }
+        HirKind::Capture(group) => {
+            names.push(group.name.as_deref().map(str::to_owned));
+            weight(&group.sub, names).saturating_add(2)
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            let each = parts.iter().map(|part| weight(part, names).saturating_add(1));
+            each.fold(1, usize::saturating_add)
+        }
+    }
+}
+
+/// Whether it names a character beyond ASCII; what no engine should know of Unicode's, Python doesn't.
+fn has_wide_class(translated: &str) -> bool {
+    let has_property = translated.contains("\\p") || translated.contains("\\P");
+    !has_property && (!translated.is_ascii() || translated.contains("\\u") || translated.contains("\\U"))
 }
 
 fn spans_of(found: &regex::bytes::Captures<'_>) -> Spans {
@@ -239,20 +301,22 @@ fn with_tags(text: &str) -> Result<String, String> {
         let addr = || format!(r"\[?(?:{IP4}|{IP6})\]?");
         let put: Cow<'_, str> = match name {
             "HOST" => format!(r"(?:{}|{DNS})", addr()).into(),
-            "ADDR" => addr().into(),
-            "SUBNET" => format!(r"\[?(?:{IP4}|{IP6})(?:/(?P<cidr>\d+))?\]?").into(),
-            "IP4" => IP4.into(),
-            "IP6" => IP6.into(),
-            "DNS" => DNS.into(),
-            "CIDR" => r"(?P<cidr>\d+)".into(),
+            "ADDR" | "F-ADDR/" => addr().into(),
+            "SUBNET" | "F-SUBNET/" => format!(r"\[?(?:{IP4}|{IP6})(?:/(?P<cidr>\d+))?\]?").into(),
+            "IP4" | "F-IP4/" => IP4.into(),
+            "IP6" | "F-IP6/" => IP6.into(),
+            "DNS" | "F-DNS/" => DNS.into(),
+            "CIDR" | "F-CIDR/" => r"(?P<cidr>\d+)".into(),
+            "F-ID/" => r"(?P<fid>\S+)".into(),
+            "F-PORT/" => r"(?P<fport>\w+)".into(),
             "SKIPLINES" => {
                 skips += 1;
                 format!(r"\n(?P<skiplines{}>(?:(?:.*\n)*?))", skips - 1).into()
             }
             name => match (name.strip_prefix("F-"), name.strip_prefix("/F-")) {
-                (Some(name), _) => format!("(?P<{}>", group_name(name)).into(),
+                (Some(name), _) if !name.ends_with('/') => format!("(?P<{}>", group_name(name)).into(),
                 (_, Some(_)) => ")".into(),
-                (None, None) => format!("<{name}>").into(),
+                _ => format!("<{name}>").into(),
             },
         };
         out.push_str(&put);
@@ -266,7 +330,7 @@ fn with_tags(text: &str) -> Result<String, String> {
 }
 
 fn is_tag(name: &str) -> bool {
-    let name = name.strip_prefix('/').unwrap_or(name);
+    let name = name.strip_prefix('/').or(name.strip_suffix('/')).unwrap_or(name);
     name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
@@ -511,6 +575,14 @@ mod tests {
         check(r"é\w+", "éàü!", Some("éàü"));
         check(r"^\S+$", "a\u{a0}b", None);
         check(r"[\w\-.^_]*\w", "a-b.c^", Some("a-b.c"));
+        check(r"[éà]+x", "zéàx", Some("éàx"));
+        check(r"a[à-ÿ]?x", "aéx", Some("aéx"));
+        check(r"a[à-ÿ]?x", "ax", Some("ax"));
+        check(r"a[^à]x", "axx", Some("axx"));
+        check(r"a[^à]x", "aàx", None);
+        check(r"a[\u00e0-\u00ff]x", "aéx", Some("aéx"));
+        check(r"(?P<q>a)[é](?P=q)", "aéa", Some("aéa"));
+        assert!(Pattern::new(r"\p{L}", false).is_err());
         assert!(Pattern::new("(", false).is_err() && Pattern::new("[a", false).is_err());
     }
 

@@ -78,7 +78,17 @@ fn is_own(value: &Value) -> bool {
 pub fn review_of(jail: &Jail) -> Vec<Diagnostic> {
     let mut found = crate::action::review_of(jail);
     found.extend(port_of(jail));
+    found.extend(name_of(jail));
     found
+}
+
+fn name_of(jail: &Jail) -> Option<Diagnostic> {
+    let plain = crate::action::plain_name(&jail.name)?;
+    let message = format!("[{}] has characters in its name that a shell reads", jail.name);
+    let place = jail.place.clone().unwrap_or(config::Place::nowhere());
+    let help =
+        format!("its actions call it `{plain}`; give the section a name of letters, digits, `-` and `_`");
+    Some(Diagnostic::warning(674, place, message).help(help))
 }
 
 /// A jail that counts accounts or passwords by a filter that captures none: its lines count for nothing.

@@ -23,10 +23,12 @@ impl Zone {
         Zone { zone, last: None, minute: None }
     }
 
-    /// Reads `logtimezone`: `Z`, `UTC+0200`, `GMT-01:00`.
+    /// Reads `logtimezone`: `Z`, `UTC+0200`, `GMT-01:00`, `CET`.
     #[must_use]
     pub fn fixed(text: &str) -> Option<Zone> {
+        let is_name = text.bytes().all(|byte| byte.is_ascii_uppercase());
         offset_s(text)
+            .or_else(|| crate::date::named_zone_s(text).filter(|_| is_name))
             .and_then(|s| jiff::tz::Offset::from_seconds(s).ok())
             .map(|o| Zone::new(o.to_time_zone()))
     }
@@ -55,6 +57,11 @@ impl Zone {
         self.minute
             .filter(|(known, at_s, _)| known == written && *at_s == now_s)
             .map(|(_, _, begin_s)| begin_s)
+    }
+
+    /// The minute that is kept, as it was written, and when it was read.
+    pub(crate) fn kept(&self) -> Option<(&Minute, i64)> {
+        self.minute.as_ref().map(|(written, at_s, _)| (written, *at_s))
     }
 
     /// Keeps when a minute began, all of whose seconds follow each other.

@@ -3,6 +3,7 @@
 //! A syslog stamp has neither year nor zone: [`Stamp::wall`] wants to be told both. RFC 3164 §4.1.2, RFC 3339.
 
 use mail::Wall;
+use mail::time::{Civil, MONTHS, day_number};
 use std::fmt;
 
 /// A point in time as a line says it.
@@ -38,9 +39,6 @@ pub struct Clock {
     pub second: u8,
 }
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 impl Stamp {
     /// The syslog stamp of `wall`, `offset` minutes east of UTC.
     #[must_use]
@@ -65,7 +63,7 @@ impl Stamp {
                 (year, clock, i64::try_from(scaled).unwrap_or(0), offset.unwrap_or(0))
             }
         };
-        let days = days_from_civil(i64::from(year), i64::from(clock.month), i64::from(clock.day));
+        let days = day_number(i64::from(year), clock.month, clock.day);
         let minutes = i64::from(clock.hour) * 60 + i64::from(clock.minute) - i64::from(offset);
         Wall((days * 86_400 + minutes * 60 + i64::from(clock.second)) * 1_000_000 + micros)
     }
@@ -149,42 +147,10 @@ impl Clock {
 
     /// Year and clock at `wall`, `offset` minutes east of UTC.
     fn at(wall: Wall, offset: i16) -> (u16, Clock) {
-        let seconds = wall.seconds().saturating_add(i64::from(offset) * 60);
-        let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let (year, month, day) = civil_from_days(days);
-        let small = |value: i64| u8::try_from(value).unwrap_or(0);
-        let clock = Clock {
-            month: small(month),
-            day: small(day),
-            hour: small(of_day / 3600),
-            minute: small(of_day / 60 % 60),
-            second: small(of_day % 60),
-        };
+        let Civil { year, month, day, hour, minute, second, .. } = Civil::at(wall, i32::from(offset) * 60);
+        let clock = Clock { month, day, hour, minute, second };
         (u16::try_from(year.clamp(0, 9999)).unwrap_or(0), clock)
     }
-}
-
-/// Days since 1970-01-01 of a date in the Gregorian calendar; March is the year's first month here, so that
-/// the leap day is its last.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// The inverse of [`days_from_civil`].
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// The last two digits.
@@ -253,9 +219,5 @@ mod tests {
         assert_eq!(Stamp::rfc3339(wall, 540).to_string(), "2026-11-22T10:55:03.123456+09:00");
         assert_eq!(Stamp::rfc3339(wall, -120).wall(0, 0), wall);
         assert_eq!(Stamp::syslog(wall, 60).wall(2026, 60), Wall(1_795_312_503_000_000));
-        for days in [-1, 0, 59, 60, 11_016, 19_782, 47_540] {
-            let (y, m, d) = civil_from_days(days);
-            assert_eq!(days_from_civil(y, m, d), days);
-        }
     }
 }

@@ -18,5 +18,9 @@ fn main() -> ExitCode {
 fn is_soon_over(arguments: &[OsString]) -> bool {
     let mut words = arguments.iter();
     let name = words.next().and_then(|path| Path::new(path).file_name());
-    name.is_some_and(|name| name == "pflogsumm") || words.next().is_some_and(|word| word == "report")
+    let is_named = name.is_some_and(|name| name == "pflogsumm" || name == "fail2ban-regex");
+    match words.next() {
+        Some(word) if word == "ban" => !words.any(|word| word == "run"),
+        word => is_named || word.is_some_and(|word| word == "report"),
+    }
 }

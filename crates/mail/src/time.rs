@@ -42,7 +42,8 @@ pub struct Civil {
     pub second: u8,
 }
 
-const MONTHS: [&str; 12] =
+/// `Jan` to `Dec`.
+pub const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const DAY_S: i64 = 86_400;
@@ -57,17 +58,11 @@ impl Civil {
     pub fn at(wall: Wall, offset_s: i32) -> Civil {
         let seconds = wall.seconds().saturating_add(i64::from(offset_s));
         let (days, of_day) = (seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S));
-        // Years are counted from March, so that the leap day is the last one.
-        let shifted = days + EPOCH_DAYS;
-        let (era, of_era) = (shifted.div_euclid(ERA_DAYS), shifted.rem_euclid(ERA_DAYS));
-        let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let march_month = (5 * of_year + 2) / 153;
-        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+        let (year, month, day) = date(days);
         Civil {
-            year: era * 400 + year_of_era + i64::from(month <= 2),
-            month: small(month),
-            day: small(of_year - (153 * march_month + 2) / 5 + 1),
+            year,
+            month,
+            day,
             weekday: small((days + 4).rem_euclid(7)),
             hour: small(of_day / 3_600),
             minute: small(of_day / 60 % 60),
@@ -86,6 +81,30 @@ impl Civil {
     pub fn weekday_name(&self) -> &'static str {
         WEEKDAYS.get(usize::from(self.weekday)).copied().unwrap_or("???")
     }
+}
+
+/// Days from 1970-01-01 to a date. A day that its month doesn't have counts on from the month's first.
+#[must_use]
+pub fn day_number(year: i64, month: u8, day: u8) -> i64 {
+    let month = i64::from(month);
+    // Years are counted from March, so that the leap day is the last one.
+    let year = year - i64::from(month <= 2);
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + i64::from(day) - 1;
+    era * ERA_DAYS + of_era * 365 + of_era / 4 - of_era / 100 + of_year - EPOCH_DAYS
+}
+
+/// Year, month and day, so many days after 1970-01-01: the inverse of [`day_number`].
+#[must_use]
+pub fn date(days: i64) -> (i64, u8, u8) {
+    let shifted = days.saturating_add(EPOCH_DAYS);
+    let (era, of_era) = (shifted.div_euclid(ERA_DAYS), shifted.rem_euclid(ERA_DAYS));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    (era * 400 + year + i64::from(month <= 2), small(month), small(day))
 }
 
 /// What is below 256 by arithmetic.

@@ -1,6 +1,7 @@
 //! A day of the calendar, and the points in time that lines say.
 
 use crate::scan;
+use mail::time::MONTHS;
 
 /// A day. The order is that of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,10 +13,6 @@ pub struct Day {
     /// 1 to 31.
     pub day: u8,
 }
-
-/// The months as logs name them.
-pub(crate) const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 impl Day {
     /// Reads the day at the start of a line's stamp, as [`Moment::parse`], and gives what follows it and its
@@ -31,31 +28,14 @@ impl Day {
     /// Days since 1970-01-01; days that the calendar doesn't have count on from the month's first.
     #[must_use]
     pub fn number(self) -> i64 {
-        let month = i64::from(self.month);
-        let year = i64::from(self.year) - i64::from(month <= 2);
-        let era = year.div_euclid(400);
-        let of_era = year.rem_euclid(400);
-        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + i64::from(self.day) - 1;
-        era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+        mail::time::day_number(i64::from(self.year), self.month, self.day)
     }
 
     /// The day with this [`number`](Day::number); years before 0 and after 65535 are held at these.
     #[must_use]
     pub fn numbered(number: i64) -> Day {
-        let shifted = number.saturating_add(719_468);
-        let era = shifted.div_euclid(146_097);
-        let of_era = shifted.rem_euclid(146_097);
-        let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year + year / 4 - year / 100);
-        let month = (5 * of_year + 2) / 153;
-        let day = of_year - (153 * month + 2) / 5 + 1;
-        let month = if month < 10 { month + 3 } else { month - 9 };
-        let year = year + era * 400 + i64::from(month <= 2);
-        Day {
-            year: u16::try_from(year.max(0)).unwrap_or(u16::MAX),
-            month: u8::try_from(month).unwrap_or(1),
-            day: u8::try_from(day).unwrap_or(1),
-        }
+        let (year, month, day) = mail::time::date(number);
+        Day { year: u16::try_from(year.max(0)).unwrap_or(u16::MAX), month, day }
     }
 
     /// The day before.
@@ -104,9 +84,7 @@ impl Moment {
 
     /// With the clock that stands behind the day, of which `line` says how it is written.
     fn of<'a>(day: Day, line: &[u8], rest: &'a [u8]) -> Option<(Moment, &'a [u8])> {
-        let (hour, rest) = scan::two(rest)?;
-        let (minute, rest) = scan::two(rest.strip_prefix(b":")?)?;
-        let (second, rest) = scan::two(rest.strip_prefix(b":")?)?;
+        let ([hour, minute, second], rest) = scan::clock(rest)?;
         let rest = match line.first()? {
             b'0'..=b'9' => zone(rest)?,
             _ => rest,
@@ -134,6 +112,15 @@ impl Moment {
             self.day.year = self.day.year.checked_sub(1)?;
         }
         None
+    }
+
+    /// So many seconds after the start of 1970: the inverse of [`Moment::seconds`].
+    #[must_use]
+    pub fn at(seconds: i64) -> Moment {
+        let (day, clock) = (Day::numbered(seconds.div_euclid(86_400)), seconds.rem_euclid(86_400));
+        let small = |value: i64| u8::try_from(value).unwrap_or(0);
+        let (hour, minute, second) = (small(clock / 3_600), small(clock / 60 % 60), small(clock % 60));
+        Moment { day, hour, minute, second }
     }
 
     /// Seconds since the start of 1970, by the clock of the host that wrote it.
@@ -281,5 +268,6 @@ mod tests {
     fn seconds_of_a_moment() {
         let (moment, _) = Moment::parse(b"2026-11-22T01:55:03Z x", TODAY).unwrap();
         assert_eq!(moment.seconds(), 1_795_312_503);
+        assert_eq!(Moment::at(1_795_312_503), moment);
     }
 }

@@ -46,6 +46,36 @@ impl Names {
         self.number_of(Hashed::new(name))
     }
 
+    /// The number of a name, put together, under the heading with this number; `scratch` is overwritten.
+    pub(crate) fn number_under<const N: usize>(
+        &mut self,
+        heading: u32,
+        name: [&[u8]; N],
+        scratch: &mut Vec<u8>,
+    ) -> u32 {
+        let heading_bytes = heading.to_le_bytes();
+        scratch.clear();
+        scratch.extend_from_slice(&heading_bytes);
+        name.iter().for_each(|part| scratch.extend_from_slice(part));
+        let half = Hashed::new(scratch.get(heading_bytes.len()..).unwrap_or_default()).half ^ spread(heading);
+        self.number_of(Hashed { name: scratch, half })
+    }
+
+    /// Puts the names under headings that have these numbers elsewhere. They are found no more, and are to be cleared
+    /// when they have been gone through.
+    pub(crate) fn put_under(&mut self, headings: &[u32]) {
+        let mut start = 0;
+        for (end, half) in &mut self.ends {
+            let name = self.bytes.get_mut(start..*end).unwrap_or_default();
+            start = *end;
+            let Some(bytes) = name.first_chunk_mut() else { continue };
+            let here = u32::from_le_bytes(*bytes);
+            let there = headings.get(here as usize).copied().unwrap_or(here);
+            *bytes = there.to_le_bytes();
+            *half ^= spread(here) ^ spread(there);
+        }
+    }
+
     /// The same, of what is hashed already.
     pub(crate) fn number_of(&mut self, hashed: Hashed<'_>) -> u32 {
         if (self.ends.len() + 1) * 3 > self.places.len() * 2 {
@@ -66,12 +96,18 @@ impl Names {
         }
     }
 
-    /// Looks at the places of names that are asked for next: the memory that holds them is fetched for all at once, not
-    /// for one after the other.
-    pub(crate) fn expect<'a>(&self, names: impl Iterator<Item = Hashed<'a>>) {
+    /// Looks at where names stand that are asked for next: the memory that holds them is fetched for all at once, not
+    /// for one after the other. `found` holds the numbers that they probably have, plus 1.
+    pub(crate) fn expect<'a>(&self, names: impl Iterator<Item = Hashed<'a>>, found: &mut Vec<u32>) {
         let mask = self.places.len().wrapping_sub(1);
-        let numbers = names.filter_map(|name| self.places.get(name.half as usize & mask));
-        std::hint::black_box(numbers.fold(0_u32, |sum, &(_, number)| sum ^ number));
+        found.clear();
+        found.extend(names.map(|name| match self.places.get(name.half as usize & mask) {
+            Some(&(half, number)) if half == name.half => number,
+            _ => 0,
+        }));
+        let starts = found.iter().filter_map(|number| self.ends.get((*number as usize).checked_sub(2)?));
+        let bytes = starts.filter_map(|&(start, _)| self.bytes.get(start));
+        std::hint::black_box(bytes.fold(0_u8, |sum, &byte| sum ^ byte));
     }
 
     /// The name with this number.
@@ -147,6 +183,16 @@ impl Names {
     }
 }
 
+/// A heading's part in the hashes of the names under it.
+fn spread(heading: u32) -> u32 {
+    heading.wrapping_mul(0x9e37_79b1)
+}
+
+/// The heading's number, and the name under it.
+pub(crate) fn under(name: &[u8]) -> (u32, &[u8]) {
+    name.split_first_chunk().map_or((0, name), |(heading, name)| (u32::from_le_bytes(*heading), name))
+}
+
 /// Something under each name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table<T> {
@@ -172,6 +218,12 @@ impl<T: Default + Clone> Table<T> {
     /// The names alone.
     pub(crate) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// Looks at what is under these names, as [`Names::expect`] does.
+    pub(crate) fn expect(&self, numbers: &[u32], look: impl Fn(&T) -> u64) {
+        let values = numbers.iter().filter_map(|&number| self.values.get(number as usize));
+        std::hint::black_box(values.fold(0, |sum, value| sum ^ look(value)));
     }
 
     /// What is under the name with this number.

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const DAYS_KEPT: usize = 14;
 /// Days that must be known before anything is compared.
 const DAYS_NEEDED: usize = 3;
+/// A week's days.
+const WEEK: usize = 7;
 /// Rules, and programs, that are counted for a day.
 const NAMES_MAX: usize = 64;
 /// The longest name that is kept, in characters.
@@ -126,14 +128,17 @@ fn plain(name: &str) -> String {
     shown(name).chars().take(NAME_MAX).collect()
 }
 
-/// What is out of the ordinary on a day with these `sums`, most urgent first. `before` are days before it, the oldest
+/// A day and its sums, as they are compared.
+type Known<'a> = (Day, &'a Sums);
+
+/// What is out of the ordinary on a day with these `sums`, most urgent first. `known` are days before it, the oldest
 /// first.
-#[must_use]
-pub fn compare(sums: &Sums, before: &[&Sums]) -> Vec<String> {
-    if before.len() < DAYS_NEEDED {
+fn compare((day, sums): Known<'_>, known: &[Known<'_>]) -> Vec<String> {
+    if known.len() < DAYS_NEEDED {
         return Vec::new();
     }
-    let mut said = silent(sums, before);
+    let mut said = silent((day, sums), known);
+    let before: Vec<&Sums> = known.iter().map(|(_, sums)| *sums).collect();
     let mut grown: Vec<(u64, String)> = Vec::new();
     for (name, count) in &sums.rules {
         let known = before.iter().map(|day| day.rules.get(name).copied().unwrap_or(0));
@@ -161,36 +166,43 @@ pub fn compare(sums: &Sums, before: &[&Sums]) -> Vec<String> {
 }
 
 /// Who wrote on each of the days before, and now didn't: as long as that lasts and enough days before it are known.
-fn silent(sums: &Sums, before: &[&Sums]) -> Vec<String> {
+fn silent((day, sums): Known<'_>, before: &[Known<'_>]) -> Vec<String> {
     let mut said = Vec::new();
     let came = |day: &Sums| day.counts.get("messages came").copied();
     if came(sums) == Some(0)
-        && let Some((usual, days)) = missed(before, |day| came(day).unwrap_or(0))
+        && let Some((usual, days)) = missed(day, before, |day| came(day).unwrap_or(0))
     {
         let words =
             if days == 1 { "No message came".to_owned() } else { format!("No message came for {days} days") };
         said.push(format!("{words}; on each day before there were {} or more", grouped(usual)));
     }
-    let known: BTreeSet<&String> = before.iter().flat_map(|day| day.programs.keys()).collect();
+    let known: BTreeSet<&String> = before.iter().flat_map(|(_, day)| day.programs.keys()).collect();
     for name in known.into_iter().filter(|name| !sums.programs.contains_key(*name)) {
-        let Some((usual, days)) = missed(before, |day| day.programs.get(name).copied().unwrap_or(0)) else {
-            continue;
-        };
+        let wrote = |day: &Sums| day.programs.get(name).copied().unwrap_or(0);
+        let Some((usual, days)) = missed(day, before, wrote) else { continue };
         let silent = if days == 1 { "was silent".to_owned() } else { format!("was silent for {days} days") };
         said.push(format!("{name} {silent}; on each day before it wrote {} lines or more", grouped(usual)));
     }
     said
 }
 
-/// The least that there was each day until there was nothing, and for how many days there has been nothing, with the
-/// one after `before`; where it is missed.
-fn missed(before: &[&Sums], count: impl Fn(&Sums) -> u64) -> Option<(u64, usize)> {
-    let lasting = before.iter().rev().take_while(|day| count(day) == 0).count();
+/// The least that there was each day until there was nothing, and for how many days there has been nothing, with this
+/// `day`; where it is missed.
+fn missed(day: Day, before: &[Known<'_>], count: impl Fn(&Sums) -> u64) -> Option<(u64, usize)> {
+    let lasting = before.iter().rev().take_while(|(_, sums)| count(sums) == 0).count();
     // A day on which nobody wrote anything, as nothing ran, tells nothing of one that is silent beside others.
-    let known = before.iter().take(before.len() - lasting).filter(|day| !day.programs.is_empty());
-    let known: Vec<u64> = known.map(|day| count(day)).collect();
-    let least = known.iter().min().copied().filter(|least| *least >= MISSED)?;
-    (known.len() >= DAYS_NEEDED).then_some((least, lasting + 1))
+    let known = before.iter().take(before.len() - lasting).filter(|(_, sums)| !sums.programs.is_empty());
+    let known: Vec<(Day, u64)> = known.map(|(day, sums)| (*day, count(sums))).collect();
+    // Who works from Monday to Friday isn't missed on the first weekend.
+    let is_like_one = !is_weekend(day) || known.iter().any(|(day, _)| is_weekend(*day));
+    let least = known.iter().map(|(_, count)| *count).min().filter(|least| *least >= MISSED)?;
+    (known.len() >= DAYS_NEEDED && is_like_one).then_some((least, lasting + 1))
+}
+
+/// Saturday or Sunday.
+fn is_weekend(day: Day) -> bool {
+    // 1970-01-01 was a Thursday.
+    matches!(day.number().rem_euclid(7), 2 | 3)
 }
 
 /// What is usual, and how much more this is, where it is much.
@@ -199,7 +211,9 @@ fn much_more(count: u64, known: impl Iterator<Item = u64>) -> Option<(u64, u64)>
     known.sort_unstable();
     let usual = known.get(known.len() / 2).copied()?;
     let most = known.last().copied()?;
-    let is_much = count.saturating_sub(usual) >= MUCH && count / 3 >= usual && count / 3 >= most / 2;
+    // Until a week is known, the most that there was may be what is usual from Monday on.
+    let like_one = if known.len() < WEEK { most } else { most / 2 };
+    let is_much = count.saturating_sub(usual) >= MUCH && count / 3 >= usual && count / 3 >= like_one;
     is_much.then(|| (usual, count - usual))
 }
 
@@ -220,7 +234,7 @@ impl History {
     #[must_use]
     pub fn unusual(&self, day: Day) -> Vec<String> {
         let Some(sums) = self.0.get(&day.number()) else { return Vec::new() };
-        compare(sums, &self.before(day).collect::<Vec<_>>())
+        compare((day, sums), &self.before(day).collect::<Vec<_>>())
     }
 
     /// How many days before it this day is compared with; 0 where they are too few.
@@ -230,9 +244,9 @@ impl History {
         if count < DAYS_NEEDED { 0 } else { count }
     }
 
-    fn before(&self, day: Day) -> impl Iterator<Item = &Sums> {
+    fn before(&self, day: Day) -> impl Iterator<Item = Known<'_>> {
         let since = day.number() - i64::try_from(DAYS_KEPT).unwrap_or(i64::MAX);
-        self.0.range(since..day.number()).map(|(_, sums)| sums)
+        self.0.range(since..day.number()).map(|(number, sums)| (Day::numbered(*number), sums))
     }
 
     /// As lines: a day, what it is, a name and a number, with tabs between them.
@@ -373,6 +387,79 @@ mod tests {
         history.keep(Day::numbered(20_002), sums(&[("x", 900)], &[], 50));
         history.keep(Day::numbered(20_005), sums(&[("x", 1_000)], &[], 50));
         assert_eq!(history.unusual(Day::numbered(20_005)), Vec::<String>::new());
+    }
+
+    /// Three weeks from each day of the week on: half as much or twice as much as usual, a tenth of it on weekends,
+    /// and somebody who only works from Monday to Friday.
+    #[test]
+    fn calm_weeks_raise_no_alarm() {
+        let mut state = 5_u64;
+        let mut about = |usual: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usual * (60 + (state >> 33) % 81) / 100
+        };
+        for first in (20_000..20_007).chain(20_000..20_007).chain(20_000..20_007) {
+            let mut history = History::default();
+            for number in first..first + 21 {
+                let day = Day::numbered(number);
+                let scale = if is_weekend(day) { 1 } else { 10 };
+                let rules = ["reject_rbl_client a.example", "check_client_access", "other"];
+                let rules = rules.map(|name| (name, about(30 * scale)));
+                let mut programs = vec![("postfix", about(900 * scale)), ("dovecot", about(300 * scale))];
+                if !is_weekend(day) {
+                    programs.push(("backup", about(40)));
+                }
+                let mut sums = sums(&rules, &programs, about(40 * scale));
+                for (name, count) in [("log-ins failed", 50), ("tries were put off", 8)] {
+                    sums.counts.insert(name.to_owned(), about(count * scale));
+                }
+                history.keep(day, sums);
+                assert_eq!(history.unusual(day), Vec::<String>::new(), "from {first}, on {number}");
+            }
+            // Now it is known well enough that each is seen.
+            let next = Day::numbered(first + 21);
+            let mut ill = sums(&[("reject_rbl_client a.example", 2_000)], &[("postfix", 9_000)], 400);
+            ill.counts.insert("log-ins failed".to_owned(), 9_000);
+            history.keep(next, ill);
+            let said = history.unusual(next).join("\n");
+            for expect in
+                ["a.example refused 2,000, usually", "dovecot was silent", "9,000 log-ins failed, usually"]
+            {
+                assert!(said.contains(expect), "no {expect}: {said}");
+            }
+        }
+    }
+
+    /// On the first weekend nobody knows who works then; on the second one it is known.
+    #[test]
+    fn weekends_are_learned() {
+        // 2026-11-16 is a Monday.
+        let monday = Day { year: 2026, month: 11, day: 16 }.number();
+        let (work, rest) =
+            (sums(&[], &[("postfix", 500), ("dovecot", 40)], 12), sums(&[], &[("postfix", 500)], 12));
+        let mut history = History::default();
+        let on = |history: &mut History, after: i64, sums: &Sums| {
+            let day = Day::numbered(monday + after);
+            history.keep(day, sums.clone());
+            history.unusual(day)
+        };
+        for after in 0..5 {
+            assert_eq!(on(&mut history, after, &work), Vec::<String>::new());
+        }
+        for after in 5..7 {
+            assert_eq!(on(&mut history, after, &rest), Vec::<String>::new(), "the first weekend");
+        }
+        // Silent on, when it is Monday.
+        let mut silent = history.clone();
+        let expect = ["dovecot was silent for 3 days; on each day before it wrote 40 lines or more"];
+        assert_eq!(on(&mut silent, 7, &rest), expect);
+        // Somebody who was there on a weekend is missed on the next.
+        let mut there = history;
+        for after in 5..12 {
+            assert_eq!(on(&mut there, after, &work), Vec::<String>::new());
+        }
+        let expect = ["dovecot was silent; on each day before it wrote 40 lines or more"];
+        assert_eq!(on(&mut there, 12, &rest), expect);
     }
 
     #[test]

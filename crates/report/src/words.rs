@@ -48,6 +48,51 @@ pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
+/// How many columns a text takes: East Asian wide characters take two.
+pub(crate) fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+const fn columns(letter: char) -> usize {
+    match letter {
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}' => 2,
+        _ => 1,
+    }
+}
+
+/// A text in lines of at most `wide` columns; a word that is longer is broken. At least one line.
+pub(crate) fn folded(text: &str, wide: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut taken) = (String::new(), 0);
+    for (at, word) in text.split(' ').enumerate() {
+        let needed = width(word);
+        if at > 0 && taken > 0 && taken + 1 + needed > wide {
+            lines.push(std::mem::take(&mut line));
+            taken = 0;
+        } else if at > 0 {
+            line.push(' ');
+            taken += 1;
+        }
+        for letter in word.chars() {
+            if taken > 0 && taken + columns(letter) > wide {
+                lines.push(std::mem::take(&mut line));
+                taken = 0;
+            }
+            line.push(letter);
+            taken += columns(letter);
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 /// What fits to the number.
 pub(crate) const fn plural(count: u64, one: &'static str, many: &'static str) -> &'static str {
     if count == 1 { one } else { many }

@@ -75,8 +75,11 @@ fn ban(action: &Action, facts: &Facts) -> Script {
 
 #[test]
 fn tags_of_a_ban() {
-    let action = action(ECHO, "a[kind=given]");
-    assert!(action.starts_on_demand);
+    let first = action(ECHO, "a[kind=given]");
+    assert!(first.starts_on_demand);
+    // Where bans don't grow each counts as the first, as fail2ban has it.
+    assert!(ban(&first, &facts("192.0.2.1")).text.contains(" 600 1 1.2.0.192. "));
+    let action = action(ECHO, "a[kind=given]\nbantime.increment = true");
     let check = |id: &str, expect: &str| assert_eq!(ban(&action, &facts(id)).text, expect);
     check(
         "192.0.2.1",
@@ -263,4 +266,23 @@ delete set inet f2b-table net56-set-j
     assert!(sets.end(&alone).ends_with("handle 7\ndelete set inet f2b-table addr-set-j\ndelete set inet f2b-table net56-set-j\ndelete set inet f2b-table net64-set-j\ndelete table inet f2b-table\n"));
     assert_eq!(sets.end(&Listing::default()), "");
     assert!(sets.all(&listing, 1_000).starts_with(&format!("{removal}add table")));
+}
+
+/// A jail's name is the administrator's, and is a word to a shell all the same.
+#[test]
+fn a_name_that_a_shell_would_read() {
+    let odd = "a; touch /x $(id)";
+    let text = format!(
+        "[{odd}]\nenabled = yes\nfilter =\naction = a[name=%(__name__)s, other=\"f2b-%(__name__)s\"]\n"
+    );
+    let action = "[Definition]\nactionstart = start <name> <other>\nactionban = ban <name> <ip>\n";
+    let folder = read(&Memory(&[("jail.conf", &text), ("action.d/a.conf", action)]), Path::new("/f"));
+    let jail = folder.jails.first().expect("a jail");
+    assert_eq!(jail.name, odd);
+    let action = Action::new(jail, jail.actions.first().expect("an action"), "mx").expect("an action");
+    let started = action.script(Deed::Start, Family::V4, None).expect("a command");
+    assert_eq!(started.text.trim(), "start a__touch_/x___id_ f2b-a__touch_/x___id_");
+    let said: Vec<String> = crate::review_of(jail).iter().map(|found| found.code.to_string()).collect();
+    assert_eq!(said, ["K0674"]);
+    assert_eq!(plain_name("postfix-sasl_2.x"), None);
 }

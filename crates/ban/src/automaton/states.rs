@@ -193,7 +193,11 @@ impl States {
             let class = *program.classes.get(usize::from(*byte))?;
             let cell = row + u32::from(class);
             row = *self.table.get(cell as usize)?;
-            if row >= NOTED {
+            // Nothing in particular: neither the dead state, nor a step to be noted.
+            if row.wrapping_sub(1) < NOTED - 1 {
+                continue;
+            }
+            if row != DEAD {
                 row = self.noted(program, cell, (at, Some(*byte)), &mut last)?;
             }
             if row == DEAD {

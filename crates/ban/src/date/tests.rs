@@ -94,7 +94,10 @@ fn zones() {
     let mut fixed = Zone::fixed("UTC+0200").expect("a zone");
     let found = dates.find(b"Nov 23 01:02:03 x", &mut fixed, NOW_S * 1_000_000).and_then(|f| f.time_us);
     assert_eq!(found, Some(1_795_388_523_000_000));
-    assert!(Zone::fixed("Mars").is_none());
+    assert!(Zone::fixed("Mars").is_none() && Zone::fixed("cet").is_none());
+    let mut named = Zone::fixed("CET").expect("a zone");
+    let found = dates.find(b"Nov 23 01:02:03 x", &mut named, NOW_S * 1_000_000).and_then(|f| f.time_us);
+    assert_eq!(found, Some(1_795_392_123_000_000));
 }
 
 /// dovecot's filter asks for TAI64N before all else; the quick ways tell the same, and the pattern that would.
@@ -162,6 +165,55 @@ fn a_minute_is_remembered_rightly() {
         let anew = dates.find(line.as_bytes(), &mut zone(), now_s * 1_000_000);
         assert_eq!(remembered, anew, "{line} at {now_s}");
     }
+}
+
+/// They are made when a line asks for them, which would not say it.
+#[test]
+fn the_default_patterns_are_well() {
+    let dates = Dates::new("{DEFAULT}").expect("the default ones");
+    assert_eq!(dates.patterns.len(), ANCHORED.len() + ANYWHERE);
+    for pattern in &dates.patterns {
+        assert!(pattern.made().is_some(), "{}", pattern.expression);
+    }
+}
+
+/// What is seen at a glance is what is read.
+#[test]
+fn at_a_glance() {
+    let dates = Dates::new("").expect("the default ones");
+    let now_us = 1_795_400_000 * 1_000_000;
+    let mut zone = Zone::new(jiff::tz::TimeZone::UTC);
+    let mut seen = 0;
+    let lines = [
+        "Nov 23 01:02:03 mx x",
+        "Nov 23 01:02:59 mx x",
+        "Nov 23 01:02:60 mx x",
+        "Nov 23 01:02:04",
+        "Nov 23 01:02:04 2026 mx",
+        "Nov 23 01:02:0x mx x",
+        "Nov 23 01:03:04 mx x",
+        "Nov 23 01:03:05 mx x",
+        "no date",
+        "2026-11-23T01:02:03.123456+01:00 mx",
+        "2026-11-23T01:02:04.123456+01:00 mx",
+        "2026-11-23T01:02:61.123456+01:00 mx",
+        "2026-11-23T01:02:04.1234567+01:00 mx",
+        "2026-11-23T01:02:05Z mx",
+        "2026-11-23T01:02:05 mx",
+        "2026-11-23T01:02:05 +0100 mx",
+        "Nov 23 01:02:03 mx x",
+        "Nov 23 01:02:04 mx x",
+    ];
+    for line in lines {
+        let glance = dates.at_a_glance(line.as_bytes(), &zone, now_us);
+        let found = dates.find(line.as_bytes(), &mut zone, now_us);
+        if let Some(pattern) = glance {
+            seen += 1;
+            assert_eq!(found.map(|found| found.pattern), Some(pattern), "{line}");
+            assert!(found.is_some_and(|found| found.time_us.is_some()), "{line}");
+        }
+    }
+    assert_eq!(seen, 6, "a second stamp of a minute, each kind");
 }
 
 /// Weeks, years of two digits, clocks of twelve hours, parts of a date: as fail2ban-regex found them.

@@ -13,6 +13,15 @@ pub(super) enum Asked<'l> {
     Matched { rule: usize, fields: Fields, marks: Marks, session: Option<Cow<'l, [u8]>> },
 }
 
+/// What else was seen of a line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// `prefregex` matched.
+    pub(super) is_prefixed: bool,
+    /// Where that stands which the expressions were asked about.
+    pub(super) content: (usize, usize),
+}
+
 impl Asked<'_> {
     pub(super) fn into_owned(self) -> Asked<'static> {
         match self {
@@ -27,30 +36,28 @@ impl Asked<'_> {
 }
 
 impl Filter {
-    /// Whether `ignoreregex` is asked before `failregex`: where there are so few of them that it is worth it, by
-    /// fail2ban's measure. Else it is asked only about lines that a `failregex` matches.
+    /// Whether `ignoreregex` is asked before `failregex`. Else it is asked only about lines that a `failregex` matches.
     pub(super) fn is_ignored_first(&self) -> bool {
-        self.ignored.len() + 2 < self.rules.len()
+        !self.ignored.is_empty() && is_worth_it(self.ignored.len(), self.rules.len())
     }
 
-    /// Asks the expressions about a line without its date. `is_prefixed` becomes whether `prefregex` matched; where
-    /// `is_wanted` isn't set, that alone is asked.
+    /// Asks the expressions about a line without its date; where `is_wanted` isn't set, only whether `prefregex` matches.
     pub(super) fn ask<'l>(
         &self,
         ways: &mut Ways,
         line: &'l [u8],
         is_wanted: bool,
-        is_prefixed: &mut bool,
+        told: &mut Told,
     ) -> Asked<'l> {
         let (mut fields, mut marks) = (Fields::default(), Marks::default());
-        let mut session: Option<&[u8]> = None;
-        let mut content = line;
+        let (mut session, mut before): (Option<&[u8]>, Option<&[u8]>) = (None, None);
+        told.content = (0, line.len());
         if let Some(prefix) = &self.prefix {
             let part = |span: Option<(usize, usize)>| span.and_then(|(start, end)| line.get(start..end));
             let begin = match self.quick.head(line, ways) {
                 Head::Missed => return Asked::Missed,
                 Head::Found(..) if !is_wanted => {
-                    *is_prefixed = true;
+                    told.is_prefixed = true;
                     return Asked::Missed;
                 }
                 Head::Found(groups, spans, begin) => {
@@ -64,14 +71,16 @@ impl Filter {
                     };
                     prefix.groups.take(line, &spans, &mut fields, &mut marks);
                     session = part(prefix.groups.mlfid.and_then(|group| spans.get(group)));
-                    content = part(prefix.groups.content.and_then(|group| spans.get(group))).unwrap_or(line);
+                    let content = prefix.groups.content.and_then(|group| spans.get(group));
+                    told.content = content.unwrap_or(told.content);
                     begin
                 }
             };
-            *is_prefixed = true;
-            content = begin.and_then(|begin| line.get(begin..)).unwrap_or(content);
-            fields.kind = kind_of(line.get(..begin.unwrap_or(0)).unwrap_or_default());
+            told.is_prefixed = true;
+            told.content = begin.map_or(told.content, |begin| (begin, line.len()));
+            before = line.get(..begin.unwrap_or(0));
         }
+        let content = line.get(told.content.0..told.content.1).unwrap_or(line);
         let is_before = self.is_ignored_first();
         let ignored = || self.ignored.iter().position(|pattern| pattern.is_match(content));
         if let Some(rule) = is_before.then(ignored).flatten() {
@@ -95,11 +104,17 @@ impl Filter {
                 (rule, part(groups.mlfid.and_then(|group| spans.get(group))))
             }
         };
+        fields.kind = before.map_or(0, kind_of);
         if let Some(rule) = (!is_before).then(ignored).flatten() {
             return Asked::Ignored { rule };
         }
         Asked::Matched { rule, fields, marks, session: own.or(session).map(Cow::Borrowed) }
     }
+}
+
+/// Whether so few expressions are asked before so many others, by fail2ban's measure.
+pub(super) fn is_worth_it(ignored: usize, rules: usize) -> bool {
+    ignored + 2 < rules
 }
 
 /// Which kind of line it is, by the letters of what stands before its content: the server's own words.

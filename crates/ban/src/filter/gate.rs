@@ -1,15 +1,14 @@
 //! One search for all filters that read a log: most lines are of no interest to any of them.
 
-use super::quick::search;
+use super::quick::{Search, search};
 use super::{Filter, LINE_BYTES_MAX};
-use aho_corasick::AhoCorasick;
 use std::sync::Arc;
 
 /// Stands before the filters of one log.
 #[derive(Debug, Default)]
 pub struct Gate {
     filters: Vec<Arc<Filter>>,
-    wanted: Option<AhoCorasick>,
+    wanted: Option<Search>,
     /// The line before, for a date that the next one lacks.
     before: Vec<u8>,
 }

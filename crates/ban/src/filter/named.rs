@@ -10,9 +10,39 @@ pub struct Named {
     entries: Vec<Entry>,
 }
 
+/// A group's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// One that filters have again and again.
+    Known(&'static str),
+    /// One of a filter's own.
+    Own(Arc<str>),
+}
+
+/// The names that fail2ban's own filters have.
+const KNOWN: [&str; 8] = ["cidr", "dns", "fid", "ip4", "ip6", "port", "user", "rhost"];
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Name {
+        let known = KNOWN.iter().find(|known| **known == name);
+        known.map_or_else(|| Name::Own(name.into()), |known| Name::Known(known))
+    }
+}
+
+impl std::ops::Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Name::Known(name) => name,
+            Name::Own(name) => name,
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Entry {
-    name: Arc<str>,
+    name: Name,
     start: u32,
     end: u32,
 }
@@ -42,7 +72,7 @@ impl Named {
     }
 
     /// Sets what a group captured.
-    pub fn insert(&mut self, name: Arc<str>, text: &str) {
+    pub fn insert(&mut self, name: Name, text: &str) {
         let bound = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         if self.entries.is_empty() {
             self.entries.reserve(4);
@@ -51,7 +81,7 @@ impl Named {
         let start = bound(self.text.len());
         self.text.push_str(text);
         let end = bound(self.text.len());
-        match self.entries.binary_search_by(|entry| entry.name.cmp(&name)) {
+        match self.entries.binary_search_by(|entry| (*entry.name).cmp(&*name)) {
             Ok(at) => self.entries.get_mut(at).into_iter().for_each(|entry| {
                 (entry.start, entry.end) = (start, end);
             }),
@@ -70,7 +100,7 @@ impl Named {
         for entry in &earlier.entries {
             let is_id = IDS.contains(&&*entry.name) || &*entry.name == "cidr";
             if !(self.contains_key(&entry.name) || has_id && is_id) {
-                self.insert(Arc::clone(&entry.name), earlier.text_of(entry));
+                self.insert(entry.name.clone(), earlier.text_of(entry));
             }
         }
     }

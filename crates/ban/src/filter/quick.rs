@@ -3,10 +3,12 @@
 //! None of it decides anything: it only says which lines, and which expressions, are worth asking.
 
 use super::Groups;
+use super::behind::Behind;
 use crate::automaton::{Answer, Program, States};
 use crate::date::Dates;
 use crate::pattern::{Pattern, Spans};
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, MatchKind, packed};
+use memchr::memmem::Finder;
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use std::sync::OnceLock;
 
@@ -26,6 +28,7 @@ pub(super) struct Quick {
     rules: Vec<Pattern>,
     /// All `failregex` together, those that aren't regular as something wider; made when it is asked.
     together: OnceLock<Option<RegexSet>>,
+    behind: OnceLock<Behind>,
 }
 
 /// Expressions as one automaton: for ASCII, and for texts with other characters. Each is made when it is asked.
@@ -102,7 +105,8 @@ impl Quick {
         let head = head.and_then(|head| Pattern::new(head, false).ok());
         let rules: Vec<Pattern> = rules.iter().map(|rule| (*rule).clone()).collect();
         let walked_head = Walked::new(head.iter().cloned().collect());
-        Quick { head, walked_head, walked: Walked::new(rules.clone()), rules, together: OnceLock::new() }
+        let walked = Walked::new(rules.clone());
+        Quick { head, walked_head, walked, rules, ..Quick::default() }
     }
 
     /// Where `prefregex` matches, and where the content begins.
@@ -132,6 +136,20 @@ impl Quick {
     /// The first expression that matches.
     pub(super) fn pick<'w>(&'w self, content: &[u8], ways: &'w mut Ways) -> Pick<'w> {
         self.walked.find(content, ways.0.get_mut(2..).unwrap_or_default())
+    }
+
+    /// The expressions that match beside the one that decides; all that do, where none is named.
+    pub(super) fn also(&self, content: &[u8], decided: Option<usize>) -> Vec<usize> {
+        self.behind().also(&self.rules, content, decided)
+    }
+
+    /// Whether each expression says how what it matches begins: the walk along a line soon knows that none does.
+    pub(super) fn ends_soon(&self) -> bool {
+        self.behind().knows_begins()
+    }
+
+    fn behind(&self) -> &Behind {
+        self.behind.get_or_init(|| Behind::new(&self.rules))
     }
 
     /// The expressions that may match, in their order; all, where nothing is known.
@@ -175,16 +193,47 @@ fn has_choice(head: &str) -> bool {
     false
 }
 
-/// The texts of which a line must hold one, if there is such a set worth searching for.
-pub(super) fn wanted(prefix: Option<&Pattern>, rules: &[&Pattern], dates: &Dates) -> Option<Vec<Vec<u8>>> {
+/// Texts of which a line must hold one.
+type Texts = Option<Vec<Vec<u8>>>;
+
+/// The texts that a line must hold for its prefix to match, and those for all of it, if there is such a set worth
+/// searching for.
+pub(super) fn needed(prefix: Option<&Pattern>, rules: &[&Pattern], dates: &Dates) -> (Texts, Texts) {
     let of_prefix = prefix.and_then(|pattern| best(pattern, dates));
     let of_rules: Option<Vec<_>> = rules.iter().map(|pattern| best(pattern, dates)).collect();
     let of_rules = of_rules.filter(|sets| !sets.is_empty()).map(|sets| sets.concat());
-    [of_prefix, of_rules].into_iter().flatten().max_by_key(|set| worth(set))
+    let both = [of_prefix.clone(), of_rules].into_iter().flatten().max_by_key(|set| worth(set));
+    (of_prefix, both)
+}
+
+/// Texts that one instruction each compares many bytes with.
+const FEW: usize = 32;
+
+/// A search for any of some texts.
+#[derive(Debug)]
+pub(super) enum Search {
+    One(Finder<'static>),
+    Few(packed::Searcher),
+    Many(AhoCorasick),
+}
+
+impl Search {
+    /// Where the first of them begins that stands in a text.
+    pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Search::One(one) => one.find(text),
+            Search::Few(few) => few.find(text).map(|found| found.start()),
+            Search::Many(many) => many.find(text).map(|found| found.start()),
+        }
+    }
+
+    pub(super) fn is_match(&self, text: &[u8]) -> bool {
+        self.find(text).is_some()
+    }
 }
 
 /// A search for any of some texts; nothing, where that is too much.
-pub(super) fn search(mut set: Vec<Vec<u8>>) -> Option<AhoCorasick> {
+pub(super) fn search(mut set: Vec<Vec<u8>>) -> Option<Search> {
     set.sort_by_key(Vec::len);
     // What holds another text of the set is found by that one.
     let mut kept: Vec<Vec<u8>> = Vec::new();
@@ -193,11 +242,21 @@ pub(super) fn search(mut set: Vec<Vec<u8>>) -> Option<AhoCorasick> {
             kept.push(text);
         }
     }
-    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(kept).ok()
+    if let [one] = kept.as_slice() {
+        return Some(Search::One(Finder::new(one).into_owned()));
+    }
+    let mut few = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
+    match few.extend(&kept).build().filter(|_| kept.len() <= FEW) {
+        Some(few) => Some(Search::Few(few)),
+        None => {
+            let many = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(kept);
+            many.ok().map(Search::Many)
+        }
+    }
 }
 
 /// How rarely the commonest text of a set should stand in a log: digits and signs are rarer than words.
-fn worth(set: &[Vec<u8>]) -> usize {
+pub(super) fn worth(set: &[Vec<u8>]) -> usize {
     let rarity = |text: &Vec<u8>| {
         let rare = text.iter().filter(|byte| !byte.is_ascii_lowercase() && !b" -:".contains(byte)).count();
         text.len() + 8 * rare

@@ -38,7 +38,7 @@ impl Attempts {
     pub(super) fn is_known(&mut self, failure: &Failure) -> bool {
         let now_s = failure.time_us.div_euclid(1_000_000);
         let kind = (u64::from(failure.fields.kind) << 16 | (failure.rule as u64 & 0xFFFF)) + 1;
-        let user = failure.fields.named.get("user").map(|user| {
+        let user = failure.fields.named.get("user").filter(|user| !user.is_empty()).map(|user| {
             let mut hasher = DefaultHasher::new();
             // `bob@example.org` and `bob` are one who tries.
             user.split('@').next().unwrap_or("").to_ascii_lowercase().hash(&mut hasher);

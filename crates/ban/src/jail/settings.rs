@@ -350,6 +350,18 @@ impl Settings {
         failure.time_us.div_euclid(1_000_000) < now_s.saturating_sub(self.find_s)
     }
 
+    /// As how many a failure of somebody counts who was banned so often before: where bans grow, as many as fail2ban has
+    /// it, and no more than ban. With `bantime.overalljails` it counts as one there, and here.
+    #[must_use]
+    pub fn weight_after(&self, before: u32) -> u32 {
+        let grows = self.increment.as_ref().is_some_and(|increment| !increment.is_overall);
+        if !grows || before == 0 {
+            return 1;
+        }
+        let doubled = 1_u32.checked_shl(before - 1).unwrap_or(u32::MAX);
+        doubled.saturating_add(1).min(self.failures_max.max(1))
+    }
+
     /// How long the ban after `before` earlier ones is. `luck` is from 0 up to 1.
     #[must_use]
     pub fn ban_s_after(&self, before: u32, luck: f64) -> i64 {

@@ -52,9 +52,11 @@ fn a_bans_life() {
     let banned = |until_s, before| [Deed::Found, Deed::Banned { until_s: Some(until_s), before }];
     assert_eq!(jail.failure(&failure("192.0.2.1", 101)), banned(106, 0));
     assert_eq!(jail.failure(&failure("192.0.2.1", 102)), [Deed::Found]);
-    assert_eq!(jail.failure(&failure("192.0.2.1", 102)), [Deed::Found, Deed::AlreadyBanned]);
-    assert_eq!(jail.ended(105), []);
-    assert_eq!(jail.ended(106), [(106, Id::address("192.0.2.1".parse().expect("one")))]);
+    // It fails on, and stays for `bantime` from then on.
+    let later = Deed::AlreadyBanned { until_s: Some(107), is_later: true };
+    assert_eq!(jail.failure(&failure("192.0.2.1", 102)), [Deed::Found, later]);
+    assert_eq!(jail.ended(106), []);
+    assert_eq!(jail.ended(107), [(107, Id::address("192.0.2.1".parse().expect("one")))]);
     assert_eq!(jail.banned().count(), 0);
     jail.failure(&failure("192.0.2.1", 110));
     assert_eq!(jail.failure(&failure("192.0.2.1", 110)), banned(115, 1));
@@ -93,6 +95,84 @@ fn bans_grow() {
     assert_eq!(grown(chance, 4), [60, 170, 250, 250]);
     let broken = Increment { formula: Formula::new("1 / (ban.Count - 1)").ok(), ..increment };
     assert_eq!(grown(broken, 2), [60, 1_000_000_000_000]);
+}
+
+/// How many failures ban, the first time, the second and so on, as a fail2ban server was seen to do.
+#[test]
+fn failures_of_those_who_were_banned_weigh_more() {
+    for (failures_max, expect) in [
+        (1, &[1, 1, 1][..]),
+        (2, &[2, 1, 1]),
+        (3, &[3, 2, 1, 1]),
+        (4, &[4, 2, 2, 1, 1]),
+        (5, &[5, 3, 2, 1, 1]),
+        (6, &[6, 3, 2, 2, 1]),
+        (8, &[8, 4, 3, 2, 1]),
+        (10, &[10, 5, 4, 2, 2, 1]),
+        (16, &[16, 8, 6, 4, 2, 1]),
+        (20, &[20, 10, 7, 4, 3, 2, 1, 1]),
+    ] {
+        for (increment, grows) in [
+            (None, false),
+            (Some(Increment::default()), true),
+            (Some(Increment { is_overall: true, ..Increment::default() }), false),
+        ] {
+            let mut jail = Jail::new(Settings { increment, ..settings(failures_max, 100_000, 10) });
+            let mut at_s = 0;
+            for needed in expect {
+                jail.ended(i64::MAX);
+                let needed = if grows { *needed } else { failures_max };
+                for number in 1..=needed {
+                    at_s += 1;
+                    let deeds = jail.failure(&failure("192.0.2.1", at_s));
+                    let has_banned = matches!(deeds.last(), Some(Deed::Banned { .. }));
+                    assert_eq!(has_banned, number == needed, "{failures_max} {expect:?} {number}");
+                }
+            }
+        }
+    }
+}
+
+/// Whoever fails on while it is banned: until when, as a fail2ban server was seen to do.
+#[test]
+fn a_ban_is_prolonged() {
+    let id = Id::address("192.0.2.1".parse().expect("one"));
+    let mut jail = Jail::new(settings(3, 600, 14));
+    let fail = |jail: &mut Jail, at_s| jail.failure(&failure("192.0.2.1", at_s)).pop();
+    let until = |until_s, is_later| Some(Deed::AlreadyBanned { until_s: Some(until_s), is_later });
+    for _ in 0..3 {
+        fail(&mut jail, 28);
+    }
+    assert_eq!(fail(&mut jail, 33), Some(Deed::Found));
+    assert_eq!(fail(&mut jail, 34), Some(Deed::Found));
+    assert_eq!(fail(&mut jail, 35), until(49, true));
+    assert_eq!(fail(&mut jail, 36), Some(Deed::Found));
+    let known = jail.knows(&id).expect("known");
+    assert_eq!((known.banned, known.bans), (Some((28, Some(49))), 1));
+    assert_eq!((jail.ended(48), jail.ended(49)), (vec![], vec![(49, id.clone())]));
+
+    // One that grew ends no sooner, and later only by `bantime` itself.
+    let increment = Some(Increment::default());
+    let mut jail = Jail::new(Settings { increment, ..settings(3, 600, 8) });
+    for _ in 0..3 {
+        fail(&mut jail, 28);
+    }
+    assert_eq!((fail(&mut jail, 33), fail(&mut jail, 34)), (Some(Deed::Found), until(42, true)));
+    assert_eq!((fail(&mut jail, 35), fail(&mut jail, 36)), (Some(Deed::Found), until(44, true)));
+    assert_eq!(jail.ended(44).len(), 1);
+    fail(&mut jail, 62);
+    assert_eq!(fail(&mut jail, 62), Some(Deed::Banned { until_s: Some(78), before: 1 }));
+    assert_eq!(fail(&mut jail, 65), until(78, false));
+    assert_eq!(fail(&mut jail, 71), until(79, true));
+    assert_eq!((jail.ended(78), jail.ended(79).len()), (vec![], 1));
+
+    // For ever is for ever.
+    let mut jail = Jail::new(settings(1, 600, -1));
+    fail(&mut jail, 28);
+    assert_eq!(fail(&mut jail, 33), Some(Deed::AlreadyBanned { until_s: None, is_later: false }));
+    let mut jail = Jail::new(settings(1, 600, -1));
+    jail.ban(&id, 28, Some(10));
+    assert_eq!(fail(&mut jail, 33), until(38, false));
 }
 
 /// Bans by other jails count where `bantime.overalljails` says so.

@@ -98,8 +98,9 @@ impl Wide {
         // Whoever has an IPv6 address has 2^64 of them.
         let who = around(32, 64);
         let text = |names: &[&str]| {
-            let text = names.iter().find_map(|name| failure.fields.named.get(name))?.trim();
-            (!text.is_empty() && text.len() <= TEXT_BYTES_MAX).then(|| text.to_owned())
+            let said = names.iter().filter_map(|name| Some(failure.fields.named.get(name)?.trim()));
+            let text = said.into_iter().find(|text| !text.is_empty())?;
+            (text.len() <= TEXT_BYTES_MAX).then(|| text.to_owned())
         };
         let account = || text(&["user", "alt_user", UNSAID_USER]).map(|name| name.to_lowercase());
         let source = if matches!(self.by, By::Prefix(..)) { who.clone() } else { around(24, 48) };

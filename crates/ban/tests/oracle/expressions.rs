@@ -13,12 +13,16 @@ type Found = Option<Vec<String>>;
 
 /// What both find with a filter's `[Definition]` in a log.
 fn both(definition: &str, log: &str) -> (Found, Found) {
+    both_with(definition, log, "--usedns=raw")
+}
+
+fn both_with(definition: &str, log: &str, option: &str) -> (Found, Found) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("x.conf"), format!("[Definition]\n{definition}\n")).expect("a file");
     std::fs::write(path("x.log"), log).expect("a file");
     let theirs = Command::new("fail2ban-regex")
-        .args(["--usedns=raw", "-o", "<time> <ip>"])
+        .args([option, "-o", "<time> <ip>"])
         .args([path("x.log"), path("x.conf")])
         .env("TZ", "UTC")
         .output()
@@ -136,4 +140,73 @@ fn several_lines() {
         "failregex = ^ mx a <HOST>$<SKIPLINES>^ mx b$<SKIPLINES>^ mx c$\n  ^ mx d <HOST>$<SKIPLINES>^ mx e$";
     same(&format!("{twice}\nmaxlines = 9"), &nested, 4);
     same(&format!("{twice}\nmaxlines = 3"), &nested, 1);
+}
+
+/// Every way to say where an address stands, and what becomes of what stands there.
+#[test]
+fn tags_of_hosts() {
+    if stock("tags of hosts").is_none() {
+        return;
+    }
+    let hosts = [
+        "192.0.2.1",
+        "::ffff:192.0.2.9",
+        "[2001:db8::1]",
+        "192.0.2.1/24",
+        "[192.0.2.3]",
+        "2001:db8::/32",
+        "192.0.2.1/0",
+        "192.0.2.1/33",
+    ];
+    let tags = [
+        "<F-IP4/>",
+        "<F-IP6/>",
+        r"\[?<F-IP6/>\]?",
+        "<F-ADDR/>",
+        "<F-SUBNET/>",
+        "<F-IP4/>/<F-CIDR/>",
+        "<F-DNS/>",
+    ];
+    let (mut rules, mut log) = (String::new(), String::new());
+    for (n, tag) in tags.iter().enumerate() {
+        rules += &format!("\n  bad{n} {tag} end");
+        hosts.iter().for_each(|host| log += &format!("Nov 23 01:02:03 mx bad{n} {host} end\n"));
+    }
+    same(&format!("failregex = {rules}"), &log, 19);
+    for tag in ["<F-HOST/>", r"<F-ADDR>\S+</F-ADDR>"] {
+        refused(&format!("failregex = failed from {tag}"));
+    }
+    let plain = [
+        "2001:DB8:0:0::1",
+        "[::ffff:c000:201]",
+        "192.0.2.1/255.255.255.0",
+        "2001:db8::1/32",
+        "2001:DB8::1/129",
+        "64:ff9b::192.0.2.1",
+        "192.0.2.01",
+        "2001:db8::1%eth0",
+        "0:0:0:0:0:ffff:c000:0201",
+        "0.0.0.0/0",
+        "[joe]",
+        "192.0.2.1:25",
+    ];
+    let all = hosts.iter().chain(&plain);
+    let log: String = all.map(|host| format!("Nov 23 01:02:03 mx bad {host} end\n")).collect();
+    let (theirs, ours) = both_with("failregex = bad <F-ID/> end", &log, "--usedns=no");
+    assert_eq!(theirs, ours);
+    assert_eq!(ours.map(|found| found.len()), Some(hosts.len() + plain.len()));
+}
+
+/// Classes with letters beyond ASCII, in a filter as a whole.
+#[test]
+fn letters_beyond_ascii() {
+    if stock("letters beyond ASCII").is_none() {
+        return;
+    }
+    let line = |n: u32, user: &str| format!("Nov 23 01:02:03 mx login for {user} from 192.0.2.{n}\n");
+    let log: String =
+        [(1, "é"), (2, "à"), (3, "bob"), (4, "eé"), (5, "b")].map(|(n, user)| line(n, user)).concat();
+    same("failregex = login for [éà] from <HOST>$", &log, 2);
+    same("failregex = login for [^à] from <HOST>$\n  login for b[n-ö]b from <HOST>$", &log, 3);
+    same("failregex = login for \\w?[\\u00e0-\\u00ff] from <HOST>$", &log, 3);
 }

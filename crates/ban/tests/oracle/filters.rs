@@ -190,3 +190,28 @@ fn the_same_failures_as_fail2ban_regex() {
         assert!(found > 10, "{filter}: {found}");
     }
 }
+
+/// A log-in under a process number that a session had long before is that session's only as long as fail2ban remembers it:
+/// until a hundred others have begun, whatever was said of it meanwhile.
+#[test]
+fn as_many_sessions_are_remembered() {
+    let failed = |number: usize, from: &str| {
+        format!("sshd[{number}]: Failed password for bob from {from} port 1 ssh2")
+    };
+    for (before, behind, is_remembered) in
+        [(0, 99, true), (0, 100, false), (60, 39, true), (60, 40, false), (100, 99, true), (5, 300, false)]
+    {
+        let others = |first: usize, count: usize| (first..first + count).map(|n| failed(n, "203.0.113.9"));
+        let mut lines = vec![failed(100, "192.0.2.1")];
+        lines.extend(others(1_000, before));
+        lines.push(failed(100, "192.0.2.1"));
+        lines.extend(others(3_000, behind));
+        lines.push(
+            "sshd[100]: Accepted publickey for alice from 198.51.100.5 port 2 ssh2: RSA SHA256:x".to_owned(),
+        );
+        let log: String = lines.iter().map(|line| format!("Nov 23 01:02:03 mx {line}\n")).collect();
+        let found = compare("sessions", "sshd", &log);
+        let expected = lines.len() - 1 + usize::from(is_remembered);
+        assert!(found == usize::MAX || found == expected, "{before} {behind}: {found}");
+    }
+}

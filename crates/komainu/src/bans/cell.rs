@@ -19,7 +19,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A line of a log that is written to just now can't be older.
-const LATE_S: i64 = 60;
+pub(crate) const LATE_S: i64 = 60;
+/// Failures of somebody who was banned no longer ago were under way then.
+pub(crate) const UNDER_WAY_S: i64 = 3;
 /// Between two complaints about lines that are.
 const COMPLAINT_S: i64 = 3_600;
 /// What is handed to actions of the lines that led to a ban.
@@ -272,11 +274,14 @@ impl Cell {
                     }
                 }
                 Deed::Banned { until_s, before } => self.banned((failure, until_s, before, failures), out),
-                Deed::AlreadyBanned => {
+                Deed::AlreadyBanned { is_later, .. } => {
+                    if is_later {
+                        self.prolonged(id, (failure, failures), out);
+                    }
                     // Lines that were under way when the ban fell are nobody's business.
                     let since_s = held.map_or(at_s, |(since_s, _)| at_s.saturating_sub(since_s));
                     let level = if since_s < LATE_S { Level::Notice } else { Level::Warning };
-                    if since_s >= 3 {
+                    if since_s >= UNDER_WAY_S {
                         let name = self.name();
                         out.log.say(Part::Actions, level, format_args!("[{name}] {id} already banned"));
                     }
@@ -313,9 +318,24 @@ impl Cell {
         }
         let mut change = self.change(id, (at_s, until_s), before);
         change.failures = failures;
-        // What no line says is for counting alone.
-        let said = failure.fields.named.iter().filter(|(name, _)| !ban::jail::is_unsaid(name));
-        change.fields = said.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        change.fields = said(failure);
+        let has_grown = before > 0 && self.jail.settings().increment.is_some();
+        let prolonged = has_grown.then(|| Change { verb: Verb::Prolong, ..change.clone() });
+        out.changes.push(change);
+        out.changes.extend(prolonged);
+    }
+
+    /// A ban lasts longer: whoever it holds failed on.
+    fn prolonged(&self, id: &Id, (failure, failures): (&Failure, u32), out: &mut Out<'_>) {
+        let known = self.jail.knows(id).and_then(|known| Some((known.banned?, known.bans)));
+        let Some((held, bans)) = known.filter(|((_, until_s), _)| until_s.is_none_or(|s| s > out.now_s()))
+        else {
+            return;
+        };
+        let mut change = self.change(id, held, bans.saturating_sub(1));
+        change.verb = Verb::Prolong;
+        change.failures = failures;
+        change.fields = said(failure);
         out.changes.push(change);
     }
 
@@ -538,6 +558,12 @@ impl Cell {
         }));
         reasons
     }
+}
+
+/// What a line says beside the address; what no line says is for counting alone.
+fn said(failure: &Failure) -> Vec<(String, String)> {
+    let said = failure.fields.named.iter().filter(|(name, _)| !ban::jail::is_unsaid(name));
+    said.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Whether one is the other, or lies within.

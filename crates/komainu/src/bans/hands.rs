@@ -28,6 +28,11 @@ pub trait Hands: Send {
     /// Puts changes in force, in their order; tells for each whether it is, or why not. May wait.
     fn apply(&mut self, changes: &[Change]) -> Vec<Result<(), String>>;
 
+    /// Why somebody who was to be shut out is let in all the same, where that is meant.
+    fn lets_in(&self, _change: &Change) -> Option<&'static str> {
+        None
+    }
+
     /// fail2ban's files have changed.
     fn reload(&mut self) {}
 
@@ -267,6 +272,10 @@ impl Worker {
             if !task.changes.is_empty() {
                 let outcomes = task.changes.iter().zip(hands.apply(&task.changes));
                 failed.extend(outcomes.filter_map(|(change, outcome)| Some((at, change, outcome.err()?))));
+                for (change, why) in task.changes.iter().filter_map(|one| Some((one, hands.lets_in(one)?))) {
+                    let (jail, what) = (&change.jail, verb(change));
+                    self.log.say(Part::Actions, Level::Notice, format_args!("[{jail}] {what}: {why}"));
+                }
             }
         }
         if failed.is_empty() {
@@ -293,6 +302,7 @@ fn verb(change: &Change) -> String {
         Verb::Start => "start of its actions".to_owned(),
         Verb::Stop => "end of its actions".to_owned(),
         Verb::Ban => format!("ban of {}", change.id),
+        Verb::Prolong => format!("longer ban of {}", change.id),
         Verb::Unban => format!("unban of {}", change.id),
     }
 }

@@ -23,6 +23,9 @@ pub(super) const ROWS_MAX: usize = 1_000;
 /// Runs that are remembered: a log holds lines of no more that haven't been read.
 const RUNS_MAX: usize = 16;
 
+/// Files that are remembered which have other names than when they were read.
+const LEFT_MAX: usize = 1_000;
+
 /// The most that is kept for jails that aren't there.
 const KNOWN_MAX: usize = 200_000;
 
@@ -32,6 +35,8 @@ const KNOWN_MAX: usize = 200_000;
 pub(super) enum Row {
     /// A log is read so far.
     Log(String, Mark),
+    /// A file that had this name is read so far.
+    Left(String, Mark),
     /// The journal is read so far, by a jail.
     Journal(String, String),
     /// Who is counted or held.
@@ -82,6 +87,8 @@ impl Who {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Past {
     pub(super) logs: HashMap<String, Mark>,
+    /// Files by the name under which they were read, the ones left longest ago first.
+    left: VecDeque<(String, Mark)>,
     pub(super) journals: HashMap<String, String>,
     pub(super) known: HashMap<(String, String), Who>,
     pub(super) sums: HashMap<String, (u64, u64)>,
@@ -94,6 +101,7 @@ impl Past {
         for row in serde_json::from_slice::<Vec<Row>>(line).unwrap_or_default() {
             match row {
                 Row::Log(path, mark) => drop(self.logs.insert(path, mark)),
+                Row::Left(path, mark) => self.leave(path, mark),
                 Row::Journal(jail, cursor) => drop(self.journals.insert(jail, cursor)),
                 Row::Known(who) => drop(self.known.insert((who.jail.clone(), who.id.clone()), who)),
                 Row::Gone(jail, id) => drop(self.known.remove(&(jail, id))),
@@ -101,6 +109,22 @@ impl Past {
                 Row::Run(pid, since) => self.run(pid, since),
             }
         }
+    }
+
+    /// A file is read so far, and its name is, or will be, another.
+    pub(super) fn leave(&mut self, path: String, mark: Mark) {
+        self.left.retain(|(_, other)| !other.is_of(&mark));
+        self.left.push_back((path, mark));
+        if self.left.len() > LEFT_MAX {
+            self.left.pop_front();
+        }
+    }
+
+    /// How far files were read under names that `is_heard` says yes to.
+    pub(super) fn places(&self, is_heard: impl Fn(&str) -> bool) -> Vec<Mark> {
+        let left = self.left.iter().map(|(path, mark)| (path, mark));
+        let all = left.chain(self.logs.iter()).filter(|(path, _)| is_heard(path));
+        all.map(|(_, mark)| *mark).collect()
     }
 
     /// A process begins to hear its own lines.
@@ -138,6 +162,7 @@ impl Past {
     pub(super) fn rows(&self) -> Vec<Row> {
         let logs = self.logs.iter().filter(|(path, _)| Path::new(path).exists());
         let logs = logs.map(|(path, mark)| Row::Log(path.clone(), *mark));
+        let logs = logs.chain(self.left.iter().map(|(path, mark)| Row::Left(path.clone(), *mark)));
         let journals = self.journals.iter().map(|(jail, cursor)| Row::Journal(jail.clone(), cursor.clone()));
         let runs = self.runs.iter().map(|(pid, since)| Row::Run(*pid, since.clone()));
         logs.chain(journals).chain(runs).chain(self.known.values().cloned().map(Row::Known)).collect()
@@ -174,6 +199,14 @@ pub(super) fn encoded(rows: &[Row]) -> Vec<u8> {
 pub(super) fn id_of(text: &str) -> Id {
     match ban::jail::net(text.trim()) {
         Some((address, length)) => ban::filter::network(address.to_canonical(), Some(length)),
-        None => Id::Other(text.to_owned()),
+        None => too_long(text.trim()).unwrap_or_else(|| Id::Other(text.to_owned())),
     }
+}
+
+/// `192.0.2.5/33`: a network with more bits than an address has is that address, as it is to fail2ban.
+fn too_long(text: &str) -> Option<Id> {
+    let (address, length) = text.split_once('/')?;
+    let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    let (address, _) = ban::jail::net(address).filter(|_| is_number)?;
+    Some(Id::address(address.to_canonical()))
 }

@@ -28,6 +28,7 @@ mod tail;
 mod wake;
 mod watch;
 
+pub(crate) use cell::{LATE_S, UNDER_WAY_S};
 pub use engine::{Engine, Setup};
 pub use findings::findings;
 pub use hands::Hands;

@@ -208,7 +208,7 @@ fn is_tagged(line: &[u8], tag: &str) -> bool {
 }
 
 /// Whether a `logpath` names a file.
-fn names(pattern: &str, path: &Path) -> bool {
+pub(super) fn names(pattern: &str, path: &Path) -> bool {
     let Some(path) = path.to_str() else { return false };
     let (pattern, path) = (pattern.split('/'), path.split('/'));
     pattern.clone().count() == path.clone().count()

@@ -242,7 +242,7 @@ impl ShutOut {
                     (Verb::Start | Verb::Stop, _) => table.clear_jail(&change.jail),
                     (_, None) => {}
                     (Verb::Unban, Some(id)) => drop(table.clear(&change.jail, id)),
-                    (Verb::Ban, Some(id)) => {
+                    (Verb::Ban | Verb::Prolong, Some(id)) => {
                         let until_s = (change.ban_s >= 0).then(|| change.time_s.saturating_add(change.ban_s));
                         let ban = Ban { jail: &change.jail, id, net: widened(change, id), until_s };
                         if !table.set(ban) {

@@ -2,29 +2,28 @@
 //!
 //! Whole lines are handed out, without their ends; of one that is too long, its begin; half a line waits for its rest. A
 //! place in a log is known by the file itself and by its first bytes, so that after a restart a log that was rotated
-//! meanwhile is read to its end under its new name first. T2.21.
+//! meanwhile is read to its end under its new name first. What was read of a file isn't read again under another name.
+//! T2.21.
+
+mod rotated;
 
 use crate::configuration::open_source;
 use crate::firewall::Firewall;
 use ban::filter::LINE_BYTES_MAX;
-use flate2::read::MultiGzDecoder;
+use rotated::{Older, history, left_behind};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// By so many bytes at its begin a file is known again.
 const MARK_BYTES: usize = 256;
 /// How long a file that was renamed is read on: its writer may not know yet.
-const LEAVING: Duration = Duration::from_secs(10);
-/// The most rotated files that are read at the first start.
-const HISTORY_MAX: u32 = 20;
-/// The most that is read of them, unpacked.
-const HISTORY_BYTES_MAX: u64 = 4 << 30;
+const LEAVING: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// A file that is longer is searched for its first line that counts.
 const SEARCHED_BYTES: u64 = 4 << 20;
 
@@ -68,6 +67,49 @@ pub(super) struct Mark {
     crc: u32,
 }
 
+impl Mark {
+    /// The file it was set in.
+    pub(super) fn id(&self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
+
+    /// Whether it is of the same file.
+    pub(super) fn is_of(&self, other: &Mark) -> bool {
+        (self.id(), self.known, self.crc) == (other.id(), other.known, other.crc)
+    }
+
+    /// Whether its file begins so.
+    fn begins(&self, text: &[u8]) -> bool {
+        text.get(..self.known).is_some_and(|begin| crc32fast::hash(begin) == self.crc)
+    }
+}
+
+/// What is known of files under other names.
+#[derive(Debug, Default)]
+pub(super) struct Elsewhere {
+    /// Those that are being read.
+    pub(super) held: Vec<(u64, u64)>,
+    /// How far others were read.
+    pub(super) left: Vec<Mark>,
+}
+
+impl Elsewhere {
+    fn holds(&self, stream: &Stream) -> bool {
+        self.held.contains(&stream.mark.id())
+    }
+
+    /// How far a file was read: the very same file, as its first bytes say.
+    fn place(&self, stream: &Stream) -> Option<u64> {
+        let size = stream.file.metadata().ok()?.len();
+        let is_it = |mark: &&Mark| {
+            mark.id() == stream.mark.id()
+                && mark.known > 0
+                && is_same(stream, mark, size).is_ok_and(|is_same| is_same)
+        };
+        self.left.iter().filter(is_it).map(|mark| mark.offset).max()
+    }
+}
+
 /// Bytes on their way to lines.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -80,6 +122,11 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// From a place on.
+    fn from(offset: u64) -> Lines {
+        Lines { held: Vec::new(), at: offset, taken: offset }
+    }
+
     pub(super) fn feed(&mut self, piece: &[u8], sink: &mut dyn FnMut(&[u8])) {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', piece) {
@@ -150,8 +197,14 @@ impl Stream {
         Mark { offset: self.lines.taken, ..self.mark }
     }
 
+    /// When it was written to last.
+    fn written(&self) -> io::Result<(i64, i64)> {
+        let metadata = self.file.metadata()?;
+        Ok((metadata.mtime(), metadata.mtime_nsec()))
+    }
+
     fn seek(&mut self, offset: u64) {
-        self.lines = Lines { held: Vec::new(), at: offset, taken: offset };
+        self.lines = Lines::from(offset);
     }
 
     /// Whether another text stands in it than before: it was truncated.
@@ -198,12 +251,6 @@ fn begin(file: &File, most: usize) -> io::Result<(usize, u32)> {
     Ok((known, crc32fast::hash(bytes.get(..known).unwrap_or_default())))
 }
 
-/// An older file, read once.
-struct Older {
-    text: Box<dyn Read + Send>,
-    lines: Lines,
-}
-
 /// A log under its name.
 pub(super) struct Tail {
     pub(super) path: PathBuf,
@@ -212,6 +259,9 @@ pub(super) struct Tail {
     leaving: Option<(Stream, Instant)>,
     /// It has been read to its end once.
     pub(super) is_caught_up: bool,
+    /// Where files were left that have other names now: news, and what was told of those that are still open.
+    let_go: Vec<Mark>,
+    told: Vec<Mark>,
 }
 
 /// Where to begin.
@@ -222,24 +272,40 @@ pub(super) struct Begin<'a> {
     pub(super) since_s: i64,
     /// From the end, whatever stands there.
     pub(super) at_end: bool,
+    /// What is known of files under other names.
+    pub(super) elsewhere: &'a Elsewhere,
     /// When a line was written.
     pub(super) dated: &'a mut dyn FnMut(&[u8]) -> Option<i64>,
 }
 
 impl Tail {
-    /// Opens a log and finds the place to begin at.
+    /// Opens a log and finds the place to begin at; `None` where it is a file that is being read under another name.
     ///
     /// # Errors
     /// When it can't be opened or read.
-    pub(super) fn open(path: &Path, opener: &dyn Opener, begin: Begin<'_>) -> io::Result<Tail> {
+    pub(super) fn open(path: &Path, opener: &dyn Opener, begin: Begin<'_>) -> io::Result<Option<Tail>> {
         let mut current = Stream::new(opener.open(path)?)?;
+        let elsewhere = begin.elsewhere;
+        if elsewhere.holds(&current) {
+            return Ok(None);
+        }
         let mut older = VecDeque::new();
         let size = current.file.metadata()?.len();
-        match begin.mark {
-            Some(mark) if is_same(&current, &mark, size)? => current.seek(mark.offset),
-            Some(mark) => older = left_behind(path, opener, &mark),
-            None if begin.at_end => current.seek(size),
-            None => {
+        // Another file may begin alike: the one that was read is elsewhere by now.
+        let is_here = begin.mark.map_or(Ok(false), |mark| is_same(&current, &mark, size))?;
+        let is_it = is_here && begin.mark.is_some_and(|mark| mark.id() == current.mark.id());
+        let unread = begin.mark.filter(|_| !is_it);
+        let behind = unread.and_then(|mark| left_behind(path, opener, (&mark, is_here), elsewhere));
+        let is_here = is_here && behind.is_none();
+        match (begin.mark, elsewhere.place(&current)) {
+            (Some(mark), _) if is_here => current.seek(mark.offset),
+            (_, Some(offset)) => {
+                older = behind.unwrap_or_default();
+                current.seek(offset);
+            }
+            (Some(_), _) => older = behind.unwrap_or_default(),
+            (None, _) if begin.at_end => current.seek(size),
+            (None, _) => {
                 let is_searched = size > SEARCHED_BYTES;
                 let offset =
                     if is_searched { search(&current.file, size, begin.since_s, begin.dated)? } else { 0 };
@@ -251,20 +317,54 @@ impl Tail {
                     line.and_then(|line| (begin.dated)(line)).is_none_or(|time_s| time_s >= begin.since_s)
                 };
                 if offset == 0 && is_recent() {
-                    older = history(path, opener, begin.since_s);
+                    older = history(path, opener, begin.since_s, elsewhere);
                 }
             }
         }
-        Ok(Tail { path: path.to_owned(), older, current: Some(current), leaving: None, is_caught_up: false })
+        Ok(Some(Tail {
+            path: path.to_owned(),
+            older,
+            current: Some(current),
+            leaving: None,
+            is_caught_up: false,
+            let_go: Vec::new(),
+            told: Vec::new(),
+        }))
     }
 
-    /// Where it stands, for the next start. While older files are read, where it began.
+    /// Where it stands, for the next start: in an older file while those are read, or where half a line waits for its rest.
     pub(super) fn mark(&self) -> Option<Mark> {
-        match (&self.leaving, &self.current) {
-            _ if !self.older.is_empty() => None,
-            (Some((leaving, _)), _) if !leaving.lines.held.is_empty() => Some(leaving.place()),
+        if let Some(older) = self.older.front() {
+            return Some(older.place()).filter(|place| place.known > 0);
+        }
+        match (self.half(), &self.current) {
+            (Some(leaving), _) => Some(leaving.place()),
             (_, current) => current.as_ref().map(Stream::place),
         }
+    }
+
+    /// The file that was renamed, where half a line waits in it.
+    fn half(&self) -> Option<&Stream> {
+        self.leaving.as_ref().map(|(leaving, _)| leaving).filter(|leaving| !leaving.lines.held.is_empty())
+    }
+
+    /// The files that it reads.
+    pub(super) fn files(&self) -> impl Iterator<Item = (u64, u64)> {
+        let open = self.current.iter().chain(self.leaving.iter().map(|(leaving, _)| leaving));
+        open.map(|stream| stream.mark.id()).chain(self.older.iter().filter_map(Older::id))
+    }
+
+    /// How far it read files whose place [`Tail::mark`] doesn't tell, where that is news.
+    pub(super) fn left(&mut self) -> Vec<Mark> {
+        let mut left = std::mem::take(&mut self.let_go);
+        let leaving = self.leaving.as_ref().map(|(leaving, _)| leaving.place());
+        // The log itself, while the mark is one in another file.
+        let is_aside = self.half().is_some() || !self.older.is_empty();
+        let current = self.current.as_ref().filter(|_| is_aside).map(Stream::place);
+        let open: Vec<Mark> = leaving.into_iter().chain(current).collect();
+        left.extend(open.iter().filter(|mark| !self.told.contains(mark)));
+        self.told = open;
+        left
     }
 
     /// Whether all that was there at the last look has been read.
@@ -284,11 +384,8 @@ impl Tail {
     /// When the file can't be read.
     pub(super) fn read(&mut self, piece: &mut [u8], sink: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
         if let Some(older) = self.older.front_mut() {
-            let count =
-                if older.lines.at > HISTORY_BYTES_MAX { 0 } else { older.text.read(piece).unwrap_or(0) };
-            older.lines.feed(piece.get(..count).unwrap_or_default(), sink);
-            if count == 0 {
-                older.lines.end(sink);
+            if !older.read(piece, sink) {
+                self.let_go.push(older.place());
                 self.older.pop_front();
             }
             return Ok(true);
@@ -304,42 +401,58 @@ impl Tail {
         Ok(more)
     }
 
-    /// Looks whether another file has its name by now; `true` where one has.
-    pub(super) fn look(&mut self, opener: &dyn Opener, now: Instant, sink: &mut dyn FnMut(&[u8])) -> bool {
-        if let Some((leaving, since)) = &mut self.leaving
-            && now.saturating_duration_since(*since) > LEAVING
-        {
-            leaving.lines.end(sink);
-            self.leaving = None;
+    /// Lets a file that was renamed go when its time is over, and says whether another file has the name by now.
+    pub(super) fn has_turned(&mut self, now: Instant, sink: &mut dyn FnMut(&[u8])) -> bool {
+        let is_over = |since: &Instant| now.saturating_duration_since(*since) > LEAVING;
+        if self.leaving.as_ref().is_some_and(|(_, since)| is_over(since)) {
+            self.let_leaving_go(sink);
         }
-        let Ok(metadata) = std::fs::metadata(&self.path) else { return false };
-        let is_open =
-            |stream: &Stream| (stream.mark.dev, stream.mark.ino) == (metadata.dev(), metadata.ino());
-        if self.current.as_ref().is_some_and(is_open) {
-            return false;
-        }
-        // Nothing of a file before is lost, whatever comes first.
-        let Ok(next) = opener.open(&self.path).and_then(Stream::new) else { return false };
+        let metadata = match std::fs::metadata(&self.path) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                // A file without a name is read on as one that was renamed, and then let go.
+                if error.kind() == io::ErrorKind::NotFound {
+                    self.leave(now, sink);
+                }
+                return false;
+            }
+        };
+        let is_open = |stream: &Stream| stream.mark.id() == (metadata.dev(), metadata.ino());
+        !self.current.as_ref().is_some_and(is_open)
+    }
+
+    fn let_leaving_go(&mut self, sink: &mut dyn FnMut(&[u8])) {
         if let Some((mut leaving, _)) = self.leaving.take() {
             leaving.lines.end(sink);
+            self.let_go.push(leaving.place());
         }
-        self.leaving = self.current.take().map(|stream| (stream, now));
+    }
+
+    /// Takes up the file that has its name by now, unless that is being read elsewhere; `true` where it did.
+    pub(super) fn turn(
+        &mut self,
+        opener: &dyn Opener,
+        now: Instant,
+        elsewhere: &Elsewhere,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> bool {
+        // Nothing of a file before is lost, whatever comes first.
+        let Ok(mut next) = opener.open(&self.path).and_then(Stream::new) else { return false };
+        if elsewhere.holds(&next) {
+            return false;
+        }
+        next.seek(elsewhere.place(&next).unwrap_or(0));
+        self.leave(now, sink);
         self.current = Some(next);
         true
     }
-}
 
-/// A file from a place on.
-struct Positioned {
-    file: File,
-    at: u64,
-}
-
-impl Read for Positioned {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
+    /// Another file has its name, or none has.
+    fn leave(&mut self, now: Instant, sink: &mut dyn FnMut(&[u8])) {
+        if let Some(stream) = self.current.take() {
+            self.let_leaving_go(sink);
+            self.leaving = Some((stream, now));
+        }
     }
 }
 
@@ -351,125 +464,6 @@ fn is_same(stream: &Stream, mark: &Mark, size: u64) -> io::Result<bool> {
         return Ok((stream.mark.dev, stream.mark.ino) == (mark.dev, mark.ino));
     }
     Ok(begin(&stream.file, mark.known)? == (mark.known, mark.crc))
-}
-
-/// A rotated file's place among those of its log: `.2`, `-20261123`, either packed or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Turn {
-    /// The newest is 1, or 0.
-    Number(u32),
-    /// The newest stands last.
-    Dated(String),
-}
-
-impl Turn {
-    /// Reads what stands behind the log's name, and whether it says that the file is packed.
-    fn of(rest: &str) -> Option<(Turn, bool)> {
-        let (rest, is_packed) = rest.strip_suffix(".gz").map_or((rest, false), |rest| (rest, true));
-        let is_other = [".xz", ".bz2", ".zst"].iter().any(|ending| rest.ends_with(ending));
-        if is_other || !rest.starts_with(['.', '-']) {
-            return None;
-        }
-        // A number that is longer is a day.
-        let number = rest.strip_prefix('.').filter(|text| text.len() <= 4).and_then(|text| text.parse().ok());
-        Some((number.map_or_else(|| Turn::Dated(rest.to_owned()), Turn::Number), is_packed))
-    }
-
-    fn is_newer_than(&self, other: &Turn) -> bool {
-        match (self, other) {
-            (Turn::Number(own), Turn::Number(other)) => own < other,
-            (Turn::Dated(own), Turn::Dated(other)) => own.len() == other.len() && own > other,
-            _ => false,
-        }
-    }
-}
-
-/// What was written since a mark into files that were rotated meanwhile, the oldest first: the rest of the file that the
-/// mark was set in, which has another name by now, and all of those that are newer.
-fn left_behind(path: &Path, opener: &dyn Opener, mark: &Mark) -> VecDeque<Older> {
-    let rotated = |entry: std::fs::DirEntry| {
-        let name = entry.file_name();
-        let (turn, is_packed) = Turn::of(name.to_str()?.strip_prefix(path.file_name()?.to_str()?)?)?;
-        Some((turn, is_packed, entry.path()))
-    };
-    let entries = path.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten();
-    let mut files: Vec<(Turn, bool, PathBuf)> =
-        entries.filter_map(|entry| rotated(entry.ok()?)).take(1_000).collect();
-    // One that is just being packed is there twice.
-    files.sort_by_key(|(_, is_packed, _)| *is_packed);
-    let rest = |(turn, is_packed, path): &(Turn, bool, PathBuf)| {
-        let file = opener.open(path).ok()?;
-        let rest = if *is_packed { packed_rest(file, mark) } else { plain_rest(file, mark) };
-        Some((turn.clone(), rest?))
-    };
-    let Some((left, rest)) = files.iter().find_map(rest) else { return VecDeque::new() };
-    let mut newer: Vec<&(Turn, bool, PathBuf)> =
-        files.iter().filter(|(turn, ..)| turn.is_newer_than(&left)).collect();
-    newer.sort_by(|(one, ..), (other, ..)| one.is_newer_than(other).cmp(&other.is_newer_than(one)));
-    newer.dedup_by(|(one, ..), (other, ..)| one == other);
-    let opened = |(_, is_packed, path): &&(Turn, bool, PathBuf)| {
-        let file = opener.open(path).ok()?;
-        Some(if *is_packed {
-            Box::new(MultiGzDecoder::new(file)) as Box<dyn Read + Send>
-        } else {
-            Box::new(file)
-        })
-    };
-    let texts = newer.iter().rev().take(HISTORY_MAX as usize).rev().filter_map(opened);
-    std::iter::once(rest).chain(texts).map(|text| Older { text, lines: Lines::default() }).collect()
-}
-
-/// What stands behind a mark, where it was set in this file.
-fn plain_rest(file: File, mark: &Mark) -> Option<Box<dyn Read + Send>> {
-    let stream = Stream::new(file).ok()?;
-    let size = stream.file.metadata().ok()?.len();
-    let is_it = is_same(&stream, mark, size).ok()?;
-    is_it.then(|| Box::new(Positioned { file: stream.file, at: mark.offset }) as Box<dyn Read + Send>)
-}
-
-/// The same for a file that was packed since.
-fn packed_rest(file: File, mark: &Mark) -> Option<Box<dyn Read + Send>> {
-    if mark.known == 0 || mark.offset > HISTORY_BYTES_MAX {
-        return None;
-    }
-    let mut text = MultiGzDecoder::new(file);
-    let mut begin = vec![0; mark.known.min(MARK_BYTES)];
-    text.read_exact(&mut begin).ok()?;
-    if crc32fast::hash(&begin) != mark.crc {
-        return None;
-    }
-    let known = begin.len() as u64;
-    let begin_rest = begin.split_off(begin.len().min(usize::try_from(mark.offset).unwrap_or(usize::MAX)));
-    let more = mark.offset.saturating_sub(known);
-    let skipped = io::copy(&mut text.by_ref().take(more), &mut io::sink()).ok()?;
-    (skipped == more).then(|| Box::new(io::Cursor::new(begin_rest).chain(text)) as Box<dyn Read + Send>)
-}
-
-/// Rotated files that hold lines which still count, the oldest first: `log.1`, `log.2.gz` …
-fn history(path: &Path, opener: &dyn Opener, since_s: i64) -> VecDeque<Older> {
-    let mut found = VecDeque::new();
-    for number in 1..=HISTORY_MAX {
-        let named = |ending: &str| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{number}{ending}"));
-            PathBuf::from(name)
-        };
-        let opened = |path: PathBuf| opener.open(&path).ok();
-        let (file, is_packed) = match (opened(named("")), opened(named(".gz"))) {
-            (Some(file), _) => (file, false),
-            (None, Some(file)) => (file, true),
-            (None, None) => break,
-        };
-        let written = file.metadata().and_then(|metadata| metadata.modified());
-        let written = written.ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        if written.is_none_or(|at| i64::try_from(at.as_secs()).unwrap_or(i64::MAX) < since_s) {
-            break;
-        }
-        let text: Box<dyn Read + Send> =
-            if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        found.push_front(Older { text, lines: Lines::default() });
-    }
-    found
 }
 
 /// Where the first line stands that isn't older; lines without a date don't tell.

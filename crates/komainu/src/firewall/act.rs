@@ -93,6 +93,11 @@ impl Act {
     }
 }
 
+/// When a ban ends.
+fn end_of(time_s: i64, ban_s: i64) -> i64 {
+    if ban_s < 0 { i64::MAX } else { time_s.saturating_add(ban_s) }
+}
+
 /// Sets of nftables, with what it takes to change them.
 struct Netted<'a> {
     sets: &'a mut Sets,
@@ -116,7 +121,7 @@ impl Netted<'_> {
                     }
                     open.push(*at);
                 }
-                Verb::Ban => match self.net(change, spares) {
+                Verb::Ban | Verb::Prolong => match self.net(change, spares) {
                     Ok(net) => {
                         let until_s = (change.ban_s >= 0).then(|| change.time_s.saturating_add(change.ban_s));
                         self.sets.ban(&change.id, net, until_s);
@@ -214,7 +219,7 @@ impl Commanded<'_> {
         while let Some(((at, change), tail)) = rest.split_first() {
             let same = rest.iter().take_while(|(_, other)| other.verb == change.verb).count().min(JOINED_MAX);
             let (batch, behind) = match change.verb {
-                Verb::Ban | Verb::Unban => rest.split_at_checked(same).unwrap_or((rest, &[])),
+                Verb::Ban | Verb::Prolong | Verb::Unban => rest.split_at_checked(same).unwrap_or((rest, &[])),
                 Verb::Start | Verb::Stop => (Default::default(), tail),
             };
             rest = behind;
@@ -222,6 +227,7 @@ impl Commanded<'_> {
                 Verb::Start => failures.extend(self.start().err().map(|text| (*at, text))),
                 Verb::Stop => failures.extend(self.stop().err().map(|text| (*at, text))),
                 Verb::Ban => self.bans(batch, spares, &mut failures),
+                Verb::Prolong => self.prolong(batch, &mut failures),
                 Verb::Unban => self.unbans(batch, &mut failures),
             }
         }
@@ -371,6 +377,24 @@ impl Commanded<'_> {
             // The lines are for whoever is told of the ban; they aren't kept.
             facts.matches = String::new();
             self.commands.in_force.insert(facts.id.clone(), (facts, count.max(1)));
+        }
+    }
+
+    /// Bans that last longer than they were meant to, or than the first of their jail: `actionprolong`.
+    fn prolong(&mut self, batch: &[(usize, &Change)], failures: &mut Failures) {
+        for (at, change) in batch {
+            let Some(id) = self.commands.ids.get(&change.id) else { continue };
+            let Some((facts, _)) = self.commands.in_force.get_mut(id) else { continue };
+            // Where several are held by one rule, it lasts as long as the last of them.
+            let (until_s, held_s) = (end_of(change.time_s, change.ban_s), end_of(facts.time_s, facts.ban_s));
+            if until_s < held_s {
+                continue;
+            }
+            (facts.time_s, facts.ban_s, facts.before) = (change.time_s, change.ban_s, change.before);
+            (facts.failures, facts.fields) = (change.failures, change.fields.clone());
+            let facts = Facts { matches: change.matches.clone(), ..facts.clone() };
+            let outcome = self.run(Deed::Prolong, Family::of(&facts.id), Some(&facts));
+            failures.extend(outcome.err().map(|text| (*at, text)));
         }
     }
 

@@ -132,7 +132,8 @@ impl State {
         let (known, own) = (&running.known, &self.jails.own);
         let mut allowed = Vec::new();
         for (at, (change, outcome)) in batch.iter().zip(outcomes.iter_mut()).enumerate() {
-            match known.refusal(&change.id, own).filter(|_| change.verb == Verb::Ban) {
+            match known.refusal(&change.id, own).filter(|_| matches!(change.verb, Verb::Ban | Verb::Prolong))
+            {
                 Some(refusal) => *outcome = Err(refusal),
                 None => allowed.push((at, change)),
             }

@@ -41,6 +41,8 @@ pub enum Verb {
     Start,
     /// Somebody is shut out.
     Ban,
+    /// Somebody who is shut out is so for longer.
+    Prolong,
     /// Somebody is let in again.
     Unban,
     /// The jail ends, and all its bans.

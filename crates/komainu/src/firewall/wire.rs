@@ -104,6 +104,7 @@ impl Change {
             Verb::Ban => 1,
             Verb::Unban => 2,
             Verb::Stop => 3,
+            Verb::Prolong => 4,
         });
         match &self.id {
             Id::Net(address, length) => {
@@ -141,6 +142,7 @@ impl Change {
             1 => Verb::Ban,
             2 => Verb::Unban,
             3 => Verb::Stop,
+            4 => Verb::Prolong,
             _ => return Err(Malformed),
         };
         let id = match r.number()? {

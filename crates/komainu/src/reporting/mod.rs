@@ -210,6 +210,14 @@ fn last_in_line<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     })
 }
 
+/// What there is of a log.
+#[derive(Default)]
+struct Found {
+    files: Vec<File>,
+    /// Why files of it can't be opened.
+    problems: Vec<String>,
+}
+
 /// Who sends reports. Cheap to clone; of all that there are, one is at work.
 #[derive(Clone)]
 pub(crate) struct Sender {
@@ -273,7 +281,9 @@ impl Sender {
             }
             return Ok(due.next_s);
         };
-        let counted = self.count(mailing, days, today)?;
+        let counted = self
+            .count(mailing, days, today)
+            .map_err(|error| format!("there is no thread for the report: {error}"))?;
         let (mut summary, about) = counted.told(&mut kept);
         mailing.places.put(&mut summary);
         self.keep(&kept)?;
@@ -296,19 +306,25 @@ impl Sender {
     }
 
     /// Adds up the lines of `days`, from the log and what it was before it was rotated.
-    fn count(&self, mailing: &Mailing, days: (Day, Day), today: Day) -> Result<Counted, String> {
-        let files = self.open(&mailing.log, comes(days.0, 0, 0))?;
-        last_in_line(|| self.read(mailing, files, (days, today)))
-            .map_err(|error| format!("there is no thread for the report: {error}"))
+    ///
+    /// # Errors
+    /// There is no thread.
+    fn count(&self, mailing: &Mailing, days: (Day, Day), today: Day) -> io::Result<Counted> {
+        let found = self.open(&mailing.log, comes(days.0, 0, 0));
+        last_in_line(|| self.read(mailing, found, (days, today)))
     }
 
-    fn read(&self, mailing: &Mailing, files: Vec<File>, (days, today): ((Day, Day), Day)) -> Counted {
+    fn read(&self, mailing: &Mailing, found: Found, (days, today): ((Day, Day), Day)) -> Counted {
         let mut counted = Counted::new(days, today);
-        if files.is_empty() {
-            let text =
-                format!("{}: there is no such log, nor a rotated one of that time", mailing.log.display());
-            counted.could_not_read(text.clone());
-            self.say(Message::warning(format!("the report has nothing to tell of: {text}")));
+        let Found { files, mut problems } = found;
+        if files.is_empty() && problems.is_empty() {
+            problems.push("there is no such log, nor a rotated one of that time".to_owned());
+        }
+        for problem in problems {
+            let text = format!("{}: {problem}", mailing.log.display());
+            let nothing = if files.is_empty() { "the report has nothing to tell of: " } else { "" };
+            self.say(Message::warning(format!("{nothing}{text}")));
+            counted.could_not_read(text);
         }
         for file in files.into_iter().rev() {
             let read = logs::of(file)
@@ -323,29 +339,36 @@ impl Sender {
         counted
     }
 
-    /// The files with lines written since then, the newest first.
-    fn open(&self, log: &Path, since_s: i64) -> Result<Vec<File>, String> {
-        let mut files: Vec<File> = Vec::new();
+    /// The files with lines written since then, the newest first, and why others can't be opened.
+    fn open(&self, log: &Path, since_s: i64) -> Found {
+        let mut found = Found::default();
         let mut known = Vec::new();
         for nth in 0..FILES_MAX {
-            let file = match self.open_one(log, nth) {
-                Ok(file) => file,
+            let opened = self.open_one(log, nth).and_then(|file| Ok((file.metadata()?, file)));
+            let (about, file) = match opened {
+                Ok(opened) => opened,
                 // Being rotated just now, or rotated for the last time.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && nth == 0 => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                Err(error) => return Err(format!("the log {} can't be read: {error}", log.display())),
+                Err(error) => {
+                    // It is tried in vain only this once: the report says so, and comes.
+                    let problem = error.to_string();
+                    if !found.problems.contains(&problem) {
+                        found.problems.push(problem);
+                    }
+                    continue;
+                }
             };
-            let about = file.metadata().map_err(|error| error.to_string())?;
             let name = (about.dev(), about.ino());
             if nth > 0 && about.mtime() < since_s {
                 break;
             }
             if !known.contains(&name) {
                 known.push(name);
-                files.push(file);
+                found.files.push(file);
             }
         }
-        Ok(files)
+        found
     }
 
     fn open_one(&self, log: &Path, nth: usize) -> io::Result<File> {
@@ -388,7 +411,8 @@ mod tests {
 
     #[test]
     fn a_day_without_a_line_is_held_against_the_others() {
-        let first = Day { year: 2026, month: 11, day: 10 };
+        // A Saturday: a weekend is known.
+        let first = Day { year: 2026, month: 11, day: 7 };
         let day = |number: i64| Day::numbered(first.number() + number);
         let mut kept = Kept::default();
         let mut counted = Counted::new((day(0), day(4)), day(5));
@@ -400,7 +424,7 @@ mod tests {
         assert_eq!(about.compared, 4);
         let lines = "; on each day before it wrote 30 lines or more";
         let expect =
-            [format!("14 Nov: dovecot was silent{lines}"), format!("14 Nov: postfix was silent{lines}")];
+            [format!("11 Nov: dovecot was silent{lines}"), format!("11 Nov: postfix was silent{lines}")];
         assert_eq!(about.unusual, expect);
         // A day alone, and none of its lines.
         let alone = |kept: &mut Kept| Counted::new((day(5), day(5)), day(6)).told(kept).1;

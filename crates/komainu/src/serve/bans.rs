@@ -271,7 +271,7 @@ impl<H: Hands> Spares<H> {
             Id::Net(address, _) => *address,
             _ => return false,
         };
-        change.verb == Verb::Ban && self.shut_out.spares(address)
+        matches!(change.verb, Verb::Ban | Verb::Prolong) && self.shut_out.spares(address)
     }
 }
 
@@ -281,10 +281,14 @@ impl<H: Hands> Hands for Spares<H> {
         let wanted =
             changes.iter().zip(&spared).filter(|(_, spared)| !**spared).map(|(change, _)| change.clone());
         let mut outcomes = self.inner.apply(&wanted.collect::<Vec<_>>()).into_iter();
-        let text = "let in all the same: komainu_ban_never, or somebody has logged in from there of late";
-        let outcome =
-            |spared: bool| if spared { Err(text.to_owned()) } else { outcomes.next().unwrap_or(Ok(())) };
+        let outcome = |spared: bool| if spared { Ok(()) } else { outcomes.next().unwrap_or(Ok(())) };
         spared.into_iter().map(outcome).collect()
+    }
+
+    fn lets_in(&self, change: &Change) -> Option<&'static str> {
+        let is_said = change.verb == Verb::Ban && self.is_spared(change);
+        is_said
+            .then_some("let in all the same: komainu_ban_never, or somebody has logged in from there of late")
     }
 
     fn reload(&mut self) {

@@ -125,6 +125,63 @@ fn a_jail_is_tried_on_a_log() {
     assert_eq!(ban(&folder, &["simulate", "-j", "nosuch", "auth.log"]).code, Some(64));
 }
 
+/// What two jails do stands in its order, somebody who fails on while he is banned is held for longer, and it is said by
+/// what somebody is spared.
+#[test]
+fn two_jails_are_tried_on_a_log() {
+    let folder = folder();
+    folder.write("jail.local", "[fast]\nfilter = pam\nlogpath = auth.log\nmaxretry = 2\nbantime = 60\n");
+    let line = |time: &str, address: &str| {
+        format!(
+            "Nov 23 {time} mx auth: pam_unix(x:auth): authentication failure; rhost={address} user=root\n"
+        )
+    };
+    let log = [
+        line("01:00:00", "127.0.0.1"),
+        line("01:00:00", "192.0.2.4"),
+        line("01:00:01", "192.0.2.4"),
+        line("01:00:02", "192.0.2.4"),
+        line("01:00:30", "192.0.2.4"),
+        line("01:00:40", "192.0.2.4"),
+        line("01:01:45", "192.0.2.4"),
+        line("01:30:00", "192.0.2.6"),
+    ];
+    folder.write("two.log", log.concat());
+    let simulate = |more: &[&str]| {
+        let all = ["simulate", "-j", "pam", "-j", "fast", "two.log", "--now", NOW];
+        ban(&folder, &[&all[..], more].concat())
+    };
+    let ran = simulate(&[]);
+    let text = |line: &'_ str| {
+        let (begin, rest) = line.split_once(" fail2ban.")?;
+        let event = rest.split_once("]: ")?.1.to_owned();
+        (!event.contains("] Found ")).then(|| format!("{} {event}", &begin[11..19]))
+    };
+    let text: Vec<String> = ran.out.lines().filter_map(text).collect();
+    let expect = [
+        "01:00:00 INFO    [pam] Ignore 127.0.0.1 by ignoreself rule",
+        "01:00:00 INFO    [fast] Ignore 127.0.0.1 by ignoreself rule",
+        "01:00:01 NOTICE  [fast] Ban 192.0.2.4",
+        "01:00:02 NOTICE  [pam] Ban 192.0.2.4",
+        "01:00:30 NOTICE  [fast] 192.0.2.4 already banned",
+        "01:01:30 NOTICE  [fast] Unban 192.0.2.4",
+        "01:01:45 WARNING [pam] 192.0.2.4 already banned",
+        "01:01:45 NOTICE  [fast] Ban 192.0.2.4",
+        "01:02:45 NOTICE  [fast] Unban 192.0.2.4",
+        "01:11:45 NOTICE  [pam] Unban 192.0.2.4",
+    ];
+    assert_eq!(text, expect, "{ran:?}");
+    let ran = simulate(&["--json"]);
+    let held: Vec<serde_json::Value> = ran
+        .out
+        .lines()
+        .filter(|line| line.contains("already banned"))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let spans = held.iter().map(|held| held["until"].as_i64().zip(held["time"].as_i64()).map(|(a, b)| a - b));
+    assert_eq!(spans.collect::<Vec<_>>(), [Some(60), Some(600)], "{ran:?}");
+}
+
 /// A name that is guessed from many networks, each below `maxretry`.
 #[test]
 fn what_many_do_together_is_tried_on_a_log() {
@@ -153,6 +210,21 @@ fn what_many_do_together_is_tried_on_a_log() {
     let bans: Vec<&str> = ran.out.lines().filter_map(|line| Some(line.split_once("] Ban ")?.1)).collect();
     // 192.0.2.8 is one of those who are never banned, and counts for nothing.
     assert_eq!(bans, ["198.51.101.1", "203.0.113.77", "203.0.113.1", "198.51.100.1"], "{ran:?}");
+}
+
+/// What a filter captures is shown though it is empty; who it was is an address, however the log writes it.
+#[test]
+fn captures_are_shown() {
+    let folder = folder();
+    let line = |rest: &str| format!("Nov 23 01:02:03 mx app: {rest}\n");
+    folder.write("x.log", line("user= host=192.0.2.7/24 id=[::ffff:192.0.2.9]"));
+    let test = |rule: &str| ban(&folder, &["test", "x.log", rule, "--json", "--now", NOW]).out;
+    assert_eq!(
+        test("user=<F-USER>[^ ]*</F-USER> host=<SUBNET> "),
+        "{\"cidr\":\"24\",\"host\":\"192.0.2.0/24\",\"line\":1,\"regex\":1,\"time\":1795395723,\"user\":\"\"}\n"
+    );
+    let found = test(r"user=<F-USER>x?</F-USER><F-ALT_USER> </F-ALT_USER>.* id=<F-ID/>$");
+    assert!(found.contains("\"host\":\"192.0.2.9\"") && found.contains("\"user\":\" \""), "{found}");
 }
 
 /// T2.18: what can't run is said, with its place.

@@ -414,6 +414,72 @@ fn logs_in_any_order_are_one_report() {
     assert!(report(&folder, &["--format", "json", "-"], &log) == all);
 }
 
+/// Half lines, lines of a megabyte, bytes that are no text, other programs' lines, lines out of order: several threads
+/// count what one does, and all adds up.
+#[test]
+fn whatever_is_in_a_log_threads_change_no_number() {
+    let folder = folder();
+    let mut sample =
+        report::sample::Sample::new(8, report::Day { year: 2026, month: 11, day: 1 }, 1).over(12, 14_000);
+    let mut text = String::new();
+    while sample.truth().lines < 14_000 {
+        sample.event(&mut text);
+    }
+    let mut lines: Vec<Vec<u8>> = text.lines().map(|line| line.as_bytes().to_vec()).collect();
+    let mut state = 8_u64;
+    let mut below = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % end.max(1)
+    };
+    let mut log: Vec<u8> = Vec::new();
+    for at in 0..lines.len() {
+        match below(100) {
+            0..3 => {
+                let near = (at + below(30)).min(lines.len() - 1);
+                lines.swap(at, near);
+            }
+            3..5 => {
+                let end = below(lines[at].len());
+                lines[at].truncate(end);
+            }
+            5 => lines[at].extend_from_slice(b" \xff\xfe\xc3\x28\0\x1b[31m"),
+            6 => lines[at] = b"Nov  3 10:00:00 mail kernel: [1.0] eth0: link up".to_vec(),
+            7 => lines[at] = vec![0xe2; 300],
+            _ => {}
+        }
+        if at % 5_000 == 4_000 {
+            log.extend_from_slice(&b"Nov  3 10:00:00 mail postfix/smtpd[1]: warning: x".repeat(21_000));
+            log.push(b'\n');
+        }
+        log.extend_from_slice(&lines[at]);
+        log.push(b'\n');
+    }
+    log.truncate(log.len() - 9);
+    folder.write("mail.log", &log);
+    // One that this test may run on.
+    let status = std::fs::read_to_string("/proc/self/status").expect("reads");
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("a list");
+    let processor: String = allowed.trim().chars().take_while(char::is_ascii_digit).collect();
+    for day in [&[][..], &["-d", "2026-11-04..2026-11-09"]] {
+        let arguments = [&["report", "-c", ".", "--format", "json", "mail.log"], day].concat();
+        let several = folder.run(komainu(), &arguments, b"");
+        assert_eq!((several.code, several.errors.as_str()), (Some(0), ""));
+        let program = komainu();
+        let alone = [&["-c", &processor, program.to_str().expect("text")], arguments.as_slice()].concat();
+        let one = folder.run("taskset", &alone, b"");
+        assert_eq!(several.out, one.out);
+        let json: serde_json::Value = serde_json::from_str(&several.out).expect("JSON");
+        let counted = |path: &str| json.pointer(path).and_then(serde_json::Value::as_u64).expect("a count");
+        for section in ["connections", "messages", "origins", "log"] {
+            let rows = json[section]["rows"].as_array().expect("rows");
+            let sum: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
+            assert_eq!(sum, counted(&format!("/{section}/sum/count")), "{section}");
+        }
+        assert_eq!(counted("/log/sum/count"), lines.len() as u64 + 2);
+        assert!(counted("/connections/sum/count") > 500 && counted("/log/rows/3/count") > 50, "{json}");
+    }
+}
+
 /// What can't be written is no success, whoever was asked; a reader that left is.
 #[test]
 fn what_cannot_be_written_is_said() {

@@ -54,14 +54,31 @@ fn one_file_whatever_the_log_says() {
     assert_eq!(wrong.code, Some(64));
 }
 
-/// Looks at the page through a frame as narrow as a phone; says what is wrong with it.
-const LOOK: &str = r#"<!DOCTYPE html><iframe id="f" src="page.html" style="width:360px;height:4000px;border:0"></iframe><script>
+/// Looks at the page through a frame as narrow as a phone, or at what is printed as wide as paper; says what is wrong
+/// with it.
+const LOOK: &str = r#"<!DOCTYPE html><iframe id="f" src="PAGE" style="width:WIDTHpx;height:4000px;border:0"></iframe><script>
 document.getElementById('f').onload = event => {
   const page = event.target.contentDocument, root = page.documentElement, wrong = [];
   const all = selector => [...page.querySelectorAll(selector)];
   const check = (good, what) => { if (!good) wrong.push(what); };
   check(root.lang === 'en', 'no language');
-  check(root.scrollWidth <= 360, 'wider than a phone: ' + root.scrollWidth);
+  check(root.scrollWidth <= WIDTH, 'too wide: ' + root.scrollWidth);
+  if ('PAGE' === 'paper.html') {
+    // Nothing is beyond the edge, and nothing is folded away.
+    all('body *').forEach(e => check(e.getBoundingClientRect().right <= WIDTH + 1 || e.closest('.skip'),
+      'beyond the edge: ' + e.textContent.slice(0, 40)));
+    all('details table').forEach(t => check(t.getBoundingClientRect().height > 20, 'folded away'));
+    check(all('details').length && all('nav, summary').every(e => !e.getClientRects().length), 'links on paper');
+  } else {
+    // What the keys reach, one after the other, is seen when it has the focus.
+    all('details').forEach(d => { d.open = true; });
+    const stops = all('a, summary, [tabindex="0"]');
+    check(stops[0].hash === '#content', 'the first stop');
+    stops.forEach(e => { e.focus(); const at = e.getBoundingClientRect();
+      check(page.activeElement === e, 'no focus: ' + e.outerHTML.slice(0, 80));
+      check(at.left >= 0 && at.right <= WIDTH && at.height >= 16, 'out of sight: ' + e.outerHTML.slice(0, 80)); });
+    page.activeElement.blur();
+  }
   check(page.title, 'no title');
   for (const one of ['h1', 'main', 'header', 'footer', 'nav']) check(all('body>' + one + ', header>' + one).length === 1, one);
   all('table').forEach(t => check(t.caption && t.caption.textContent.trim(), 'a table without a caption'));
@@ -103,14 +120,20 @@ fn a_browser_finds_nothing_wrong() {
         println!("a_browser_finds_nothing_wrong: didn't run: no chromium");
         return;
     }
-    let (folder, _) = page();
-    folder.write("look.html", LOOK);
+    let (folder, page) = page();
+    // What is printed, on a screen as wide as A4 less its margins.
+    folder.write("paper.html", page.replace("@media print", "@media all"));
     let file = |name: &str| format!("file://{}", folder.path().join(name).display());
-    for (scheme, setting) in [("light", "1"), ("dark", "0")] {
+    for (scheme, setting, name, width) in [
+        ("light", "1", "page.html", "360"),
+        ("dark", "0", "page.html", "360"),
+        ("light", "1", "paper.html", "688"),
+    ] {
+        folder.write("look.html", LOOK.replace("PAGE", name).replace("WIDTH", width));
         let output = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
             .args(["--disable-component-update", "--allow-file-access-from-files", "--enable-logging=stderr"])
-            .args(["--virtual-time-budget=20000", "--dump-dom"])
+            .args(["--virtual-time-budget=20000", "--dump-dom", "--window-size=1000,4200"])
             .arg(format!("--blink-settings=preferredColorScheme={setting}"))
             .arg(format!("--user-data-dir={}", folder.path().join(format!("profile-{scheme}")).display()))
             .arg(format!("--log-net-log={}", folder.path().join("net.json").display()))

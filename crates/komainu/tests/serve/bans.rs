@@ -178,7 +178,11 @@ fn whom_no_ban_concerns() {
         for from in ["198.51.100.2", OTHER] {
             until("counted", || fail2bans(&site).contains(&format!("Ban {from}\n")).then_some(()));
             assert!(!is_refused(from, 25), "{from}");
+            // Nothing has failed: it is as somebody wanted it.
+            let notice = format!("NOTICE  [own] ban of {from}: let in all the same: ");
+            until("that it is said", || fail2bans(&site).contains(&notice).then_some(()));
         }
+        assert!(!fail2bans(&site).contains("]: ERROR "), "{}", fail2bans(&site));
     });
 }
 
@@ -420,7 +424,7 @@ fn broken_files_cost_no_mail() {
 
 /// The tutorial's jails on Debian's files as they are, the two faults of its jail.d mended (a second `[dovecot]` for
 /// Postfix, a filter that isn't given), with this server in the place of Postfix and of fail2ban.
-const TUTORIAL: [(&str, &str); 4] = [
+pub(crate) const TUTORIAL: [(&str, &str); 4] = [
     (
         "jail.d/dovecot.conf",
         "[dovecot]\nenabled = true\nmaxretry = 3\nfindtime = 600\nbantime = 3600\nfilter = dovecot\nlogpath = /var/log/mail.log\n",
@@ -440,7 +444,7 @@ const TUTORIAL: [(&str, &str); 4] = [
     ),
 ];
 
-fn client(words: &str) -> String {
+pub(crate) fn client(words: &str) -> String {
     shell(&format!("ln -sf {KOMAINU} /mnt/fail2ban-client; /mnt/fail2ban-client {words}"))
 }
 

@@ -25,7 +25,8 @@ impl Client {
         Client::on(socket.into())
     }
 
-    fn on(stream: TcpStream) -> io::Result<Client> {
+    /// On a connection that somebody else has made.
+    pub(crate) fn on(stream: TcpStream) -> io::Result<Client> {
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         stream.set_nodelay(true)?;
         Ok(Client { stream: BufReader::new(stream) })

@@ -10,14 +10,14 @@ use ban::filter::Id;
 use komainu::firewall::{Change, Firewall, Verb};
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const BANNED: [&str; 2] = ["10.9.0.2", "2001:db8:1:a::1"];
-const OTHERS: [&str; 2] = ["10.9.0.3", "2001:db8:1:b::1"];
-const OF_ONE_HOUSE: &str = "2001:db8:1:a::2";
+pub(crate) const BANNED: [&str; 2] = ["10.9.0.2", "2001:db8:1:a::1"];
+pub(crate) const OTHERS: [&str; 2] = ["10.9.0.3", "2001:db8:1:b::1"];
+pub(crate) const OF_ONE_HOUSE: &str = "2001:db8:1:a::2";
 
 fn output(words: &[&str]) -> (bool, String) {
     let output = Command::new(words[0])
@@ -29,13 +29,13 @@ fn output(words: &[&str]) -> (bool, String) {
     (output.status.success(), text)
 }
 
-fn run(line: &str) -> String {
+pub(crate) fn run(line: &str) -> String {
     let (is_well, text) = output(&line.split(' ').collect::<Vec<_>>());
     assert!(is_well, "{line}: {text}");
     text
 }
 
-fn there(program: &str) -> bool {
+pub(crate) fn there(program: &str) -> bool {
     let is_there = Command::new(program).arg("--version").output().is_ok();
     if !is_there {
         println!("no {program}: skipped");
@@ -45,10 +45,10 @@ fn there(program: &str) -> bool {
 }
 
 /// A network of the neighbour's, held by a process.
-struct Neighbour(Child);
+pub(crate) struct Neighbour(Child);
 
 impl Neighbour {
-    fn new() -> Neighbour {
+    pub(crate) fn new() -> Neighbour {
         let child = Command::new("unshare").args(["--net", "sleep", "1000"]).spawn().expect("unshare");
         let pid = child.id();
         let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
@@ -89,6 +89,11 @@ impl Neighbour {
 
     /// Connects from his network, from an address of his.
     fn connect(&self, from: &str, port: u16) -> io::Result<()> {
+        self.open(from, port).map(drop)
+    }
+
+    /// A connection of his.
+    pub(crate) fn open(&self, from: &str, port: u16) -> io::Result<TcpStream> {
         let network = fs::File::open(format!("/proc/{}/ns/net", self.0.id()))?;
         let from: IpAddr = from.parse().map_err(io::Error::other)?;
         let to: IpAddr = if from.is_ipv4() {
@@ -102,17 +107,18 @@ impl Neighbour {
             let to = SocketAddr::new(to, port);
             let socket = socket2::Socket::new(socket2::Domain::for_address(to), socket2::Type::STREAM, None)?;
             socket.bind(&SocketAddr::new(from, 0).into())?;
-            socket.connect_timeout(&to.into(), Duration::from_secs(15))
+            socket.connect_timeout(&to.into(), Duration::from_secs(15))?;
+            Ok(socket.into())
         };
         std::thread::spawn(tries).join().expect("a thread")
     }
 
-    fn passes(&self, from: &str, port: u16) {
+    pub(crate) fn passes(&self, from: &str, port: u16) {
         self.connect(from, port)
             .unwrap_or_else(|error| panic!("{from}: {error}\n{}", output(&["nft", "list", "ruleset"]).1));
     }
 
-    fn is_refused(&self, from: &str, port: u16) {
+    pub(crate) fn is_refused(&self, from: &str, port: u16) {
         let refused = self.connect(from, port).expect_err(from);
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{from}: {refused}");
     }

@@ -18,9 +18,11 @@ mod attacks;
 mod auth;
 mod ban_haste;
 mod ban_journal;
+mod ban_longer;
 mod ban_run;
 #[cfg(target_arch = "x86_64")]
 mod ban_steps;
+mod ban_ufw;
 mod bans;
 mod beside;
 mod bounces;

@@ -4,11 +4,13 @@ use crate::sendmail;
 use crate::server::Server;
 use crate::site::{KOMAINU, Site, until};
 use crate::world::{self, Needs};
+use crate::zone_answers;
 use jiff::{ToSpan, Zoned, civil::Date};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Days since 1970-01-01.
 fn number(day: Date) -> i64 {
@@ -141,7 +143,8 @@ fn comes_only_when_something_is_unusual_where_that_is_wanted() {
         server.stop();
         assert_eq!(site.delivered_files().len(), 0, "{:?}", site.delivered());
 
-        let days = (2..6).map(|ago| format!("{}\tprogram\tdovecot\t40\n", number(yesterday) + 1 - ago));
+        // A weekend among them.
+        let days = (2..9).map(|ago| format!("{}\tprogram\tdovecot\t40\n", number(yesterday) + 1 - ago));
         keep(&site, number(yesterday) - 1, &days.collect::<String>());
         let mut server = Server::start(&site);
         let message = site.delivered_with("Subject: Out of the ordinary: Mail on mx.example.com");
@@ -156,7 +159,8 @@ fn a_silent_day_and_a_missing_log_are_out_of_the_ordinary() {
     world::run("reporting::a_silent_day_and_a_missing_log_are_out_of_the_ordinary", Needs::Root, || {
         let (site, logs) = site("komainu_report_when = unusual");
         let yesterday = Zoned::now().date() - 1.day();
-        let days = (2..6).map(|ago| format!("{}\tprogram\tpostfix\t40\n", number(yesterday) + 1 - ago));
+        // A weekend among them.
+        let days = (2..9).map(|ago| format!("{}\tprogram\tpostfix\t40\n", number(yesterday) + 1 - ago));
         let history: String = days.collect();
         let of_yesterday = format!("{}\t", number(yesterday));
         // What the report says once it has come, and whether the day's sums are kept.
@@ -183,18 +187,86 @@ fn a_silent_day_and_a_missing_log_are_out_of_the_ordinary() {
     });
 }
 
+/// What can't be opened stands on top of the report, which comes; what can be read is in it.
 #[test]
-fn a_log_that_is_gone_is_said_and_nothing_is_lost() {
-    world::run("reporting::a_log_that_is_gone_is_said_and_nothing_is_lost", Needs::Root, || {
-        let (site, logs) = site("");
+fn a_log_that_can_not_be_opened_is_said_on_top() {
+    world::run("reporting::a_log_that_can_not_be_opened_is_said_on_top", Needs::Root, || {
+        let (site, logs) = site("komainu_report_when = unusual");
         let yesterday = Zoned::now().date() - 1.day();
         fs::create_dir(logs.join("mail.log")).expect("a folder");
+        fs::write(logs.join("mail.log.1"), lines(yesterday, "rotated@example.org")).expect("writes");
         keep(&site, number(yesterday) - 1, "");
         let mut server = Server::start(&site);
-        let said = site.logged("can't be read", 0);
-        assert!(said.contains("komainu/report") && said.contains("/mnt/log/mail.log"), "{said}");
+        let message = plain(&site.delivered_with("Content-Type: multipart/alternative"));
+        let expect = "- Not read: /mnt/log/mail.log: /mnt/log/mail.log isn't a regular file";
+        assert!(message.contains(expect), "{message}");
+        assert!(message.contains("Subject: Out of the ordinary: "), "{message}");
+        assert!(message.contains("rotated@example.org"), "{message}");
+        let said = site.logged("isn't a regular file", 0);
+        assert!(said.contains("komainu/report") && said.contains("warning: /mnt/log/mail.log: "), "{said}");
         server.stop();
-        assert_eq!(told(&site), Some(number(yesterday) - 1));
+        // Once, and it isn't due any more.
+        assert_eq!(told(&site), Some(number(yesterday)));
+        assert_eq!(site.log().matches("isn't a regular file").count(), 1);
+    });
+}
+
+/// Lines as they were written, with the date of another day.
+fn moved(log: &str, day: Date) -> String {
+    let line = |line: &str| match line.starts_with(|first: char| first.is_ascii_digit()) {
+        true => format!("{}{}\n", day.strftime("%Y-%m-%d"), line.get(10..).expect("a stamp")),
+        false => format!("{}{}\n", day.strftime("%b %e"), line.get(6..).expect("a stamp")),
+    };
+    log.lines().map(line).collect()
+}
+
+/// Each by the words of who found it: the server's own of its certificate and of a list, a rule's refusals, and a
+/// source that isn't there.
+#[test]
+fn all_that_is_out_of_the_ordinary_is_in_one_report() {
+    world::run("reporting::all_that_is_out_of_the_ordinary_is_in_one_report", Needs::Root, || {
+        let (site, logs) = site(&format!(
+            "komainu_report_when = unusual\nsmtpd_tls_security_level = may\n\
+             smtpd_tls_chain_files = $config_directory/pair.pem\nkomainu_dns_servers = {}\n\
+             smtpd_client_restrictions = reject_rbl_client bl.example\n",
+            zone_answers::lists()
+        ));
+        let made = Command::new("sh")
+            .args(["-c", "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 \
+                          -subj /CN=mx.example.com -keyout key.pem -out crt.pem && cat key.pem crt.pem > pair.pem"])
+            .current_dir(site.etc())
+            .output()
+            .expect("openssl runs");
+        assert!(made.status.success(), "{made:?}");
+        let yesterday = Zoned::now().date() - 1.day();
+        let mut server = Server::start(&site);
+        site.logged("the certificate that is served for", 0);
+        site.logged("zone unhealthy", 0);
+        server.stop();
+        let mut log = moved(&site.log(), yesterday);
+        (0..80).for_each(|_| log.push_str(&lines(yesterday, "one@example.org")));
+        fs::write(logs.join("mail.log"), log).expect("writes");
+        let usual = |day: i64| {
+            format!(
+                "{day}\tprogram\tdovecot\t40\n{day}\tprogram\tpostfix\t900\n{day}\trule\treject_unauth_destination\t20\n"
+            )
+        };
+        let history: String = (2..9).map(|ago| usual(number(yesterday) + 1 - ago)).collect();
+        keep(&site, number(yesterday) - 1, &history);
+        let mut server = Server::start(&site);
+        let message = plain(&site.delivered_with("Subject: Out of the ordinary: "));
+        server.stop();
+        let (_, text) = message.split_once("\nOut of the ordinary:\n").expect("a heading");
+        let (text, _) = text.split_once("\n\n").expect("an end");
+        let text = text.replace("\n  ", " ");
+        let found: Vec<&str> = text.lines().collect();
+        let expect = [
+            "- The certificate that is served for \"mx.example.com\" ends in 2 days; renew it",
+            "- The list bl.example was found ill 1 time and skipped: it lists everybody, or doesn't answer",
+            "- dovecot was silent; on each day before it wrote 40 lines or more",
+            "- reject_unauth_destination refused 80, usually 20 a day",
+        ];
+        assert_eq!(found, expect, "{message}");
     });
 }
 

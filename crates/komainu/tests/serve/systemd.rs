@@ -1,9 +1,10 @@
 //! systemd's side: readiness, watchdog, handed-over sockets, a clean stop.
 
+use crate::bans;
 use crate::client::Client;
 use crate::server::{KOMAINU, Server};
 use crate::site::{Site, free_port, until};
-use crate::world::{self, Needs};
+use crate::world::{self, Needs, shell};
 use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::time::Duration;
@@ -107,17 +108,26 @@ fn a_second_server_is_refused() {
     });
 }
 
+/// `komainu serve` with the rights that the unit leaves it.
+fn as_the_unit_starts_it(site: &Site) -> Command {
+    let unit = include_str!("../../../../dist/komainu.service");
+    let capabilities = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let kept: String = capabilities
+        .expect("named")
+        .split_whitespace()
+        .map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_ascii_lowercase()))
+        .collect();
+    let mut command = Command::new("setpriv");
+    let bounds = format!("--bounding-set=-all{kept}");
+    command.args(["--no-new-privs", "--inh-caps=-all", &bounds, KOMAINU, "serve", "--config"]);
+    command.arg(site.etc());
+    command
+}
+
 /// The unit takes most of root's rights away; what it leaves must do.
 #[test]
 fn the_units_capabilities_suffice() {
     world::run("systemd::the_units_capabilities_suffice", Needs::Root, || {
-        let unit = include_str!("../../../../dist/komainu.service");
-        let capabilities =
-            unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).expect("named");
-        let kept: String = capabilities
-            .split_whitespace()
-            .map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_ascii_lowercase()))
-            .collect();
         let site = Site::new("");
         let table = site.etc().join("access");
         site.main(&format!(
@@ -130,17 +140,7 @@ fn the_units_capabilities_suffice() {
             "master.cf",
             &format!("{} inet n - n - - smtpd\n127.0.0.1:25 inet n - n - - smtpd\n", site.address()),
         );
-        let mut command = Command::new("setpriv");
-        command.args([
-            "--no-new-privs",
-            "--inh-caps=-all",
-            &format!("--bounding-set=-all{kept}"),
-            KOMAINU,
-            "serve",
-            "--config",
-        ]);
-        command.arg(site.etc());
-        let mut server = Server::start_as(command, &site);
+        let mut server = Server::start_as(as_the_unit_starts_it(&site), &site);
         for to in ["box@example.com", "box@virtual.example"] {
             let mut client = Client::hello("127.0.0.1:25");
             let text = format!("Subject: for {to}\n\nx");
@@ -153,6 +153,33 @@ fn the_units_capabilities_suffice() {
         until("the table", || told_after_save(&site).then_some(()));
         drop(client);
         assert!(server.stop().success());
+    });
+}
+
+/// … also for bans in a packet filter.
+#[test]
+fn the_units_capabilities_let_it_ban() {
+    world::run("systemd::the_units_capabilities_let_it_ban", Needs::Root, || {
+        let there = ["/usr/sbin/nft", "/usr/sbin/iptables", "/etc/fail2ban/action.d"];
+        if let Some(missing) = there.iter().find(|path| !std::path::Path::new(path).exists()) {
+            println!("the_units_capabilities_let_it_ban: didn't run: no {missing}");
+            assert!(std::env::var_os("CI").is_none());
+            return;
+        }
+        for (action, shows) in
+            [("nftables-multiport", "nft list ruleset"), ("iptables-multiport", "iptables -S")]
+        {
+            let jails =
+                bans::JAILS.replace("action =\n", &format!("action = {action}[name=own, port=\"25,465\"]\n"));
+            assert_ne!(jails, bans::JAILS);
+            let site = bans::site(&jails, "");
+            shell(&format!("cp -r /etc/fail2ban/action.d {}", site.path("jails").display()));
+            let mut server = Server::start_as(as_the_unit_starts_it(&site), &site);
+            drop(bans::guess(bans::GUESSER));
+            until(action, || shell(shows).contains(bans::GUESSER).then_some(()));
+            assert!(server.stop().success());
+            assert!(!shell(shows).contains(bans::GUESSER));
+        }
     });
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 const SLOW: Duration = Duration::from_millis(300);
 
 /// A name server: bl.example lists everybody, slow.example nobody and slowly, failing.example fails.
-fn lists() -> String {
+pub(crate) fn lists() -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
     let address = socket.local_addr().expect("an address").to_string();
     name_server::start(socket, |question| {

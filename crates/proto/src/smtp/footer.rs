@@ -10,19 +10,7 @@ use mail::{Dsn, Reply, Wall};
 /// `Mmm dd hh:mm:ss` in UTC, for where nobody gave a local clock.
 #[must_use]
 pub fn utc_time(now: Wall) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let seconds = now.seconds();
-    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Civil date from days since 1970, counted in years that begin in March.
-    let shifted = days.saturating_add(719_468);
-    let era_day = shifted.rem_euclid(146_097);
-    let year = (era_day - era_day / 1_460 + era_day / 36_524 - era_day / 146_096) / 365;
-    let year_day = era_day - (365 * year + year / 4 - year / 100);
-    let month = (5 * year_day + 2) / 153;
-    let day = year_day - (153 * month + 2) / 5 + 1;
-    let name = usize::try_from((month + 2) % 12).ok().and_then(|i| MONTHS.get(i)).unwrap_or(&"Jan");
-    format!("{name} {day:2} {:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60)
+    mail::time::syslog(now, &mail::time::Zone::utc())
 }
 
 /// `reply` with the footer that `settings` want behind it, if any.

@@ -122,12 +122,12 @@ fn head(out: &mut Html, sheet: &Sheet) {
         out.raw("</ul>\n");
     }
     out.raw(
-        "<table width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\" style=\"margin:14px 0 0\">\n",
+        "<table width=\"100%\" cellpadding=\"3\" cellspacing=\"0\" border=\"0\" style=\"margin:14px 0 0\">\n",
     );
     for Figure { label, value, remark, tone } in &sheet.figures {
         out.raw("<tr><td width=\"5\" bgcolor=\"")
             .raw(background(*tone))
-            .raw("\" style=\"font-size:0\">&nbsp;</td>");
+            .raw("\" style=\"font-size:0;padding:0\">&nbsp;</td>");
         out.raw("<th scope=\"row\" align=\"left\" style=\"padding:4px 10px;font-weight:normal;");
         out.raw("border-bottom:1px solid #dcdfda\">").text(label);
         out.raw("</th><td align=\"right\" style=\"padding:4px 0;border-bottom:1px solid #dcdfda;white-space:nowrap\">");
@@ -180,7 +180,9 @@ fn over_time(out: &mut Html, chart: &Chart) {
     let stacked = |at: usize| values(at).fold(0, |sum: u64, (_, value)| sum.saturating_add(value));
     let top = (0..chart.steps.len()).map(stacked).max().unwrap_or(0);
     for at in 0..chart.steps.len() {
-        out.raw("<td valign=\"bottom\" height=\"").number(HEIGHT).raw("\">");
+        // Where the style is dropped, steps are as wide as each other still, about.
+        let wide = (100 / chart.steps.len().max(1)).max(1) as u64;
+        out.raw("<td valign=\"bottom\" width=\"").number(wide).raw("%\" height=\"").number(HEIGHT).raw("\">");
         for (series, value) in values(at).rev().filter(|(_, value)| *value > 0) {
             let height = scaled(value, top, HEIGHT).max(1);
             out.raw("<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\"><tr>");
@@ -215,9 +217,10 @@ const EDGE: &str = "border-bottom:1px solid #dcdfda";
 /// A table of `limit` rows; `tones` colour the rows' first cells.
 fn drawn(out: &mut Html, table: &Table, tones: &[Tone], limit: usize) {
     title(out, &table.title);
-    out.raw("<table width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\" style=\"font-size:13px\">\n<tr>");
+    // The padding is for mail programs that drop the cells' styles.
+    out.raw("<table width=\"100%\" cellpadding=\"3\" cellspacing=\"0\" border=\"0\" style=\"font-size:13px\">\n<tr>");
     if !tones.is_empty() {
-        out.raw("<td width=\"5\"></td>");
+        out.raw("<td width=\"5\" style=\"padding:0\"></td>");
     }
     for column in &table.columns {
         out.raw("<th scope=\"col\" valign=\"bottom\" ").raw(align(column.is_number));
@@ -233,7 +236,7 @@ fn drawn(out: &mut Html, table: &Table, tones: &[Tone], limit: usize) {
         if let Some(tone) = tones.get(at) {
             out.raw("<td width=\"5\" bgcolor=\"")
                 .raw(background(*tone))
-                .raw("\" style=\"font-size:0\">&nbsp;</td>");
+                .raw("\" style=\"font-size:0;padding:0\">&nbsp;</td>");
         }
         cells(out, table, row, EDGE);
         out.raw("</tr>\n");
@@ -247,7 +250,7 @@ fn drawn(out: &mut Html, table: &Table, tones: &[Tone], limit: usize) {
             .raw("</td></tr>\n");
     }
     if let Some(total) = &table.total {
-        out.raw("<tr>").raw(if tones.is_empty() { "" } else { "<td width=\"5\"></td>" });
+        out.raw("<tr>").raw(if tones.is_empty() { "" } else { "<td width=\"5\" style=\"padding:0\"></td>" });
         cells(out, table, total, "font-weight:bold");
         out.raw("</tr>\n");
     }

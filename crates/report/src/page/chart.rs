@@ -68,7 +68,9 @@ pub(super) fn over_time(out: &mut Html, chart: &Chart, number: u64) {
     for (at, name) in chart.steps.iter().enumerate() {
         out.raw("<span>");
         if at.is_multiple_of(every) {
-            let is_minor = !(at / every).is_multiple_of(2);
+            // Of long ones, a phone has room for two.
+            let kept = if name.chars().count() > 6 { 4 } else { 2 };
+            let is_minor = !(at / every).is_multiple_of(kept);
             out.raw(if is_minor { "<i class=\"minor\">" } else { "<i>" }).text(name).raw("</i>");
         }
         out.raw("</span>");

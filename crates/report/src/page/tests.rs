@@ -220,3 +220,57 @@ fn colours_can_be_told_apart() {
         check("alarm-ink", "alarm", 4.5);
     }
 }
+
+/// Who has no mouse and who sees nothing: the order of the page is the order of the keys, the way past the links is the
+/// first stop, what can be moved sideways can be reached, and each picture has its words.
+#[test]
+fn keys_and_screen_readers_reach_everything() {
+    let page = page(&sheet("Mail"));
+    let found = tags(&page);
+    let value = |attributes: &[(String, String)], key: &str| {
+        attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    };
+    let stops: Vec<_> = found
+        .iter()
+        .filter(|(name, attributes)| {
+            let is_reached = value(attributes, "tabindex").is_some_and(|order| order == "0");
+            name == "a" || name == "summary" || is_reached
+        })
+        .collect();
+    let (first, attributes) = stops[0];
+    assert_eq!((first.as_str(), value(attributes, "href").as_deref()), ("a", Some("#content")));
+    let main = found.iter().find(|(name, _)| name == "main").unwrap();
+    assert_eq!(
+        value(&main.1, "tabindex").as_deref(),
+        Some("-1"),
+        "it takes the focus that the way past leads to"
+    );
+    for (name, attributes) in &found {
+        // Nothing jumps the line, and nothing answers to the pointer alone.
+        assert!(value(attributes, "tabindex").is_none_or(|order| ["0", "-1"].contains(&order.as_str())));
+        if value(attributes, "class").is_some_and(|class| class == "wide") {
+            assert_eq!(value(attributes, "tabindex").as_deref(), Some("0"));
+            assert_eq!(value(attributes, "role").as_deref(), Some("region"));
+            assert!(value(attributes, "aria-labelledby").is_some());
+        }
+        match name.as_str() {
+            "svg" if value(attributes, "aria-hidden").is_none() => {
+                assert_eq!(value(attributes, "role").as_deref(), Some("img"));
+                assert!(value(attributes, "aria-labelledby").is_some());
+            }
+            "th" => assert!(["col", "row"].contains(&value(attributes, "scope").unwrap().as_str())),
+            "section" => assert!(value(attributes, "aria-labelledby").is_some()),
+            _ => {}
+        }
+    }
+    let count = |wanted: &str| found.iter().filter(|(name, _)| name == wanted).count();
+    assert_eq!((count("h1"), count("main"), count("nav"), count("header"), count("footer")), (1, 1, 1, 1, 1));
+    // A head for each table, and a way into each part.
+    assert_eq!((count("thead"), count("caption")), (count("table"), count("table")));
+    let links = found.iter().filter_map(|(_, attributes)| value(attributes, "href")).collect::<Vec<_>>();
+    for (_, attributes) in found.iter().filter(|(name, _)| name == "section") {
+        if let Some(id) = value(attributes, "id") {
+            assert!(links.contains(&format!("#{id}")), "no link to {id}");
+        }
+    }
+}

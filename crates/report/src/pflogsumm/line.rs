@@ -39,22 +39,25 @@ pub(super) enum Event {
     Disconnected { hour: u8, from: u32, pid: u64, at: i64 },
 }
 
-/// The lists of names. What has several names under each other is one name, with line feeds between.
+/// The lists of names. From [`List::Deferrals`] on they are [`under`] headings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
+    /// What others stand under: where there are two above each other, with a line feed between. The first, as the
+    /// numbers of the others' headings are those of it.
+    Headings,
     Ids,
     Senders,
     Recipients,
     Clients,
     /// Domains of the clients whose connections are counted.
     Connections,
+    Master,
     Deferrals,
     Bounces,
     SmtpFailures,
     Warnings,
     Fatals,
     Panics,
-    Master,
     Rejected,
     Warned,
     Held,
@@ -63,6 +66,11 @@ pub(super) enum List {
 
 impl List {
     pub(super) const COUNT: usize = List::Discarded as usize + 1;
+
+    /// Whether its names stand under headings.
+    pub(super) fn has_headings(at: usize) -> bool {
+        at >= List::Deferrals as usize
+    }
 
     /// Where a refusal of this kind is listed.
     pub(super) fn refused(kind: u8) -> List {
@@ -187,28 +195,42 @@ impl Part {
         self.names.get_mut(list as usize).map_or(0, |names| names.number(name))
     }
 
-    /// The number of a path of names.
-    fn path(&mut self, list: List, path: [&[u8]; 3]) -> u32 {
-        self.scratch.clear();
-        let [outer, middle, inner] = path;
-        self.scratch.extend_from_slice(outer);
-        for name in [middle, inner] {
-            self.scratch.push(b'\n');
-            self.scratch.extend_from_slice(name);
+    /// The number of a name under one heading.
+    fn under(&mut self, list: List, heading: &[u8], name: &[u8]) -> u32 {
+        let heading = self.number(List::Headings, heading);
+        self.names
+            .get_mut(list as usize)
+            .map_or(0, |names| names.number_under(heading, [name], &mut self.scratch))
+    }
+
+    /// The same, where one stands above the heading. Where a reason is told in full there are as many as messages: it
+    /// is no heading then, but stands before the name, with a line feed between.
+    fn refused(&mut self, kind: u8, [command, why]: [&[u8]; 2], name: &[u8]) -> u32 {
+        if self.options.verbose {
+            let heading = self.number(List::Headings, command);
+            let (list, name) = (self.names.get_mut(List::refused(kind) as usize), [why, b"\n", name]);
+            return list.map_or(0, |names| names.number_under(heading, name, &mut self.scratch));
         }
-        self.names.get_mut(list as usize).map_or(0, |names| names.number(&self.scratch))
+        self.scratch.clear();
+        for part in [command, b"\n", why] {
+            self.scratch.extend_from_slice(part);
+        }
+        let [headings, ..] = &mut self.names;
+        let heading = headings.number(&self.scratch);
+        let list = List::refused(kind) as usize;
+        self.names.get_mut(list).map_or(0, |names| names.number_under(heading, [name], &mut self.scratch))
     }
 
     fn text(&mut self, head: &Head<'_>, text: &[u8]) -> Option<Event> {
-        let troubles: [(&[u8], List); 3] =
-            [(b"warning: ", List::Warnings), (b"fatal: ", List::Fatals), (b"panic: ", List::Panics)];
-        for (word, list) in troubles {
-            if text.starts_with(word) {
+        if let Some(b'w' | b'f' | b'p') = text.first() {
+            let troubles: [(&[u8], List); 3] =
+                [(b"warning: ", List::Warnings), (b"fatal: ", List::Fatals), (b"panic: ", List::Panics)];
+            if let Some((word, list)) = troubles.into_iter().find(|(word, _)| text.starts_with(word)) {
                 // The last one counts, as a program that says what another said.
                 let rest = memmem::rfind(text, word).and_then(|at| text.get(at + word.len()..));
                 let rest = rest.unwrap_or(text);
                 let rest = if self.options.verbose { rest.into() } else { reason::shorten(rest, 66) };
-                return Some(Event::Said { list, what: self.path(list, [head.command, &rest, b""]) });
+                return Some(Event::Said { list, what: self.under(list, head.command, &rest) });
             }
         }
         if !self.options.smtpd_stats
@@ -295,7 +317,7 @@ impl Part {
             subject.extend_from_slice(&self.refused_sender(sender()));
             subject.push(b')');
         }
-        let what = self.path(List::refused(kind), [command, why, &subject]);
+        let what = self.refused(kind, [command, why], &subject);
         Event::Refused { hour: head.at.hour, kind, what }
     }
 
@@ -316,7 +338,7 @@ impl Part {
     fn content(&mut self, head: &Head<'_>, text: &[u8]) -> Option<Event> {
         let (kind, part, rest) = inspected(text)?;
         let why = if self.options.verbose { rest.into() } else { reason::content(rest) };
-        let what = self.path(List::refused(kind), [head.command, part, &why]);
+        let what = self.refused(kind, [head.command, part], &why);
         Some(Event::Refused { hour: head.at.hour, kind, what })
     }
 
@@ -340,7 +362,7 @@ impl Part {
             return None;
         }
         let list = List::SmtpFailures;
-        Some(Event::Said { list, what: self.path(list, [&why.to_ascii_lowercase(), host, b""]) })
+        Some(Event::Said { list, what: self.under(list, &why.to_ascii_lowercase(), host) })
     }
 
     /// A line of the queue's manager or of a delivery agent.
@@ -380,7 +402,7 @@ impl Part {
             }
             b"deferred" => {
                 let why = reason::deferral(delivery.text, self.options.verbose);
-                let what = self.path(List::Deferrals, [head.command, &*why, b""]);
+                let what = self.under(List::Deferrals, head.command, &why);
                 self.fold(delivery.recipient);
                 let (id, recipient) = (self.number(List::Ids, id), self.folded(List::Recipients));
                 Some(Event::Deferred { hour, id, recipient, what, delay: delay() })
@@ -388,7 +410,7 @@ impl Part {
             b"bounced" => {
                 let why = reason::bounce(delivery.text, self.options.verbose);
                 let relay = self.cased(delivery.relay);
-                Some(Event::Bounced { hour, what: self.path(List::Bounces, [&relay, &why, b""]) })
+                Some(Event::Bounced { hour, what: self.under(List::Bounces, &relay, &why) })
             }
             _ => None,
         }

@@ -79,14 +79,15 @@ pub(super) type Reasons = Table<u64>;
 /// What is known of a message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Message {
-    /// The domain that it came from, by its number plus 1.
-    came_from: u32,
+    /// The domain that it came from, by its number plus 1, and by the highest bit whether a recipient was put off.
+    came_from_and_deferred: u32,
     /// To whom it went while its size was unknown, by the recipient's number plus 1.
     pub(super) without_size: u32,
     /// Its size plus 1.
     size: u64,
-    deferred: bool,
 }
+
+const DEFERRED: u32 = 1 << 31;
 
 /// Who stands in a message's detail.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +143,7 @@ pub struct Summary {
     here: [Vec<u32>; List::COUNT],
 }
 
+const HEADINGS: usize = List::Headings as usize;
 const IDS: usize = List::Ids as usize;
 const SENDERS: usize = List::Senders as usize;
 const RECIPIENTS: usize = List::Recipients as usize;
@@ -208,18 +210,30 @@ impl Summary {
 
     /// Adds the lines of a part, which is empty then. Parts come in the order of their lines.
     pub fn merge(&mut self, part: &mut Part) {
-        self.settle();
+        if !self.part.events.is_empty() {
+            self.settle();
+        }
         self.add_up(part);
     }
 
     fn add_up(&mut self, part: &mut Part) {
         let mut here = std::mem::take(&mut self.here);
-        for (at, (numbers, names)) in here.iter_mut().zip(&part.names).enumerate() {
-            numbers.clear();
-            if let Some(known) = self.known(at) {
-                known.expect(names.hashed());
+        let mut headings = Vec::new();
+        for (at, (numbers, names)) in here.iter_mut().zip(&mut part.names).enumerate() {
+            if List::has_headings(at) {
+                names.put_under(&headings);
             }
+            if let Some(known) = self.known(at) {
+                known.expect(names.hashed(), numbers);
+            }
+            numbers.clear();
             numbers.extend(names.hashed().map(|name| self.number(at, name)));
+            if at == HEADINGS {
+                headings.clone_from(numbers);
+            }
+        }
+        if let Some(ids) = here.get(IDS) {
+            self.messages.expect(ids, |message| message.size);
         }
         for event in &part.events {
             self.event(event, &here);
@@ -261,8 +275,8 @@ impl Summary {
     }
 
     pub(super) fn list(&self, list: List) -> &Reasons {
-        let [first, ..] = &self.counts;
-        self.counts.get(list as usize).unwrap_or(first)
+        let [headings, ..] = &self.counts;
+        self.counts.get(list as usize).unwrap_or(headings)
     }
 
     fn event(&mut self, event: &Event, here: &[Vec<u32>; List::COUNT]) {
@@ -284,7 +298,8 @@ impl Summary {
                 self.count(hour, Column::Received);
                 self.received += 1;
                 if let Some(message) = self.messages.at(own(List::Ids, id)) {
-                    message.came_from = own(List::Clients, from) + 1;
+                    let from = (own(List::Clients, from) + 1).min(DEFERRED - 1);
+                    message.came_from_and_deferred = (message.came_from_and_deferred & DEFERRED) | from;
                 }
             }
             Event::Queued { id, sender, size } => {
@@ -295,8 +310,8 @@ impl Summary {
                 self.count(hour, Column::Deferred);
                 self.deferrals += 1;
                 if let Some(message) = self.messages.at(own(List::Ids, id)) {
-                    self.deferred += u64::from(!message.deferred);
-                    message.deferred = true;
+                    self.deferred += u64::from(message.came_from_and_deferred & DEFERRED == 0);
+                    message.came_from_and_deferred |= DEFERRED;
                 }
                 if let Some(domain) = self.domain_of(own(List::Recipients, recipient)) {
                     domain.deferrals += 1;
@@ -386,7 +401,7 @@ impl Summary {
     fn queued(&mut self, id: u32, sender: u32, size: u64) {
         let Some(message) = self.messages.at(id).filter(|message| message.size == 0) else { return };
         message.size = size.saturating_add(1);
-        let from = message.came_from.checked_sub(1);
+        let from = (message.came_from_and_deferred & !DEFERRED).checked_sub(1);
         if self.options.extended {
             self.parties.push((id, Party::Sender(sender)));
         }

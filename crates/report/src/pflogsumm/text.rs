@@ -4,7 +4,8 @@ use super::line::{List, lossy};
 use super::tally::{Connections, Party, Reasons, Row, Summary, Volume};
 use super::{Limit, address, order};
 use crate::Day;
-use crate::names::Table;
+use crate::names::{Table, under};
+use crate::scan;
 use std::io::{self, Write};
 
 /// A list under a heading: count and name.
@@ -288,7 +289,7 @@ impl Summary {
             return self.nothing(out, &title);
         }
         heading(out, &title)?;
-        rows(out, 1, list, limit)
+        rows(out, 1, &list, limit)
     }
 
     fn nothing(&self, out: &mut dyn Write, title: &str) -> io::Result<()> {
@@ -320,69 +321,77 @@ impl Summary {
 
     fn problems(&self, out: &mut dyn Write) -> io::Result<()> {
         let options = &self.options;
-        self.nested(out, "message deferral detail", self.list(List::Deferrals), options.deferrals)?;
-        self.nested(out, "message bounce detail (by relay)", self.list(List::Bounces), options.bounces)?;
+        self.nested(out, "message deferral detail", List::Deferrals, options.deferrals)?;
+        self.nested(out, "message bounce detail (by relay)", List::Bounces, options.bounces)?;
         for (title, list) in [
             ("message reject detail", List::Rejected),
             ("message reject warning detail", List::Warned),
             ("message hold detail", List::Held),
             ("message discard detail", List::Discarded),
         ] {
-            self.refusal_details(out, title, self.list(list))?;
+            self.refusal_details(out, title, list)?;
         }
-        self.nested(out, "smtp delivery failures", self.list(List::SmtpFailures), options.smtp)?;
-        self.nested(out, "Warnings", self.list(List::Warnings), options.warnings)?;
-        self.nested(out, "Fatal Errors", self.list(List::Fatals), Limit::All)?;
-        self.nested(out, "Panics", self.list(List::Panics), Limit::All)?;
+        self.nested(out, "smtp delivery failures", List::SmtpFailures, options.smtp)?;
+        self.nested(out, "Warnings", List::Warnings, options.warnings)?;
+        self.nested(out, "Fatal Errors", List::Fatals, Limit::All)?;
+        self.nested(out, "Panics", List::Panics, Limit::All)?;
         let master = self.list(List::Master).iter().map(|(text, count)| (*count, text)).collect();
         self.flat(out, "Master daemon messages", by_rank(master), Limit::All)
     }
 
     /// Names, and under each a list by counts.
-    fn nested(&self, out: &mut dyn Write, title: &str, reasons: &Reasons, limit: Limit) -> io::Result<()> {
+    fn nested(&self, out: &mut dyn Write, title: &str, list: List, limit: Limit) -> io::Result<()> {
         if limit == Limit::Top(0) {
             return Ok(());
         }
-        let split = reasons.iter().map(|(path, &count)| {
-            let mut parts = path.splitn(3, |&byte| byte == b'\n');
-            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), count)
-        });
-        let mut rows: Vec<(&[u8], &[u8], u64)> = split.collect();
-        if rows.is_empty() {
+        let mut groups = Groups::of(self.list(List::Headings), self.list(list));
+        if groups.headings.is_empty() {
             return self.nothing(out, title);
         }
         heading(out, title)?;
-        // In each group they are put in order when it is written.
-        rows.sort_by_key(|&(outer, ..)| outer);
-        for group in rows.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let Some(&(name, ..)) = group.first() else { continue };
-            let list = group.iter().map(|&(_, inner, count)| (count, inner)).collect();
-            leaf(out, name, list, limit, 2)?;
+        groups.headings.sort_unstable_by_key(|heading| heading.name);
+        for heading in &groups.headings {
+            leaf(out, heading.name.0, heading.rows(&mut groups.rows), limit, 2)?;
         }
         Ok(())
     }
 
     /// Commands, reasons under each, and under each reason whom it met.
-    fn refusal_details(&self, out: &mut dyn Write, title: &str, reasons: &Reasons) -> io::Result<()> {
+    fn refusal_details(&self, out: &mut dyn Write, title: &str, list: List) -> io::Result<()> {
         let limit = self.options.rejects;
         if limit == Limit::Top(0) {
             return Ok(());
         }
-        let mut rows: Vec<Refused<'_>> =
-            reasons.iter().map(|(path, &count)| Refused::of(path, count)).collect();
-        if rows.is_empty() {
+        let mut groups = Groups::of(self.list(List::Headings), self.list(list));
+        if groups.headings.is_empty() {
             return self.nothing(out, title);
         }
         heading(out, title)?;
-        rows.sort_by_key(|row| (row.command, row.reason));
-        for group in rows.chunk_by(|one, other| one.command == other.command) {
-            let Some(first) = group.first() else { continue };
-            write!(out, "  ")?;
-            line(out, first.command)?;
-            for rows in group.chunk_by(|one, other| one.reason == other.reason) {
-                let Some(first) = rows.first() else { continue };
-                let list = rows.iter().map(|row| (row.count, row.subject)).collect();
-                leaf(out, first.reason, list, limit, 4)?;
+        groups.sort();
+        let mut above = None;
+        for heading in &groups.headings {
+            let (command, reason) = heading.name;
+            if above != Some(command) {
+                above = Some(command);
+                write!(out, "  ")?;
+                line(out, command)?;
+            }
+            let rows = heading.rows(&mut groups.rows);
+            if !self.options.verbose {
+                leaf(out, reason, rows, limit, 4)?;
+                continue;
+            }
+            let split = |&(count, name)| {
+                let (reason, name) = scan::cut_at(name, b'\n').unwrap_or((name, b""));
+                (reason, count, name)
+            };
+            let mut split: Vec<(&[u8], u64, &[u8])> = rows.iter().map(split).collect();
+            order::by_text(&mut split, |row| row.0);
+            let mut group = Vec::new();
+            for rows in split.chunk_by(|one, other| one.0 == other.0) {
+                group.clear();
+                group.extend(rows.iter().map(|&(_, count, name)| (count, name)));
+                leaf(out, rows.first().map_or(b"", |row| row.0), &mut group, limit, 4)?;
             }
         }
         Ok(())
@@ -434,33 +443,89 @@ impl Summary {
     }
 }
 
-/// A row of what was refused.
-struct Refused<'a> {
-    command: &'a [u8],
-    reason: &'a [u8],
-    subject: &'a [u8],
-    count: u64,
+/// A list by its headings.
+struct Groups<'a> {
+    headings: Vec<Heading<'a>>,
+    /// Those under one heading stand together.
+    rows: Counted<'a>,
 }
 
-impl<'a> Refused<'a> {
-    fn of(path: &'a [u8], count: u64) -> Refused<'a> {
-        let mut parts = path.splitn(3, |&byte| byte == b'\n');
-        let mut next = || parts.next().unwrap_or_default();
-        Refused { command: next(), reason: next(), subject: next(), count }
+#[derive(Clone, Copy)]
+struct Heading<'a> {
+    /// What stands above it, and itself; where nothing does, itself and nothing.
+    name: (&'a [u8], &'a [u8]),
+    /// Where its rows begin and end.
+    rows: (usize, usize),
+}
+
+impl<'a> Groups<'a> {
+    fn of(headings: &'a Reasons, list: &'a Reasons) -> Groups<'a> {
+        // How many there are under each; then where the next of each belongs.
+        let mut places = vec![0; headings.names().len()];
+        for (path, _) in list.iter() {
+            if let Some(count) = places.get_mut(under(path).0 as usize) {
+                *count += 1;
+            }
+        }
+        let (mut found, mut end) = (Vec::new(), 0);
+        for (place, (name, _)) in places.iter_mut().zip(headings.iter()) {
+            let rows = (end, end + *place);
+            if *place > 0 {
+                let name = scan::cut_at(name, b'\n').unwrap_or((name, b""));
+                found.push(Heading { name, rows });
+            }
+            (*place, end) = rows;
+        }
+        let mut rows: Counted<'a> = vec![(0, b""); end];
+        for (path, &count) in list.iter() {
+            let (heading, name) = under(path);
+            let Some(place) = places.get_mut(heading as usize) else { continue };
+            if let Some(row) = rows.get_mut(*place) {
+                *row = (count, name);
+            }
+            *place += 1;
+        }
+        Groups { headings: found, rows }
+    }
+}
+
+impl Groups<'_> {
+    /// In the order of what stands above them, and of themselves.
+    fn sort(&mut self) {
+        self.headings.sort_unstable_by_key(|heading| heading.name.0);
+        for group in self.headings.chunk_by_mut(|one, other| one.name.0 == other.name.0) {
+            order::by_text(group, |heading| heading.name.1);
+        }
+    }
+}
+
+impl<'a> Heading<'a> {
+    fn rows<'r>(&self, rows: &'r mut Counted<'a>) -> &'r mut [(u64, &'a [u8])] {
+        let (from, to) = self.rows;
+        rows.get_mut(from..to).unwrap_or_default()
     }
 }
 
 /// A name with its total, and its list.
-fn leaf(out: &mut dyn Write, name: &[u8], list: Counted<'_>, limit: Limit, indent: usize) -> io::Result<()> {
+fn leaf(
+    out: &mut dyn Write,
+    name: &[u8],
+    list: &mut [(u64, &[u8])],
+    limit: Limit,
+    indent: usize,
+) -> io::Result<()> {
     let total: u64 = list.iter().map(|(count, _)| count).sum();
-    write!(out, "{:indent$}", "")?;
-    out.write_all(name)?;
+    let mut title = vec![b' '; indent];
+    title.extend_from_slice(name);
     if let Limit::Top(top) = limit {
-        write!(out, " (top {top})")?;
+        write!(title, " (top {top})")?;
     }
-    writeln!(out, " (total: {total})")?;
-    let mut list = by_rank(list);
-    by_count(&mut list);
+    title.extend_from_slice(b" (total: ");
+    push_digits(total, &mut title);
+    title.extend_from_slice(b")\n");
+    out.write_all(&title)?;
+    rank(list);
+    by_count(list);
     rows(out, indent + 2, list, limit)
 }
 
@@ -471,19 +536,23 @@ fn counted(all: &Table<Volume>) -> Vec<(&Volume, &[u8])> {
 
 /// Names in the order in which equals are shown.
 fn by_rank<T: Copy>(mut list: Vec<(T, &[u8])>) -> Vec<(T, &[u8])> {
-    order::by_key(&mut list, |(_, name), key| address::rank(name, key), |one, other| one.1.cmp(other.1));
+    rank(&mut list);
     list
 }
 
+fn rank<T: Copy>(list: &mut [(T, &[u8])]) {
+    order::by_key(list, |(_, name), key| address::rank(name, key), |one, other| one.1.cmp(other.1));
+}
+
 /// The largest first; equals stay in their order.
-fn by_count(list: &mut Counted<'_>) {
+fn by_count(list: &mut [(u64, &[u8])]) {
     list.sort_by_key(|&(count, _)| std::cmp::Reverse(count));
 }
 
 /// Counts and names, one under the other.
-fn rows(out: &mut dyn Write, indent: usize, list: Counted<'_>, limit: Limit) -> io::Result<()> {
+fn rows(out: &mut dyn Write, indent: usize, list: &[(u64, &[u8])], limit: Limit) -> io::Result<()> {
     let mut row = Vec::new();
-    for (count, name) in list.into_iter().take(shown(limit)) {
+    for &(count, name) in list.iter().take(shown(limit)) {
         row.clear();
         row.resize(indent, b' ');
         push_units(count, 6, &mut row);
@@ -542,20 +611,27 @@ fn mega(bytes: u64) -> u64 {
 /// Appends what [`units`] gives.
 fn push_units(number: u64, width: usize, out: &mut Vec<u8>) {
     const KILO: u64 = 1024;
-    let (mut rest, unit) = match number {
+    let (number, unit) = match number {
         number if number > 512 * KILO * KILO => (mega(number), b'm'),
         number if number > 512 * KILO => (number / KILO, b'k'),
         number => (number, b' '),
     };
     let from = out.len();
-    while rest > 0 || out.len() == from {
-        out.push(b'0' + u8::try_from(rest % 10).unwrap_or(0));
-        rest /= 10;
-    }
-    let digits = out.len() - from;
-    out.resize(from + width.max(digits), b' ');
-    out.get_mut(from..).unwrap_or_default().reverse();
+    out.resize(from + width, b' ');
+    push_digits(number, out);
+    // As many blanks as there are digits too many for the width.
+    let digits = (out.len() - from - width).min(width);
+    out.drain(from..from + digits);
     out.push(unit);
+}
+
+fn push_digits(mut number: u64, out: &mut Vec<u8>) {
+    let from = out.len();
+    while number > 0 || out.len() == from {
+        out.push(b'0' + u8::try_from(number % 10).unwrap_or(0));
+        number /= 10;
+    }
+    out.get_mut(from..).unwrap_or_default().reverse();
 }
 
 /// Seconds, minutes or hours.

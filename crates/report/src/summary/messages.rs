@@ -177,6 +177,13 @@ impl Messages {
         self.open.get(&key).copied()
     }
 
+    /// Says more of a message, where it is still in the queue.
+    pub(super) fn mark(&mut self, key: u64, flags: u16) {
+        if let Some(message) = self.open.get_mut(&key) {
+            message.flags |= flags;
+        }
+    }
+
     /// How many messages were received, and refused for their content.
     pub(super) fn received_and_refused(&self) -> u64 {
         let both = |message: &&Message| message.has(REFUSED) && message.has(RECEIVED);

@@ -278,26 +278,24 @@ impl Tally {
     fn received(&mut self, head: &Head<'_>, received: &Received<'_>) {
         let logged_in = received.sasl_username.is_some() || received.sasl_method.is_some();
         let key = self.session_key(head, &received.client);
-        let (mut discards, mut holds) = (false, false);
+        let (mut marks, mut begun) = (0, true);
         self.sessions.of(key, head.seconds, |session| {
             session.received = true;
             session.logged_in |= logged_in;
-            discards = std::mem::take(&mut session.discards);
-            holds = std::mem::take(&mut session.holds);
+            marks = session.marks();
+            begun = session.begun;
         });
         self.arrived(head);
         if received.id == Verdict::NO_QUEUE {
             return;
         }
-        let mut flags = messages::RECEIVED;
-        for (set, flag) in
-            [(logged_in, messages::LOGGED_IN), (discards, messages::DISCARDED), (holds, messages::HELD)]
-        {
-            flags |= if set { flag } else { 0 };
-        }
         let message = self.message(head, &received.id);
-        message.flags |= flags;
+        message.flags |= messages::RECEIVED | marks | if logged_in { messages::LOGGED_IN } else { 0 };
         message.session = key;
+        if !begun {
+            let message = self.key(&[head.host, &received.id]);
+            self.sized(Unsized::Came { key: message, session: key });
+        }
     }
 
     fn verdict(&mut self, head: &Head<'_>, verdict: &Verdict<'_>) {

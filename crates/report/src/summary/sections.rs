@@ -4,7 +4,6 @@
 
 use super::{Mood, Percentiles, Slot, Split, Summary, Top};
 use crate::Day;
-use crate::day::MONTHS;
 use crate::words::plural;
 use std::collections::BTreeMap;
 
@@ -508,6 +507,6 @@ fn log(s: &Summary) -> Section {
 /// `22 Nov 2026 01:55`.
 #[must_use]
 pub fn moment(at: crate::day::Moment) -> String {
-    let month = MONTHS.get(usize::from(at.day.month).wrapping_sub(1)).copied().unwrap_or("???");
-    format!("{} {month} {:04} {:02}:{:02}", at.day.day, at.day.year, at.hour, at.minute)
+    let Day { year, day, .. } = at.day;
+    format!("{day} {} {year:04} {:02}:{:02}", at.day.month_name(), at.hour, at.minute)
 }

@@ -5,6 +5,7 @@
 
 use super::ends::ConnectionEnd;
 use super::hours::Hours;
+use super::messages;
 use super::rules::Rule;
 use super::{OPEN_MAX, Slot, Split};
 use crate::Day;
@@ -61,6 +62,12 @@ impl Session {
         if self.rule.is_none() {
             self.rule = other.rule;
         }
+    }
+
+    /// What its next message is marked with.
+    pub(super) fn marks(&mut self) -> u16 {
+        let discards = if std::mem::take(&mut self.discards) { messages::DISCARDED } else { 0 };
+        discards | if std::mem::take(&mut self.holds) { messages::HELD } else { 0 }
     }
 
     fn end(&self, counters: Counters) -> ConnectionEnd {
@@ -156,6 +163,16 @@ impl Sessions {
         if let Some(session) = self.open.get_mut(&key).and_then(|all| all.first_mut()) {
             session.rule.get_or_insert_with(|| Box::new(rule.clone()));
         }
+    }
+
+    /// Whether it lasts.
+    pub(super) fn is_open(&self, key: u64) -> bool {
+        self.open.contains_key(&key)
+    }
+
+    /// What the message that a session has brought is marked with: once.
+    pub(super) fn marks(&mut self, key: u64) -> u16 {
+        self.open.get_mut(&key).and_then(|all| all.first_mut()).map_or(0, Session::marks)
     }
 
     /// A session ends.

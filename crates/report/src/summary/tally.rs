@@ -11,6 +11,7 @@ use super::{
 };
 use crate::Day;
 use crate::day::Moment;
+use crate::words::{counted, plural};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
@@ -203,6 +204,8 @@ pub(super) enum Unsized {
     Sent { key: u64, recipient: Box<str> },
     /// It was refused for what is in it: the connection that it came by.
     Refused { key: u64, rule: Rule },
+    /// It came by a connection that began before: whether that was told to hold it or to throw it away.
+    Came { key: u64, session: u64 },
 }
 
 /// How many of these are kept.
@@ -329,8 +332,12 @@ impl Tally {
 
     /// Counts what the beginning of the message tells; keeps it where that isn't known yet.
     pub(super) fn sized(&mut self, what: Unsized) {
-        let (Unsized::Queued { key, .. } | Unsized::Sent { key, .. } | Unsized::Refused { key, .. }) = &what;
-        let known = self.messages.known(*key);
+        let known = match &what {
+            Unsized::Queued { key, .. } | Unsized::Sent { key, .. } | Unsized::Refused { key, .. } => {
+                self.messages.known(*key)
+            }
+            Unsized::Came { .. } => None,
+        };
         match (&what, known) {
             (Unsized::Queued { sender, size, .. }, Some(message)) if message.came() => {
                 self.received_bytes(sender, *size);
@@ -373,7 +380,7 @@ impl Tally {
     }
 
     /// Joins a later piece of the same log. The order of pieces matters as the order of lines does.
-    pub fn merge(&mut self, later: Tally) {
+    pub fn merge(&mut self, mut later: Tally) {
         self.span = match (self.span, later.span) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
             (one, other) => one.or(other),
@@ -391,7 +398,12 @@ impl Tally {
         }
         // Before the sessions that this is about end.
         for unsized_one in later.later {
-            self.sized(unsized_one);
+            match unsized_one {
+                Unsized::Came { key, session } if self.sessions.is_open(session) => {
+                    later.messages.mark(key, self.sessions.marks(session));
+                }
+                unsized_one => self.sized(unsized_one),
+            }
         }
         for ended in self.sessions.merge(later.sessions) {
             self.ended(&ended);
@@ -602,8 +614,11 @@ impl Tally {
         }
         let refused = self.messages.received_and_refused();
         if refused > 0 {
+            let messages = counted(refused, "message");
+            let which =
+                plural(refused, "that was refused for its content", "that were refused for their content");
             notes.push(format!(
-                "pflogsumm counts {refused} messages that were refused for their content both as received and as rejected; here each message is counted once, by what became of it."
+                "pflogsumm counts {messages} {which} both as received and as rejected; here each message is counted once, by what became of it."
             ));
         }
         if summary.traffic.others != Slot::default() {

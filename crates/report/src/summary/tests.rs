@@ -565,11 +565,17 @@ fn a_queue_beyond_the_bound_adds_up_and_what_comes_again_is_said_to_count_twice(
             "Nov 22 {hour:02}:00:00 mail postfix/smtp[2]: {id:X}A0BCD: to=<r@d.example>, relay=none, delay=1, dsn=4.4.1, status={status} (x)"
         )
     };
-    let many = u32::try_from(OPEN_MAX).unwrap() + 1;
-    (0..many).for_each(|id| tally.feed(line(id, 1 + u8::from(id > 5), "deferred").as_bytes()));
+    (0..6).for_each(|id| tally.feed(line(id, 1, "deferred").as_bytes()));
+    // The others without their lines, which would take long to read.
+    let at = tally.span.unwrap().1.seconds() + 3600;
+    let many = u64::try_from(OPEN_MAX).unwrap() + 1;
+    (6..many).for_each(|key| {
+        let message = tally.messages.of(key, at);
+        message.deferred = 1;
+        message.flags |= messages::QUEUED;
+    });
     let summary = tally.summary();
     assert_adds_up(&summary, "queue");
-    let many = u64::from(many);
     assert_eq!((summary.messages.count("deferred"), summary.queue.messages), (many, many));
     assert!(summary.queue.unknown > 5, "{:?}", summary.queue);
     let shown = text::text(&summary, &crate::outline::About::default(), &[], text::Style::default());

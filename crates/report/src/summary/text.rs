@@ -4,7 +4,7 @@ use super::sections::{Cell, Line, Section, moment, sections};
 use super::{Mood, Summary};
 use crate::outline::{About, verdict};
 use crate::sheet::is_hidden;
-use crate::words::{bytes, grouped};
+use crate::words::{self, bytes, grouped, width};
 
 /// What the reader's screen can do.
 #[derive(Clone, Copy, Debug)]
@@ -235,11 +235,6 @@ pub fn duration(millis: u64) -> String {
     }
 }
 
-/// How many columns a text takes: East Asian wide characters take two.
-fn width(text: &str) -> usize {
-    text.chars().map(|c| if matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}') { 2 } else { 1 }).sum()
-}
-
 /// Cut or filled to `wide` columns.
 fn pad(text: &str, wide: usize, right: bool) -> String {
     let mut text = text.to_owned();
@@ -256,23 +251,11 @@ fn wrapped(text: &str, style: Style, out: &mut String) {
     folded(text, ("  ", "  "), (style, Tone::Faint), out);
 }
 
-/// Lines no wider than the screen; `first` and `other` stand before them.
+/// Lines no wider than the screen; `first` and `other`, which are as long, stand before them.
 fn folded(text: &str, (first, other): (&str, &str), (style, tone): (Style, Tone), out: &mut String) {
-    let mut line = first.to_owned();
-    let mut is_begun = false;
-    for word in text.split(' ') {
-        if is_begun && width(&line) + 1 + width(word) > style.width {
-            out.push_str(&style.paint(tone, &line));
-            out.push('\n');
-            other.clone_into(&mut line);
-            is_begun = false;
-        }
-        if is_begun {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_begun = true;
+    let lines = words::folded(text, style.width.saturating_sub(width(first)));
+    for (line, before) in lines.iter().zip(std::iter::once(first).chain(std::iter::repeat(other))) {
+        out.push_str(&style.paint(tone, &format!("{before}{line}")));
+        out.push('\n');
     }
-    out.push_str(&style.paint(tone, &line));
-    out.push('\n');
 }

@@ -166,6 +166,8 @@ struct Machine {
     /// What was kept of jails and logs that aren't there now.
     past: Past,
     marks: HashMap<String, Mark>,
+    /// How far files were read that have other names now, as far as that isn't kept.
+    left: Vec<Row>,
     sums: HashMap<String, (u64, u64)>,
     handed: Instant,
     looked: Instant,
@@ -233,6 +235,7 @@ impl Machine {
             shut_logs: HashSet::new(),
             past,
             marks: HashMap::new(),
+            left: Vec::new(),
             sums: HashMap::new(),
             handed: now,
             looked: now,
@@ -499,6 +502,7 @@ impl Machine {
                 self.sums.insert(cell.name().to_owned(), sums);
             }
         }
+        rows.extend(self.take_left());
         for source in &self.sources {
             rows.extend(source.changed(&mut self.marks));
         }
@@ -509,6 +513,8 @@ impl Machine {
     fn all(&mut self) -> Vec<Vec<u8>> {
         self.marks.clear();
         self.sums.clear();
+        // All of it stands in what is remembered.
+        self.take_left();
         let mut rows: Vec<Row> = self.past.rows();
         for cell in &mut self.cells {
             cell.dirty.clear();

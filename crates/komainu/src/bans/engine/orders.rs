@@ -6,7 +6,7 @@ use crate::bans::kept::{Who, id_of};
 use crate::bans::order::{Answer, Cause, Imported, Order, Value};
 use crate::bans::says::Part;
 use crate::bans::settings::Level;
-use ban::filter::{Failure, Fields, Id};
+use ban::filter::{Failure, Fields};
 use ban::{jails, span};
 use std::sync::mpsc::Sender;
 
@@ -126,7 +126,7 @@ impl Machine {
         let Some(cell) = self.cells.get_mut(at) else { return Answer::NoJail(jail.to_owned()) };
         let mut out = Machine::out(&self.log, &mut self.changes, 0.0);
         if is_strict && !cell.bans_words() {
-            let words = ids.iter().filter(|id| !matches!(id_of(id), Id::Net(..)));
+            let words = ids.iter().filter(|id| ban::jail::net(id.trim()).is_none());
             let words: Vec<String> = words.cloned().collect();
             if !words.is_empty() {
                 return Answer::NoAddresses(words);

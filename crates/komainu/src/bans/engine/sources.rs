@@ -7,15 +7,16 @@ use crate::bans::hands::Task;
 use crate::bans::journal::Journal;
 use crate::bans::kept::{self, Past, Row};
 use crate::bans::names::{Names, Question};
-use crate::bans::own::{Call, OwnLog, Told, Tried};
+use crate::bans::own::{Call, OwnLog, Told, Tried, names};
 use crate::bans::piped::Piped;
 use crate::bans::says::Part;
 use crate::bans::settings::Level;
-use crate::bans::tail::{Begin, Mark, Tail};
+use crate::bans::tail::{Begin, Elsewhere, Mark, Tail};
 use ban::filter::{Filter, Gate, Outcome, Reader};
 use ban::zone::Zone;
 use rustix::fd::BorrowedFd;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,6 +84,14 @@ impl Source {
         self.hearers.iter().any(|(number, _)| *number == cell)
     }
 
+    /// The files that it reads.
+    fn files(&self) -> Vec<(u64, u64)> {
+        match &self.input {
+            Input::File(tail) => tail.files().collect(),
+            Input::Journal(_) | Input::Piped(_) | Input::Own => Vec::new(),
+        }
+    }
+
     /// A jail has another filter now.
     pub(super) fn forget(&mut self, cell: usize) {
         self.hearers.iter_mut().filter(|(number, _)| *number == cell).for_each(|(_, reader)| *reader = None);
@@ -116,12 +125,18 @@ impl Source {
 impl Machine {
     /// Finds the logs that jails name now, and those that have gone from their patterns.
     pub(super) fn find_sources(&mut self) {
+        // What was let go is known before somebody asks for it.
+        self.left = self.take_left();
         let mut wanted: BTreeMap<String, Vec<(usize, bool)>> = BTreeMap::new();
         for (at, cell) in self.cells.iter().enumerate() {
             for (pattern, mode) in ban::dump::log_paths(&cell.config).filter(|(path, _)| *path != INPUT) {
                 for path in expand(pattern) {
                     let path = path.display().to_string();
-                    wanted.entry(path).or_default().push((at, mode == "tail"));
+                    // Two patterns of a jail may name one log.
+                    let hearers = wanted.entry(path).or_default();
+                    if hearers.iter().all(|(cell, _)| *cell != at) {
+                        hearers.push((at, mode == "tail"));
+                    }
                 }
             }
         }
@@ -131,14 +146,56 @@ impl Machine {
         self.find_others();
     }
 
+    /// What jails know of files: those that each of them hears under another name, and how far others were read.
+    fn elsewhere(&self, hearers: &[usize], but: Option<usize>) -> Elsewhere {
+        let others = self.sources.iter().enumerate().filter(|(number, _)| Some(*number) != but);
+        let is_heard = |source: &Source| hearers.iter().all(|cell| source.is_heard_by(*cell));
+        let held =
+            others.filter(|(_, source)| is_heard(source)).flat_map(|(_, source)| source.files()).collect();
+        let names_it = |cell: &Cell, path: &Path| {
+            ban::dump::log_paths(&cell.config).any(|(pattern, _)| names(pattern, path))
+        };
+        let cells: Vec<&Cell> = hearers.iter().filter_map(|cell| self.cells.get(*cell)).collect();
+        let left = self.past.places(|path| cells.iter().all(|cell| names_it(cell, Path::new(path))));
+        Elsewhere { held, left }
+    }
+
+    /// Those of a log's jails that don't hear its file under another name.
+    fn unheard(&self, path: &str, hearers: &[(usize, bool)]) -> Vec<(usize, bool)> {
+        let Ok(metadata) = std::fs::metadata(path) else { return hearers.to_vec() };
+        let id = (metadata.dev(), metadata.ino());
+        let others = self.sources.iter().filter(|source| source.name != path);
+        let holders: Vec<&Source> = others.filter(|source| source.files().contains(&id)).collect();
+        let is_heard = |cell: usize| holders.iter().any(|source| source.is_heard_by(cell));
+        hearers.iter().filter(|(cell, _)| !is_heard(*cell)).copied().collect()
+    }
+
+    /// Takes down how far files were read that have other names by now; what of that is news is to be kept.
+    pub(super) fn take_left(&mut self) -> Vec<Row> {
+        let mut rows = std::mem::take(&mut self.left);
+        for source in &mut self.sources {
+            let Input::File(tail) = &mut source.input else { continue };
+            for mark in tail.left() {
+                self.past.leave(source.name.clone(), mark);
+                rows.push(Row::Left(source.name.clone(), mark));
+            }
+        }
+        rows
+    }
+
     /// Opens a log, or has those hear it who don't yet.
     fn open(&mut self, path: String, hearers: &[(usize, bool)]) {
-        if let Some(source) = self.sources.iter_mut().find(|source| source.name == path) {
-            for (cell, _) in hearers {
-                if !source.is_heard_by(*cell) {
-                    source.hearers.push((*cell, None));
-                }
-            }
+        let known = self.sources.iter().position(|source| source.name == path);
+        let hears = |cell: usize| {
+            known.and_then(|at| self.sources.get(at)).is_some_and(|source| source.is_heard_by(cell))
+        };
+        let new: Vec<(usize, bool)> = hearers.iter().filter(|(cell, _)| !hears(*cell)).copied().collect();
+        if new.is_empty() {
+            return;
+        }
+        let hearers = &*self.unheard(&path, &new);
+        if let Some(source) = known.and_then(|at| self.sources.get_mut(at)) {
+            source.hearers.extend(hearers.iter().map(|(cell, _)| (*cell, None)));
             return;
         }
         let heard: Vec<&Cell> = hearers.iter().filter_map(|(cell, _)| self.cells.get(*cell)).collect();
@@ -150,14 +207,17 @@ impl Machine {
             let found = filter.dates.find(line, &mut zone, now_us)?;
             found.time_us.map(|time_us| time_us.div_euclid(1_000_000))
         };
+        let cells: Vec<usize> = hearers.iter().map(|(cell, _)| *cell).collect();
         let begin = Begin {
             mark: self.past.logs.get(&path).copied(),
             since_s: now_us.div_euclid(1_000_000).saturating_sub(find_s),
             at_end: hearers.iter().all(|(_, is_tail)| *is_tail),
+            elsewhere: &self.elsewhere(&cells, None),
             dated: &mut dated,
         };
         match Tail::open(Path::new(&path), &*self.opener, begin) {
-            Ok(tail) => {
+            Ok(None) => {}
+            Ok(Some(tail)) => {
                 let text = format_args!("Added logfile: '{path}' (pos = {})", tail.position());
                 self.log.say(Part::Filter, Level::Info, text);
                 self.shut_logs.remove(&path);
@@ -323,19 +383,38 @@ impl Machine {
         more.extend(before..self.sources.len());
         let now = Instant::now();
         for number in 0..self.sources.len() {
-            let is_other = self.with(number, |source, hall, _, opener| {
-                let Source { name, input, hearers, gate, .. } = source;
-                let Input::File(tail) = input else { return false };
-                let is_live = tail.is_caught_up;
-                tail.look(opener, now, &mut |line| hear(hall, (hearers, gate), (name, line, is_live), None))
-            });
-            if is_other == Some(true) {
+            if self.turn(number, now) {
                 self.watch_again(number);
             }
             // A look at each: events may be lost.
             more.insert(number);
         }
         self.say_blind();
+    }
+
+    /// Takes up the file that a log's name leads to by now; whether it is another.
+    fn turn(&mut self, number: usize, now: Instant) -> bool {
+        let has_turned = self.with(number, |source, hall, _, _| {
+            let Source { name, input, hearers, gate, .. } = source;
+            let Input::File(tail) = input else { return false };
+            let is_live = tail.is_caught_up;
+            tail.has_turned(now, &mut |line| hear(hall, (hearers, gate), (name, line, is_live), None))
+        });
+        self.left = self.take_left();
+        if has_turned != Some(true) {
+            return false;
+        }
+        let Some(source) = self.sources.get(number) else { return false };
+        let hearers: Vec<usize> = source.hearers.iter().map(|(cell, _)| *cell).collect();
+        let elsewhere = self.elsewhere(&hearers, Some(number));
+        let is_other = self.with(number, |source, hall, _, opener| {
+            let Source { name, input, hearers, gate, .. } = source;
+            let Input::File(tail) = input else { return false };
+            let is_live = tail.is_caught_up;
+            let mut sink = |line: &[u8]| hear(hall, (&mut *hearers, &mut *gate), (name, line, is_live), None);
+            tail.turn(opener, now, &elsewhere, &mut sink)
+        });
+        is_other == Some(true)
     }
 
     fn watch_again(&mut self, number: usize) {

@@ -166,6 +166,8 @@ impl Site {
 mod clock;
 mod echo;
 mod input;
+mod longer;
+mod rotated;
 mod spared;
 
 const APP: &str =

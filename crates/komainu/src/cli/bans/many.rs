@@ -36,35 +36,40 @@ impl Plan<'_> {
         Seen { text, block, missed }
     }
 
-    /// Has all of a log looked at. False where its filter's lines can't be taken by themselves: nothing was read then.
-    pub(super) fn read(&self, lines: &mut Lines, take: &mut dyn FnMut(Seen)) -> io::Result<bool> {
+    /// Has all of a log looked at; `take` gives the text back. False where its filter's lines can't be taken by themselves: nothing was read then.
+    pub(super) fn read(&self, lines: &mut Lines, take: &mut dyn FnMut(Seen) -> Vec<u8>) -> io::Result<bool> {
         let Some(mut scout) = (self.scout)() else { return Ok(false) };
         // A short log isn't worth a thread.
-        let Some(first) = lines.block()?.map(<[u8]>::to_vec) else { return Ok(true) };
-        take(self.seen(&mut scout, first));
+        let Some(first) = lines.block_in(Vec::new())? else { return Ok(true) };
+        let mut spare = take(self.seen(&mut scout, first));
         if self.threads > 1 {
-            self.share(lines, take)?;
+            self.share(lines, take, spare)?;
             return Ok(true);
         }
-        while let Some(text) = lines.block()?.map(<[u8]>::to_vec) {
-            take(self.seen(&mut scout, text));
+        while let Some(text) = lines.block_in(spare)? {
+            spare = take(self.seen(&mut scout, text));
         }
         Ok(true)
     }
 
     /// Each thread has its turn.
-    fn share(&self, lines: &mut Lines, take: &mut dyn FnMut(Seen)) -> io::Result<()> {
+    fn share(
+        &self,
+        lines: &mut Lines,
+        take: &mut dyn FnMut(Seen) -> Vec<u8>,
+        first: Vec<u8>,
+    ) -> io::Result<()> {
         std::thread::scope(|scope| {
             let mut hands: Vec<(SyncSender<Vec<u8>>, Receiver<Seen>)> = Vec::new();
             let gone = || io::Error::other("a thread has ended");
-            let mut on_the_way = 0;
+            let (mut on_the_way, mut spare) = (0, vec![first]);
             let (mut next_in, mut next_out) = (0_usize, 0_usize);
             loop {
-                let text = lines.block()?.map(<[u8]>::to_vec);
+                let text = lines.block_in(spare.pop().unwrap_or_default())?;
                 let most = if text.is_some() { ON_THE_WAY * self.threads } else { 1 };
                 while on_the_way >= most {
                     let (_, from) = hands.get(next_out % self.threads).ok_or_else(gone)?;
-                    take(from.recv().map_err(|_| gone())?);
+                    spare.push(take(from.recv().map_err(|_| gone())?));
                     next_out += 1;
                     on_the_way -= 1;
                 }

@@ -3,21 +3,24 @@
 use crate::cli::logs;
 use ban::filter::LINE_BYTES_MAX;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 /// The lines of a log: a file, standard input (`-`), or the one line itself.
 pub(super) struct Lines {
     source: Box<dyn BufRead>,
     line: Vec<u8>,
-    /// How much of `line` was handed on as a block.
+    /// How much of `line` was handed on as a block, and how much holds what was read.
     taken: usize,
+    filled: usize,
     /// A last line without an end is still being written.
     is_whole: bool,
 }
 
 /// The longest line that blocks hold whole.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
+/// Bytes that are read at once; what stands between hands them on uncopied.
+const READ_BYTES: usize = 1 << 16;
 
 /// How a log's letters are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,9 +77,9 @@ impl Lines {
         let source: Box<dyn BufRead> = if log == "-" {
             Box::new(BufReader::new(io::stdin()))
         } else if is_packed && Path::new(log).exists() {
-            Box::new(BufReader::with_capacity(1 << 18, logs::open(Path::new(log))?))
+            Box::new(BufReader::with_capacity(READ_BYTES, logs::open(Path::new(log))?))
         } else if Path::new(log).exists() {
-            Box::new(BufReader::with_capacity(1 << 18, File::open(log)?))
+            Box::new(BufReader::with_capacity(READ_BYTES, File::open(log)?))
         } else if log.contains(char::is_whitespace) {
             Box::new(io::Cursor::new(log.as_bytes().to_vec()))
         } else {
@@ -84,9 +87,13 @@ impl Lines {
         };
         let source = match encoding {
             Encoding::Utf8 => source,
-            Encoding::Latin1 => Box::new(BufReader::with_capacity(1 << 18, FromLatin1(source))),
+            Encoding::Latin1 => Box::new(BufReader::with_capacity(READ_BYTES, FromLatin1(source))),
         };
-        Ok(Lines { source, line: Vec::new(), taken: 0, is_whole: false })
+        Ok(Lines::of(source))
+    }
+
+    fn of(source: Box<dyn BufRead>) -> Lines {
+        Lines { source, line: Vec::new(), taken: 0, filled: 0, is_whole: false }
     }
 
     /// Leaves the last line of a file out where it has no end, as fail2ban does: it is still being written.
@@ -97,31 +104,59 @@ impl Lines {
 
     /// The next lines, as many as come at once, each with its end; the last of a log may lack it.
     pub(super) fn block(&mut self) -> io::Result<Option<&[u8]>> {
-        self.line.drain(..self.taken);
+        self.fill()?;
+        Ok(self.line.get(..self.taken).filter(|block| !block.is_empty()))
+    }
+
+    /// The same, to keep; what is read next stands in `spare`.
+    pub(super) fn block_in(&mut self, mut spare: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+        self.fill()?;
+        let rest = self.line.get(self.taken..self.filled).unwrap_or_default();
+        match spare.get_mut(..rest.len()) {
+            Some(begin) => begin.copy_from_slice(rest),
+            None => {
+                spare.clear();
+                spare.extend_from_slice(rest);
+            }
+        }
+        let filled = rest.len();
+        let mut block = std::mem::replace(&mut self.line, spare);
+        block.truncate(self.taken);
+        (self.taken, self.filled) = (0, filled);
+        Ok(Some(block).filter(|block| !block.is_empty()))
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.line.copy_within(self.taken..self.filled, 0);
+        (self.filled, self.taken) = (self.filled - self.taken, 0);
         loop {
-            let got = self.source.fill_buf()?;
-            let count = got.len();
+            if self.line.len() < self.filled + READ_BYTES {
+                self.line.resize(self.filled + READ_BYTES, 0);
+            }
+            let count = match self.source.read(self.line.get_mut(self.filled..).unwrap_or_default()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             // What is left of the block before holds no end.
-            let end = got.iter().rposition(|byte| *byte == b'\n').map(|at| self.line.len() + at);
-            self.line.extend_from_slice(got);
-            self.source.consume(count);
+            let got = self.line.get(self.filled..self.filled + count).unwrap_or_default();
+            let end = memchr::memrchr(b'\n', got).map(|at| self.filled + at);
+            self.filled += count;
             self.taken = match end {
                 Some(end) => end + 1,
-                None if count == 0 => self.line.len(),
-                None if self.line.len() < BLOCK_BYTES_MAX => continue,
+                None if count == 0 => {
+                    self.filled = if self.is_whole { 0 } else { self.filled };
+                    self.filled
+                }
+                None if self.filled < BLOCK_BYTES_MAX => continue,
                 None => {
                     self.source.skip_until(b'\n')?;
+                    self.line.truncate(self.filled);
                     self.line.push(b'\n');
-                    self.line.len()
+                    self.filled += 1;
+                    self.filled
                 }
             };
-            if count == 0 {
-                if self.is_whole {
-                    self.line.clear();
-                }
-                self.taken = self.line.len();
-            }
-            return Ok(self.line.get(..self.taken).filter(|block| !block.is_empty()));
+            return Ok(());
         }
     }
 
@@ -150,8 +185,30 @@ mod tests {
     use super::*;
 
     fn lines(text: &[u8], at_once: usize) -> Lines {
-        let source = Box::new(BufReader::with_capacity(at_once, io::Cursor::new(text.to_vec())));
-        Lines { source, line: Vec::new(), taken: 0, is_whole: false }
+        Lines::of(Box::new(Slow { text: io::Cursor::new(text.to_vec()), at_once }))
+    }
+
+    /// Gives so many bytes at once, however many there is room for.
+    struct Slow {
+        text: io::Cursor<Vec<u8>>,
+        at_once: usize,
+    }
+
+    impl io::Read for Slow {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let most = into.len().min(self.at_once);
+            self.text.read(&mut into[..most])
+        }
+    }
+
+    impl BufRead for Slow {
+        fn fill_buf(&mut self) -> io::Result<&[u8]> {
+            self.text.fill_buf().map(|rest| &rest[..rest.len().min(self.at_once)])
+        }
+
+        fn consume(&mut self, count: usize) {
+            self.text.consume(count);
+        }
     }
 
     /// However the reading falls, blocks hold whole lines, and all of them; only what no server writes is cut.
@@ -166,6 +223,14 @@ mod tests {
                     "{text:?}"
                 );
                 joined.extend_from_slice(block);
+            }
+            assert_eq!(String::from_utf8_lossy(&joined), text);
+            // As blocks to keep as well, each in what the one before it left.
+            let (mut lines, mut joined, mut spare) =
+                (self::lines(text.as_bytes(), 9), Vec::new(), Vec::new());
+            while let Some(block) = lines.block_in(spare).expect("a cursor") {
+                joined.extend_from_slice(&block);
+                spare = block;
             }
             assert_eq!(String::from_utf8_lossy(&joined), text);
         }

@@ -100,6 +100,8 @@ struct Extra {
     /// `<HOST>` is an address, never a name.
     addresses: bool,
     encoding: Encoding,
+    /// `<F-ID>` is shown as it was captured.
+    is_raw: bool,
     /// Only the expression that decides is counted.
     is_first_only: bool,
     /// A last line without an end isn't read.
@@ -138,7 +140,7 @@ fn tried(folder: &Path, test: &Test, extra: &Extra) -> Result<u64, (u8, String)>
     let now_us = now_us(test);
     let outcome = match &test.out {
         _ if test.json => each(now_us, lines, reader, &|line, _, found| object(line, found).to_string()),
-        Some(out) => each(now_us, lines, reader, &|_, line, found| old::said(out, line, found)),
+        Some(out) => each(now_us, lines, reader, &|_, line, found| old::said(out, line, found, extra.is_raw)),
         None => {
             let scout = || Scout::new(Arc::clone(&filter), zone.clone());
             sheet::report((test, extra, &named), lines, reader, &scout)
@@ -238,7 +240,7 @@ fn object(line: u64, failure: &Failure) -> serde_json::Value {
     object.insert("time".to_owned(), time);
     object.insert("host".to_owned(), json!(failure.id.to_string()));
     for (name, value) in failure.fields.named.iter() {
-        if !matches!(name, "ip4" | "ip6" | "dns" | "fid" | "cidr") {
+        if !matches!(name, "ip4" | "ip6" | "dns" | "fid") {
             object.insert(name.to_owned(), json!(value));
         }
     }

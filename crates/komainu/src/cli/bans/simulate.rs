@@ -4,10 +4,11 @@ use super::ban_time;
 use super::read::{Encoding, Lines};
 use super::{EX_CONFIG, EX_TEMPFAIL, EX_USAGE, failed};
 use crate::bans::files::Disk;
+use crate::bans::{LATE_S, UNDER_WAY_S};
 use crate::cli::say::Out;
 use crate::clock;
 use crate::configuration::own_addresses;
-use ban::filter::{Filter, Id, Outcome, Reader};
+use ban::filter::{Failure, Filter, Id, Outcome, Reader};
 use ban::jail::{Candidate, Deed, Jail, Settings};
 use ban::jails;
 use ban::zone::Zone;
@@ -63,11 +64,17 @@ pub(super) fn run(folder: &Path, arguments: &Simulate) -> ExitCode {
     };
     let now_us = arguments.now.map_or(clock::now().wall.0, |s| s.saturating_mul(1_000_000));
     let mut out = BufWriter::new(Out);
-    let mut writer = Writer { zone: Zone::new(clock::time_zone()), json: arguments.json, out: &mut out };
+    let mut writer =
+        Writer { zone: Zone::new(clock::time_zone()), json: arguments.json, by: "ip", out: &mut out };
     let mut play = || -> io::Result<()> {
         while let Some(line) = lines.next()? {
-            for cell in &mut cells {
-                cell.line(line, now_us, &mut writer)?;
+            for at in 0..cells.len() {
+                let failed = cells.get_mut(at).and_then(|cell| cell.failed(line, now_us));
+                let Some(failure) = failed else { continue };
+                ends(&mut cells, failure.time_us.div_euclid(1_000_000), &mut writer)?;
+                if let Some(cell) = cells.get_mut(at) {
+                    cell.count(&failure, &mut writer)?;
+                }
             }
         }
         writer.out.flush()
@@ -116,20 +123,34 @@ fn cell(folder: &Path, name: &str, arguments: &Simulate) -> Result<Cell, ExitCod
     Ok(Cell { jail: Jail::new(settings), reader, counts: [0; 3] })
 }
 
+/// Ends the bans of all jails whose time is up, in its order.
+fn ends(cells: &mut [Cell], now_s: i64, writer: &mut Writer<'_>) -> io::Result<()> {
+    let mut ended = Vec::new();
+    for (at, cell) in cells.iter_mut().enumerate() {
+        ended.extend(cell.jail.ended(now_s).into_iter().map(|(until_s, id)| (until_s, at, id)));
+    }
+    ended.sort_by_key(|(until_s, at, _)| (*until_s, *at));
+    for (until_s, at, id) in ended {
+        let name = cells.get(at).map_or("", |cell| &cell.jail.settings().name);
+        writer.say(name, until_s, (Word::Unban, &id), None)?;
+    }
+    Ok(())
+}
+
 impl Cell {
-    /// Takes a line in, and says what it leads to.
-    fn line(&mut self, line: &[u8], now_us: i64, writer: &mut Writer<'_>) -> io::Result<()> {
-        let Outcome::Failed(failure) = self.reader.line(line, now_us) else { return Ok(()) };
-        if self.jail.settings().candidate(&failure) == Candidate::Dropped {
-            return Ok(());
-        }
+    /// What a line says of somebody.
+    fn failed(&mut self, line: &[u8], now_us: i64) -> Option<Failure> {
+        let Outcome::Failed(failure) = self.reader.line(line, now_us) else { return None };
+        (self.jail.settings().candidate(&failure) != Candidate::Dropped).then_some(*failure)
+    }
+
+    /// Takes a failure in, and says what it leads to.
+    fn count(&mut self, failure: &Failure, writer: &mut Writer<'_>) -> io::Result<()> {
         let at_s = failure.time_us.div_euclid(1_000_000);
         let name = self.jail.settings().name.clone();
-        for (until_s, id) in self.jail.ended(at_s) {
-            writer.say(&name, until_s, (Word::Unban, &id), None)?;
-        }
         let [found, banned, spared] = &mut self.counts;
-        for deed in self.jail.failure(&failure) {
+        let since_s = self.jail.knows(&failure.id).and_then(|known| Some(known.banned?.0));
+        for deed in self.jail.failure(failure) {
             match deed {
                 Deed::Found => {
                     *found += 1;
@@ -137,13 +158,21 @@ impl Cell {
                 }
                 Deed::Ignored => {
                     *spared += 1;
+                    writer.by = self.jail.settings().spared_by(&failure.id);
                     writer.say(&name, at_s, (Word::Ignore, &failure.id), None)?;
                 }
                 Deed::Banned { until_s, .. } => {
                     *banned += 1;
                     writer.say(&name, at_s, (Word::Ban, &failure.id), Some(until_s))?;
                 }
-                Deed::AlreadyBanned | Deed::Known => {}
+                Deed::AlreadyBanned { until_s, .. } => {
+                    // Lines that were under way when the ban fell are nobody's business.
+                    let held_s = since_s.map_or(0, |since_s| at_s.saturating_sub(since_s));
+                    if held_s >= UNDER_WAY_S {
+                        writer.held(&name, at_s, (&failure.id, held_s), until_s)?;
+                    }
+                }
+                Deed::Known => {}
             }
         }
         for caught in self.jail.caught() {
@@ -158,10 +187,36 @@ impl Cell {
 struct Writer<'o> {
     zone: Zone,
     json: bool,
+    /// By what somebody is spared.
+    by: &'static str,
     out: &'o mut dyn Write,
 }
 
 impl Writer<'_> {
+    /// Somebody who has been banned for so long fails on, and is held until then.
+    fn held(
+        &mut self,
+        jail: &str,
+        at_s: i64,
+        (id, held_s): (&Id, i64),
+        until_s: Option<i64>,
+    ) -> io::Result<()> {
+        if self.json {
+            let object = json!({ "jail": jail, "deed": "already banned", "time": at_s, "id": id.to_string(), "until": until_s });
+            return writeln!(self.out, "{object}");
+        }
+        let level = if held_s < LATE_S { "NOTICE" } else { "WARNING" };
+        let event = BanEvent::Other(format!("[{jail}] {id} already banned").into());
+        self.line(at_s, ("fail2ban.actions", level), event)
+    }
+
+    fn line(&mut self, at_s: i64, (logger, level): (&str, &str), event: BanEvent<'_>) -> io::Result<()> {
+        let Some(time) = ban_time(&self.zone, at_s.saturating_mul(1_000_000)) else { return Ok(()) };
+        let line =
+            BanLine { time, logger: logger.into(), pid: std::process::id(), level: level.into(), event };
+        writeln!(self.out, "{line}")
+    }
+
     fn say(
         &mut self,
         jail: &str,
@@ -177,8 +232,7 @@ impl Writer<'_> {
             }
             return writeln!(self.out, "{object}");
         }
-        let Some(time) = ban_time(&self.zone, at_s.saturating_mul(1_000_000)) else { return Ok(()) };
-        let (logger, level) = match deed {
+        let said = match deed {
             Word::Found | Word::Ignore => ("fail2ban.filter", "INFO"),
             _ => ("fail2ban.actions", "NOTICE"),
         };
@@ -187,13 +241,10 @@ impl Writer<'_> {
                 .zone
                 .civil(at_s)
                 .map_or_else(String::new, |civil| format!(" - {}", civil.strftime("%Y-%m-%d %H:%M:%S"))),
-            Word::Ignore => " by ip".to_owned(),
+            Word::Ignore => format!(" by {}", self.by),
             _ => String::new(),
         };
         let ticket = Ticket { jail: jail.into(), deed, id: id.into(), more: more.into() };
-        let event = BanEvent::Ticket(ticket);
-        let line =
-            BanLine { time, logger: logger.into(), pid: std::process::id(), level: level.into(), event };
-        writeln!(self.out, "{line}")
+        self.line(at_s, said, BanEvent::Ticket(ticket))
     }
 }

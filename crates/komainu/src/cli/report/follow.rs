@@ -7,7 +7,7 @@ use crate::cli::logs;
 use report::summary::Tally;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
@@ -18,6 +18,8 @@ const LOOK: Duration = Duration::from_millis(250);
 const LOOKS_A_FRAME: u32 = 4;
 /// What is kept of a line.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+/// A log is known by so many of its first bytes.
+const MARK_BYTES: usize = 1024;
 /// What is read at once.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -131,6 +133,8 @@ pub(super) struct Growing {
     file: Option<File>,
     /// How far the file has been read.
     read: u64,
+    /// Its first bytes, by which it is known again.
+    mark: Vec<u8>,
     lines: Lines,
     buffer: Vec<u8>,
 }
@@ -141,6 +145,7 @@ impl Growing {
             path: path.to_owned(),
             file: None,
             read: 0,
+            mark: Vec::new(),
             lines: Lines::default(),
             buffer: vec![0; PIECE_BYTES],
         }
@@ -151,16 +156,39 @@ impl Growing {
     /// # Errors
     /// Those of the file; one that isn't there is no error.
     fn look(&mut self, tally: &mut Tally) -> io::Result<bool> {
+        if self.is_overwritten()? {
+            self.begin(tally)?;
+        }
         let mut more = self.read_on(tally)?;
         if self.is_another()? {
             // What was written to the old one until it was left.
             more |= self.read_on(tally)?;
-            self.lines.end(tally);
-            self.file = open(&self.path)?;
-            self.read = 0;
+            self.begin(tally)?;
             more |= self.read_on(tally)?;
         }
         Ok(more)
+    }
+
+    /// With what its name leads to now.
+    fn begin(&mut self, tally: &mut Tally) -> io::Result<()> {
+        self.lines.end(tally);
+        self.file = open(&self.path)?;
+        self.read = 0;
+        self.mark.clear();
+        Ok(())
+    }
+
+    /// Whether it was cut short: it may be longer again than it was, by then.
+    fn is_overwritten(&self) -> io::Result<bool> {
+        let Some(file) = &self.file else { return Ok(false) };
+        let mut now = [0; MARK_BYTES];
+        let now = now.get_mut(..self.mark.len()).unwrap_or_default();
+        match fill_at(file, now) {
+            Ok(count) => Ok(count < now.len() || *now != *self.mark),
+            // A pipe with a name.
+            Err(error) if error.kind() == io::ErrorKind::NotSeekable => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the name leads to another file now, or to one that was cut short.
@@ -187,6 +215,11 @@ impl Growing {
                 Err(error) => return Err(error),
             };
             more = true;
+            // The first pieces may be small.
+            if self.read == self.mark.len() as u64 {
+                let room = count.min(MARK_BYTES.saturating_sub(self.mark.len()));
+                self.mark.extend_from_slice(self.buffer.get(..room).unwrap_or_default());
+            }
             self.read = self.read.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
             self.lines.feed(self.buffer.get(..count).unwrap_or_default(), tally);
         }
@@ -196,6 +229,20 @@ impl Growing {
 fn keep(line: &mut Vec<u8>, more: &[u8]) {
     let room = LINE_BYTES_MAX.saturating_sub(line.len());
     line.extend_from_slice(more.get(..room).unwrap_or(more));
+}
+
+/// Reads a file's first bytes, as many as there are and have room.
+fn fill_at(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut end = 0;
+    while let Some(room) = buffer.get_mut(end..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, end as u64) {
+            Ok(0) => break,
+            Ok(count) => end = end.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(end)
 }
 
 fn open(path: &Path) -> io::Result<Option<File>> {
@@ -329,6 +376,31 @@ mod tests {
         assert_eq!(read(&tally), 8);
         assert_eq!(tally.summary().lines.counted, 7);
         assert!(!log.look(&mut tally).unwrap());
+    }
+
+    /// Between two looks, `copytruncate` made the log short, and it grew past where it had been read to.
+    #[test]
+    fn a_log_that_outgrows_what_it_was_at_once_is_read_from_its_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mail.log");
+        let mut tally = Tally::new(Settings::new(Day { year: 2026, month: 11, day: 22 }));
+        let mut log = Growing::new(&path);
+        let mut file = File::options().append(true).create(true).open(&path).unwrap();
+        // Its first piece is too short to tell it from any other.
+        file.write_all(&LINE.as_bytes()[..4]).unwrap();
+        log.look(&mut tally).unwrap();
+        file.write_all(&LINE.as_bytes()[4..]).unwrap();
+        log.look(&mut tally).unwrap();
+        let new = LINE.replace("01:00:00", "02:00:00");
+        for round in 1..4_u64 {
+            let line = if round % 2 == 0 { LINE } else { &new };
+            file.set_len(0).unwrap();
+            file.write_all(line.repeat(10 * usize::try_from(round).unwrap()).as_bytes()).unwrap();
+            assert!(log.look(&mut tally).unwrap());
+            assert!(!log.look(&mut tally).unwrap());
+            let lines = tally.summary().lines;
+            assert_eq!((lines.read, lines.counted), (1 + 5 * round * (round + 1), lines.read));
+        }
     }
 
     /// Written in pieces that end anywhere, rotated in between: the same as all of it read at the end.

@@ -89,8 +89,14 @@ pub(in crate::cli) fn fail2ban_regex(arguments: Vec<OsString>) -> ExitCode {
     };
     old.test.shown.verbose = old.test.shown.verbose.max(old.verbosity.unwrap_or(0));
     let is_raw = old.raw || old.usedns.as_deref() != Some("no");
-    let extra =
-        Extra { addresses: !is_raw, encoding: old.encoding, is_first_only: old.no_check_all, is_whole: true };
+    let is_said_raw = old.raw || old.usedns.as_deref() == Some("raw");
+    let extra = Extra {
+        addresses: !is_raw,
+        is_raw: is_said_raw,
+        encoding: old.encoding,
+        is_first_only: old.no_check_all,
+        is_whole: true,
+    };
     match tried(&old.config, &old.test, &extra) {
         Ok(_) => ExitCode::SUCCESS,
         Err((_, problem)) => {
@@ -101,7 +107,10 @@ pub(in crate::cli) fn fail2ban_regex(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// What `--out` prints of a failure.
-pub(super) fn said(what: &str, line: &[u8], failure: &Failure) -> String {
+pub(super) fn said(what: &str, line: &[u8], failure: &Failure, is_raw: bool) -> String {
+    let captured = failure.fields.named.get("fid").filter(|_| is_raw);
+    let raw = captured.map(|id| Failure { id: Id::Other(id.to_owned()), ..failure.clone() });
+    let failure = raw.as_ref().unwrap_or(failure);
     match what {
         "id" | "ip" | "fid" => failure.id.to_string(),
         "msg" | "matches" => String::from_utf8_lossy(line).into_owned(),

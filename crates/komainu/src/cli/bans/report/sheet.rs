@@ -75,9 +75,10 @@ pub(super) fn report(
             *counts.dates.entry(date).or_default() += count;
         }
         reader.take_in((block, &text), (now_us, is_all), &mut |line, outcome, also| {
-            take(&mut counts, line, &outcome, &also);
+            take(&mut counts, line, &outcome, also);
         });
         counts.miss(of_block.saturating_sub(counts.lines - before), missed, missed_max);
+        text
     })?;
     while let Some(line) = lines.next()?.filter(|_| !is_read) {
         // As fail2ban-regex does.
@@ -89,8 +90,7 @@ pub(super) fn report(
             *counts.dates.entry(date).or_default() += 1;
         }
         counts.join(&reader, (line, &outcome), test.shown.print_all_matched);
-        let also = if is_all { reader.also(line, &outcome, now_us) } else { Vec::new() };
-        take(&mut counts, (0, line), &outcome, &also);
+        take(&mut counts, (0, line), &outcome, &[]);
         counts.miss(0, Vec::new(), missed_max);
     }
     let mut out = head(test, extra.encoding, named);
@@ -169,11 +169,13 @@ impl Counts {
         let kind = match outcome {
             Outcome::Failed(failure) => {
                 self.failures += 1;
-                let said = said_of(failure, zone);
-                self.rule(failure.rule, shown.verbose > 0, &said);
+                let is_shown = shown.verbose > 0;
+                let said = if is_shown { said_of(failure, zone) } else { String::new() };
+                self.rule(failure.rule, is_shown, &said);
                 for (place, also) in also.iter().enumerate() {
                     let note = if place > 0 { " (multiple regex matched)" } else { "" };
-                    self.rule(also.rule, shown.verbose > 0, &format!("{said}{note}"));
+                    let said = if is_shown { format!("{said}{note}") } else { String::new() };
+                    self.rule(also.rule, is_shown, &said);
                 }
                 // One expression that lets it go is enough.
                 let is_let_go = also.iter().any(|also| also.is_let_go);
