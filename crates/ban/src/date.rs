@@ -97,16 +97,16 @@ impl Dates {
 
     /// What reports show of the patterns.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.patterns.iter().map(|pattern| pattern.name.as_str())
+        let none = self.is_none.then_some("^");
+        none.into_iter().chain(self.patterns.iter().map(|pattern| pattern.name.as_str()))
     }
 
-    /// Whether they are the default ones, in whatever surroundings.
+    /// What a report's head calls them: by the first, or where there are more than two not at all.
     #[must_use]
-    pub fn has_defaults(text: &str) -> bool {
-        text.is_empty()
-            || text.contains("{DATE}")
-            || text.contains("{DEFAULT}")
-            || text.lines().any(|line| line.trim() == "{^LN-BEG}")
+    pub fn title(&self) -> &str {
+        let mut names = self.names();
+        let first = names.next().unwrap_or("");
+        if names.nth(1).is_some() { "Default Detectors" } else { first }
     }
 
     /// Whether lines need no date: they are written when they are read.

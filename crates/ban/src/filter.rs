@@ -5,7 +5,7 @@
 //! decides. A failure's identity is what the filter captured (`<F-ID>`, an address, a name), nothing else of the line.
 
 use crate::date::{Dates, Found};
-use crate::pattern::{Grouped, Pattern};
+use crate::pattern::{Grouped, Pattern, Spans};
 use crate::session::{Marks, Sessions};
 use crate::zone::Zone;
 use ask::{Asked, Told};
@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+mod also;
 mod ask;
 mod behind;
 mod block;
@@ -22,6 +23,7 @@ mod gate;
 mod named;
 mod quick;
 
+pub use also::Also;
 pub use block::{Block, Scout};
 pub use gate::Gate;
 pub use named::{Name, Named};
@@ -371,7 +373,8 @@ impl Filter {
         let of_prefix = prefix.as_ref().map(|rule| &rule.pattern);
         let (of_prefix, texts) = quick::needed(of_prefix, &of_rules, &dates);
         let [of_prefix, texts] = [of_prefix, texts].map(|texts| texts.filter(|_| !is_multi_line));
-        let counts_prefix = prefix.is_some() || !ignored.is_empty();
+        let is_ignored_first = !ignored.is_empty() && ask::is_worth_it(ignored.len(), rules.len());
+        let counts_prefix = prefix.is_some() || is_ignored_first;
         let counted = if counts_prefix { of_prefix } else { texts.clone() };
         let (wanted, counted) = (texts.clone().and_then(quick::search), counted.and_then(quick::search));
         let quick = Quick::new(text("prefregex").trim(), &of_rules);
@@ -392,7 +395,7 @@ impl Filter {
 
     /// Whether it is worth asking the expressions about a line whose prefix may match.
     fn is_worth_asking(&self, line: &[u8]) -> bool {
-        !self.ignored.is_empty() || self.quick.ends_soon() || self.may_match(line)
+        self.is_ignored_first() || self.quick.ends_soon() || self.may_match(line)
     }
 
     /// Whether any of its expressions captures one of these, `<F-ALT_…>` of it too.
@@ -423,8 +426,12 @@ pub struct Reader {
     filter: Arc<Filter>,
     zone: Zone,
     sessions: Sessions,
-    /// The last lines, for a filter that joins several: of each, what `prefregex` left.
-    buffer: VecDeque<Vec<u8>>,
+    /// The last lines, for a filter that joins several: of each its number, and what `prefregex` left.
+    buffer: VecDeque<(u64, Vec<u8>)>,
+    /// How many lines were looked at.
+    lines: u64,
+    /// The numbers of the lines that the last match joined.
+    joined: Vec<u64>,
     /// The date of the last line that had one.
     last_us: Option<i64>,
     /// A line without a date was met: dates of all lines are read from then on.
@@ -445,6 +452,8 @@ impl Reader {
             zone,
             sessions,
             buffer,
+            lines: 0,
+            joined: Vec::new(),
             last_us: None,
             reads_all_dates: false,
             passed: Vec::new(),
@@ -555,6 +564,7 @@ impl Reader {
             lossy = String::from_utf8_lossy(line);
             lossy.as_bytes()
         };
+        self.lines += 1;
         let filter = Arc::clone(&self.filter);
         let date = filter.dates.find(line, &mut self.zone, now_us);
         let time_us = self.time(date.as_ref(), before, now_us);
@@ -600,7 +610,9 @@ impl Reader {
             Asked::Matched { rule, fields, marks, session } => {
                 let fields = match session {
                     Some(id) => self.sessions.line(&id, fields, marks),
-                    None => Some(fields).filter(|_| !marks.no_fail && !marks.gained),
+                    // No other line could tell who it was.
+                    None if !fields.has_id() => return Outcome::Missed,
+                    None => Some(fields).filter(|_| !marks.no_fail),
                 };
                 failed(fields, marks, rule, time_us)
             }
@@ -609,6 +621,7 @@ impl Reader {
 
     /// The last lines together, for filters with `maxlines`.
     fn joined(&mut self, filter: &Filter, line: Vec<u8>, time_us: i64) -> Outcome {
+        self.joined.clear();
         // What `prefregex` leaves of each line is what is joined.
         let (mut prefixed, mut prefix_marks) = (Fields::default(), Marks::default());
         let mut content = None;
@@ -619,30 +632,15 @@ impl Reader {
             let cut = groups.content.and_then(|group| spans.get(group));
             content = cut.and_then(|(start, end)| line.get(start..end)).map(<[u8]>::to_vec);
         }
-        self.buffer.push_back(content.unwrap_or(line));
+        self.buffer.push_back((self.lines, content.unwrap_or(line)));
         if self.buffer.len() > filter.lines {
             self.buffer.pop_front();
         }
-        let text = self.buffer.iter().map(Vec::as_slice).collect::<Vec<_>>().join(&b'\n');
+        let text = self.buffer.iter().map(|(_, line)| line.as_slice()).collect::<Vec<_>>().join(&b'\n');
         for (rule, Rule { pattern, groups }) in filter.rules.iter().enumerate() {
             let Some(spans) = pattern.find(&text) else { continue };
-            // What matched is used up; what was skipped waits on, and isn't asked about.
-            let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
-            let (start, end) = spans.get(0).unwrap_or((0, 0));
-            let matched = line_of(start)..=line_of(end);
-            let skipped = groups.skipped.iter().filter_map(|group| spans.get(*group));
-            let skipped: Vec<_> = skipped.map(|(start, end)| line_of(start)..line_of(end)).collect();
-            let (mut number, mut used) = (0, Vec::new());
-            self.buffer.retain_mut(|line| {
-                let at = number;
-                number += 1;
-                let is_used = matched.contains(&at) && !skipped.iter().any(|skipped| skipped.contains(&at));
-                if is_used {
-                    used.push(std::mem::take(line));
-                }
-                !is_used
-            });
-            let used = used.join(&b'\n');
+            // What was skipped isn't asked about.
+            let used = self.use_up(&text, &spans, groups);
             if let Some(rule) = filter.ignored.iter().position(|pattern| pattern.is_match(&used)) {
                 return Outcome::Ignored { rule };
             }
@@ -652,6 +650,30 @@ impl Reader {
             return failed(Some(fields).filter(|_| !marks.no_fail && !marks.gained), marks, rule, time_us);
         }
         Outcome::Missed
+    }
+}
+
+impl Reader {
+    /// Takes the lines that matched out of the buffer; those that `<SKIPLINES>` passed over wait on.
+    fn use_up(&mut self, text: &[u8], spans: &Spans, groups: &Groups) -> Vec<u8> {
+        let line_of = |at: usize| text.iter().take(at).filter(|b| **b == b'\n').count();
+        let (start, end) = spans.get(0).unwrap_or((0, 0));
+        let matched = line_of(start)..=line_of(end);
+        let skipped = groups.skipped.iter().filter_map(|group| spans.get(*group));
+        let skipped: Vec<_> = skipped.map(|(start, end)| line_of(start)..line_of(end)).collect();
+        let (mut place, mut used) = (0, Vec::new());
+        let joined = &mut self.joined;
+        self.buffer.retain_mut(|(number, line)| {
+            let at = place;
+            place += 1;
+            let is_used = matched.contains(&at) && !skipped.iter().any(|skipped| skipped.contains(&at));
+            if is_used {
+                joined.push(*number);
+                used.push(std::mem::take(line));
+            }
+            !is_used
+        });
+        used.join(&b'\n')
     }
 }
 

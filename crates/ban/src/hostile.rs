@@ -163,9 +163,9 @@ fn same_by_scouts(filter: &Arc<Filter>, text: &[u8]) {
         let end = rest.get(piece..).and_then(|rest| rest.iter().position(|byte| *byte == b'\n'));
         let (block, behind) = rest.split_at(end.map_or(rest.len(), |end| piece + end + 1));
         let Some(scout) = scouts.get_mut(turn % 2) else { return };
-        let seen = scout.look(block, NOW_US, &mut |_| {});
+        let seen = scout.look(block, NOW_US, &mut |_, _| {});
         blocks_dated += seen.dates.iter().sum::<u64>();
-        together.take_in((seen, block), NOW_US, &mut |_, outcome, _| by_scouts.push(outcome));
+        together.take_in((seen, block), (NOW_US, false), &mut |_, outcome, _| by_scouts.push(outcome));
         (turn, rest) = (turn + 1, behind);
     }
     assert_eq!(one_by_one, by_scouts, "{:?}", String::from_utf8_lossy(text));

@@ -24,6 +24,8 @@ const PATTERN_BYTES_MAX: usize = 128 << 10;
 
 const IP4: &str = r"(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})";
 const IP6: &str = r"(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|::){1,7}(?:[0-9a-fA-F]{1,4}|:))";
+/// The same, as fail2ban writes it: behind a colon is where it stands anyway.
+const IP6_SHOWN: &str = r"(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|::){1,7}(?:[0-9a-fA-F]{1,4}|(?<=:):))";
 const DNS: &str = r"(?P<dns>[\w\-.^_]*\w)";
 
 /// An expression that can be asked.
@@ -276,7 +278,7 @@ impl Engine {
 /// An expression with its tags put in, as reports show it.
 #[must_use]
 pub fn shown(python: &str) -> String {
-    with_tags(python).unwrap_or_else(|_| python.to_owned())
+    with_tags(python).map_or_else(|_| python.to_owned(), |text| text.replace(IP6, IP6_SHOWN))
 }
 
 /// `<HOST>` and all the other tags, put in.

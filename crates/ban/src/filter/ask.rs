@@ -36,6 +36,11 @@ impl Asked<'_> {
 }
 
 impl Filter {
+    /// Whether `ignoreregex` is asked before `failregex`. Else it is asked only about lines that a `failregex` matches.
+    pub(super) fn is_ignored_first(&self) -> bool {
+        !self.ignored.is_empty() && is_worth_it(self.ignored.len(), self.rules.len())
+    }
+
     /// Asks the expressions about a line without its date; where `is_wanted` isn't set, only whether `prefregex` matches.
     pub(super) fn ask<'l>(
         &self,
@@ -76,8 +81,7 @@ impl Filter {
             before = line.get(..begin.unwrap_or(0));
         }
         let content = line.get(told.content.0..told.content.1).unwrap_or(line);
-        // fail2ban asks it behind `prefregex`, and behind a `failregex` where there is none.
-        let is_before = self.prefix.is_some();
+        let is_before = self.is_ignored_first();
         let ignored = || self.ignored.iter().position(|pattern| pattern.is_match(content));
         if let Some(rule) = is_before.then(ignored).flatten() {
             return Asked::Ignored { rule };
@@ -106,6 +110,11 @@ impl Filter {
         }
         Asked::Matched { rule, fields, marks, session: own.or(session).map(Cow::Borrowed) }
     }
+}
+
+/// Whether so few expressions are asked before so many others, by fail2ban's measure.
+pub(super) fn is_worth_it(ignored: usize, rules: usize) -> bool {
+    ignored + 2 < rules
 }
 
 /// Which kind of line it is, by the letters of what stands before its content: the server's own words.

@@ -4,9 +4,10 @@
 //! before it where they are a session, or where it has no date: that is for the one [`Reader`] that takes the blocks
 //! in, in their order.
 
+use super::also::Other;
 use super::ask::{Asked, Told};
 use super::quick::Ways;
-use super::{Filter, LINE_BYTES_MAX, Outcome, Reader, begin_of_line, cut_out};
+use super::{Also, Filter, LINE_BYTES_MAX, Outcome, Reader, begin_of_line, cut_out};
 use crate::date::Found;
 use crate::zone::Zone;
 use std::borrow::Cow;
@@ -33,8 +34,8 @@ pub struct Block {
     last_us: Option<i64>,
 }
 
-/// Takes a line, what became of it, and the expressions that match it besides.
-type Taker<'t> = dyn FnMut(&[u8], Outcome, &[usize]) + 't;
+/// Takes a line of which anything became: where it begins, what it came to, the other expressions that match it.
+type Taker<'t> = dyn FnMut((usize, &[u8]), Outcome, &[Also]) + 't;
 
 /// A line of which anything became.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ struct Noted {
     time_us: Option<i64>,
     asked: Asked<'static>,
     /// The expressions that match it as well.
-    also: Vec<usize>,
+    also: Vec<Other>,
 }
 
 impl Scout {
@@ -54,8 +55,8 @@ impl Scout {
         (filter.lines <= 1).then(|| Scout { filter, zone, ways: Ways::default() })
     }
 
-    /// Looks at whole lines; hands on those that nothing became of.
-    pub fn look(&mut self, text: &[u8], now_us: i64, missed: &mut dyn FnMut(&[u8])) -> Block {
+    /// Looks at whole lines; hands on those that nothing became of, with the byte at which each begins.
+    pub fn look(&mut self, text: &[u8], now_us: i64, missed: &mut dyn FnMut(usize, &[u8])) -> Block {
         let filter = Arc::clone(&self.filter);
         let mut look =
             Look { filter: &filter, scout: self, text, now_us, block: Block::default(), passed: None };
@@ -98,10 +99,11 @@ impl<'b> Look<'b> {
     }
 
     /// Lines that can't match: they are counted, and their dates are.
-    fn pass(&mut self, lines: Range<usize>, missed: &mut dyn FnMut(&[u8])) {
+    fn pass(&mut self, lines: Range<usize>, missed: &mut dyn FnMut(usize, &[u8])) {
         let mut at = lines.start;
         while at < lines.end {
             let rest = self.text.get(at..lines.end).unwrap_or_default();
+            let begin = at;
             let range = at..at + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             at = range.end + 1;
             let Some(line) = self.whole(&range) else { continue };
@@ -113,7 +115,7 @@ impl<'b> Look<'b> {
                 }
                 None => drop(self.date(&looked_at(line))),
             }
-            missed(line);
+            missed(begin, line);
         }
     }
 
@@ -143,7 +145,7 @@ impl<'b> Look<'b> {
     }
 
     /// A line that may match.
-    fn line(&mut self, range: Range<usize>, missed: &mut dyn FnMut(&[u8])) {
+    fn line(&mut self, range: Range<usize>, missed: &mut dyn FnMut(usize, &[u8])) {
         let Some(line) = self.whole(&range) else { return };
         self.block.lines += 1;
         let looked = looked_at(line);
@@ -155,12 +157,13 @@ impl<'b> Look<'b> {
         let asked = filter.ask(&mut self.scout.ways, &cut, filter.is_worth_asking(&looked), &mut told);
         self.block.prefix_hits += u64::from(told.is_prefixed);
         let content = cut.get(told.content.0..told.content.1).unwrap_or(&cut);
-        let also = match &asked {
-            Asked::Missed => return missed(line),
-            Asked::Matched { rule, .. } => filter.quick.also(content, Some(*rule)),
-            Asked::Ignored { .. } if filter.prefix.is_none() => filter.quick.also(content, None),
-            Asked::Ignored { .. } => Vec::new(),
+        let (kind, also) = match &asked {
+            Asked::Missed => return missed(range.start, line),
+            Asked::Matched { rule, fields, .. } => (fields.kind, filter.quick.also(content, Some(*rule))),
+            Asked::Ignored { .. } if !filter.is_ignored_first() => (0, filter.quick.also(content, None)),
+            Asked::Ignored { .. } => (0, Vec::new()),
         };
+        let also = filter.others((&also, kind), &mut self.scout.ways, &cut, content);
         let asked = asked.into_owned();
         // A filter whose lines need no date has them written now.
         let line = range.start..range.start + line.len();
@@ -182,13 +185,22 @@ fn looked_at(line: &[u8]) -> Cow<'_, [u8]> {
 
 impl Reader {
     /// Takes in what a scout saw in `text`, the block behind the last one; hands on each line that anything became of,
-    /// what, and which expressions match it besides, behind the one that decides.
-    pub fn take_in(&mut self, (block, text): (Block, &[u8]), now_us: i64, each: &mut Taker<'_>) {
+    /// and what. With `is_all`, each line is told of together with the other expressions that match it.
+    pub fn take_in(
+        &mut self,
+        (block, text): (Block, &[u8]),
+        (now_us, is_all): (i64, bool),
+        each: &mut Taker<'_>,
+    ) {
         self.prefix_hits += block.prefix_hits;
         for Noted { line, time_us, asked, also } in block.noted {
             let time_us = time_us.or(self.last_us).unwrap_or(now_us);
+            let is_decided = matches!(asked, Asked::Matched { .. });
             let outcome = self.settled(asked, time_us);
-            each(text.get(line).unwrap_or_default(), outcome, &also);
+            let at = line.start;
+            let is_told = is_all && outcome != Outcome::Missed;
+            let also = if is_told { self.others(also, is_decided) } else { Vec::new() };
+            each((at, text.get(line).unwrap_or_default()), outcome, &also);
         }
         self.last_us = block.last_us.or(self.last_us);
     }

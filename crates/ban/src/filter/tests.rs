@@ -140,7 +140,22 @@ fn ignored_lines_and_joined_ones() {
             ("failregex", "fail <HOST>"),
             ("ignoreregex", "but known\nmx"),
         ],
-        &[("mx but known", "ignored"), ("mx fail 192.0.2.1", "192.0.2.1"), ("but known", "-")],
+        &[
+            ("mx but known", "-"),
+            ("mx fail 192.0.2.1", "192.0.2.1"),
+            ("mx fail 192.0.2.1 but known", "ignored"),
+            ("but known", "-"),
+        ],
+    );
+    // Nobody's word shuts everybody out.
+    check(
+        &[("failregex", "x <SUBNET>")],
+        &[("x 1.2.3.4/0", "0.0.0.0"), ("x 2001:db8::1/00", "::"), ("x 10.1.2.3/8", "10.0.0.0/8")],
+    );
+    // It is asked first where it saves others.
+    check(
+        &[("failregex", "fail <HOST>\na <HOST>\nb <HOST>\nc <HOST>"), ("ignoreregex", "but known")],
+        &[("mx but known", "ignored"), ("mx a 192.0.2.1", "192.0.2.1"), ("b 192.0.2.1 but known", "ignored")],
     );
     check(
         &[("failregex", r"^ start (?P<n>\d+)<SKIPLINES> end (?P=n) <HOST>$"), ("maxlines", "4")],

@@ -108,3 +108,176 @@ fn logs_of_other_kinds_are_read() {
     let ran = folder.run(&ours, &["-c", ".", "-o", "row", "latin1.log", "s"], b"");
     assert!(ran.out.starts_with("['192.0.2.1',\t17953"), "{ran:?}");
 }
+
+/// Runs `fail2ban-regex` many times from one process that has read its program once: `OUT LOG FILTER`, a line each.
+const MANY: &str = r"
+import os, sys
+sys.path.insert(0, '/usr/lib/python3/dist-packages')
+from fail2ban.client.fail2banregex import exec_command_line
+running = set()
+for line in sys.stdin.read().splitlines():
+    out, log, name = line.split('\t')
+    if len(running) > 1:
+        running.discard(os.wait()[0])
+    pid = os.fork()
+    if pid:
+        running.add(pid)
+        continue
+    try:
+        os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), 1)
+        sys.argv = ['fail2ban-regex'] + sys.argv[1:] + [log, name]
+        exec_command_line()
+    except SystemExit:
+        pass
+    finally:
+        sys.stdout.flush()
+        os._exit(0)
+while running:
+    running.discard(os.wait()[0])
+";
+
+/// Filters in whose samples two of the default date patterns read one line: fail2ban counts it for the one that read a
+/// line last, we for the first of the two.
+const READ_BY_TWO: [&str; 1] = ["monit"];
+
+/// A report as it is compared: date patterns stand in whatever order.
+fn comparable(filter: &str, report: &str) -> Vec<String> {
+    let is_steady = |line: &&str| !line.starts_with("[processed in") && !line.contains("   encoding : ");
+    let (mut lines, mut dates): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut is_date = false;
+    for line in report.lines().filter(is_steady) {
+        is_date = (is_date || line.starts_with("Date template hits")) && line != "`-";
+        if is_date && line.starts_with("|  [") {
+            dates.push(line.to_owned());
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    let hits = |line: &String| -> Option<u64> { line.split(['[', ']']).nth(1)?.parse().ok() };
+    if READ_BY_TWO.contains(&filter) {
+        dates = vec![dates.iter().filter_map(hits).sum::<u64>().to_string()];
+    }
+    dates.sort();
+    lines.extend(dates);
+    lines
+}
+
+/// Every stock filter on its sample: how many lines there are, how many of them each expression and date pattern took,
+/// which matched, which were let go, which were missed.
+#[test]
+fn reports_on_all_samples_are_debians() {
+    if oracle("fail2ban-regex").is_none() {
+        return;
+    }
+    let samples = Path::new("/usr/lib/python3/dist-packages/fail2ban/tests/files/logs");
+    let stock = Path::new("/etc/fail2ban/filter.d");
+    let folder = Folder::new();
+    let ours = folder.path().join("fail2ban-regex");
+    symlink(komainu(), &ours).expect("a link");
+    let mut filters: Vec<String> = std::fs::read_dir(samples)
+        .expect("samples")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| stock.join(format!("{name}.conf")).exists())
+        .collect();
+    filters.sort();
+    assert!(filters.len() > 80, "{}", filters.len());
+    filters.extend(["sshd", "postfix", "dovecot"].map(|name| format!("{name}[mode=aggressive]")));
+    let sample = |filter: &str| samples.join(filter.split('[').next().unwrap_or(filter));
+    let options = ["--usedns=raw", "--TZ=UTC", "-e", "UTF-8", "--print-all-matched", "--print-all-ignored"];
+    let mut debians = std::process::Command::new("/usr/bin/python3")
+        .args(["-c", MANY])
+        .args(options)
+        .envs([("TZ", "UTC"), ("LC_ALL", "C.UTF-8"), ("PYTHONDONTWRITEBYTECODE", "1")])
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("python");
+    let jobs: String =
+        filters.iter().map(|filter| format!("{filter}\t{}\t{filter}\n", sample(filter).display())).collect();
+    let mut input = debians.stdin.take().expect("piped");
+    std::io::Write::write_all(&mut input, jobs.as_bytes()).expect("written");
+    drop(input);
+    assert!(debians.wait().expect("ends").success());
+    let work = std::sync::Mutex::new(filters.iter());
+    let wrong = std::sync::Mutex::new(Vec::new());
+    let next = || work.lock().expect("a lock").next();
+    let compare = || {
+        while let Some(filter) = next() {
+            let ran = std::process::Command::new(&ours)
+                .args(options)
+                .args([sample(filter).as_os_str(), filter.as_ref()])
+                .env("TZ", "UTC")
+                .output()
+                .expect("starts");
+            let theirs = std::fs::read(folder.path().join(filter)).expect("a report");
+            let [theirs, ours] =
+                [&theirs, &ran.stdout].map(|report| comparable(filter, &String::from_utf8_lossy(report)));
+            let differ = theirs.iter().zip(&ours).find(|(theirs, ours)| theirs != ours);
+            if theirs != ours || theirs.len() < 10 {
+                let place = format!("{filter}: {} and {} lines: {differ:?}", theirs.len(), ours.len());
+                wrong.lock().expect("a lock").push(place);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(compare);
+        scope.spawn(compare);
+    });
+    let wrong = wrong.into_inner().expect("a lock");
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Whether `ignoreregex` is asked first depends on how many of both there are; what is let go by one expression, what no
+/// session tells of, what a match joins with `<SKIPLINES>`.
+#[test]
+fn odd_filters_are_reported_as_debians() {
+    let Some(theirs) = oracle("fail2ban-regex") else { return };
+    let folder = Folder::new();
+    let ours = folder.path().join("fail2ban-regex");
+    symlink(komainu(), &ours).expect("a link");
+    std::fs::create_dir(folder.path().join("filter.d")).expect("a folder");
+    let log: String = [
+        "s3: nothing known",
+        "s4: fail a from 192.0.2.1 known",
+        "s4: fail b from 192.0.2.2",
+        "s5: conn b from 192.0.2.3",
+        "s5: ok b",
+        "s6: ok b from 192.0.2.4",
+        "s7: bad",
+        "s7: bad from 192.0.2.5  ",
+    ]
+    .iter()
+    .enumerate()
+    .map(|(at, line)| format!("2026-11-23 01:02:0{at} mx {line}\n"))
+    .collect();
+    folder.write("s.log", log + "2026-11-23 01:02:09 mx s4: fail a from 192.0.2.9");
+    let prefix = r"prefregex = ^ mx <F-MLFID>s\d+</F-MLFID>: <F-CONTENT>.+</F-CONTENT>$";
+    let fail = r"^fail \S+ from <HOST>";
+    let four = format!("{fail}\n  ^conn \\S+ from <HOST>\n  ^ok \\S+ from <HOST>\n  ^bad from <HOST>");
+    for (filter, pattern) in [
+        (format!("{prefix}\nfailregex = {fail}\nignoreregex = known$"), ""),
+        (format!("{prefix}\nfailregex = {four}\nignoreregex = known$\n  nobody"), "{NONE}"),
+        (format!("failregex = {}\nignoreregex = known$", four.replace('^', r" s\d: ")), ""),
+        (
+            format!("{prefix}\nfailregex = {fail}\n  ^<F-NOFAIL>fail</F-NOFAIL> \\S+ from <HOST>"),
+            "^%Y-%m-%d %H:%M:%S\n^x",
+        ),
+        (r"failregex = s\d: <F-MLFGAINED>ok</F-MLFGAINED> b( from <HOST>)?\s*$".to_owned(), ""),
+        (r"failregex = s\d: bad( from <HOST>)?\s*$".to_owned(), "^%Y-%m-%d %H:%M:%S\n^%m-%d %H:%M:%S\nEpoch"),
+        (r"failregex = fail b from <HOST><SKIPLINES>^.*bad from".to_owned() + "\nmaxlines = 9", ""),
+        (
+            r"failregex = fail b from <HOST><SKIPLINES>^.*s5: ok".to_owned()
+                + "\n  ^.* conn b from <HOST>\nmaxlines = 9",
+            "",
+        ),
+    ] {
+        folder.write("filter.d/s.conf", format!("[Definition]\n{filter}\n"));
+        let all = ["-c", ".", "--print-all-matched", "--print-all-ignored", "--usedns=raw", "s.log", "s"];
+        let dates = ["-d", pattern];
+        let arguments = [if pattern.is_empty() { &[][..] } else { &dates }, &all].concat();
+        let run = |program: &Path| folder.run(program, &arguments, b"");
+        let (theirs, ours) = (run(&theirs), run(&ours));
+        assert_eq!(steady(&theirs), steady(&ours), "{filter}");
+        assert_eq!(theirs.code, Some(0), "{theirs:?}");
+    }
+}

@@ -12,8 +12,8 @@ const ON_THE_WAY: usize = 2;
 pub(super) struct Seen {
     pub(super) text: Vec<u8>,
     pub(super) block: Block,
-    /// The first lines that nothing became of.
-    pub(super) missed: Vec<String>,
+    /// The first lines that nothing became of, and where they begin.
+    pub(super) missed: Vec<(usize, String)>,
 }
 
 /// How a log is read.
@@ -28,9 +28,9 @@ pub(super) struct Plan<'p> {
 impl Plan<'_> {
     fn seen(&self, scout: &mut Scout, text: Vec<u8>) -> Seen {
         let mut missed = Vec::new();
-        let block = scout.look(&text, self.now_us, &mut |line| {
+        let block = scout.look(&text, self.now_us, &mut |at, line| {
             if missed.len() < self.missed_max {
-                missed.push(String::from_utf8_lossy(line).into_owned());
+                missed.push((at, String::from_utf8_lossy(line).trim_end().to_owned()));
             }
         });
         Seen { text, block, missed }

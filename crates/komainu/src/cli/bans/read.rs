@@ -13,6 +13,8 @@ pub(super) struct Lines {
     /// How much of `line` was handed on as a block, and how much holds what was read.
     taken: usize,
     filled: usize,
+    /// A last line without an end is still being written.
+    is_whole: bool,
 }
 
 /// The longest line that blocks hold whole.
@@ -91,7 +93,13 @@ impl Lines {
     }
 
     fn of(source: Box<dyn BufRead>) -> Lines {
-        Lines { source, line: Vec::new(), taken: 0, filled: 0 }
+        Lines { source, line: Vec::new(), taken: 0, filled: 0, is_whole: false }
+    }
+
+    /// Leaves the last line of a file out where it has no end, as fail2ban does: it is still being written.
+    pub(super) fn whole(mut self, log: &str) -> Lines {
+        self.is_whole = Path::new(log).exists();
+        self
     }
 
     /// The next lines, as many as come at once, each with its end; the last of a log may lack it.
@@ -135,7 +143,10 @@ impl Lines {
             self.filled += count;
             self.taken = match end {
                 Some(end) => end + 1,
-                None if count == 0 => self.filled,
+                None if count == 0 => {
+                    self.filled = if self.is_whole { 0 } else { self.filled };
+                    self.filled
+                }
                 None if self.filled < BLOCK_BYTES_MAX => continue,
                 None => {
                     self.source.skip_until(b'\n')?;
@@ -157,7 +168,10 @@ impl Lines {
             return Ok(None);
         }
         if self.line.last() != Some(&b'\n') {
-            self.source.skip_until(b'\n')?;
+            let skipped = self.source.skip_until(b'\n')?;
+            if self.is_whole && skipped == 0 {
+                return Ok(None);
+            }
         }
         while self.line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             self.line.pop();

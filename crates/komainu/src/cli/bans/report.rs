@@ -104,6 +104,8 @@ struct Extra {
     is_raw: bool,
     /// Only the expression that decides is counted.
     is_first_only: bool,
+    /// A last line without an end isn't read.
+    is_whole: bool,
 }
 
 /// How many failures there are.
@@ -130,7 +132,10 @@ fn tried(folder: &Path, test: &Test, extra: &Extra) -> Result<u64, (u8, String)>
         }
     };
     let unread = |error: std::io::Error| (EX_TEMPFAIL, format!("{}: {error}", test.log));
-    let lines = Lines::open(&test.log, extra.encoding).map_err(unread)?;
+    let mut lines = Lines::open(&test.log, extra.encoding).map_err(unread)?;
+    if extra.is_whole {
+        lines = lines.whole(&test.log);
+    }
     let reader = Reader::new(Arc::clone(&filter), zone.clone());
     let now_us = now_us(test);
     let outcome = match &test.out {

@@ -95,6 +95,7 @@ pub(in crate::cli) fn fail2ban_regex(arguments: Vec<OsString>) -> ExitCode {
         is_raw: is_said_raw,
         encoding: old.encoding,
         is_first_only: old.no_check_all,
+        is_whole: true,
     };
     match tried(&old.config, &old.test, &extra) {
         Ok(_) => ExitCode::SUCCESS,

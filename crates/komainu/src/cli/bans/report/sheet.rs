@@ -6,15 +6,17 @@ use crate::cli::bans::read::Lines;
 use crate::cli::say;
 use crate::clock;
 use ban::date::Dates;
-use ban::filter::{Failure, Outcome, Reader, Scout};
+use ban::filter::{Also, Failure, Outcome, Reader, Scout};
 use ban::jails;
 use ban::zone::Zone;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::path::Path;
 
 /// Lines that are shown of those missed or ignored.
 const SHOWN_MAX: usize = 20;
+/// The most lines that a filter joins.
+const LINES_MAX: usize = 1_000;
 /// Threads that read a log.
 const THREADS_MAX: usize = 64;
 
@@ -36,6 +38,10 @@ struct Counts {
     shown: [Vec<String>; 3],
     ignored: u64,
     missed: u64,
+    /// Missed lines of a block that are yet to be shown, and where they begin.
+    pending: Vec<(usize, String)>,
+    /// The last missed lines, by their number: a match may yet join them.
+    unjoined: VecDeque<(u64, String)>,
 }
 
 /// Places in `Counts::shown`.
@@ -57,9 +63,9 @@ pub(super) fn report(
     let here = || std::thread::available_parallelism().map_or(1, usize::from);
     let plan =
         Plan { threads: test.threads.unwrap_or_else(here).clamp(1, THREADS_MAX), now_us, missed_max, scout };
-    let take = |counts: &mut Counts, line: &[u8], outcome: &Outcome, also: &[usize]| {
-        let also = if extra.is_first_only { &[] } else { also };
-        counts.take((test, extra.is_first_only), (line, outcome), &zone, also);
+    let is_all = !extra.is_first_only;
+    let take = |counts: &mut Counts, line: (usize, &[u8]), outcome: &Outcome, also: &[Also]| {
+        counts.take((test, extra.is_first_only), (line, outcome, also), &zone);
     };
     let is_read = plan.read(&mut lines, &mut |seen| {
         let Seen { text, block, missed } = seen;
@@ -68,7 +74,7 @@ pub(super) fn report(
         for (date, count) in block.dates.iter().enumerate().filter(|(_, count)| **count > 0) {
             *counts.dates.entry(date).or_default() += count;
         }
-        reader.take_in((block, &text), now_us, &mut |line, outcome, also| {
+        reader.take_in((block, &text), (now_us, is_all), &mut |line, outcome, also| {
             take(&mut counts, line, &outcome, also);
         });
         counts.miss(of_block.saturating_sub(counts.lines - before), missed, missed_max);
@@ -83,7 +89,9 @@ pub(super) fn report(
         if let Some(date) = date {
             *counts.dates.entry(date).or_default() += 1;
         }
-        take(&mut counts, line, &outcome, &[]);
+        counts.join(&reader, (line, &outcome), test.shown.print_all_matched);
+        take(&mut counts, (0, line), &outcome, &[]);
+        counts.miss(0, Vec::new(), missed_max);
     }
     let mut out = head(test, extra.encoding, named);
     body(test, &counts, &reader, named, &mut out);
@@ -113,59 +121,91 @@ pub(super) fn report(
 }
 
 impl Counts {
-    /// Counts lines in that nothing became of.
-    fn miss(&mut self, count: u64, lines: Vec<String>, most: usize) {
+    /// Counts lines in that nothing became of, and shows those of a block in their order.
+    fn miss(&mut self, count: u64, mut lines: Vec<(usize, String)>, most: usize) {
         self.lines += count;
         self.missed += count;
         if let Some(shown) = self.shown.get_mut(MISSED) {
             let free = most.saturating_sub(shown.len());
-            shown.extend(lines.into_iter().take(free));
+            lines.append(&mut self.pending);
+            lines.sort_by_key(|(at, _)| *at);
+            shown.extend(lines.into_iter().take(free).map(|(_, line)| line));
         }
     }
 
-    /// Counts a line in; `also` are the expressions that match it as well.
+    /// Lines that were missed, and that a match joins now, have matched. For filters that join lines.
+    fn join(&mut self, reader: &Reader, (line, outcome): (&[u8], &Outcome), is_all: bool) {
+        let number = reader.looked_at();
+        if *outcome == Outcome::Missed {
+            if self.unjoined.len() >= LINES_MAX {
+                self.unjoined.pop_front();
+            }
+            return self.unjoined.push_back((number, text_of(line)));
+        }
+        for joined in reader.joined_lines().iter().filter(|joined| **joined != number) {
+            let Some(place) = self.unjoined.iter().position(|(number, _)| number == joined) else { continue };
+            let Some((_, line)) = self.unjoined.remove(place) else { continue };
+            self.missed = self.missed.saturating_sub(1);
+            self.matched += 1;
+            let [matched, _, missed] = &mut self.shown;
+            if let Some(shown) = missed.iter().position(|shown| *shown == line) {
+                missed.remove(shown);
+            }
+            if is_all || matched.len() < SHOWN_MAX {
+                matched.push(line);
+            }
+        }
+    }
+
+    /// Counts a line in; `also` are the other expressions that match it.
     fn take(
         &mut self,
         (test, is_first_only): (&Test, bool),
-        (line, outcome): (&[u8], &Outcome),
+        ((at, line), outcome, also): ((usize, &[u8]), &Outcome, &[Also]),
         zone: &Zone,
-        also: &[usize],
     ) {
         let shown = &test.shown;
         self.lines += 1;
-        let (kind, is_all) = match outcome {
+        let kind = match outcome {
             Outcome::Failed(failure) => {
                 self.failures += 1;
                 let is_shown = shown.verbose > 0;
                 let said = if is_shown { said_of(failure, zone) } else { String::new() };
                 self.rule(failure.rule, is_shown, &said);
-                for (place, rule) in also.iter().enumerate() {
+                for (place, also) in also.iter().enumerate() {
                     let note = if place > 0 { " (multiple regex matched)" } else { "" };
                     let said = if is_shown { format!("{said}{note}") } else { String::new() };
-                    self.rule(*rule, is_shown, &said);
+                    self.rule(also.rule, is_shown, &said);
                 }
-                (MATCHED, shown.print_all_matched)
+                // One expression that lets it go is enough.
+                let is_let_go = also.iter().any(|also| also.is_let_go);
+                if is_let_go { IGNORED } else { MATCHED }
             }
             // fail2ban-regex looks no further there.
-            Outcome::Noted { waits: false, .. } if is_first_only => (MISSED, shown.print_all_missed),
+            Outcome::Noted { waits: false, .. } if is_first_only => MISSED,
             Outcome::Noted { rule, waits } => {
                 self.rule(*rule, false, "");
-                if *waits { (MATCHED, shown.print_all_matched) } else { (IGNORED, shown.print_all_ignored) }
+                also.iter().for_each(|also| self.rule(also.rule, false, ""));
+                if *waits && !also.iter().any(|also| also.is_let_go) { MATCHED } else { IGNORED }
             }
             Outcome::Ignored { rule } => {
                 *self.ignored_by.entry(*rule).or_default() += also.len().max(1) as u64;
-                (IGNORED, shown.print_all_ignored)
+                IGNORED
             }
-            Outcome::Missed => (MISSED, shown.print_all_missed),
+            Outcome::Missed => MISSED,
         };
+        let is_all = if kind == MATCHED { shown.print_all_matched } else { shown.print_all_ignored };
         let count = match kind {
             MATCHED => &mut self.matched,
             IGNORED => &mut self.ignored,
             _ => &mut self.missed,
         };
         *count += 1;
-        if let Some(lines) = self.shown.get_mut(kind).filter(|lines| is_all || lines.len() < SHOWN_MAX) {
-            lines.push(String::from_utf8_lossy(line).into_owned());
+        if kind == MISSED {
+            self.pending.push((at, text_of(line)));
+        } else if let Some(lines) = self.shown.get_mut(kind).filter(|lines| is_all || lines.len() < SHOWN_MAX)
+        {
+            lines.push(text_of(line));
         }
     }
 
@@ -175,6 +215,11 @@ impl Counts {
             self.found.entry(rule).or_default().push(said.to_owned());
         }
     }
+}
+
+/// A line as it is shown: what is blank at its end isn't.
+fn text_of(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).trim_end().to_owned()
 }
 
 /// `192.0.2.4  Mon Nov 23 01:02:04 2026`.
@@ -192,12 +237,8 @@ fn head(test: &Test, encoding: Encoding, named: &Named) -> String {
     let option = |name: &str| named.options.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
     let lines = option("maxlines").map(|lines| format!("Use         maxlines : {lines}\n"));
     let pattern = option("datepattern").map(|pattern| {
-        let names = match Dates::new(pattern) {
-            _ if Dates::has_defaults(pattern) => "Default Detectors".to_owned(),
-            Ok(dates) => dates.names().collect::<Vec<_>>().join(", "),
-            Err(_) => String::new(),
-        };
-        format!("Use      datepattern : {pattern} : {names}\n")
+        let title = Dates::new(pattern).map_or_else(|_| String::new(), |dates| dates.title().to_owned());
+        format!("Use      datepattern : {pattern} : {title}\n")
     });
     // What was given on the command line stands before the filter.
     let said = Some(format!("Use   {}\n", named.said));

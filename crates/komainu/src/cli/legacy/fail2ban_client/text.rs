@@ -153,12 +153,9 @@ pub(super) fn value(jail: Option<&str>, option: &str, value: &Value) -> String {
 
 /// A date pattern with what it reads.
 fn dates(text: &str) -> String {
-    if ban::date::Dates::has_defaults(text) {
-        return "Default Detectors".to_owned();
-    }
-    let names = ban::date::Dates::new(text).ok().map(|dates| dates.names().collect::<Vec<_>>().join(", "));
-    let names = names.unwrap_or_default();
-    if text.ends_with("EPOCH") { names } else { format!("{text} ({names})") }
+    let title = ban::date::Dates::new(text).map_or_else(|_| String::new(), |dates| dates.title().to_owned());
+    let is_said = title == "Default Detectors" || text.ends_with("EPOCH");
+    if is_said { title } else { format!("{text} ({title})") }
 }
 
 /// As Python shows it when it stands alone.
