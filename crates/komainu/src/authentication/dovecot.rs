@@ -192,6 +192,12 @@ impl AuthServer {
         if let Some(connection) = self.least_busy() {
             return Ok((connection, false));
         }
+        // Whoever asks may stop waiting at the very moment when nobody has answered: that is known to all nevertheless.
+        tokio::spawn(Arc::clone(self).opened()).await.unwrap_or(Err(Lost))
+    }
+
+    /// One at a time opens a connection, or finds that nobody answers.
+    async fn opened(self: Arc<Self>) -> Result<(Arc<Connection>, bool), Lost> {
         let _turn = self.opening.lock().await;
         if let Some(connection) = self.least_busy() {
             return Ok((connection, false));

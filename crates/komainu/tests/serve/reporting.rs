@@ -258,7 +258,8 @@ fn all_that_is_out_of_the_ordinary_is_in_one_report() {
         server.stop();
         let (_, text) = message.split_once("\nOut of the ordinary:\n").expect("a heading");
         let (text, _) = text.split_once("\n\n").expect("an end");
-        let text = text.replace("\n  ", " ");
+        // Whole days are left: three, where the certificate was looked at within the second in which it was made.
+        let text = text.replace("\n  ", " ").replace(" in 3 days", " in 2 days");
         let found: Vec<&str> = text.lines().collect();
         let expect = [
             "- The certificate that is served for \"mx.example.com\" ends in 2 days; renew it",

@@ -129,6 +129,20 @@ fn loads(server: &AuthServer) -> Vec<usize> {
     locked(&server.connections).iter().map(|connection| connection.under_way()).collect()
 }
 
+/// Who stops waiting just before it is known that nobody answers doesn't leave the next to find it out.
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_known_whoever_waits() {
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("inet:{}", mute.local_addr().unwrap());
+    let one = servers().at(&address);
+    let hasty = tokio::time::timeout(TIME_LIMIT - Duration::from_millis(1), one.mechanisms()).await;
+    assert!(hasty.is_err());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(one.start(&request("x")).await.map(drop), Err(Lost));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn what_nobody_needs_is_closed() {
     let (address, seen) = server(HANDSHAKE).await;
