@@ -291,12 +291,22 @@ impl Jail {
         ended
     }
 
-    /// Ends a ban by hand, and forgets the failures that count.
+    /// Ends a ban before its time, and forgets the failures that count.
     pub fn free(&mut self, id: &Id) -> bool {
         let Some(number) = self.table.find(id) else { return false };
         let was_banned = self.table.open(number);
         if self.table.find(id).is_some() {
             self.table.change(id, |row| row.failures = 0);
+        }
+        was_banned
+    }
+
+    /// Lets somebody in by hand: as [`Jail::free`], and the bans of before are forgotten too, of one who isn't banned
+    /// as well. Whether he was.
+    pub fn pardon(&mut self, id: &Id) -> bool {
+        let was_banned = self.free(id);
+        if self.table.find(id).is_some() {
+            self.table.change(id, |row| row.before = 0);
         }
         was_banned
     }

@@ -64,6 +64,29 @@ fn a_bans_life() {
     assert_eq!(jail.ended(1_000), []);
 }
 
+/// Whoever is let in by hand begins anew, banned or not, as with fail2ban.
+#[test]
+fn a_pardon_forgets_bans_of_before() {
+    let mut jail = Jail::new(settings(2, 10, 5));
+    let who = Id::address("192.0.2.1".parse().expect("one"));
+    for (round, is_banned) in [(0, true), (1, false)] {
+        let at = 100 * (round + 1);
+        for before in 0..2 {
+            let at = at + 20 * i64::from(before);
+            jail.failure(&failure("192.0.2.1", at));
+            let ban = Deed::Banned { until_s: Some(at + 5), before };
+            assert_eq!(jail.failure(&failure("192.0.2.1", at)), [Deed::Found, ban]);
+            if before == 0 || !is_banned {
+                assert_eq!(jail.ended(at + 10).len(), 1);
+            }
+        }
+        assert_eq!(jail.pardon(&who), is_banned);
+        assert!(jail.knows(&who).is_none_or(|known| known.bans == 0 && known.banned.is_none()));
+    }
+    assert!(!jail.pardon(&Id::address("192.0.2.2".parse().expect("another"))));
+    assert_eq!(jail.knows(&Id::address("192.0.2.2".parse().expect("another"))).map(|_| ()), None);
+}
+
 #[test]
 fn some_are_never_banned() {
     let mut jail = Jail::new(settings(1, 10, 5));

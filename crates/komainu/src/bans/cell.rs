@@ -385,9 +385,13 @@ impl Cell {
         Ok(())
     }
 
-    /// Lets somebody in again; whether he was shut out.
+    /// Lets somebody in again, and forgets how often he was shut out; whether he was just now.
     pub(super) fn unban(&mut self, id: &Id, out: &mut Out<'_>) -> bool {
-        if !self.jail.free(id) {
+        let is_known = self.jail.knows(id).is_some();
+        if !self.jail.pardon(id) {
+            if is_known {
+                self.dirty.insert(id.clone());
+            }
             return false;
         }
         self.opened(id, out);

@@ -150,7 +150,7 @@ impl Machine {
         let mut count = 0;
         for cell in self.cells.iter_mut().filter(|cell| jail.is_none_or(|name| cell.name() == name)) {
             let whom = if ids.is_empty() {
-                cell.jail.banned().map(|(id, _)| id.clone()).collect::<Vec<_>>()
+                cell.jail.known().map(|known| known.id.clone()).collect::<Vec<_>>()
             } else {
                 ids.iter().map(|id| id_of(id)).collect()
             };
