@@ -21,8 +21,9 @@ pub(crate) fn misheaded(layers: &mut Layers, found: &mut Vec<Diagnostic>) {
         let Some(path) = value.place.path() else { continue };
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
         let is_named = stem == value.text.trim() && stem != section && before.text.trim() != stem;
-        let is_free =
-            layers.section(stem).is_some_and(|options| options.iter().all(|(_, value)| !is_own(value)));
+        let is_free = layers
+            .section(stem)
+            .is_some_and(|options| options.iter().all(|(_, value)| !is_own(value) || is_copied(value)));
         if is_named && is_free && is_own(value) && is_own(before) {
             wrong.push((
                 path.to_owned(),
@@ -63,6 +64,14 @@ pub(crate) fn sections(layers: &Layers, found: &mut Vec<Diagnostic>) {
             )));
         }
     }
+}
+
+/// Whether it says only what the file before says: jail.local is often a copy of jail.conf.
+fn is_copied(value: &Value) -> bool {
+    value
+        .before
+        .as_deref()
+        .is_some_and(|before| before.text == value.text && (!is_own(before) || is_copied(before)))
 }
 
 /// Whether the administrator wrote it: jail.local, and what is in jail.d but Debian's own file there.

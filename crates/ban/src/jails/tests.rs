@@ -89,6 +89,21 @@ fn sections_that_are_meant() {
     let stock = "[dovecot]\n[postfix]\n";
     let wrong = "[dovecot]\nfilter = postfix\nenabled = true\n";
     assert_eq!(read(("jail.d/postfix.conf", wrong), stock), "dovecot postfix");
+    // A jail.local that was copied from jail.conf says nothing new; a changed one does.
+    let long = "[dovecot]\nport = imap\n[postfix]\nport = smtp\n";
+    let copied = |port: &str| {
+        let local = format!("[dovecot]\nport = imap\n[postfix]\nport = {port}\n");
+        let files = [
+            ("jail.conf", long),
+            ("jail.d/dovecot.conf", "[dovecot]\nenabled = true\nfilter = dovecot\n"),
+            ("jail.d/postfix.conf", wrong),
+            ("jail.local", &local),
+        ];
+        let files = files.iter().map(|(path, text)| (Path::new("/f").join(path), (*text).to_owned()));
+        let read = super::read(&Memory(files.collect()), Path::new("/f"));
+        read.jails.into_iter().map(|jail| jail.name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((copied("smtp"), copied("25")), ("dovecot postfix".to_owned(), "dovecot".to_owned()));
     // Another file's name; no such jail; a filter that its section had before; the jail is somebody else's.
     assert_eq!(read(("jail.d/mine.conf", wrong), stock), "dovecot");
     assert_eq!(read(("jail.d/postfix.conf", wrong), "[dovecot]\n"), "dovecot");
